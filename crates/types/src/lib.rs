@@ -1,1 +1,17 @@
-//! Placeholder.
+//! The words all rooms share: ids, SQL types, and the codes of what can go wrong.
+//!
+//! Knows no files, no tables and no SQL text beyond single values. Start at [`SqlType`].
+//!
+//! # Invariants
+//! - A [`SqlType`] has one physical form, [`SqlType::arrow`], from the socket to the disk.
+//! - Numbers of types are PostgreSQL's own and never change.
+
+mod ids;
+mod sqlstate;
+mod sqltype;
+
+pub use ids::{
+    ChunkId, ColumnId, DatabaseId, HypertableId, IndexId, Lsn, PartId, RoleId, SchemaId, TableId,
+};
+pub use sqlstate::SqlState;
+pub use sqltype::{NUMERIC_ANY, NUMERIC_ANY_SCALE, RegKind, SqlType};
