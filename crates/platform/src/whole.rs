@@ -1,0 +1,40 @@
+//! Small files, written whole or not at all.
+
+use std::io;
+
+use crate::disk::{Disk, OpenMode};
+use crate::path::RelPath;
+
+/// Suffix of a file that does not have its final name yet; such files are rubbish after a crash.
+const TEMPORARY: &str = ".tmp";
+
+/// Writes a file so that after a crash it has its old content or the new, never a mixture.
+///
+/// # Errors
+/// As the disk gives them; the old content then stays, perhaps beside a temporary file.
+pub fn write_whole(disk: &dyn Disk, path: &RelPath, bytes: &[u8]) -> io::Result<()> {
+    let temporary = RelPath::new(&format!("{path}{TEMPORARY}")).map_err(io::Error::other)?;
+    match disk.remove(&temporary) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let file = disk.open(&temporary, OpenMode::CreateNew)?;
+    file.write_at(bytes, 0)?;
+    file.sync()?;
+    drop(file);
+    disk.rename(&temporary, path)?;
+    // A synced file can still vanish: its name lives in the directory, synced apart.
+    disk.sync_dir(&path.parent())
+}
+
+/// Reads a file whole.
+///
+/// # Errors
+/// As the disk gives them.
+pub fn read_whole(disk: &dyn Disk, path: &RelPath) -> io::Result<Vec<u8>> {
+    let file = disk.open(path, OpenMode::Read)?;
+    let length = usize::try_from(file.len()?).map_err(io::Error::other)?;
+    let mut bytes = vec![0; length];
+    file.read_exact_at(&mut bytes, 0)?;
+    Ok(bytes)
+}
