@@ -1,0 +1,31 @@
+//! Functions, operators, casts and aggregates: PostgreSQL's tables of them and what they do.
+//!
+//! Knows values and the session's variables, not names in scope and not storage. The binder reads
+//! the tables of [`table`]; `pg_catalog` is made from the same ones. Start at [`procs`] and
+//! [`operators`].
+//!
+//! # Invariants
+//! - What an expression built here returns has exactly the Arrow type its [`Typed`] says.
+//! - Arithmetic never wraps: it answers or fails with PostgreSQL's SQLSTATE.
+//! - Every failure is a [`FunctionError`] inside `DataFusionError::External`.
+
+mod aggregates;
+mod casts;
+mod error;
+mod io;
+mod num;
+mod operators;
+mod scalars;
+mod table;
+mod timescale;
+mod udf;
+mod value;
+mod vars;
+mod windows;
+
+pub use error::FunctionError;
+pub use table::{
+    AggregateUse, Cast, CastContext, Imp, Operator, Proc, ProcKind, Typed, Volatile, WindowUse,
+    all_casts, all_operators, all_procs, apply_cast, cast, literal_from_text, operators, procs,
+};
+pub use vars::{Effects, SessionVars};

@@ -1,0 +1,112 @@
+//! What functions may know of the session that calls them.
+
+use std::any::Any;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use datafusion::common::config::{ConfigEntry, ConfigExtension, ConfigOptions, ExtensionOptions};
+use datafusion::common::{DataFusionError, ScalarValue};
+
+use super::error::FunctionError;
+
+/// The parts of the database that functions with effects reach: made by the session.
+pub trait Effects: Send + Sync {
+    /// Calls the function of that name; arguments come with their defaults missing at the end.
+    ///
+    /// # Errors
+    /// Whatever the effect says.
+    fn call(&self, name: &str, args: &[ScalarValue]) -> Result<ScalarValue, FunctionError>;
+}
+
+/// The session's variables, as an extension of DataFusion's options.
+#[derive(Clone)]
+pub struct SessionVars {
+    /// The session's time zone, as `SHOW timezone` prints it.
+    pub time_zone: String,
+    /// `current_user`.
+    pub user: String,
+    /// `session_user`.
+    pub session_user: String,
+    /// `current_database()`.
+    pub database: String,
+    /// The existing schemas of the search path, in order, without the implicit ones.
+    pub search_path: Vec<String>,
+    /// When the transaction began: `now()`, µs since 1970.
+    pub transaction_us: i64,
+    /// When the statement arrived, µs since 1970.
+    pub statement_us: i64,
+    /// The process id that this session gave its client.
+    pub backend_pid: i32,
+    /// The version of this program.
+    pub version: &'static str,
+    /// What `current_setting` reads, by lower-case name.
+    pub settings: Arc<BTreeMap<String, String>>,
+    /// The way to the engine, for functions that need it.
+    pub effects: Option<Arc<dyn Effects>>,
+}
+
+impl Default for SessionVars {
+    fn default() -> Self {
+        Self {
+            time_zone: "UTC".into(),
+            user: "postgres".into(),
+            session_user: "postgres".into(),
+            database: "postgres".into(),
+            search_path: vec!["public".into()],
+            transaction_us: 0,
+            statement_us: 0,
+            backend_pid: 0,
+            version: env!("CARGO_PKG_VERSION"),
+            settings: Arc::default(),
+            effects: None,
+        }
+    }
+}
+
+impl SessionVars {
+    /// The variables that `options` carry; the defaults when they carry none.
+    pub fn of(options: &ConfigOptions) -> std::borrow::Cow<'_, Self> {
+        match options.extensions.get::<Self>() {
+            Some(vars) => std::borrow::Cow::Borrowed(vars),
+            None => std::borrow::Cow::Owned(Self::default()),
+        }
+    }
+}
+
+impl fmt::Debug for SessionVars {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SessionVars")
+            .field("time_zone", &self.time_zone)
+            .field("user", &self.user)
+            .field("database", &self.database)
+            .field("search_path", &self.search_path)
+            .finish_non_exhaustive()
+    }
+}
+
+impl ConfigExtension for SessionVars {
+    const PREFIX: &'static str = "chronolith_session";
+}
+
+impl ExtensionOptions for SessionVars {
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+
+    fn as_any_mut(&mut self) -> &mut dyn Any {
+        self
+    }
+
+    fn cloned(&self) -> Box<dyn ExtensionOptions> {
+        Box::new(self.clone())
+    }
+
+    fn set(&mut self, key: &str, _value: &str) -> Result<(), DataFusionError> {
+        Err(FunctionError::internal(format!("session variable {key} is not set this way")).into())
+    }
+
+    fn entries(&self) -> Vec<ConfigEntry> {
+        Vec::new()
+    }
+}
