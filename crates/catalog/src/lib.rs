@@ -1,1 +1,26 @@
-//! Placeholder.
+//! What exists: databases, schemas, tables, chunks, parts, roles and settings.
+//!
+//! Knows no rows and no files but the names of parts. Plain data: [`Catalog::apply`] is the only way
+//! to change it, a [`Change`] is what the log carries, and a checkpoint is the catalog serialised.
+//! Start at [`Catalog`].
+//!
+//! # Invariants
+//! - The same changes on the same catalog give the same catalog, whoever applies them and when.
+//! - A change that does not fit is refused whole, and leaves nothing behind.
+//! - Numbers (oids, column, chunk and part ids) are never given twice.
+
+mod apply;
+mod change;
+mod checkpoint;
+mod error;
+mod model;
+mod table;
+
+pub use change::Change;
+pub use checkpoint::{Checkpoint, CheckpointError, decode, encode};
+pub use error::CatalogError;
+pub use model::{Catalog, Database, FIRST_USER_OID, Privilege, Role, Schema, View};
+pub use table::{
+    Chunk, Column, Compression, Constraint, ConstraintKind, Hypertable, Index, OrderBy, Part,
+    PartFile, Region, Table,
+};

@@ -1,0 +1,469 @@
+//! Changes, applied.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use chronolith_types::{ChunkId, DatabaseId, SchemaId, TableId};
+
+use crate::change::Change;
+use crate::error::CatalogError;
+use crate::model::{Catalog, Database};
+use crate::table::{Chunk, Column, Table};
+
+type Applied = Result<(), CatalogError>;
+
+impl Catalog {
+    /// Applies a change, whole or not at all.
+    ///
+    /// # Errors
+    /// When the change does not fit what exists.
+    pub fn apply(&mut self, change: &Change) -> Applied {
+        // The maps share their values, so a copy is as dear as the number of names on the way.
+        let mut next = self.clone();
+        next.change(change)?;
+        next.version += 1;
+        *self = next;
+        Ok(())
+    }
+
+    fn change(&mut self, change: &Change) -> Applied {
+        match change {
+            Change::CreateDatabase { id, name, owner } => {
+                if self.database_named(name).is_some() {
+                    return Err(CatalogError::DatabaseExists(name.clone()));
+                }
+                self.take_oid(id.0)?;
+                let database = Database::new(*id, name, *owner);
+                self.databases.insert(*id, Arc::new(database));
+                Ok(())
+            }
+            Change::DropDatabase { id } => match self.databases.remove(id) {
+                Some(_) => Ok(()),
+                None => Err(CatalogError::NoDatabase(id.to_string())),
+            },
+            Change::SetDatabaseSetting { id, name, value } => {
+                set(&mut self.database(*id)?.settings, name, value.as_ref());
+                Ok(())
+            }
+            Change::CreateSchema { database, schema } => {
+                self.take_oid(schema.id.0)?;
+                let database = self.database(*database)?;
+                if database.schema_named(&schema.name).is_some() {
+                    return Err(CatalogError::SchemaExists(schema.name.clone()));
+                }
+                database.schemas.insert(schema.id, Arc::new(schema.clone()));
+                Ok(())
+            }
+            Change::DropSchema { database, id } => self.database(*database)?.drop_schema(*id),
+            Change::CreateTable { database, table } => {
+                self.take_oid(table.id.0)?;
+                self.take_oids_of(table)?;
+                let database = self.database(*database)?;
+                database.check_name(table.schema, &table.name)?;
+                let mut table = Table::clone(table);
+                table
+                    .chunks
+                    .entry(Table::PLAIN_CHUNK)
+                    .or_insert_with(|| Arc::new(plain_chunk()));
+                database.tables.insert(table.id, Arc::new(table));
+                Ok(())
+            }
+            Change::DropTable { database, id } => {
+                match self.database(*database)?.tables.remove(id) {
+                    Some(_) => Ok(()),
+                    None => Err(CatalogError::NoRelation(id.to_string())),
+                }
+            }
+            Change::RenameTable { database, id, name } => {
+                let database = self.database(*database)?;
+                let schema = database.table(*id)?.schema;
+                database.check_name(schema, name)?;
+                database.table(*id)?.name.clone_from(name);
+                Ok(())
+            }
+            Change::CreateView {
+                database,
+                view,
+                replace,
+            } => {
+                let known = self
+                    .databases
+                    .get(database)
+                    .is_some_and(|d| d.views.contains_key(&view.id));
+                if !(known && *replace) {
+                    self.take_oid(view.id.0)?;
+                }
+                let database = self.database(*database)?;
+                if !known {
+                    database.check_name(view.schema, &view.name)?;
+                }
+                database.views.insert(view.id, Arc::new(view.clone()));
+                Ok(())
+            }
+            Change::DropView { database, id } => match self.database(*database)?.views.remove(id) {
+                Some(_) => Ok(()),
+                None => Err(CatalogError::NoRelation(id.to_string())),
+            },
+            Change::CreateIndex {
+                database,
+                table,
+                index,
+            } => {
+                self.take_oid(index.id.0)?;
+                let database = self.database(*database)?;
+                let schema = database.table(*table)?.schema;
+                database.check_name(schema, &index.name)?;
+                database.table(*table)?.indexes.push(index.clone());
+                Ok(())
+            }
+            Change::AddChunk {
+                database,
+                table,
+                chunk,
+                oid,
+                range,
+                created_us,
+            } => {
+                self.take_oid(*oid)?;
+                let database = self.database(*database)?;
+                database.next_chunk = database.next_chunk.max(chunk.0 + 1);
+                let table = database.table(*table)?;
+                let meets = |other: &Arc<Chunk>| {
+                    other.id != Table::PLAIN_CHUNK
+                        && other.range.start < range.end
+                        && range.start < other.range.end
+                };
+                if table.chunks.contains_key(chunk) || table.chunks.values().any(meets) {
+                    return Err(CatalogError::ChunkOverlap(table.name.clone()));
+                }
+                let made = Chunk {
+                    id: *chunk,
+                    oid: *oid,
+                    range: range.clone(),
+                    parts: Vec::new(),
+                    compressed: false,
+                    created_us: *created_us,
+                };
+                table.chunks.insert(*chunk, Arc::new(made));
+                Ok(())
+            }
+            Change::MakeHypertable {
+                database,
+                table,
+                hypertable,
+            } => {
+                let database = self.database(*database)?;
+                database.next_hypertable = database.next_hypertable.max(hypertable.id.0 + 1);
+                let table = database.table(*table)?;
+                if table.hypertable.is_some() {
+                    return Err(CatalogError::AlreadyHypertable(table.name.clone()));
+                }
+                table.chunks.remove(&Table::PLAIN_CHUNK);
+                table.hypertable = Some(hypertable.clone());
+                Ok(())
+            }
+            Change::ReplaceParts {
+                database,
+                table,
+                chunk,
+                removed,
+                added,
+                compressed,
+            } => {
+                for part in added {
+                    self.next_part = self.next_part.max(part.id.0 + 1);
+                }
+                let chunk = self.database(*database)?.table(*table)?.chunk(*chunk)?;
+                for id in removed {
+                    let before = chunk.parts.len();
+                    chunk.parts.retain(|part| part.id != *id);
+                    if chunk.parts.len() == before {
+                        return Err(CatalogError::WrongPart(id.to_string()));
+                    }
+                }
+                for part in added {
+                    if chunk.parts.iter().any(|other| other.id == part.id) {
+                        return Err(CatalogError::WrongPart(part.id.to_string()));
+                    }
+                    chunk.parts.push(Arc::clone(part));
+                }
+                chunk.compressed = compressed.unwrap_or(chunk.compressed);
+                Ok(())
+            }
+            Change::CreateRole { role } => {
+                if self.role_named(&role.name).is_some() {
+                    return Err(CatalogError::RoleExists(role.name.clone()));
+                }
+                self.take_oid(role.id.0)?;
+                self.roles.insert(role.id, Arc::new(role.clone()));
+                Ok(())
+            }
+            Change::ChangeRole { role } => match self.roles.get_mut(&role.id) {
+                Some(known) => {
+                    *known = Arc::new(role.clone());
+                    Ok(())
+                }
+                None => Err(CatalogError::NoRole(role.name.clone())),
+            },
+            Change::DropRole { id } => match self.roles.remove(id) {
+                Some(_) => Ok(()),
+                None => Err(CatalogError::NoRole(id.to_string())),
+            },
+            Change::SetSetting { name, value } => {
+                set(&mut self.settings, name, value.as_ref());
+                Ok(())
+            }
+            Change::Reserve {
+                next_oid,
+                next_part,
+            } => {
+                self.next_oid = self.next_oid.max(*next_oid);
+                self.next_part = self.next_part.max(*next_part);
+                Ok(())
+            }
+            Change::AddColumn {
+                database, table, ..
+            }
+            | Change::DropColumn {
+                database, table, ..
+            }
+            | Change::ChangeColumn {
+                database, table, ..
+            }
+            | Change::AddConstraint {
+                database, table, ..
+            }
+            | Change::DropConstraint {
+                database, table, ..
+            }
+            | Change::DropIndex {
+                database, table, ..
+            }
+            | Change::SetCompression {
+                database, table, ..
+            }
+            | Change::SetChunkInterval {
+                database, table, ..
+            }
+            | Change::DropChunk {
+                database, table, ..
+            }
+            | Change::Comment {
+                database, table, ..
+            } => {
+                if let Change::AddConstraint { constraint, .. } = change {
+                    self.take_oid(constraint.id)?;
+                }
+                self.database(*database)?.table(*table)?.change(change)
+            }
+        }
+    }
+
+    fn database(&mut self, id: DatabaseId) -> Result<&mut Database, CatalogError> {
+        self.databases
+            .get_mut(&id)
+            .map(Arc::make_mut)
+            .ok_or_else(|| CatalogError::NoDatabase(id.to_string()))
+    }
+
+    /// An object comes with a number that nothing had before.
+    fn take_oid(&mut self, oid: u32) -> Applied {
+        if oid < self.next_oid && oid != 0 && self.oid_in_use(oid) {
+            return Err(CatalogError::NumberInUse(oid));
+        }
+        self.next_oid = self.next_oid.max(oid.saturating_add(1));
+        Ok(())
+    }
+
+    fn take_oids_of(&mut self, table: &Table) -> Applied {
+        for constraint in &table.constraints {
+            self.take_oid(constraint.id)?;
+        }
+        for index in &table.indexes {
+            self.take_oid(index.id.0)?;
+        }
+        Ok(())
+    }
+
+    fn oid_in_use(&self, oid: u32) -> bool {
+        self.databases.contains_key(&DatabaseId(oid))
+            || self.roles.keys().any(|id| id.0 == oid)
+            || self.databases.values().any(|database| {
+                database.schemas.contains_key(&SchemaId(oid))
+                    || database.tables.contains_key(&TableId(oid))
+                    || database.views.contains_key(&TableId(oid))
+            })
+    }
+}
+
+fn plain_chunk() -> Chunk {
+    Chunk {
+        id: Table::PLAIN_CHUNK,
+        oid: 0,
+        range: i64::MIN..i64::MAX,
+        parts: Vec::new(),
+        compressed: false,
+        created_us: 0,
+    }
+}
+
+fn set(settings: &mut BTreeMap<String, String>, name: &str, value: Option<&String>) {
+    match value {
+        Some(value) => settings.insert(name.to_owned(), value.clone()),
+        None => settings.remove(name),
+    };
+}
+
+impl Database {
+    fn table(&mut self, id: TableId) -> Result<&mut Table, CatalogError> {
+        self.tables
+            .get_mut(&id)
+            .map(Arc::make_mut)
+            .ok_or_else(|| CatalogError::NoRelation(id.to_string()))
+    }
+
+    fn check_name(&self, schema: SchemaId, name: &str) -> Applied {
+        if !self.schemas.contains_key(&schema) {
+            return Err(CatalogError::NoSchema(schema.to_string()));
+        }
+        if self.relation_exists(schema, name) {
+            return Err(CatalogError::RelationExists(name.to_owned()));
+        }
+        Ok(())
+    }
+
+    fn drop_schema(&mut self, id: SchemaId) -> Applied {
+        let Some(schema) = self.schemas.get(&id) else {
+            return Err(CatalogError::NoSchema(id.to_string()));
+        };
+        let used = self.tables.values().any(|table| table.schema == id)
+            || self.views.values().any(|view| view.schema == id);
+        if used {
+            return Err(CatalogError::SchemaInUse(schema.name.clone()));
+        }
+        self.schemas.remove(&id);
+        Ok(())
+    }
+}
+
+impl Table {
+    fn chunk(&mut self, id: ChunkId) -> Result<&mut Chunk, CatalogError> {
+        self.chunks
+            .get_mut(&id)
+            .map(Arc::make_mut)
+            .ok_or_else(|| CatalogError::NoChunk(id.to_string()))
+    }
+
+    fn no_column(&self, column: impl ToString) -> CatalogError {
+        CatalogError::NoColumn {
+            column: column.to_string(),
+            relation: self.name.clone(),
+        }
+    }
+
+    fn check_column_name(&self, column: &Column) -> Applied {
+        let taken = |other: &Column| other.name == column.name && other.id != column.id;
+        if self.columns.iter().any(taken) {
+            return Err(CatalogError::ColumnExists {
+                column: column.name.clone(),
+                relation: self.name.clone(),
+            });
+        }
+        Ok(())
+    }
+
+    fn change(&mut self, change: &Change) -> Applied {
+        match change {
+            Change::AddColumn { column, .. } => {
+                self.check_column_name(column)?;
+                self.next_column.0 = self.next_column.0.max(column.id.0 + 1);
+                self.columns.push(column.clone());
+            }
+            Change::DropColumn { column, .. } => {
+                let Some(place) = self.columns.iter().position(|known| known.id == *column) else {
+                    return Err(self.no_column(column));
+                };
+                self.columns.remove(place);
+                // A key without one of its columns asks nothing that makes sense.
+                self.constraints.retain(|constraint| {
+                    !constraint
+                        .kind
+                        .unique_columns()
+                        .is_some_and(|columns| columns.contains(column))
+                });
+                if let Some(compression) = self
+                    .hypertable
+                    .as_mut()
+                    .and_then(|h| h.compression.as_mut())
+                {
+                    compression.segment_by.retain(|known| known != column);
+                    compression.order_by.retain(|known| known.column != *column);
+                }
+            }
+            Change::ChangeColumn { column, .. } => {
+                self.check_column_name(column)?;
+                match self.columns.iter_mut().find(|known| known.id == column.id) {
+                    Some(known) => *known = column.clone(),
+                    None => return Err(self.no_column(&column.name)),
+                }
+            }
+            Change::AddConstraint { constraint, .. } => {
+                if self
+                    .constraints
+                    .iter()
+                    .any(|known| known.name == constraint.name)
+                {
+                    return Err(CatalogError::RelationExists(constraint.name.clone()));
+                }
+                self.constraints.push(constraint.clone());
+            }
+            Change::DropConstraint { name, .. } => {
+                let before = self.constraints.len();
+                self.constraints.retain(|known| known.name != *name);
+                if self.constraints.len() == before {
+                    return Err(CatalogError::NoRelation(name.clone()));
+                }
+                self.indexes
+                    .retain(|index| !(index.constraint && index.name == *name));
+            }
+            Change::DropIndex { id, .. } => {
+                let before = self.indexes.len();
+                self.indexes.retain(|index| index.id != *id);
+                if self.indexes.len() == before {
+                    return Err(CatalogError::NoRelation(id.to_string()));
+                }
+            }
+            Change::SetCompression { compression, .. } => {
+                self.hypertable_mut()?.compression.clone_from(compression);
+            }
+            Change::SetChunkInterval { interval, .. } => {
+                self.hypertable_mut()?.interval = *interval;
+            }
+            Change::DropChunk { chunk, .. } => {
+                if self.chunks.remove(chunk).is_none() {
+                    return Err(CatalogError::NoChunk(chunk.to_string()));
+                }
+            }
+            Change::Comment { column, text, .. } => match column {
+                None => self.comment.clone_from(text),
+                Some(id) => match self.columns.iter_mut().find(|known| known.id == *id) {
+                    Some(known) => known.comment.clone_from(text),
+                    None => return Err(self.no_column(id)),
+                },
+            },
+            // The catalog deals with all others before it comes to a table.
+            _ => debug_assert!(false, "not a change of a table: {change:?}"),
+        }
+        Ok(())
+    }
+
+    fn hypertable_mut(&mut self) -> Result<&mut crate::table::Hypertable, CatalogError> {
+        match self.hypertable.as_mut() {
+            Some(hypertable) => Ok(hypertable),
+            None => Err(CatalogError::NotHypertable(self.name.clone())),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

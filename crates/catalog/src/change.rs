@@ -1,0 +1,158 @@
+//! The changes there are; the log carries them as JSON.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use chronolith_types::{ChunkId, ColumnId, DatabaseId, IndexId, PartId, RoleId, SchemaId, TableId};
+use serde::{Deserialize, Serialize};
+
+use crate::model::{Role, Schema, View};
+use crate::table::{Column, Compression, Constraint, Hypertable, Index, Part, Table};
+
+/// One change of the catalog.
+///
+/// Variants and fields are only ever added: a log written by any release replays for ever.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "each variant is the statement of its name")]
+pub enum Change {
+    CreateDatabase {
+        id: DatabaseId,
+        name: String,
+        owner: RoleId,
+    },
+    DropDatabase {
+        id: DatabaseId,
+    },
+    SetDatabaseSetting {
+        id: DatabaseId,
+        name: String,
+        value: Option<String>,
+    },
+    CreateSchema {
+        database: DatabaseId,
+        schema: Schema,
+    },
+    DropSchema {
+        database: DatabaseId,
+        id: SchemaId,
+    },
+    CreateTable {
+        database: DatabaseId,
+        table: Box<Table>,
+    },
+    DropTable {
+        database: DatabaseId,
+        id: TableId,
+    },
+    RenameTable {
+        database: DatabaseId,
+        id: TableId,
+        name: String,
+    },
+    CreateView {
+        database: DatabaseId,
+        view: View,
+        replace: bool,
+    },
+    DropView {
+        database: DatabaseId,
+        id: TableId,
+    },
+    AddColumn {
+        database: DatabaseId,
+        table: TableId,
+        column: Column,
+    },
+    DropColumn {
+        database: DatabaseId,
+        table: TableId,
+        column: ColumnId,
+    },
+    /// The same column with another name, default or nullability.
+    ChangeColumn {
+        database: DatabaseId,
+        table: TableId,
+        column: Column,
+    },
+    AddConstraint {
+        database: DatabaseId,
+        table: TableId,
+        constraint: Constraint,
+    },
+    DropConstraint {
+        database: DatabaseId,
+        table: TableId,
+        name: String,
+    },
+    CreateIndex {
+        database: DatabaseId,
+        table: TableId,
+        index: Index,
+    },
+    DropIndex {
+        database: DatabaseId,
+        table: TableId,
+        id: IndexId,
+    },
+    MakeHypertable {
+        database: DatabaseId,
+        table: TableId,
+        hypertable: Hypertable,
+    },
+    SetCompression {
+        database: DatabaseId,
+        table: TableId,
+        compression: Option<Compression>,
+    },
+    SetChunkInterval {
+        database: DatabaseId,
+        table: TableId,
+        interval: i64,
+    },
+    AddChunk {
+        database: DatabaseId,
+        table: TableId,
+        chunk: ChunkId,
+        oid: u32,
+        range: Range<i64>,
+        created_us: i64,
+    },
+    DropChunk {
+        database: DatabaseId,
+        table: TableId,
+        chunk: ChunkId,
+    },
+    /// Parts go and come in one step: flush, load, merge and delete vectors alike.
+    ReplaceParts {
+        database: DatabaseId,
+        table: TableId,
+        chunk: ChunkId,
+        removed: Vec<PartId>,
+        added: Vec<Arc<Part>>,
+        compressed: Option<bool>,
+    },
+    CreateRole {
+        role: Role,
+    },
+    ChangeRole {
+        role: Role,
+    },
+    DropRole {
+        id: RoleId,
+    },
+    SetSetting {
+        name: String,
+        value: Option<String>,
+    },
+    Comment {
+        database: DatabaseId,
+        table: TableId,
+        column: Option<ColumnId>,
+        text: Option<String>,
+    },
+    /// Numbers are in use up to these, though what had them may be gone.
+    Reserve {
+        next_oid: u32,
+        next_part: u64,
+    },
+}

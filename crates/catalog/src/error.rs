@@ -1,0 +1,95 @@
+//! Why a change does not fit.
+
+use chronolith_types::SqlState;
+
+/// A change that was refused; the catalog is as before.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum CatalogError {
+    /// The database is not there.
+    #[error("database \"{0}\" does not exist")]
+    NoDatabase(String),
+    /// A database of that name is there.
+    #[error("database \"{0}\" already exists")]
+    DatabaseExists(String),
+    /// The schema is not there.
+    #[error("schema \"{0}\" does not exist")]
+    NoSchema(String),
+    /// A schema of that name is there.
+    #[error("schema \"{0}\" already exists")]
+    SchemaExists(String),
+    /// The schema holds something.
+    #[error("cannot drop schema {0} because other objects depend on it")]
+    SchemaInUse(String),
+    /// The relation is not there.
+    #[error("relation \"{0}\" does not exist")]
+    NoRelation(String),
+    /// A relation of that name is there.
+    #[error("relation \"{0}\" already exists")]
+    RelationExists(String),
+    /// The column is not there.
+    #[error("column \"{column}\" of relation \"{relation}\" does not exist")]
+    NoColumn {
+        /// The column.
+        column: String,
+        /// Its table.
+        relation: String,
+    },
+    /// A column of that name is there.
+    #[error("column \"{column}\" of relation \"{relation}\" already exists")]
+    ColumnExists {
+        /// The column.
+        column: String,
+        /// Its table.
+        relation: String,
+    },
+    /// The table is a hypertable already.
+    #[error("table \"{0}\" is already a hypertable")]
+    AlreadyHypertable(String),
+    /// The table is none.
+    #[error("table \"{0}\" is not a hypertable")]
+    NotHypertable(String),
+    /// The chunk is not there.
+    #[error("chunk {0} does not exist")]
+    NoChunk(String),
+    /// The chunk's range meets another's.
+    #[error("chunk range of relation \"{0}\" overlaps with an existing chunk")]
+    ChunkOverlap(String),
+    /// The part is not there, or is there twice.
+    #[error("part {0} is not as the change expects")]
+    WrongPart(String),
+    /// The role is not there.
+    #[error("role \"{0}\" does not exist")]
+    NoRole(String),
+    /// A role of that name is there.
+    #[error("role \"{0}\" already exists")]
+    RoleExists(String),
+    /// A number would be given twice.
+    #[error("object number {0} is in use")]
+    NumberInUse(u32),
+}
+
+impl CatalogError {
+    /// The SQLSTATE a client gets.
+    #[must_use]
+    pub fn sqlstate(&self) -> SqlState {
+        match self {
+            Self::NoDatabase(_) => SqlState::INVALID_CATALOG_NAME,
+            Self::DatabaseExists(_) => SqlState::DUPLICATE_DATABASE,
+            Self::NoSchema(_) => SqlState::INVALID_SCHEMA_NAME,
+            Self::SchemaExists(_) => SqlState::DUPLICATE_SCHEMA,
+            Self::SchemaInUse(_) => SqlState::DEPENDENT_OBJECTS_STILL_EXIST,
+            Self::NoRelation(_) | Self::NoChunk(_) => SqlState::UNDEFINED_TABLE,
+            Self::RelationExists(_) => SqlState::DUPLICATE_TABLE,
+            Self::NoColumn { .. } => SqlState::UNDEFINED_COLUMN,
+            Self::ColumnExists { .. } => SqlState::DUPLICATE_COLUMN,
+            Self::AlreadyHypertable(_) => SqlState::HYPERTABLE_EXISTS,
+            Self::NotHypertable(_) => SqlState::HYPERTABLE_NOT_EXIST,
+            Self::NoRole(_) => SqlState::UNDEFINED_OBJECT,
+            Self::RoleExists(_) => SqlState::DUPLICATE_OBJECT,
+            Self::ChunkOverlap(_) | Self::WrongPart(_) | Self::NumberInUse(_) => {
+                SqlState::INTERNAL_ERROR
+            }
+        }
+    }
+}

@@ -1,0 +1,262 @@
+//! The catalog itself: persistent data, where a copy shares all that did not change.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use chronolith_types::{DatabaseId, RoleId, SchemaId, TableId};
+use serde::{Deserialize, Serialize};
+
+use crate::table::Table;
+
+/// Objects of users have oids from here on, as in PostgreSQL.
+pub const FIRST_USER_OID: u32 = 16_384;
+
+const POSTGRES_ROLE: RoleId = RoleId(10);
+const TEMPLATE1: DatabaseId = DatabaseId(1);
+const POSTGRES: DatabaseId = DatabaseId(5);
+const PUBLIC: SchemaId = SchemaId(2200);
+const INTERNAL: SchemaId = SchemaId(16_000);
+
+/// All that exists, at one moment.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Catalog {
+    /// Goes up with every change: plans made under another version are stale.
+    pub version: u64,
+    /// The databases.
+    pub databases: BTreeMap<DatabaseId, Arc<Database>>,
+    /// The roles.
+    pub roles: BTreeMap<RoleId, Arc<Role>>,
+    /// ALTER SYSTEM's settings.
+    #[serde(default)]
+    pub settings: BTreeMap<String, String>,
+    /// The oid the next object gets.
+    pub next_oid: u32,
+    /// The number the next part gets.
+    pub next_part: u64,
+}
+
+/// A database.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Database {
+    /// Its oid.
+    pub id: DatabaseId,
+    /// Its name.
+    pub name: String,
+    /// Who owns it.
+    pub owner: RoleId,
+    /// Its schemas.
+    pub schemas: BTreeMap<SchemaId, Arc<Schema>>,
+    /// Its tables.
+    #[serde(default)]
+    pub tables: BTreeMap<TableId, Arc<Table>>,
+    /// Its views.
+    #[serde(default)]
+    pub views: BTreeMap<TableId, Arc<View>>,
+    /// ALTER DATABASE … SET.
+    #[serde(default)]
+    pub settings: BTreeMap<String, String>,
+    /// The number the next hypertable gets.
+    pub next_hypertable: i32,
+    /// The number the next chunk gets.
+    pub next_chunk: i32,
+}
+
+/// A schema.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Schema {
+    /// Its oid.
+    pub id: SchemaId,
+    /// Its name.
+    pub name: String,
+    /// Who owns it.
+    pub owner: RoleId,
+}
+
+/// A view: a name for a query.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct View {
+    /// Its oid.
+    pub id: TableId,
+    /// Where it lies.
+    pub schema: SchemaId,
+    /// Its name.
+    pub name: String,
+    /// Who owns it.
+    pub owner: RoleId,
+    /// The query's SQL.
+    pub query: String,
+    /// Names given to its columns, where the query's own are not used.
+    #[serde(default)]
+    pub columns: Vec<String>,
+}
+
+/// What a role may do beyond its grants.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Privilege {
+    /// Everything.
+    Superuser,
+    /// Connect.
+    Login,
+    /// Make databases.
+    CreateDatabase,
+    /// Make roles.
+    CreateRole,
+    /// Stream the log.
+    Replication,
+    /// Pass over row security.
+    BypassRowSecurity,
+}
+
+/// A role.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Role {
+    /// Its oid.
+    pub id: RoleId,
+    /// Its name.
+    pub name: String,
+    /// What it may do.
+    pub privileges: Vec<Privilege>,
+    /// The SCRAM verifier of its password, in PostgreSQL's form.
+    #[serde(default)]
+    pub verifier: Option<String>,
+    /// Roles it is a member of.
+    #[serde(default)]
+    pub member_of: Vec<RoleId>,
+    /// ALTER ROLE … SET.
+    #[serde(default)]
+    pub settings: BTreeMap<String, String>,
+}
+
+impl Role {
+    /// Whether it has an attribute; a superuser has all.
+    #[must_use]
+    pub fn may(&self, privilege: Privilege) -> bool {
+        self.privileges.contains(&privilege)
+            || (privilege != Privilege::Login && self.privileges.contains(&Privilege::Superuser))
+    }
+}
+
+impl Database {
+    /// The schema whose tables are the chunks.
+    pub const INTERNAL_SCHEMA: &'static str = "_timescaledb_internal";
+
+    /// A database as CREATE DATABASE makes it.
+    #[must_use]
+    pub fn new(id: DatabaseId, name: &str, owner: RoleId) -> Self {
+        let schemas = [(PUBLIC, "public"), (INTERNAL, Self::INTERNAL_SCHEMA)].map(|(id, name)| {
+            let schema = Schema {
+                id,
+                name: name.to_owned(),
+                owner,
+            };
+            (id, Arc::new(schema))
+        });
+        Self {
+            id,
+            name: name.to_owned(),
+            owner,
+            schemas: schemas.into(),
+            tables: BTreeMap::new(),
+            views: BTreeMap::new(),
+            settings: BTreeMap::new(),
+            next_hypertable: 1,
+            next_chunk: 1,
+        }
+    }
+
+    /// A schema by its name.
+    #[must_use]
+    pub fn schema_named(&self, name: &str) -> Option<&Arc<Schema>> {
+        self.schemas.values().find(|schema| schema.name == name)
+    }
+
+    /// A table by its schema and name.
+    #[must_use]
+    pub fn table_named(&self, schema: SchemaId, name: &str) -> Option<&Arc<Table>> {
+        self.tables
+            .values()
+            .find(|table| table.schema == schema && table.name == name)
+    }
+
+    /// A view by its schema and name.
+    #[must_use]
+    pub fn view_named(&self, schema: SchemaId, name: &str) -> Option<&Arc<View>> {
+        self.views
+            .values()
+            .find(|view| view.schema == schema && view.name == name)
+    }
+
+    /// Whether any relation of a schema has a name: tables, views and indexes share one space.
+    #[must_use]
+    pub fn relation_exists(&self, schema: SchemaId, name: &str) -> bool {
+        let index = |table: &Arc<Table>| {
+            table.schema == schema && table.indexes.iter().any(|index| index.name == name)
+        };
+        self.table_named(schema, name).is_some()
+            || self.view_named(schema, name).is_some()
+            || self.tables.values().any(index)
+    }
+}
+
+impl Default for Catalog {
+    /// A new data directory's: the databases `postgres` and `template1`, and the superuser
+    /// `postgres` without a password.
+    fn default() -> Self {
+        let role = Role {
+            id: POSTGRES_ROLE,
+            name: "postgres".to_owned(),
+            privileges: vec![
+                Privilege::Superuser,
+                Privilege::Login,
+                Privilege::CreateDatabase,
+                Privilege::CreateRole,
+                Privilege::Replication,
+                Privilege::BypassRowSecurity,
+            ],
+            verifier: None,
+            member_of: Vec::new(),
+            settings: BTreeMap::new(),
+        };
+        let databases = [(TEMPLATE1, "template1"), (POSTGRES, "postgres")]
+            .map(|(id, name)| (id, Arc::new(Database::new(id, name, POSTGRES_ROLE))));
+        Self {
+            version: 1,
+            databases: databases.into(),
+            roles: [(POSTGRES_ROLE, Arc::new(role))].into(),
+            settings: BTreeMap::new(),
+            next_oid: FIRST_USER_OID,
+            next_part: 1,
+        }
+    }
+}
+
+impl Catalog {
+    /// A database by its name.
+    #[must_use]
+    pub fn database_named(&self, name: &str) -> Option<&Arc<Database>> {
+        self.databases
+            .values()
+            .find(|database| database.name == name)
+    }
+
+    /// A role by its name.
+    #[must_use]
+    pub fn role_named(&self, name: &str) -> Option<&Arc<Role>> {
+        self.roles.values().find(|role| role.name == name)
+    }
+
+    /// A table of a database.
+    #[must_use]
+    pub fn table(&self, database: DatabaseId, table: TableId) -> Option<&Arc<Table>> {
+        self.databases.get(&database)?.tables.get(&table)
+    }
+
+    /// Every part of every table.
+    pub fn parts(&self) -> impl Iterator<Item = &Arc<crate::table::Part>> {
+        self.databases
+            .values()
+            .flat_map(|database| database.tables.values())
+            .flat_map(|table| table.chunks.values())
+            .flat_map(|chunk| chunk.parts.iter())
+    }
+}

@@ -1,0 +1,272 @@
+//! A table with all that belongs to it.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::Arc;
+
+use chronolith_types::{
+    ChunkId, ColumnId, HypertableId, IndexId, PartId, RoleId, SchemaId, SqlType, TableId,
+};
+use serde::{Deserialize, Serialize};
+
+/// A table: its columns, keys, chunks.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Table {
+    /// Its oid.
+    pub id: TableId,
+    /// Where it lies.
+    pub schema: SchemaId,
+    /// Its name.
+    pub name: String,
+    /// Who owns it.
+    pub owner: RoleId,
+    /// The columns there are, in the order of `SELECT *`.
+    pub columns: Vec<Column>,
+    /// The number the next column gets.
+    pub next_column: ColumnId,
+    /// Keys, checks and references.
+    #[serde(default)]
+    pub constraints: Vec<Constraint>,
+    /// Indexes, those of keys too.
+    #[serde(default)]
+    pub indexes: Vec<Index>,
+    /// What makes it a hypertable.
+    #[serde(default)]
+    pub hypertable: Option<Hypertable>,
+    /// Its chunks by number; a plain table has the one of number 0.
+    #[serde(default)]
+    pub chunks: BTreeMap<ChunkId, Arc<Chunk>>,
+    /// COMMENT ON.
+    #[serde(default)]
+    pub comment: Option<String>,
+    /// Grants, in PostgreSQL's aclitem form; None for the owner's alone.
+    #[serde(default)]
+    pub acl: Option<Vec<String>>,
+}
+
+/// A column.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Column {
+    /// Its number, kept for life.
+    pub id: ColumnId,
+    /// Its name.
+    pub name: String,
+    /// Its type.
+    pub ty: SqlType,
+    /// Whether NULL is refused.
+    pub not_null: bool,
+    /// The default's SQL.
+    #[serde(default)]
+    pub default: Option<String>,
+    /// The value, as text, of rows older than the column.
+    #[serde(default)]
+    pub missing: Option<String>,
+    /// COMMENT ON.
+    #[serde(default)]
+    pub comment: Option<String>,
+}
+
+/// A constraint with its name.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Constraint {
+    /// Its oid.
+    pub id: u32,
+    /// Its name, unique in its table.
+    pub name: String,
+    /// What it asks.
+    pub kind: ConstraintKind,
+}
+
+/// What a constraint asks.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ConstraintKind {
+    /// No two rows alike in these columns, none of them NULL.
+    PrimaryKey {
+        /// The columns, in the key's order.
+        columns: Vec<ColumnId>,
+    },
+    /// No two rows alike in these columns, where none is NULL.
+    Unique {
+        /// The columns, in the key's order.
+        columns: Vec<ColumnId>,
+    },
+    /// The expression is not false.
+    Check {
+        /// Its SQL.
+        expression: String,
+    },
+}
+
+impl ConstraintKind {
+    /// The columns that must be unique together.
+    #[must_use]
+    pub fn unique_columns(&self) -> Option<&[ColumnId]> {
+        match self {
+            Self::PrimaryKey { columns } | Self::Unique { columns } => Some(columns),
+            Self::Check { .. } => None,
+        }
+    }
+}
+
+/// An index as it was declared.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Index {
+    /// Its oid.
+    pub id: IndexId,
+    /// Its name.
+    pub name: String,
+    /// The access method's name.
+    pub method: String,
+    /// Its columns or expressions, as SQL with their order.
+    pub keys: Vec<String>,
+    /// Whether it refuses rows that are alike.
+    pub unique: bool,
+    /// Whether it belongs to a key.
+    pub constraint: bool,
+    /// The predicate's SQL.
+    #[serde(default)]
+    pub predicate: Option<String>,
+}
+
+/// What makes a table a hypertable.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hypertable {
+    /// Counted from 1 in each database.
+    pub id: HypertableId,
+    /// The column whose ranges the chunks are.
+    pub time: ColumnId,
+    /// A chunk's width: µs, or whole numbers for an integer column.
+    pub interval: i64,
+    /// How chunks are compressed; None until somebody said.
+    #[serde(default)]
+    pub compression: Option<Compression>,
+}
+
+/// A cold part's sort key.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Compression {
+    /// The columns that make a series.
+    pub segment_by: Vec<ColumnId>,
+    /// The order within a series.
+    pub order_by: Vec<OrderBy>,
+}
+
+/// One column of an order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OrderBy {
+    /// The column.
+    pub column: ColumnId,
+    /// Greatest first.
+    pub descending: bool,
+    /// NULLs first.
+    pub nulls_first: bool,
+}
+
+/// A chunk: the rows of one time range.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Chunk {
+    /// Counted from 1 in each database; 0 for a plain table's.
+    pub id: ChunkId,
+    /// Its oid, as a relation; 0 for a plain table's.
+    pub oid: u32,
+    /// Half-open.
+    pub range: Range<i64>,
+    /// Its cold parts, oldest first.
+    #[serde(default)]
+    pub parts: Vec<Arc<Part>>,
+    /// Whether a user compressed it.
+    #[serde(default)]
+    pub compressed: bool,
+    /// When it was made, µs since 1970.
+    pub created_us: i64,
+}
+
+impl Chunk {
+    /// The name of a hypertable's chunk, in the schema `_timescaledb_internal`.
+    #[must_use]
+    pub fn name(&self, hypertable: HypertableId) -> String {
+        format!("_hyper_{hypertable}_{}_chunk", self.id)
+    }
+}
+
+/// A cold part, as the catalog knows it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Part {
+    /// Its number.
+    pub id: PartId,
+    /// How many rows it holds, deleted ones too.
+    pub rows: u64,
+    /// First and last time of its rows; None without a time column or rows.
+    pub times: Option<(i64, i64)>,
+    /// Its Parquet file.
+    pub data: PartFile,
+    /// Its series directory.
+    pub directory: PartFile,
+    /// Rows that are gone, as a serialised roaring bitmap; empty for none.
+    #[serde(default)]
+    pub deleted: Vec<u8>,
+}
+
+/// A file and what its bytes must be.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct PartFile {
+    /// Its length.
+    pub bytes: u64,
+    /// Checksums of all its regions, in order and without gaps.
+    pub regions: Vec<Region>,
+}
+
+/// Some bytes of a file and their checksum.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Region {
+    /// Where they begin.
+    pub offset: u64,
+    /// How many they are.
+    pub length: u64,
+    /// CRC-32C of them.
+    pub crc32c: u32,
+}
+
+impl Table {
+    /// The chunk number of a plain table's rows.
+    pub const PLAIN_CHUNK: ChunkId = ChunkId(0);
+
+    /// A column by its number.
+    #[must_use]
+    pub fn column(&self, id: ColumnId) -> Option<&Column> {
+        self.columns.iter().find(|column| column.id == id)
+    }
+
+    /// A column and its place by its name.
+    #[must_use]
+    pub fn column_named(&self, name: &str) -> Option<(usize, &Column)> {
+        self.columns
+            .iter()
+            .enumerate()
+            .find(|(_, column)| column.name == name)
+    }
+
+    /// The places of columns that must be unique together, one list a key.
+    #[must_use]
+    pub fn unique_keys(&self) -> Vec<(&Constraint, Vec<usize>)> {
+        self.constraints
+            .iter()
+            .filter_map(|constraint| {
+                let columns = constraint.kind.unique_columns()?;
+                let place = |id: &ColumnId| self.columns.iter().position(|c| c.id == *id);
+                Some((
+                    constraint,
+                    columns.iter().map(place).collect::<Option<Vec<_>>>()?,
+                ))
+            })
+            .collect()
+    }
+
+    /// The chunk whose range holds a time.
+    #[must_use]
+    pub fn chunk_at(&self, time: i64) -> Option<&Arc<Chunk>> {
+        self.chunks
+            .values()
+            .find(|chunk| chunk.range.contains(&time))
+    }
+}
