@@ -7,11 +7,15 @@
 //! - Numbers of types are PostgreSQL's own and never change.
 
 mod ids;
+pub mod numeric;
 mod sqlstate;
 mod sqltype;
+mod value;
 
 pub use ids::{
     ChunkId, ColumnId, DatabaseId, HypertableId, IndexId, Lsn, PartId, RoleId, SchemaId, TableId,
 };
+pub use numeric::Numeric;
 pub use sqlstate::SqlState;
 pub use sqltype::{NUMERIC_ANY, NUMERIC_ANY_SCALE, RegKind, SqlType};
+pub use value::ValueError;
