@@ -147,6 +147,18 @@ pub struct Notice {
     pub body: Failure,
 }
 
+impl fmt::Debug for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Rows { .. } => "Rows",
+            Self::Command { .. } => "Command",
+            Self::Empty => "Empty",
+            Self::CopyIn { .. } => "CopyIn",
+            Self::CopyOut { .. } => "CopyOut",
+        })
+    }
+}
+
 /// Stops what a session runs; usable from anywhere.
 pub trait Canceller: Send + Sync {
     /// Asks the running statement to stop.

@@ -222,7 +222,7 @@ impl Connection {
             return Ok(());
         }
         self.session.begin_simple(statements.len()).await?;
-        let mut tag = None;
+        let mut tag: Option<String> = None;
         for statement in &statements {
             if let Some(tag) = tag.take() {
                 self.notices();
@@ -305,7 +305,9 @@ impl Connection {
                     .ok_or_else(Failure::cancelled)?
                 {
                     let piece = piece?;
-                    out::message(&mut self.wire.out, b'd', |out| out.extend_from_slice(&piece));
+                    out::message(&mut self.wire.out, b'd', |out| {
+                        out.extend_from_slice(&piece)
+                    });
                     self.relieve().await?;
                 }
                 out::bare(&mut self.wire.out, b'c');
@@ -376,7 +378,9 @@ impl Connection {
                 rows.batch = Some((batch, offset));
                 return Ok(false);
             }
-            let end = batch.num_rows().min(offset.saturating_add(left.min(ROWS_STEP)));
+            let end = batch
+                .num_rows()
+                .min(offset.saturating_add(left.min(ROWS_STEP)));
             encode::rows(
                 &mut self.wire.out,
                 &batch,
@@ -612,11 +616,11 @@ impl Connection {
                 let before = rows.sent;
                 if self.send(rows, limit).await? {
                     let shown = rows.sent - before;
-                    let total = std::mem::replace(&mut rows.sent, shown);
+                    // The tag counts what this Execute gave, as in PostgreSQL.
+                    rows.sent = shown;
                     let tag = rows.tag();
                     self.notices();
                     out::complete(&mut self.wire.out, &tag);
-                    rows.sent = total;
                     rows.sent = 0;
                     portal.state = PortalState::Done(rows.tag());
                 } else {

@@ -271,9 +271,10 @@ impl Walk<'_> {
     }
 
     fn array<const N: usize>(&mut self) -> Result<[u8; N], Failure> {
-        let (head, rest) = self.0.split_first_chunk::<N>().ok_or_else(|| {
-            Failure::protocol("insufficient data left in message")
-        })?;
+        let (head, rest) = self
+            .0
+            .split_first_chunk::<N>()
+            .ok_or_else(|| Failure::protocol("insufficient data left in message"))?;
         self.0 = rest;
         Ok(*head)
     }

@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use chronolith_types::SqlState;
 use parking_lot::Mutex;
-use ring::constant_time;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
@@ -21,7 +20,7 @@ use crate::out;
 use crate::scram::{self, Verifier};
 use crate::startup::{self, First};
 use crate::tls::{Tls, TlsFiles};
-use crate::wire::{CancelSlot, End, Socket, Wire};
+use crate::wire::{self, CancelSlot, End, Socket, Wire};
 
 /// How the server listens and what it allows.
 #[derive(Debug, Clone)]
@@ -203,9 +202,7 @@ impl Server {
         shutdown.await;
         tracing::info!("received shutdown request");
         let _ = stop.send(true);
-        let ended = async {
-            while accepting.join_next().await.is_some() {}
-        };
+        let ended = async { while accepting.join_next().await.is_some() {} };
         if tokio::time::timeout(Duration::from_secs(30), ended)
             .await
             .is_err()
@@ -217,7 +214,8 @@ impl Server {
 }
 
 /// Takes connections of one listening socket until the server stops; waits for their end.
-async fn accept(listener: TcpListener, shared: Arc<Shared>, mut stopped: watch::Receiver<bool>) {
+async fn accept(listener: TcpListener, shared: Arc<Shared>, stopped: watch::Receiver<bool>) {
+    let mut stop = stopped.clone();
     let mut sessions = JoinSet::new();
     let mut pause = Duration::from_millis(10);
     loop {
@@ -240,7 +238,7 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>, mut stopped: watch::
                     tracing::error!("a session panicked and was ended: {error}");
                 }
             }
-            _ = stopped.wait_for(|stop| *stop) => break,
+            () = wire::stopped(&mut stop) => break,
         }
     }
     drop(listener);
@@ -301,9 +299,7 @@ async fn greet(
         Ok(First::Session(hello)) => hello,
         Ok(First::Cancel { pid, secret }) => {
             let slot = shared.cancels.lock().get(&pid).and_then(|registered| {
-                constant_time::verify_slices_are_equal(&registered.secret, &secret)
-                    .is_ok()
-                    .then(|| Arc::clone(&registered.slot))
+                scram::equal(&registered.secret, &secret).then(|| Arc::clone(&registered.slot))
             });
             if let Some(slot) = slot {
                 slot.cancel();
@@ -317,11 +313,7 @@ async fn greet(
         Err(_) => return None,
     };
     hello.startup.client = Some(peer.ip().to_string());
-    let mut wire = Wire::new(
-        hello.socket,
-        Guard::new(shared.limits.clone()),
-        stopped,
-    );
+    let mut wire = Wire::new(hello.socket, Guard::new(shared.limits.clone()), stopped);
     wire.input = hello.rest;
     let startup = hello.startup;
     if let Some(unknown) = &hello.negotiate {

@@ -137,9 +137,7 @@ fn hello(code: u32, body: &[u8]) -> Result<(Startup, Option<Vec<String>>), Failu
     if major != 3 {
         return Err(Failure::new(
             SqlState::FEATURE_NOT_SUPPORTED,
-            format!(
-                "unsupported frontend protocol {major}.{minor}: server supports 3.0 to 3.2"
-            ),
+            format!("unsupported frontend protocol {major}.{minor}: server supports 3.0 to 3.2"),
         ));
     }
     let invalid =

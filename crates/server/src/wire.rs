@@ -235,7 +235,7 @@ impl Wire {
 }
 
 /// Returns when the server is told to stop.
-async fn stopped(shutdown: &mut watch::Receiver<bool>) {
+pub(crate) async fn stopped(shutdown: &mut watch::Receiver<bool>) {
     if shutdown.wait_for(|stop| *stop).await.is_err() {
         // Nobody is left who could say so.
         std::future::pending::<()>().await;

@@ -67,7 +67,8 @@ fn numeric(out: &mut BytesMut, digits: &[u8], negative: bool, scale: u8) {
     let fraction_groups = fraction.div_ceil(4);
     let digit = |position: isize| -> u16 {
         // Position 0 is the first digit after the point; negative ones are before it.
-        let at = position + isize::try_from(whole).unwrap_or(0) - isize::try_from(lead).unwrap_or(0);
+        let at =
+            position + isize::try_from(whole).unwrap_or(0) - isize::try_from(lead).unwrap_or(0);
         usize::try_from(at)
             .ok()
             .and_then(|at| digits.get(at))
@@ -75,9 +76,7 @@ fn numeric(out: &mut BytesMut, digits: &[u8], negative: bool, scale: u8) {
     };
     let first = -isize::try_from(whole_groups).unwrap_or(0);
     let end = isize::try_from(fraction_groups).unwrap_or(0);
-    let group = |index: isize| {
-        (0..4).fold(0_u16, |sum, i| sum * 10 + digit(index * 4 + i))
-    };
+    let group = |index: isize| (0..4).fold(0_u16, |sum, i| sum * 10 + digit(index * 4 + i));
     let mut begin = first;
     while begin < end && group(begin) == 0 {
         begin += 1;

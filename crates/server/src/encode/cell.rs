@@ -78,9 +78,7 @@ impl<'a> Cells<'a> {
             DataType::Timestamp(TimeUnit::Microsecond, Some(_)) => {
                 Kind::Timestamptz(array.as_primitive())
             }
-            DataType::Interval(IntervalUnit::MonthDayNano) => {
-                Kind::Interval(array.as_primitive())
-            }
+            DataType::Interval(IntervalUnit::MonthDayNano) => Kind::Interval(array.as_primitive()),
             DataType::FixedSizeBinary(16) => Kind::Uuid(array.as_fixed_size_binary()),
             DataType::List(_) => Kind::List {
                 list: array.as_list::<i32>(),

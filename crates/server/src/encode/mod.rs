@@ -76,7 +76,12 @@ pub(crate) fn rows(
         .map(|(array, column)| Cells::new(array, &column.ty))
         .collect::<Result<Vec<_>, _>>()?;
     let width = i16::try_from(columns.len()).unwrap_or(i16::MAX);
-    out.reserve(range.len().saturating_mul(16 * columns.len() + 7).min(1 << 20));
+    out.reserve(
+        range
+            .len()
+            .saturating_mul(16 * columns.len() + 7)
+            .min(1 << 20),
+    );
     for row in range {
         out.put_u8(b'D');
         let start = out.len();

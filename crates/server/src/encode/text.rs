@@ -66,7 +66,7 @@ pub(super) fn decimal(out: &mut BytesMut, value: i128, scale: u8) {
 }
 
 pub(super) fn wide(out: &mut BytesMut, value: i256, scale: u8) {
-    if let Some(small) = value.to_i128() {
+    if let Some(small) = i256::to_i128(value) {
         decimal(out, small, scale);
         return;
     }
@@ -119,9 +119,11 @@ pub(super) fn any_parts(code: i256) -> AnyParts {
     if code == i256::MIN {
         return AnyParts::NegativeInfinity;
     }
-    let scale = u8::try_from(code.as_i128() & 63).unwrap_or(0).min(ANY_SCALE);
+    let scale = u8::try_from(code.as_i128() & 63)
+        .unwrap_or(0)
+        .min(ANY_SCALE);
     // An arithmetic shift: the display scale is the low bits for either sign.
-    let mut unscaled = code >> 6;
+    let mut unscaled: i256 = code >> 6_u8;
     let mut drop = u32::from(ANY_SCALE - scale);
     while drop > 0 {
         let step = drop.min(18);
@@ -218,9 +220,8 @@ fn scientific(out: &mut BytesMut, text: &str, limit: i32) {
         out.put_u8(b'0');
         return;
     };
-    let power = exponent + i32::try_from(whole.len()).unwrap_or(0)
-        - 1
-        - i32::try_from(lead).unwrap_or(0);
+    let power =
+        exponent + i32::try_from(whole.len()).unwrap_or(0) - 1 - i32::try_from(lead).unwrap_or(0);
     if power < -4 || power >= limit {
         out.put_u8(*first);
         if !rest.is_empty() {
@@ -307,7 +308,11 @@ fn civil(days: i64) -> (i64, i64, i64) {
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let shifted = (5 * day_of_year + 2) / 153;
     let day = day_of_year - (153 * shifted + 2) / 5 + 1;
-    let month = if shifted < 10 { shifted + 3 } else { shifted - 9 };
+    let month = if shifted < 10 {
+        shifted + 3
+    } else {
+        shifted - 9
+    };
     let year = year_of_era + era * 400 + i64::from(month <= 2);
     (year, month, day)
 }

@@ -1,1 +1,5 @@
-//! Placeholder.
+#![allow(clippy::unwrap_used, reason = "a test's unwrap is its assertion")]
+
+mod fake;
+mod hostile;
+mod protocol;
