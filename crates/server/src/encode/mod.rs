@@ -113,3 +113,75 @@ pub(crate) fn patch(out: &mut BytesMut, at: usize, length: usize) {
         slot.copy_from_slice(&length.to_be_bytes());
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test's unwrap is its assertion")]
+
+    use super::*;
+    use arrow::datatypes::{IntervalMonthDayNano, i256};
+
+    fn written(write: impl FnOnce(&mut BytesMut)) -> String {
+        let mut out = BytesMut::new();
+        write(&mut out);
+        String::from_utf8(out.to_vec()).unwrap()
+    }
+
+    #[test]
+    fn floats_are_laid_out_as_postgresql_does() {
+        for (value, text) in [
+            (0.0, "0"),
+            (-0.0, "-0"),
+            (1.5, "1.5"),
+            (100.0, "100"),
+            (0.0001, "0.0001"),
+            (0.00001, "1e-05"),
+            (1e14, "100000000000000"),
+            (1e15, "1e+15"),
+            (1.25e300, "1.25e+300"),
+            (f64::NAN, "NaN"),
+            (f64::NEG_INFINITY, "-Infinity"),
+        ] {
+            assert_eq!(written(|out| text::float8(out, value, 1)), text);
+        }
+        assert_eq!(written(|out| text::float8(out, 0.1 + 0.2, 0)), "0.3");
+        assert_eq!(written(|out| text::float4(out, 1e6, 1)), "1e+06");
+    }
+
+    #[test]
+    fn numerics_show_their_scale_in_text_and_binary() {
+        assert_eq!(written(|out| text::decimal(out, -5, 8)), "-0.00000005");
+        assert_eq!(
+            written(|out| text::decimal(out, 18_715_000_000, 8)),
+            "187.15000000"
+        );
+        let scale = i256::from_i128(10_i128.pow(36));
+        let code = i256::from_i128(-3)
+            .wrapping_mul(scale)
+            .wrapping_mul(i256::from_i128(64));
+        let code = code.wrapping_add(i256::from_i128(2));
+        assert_eq!(written(|out| text::any_numeric(out, code)), "-3.00");
+        let mut out = BytesMut::new();
+        binary::decimal(&mut out, 1_234_567_800, 4);
+        // 123456.78 of scale 4: groups 12, 3456, 7800.
+        assert_eq!(
+            out.as_ref(),
+            [0, 3, 0, 1, 0, 0, 0, 4, 0, 12, 0x0d, 0x80, 0x1e, 0x78]
+        );
+    }
+
+    #[test]
+    fn times_before_christ_and_intervals_of_mixed_sign_are_readable() {
+        assert_eq!(written(|out| text::date(out, -719_163)), "0001-12-31 BC");
+        let zone: ZoneOffset = Arc::new(|_| 20_700);
+        assert_eq!(
+            written(|out| text::timestamp(out, 1_500_000, Some(&zone))),
+            "1970-01-01 05:45:01.5+05:45"
+        );
+        let value = IntervalMonthDayNano::new(14, -3, 3_600_000_000_000);
+        assert_eq!(
+            written(|out| text::interval(out, value)),
+            "1 year 2 mons -3 days +01:00:00"
+        );
+    }
+}

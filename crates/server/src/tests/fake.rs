@@ -96,7 +96,7 @@ impl Session for FakeSession {
             .split(';')
             .map(str::trim)
             .filter(|s| !s.is_empty())
-            .map(|s| Plan(Arc::new(s.to_owned())))
+            .map(|s| Plan(Arc::new(s.to_lowercase())))
             .collect())
     }
 
@@ -116,7 +116,9 @@ impl Session for FakeSession {
                     column("s", SqlType::Text),
                 ],
             ),
-            "begin" | "commit" | "sleep" | "copy in" | "copy out" => (vec![], vec![]),
+            "begin" | "start transaction" | "commit" | "sleep" | "copy in" | "copy out" => {
+                (vec![], vec![])
+            }
             other => {
                 return Err(Failure::new(
                     SqlState::SYNTAX_ERROR,
@@ -144,7 +146,7 @@ impl Session for FakeSession {
             })
         };
         match sql.as_str() {
-            "begin" => {
+            "begin" | "start transaction" => {
                 self.status = Status::InBlock;
                 command("BEGIN")
             }

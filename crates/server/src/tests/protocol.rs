@@ -96,9 +96,13 @@ async fn prepared_statements_take_binary_parameters_and_row_limits_suspend() {
     let row = client.query_one(&echo, &[&42_i64]).await.unwrap();
     assert_eq!(row.get::<_, i64>(0), 42);
 
-    let transaction = client.transaction().await;
-    // The fake knows only lower case.
-    assert!(transaction.is_err());
+    let transaction = client.transaction().await.unwrap();
+    let portal = transaction.bind("many", &[]).await.unwrap();
+    for wanted in [400, 400, 200, 0] {
+        let rows = transaction.query_portal(&portal, 400).await.unwrap();
+        assert_eq!(rows.len(), wanted);
+    }
+    transaction.commit().await.unwrap();
     let rows = client.query("many", &[]).await.unwrap();
     assert_eq!(rows.len(), 1000);
     let error = client.query("nonsense", &[]).await.unwrap_err();
@@ -112,11 +116,11 @@ async fn copy_runs_both_ways_and_its_failure_leaves_the_connection_usable() {
     let sink = client.copy_in("copy in").await.unwrap();
     let mut sink = Box::pin(sink);
     sink.send(Bytes::from("1\n2\n")).await.unwrap();
-    assert_eq!(sink.finish().await.unwrap(), 2);
+    assert_eq!(sink.as_mut().finish().await.unwrap(), 2);
 
     let mut sink = Box::pin(client.copy_in("copy in").await.unwrap());
     sink.send(Bytes::from("bad\n")).await.unwrap();
-    let error = sink.finish().await.unwrap_err();
+    let error = sink.as_mut().finish().await.unwrap_err();
     assert_eq!(code(&error), ("22P04", "bad row"));
 
     let out: Vec<Bytes> = client
