@@ -6,12 +6,22 @@
 //! - A [`SqlType`] has one physical form, [`SqlType::arrow`], from the socket to the disk.
 //! - Numbers of types are PostgreSQL's own and never change.
 
+pub mod datetime;
 mod ids;
+pub mod interval;
+pub mod numeric;
 mod sqlstate;
 mod sqltype;
+pub mod text;
+mod value;
+pub mod zone;
 
 pub use ids::{
     ChunkId, ColumnId, DatabaseId, HypertableId, IndexId, Lsn, PartId, RoleId, SchemaId, TableId,
 };
+pub use interval::Interval;
+pub use numeric::Numeric;
 pub use sqlstate::SqlState;
 pub use sqltype::{NUMERIC_ANY, NUMERIC_ANY_SCALE, RegKind, SqlType};
+pub use value::ValueError;
+pub use zone::TimeZone;

@@ -1,0 +1,214 @@
+//! The one error that leaves this crate, with everything a Postgres client shows of it.
+
+use std::error::Error as StdError;
+use std::fmt;
+
+use chronolith_types::SqlState;
+use datafusion::arrow::error::ArrowError;
+use datafusion::common::DataFusionError;
+
+/// Why a statement failed, as a client sees it.
+///
+/// `message`, `detail` and `hint` follow PostgreSQL's style; `position` counts characters of the
+/// statement's text from 1.
+#[derive(Debug, Default)]
+pub struct Error {
+    /// The SQLSTATE.
+    pub code: SqlState,
+    /// One line, lower case, no full stop.
+    pub message: String,
+    /// More about what was found.
+    pub detail: Option<String>,
+    /// A sentence that says what to do.
+    pub hint: Option<String>,
+    /// The character of the statement the error points at, from 1.
+    pub position: Option<u32>,
+    /// Where it happened: a COPY's line and column, for one.
+    pub context: Option<String>,
+    /// The schema of the object that is named below.
+    pub schema: Option<String>,
+    /// The table concerned.
+    pub table: Option<String>,
+    /// The column concerned.
+    pub column: Option<String>,
+    /// The constraint concerned.
+    pub constraint: Option<String>,
+    /// What caused it, for the log.
+    pub source: Option<Box<dyn StdError + Send + Sync>>,
+}
+
+impl Error {
+    /// An error with a code and a message alone.
+    pub fn new(code: SqlState, message: impl Into<String>) -> Self {
+        Self {
+            code,
+            message: message.into(),
+            ..Self::default()
+        }
+    }
+
+    /// 0A000 for `what`, which exists in PostgreSQL or TimescaleDB but not here.
+    pub fn unsupported(what: impl fmt::Display) -> Self {
+        Self::new(
+            SqlState::FEATURE_NOT_SUPPORTED,
+            format!("{what} is not supported"),
+        )
+    }
+
+    /// XX000: a fault of ours.
+    pub fn internal(message: impl Into<String>) -> Self {
+        Self::new(SqlState::INTERNAL_ERROR, message)
+    }
+
+    /// The same with DETAIL.
+    #[must_use]
+    pub fn detail(mut self, detail: impl Into<String>) -> Self {
+        self.detail = Some(detail.into());
+        self
+    }
+
+    /// The same with HINT.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// The same pointing at character `position` (from 1).
+    #[must_use]
+    pub fn at(mut self, position: Option<u32>) -> Self {
+        self.position = position.or(self.position);
+        self
+    }
+
+    /// The same with CONTEXT.
+    #[must_use]
+    pub fn context(mut self, context: impl Into<String>) -> Self {
+        self.context = Some(context.into());
+        self
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.source.as_deref().map(|e| e as _)
+    }
+}
+
+impl From<Error> for DataFusionError {
+    fn from(error: Error) -> Self {
+        Self::External(Box::new(error))
+    }
+}
+
+impl From<DataFusionError> for Error {
+    fn from(error: DataFusionError) -> Self {
+        match error {
+            DataFusionError::External(inner) => from_external(inner),
+            DataFusionError::ArrowError(inner, _) => Self::from(*inner),
+            DataFusionError::Context(_, inner) | DataFusionError::Diagnostic(_, inner) => {
+                Self::from(*inner)
+            }
+            DataFusionError::Shared(inner) => from_shared(&inner),
+            DataFusionError::Collection(mut inner) if !inner.is_empty() => {
+                Self::from(inner.swap_remove(0))
+            }
+            DataFusionError::ResourcesExhausted(message) => {
+                Self::new(SqlState::OUT_OF_MEMORY, message)
+                    .hint("Raise the memory budget of queries, or ask for less at once.")
+            }
+            DataFusionError::NotImplemented(message) => {
+                Self::new(SqlState::FEATURE_NOT_SUPPORTED, message)
+            }
+            other => {
+                let message = other.strip_backtrace();
+                Self {
+                    source: Some(Box::new(other)),
+                    ..Self::internal(message)
+                }
+            }
+        }
+    }
+}
+
+impl From<ArrowError> for Error {
+    fn from(error: ArrowError) -> Self {
+        match error {
+            ArrowError::ExternalError(inner) => from_external(inner),
+            ArrowError::DivideByZero => Self::new(SqlState::DIVISION_BY_ZERO, "division by zero"),
+            ArrowError::ArithmeticOverflow(message) => {
+                Self::new(SqlState::NUMERIC_VALUE_OUT_OF_RANGE, message)
+            }
+            other => Self::internal(other.to_string()),
+        }
+    }
+}
+
+/// An error that travelled through DataFusion boxed: ours comes out as it went in.
+fn from_external(inner: Box<dyn StdError + Send + Sync>) -> Error {
+    let inner = match inner.downcast::<Error>() {
+        Ok(own) => return *own,
+        Err(inner) => inner,
+    };
+    let inner = match inner.downcast::<DataFusionError>() {
+        Ok(nested) => return Error::from(*nested),
+        Err(inner) => inner,
+    };
+    let inner = match inner.downcast::<ArrowError>() {
+        Ok(nested) => return Error::from(*nested),
+        Err(inner) => inner,
+    };
+    Error::internal(inner.to_string())
+}
+
+/// A shared error cannot be taken apart, so its facts are copied.
+fn from_shared(inner: &DataFusionError) -> Error {
+    match inner {
+        DataFusionError::External(boxed) => match boxed.downcast_ref::<Error>() {
+            Some(own) => own.copied(),
+            None => Error::internal(boxed.to_string()),
+        },
+        DataFusionError::Shared(inner) => from_shared(inner),
+        DataFusionError::Context(_, inner) | DataFusionError::Diagnostic(_, inner) => {
+            from_shared(inner)
+        }
+        DataFusionError::ArrowError(inner, _) => match inner.as_ref() {
+            ArrowError::ExternalError(boxed) => match boxed.downcast_ref::<Error>() {
+                Some(own) => own.copied(),
+                None => Error::internal(boxed.to_string()),
+            },
+            ArrowError::DivideByZero => Error::new(SqlState::DIVISION_BY_ZERO, "division by zero"),
+            ArrowError::ArithmeticOverflow(message) => {
+                Error::new(SqlState::NUMERIC_VALUE_OUT_OF_RANGE, message.clone())
+            }
+            other => Error::internal(other.to_string()),
+        },
+        other => Error::internal(other.strip_backtrace()),
+    }
+}
+
+impl Error {
+    /// A copy without its source, which cannot be cloned.
+    #[must_use]
+    pub fn copied(&self) -> Self {
+        Self {
+            code: self.code,
+            message: self.message.clone(),
+            detail: self.detail.clone(),
+            hint: self.hint.clone(),
+            position: self.position,
+            context: self.context.clone(),
+            schema: self.schema.clone(),
+            table: self.table.clone(),
+            column: self.column.clone(),
+            constraint: self.constraint.clone(),
+            source: None,
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! What the sessions of one open engine share: its query memory, its settings, who is connected.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI32, Ordering};
+
+use chronolith_engine::Engine;
+use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
+use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
+use parking_lot::{Mutex, RwLock};
+
+use crate::cancel::Cancel;
+use crate::error::Error;
+
+/// How queries may use the machine.
+#[derive(Debug, Clone)]
+pub struct QueryOptions {
+    /// Bytes that sorts, joins and groupings of all sessions may hold before they spill or fail.
+    pub memory_bytes_max: usize,
+    /// How many threads one query uses.
+    pub threads: usize,
+}
+
+/// One connected session, as `pg_stat_activity` shows it.
+#[derive(Debug, Clone)]
+pub struct Activity {
+    /// The session's number, unique while the engine is open.
+    pub pid: i32,
+    /// The database it is connected to.
+    pub database: String,
+    /// Its role.
+    pub user: String,
+    /// What the client calls itself.
+    pub application_name: String,
+    /// The client's address, where there is one.
+    pub client: Option<String>,
+    /// When it connected, µs since 1970.
+    pub started_us: i64,
+    /// When its transaction began.
+    pub transaction_us: Option<i64>,
+    /// When its last statement began.
+    pub statement_us: Option<i64>,
+    /// `active`, `idle`, `idle in transaction` …
+    pub state: &'static str,
+    /// The last statement's text.
+    pub query: String,
+    /// Stops what it runs.
+    pub cancel: Arc<Cancel>,
+}
+
+/// An open engine with everything its sessions share.
+pub struct Instance {
+    /// The storage below.
+    pub engine: Arc<Engine>,
+    /// DataFusion's memory pool and spill files.
+    pub runtime: Arc<RuntimeEnv>,
+    /// How queries may use the machine.
+    pub options: QueryOptions,
+    /// Settings that every session starts with, by lower-case name.
+    pub settings: RwLock<Arc<BTreeMap<String, String>>>,
+    sessions: Mutex<BTreeMap<i32, Activity>>,
+    next_pid: AtomicI32,
+    /// When the engine was opened, µs since 1970.
+    pub started_us: i64,
+}
+
+impl fmt::Debug for Instance {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Instance")
+            .field("options", &self.options)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Instance {
+    /// Over an open engine.
+    ///
+    /// # Errors
+    /// When DataFusion's runtime cannot be made.
+    pub fn new(
+        engine: Arc<Engine>,
+        options: QueryOptions,
+        settings: BTreeMap<String, String>,
+    ) -> Result<Arc<Self>, Error> {
+        let pool = TrackConsumersPool::new(
+            FairSpillPool::new(options.memory_bytes_max),
+            std::num::NonZeroUsize::MIN.saturating_add(4),
+        );
+        let runtime = RuntimeEnvBuilder::new()
+            .with_memory_pool(Arc::new(pool))
+            .build()?;
+        let started_us = engine.clock().wall_us();
+        Ok(Arc::new(Self {
+            engine,
+            runtime: Arc::new(runtime),
+            options,
+            settings: RwLock::new(Arc::new(settings)),
+            sessions: Mutex::default(),
+            next_pid: AtomicI32::new(1),
+            started_us,
+        }))
+    }
+
+    /// A session begins; its number.
+    pub(crate) fn enter(&self, mut activity: Activity) -> i32 {
+        let pid = self.next_pid.fetch_add(1, Ordering::Relaxed);
+        activity.pid = pid;
+        self.sessions.lock().insert(pid, activity);
+        pid
+    }
+
+    /// A session ends.
+    pub(crate) fn leave(&self, pid: i32) {
+        self.sessions.lock().remove(&pid);
+    }
+
+    /// Change what is shown of a session.
+    pub(crate) fn update(&self, pid: i32, change: impl FnOnce(&mut Activity)) {
+        if let Some(activity) = self.sessions.lock().get_mut(&pid) {
+            change(activity);
+        }
+    }
+
+    /// Who is connected.
+    #[must_use]
+    pub fn activity(&self) -> Vec<Activity> {
+        self.sessions.lock().values().cloned().collect()
+    }
+
+    /// Stop what a session runs; false when there is no such session.
+    #[must_use]
+    pub fn cancel(&self, pid: i32) -> bool {
+        match self.sessions.lock().get(&pid) {
+            Some(activity) => {
+                activity.cancel.cancel();
+                true
+            }
+            None => false,
+        }
+    }
+}

@@ -1,0 +1,246 @@
+//! A session's values: the server's, over which lie the session's and the transaction's.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use chronolith_types::SqlState;
+
+use super::known::{Context, Kind, find};
+use crate::error::Error;
+
+/// How long a value set by a statement lasts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    /// Until the session ends or resets it; undone by ROLLBACK.
+    Session,
+    /// Until the transaction ends.
+    Local,
+}
+
+/// The settings of one session.
+#[derive(Debug, Clone, Default)]
+pub struct Settings {
+    /// What the server was started with, and the database's and the role's own.
+    base: Arc<BTreeMap<String, String>>,
+    session: BTreeMap<String, String>,
+    local: BTreeMap<String, String>,
+    /// The session's values when the transaction began, for ROLLBACK.
+    before: Option<BTreeMap<String, String>>,
+}
+
+impl Settings {
+    /// Settings over the server's own.
+    #[must_use]
+    pub fn new(base: Arc<BTreeMap<String, String>>) -> Self {
+        Self {
+            base,
+            ..Self::default()
+        }
+    }
+
+    /// What a setting holds, in its unit; None for an unknown name.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&str> {
+        let key = name.to_lowercase();
+        self.local
+            .get(&key)
+            .or_else(|| self.session.get(&key))
+            .or_else(|| self.base.get(&key))
+            .map(String::as_str)
+            .or_else(|| find(name).map(|known| known.default))
+    }
+
+    /// Whether a Boolean setting is on.
+    #[must_use]
+    pub fn on(&self, name: &str) -> bool {
+        self.get(name) == Some("on")
+    }
+
+    /// A whole number, in the setting's unit.
+    #[must_use]
+    pub fn integer(&self, name: &str) -> Option<i64> {
+        self.get(name)?.parse().ok()
+    }
+
+    /// Where a value comes from, as `pg_settings.source` says it.
+    #[must_use]
+    pub fn source(&self, name: &str) -> &'static str {
+        let key = name.to_lowercase();
+        if self.local.contains_key(&key) || self.session.contains_key(&key) {
+            "session"
+        } else if self.base.contains_key(&key) {
+            "configuration file"
+        } else {
+            "default"
+        }
+    }
+
+    /// What SHOW prints.
+    ///
+    /// # Errors
+    /// 42704 for an unknown name.
+    pub fn show(&self, name: &str) -> Result<String, Error> {
+        match (self.get(name), find(name)) {
+            (Some(value), Some(known)) => Ok(known.show(value)),
+            (Some(value), None) => Ok(value.to_owned()),
+            (None, _) => Err(unknown(name)),
+        }
+    }
+
+    /// Set a value.
+    ///
+    /// # Errors
+    /// 42704 for an unknown name without a dot, 22023 for a value it does not take, 55P02 for one
+    /// that cannot change now.
+    pub fn set(&mut self, name: &str, value: &str, scope: Scope) -> Result<(), Error> {
+        let value = match find(name) {
+            Some(known) => {
+                match known.context {
+                    Context::Internal => return Err(cannot_change(known.name)),
+                    Context::Postmaster => {
+                        return Err(Error::new(
+                            SqlState::CANT_CHANGE_RUNTIME_PARAM,
+                            format!(
+                                "parameter \"{}\" cannot be changed without restarting the server",
+                                known.name
+                            ),
+                        ));
+                    }
+                    Context::Sighup => {
+                        return Err(Error::new(
+                            SqlState::CANT_CHANGE_RUNTIME_PARAM,
+                            format!("parameter \"{}\" cannot be changed now", known.name),
+                        ));
+                    }
+                    Context::Backend | Context::Superuser | Context::User => {}
+                }
+                check(known.name, &known.normalise(value)?)?
+            }
+            // A name with a dot is somebody's own, and takes anything.
+            None if name.contains('.') => value.to_owned(),
+            None => return Err(unknown(name)),
+        };
+        let key = name.to_lowercase();
+        match scope {
+            Scope::Local => {
+                self.local.insert(key, value);
+            }
+            Scope::Session => {
+                self.local.remove(&key);
+                self.session.insert(key, value);
+            }
+        }
+        Ok(())
+    }
+
+    /// Back to what the session started with.
+    ///
+    /// # Errors
+    /// 42704 for an unknown name.
+    pub fn reset(&mut self, name: &str) -> Result<(), Error> {
+        if find(name).is_none() && !name.contains('.') {
+            return Err(unknown(name));
+        }
+        let key = name.to_lowercase();
+        self.local.remove(&key);
+        self.session.remove(&key);
+        Ok(())
+    }
+
+    /// RESET ALL.
+    pub fn reset_all(&mut self) {
+        self.local.clear();
+        self.session.clear();
+    }
+
+    /// A transaction begins: remember what ROLLBACK restores.
+    pub fn begin(&mut self) {
+        if self.before.is_none() {
+            self.before = Some(self.session.clone());
+        }
+    }
+
+    /// The transaction ended.
+    pub fn end(&mut self, committed: bool) {
+        self.local.clear();
+        if let Some(before) = self.before.take()
+            && !committed
+        {
+            self.session = before;
+        }
+    }
+}
+
+fn unknown(name: &str) -> Error {
+    Error::new(
+        SqlState::UNDEFINED_OBJECT,
+        format!("unrecognized configuration parameter \"{name}\""),
+    )
+}
+
+fn cannot_change(name: &str) -> Error {
+    Error::new(
+        SqlState::CANT_CHANGE_RUNTIME_PARAM,
+        format!("parameter \"{name}\" cannot be changed"),
+    )
+}
+
+/// Values that their type alone does not check.
+fn check(name: &str, value: &str) -> Result<String, Error> {
+    let invalid = || {
+        Error::new(
+            SqlState::INVALID_PARAMETER_VALUE,
+            format!("invalid value for parameter \"{name}\": \"{value}\""),
+        )
+    };
+    match name.to_lowercase().as_str() {
+        "client_encoding" => match value.to_uppercase().replace(['-', '_'], "").as_str() {
+            "UTF8" | "UNICODE" | "SQLASCII" => Ok("UTF8".to_owned()),
+            _ => Err(Error::unsupported(format!("client encoding \"{value}\""))),
+        },
+        "datestyle" => {
+            let lower = value.to_lowercase();
+            if lower.split(',').any(|part| {
+                matches!(part.trim(), "german" | "sql" | "postgres")
+            }) {
+                return Err(Error::unsupported(format!("DateStyle \"{value}\"")));
+            }
+            Ok("ISO, MDY".to_owned())
+        }
+        "timezone" => crate::settings::zone_name(value).ok_or_else(invalid),
+        "transaction_isolation" | "default_transaction_isolation" => {
+            if value.eq_ignore_ascii_case("serializable") {
+                return Err(Error::unsupported("transaction isolation level \"serializable\""));
+            }
+            Ok(value.to_lowercase())
+        }
+        _ => Ok(value.to_owned()),
+    }
+}
+
+/// Whether a setting's changes are told to the client (`ParameterStatus`).
+#[must_use]
+pub fn reported(name: &str) -> bool {
+    matches!(
+        name.to_lowercase().as_str(),
+        "application_name"
+            | "client_encoding"
+            | "datestyle"
+            | "default_transaction_read_only"
+            | "in_hot_standby"
+            | "integer_datetimes"
+            | "intervalstyle"
+            | "is_superuser"
+            | "server_encoding"
+            | "server_version"
+            | "session_authorization"
+            | "standard_conforming_strings"
+            | "timezone"
+    )
+}
+
+/// The kinds are shown by `pg_settings`.
+#[must_use]
+pub fn kind_name(kind: Kind) -> &'static str {
+    kind.name()
+}

@@ -1,0 +1,10 @@
+//! Settings: what each is called, what values it takes, and what it holds in this session.
+//!
+//! Start at [`Settings`]. The table of names, units, ranges and defaults is `settings.tsv`, one
+//! line a setting: name, default, unit, context, type, least, greatest, allowed words.
+
+mod known;
+mod layers;
+
+pub use known::{Context, Kind, Known, find, known};
+pub use layers::{Scope, Settings};
