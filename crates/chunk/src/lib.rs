@@ -1,1 +1,28 @@
-//! Placeholder.
+//! One time slice of a table: its hot part in memory and its cold parts on disk.
+//!
+//! Knows columns and series, not SQL; alone names Parquet. Start at [`HotPart`] for fresh rows, at
+//! [`cold::write`] and [`ColdPart`] for packed ones, and at [`ChunkView::scan`] for reading both.
+//!
+//! # Invariants
+//! - Rows of a hot part keep their order of commit; a snapshot of it never changes.
+//! - A cold part never changes, and no byte of it is decoded before its checksum matched.
+//! - Rows of equal sort keys keep their order of arrival, so that `first` and `last` are defined.
+//!
+//! Bytes: `docs/formats/chunk.md`.
+
+pub mod cold;
+mod directory;
+mod error;
+mod hot;
+mod key;
+mod layout;
+mod stored;
+mod view;
+
+pub use cold::ColdPart;
+pub use directory::{Directory, Series};
+pub use error::ChunkError;
+pub use hot::{HotPart, HotSnapshot};
+pub use key::KeyEncoder;
+pub use layout::{Layout, LayoutColumn, SortColumn};
+pub use view::{BatchIter, ChunkView, ScanRequest};

@@ -238,8 +238,7 @@ impl Numeric {
         let mut seen = false;
         let mut point = false;
         let mut exponent = 0i64;
-        let mut bytes = digits.iter().enumerate();
-        while let Some((index, byte)) = bytes.next() {
+        for (index, byte) in digits.iter().enumerate() {
             match byte {
                 b'0'..=b'9' => {
                     seen = true;

@@ -347,7 +347,7 @@ pub fn parse_uuid(text: &[u8]) -> Result<[u8; 16], ValueError> {
     let mut digits = 0usize;
     for &byte in inner {
         if byte == b'-' {
-            if digits == 0 || digits % 4 != 0 || digits == 32 {
+            if digits == 0 || !digits.is_multiple_of(4) || digits == 32 {
                 return Err(refused());
             }
             continue;

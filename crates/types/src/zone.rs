@@ -163,10 +163,10 @@ pub fn write_offset(seconds: i32, out: &mut Vec<u8>) {
     out.push(if seconds < 0 { b'-' } else { b'+' });
     let total = seconds.unsigned_abs();
     crate::datetime::write_two(total / 3600, out);
-    if total % 3600 != 0 {
+    if !total.is_multiple_of(3600) {
         out.push(b':');
         crate::datetime::write_two(total / 60 % 60, out);
-        if total % 60 != 0 {
+        if !total.is_multiple_of(60) {
             out.push(b':');
             crate::datetime::write_two(total % 60, out);
         }

@@ -1,0 +1,623 @@
+//! Cold parts: rows packed into one Parquet file that never changes.
+
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use arrow::array::{Array, ArrayRef, AsArray, UInt32Array, new_null_array};
+use arrow::compute::{
+    SortColumn as ArrowSortColumn, SortOptions, concat_batches, lexsort_to_indices,
+    take_record_batch,
+};
+use arrow::datatypes::{DataType, Field, Int64Type, Schema};
+use arrow::record_batch::{RecordBatch, RecordBatchOptions};
+use arrow::util::display::{ArrayFormatter, FormatOptions};
+use bytes::{Buf, Bytes};
+use chronolith_platform::{Disk, RelPath, write_whole};
+use chronolith_types::{ColumnId, SqlType};
+use parquet::arrow::arrow_reader::{
+    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader,
+    ParquetRecordBatchReaderBuilder, RowSelection, RowSelector,
+};
+use parquet::arrow::{ArrowWriter, PARQUET_FIELD_ID_META_KEY, ProjectionMask};
+use parquet::basic::{Compression, Encoding, ZstdLevel};
+use parquet::file::properties::{EnabledStatistics, WriterProperties};
+use parquet::file::reader::{ChunkReader, Length};
+use parquet::schema::types::ColumnPath;
+
+use crate::directory::{Directory, Series, crc32c};
+use crate::error::ChunkError;
+use crate::layout::Layout;
+use crate::stored;
+
+/// Rows of one row group: small enough that a look-up decodes little.
+const GROUP_ROWS_MAX: usize = 128 * 1024;
+const ZSTD_LEVEL: i32 = 3;
+
+/// A file's length, and the checksums of regions that cover it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Checked {
+    /// Its length.
+    pub bytes: u64,
+    /// Offset, length and CRC-32C of each region, in order and without gaps.
+    pub regions: Vec<(u64, u64, u32)>,
+}
+
+/// What is known of a part once it is written.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Written {
+    /// Its rows.
+    pub rows: u64,
+    /// First and last time; None without a time column or rows.
+    pub times: Option<(i64, i64)>,
+    /// The Parquet file.
+    pub data: Checked,
+    /// The series directory.
+    pub directory: Checked,
+}
+
+/// Packs rows into a part: sorted by series and order, equal keys in their order of arrival.
+///
+/// Both files have their final names and are safe when this returns.
+///
+/// # Errors
+/// As the disk gives them.
+pub fn write(
+    disk: &dyn Disk,
+    data: &RelPath,
+    directory: &RelPath,
+    layout: &Layout,
+    batches: &[RecordBatch],
+) -> Result<Written, ChunkError> {
+    let rows = concat_batches(layout.schema(), batches)?;
+    let rows = sorted(layout, rows)?;
+    let series = series_of(layout, &rows)?;
+    let bytes = pack(layout, &rows)?;
+    let regions = regions_of(&bytes)?;
+    write_whole(disk, data, &bytes).map_err(|source| ChunkError::Io {
+        action: "write",
+        file: data.to_string(),
+        source,
+    })?;
+    let (directory_bytes, crc) = Directory::new(series.clone()).write(disk, directory)?;
+    let times = series.iter().filter_map(|series| series.times);
+    let times = times.reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)));
+    Ok(Written {
+        rows: rows.num_rows() as u64,
+        times,
+        data: Checked {
+            bytes: bytes.len() as u64,
+            regions,
+        },
+        directory: Checked {
+            bytes: directory_bytes,
+            regions: vec![(0, directory_bytes, crc)],
+        },
+    })
+}
+
+fn sorted(layout: &Layout, rows: RecordBatch) -> Result<RecordBatch, ChunkError> {
+    let mut keys: Vec<ArrowSortColumn> = Vec::new();
+    let mut key = |column: usize, descending: bool, nulls_first: bool| {
+        keys.push(ArrowSortColumn {
+            values: Arc::clone(rows.column(column)),
+            options: Some(SortOptions {
+                descending,
+                nulls_first,
+            }),
+        });
+    };
+    for column in &layout.segment_by {
+        key(*column, false, false);
+    }
+    for order in &layout.order_by {
+        key(order.column, order.descending, order.nulls_first);
+    }
+    if keys.is_empty() {
+        return Ok(rows);
+    }
+    // The arrival number makes the sort stable.
+    let count = u32::try_from(rows.num_rows()).unwrap_or(u32::MAX);
+    keys.push(ArrowSortColumn {
+        values: Arc::new(UInt32Array::from_iter_values(0..count)),
+        options: None,
+    });
+    let order = lexsort_to_indices(&keys, None)?;
+    Ok(take_record_batch(&rows, &order)?)
+}
+
+/// Runs of rows whose segment-by columns are equal.
+fn series_of(layout: &Layout, rows: &RecordBatch) -> Result<Vec<Series>, ChunkError> {
+    let options = FormatOptions::default();
+    let columns: Vec<&ArrayRef> = layout.segment_by.iter().map(|c| rows.column(*c)).collect();
+    let formatters = columns
+        .iter()
+        .map(|column| ArrayFormatter::try_new(column.as_ref(), &options))
+        .collect::<Result<Vec<_>, _>>()?;
+    let times = time_values(layout, rows)?;
+    let mut found: Vec<Series> = Vec::new();
+    let runs: Vec<Range<usize>> = match columns.is_empty() {
+        true if rows.num_rows() == 0 => Vec::new(),
+        true => std::iter::once(0..rows.num_rows()).collect(),
+        false => {
+            let columns: Vec<ArrayRef> = columns.iter().map(|column| Arc::clone(column)).collect();
+            arrow::compute::partition(&columns)?.ranges()
+        }
+    };
+    for run in runs {
+        let values = columns
+            .iter()
+            .zip(&formatters)
+            .map(|(column, formatter)| {
+                (!column.is_null(run.start)).then(|| formatter.value(run.start).to_string())
+            })
+            .collect();
+        let of_run = times.as_ref().and_then(|times| times.get(run.clone()));
+        let span = of_run.and_then(|times| {
+            let first = times.iter().min()?;
+            let last = times.iter().max()?;
+            Some((*first, *last))
+        });
+        found.push(Series {
+            values,
+            start: run.start as u64,
+            rows: run.len() as u64,
+            times: span,
+        });
+    }
+    Ok(found)
+}
+
+/// The time column as whole numbers; dates count as µs.
+pub(crate) fn time_values(
+    layout: &Layout,
+    rows: &RecordBatch,
+) -> Result<Option<Vec<i64>>, ChunkError> {
+    let Some(place) = layout.time else {
+        return Ok(None);
+    };
+    Ok(Some(time_array(rows.column(place))?))
+}
+
+const US_PER_DAY: i64 = 86_400_000_000;
+
+/// A time column's values: µs for dates and timestamps, whole numbers as they are.
+pub(crate) fn time_array(column: &ArrayRef) -> Result<Vec<i64>, ChunkError> {
+    let date = *column.data_type() == DataType::Date32;
+    let column = match column.data_type() {
+        DataType::Date32 => arrow::compute::cast(
+            &arrow::compute::cast(column, &DataType::Int32)?,
+            &DataType::Int64,
+        )?,
+        _ => arrow::compute::cast(column, &DataType::Int64)?,
+    };
+    let values = column.as_primitive::<Int64Type>().values();
+    Ok(if date {
+        values
+            .iter()
+            .map(|days| days.saturating_mul(US_PER_DAY))
+            .collect()
+    } else {
+        values.to_vec()
+    })
+}
+
+fn pack(layout: &Layout, rows: &RecordBatch) -> Result<Vec<u8>, ChunkError> {
+    let mut fields = Vec::new();
+    let mut columns = Vec::new();
+    let mut properties = WriterProperties::builder()
+        .set_compression(Compression::ZSTD(ZstdLevel::try_new(ZSTD_LEVEL)?))
+        .set_max_row_group_row_count(Some(GROUP_ROWS_MAX))
+        .set_statistics_enabled(EnabledStatistics::Page)
+        .set_created_by(concat!("chronolith ", env!("CARGO_PKG_VERSION")).to_owned());
+    for (column, values) in layout.columns.iter().zip(rows.columns()) {
+        let values = stored::narrow(values)?;
+        let field = Field::new(&column.name, values.data_type().clone(), true);
+        let id = (PARQUET_FIELD_ID_META_KEY.to_owned(), column.id.to_string());
+        fields.push(field.with_metadata([id].into()));
+        if matches!(
+            values.data_type(),
+            DataType::Int16
+                | DataType::Int32
+                | DataType::Int64
+                | DataType::Date32
+                | DataType::Time64(_)
+                | DataType::Timestamp(_, _)
+                | DataType::Decimal128(0..=18, _)
+        ) {
+            // Neighbours in a series differ little: their differences pack best.
+            let path = ColumnPath::from(vec![column.name.clone()]);
+            properties = properties
+                .set_column_dictionary_enabled(path.clone(), false)
+                .set_column_encoding(path, Encoding::DELTA_BINARY_PACKED);
+        }
+        columns.push(values);
+    }
+    let schema = Arc::new(Schema::new(fields));
+    let options = RecordBatchOptions::new().with_row_count(Some(rows.num_rows()));
+    let stored = RecordBatch::try_new_with_options(Arc::clone(&schema), columns, &options)?;
+    let mut bytes = Vec::new();
+    let mut writer = ArrowWriter::try_new(&mut bytes, schema, Some(properties.build()))?;
+    writer.write(&stored)?;
+    writer.close()?;
+    Ok(bytes)
+}
+
+/// Checksums of every column chunk, and of all that lies between and behind them.
+fn regions_of(bytes: &[u8]) -> Result<Vec<(u64, u64, u32)>, ChunkError> {
+    let input = Bytes::copy_from_slice(bytes);
+    let metadata = ArrowReaderMetadata::load(&input, ArrowReaderOptions::new())?;
+    let mut spans: Vec<(u64, u64)> = metadata
+        .metadata()
+        .row_groups()
+        .iter()
+        .flat_map(|group| group.columns().iter().map(|column| column.byte_range()))
+        .collect();
+    spans.sort_unstable();
+    let mut regions = Vec::new();
+    let mut at = 0;
+    let mut region = |start: u64, end: u64| {
+        let (Ok(from), Ok(to)) = (usize::try_from(start), usize::try_from(end)) else {
+            return;
+        };
+        if let Some(part) = bytes.get(from..to).filter(|part| !part.is_empty()) {
+            regions.push((start, end - start, crc32c(part)));
+        }
+    };
+    for (start, length) in spans {
+        region(at, start);
+        region(start, start + length);
+        at = start + length;
+    }
+    region(at, bytes.len() as u64);
+    Ok(regions)
+}
+
+/// A file's bytes, of which none is given out before its region's checksum matched.
+#[derive(Debug, Clone)]
+struct CheckedBytes {
+    file: Arc<str>,
+    bytes: Bytes,
+    regions: Arc<[(u64, u64, u32)]>,
+    matched: Arc<[AtomicBool]>,
+}
+
+impl CheckedBytes {
+    fn open(disk: &dyn Disk, path: &RelPath, expected: &Checked) -> Result<Self, ChunkError> {
+        let bytes = disk.map(path).map_err(|source| ChunkError::Io {
+            action: "read",
+            file: path.to_string(),
+            source,
+        })?;
+        let file: Arc<str> = path.as_str().into();
+        if bytes.len() as u64 != expected.bytes {
+            return Err(ChunkError::Corrupt {
+                file: file.to_string(),
+                offset: expected.bytes.min(bytes.len() as u64),
+                reason: format!("{} bytes, expected {}", bytes.len(), expected.bytes),
+            });
+        }
+        Ok(Self {
+            file,
+            bytes,
+            regions: expected.regions.clone().into(),
+            matched: expected
+                .regions
+                .iter()
+                .map(|_| AtomicBool::new(false))
+                .collect(),
+        })
+    }
+
+    /// Checks the regions that a range touches.
+    fn check(&self, range: Range<u64>) -> Result<(), ChunkError> {
+        for ((start, length, crc), matched) in self.regions.iter().zip(self.matched.iter()) {
+            let touched = *start < range.end && range.start < start + length;
+            if !touched || matched.load(Ordering::Acquire) {
+                continue;
+            }
+            let part = slice(&self.bytes, *start, *length);
+            if crc32c(&part) != *crc {
+                return Err(ChunkError::Corrupt {
+                    file: self.file.to_string(),
+                    offset: *start,
+                    reason: format!("the checksum of {length} bytes does not match"),
+                });
+            }
+            matched.store(true, Ordering::Release);
+        }
+        Ok(())
+    }
+}
+
+fn slice(bytes: &Bytes, start: u64, length: u64) -> Bytes {
+    let clamp = |at: u64| usize::try_from(at).unwrap_or(usize::MAX).min(bytes.len());
+    bytes.slice(clamp(start)..clamp(start.saturating_add(length)))
+}
+
+impl Length for CheckedBytes {
+    fn len(&self) -> u64 {
+        self.bytes.len() as u64
+    }
+}
+
+impl ChunkReader for CheckedBytes {
+    type T = bytes::buf::Reader<Bytes>;
+
+    fn get_read(&self, start: u64) -> parquet::errors::Result<Self::T> {
+        let rest = self.len().saturating_sub(start);
+        Ok(self
+            .get_bytes(start, usize::try_from(rest).unwrap_or(usize::MAX))?
+            .reader())
+    }
+
+    fn get_bytes(&self, start: u64, length: usize) -> parquet::errors::Result<Bytes> {
+        let length = length as u64;
+        self.check(start..start.saturating_add(length))
+            .map_err(|error| parquet::errors::ParquetError::External(Box::new(error)))?;
+        Ok(slice(&self.bytes, start, length))
+    }
+}
+
+/// An open cold part.
+#[derive(Debug)]
+pub struct ColdPart {
+    input: CheckedBytes,
+    metadata: ArrowReaderMetadata,
+    directory: Directory,
+    written: Written,
+}
+
+/// What to read of a part.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Wanted<'a> {
+    pub(crate) projection: &'a [usize],
+    /// Row ranges to read, in order; None for all rows.
+    pub(crate) rows: Option<Vec<Range<u64>>>,
+    pub(crate) batch_rows: usize,
+}
+
+impl ColdPart {
+    /// Opens a part: its footer and its directory are checked and read, its rows are not.
+    ///
+    /// # Errors
+    /// When a file is missing or not as it was written.
+    pub fn open(
+        disk: &dyn Disk,
+        data: &RelPath,
+        directory: &RelPath,
+        written: Written,
+    ) -> Result<Self, ChunkError> {
+        let index = CheckedBytes::open(disk, directory, &written.directory)?;
+        index.check(0..u64::MAX)?;
+        let directory = Directory::decode(&index.bytes, directory)?;
+        let input = CheckedBytes::open(disk, data, &written.data)?;
+        let options = ArrowReaderOptions::new().with_skip_arrow_metadata(false);
+        let metadata = ArrowReaderMetadata::load(&input, options).map_err(unwrap_external)?;
+        Ok(Self {
+            input,
+            metadata,
+            directory,
+            written,
+        })
+    }
+
+    /// Its series.
+    #[must_use]
+    pub fn directory(&self) -> &Directory {
+        &self.directory
+    }
+
+    /// Its rows.
+    #[must_use]
+    pub fn rows(&self) -> u64 {
+        self.written.rows
+    }
+
+    /// First and last time of its rows.
+    #[must_use]
+    pub fn times(&self) -> Option<(i64, i64)> {
+        self.written.times
+    }
+
+    /// Bytes on disk.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.written.data.bytes + self.written.directory.bytes
+    }
+
+    /// Checks every byte.
+    ///
+    /// # Errors
+    /// The first region that is not as it was written.
+    pub fn verify(&self) -> Result<(), ChunkError> {
+        for matched in self.input.matched.iter() {
+            matched.store(false, Ordering::Release);
+        }
+        self.input.check(0..u64::MAX)
+    }
+
+    /// Row ranges that may hold rows of the series asked for; None when that is all rows.
+    pub(crate) fn select(
+        &self,
+        layout: &Layout,
+        times: &Range<i64>,
+        equals: &[(usize, Vec<String>)],
+    ) -> Option<Vec<Range<u64>>> {
+        let wanted = |series: &&Series| {
+            let in_time = series
+                .times
+                .is_none_or(|(first, last)| first < times.end && last >= times.start);
+            in_time
+                && equals.iter().all(|(column, allowed)| {
+                    let place = layout.segment_by.iter().position(|c| c == column);
+                    match place.and_then(|place| series.values.get(place)) {
+                        Some(Some(value)) => allowed.contains(value),
+                        Some(None) => false,
+                        None => true,
+                    }
+                })
+        };
+        let ranges: Vec<Range<u64>> = self
+            .directory
+            .series
+            .iter()
+            .filter(wanted)
+            .map(|series| series.start..series.start + series.rows)
+            .collect();
+        let kept: u64 = ranges.iter().map(|range| range.end - range.start).sum();
+        (kept != self.written.rows).then_some(ranges)
+    }
+
+    /// Reads rows in the table's types.
+    pub(crate) fn read(&self, layout: &Layout, wanted: &Wanted<'_>) -> Result<Reader, ChunkError> {
+        let mut columns = Vec::new();
+        let mut roots = Vec::new();
+        for place in wanted.projection {
+            let Some(column) = layout.columns.get(*place) else {
+                continue;
+            };
+            let root = self.root_of(column.id);
+            roots.extend(root);
+            columns.push((column.ty.clone(), root));
+        }
+        roots.sort_unstable();
+        roots.dedup();
+        self.check_columns(&roots, wanted.rows.as_deref())?;
+        let mut builder = ParquetRecordBatchReaderBuilder::new_with_metadata(
+            self.input.clone(),
+            self.metadata.clone(),
+        );
+        let mask = ProjectionMask::roots(builder.parquet_schema(), roots.iter().copied());
+        builder = builder
+            .with_projection(mask)
+            .with_batch_size(wanted.batch_rows.max(1));
+        if let Some(rows) = &wanted.rows {
+            builder = builder.with_row_selection(selection(rows, self.written.rows));
+        }
+        let reader = builder.build().map_err(unwrap_external)?;
+        Ok(Reader {
+            reader,
+            columns: columns
+                .into_iter()
+                .map(|(ty, root)| {
+                    let place = root.and_then(|root| roots.iter().position(|r| *r == root));
+                    (ty, place)
+                })
+                .collect(),
+            schema: layout.projected(wanted.projection),
+        })
+    }
+
+    /// Checks the column chunks that a read will touch, before the reader does: what it finds
+    /// itself comes out of it as text alone.
+    fn check_columns(
+        &self,
+        roots: &[usize],
+        rows: Option<&[Range<u64>]>,
+    ) -> Result<(), ChunkError> {
+        let metadata = self.metadata.metadata();
+        let schema = metadata.file_metadata().schema_descr();
+        let mut start = 0;
+        for group in metadata.row_groups() {
+            let end = start + u64::try_from(group.num_rows()).unwrap_or(0);
+            let touched =
+                rows.is_none_or(|rows| rows.iter().any(|r| r.start < end && start < r.end));
+            start = end;
+            if !touched {
+                continue;
+            }
+            for (leaf, column) in group.columns().iter().enumerate() {
+                if roots.contains(&schema.get_column_root_idx(leaf)) {
+                    let (offset, length) = column.byte_range();
+                    self.input.check(offset..offset + length)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The file's column of a number; none for a column that is younger than the part.
+    fn root_of(&self, id: ColumnId) -> Option<usize> {
+        let id = id.to_string();
+        self.metadata
+            .schema()
+            .fields()
+            .iter()
+            .position(|field| field.metadata().get(PARQUET_FIELD_ID_META_KEY) == Some(&id))
+    }
+}
+
+/// The reader wraps what our checks said; take it out again.
+fn unwrap_external(error: parquet::errors::ParquetError) -> ChunkError {
+    match error {
+        parquet::errors::ParquetError::External(inner) => match inner.downcast::<ChunkError>() {
+            Ok(own) => *own,
+            Err(other) => ChunkError::Parquet(parquet::errors::ParquetError::External(other)),
+        },
+        other => ChunkError::Parquet(other),
+    }
+}
+
+fn selection(rows: &[Range<u64>], total: u64) -> RowSelection {
+    let count = |n: u64| usize::try_from(n).unwrap_or(usize::MAX);
+    let mut selectors = Vec::new();
+    let mut at = 0;
+    for range in rows {
+        if range.start > at {
+            selectors.push(RowSelector::skip(count(range.start - at)));
+        }
+        selectors.push(RowSelector::select(count(range.end - range.start)));
+        at = range.end;
+    }
+    if at < total {
+        selectors.push(RowSelector::skip(count(total - at)));
+    }
+    RowSelection::from(selectors)
+}
+
+/// Rows of a part, batch by batch.
+pub(crate) struct Reader {
+    reader: ParquetRecordBatchReader,
+    /// Each column's type, and its place in the reader's batches.
+    columns: Vec<(SqlType, Option<usize>)>,
+    schema: arrow::datatypes::SchemaRef,
+}
+
+impl Iterator for Reader {
+    type Item = Result<RecordBatch, ChunkError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let batch = match self.reader.next()? {
+            Ok(batch) => batch,
+            Err(error) => return Some(Err(from_arrow(error))),
+        };
+        let widened = self
+            .columns
+            .iter()
+            .map(|(ty, place)| match place {
+                Some(place) => stored::widen(batch.column(*place), &ty.arrow()),
+                None => Ok(new_null_array(&ty.arrow(), batch.num_rows())),
+            })
+            .collect::<Result<Vec<_>, _>>();
+        let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+        Some(widened.and_then(|columns| {
+            let schema = Arc::clone(&self.schema);
+            Ok(RecordBatch::try_new_with_options(
+                schema, columns, &options,
+            )?)
+        }))
+    }
+}
+
+fn from_arrow(error: arrow::error::ArrowError) -> ChunkError {
+    use arrow::error::ArrowError;
+    match error {
+        ArrowError::ExternalError(inner) => match inner.downcast::<parquet::errors::ParquetError>()
+        {
+            Ok(parquet) => unwrap_external(*parquet),
+            Err(inner) => ChunkError::from(ArrowError::ExternalError(inner)),
+        },
+        other => ChunkError::Columns(other),
+    }
+}

@@ -1,0 +1,79 @@
+//! A cold part's series: where each lies in the file, and between which times.
+
+use std::io;
+
+use chronolith_platform::{Disk, RelPath, write_whole};
+use serde::{Deserialize, Serialize};
+
+use crate::error::ChunkError;
+
+const VERSION: u32 = 1;
+const ZSTD_LEVEL: i32 = 3;
+const UNPACKED_BYTES_MAX: usize = 1 << 30;
+
+/// What a part knows of its series, in the order of its rows.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Directory {
+    version: u32,
+    /// The series.
+    pub series: Vec<Series>,
+}
+
+/// One series of a part.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Series {
+    /// The segment-by columns' values as text; None is NULL.
+    pub values: Vec<Option<String>>,
+    /// Its first row.
+    pub start: u64,
+    /// How many rows it has.
+    pub rows: u64,
+    /// First and last time; None without a time column.
+    pub times: Option<(i64, i64)>,
+}
+
+impl Directory {
+    /// A directory of some series.
+    #[must_use]
+    pub fn new(series: Vec<Series>) -> Self {
+        Self {
+            version: VERSION,
+            series,
+        }
+    }
+
+    /// Writes it; its length and checksum.
+    pub(crate) fn write(&self, disk: &dyn Disk, path: &RelPath) -> Result<(u64, u32), ChunkError> {
+        let bytes = self.encode().map_err(|source| ChunkError::Directory {
+            file: path.to_string(),
+            source,
+        })?;
+        write_whole(disk, path, &bytes).map_err(|source| ChunkError::Io {
+            action: "write",
+            file: path.to_string(),
+            source,
+        })?;
+        Ok((bytes.len() as u64, crc32c(&bytes)))
+    }
+
+    fn encode(&self) -> io::Result<Vec<u8>> {
+        let text = serde_json::to_vec(self)?;
+        zstd::bulk::compress(&text, ZSTD_LEVEL)
+    }
+
+    /// From bytes whose checksum has matched.
+    pub(crate) fn decode(bytes: &[u8], path: &RelPath) -> Result<Self, ChunkError> {
+        let unpack = || -> io::Result<Self> {
+            let text = zstd::bulk::decompress(bytes, UNPACKED_BYTES_MAX)?;
+            Ok(serde_json::from_slice(&text)?)
+        };
+        unpack().map_err(|source| ChunkError::Directory {
+            file: path.to_string(),
+            source,
+        })
+    }
+}
+
+pub(crate) fn crc32c(bytes: &[u8]) -> u32 {
+    crc32c::crc32c(bytes)
+}

@@ -1,0 +1,78 @@
+//! What a chunk must know of its table.
+
+use std::sync::Arc;
+
+use arrow::datatypes::{Field, Schema, SchemaRef};
+use chronolith_types::{ColumnId, SqlType};
+
+/// A table's columns and how its rows are packed.
+#[derive(Debug, Clone)]
+pub struct Layout {
+    /// The columns, in the table's order.
+    pub columns: Vec<LayoutColumn>,
+    /// The place of the time column, for a hypertable.
+    pub time: Option<usize>,
+    /// Places of the columns that make a series.
+    pub segment_by: Vec<usize>,
+    /// The order within a series; empty keeps the order of arrival.
+    pub order_by: Vec<SortColumn>,
+    /// The Arrow schema of a batch with all columns.
+    schema: SchemaRef,
+}
+
+/// A column.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LayoutColumn {
+    /// Its number, by which files know it.
+    pub id: ColumnId,
+    /// Its name at this time.
+    pub name: String,
+    /// Its type.
+    pub ty: SqlType,
+}
+
+/// A column of a sort key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SortColumn {
+    /// Its place.
+    pub column: usize,
+    /// Greatest first.
+    pub descending: bool,
+    /// NULLs first.
+    pub nulls_first: bool,
+}
+
+impl Layout {
+    /// A layout.
+    #[must_use]
+    pub fn new(
+        columns: Vec<LayoutColumn>,
+        time: Option<usize>,
+        segment_by: Vec<usize>,
+        order_by: Vec<SortColumn>,
+    ) -> Self {
+        let field = |column: &LayoutColumn| Field::new(&column.name, column.ty.arrow(), true);
+        let schema = Arc::new(Schema::new(columns.iter().map(field).collect::<Vec<_>>()));
+        Self {
+            columns,
+            time,
+            segment_by,
+            order_by,
+            schema,
+        }
+    }
+
+    /// The Arrow schema of a batch with all columns.
+    #[must_use]
+    pub fn schema(&self) -> &SchemaRef {
+        &self.schema
+    }
+
+    /// The Arrow schema of some of them.
+    #[must_use]
+    pub fn projected(&self, projection: &[usize]) -> SchemaRef {
+        let field = |place: &usize| self.schema.fields().get(*place).cloned();
+        let fields: Vec<_> = projection.iter().filter_map(field).collect();
+        Arc::new(Schema::new(fields))
+    }
+}

@@ -1,0 +1,310 @@
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use arrow::array::{
+    ArrayRef, Decimal128Array, Decimal256Array, Int64Array, IntervalMonthDayNanoArray,
+    StringViewArray, TimestampMicrosecondArray,
+};
+use arrow::compute::concat_batches;
+use arrow::datatypes::{IntervalMonthDayNanoType, i256};
+use chronolith_platform::sim::SimDisk;
+use chronolith_platform::{Disk, RelPath, SimRandom};
+use chronolith_types::{ColumnId, NUMERIC_ANY, Numeric, SqlType};
+
+use super::*;
+use crate::cold::{self, Written};
+use crate::{HotPart, LayoutColumn, SortColumn};
+
+fn layout() -> Arc<Layout> {
+    let column = |id: u32, name: &str, ty: SqlType| LayoutColumn {
+        id: ColumnId(id),
+        name: name.to_owned(),
+        ty,
+    };
+    Arc::new(Layout::new(
+        vec![
+            column(1, "time", SqlType::Timestamptz),
+            column(2, "symbol", SqlType::Text),
+            column(3, "price", SqlType::Numeric(Some((20, 8)))),
+            column(4, "size", SqlType::Numeric(None)),
+            column(5, "id", SqlType::Int8),
+            column(6, "span", SqlType::Interval),
+        ],
+        Some(0),
+        vec![1],
+        vec![SortColumn {
+            column: 0,
+            descending: false,
+            nulls_first: false,
+        }],
+    ))
+}
+
+/// Rows of random times and symbols; `id` counts their arrival.
+fn rows(layout: &Layout, random: &SimRandom, first: i64, count: usize) -> RecordBatch {
+    let ids: Vec<i64> = (first..).take(count).collect();
+    let below = |n: u64| i64::try_from(random.below(n)).unwrap();
+    let times: Vec<i64> = ids.iter().map(|_| below(50)).collect();
+    let symbols: Vec<Option<String>> = ids
+        .iter()
+        .map(|_| Some(format!("S{}", below(4))).filter(|_| !random.one_in(9)))
+        .collect();
+    let prices: Decimal128Array = ids
+        .iter()
+        .map(|_| Some(i128::from(below(1000)) * 1_000_000).filter(|_| !random.one_in(7)))
+        .collect();
+    let sizes: Vec<Option<i256>> = ids
+        .iter()
+        .map(|_| {
+            let text = ["1.50", "NaN", "2", "0.000001", "Infinity"]
+                [usize::try_from(random.below(5)).unwrap()];
+            Some(Numeric::parse(text.as_bytes()).unwrap().to_any()).filter(|_| !random.one_in(5))
+        })
+        .collect();
+    let spans: IntervalMonthDayNanoArray = ids
+        .iter()
+        .map(|id| Some(IntervalMonthDayNanoType::make_value(1, -2, id * 1000)))
+        .collect();
+    let columns: Vec<ArrayRef> = vec![
+        Arc::new(TimestampMicrosecondArray::from(times).with_timezone("UTC")),
+        Arc::new(StringViewArray::from_iter(symbols)),
+        Arc::new(prices.with_precision_and_scale(20, 8).unwrap()),
+        Arc::new(Decimal256Array::from(sizes).with_data_type(NUMERIC_ANY)),
+        Arc::new(Int64Array::from(ids)),
+        Arc::new(spans),
+    ];
+    RecordBatch::try_new(Arc::clone(layout.schema()), columns).unwrap()
+}
+
+fn path(name: &str) -> RelPath {
+    RelPath::new(name).unwrap()
+}
+
+fn part(disk: &SimDisk, layout: &Layout, name: &str, batches: &[RecordBatch]) -> Arc<ColdPart> {
+    let (data, directory) = (
+        path(&format!("{name}.parquet")),
+        path(&format!("{name}.series")),
+    );
+    let written = cold::write(disk, &data, &directory, layout, batches).unwrap();
+    Arc::new(ColdPart::open(disk, &data, &directory, written).unwrap())
+}
+
+/// All rows of a scan as text, in order of arrival.
+fn lines(layout: &Arc<Layout>, view: &ChunkView, request: &ScanRequest) -> Vec<String> {
+    let schema = layout.projected(&request.projection);
+    let batches: Vec<RecordBatch> = view
+        .scan(layout, request)
+        .collect::<Result<_, _>>()
+        .unwrap();
+    text(&concat_batches(&schema, &batches).unwrap())
+}
+
+fn text(batch: &RecordBatch) -> Vec<String> {
+    let columns: Vec<ArrayRef> = batch.columns().to_vec();
+    let mut lines: Vec<String> = (0..batch.num_rows())
+        .map(|row| {
+            let values = columns
+                .iter()
+                .map(|column| format!("{:?}", column.slice(row, 1)));
+            values.collect::<Vec<_>>().join("|")
+        })
+        .collect();
+    lines.sort();
+    lines
+}
+
+#[test]
+fn hot_and_cold_rows_answer_as_the_rows_themselves_do() {
+    let layout = layout();
+    for seed in 0..12 {
+        let random = SimRandom::new(seed);
+        let disk = SimDisk::new(seed);
+        let mut all = Vec::new();
+        let mut cold = Vec::new();
+        let mut hot = HotPart::default();
+        let mut next = 0;
+        for piece in 0..6 {
+            let count = usize::try_from(random.below(40)).unwrap() + 1;
+            let batch = rows(&layout, &random, next, count);
+            next += i64::try_from(count).unwrap();
+            all.push(batch.clone());
+            if random.one_in(2) {
+                cold.push(part(&disk, &layout, &format!("p{piece}"), &[batch]));
+            } else {
+                hot.append(batch).unwrap();
+            }
+        }
+        let view = ChunkView {
+            range: 0..50,
+            hot: vec![hot.snapshot()],
+            cold,
+        };
+        let all = concat_batches(layout.schema(), &all).unwrap();
+        assert_eq!(view.rows(), all.num_rows() as u64);
+        for (start, end) in [(i64::MIN, i64::MAX), (10, 20), (0, 1), (49, 50), (60, 70)] {
+            let request = ScanRequest {
+                projection: vec![4, 2, 3, 5, 1],
+                time: start..end,
+                equals: Vec::new(),
+                batch_rows: 7,
+            };
+            let times = time_array(all.column(0)).unwrap();
+            let expected = filter_record_batch(&all, &keep(&request.time, &times)).unwrap();
+            let expected = text(&expected.project(&request.projection).unwrap());
+            assert_eq!(
+                lines(&layout, &view, &request),
+                expected,
+                "seed {seed} {start}..{end}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_series_is_found_without_reading_the_others() {
+    let layout = layout();
+    let disk = SimDisk::new(1);
+    let random = SimRandom::new(1);
+    let part = part(&disk, &layout, "p", &[rows(&layout, &random, 0, 500)]);
+    assert_eq!(part.directory().series.len(), 5, "four symbols and NULL");
+    let view = ChunkView {
+        range: 0..50,
+        hot: Vec::new(),
+        cold: vec![Arc::clone(&part)],
+    };
+    let request = ScanRequest {
+        equals: vec![(1, vec!["S2".to_owned()])],
+        ..ScanRequest::all(vec![1])
+    };
+    let found = lines(&layout, &view, &request);
+    let series = part
+        .directory()
+        .series
+        .iter()
+        .find(|s| s.values == [Some("S2".to_owned())]);
+    assert_eq!(found.len() as u64, series.unwrap().rows);
+}
+
+#[test]
+fn equal_keys_keep_their_order_of_arrival() {
+    let layout = layout();
+    let disk = SimDisk::new(2);
+    let part = part(
+        &disk,
+        &layout,
+        "p",
+        &[rows(&layout, &SimRandom::new(2), 0, 2000)],
+    );
+    let view = ChunkView {
+        range: 0..50,
+        hot: Vec::new(),
+        cold: vec![part],
+    };
+    let mut last: Option<(String, i64, i64)> = None;
+    for batch in view.scan(&layout, &ScanRequest::all(vec![1, 0, 4])) {
+        let batch = batch.unwrap();
+        let times = time_array(batch.column(1)).unwrap();
+        let ids = time_array(batch.column(2)).unwrap();
+        for row in 0..batch.num_rows() {
+            let symbol = format!("{:?}", batch.column(0).slice(row, 1));
+            let this = (symbol, times[row], ids[row]);
+            if let Some(last) = &last
+                && last.0 == this.0
+            {
+                assert!(
+                    (last.1, last.2) < (this.1, this.2),
+                    "{last:?} before {this:?}"
+                );
+            }
+            last = Some(this);
+        }
+    }
+}
+
+#[test]
+fn a_flipped_bit_is_an_error_and_never_a_wrong_row() {
+    let layout = layout();
+    let disk = SimDisk::new(3);
+    let (data, directory) = (path("p.parquet"), path("p.series"));
+    let batch = rows(&layout, &SimRandom::new(3), 0, 300);
+    let written: Written = cold::write(&disk, &data, &directory, &layout, &[batch]).unwrap();
+    for file in [&data, &directory] {
+        let length = disk.map(file).unwrap().len();
+        for offset in (0..length).step_by(29) {
+            let damaged = disk.fork();
+            damaged.flip_bit(file, offset, 5).unwrap();
+            let outcome =
+                ColdPart::open(&damaged, &data, &directory, written.clone()).and_then(|part| {
+                    let part = Arc::new(part);
+                    let view = ChunkView {
+                        range: 0..50,
+                        hot: Vec::new(),
+                        cold: vec![Arc::clone(&part)],
+                    };
+                    let rows: Result<Vec<_>, _> = view
+                        .scan(&layout, &ScanRequest::all(vec![0, 1, 2, 3, 4, 5]))
+                        .collect();
+                    rows.and_then(|_| part.verify())
+                });
+            assert!(
+                matches!(outcome, Err(ChunkError::Corrupt { .. })),
+                "{file} byte {offset}: {outcome:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn columns_are_known_by_their_number_whatever_their_name() {
+    let old = layout();
+    let disk = SimDisk::new(4);
+    let batch = rows(&old, &SimRandom::new(4), 0, 50);
+    let part = part(&disk, &old, "p", &[batch]);
+    let mut columns = old.columns.clone();
+    columns.remove(2);
+    columns[3].name = "number".to_owned();
+    columns.push(LayoutColumn {
+        id: ColumnId(9),
+        name: "price".to_owned(),
+        ty: SqlType::Int4,
+    });
+    let new = Arc::new(Layout::new(columns, Some(0), vec![1], Vec::new()));
+    let view = ChunkView {
+        range: 0..50,
+        hot: Vec::new(),
+        cold: vec![part],
+    };
+    let batches: Vec<RecordBatch> = view
+        .scan(&new, &ScanRequest::all(vec![3, 5]))
+        .collect::<Result<_, _>>()
+        .unwrap();
+    let batch = concat_batches(&new.projected(&[3, 5]), &batches).unwrap();
+    let mut ids = time_array(batch.column(0)).unwrap();
+    ids.sort_unstable();
+    assert_eq!(ids, (0..50).collect::<Vec<i64>>());
+    assert_eq!(arrow::array::Array::null_count(batch.column(1)), 50);
+}
+
+#[test]
+fn one_row_commits_leave_few_batches_and_a_snapshot_stays() {
+    let layout = layout();
+    let random = SimRandom::new(5);
+    let mut hot = HotPart::default();
+    let mut snapshot = hot.snapshot();
+    for row in 0..1000 {
+        hot.append(rows(&layout, &random, row, 1)).unwrap();
+        if row == 499 {
+            snapshot = hot.snapshot();
+        }
+    }
+    assert_eq!((hot.rows(), snapshot.rows()), (1000, 500));
+    assert!(hot.batches().len() <= 16, "{}", hot.batches().len());
+    let rest = hot.without_first(500);
+    let ids = |part: &HotPart| -> Vec<i64> {
+        part.batches()
+            .iter()
+            .flat_map(|batch| time_array(batch.column(4)).unwrap())
+            .collect()
+    };
+    assert_eq!(ids(&snapshot), (0..500).collect::<Vec<i64>>());
+    assert_eq!(ids(&rest), (500..1000).collect::<Vec<i64>>());
+}
