@@ -11,12 +11,6 @@
 //! - Every message that a client sends is answered as the protocol says, or the connection ends
 //!   with a FATAL error; a panic ends one session only.
 
-#![allow(
-    clippy::result_large_err,
-    clippy::large_enum_variant,
-    reason = "a failure with all its fields is made once a statement, never once a row"
-)]
-
 mod backend;
 mod connection;
 mod encode;
