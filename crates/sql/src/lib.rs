@@ -1,1 +1,29 @@
-//! Placeholder.
+//! Text of SQL to statements, by PostgreSQL's grammar.
+//!
+//! Knows words and shapes, not what tables or functions exist. Queries and the statements that
+//! change rows are `sqlparser`'s trees (re-exported as [`ast`]); every other statement is read by
+//! our own parser over the same tokens. Start at [`parse`] and [`Statement`].
+//!
+//! # Invariants
+//! - No text makes it panic or overflow the stack: nesting that is too deep is `54001`.
+//! - Every unquoted identifier in a tree is already folded to lower case and cut to 63 bytes.
+//! - Every span in a tree is on line 1, and its column is the 1-based character position in the
+//!   text given to [`parse`].
+
+mod alter;
+mod copy;
+mod create;
+mod cursor;
+mod error;
+mod parse;
+mod session;
+mod statement;
+mod tokens;
+mod types;
+
+pub use cursor::{expression, query};
+pub use error::SqlError;
+pub use parse::{Parsed, parse};
+pub use sqlparser::ast;
+pub use statement::*;
+pub use types::type_of;

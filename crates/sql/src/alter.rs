@@ -1,0 +1,411 @@
+//! ALTER, DROP and COMMENT.
+
+use sqlparser::tokenizer::Token;
+
+use crate::create::{column, constraint, database_options, role_name, role_options};
+use crate::cursor::Cursor;
+use crate::session::setting;
+use crate::{
+    AlterAction, AlterTable, Drop, ObjectKind, SettingChange, Spelled, SqlError, Statement,
+};
+
+/// Kinds of things by their words, the longer ones first.
+const KINDS: &[(&[&str], ObjectKind)] = &[
+    (&["materialized", "view"], ObjectKind::MaterializedView),
+    (&["foreign", "data", "wrapper"], ObjectKind::Other),
+    (&["foreign", "table"], ObjectKind::Table),
+    (&["event", "trigger"], ObjectKind::Other),
+    (&["access", "method"], ObjectKind::Other),
+    (&["user", "mapping"], ObjectKind::Other),
+    (&["operator", "class"], ObjectKind::Other),
+    (&["operator", "family"], ObjectKind::Other),
+    (&["text", "search"], ObjectKind::Other),
+    (&["table"], ObjectKind::Table),
+    (&["view"], ObjectKind::View),
+    (&["index"], ObjectKind::Index),
+    (&["schema"], ObjectKind::Schema),
+    (&["database"], ObjectKind::Database),
+    (&["role"], ObjectKind::Role),
+    (&["user"], ObjectKind::Role),
+    (&["group"], ObjectKind::Role),
+    (&["extension"], ObjectKind::Extension),
+    (&["sequence"], ObjectKind::Sequence),
+    (&["function"], ObjectKind::Function),
+    (&["procedure"], ObjectKind::Procedure),
+    (&["routine"], ObjectKind::Function),
+    (&["aggregate"], ObjectKind::Aggregate),
+    (&["trigger"], ObjectKind::Trigger),
+    (&["type"], ObjectKind::Type),
+    (&["domain"], ObjectKind::Domain),
+    (&["column"], ObjectKind::Column),
+    (&["constraint"], ObjectKind::Constraint),
+    (&["publication"], ObjectKind::Other),
+    (&["subscription"], ObjectKind::Other),
+    (&["policy"], ObjectKind::Other),
+    (&["rule"], ObjectKind::Other),
+    (&["server"], ObjectKind::Other),
+    (&["tablespace"], ObjectKind::Other),
+    (&["language"], ObjectKind::Other),
+    (&["statistics"], ObjectKind::Other),
+    (&["collation"], ObjectKind::Other),
+    (&["conversion"], ObjectKind::Other),
+    (&["operator"], ObjectKind::Other),
+    (&["cast"], ObjectKind::Other),
+    (&["transform"], ObjectKind::Other),
+    (&["large", "object"], ObjectKind::Other),
+];
+
+fn kind(c: &mut Cursor<'_>) -> Result<(ObjectKind, String), SqlError> {
+    for (words, kind) in KINDS {
+        if c.accept(words) {
+            return Ok((*kind, words.join(" ").to_uppercase()));
+        }
+    }
+    Err(c.unexpected())
+}
+
+pub(crate) fn drop(c: &mut Cursor<'_>) -> Result<Statement, SqlError> {
+    c.expect(&["drop"])?;
+    if c.accept(&["owned"]) {
+        c.rest();
+        return Ok(Statement::Other("DROP OWNED".to_owned()));
+    }
+    let (kind, words) = kind(c)?;
+    if matches!(
+        kind,
+        ObjectKind::Other | ObjectKind::Column | ObjectKind::Constraint
+    ) {
+        c.rest();
+        return Ok(Statement::Other(format!("DROP {words}")));
+    }
+    c.accept(&["concurrently"]);
+    let if_exists = c.accept(&["if", "exists"]);
+    let names = c.list(|c| {
+        let name = c.name()?;
+        // The argument types of a function.
+        if c.take(&Token::LParen) {
+            while !c.take(&Token::RParen) {
+                if c.at_end() {
+                    return Err(c.unexpected());
+                }
+                c.next();
+            }
+        }
+        Ok(name)
+    })?;
+    if kind == ObjectKind::Trigger {
+        c.rest();
+    }
+    if kind == ObjectKind::Database && c.accept(&["with"]) {
+        c.options()?;
+    }
+    let cascade = c.accept_any(&["cascade", "restrict"]) == Some("cascade");
+    Ok(Statement::Drop(Drop {
+        kind,
+        names,
+        if_exists,
+        cascade,
+    }))
+}
+
+pub(crate) fn comment(c: &mut Cursor<'_>) -> Result<Statement, SqlError> {
+    c.expect(&["comment", "on"])?;
+    let (kind, words) = kind(c)?;
+    if kind == ObjectKind::Other {
+        c.rest();
+        return Ok(Statement::Other(format!("COMMENT ON {words}")));
+    }
+    let mut name = c.name()?;
+    if c.take(&Token::LParen) {
+        while !c.take(&Token::RParen) {
+            if c.at_end() {
+                return Err(c.unexpected());
+            }
+            c.next();
+        }
+    }
+    if matches!(kind, ObjectKind::Constraint | ObjectKind::Trigger) {
+        c.expect(&["on"])?;
+        let mut of = c.name()?;
+        of.parts.append(&mut name.parts);
+        name = of;
+    }
+    c.expect(&["is"])?;
+    let text = if c.accept(&["null"]) {
+        None
+    } else {
+        Some(c.string()?)
+    };
+    Ok(Statement::Comment { kind, name, text })
+}
+
+pub(crate) fn alter(c: &mut Cursor<'_>) -> Result<Statement, SqlError> {
+    c.expect(&["alter"])?;
+    if c.accept(&["system"]) {
+        return match set_or_reset(c)? {
+            Some(change) => Ok(Statement::AlterSystem(change)),
+            None => Err(c.unexpected()),
+        };
+    }
+    if c.accept(&["default", "privileges"]) {
+        c.rest();
+        return Ok(Statement::Other("ALTER DEFAULT PRIVILEGES".to_owned()));
+    }
+    let (kind, words) = kind(c)?;
+    match kind {
+        ObjectKind::Role => role(c),
+        ObjectKind::Database => database(c),
+        ObjectKind::Schema => {
+            let name = c.ident()?;
+            let (rename, owner) = renamed_or_owned(c)?;
+            Ok(Statement::AlterSchema {
+                name,
+                rename,
+                owner,
+            })
+        }
+        ObjectKind::Extension => {
+            let name = c.ident()?;
+            c.expect(&["update"])?;
+            let version = if c.accept(&["to"]) {
+                Some(c.value()?)
+            } else {
+                None
+            };
+            Ok(Statement::AlterExtension { name, version })
+        }
+        ObjectKind::Table
+        | ObjectKind::View
+        | ObjectKind::MaterializedView
+        | ObjectKind::Index
+        | ObjectKind::Sequence => table(c, kind),
+        _ => {
+            c.rest();
+            Ok(Statement::Other(format!("ALTER {words}")))
+        }
+    }
+}
+
+/// SET name = value, RESET name.
+fn set_or_reset(c: &mut Cursor<'_>) -> Result<Option<SettingChange>, SqlError> {
+    if c.accept(&["set"]) {
+        return setting(c).map(Some);
+    }
+    let position = c.position();
+    if c.accept(&["reset"]) {
+        let name = if c.accept(&["all"]) {
+            "all".to_owned()
+        } else {
+            c.name()?.parts.join(".").to_lowercase()
+        };
+        return Ok(Some(SettingChange {
+            name,
+            value: None,
+            position,
+        }));
+    }
+    Ok(None)
+}
+
+fn renamed_or_owned(c: &mut Cursor<'_>) -> Result<(Option<Spelled>, Option<Spelled>), SqlError> {
+    if c.accept(&["rename", "to"]) {
+        Ok((Some(c.ident()?), None))
+    } else if c.accept(&["owner", "to"]) {
+        Ok((None, Some(role_name(c)?)))
+    } else {
+        Err(c.unexpected())
+    }
+}
+
+fn role(c: &mut Cursor<'_>) -> Result<Statement, SqlError> {
+    let name = role_name(c)?;
+    let (mut rename, mut options) = (None, Vec::new());
+    if c.accept(&["in", "database"]) {
+        c.ident()?;
+    }
+    let set = set_or_reset(c)?;
+    if set.is_none() {
+        if c.accept(&["rename", "to"]) {
+            rename = Some(c.ident()?);
+        } else {
+            options = role_options(c)?;
+        }
+    }
+    Ok(Statement::AlterRole {
+        name,
+        options,
+        rename,
+        set,
+    })
+}
+
+fn database(c: &mut Cursor<'_>) -> Result<Statement, SqlError> {
+    let name = c.ident()?;
+    let (mut rename, mut owner, mut options) = (None, None, Vec::new());
+    let set = set_or_reset(c)?;
+    if set.is_none() {
+        if c.sees(&["rename"]) || c.sees(&["owner"]) {
+            (rename, owner) = renamed_or_owned(c)?;
+        } else {
+            c.accept(&["with"]);
+            options = database_options(c)?;
+        }
+    }
+    Ok(Statement::AlterDatabase {
+        name,
+        options,
+        rename,
+        owner,
+        set,
+    })
+}
+
+fn table(c: &mut Cursor<'_>, kind: ObjectKind) -> Result<Statement, SqlError> {
+    let if_exists = c.accept(&["if", "exists"]);
+    c.accept(&["only"]);
+    let name = c.name()?;
+    c.take(&Token::Mul);
+    let actions = c.list(action)?;
+    Ok(Statement::AlterTable(Box::new(AlterTable {
+        kind,
+        name,
+        if_exists,
+        actions,
+    })))
+}
+
+fn action(c: &mut Cursor<'_>) -> Result<AlterAction, SqlError> {
+    let if_exists = |c: &mut Cursor<'_>| c.accept(&["if", "exists"]);
+    let cascade = |c: &mut Cursor<'_>| c.accept_any(&["cascade", "restrict"]) == Some("cascade");
+    if c.accept(&["add"]) {
+        if !c.sees(&["column"])
+            && let Some(constraint) = constraint(c)?
+        {
+            return Ok(AlterAction::AddConstraint(constraint));
+        }
+        c.accept(&["column"]);
+        let if_not_exists = c.accept(&["if", "not", "exists"]);
+        let (column, constraints) = column(c)?;
+        return Ok(AlterAction::AddColumn {
+            if_not_exists,
+            column,
+            constraints,
+        });
+    }
+    if c.accept(&["drop", "constraint"]) {
+        let if_exists = if_exists(c);
+        let name = c.ident()?;
+        let cascade = cascade(c);
+        return Ok(AlterAction::DropConstraint {
+            name,
+            if_exists,
+            cascade,
+        });
+    }
+    if c.accept(&["drop"]) {
+        c.accept(&["column"]);
+        let if_exists = if_exists(c);
+        let name = c.ident()?;
+        let cascade = cascade(c);
+        return Ok(AlterAction::DropColumn {
+            name,
+            if_exists,
+            cascade,
+        });
+    }
+    if c.sees(&["alter", "constraint"]) {
+        return Ok(AlterAction::Other(c.rest()));
+    }
+    if c.accept(&["alter"]) {
+        c.accept(&["column"]);
+        return alter_column(c);
+    }
+    if c.accept(&["rename"]) {
+        return rename(c);
+    }
+    if c.accept(&["owner", "to"]) {
+        return Ok(AlterAction::OwnerTo(role_name(c)?));
+    }
+    if c.accept(&["set", "schema"]) {
+        return Ok(AlterAction::SetSchema(c.ident()?));
+    }
+    if c.sees(&["set"]) && c.nth(1) == Token::LParen {
+        c.next();
+        return Ok(AlterAction::SetOptions(c.options()?));
+    }
+    if c.sees(&["reset"]) && c.nth(1) == Token::LParen {
+        c.next();
+        return Ok(AlterAction::ResetOptions(c.options()?));
+    }
+    if c.at_end() || !matches!(c.peek().token, Token::Word(_)) {
+        return Err(c.unexpected());
+    }
+    // ENABLE TRIGGER, CLUSTER ON, ATTACH PARTITION, SET LOGGED …
+    let known = [
+        "enable", "disable", "cluster", "attach", "detach", "set", "inherit", "no", "replica",
+        "validate", "of", "not", "force", "depends",
+    ];
+    if c.word().is_some_and(|word| known.contains(&word.as_str())) {
+        return Ok(AlterAction::Other(c.rest()));
+    }
+    Err(c.unexpected())
+}
+
+fn alter_column(c: &mut Cursor<'_>) -> Result<AlterAction, SqlError> {
+    let name = c.ident()?;
+    if c.accept(&["set", "default"]) {
+        let default = Some(c.sql()?);
+        return Ok(AlterAction::SetDefault { name, default });
+    }
+    if c.accept(&["drop", "default"]) {
+        return Ok(AlterAction::SetDefault {
+            name,
+            default: None,
+        });
+    }
+    if c.accept(&["set", "not", "null"]) {
+        return Ok(AlterAction::SetNotNull {
+            name,
+            not_null: true,
+        });
+    }
+    if c.accept(&["drop", "not", "null"]) {
+        return Ok(AlterAction::SetNotNull {
+            name,
+            not_null: false,
+        });
+    }
+    if c.accept(&["set", "data", "type"]) || c.accept(&["type"]) {
+        let ty = c.data_type()?;
+        if c.accept(&["collate"]) {
+            c.name()?;
+        }
+        let using = if c.accept(&["using"]) {
+            Some(c.sql()?)
+        } else {
+            None
+        };
+        return Ok(AlterAction::SetType { name, ty, using });
+    }
+    if c.sees(&["set"]) || c.sees(&["reset"]) || c.sees(&["add"]) || c.sees(&["drop"]) {
+        return Ok(AlterAction::Other(format!("ALTER COLUMN {}", c.rest())));
+    }
+    Err(c.unexpected())
+}
+
+fn rename(c: &mut Cursor<'_>) -> Result<AlterAction, SqlError> {
+    if c.accept(&["to"]) {
+        return Ok(AlterAction::RenameTo(c.ident()?));
+    }
+    if c.accept(&["constraint"]) {
+        let from = c.ident()?;
+        c.expect(&["to"])?;
+        let to = c.ident()?;
+        return Ok(AlterAction::RenameConstraint { from, to });
+    }
+    c.accept(&["column"]);
+    let from = c.ident()?;
+    c.expect(&["to"])?;
+    let to = c.ident()?;
+    Ok(AlterAction::RenameColumn { from, to })
+}

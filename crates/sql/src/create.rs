@@ -1,0 +1,766 @@
+//! CREATE.
+
+use sqlparser::tokenizer::Token;
+
+use crate::cursor::Cursor;
+use crate::{
+    ColumnDef, Constraint, ConstraintKind, CreateIndex, CreateSchema, CreateTable, CreateTableAs,
+    CreateView, IndexKey, Like, Opt, Spelled, SqlError, Statement,
+};
+
+pub(crate) fn create(c: &mut Cursor<'_>) -> Result<Statement, SqlError> {
+    c.expect(&["create"])?;
+    let or_replace = c.accept(&["or", "replace"]);
+    if !or_replace {
+        if c.sees(&["unique", "index"]) || c.sees(&["index"]) {
+            return index(c);
+        }
+        if c.accept(&["schema"]) {
+            return schema(c);
+        }
+        if c.accept(&["database"]) {
+            let name = c.ident()?;
+            c.accept(&["with"]);
+            let options = database_options(c)?;
+            return Ok(Statement::CreateDatabase { name, options });
+        }
+        if c.accept(&["extension"]) {
+            return extension(c);
+        }
+        if let Some(word) = c.accept_any(&["role", "user", "group"]) {
+            if word == "user" && c.sees(&["mapping"]) {
+                c.rest();
+                return Ok(Statement::Other("CREATE USER MAPPING".to_owned()));
+            }
+            let name = role_name(c)?;
+            let options = role_options(c)?;
+            return Ok(Statement::CreateRole {
+                name,
+                user: word == "user",
+                options,
+            });
+        }
+    }
+    c.accept_any(&["global", "local"]);
+    let temporary = c.accept_any(&["temporary", "temp"]).is_some();
+    let unlogged = !temporary && c.accept(&["unlogged"]);
+    if !or_replace && c.accept(&["table"]) {
+        return table(c, temporary, unlogged);
+    }
+    let recursive = c.accept(&["recursive"]);
+    if !recursive && !or_replace && c.accept(&["materialized", "view"]) {
+        return view(c, or_replace, temporary, true);
+    }
+    if !recursive && c.accept(&["view"]) {
+        return view(c, or_replace, temporary, false);
+    }
+    other(c)
+}
+
+/// A CREATE that is recognised and not served.
+fn other(c: &mut Cursor<'_>) -> Result<Statement, SqlError> {
+    const KINDS: &[&[&str]] = &[
+        &["access", "method"],
+        &["aggregate"],
+        &["cast"],
+        &["collation"],
+        &["conversion"],
+        &["domain"],
+        &["event", "trigger"],
+        &["foreign", "data", "wrapper"],
+        &["foreign", "table"],
+        &["function"],
+        &["language"],
+        &["operator", "class"],
+        &["operator", "family"],
+        &["operator"],
+        &["policy"],
+        &["procedure"],
+        &["publication"],
+        &["rule"],
+        &["sequence"],
+        &["server"],
+        &["statistics"],
+        &["subscription"],
+        &["tablespace"],
+        &["text", "search", "configuration"],
+        &["text", "search", "dictionary"],
+        &["transform"],
+        &["trigger"],
+        &["type"],
+        &["view"],
+    ];
+    c.accept_any(&["trusted", "constraint"]);
+    for kind in KINDS {
+        if c.accept(kind) {
+            c.rest();
+            let kind = kind.join(" ").to_uppercase();
+            return Ok(Statement::Other(format!("CREATE {kind}")));
+        }
+    }
+    Err(c.unexpected())
+}
+
+fn schema(c: &mut Cursor<'_>) -> Result<Statement, SqlError> {
+    let if_not_exists = c.accept(&["if", "not", "exists"]);
+    let mut owner = None;
+    let name = if c.accept(&["authorization"]) {
+        let role = role_name(c)?;
+        owner = Some(role.clone());
+        role
+    } else {
+        let name = c.ident()?;
+        if c.accept(&["authorization"]) {
+            owner = Some(role_name(c)?);
+        }
+        name
+    };
+    Ok(Statement::CreateSchema(CreateSchema {
+        name,
+        if_not_exists,
+        owner,
+    }))
+}
+
+fn extension(c: &mut Cursor<'_>) -> Result<Statement, SqlError> {
+    let if_not_exists = c.accept(&["if", "not", "exists"]);
+    let name = c.ident()?;
+    c.accept(&["with"]);
+    let mut options = Vec::new();
+    loop {
+        let position = c.position();
+        let Some(word) = c.accept_any(&["schema", "version", "cascade", "from"]) else {
+            break;
+        };
+        let value = if word == "cascade" {
+            None
+        } else {
+            Some(c.value()?)
+        };
+        options.push(Opt {
+            name: word.to_owned(),
+            value,
+            position,
+        });
+    }
+    Ok(Statement::CreateExtension {
+        name,
+        if_not_exists,
+        options,
+    })
+}
+
+/// `OWNER [=] x ENCODING [=] 'y' …` up to the end.
+pub(crate) fn database_options(c: &mut Cursor<'_>) -> Result<Vec<Opt>, SqlError> {
+    let mut options = Vec::new();
+    while !c.at_end() {
+        let position = c.position();
+        let name = if c.accept(&["connection", "limit"]) {
+            "connection limit".to_owned()
+        } else {
+            c.word().ok_or_else(|| c.unexpected()).inspect(|_| {
+                c.next();
+            })?
+        };
+        c.take(&Token::Eq);
+        let value = Some(c.value()?);
+        options.push(Opt {
+            name,
+            value,
+            position,
+        });
+    }
+    Ok(options)
+}
+
+/// A role; `current_user` and its kin too.
+pub(crate) fn role_name(c: &mut Cursor<'_>) -> Result<Spelled, SqlError> {
+    let position = c.position();
+    if let Some(word) = c.accept_any(&["current_user", "current_role", "session_user", "all"]) {
+        return Ok(Spelled {
+            value: word.to_owned(),
+            position,
+        });
+    }
+    c.ident()
+}
+
+/// `[WITH] LOGIN PASSWORD 'x' …` up to the end.
+pub(crate) fn role_options(c: &mut Cursor<'_>) -> Result<Vec<Opt>, SqlError> {
+    c.accept(&["with"]);
+    let mut options = Vec::new();
+    while !c.at_end() {
+        let position = c.position();
+        let mut add = |name: &str, value| {
+            options.push(Opt {
+                name: name.to_owned(),
+                value,
+                position,
+            });
+        };
+        if let Some(word) = c.accept_any(&[
+            "superuser",
+            "nosuperuser",
+            "createdb",
+            "nocreatedb",
+            "createrole",
+            "nocreaterole",
+            "inherit",
+            "noinherit",
+            "login",
+            "nologin",
+            "replication",
+            "noreplication",
+            "bypassrls",
+            "nobypassrls",
+        ]) {
+            add(word, None);
+        } else if c.accept(&["connection", "limit"]) {
+            let limit = c.integer()?;
+            add("connection limit", Some(limit.to_string()));
+        } else if c.accept_any(&["encrypted", "unencrypted"]).is_some() || c.sees(&["password"]) {
+            c.expect(&["password"])?;
+            let password = if c.accept(&["null"]) {
+                None
+            } else {
+                Some(c.string()?)
+            };
+            add("password", password);
+        } else if c.accept(&["valid", "until"]) {
+            let until = c.string()?;
+            add("valid until", Some(until));
+        } else if c.accept(&["sysid"]) {
+            c.integer()?;
+        } else if c.accept(&["in", "role"]) || c.accept(&["in", "group"]) {
+            let roles = c.list(role_name)?;
+            add("in role", Some(joined(&roles)));
+        } else if let Some(word) = c.accept_any(&["role", "admin", "user"]) {
+            let roles = c.list(role_name)?;
+            add(word, Some(joined(&roles)));
+        } else {
+            return Err(c.unexpected());
+        }
+    }
+    Ok(options)
+}
+
+fn joined(names: &[Spelled]) -> String {
+    names
+        .iter()
+        .map(|name| name.value.as_str())
+        .collect::<Vec<_>>()
+        .join(", ")
+}
+
+// ----------------------------------------------------------------------- tables
+
+fn table(c: &mut Cursor<'_>, temporary: bool, unlogged: bool) -> Result<Statement, SqlError> {
+    let if_not_exists = c.accept(&["if", "not", "exists"]);
+    let name = c.name()?;
+    if let Some(names) = names_before_as(c)? {
+        return table_as(c, name, names, if_not_exists, temporary);
+    }
+    let mut table = CreateTable {
+        name,
+        if_not_exists,
+        temporary,
+        unlogged,
+        columns: Vec::new(),
+        constraints: Vec::new(),
+        like: Vec::new(),
+        inherits: Vec::new(),
+        partition_by: None,
+        partition_of: None,
+        options: Vec::new(),
+    };
+    if c.accept(&["partition", "of"]) {
+        table.partition_of = Some(c.name()?);
+        c.rest();
+        return Ok(Statement::CreateTable(Box::new(table)));
+    }
+    c.need(&Token::LParen)?;
+    if !c.take(&Token::RParen) {
+        loop {
+            element(c, &mut table)?;
+            if !c.take(&Token::Comma) {
+                break;
+            }
+        }
+        c.need(&Token::RParen)?;
+    }
+    loop {
+        if c.accept(&["inherits"]) {
+            c.need(&Token::LParen)?;
+            table.inherits = c.names()?;
+            c.need(&Token::RParen)?;
+        } else if c.sees(&["partition", "by"]) {
+            table.partition_by = Some(c.rest());
+        } else if c.accept(&["using"]) {
+            c.ident()?;
+        } else if c.accept(&["without", "oids"]) {
+        } else if c.accept(&["with"]) {
+            table.options = c.options()?;
+        } else if c.accept(&["on", "commit"]) {
+            if !(c.accept(&["preserve", "rows"])
+                || c.accept(&["delete", "rows"])
+                || c.accept(&["drop"]))
+            {
+                return Err(c.unexpected());
+            }
+        } else if c.accept(&["tablespace"]) {
+            c.ident()?;
+        } else {
+            break;
+        }
+    }
+    Ok(Statement::CreateTable(Box::new(table)))
+}
+
+/// The column names of CREATE TABLE … AS, when it is one.
+fn names_before_as(c: &mut Cursor<'_>) -> Result<Option<Vec<Spelled>>, SqlError> {
+    if c.sees(&["as"]) || c.sees(&["with"]) {
+        return Ok(Some(Vec::new()));
+    }
+    // `(a, b) AS`: names only, where a table's columns have types.
+    let named = c.nth(0) == Token::LParen
+        && matches!(c.nth(1), Token::Word(_))
+        && matches!(c.nth(2), Token::Comma | Token::RParen);
+    if named {
+        c.columns().map(Some)
+    } else {
+        Ok(None)
+    }
+}
+
+fn table_as(
+    c: &mut Cursor<'_>,
+    name: crate::Name,
+    columns: Vec<Spelled>,
+    if_not_exists: bool,
+    temporary: bool,
+) -> Result<Statement, SqlError> {
+    let options = if c.accept(&["with"]) {
+        c.options()?
+    } else {
+        Vec::new()
+    };
+    if c.accept(&["on", "commit"]) {
+        c.accept_any(&["preserve", "delete", "drop"]);
+        c.accept(&["rows"]);
+    }
+    c.expect(&["as"])?;
+    if c.sees(&["execute"]) {
+        c.rest();
+        return Ok(Statement::Other("CREATE TABLE AS EXECUTE".to_owned()));
+    }
+    let query = c.query()?;
+    let with_data = with_data(c);
+    Ok(Statement::CreateTableAs(Box::new(CreateTableAs {
+        name,
+        columns,
+        if_not_exists,
+        temporary,
+        options,
+        query,
+        with_data,
+    })))
+}
+
+/// WITH [NO] DATA.
+fn with_data(c: &mut Cursor<'_>) -> bool {
+    if c.accept(&["with", "no", "data"]) {
+        return false;
+    }
+    c.accept(&["with", "data"]);
+    true
+}
+
+fn element(c: &mut Cursor<'_>, table: &mut CreateTable) -> Result<(), SqlError> {
+    if c.accept(&["like"]) {
+        let of = c.name()?;
+        let mut including = Vec::new();
+        while let Some(word) = c.accept_any(&["including", "excluding"]) {
+            let what = c.word().ok_or_else(|| c.unexpected())?;
+            c.next();
+            if word == "including" {
+                including.push(what);
+            } else {
+                including.retain(|kept| *kept != what);
+            }
+        }
+        table.like.push(Like {
+            table: of,
+            including,
+        });
+    } else if let Some(constraint) = constraint(c)? {
+        table.constraints.push(constraint);
+    } else {
+        let (column, constraints) = column(c)?;
+        table.columns.push(column);
+        table.constraints.extend(constraints);
+    }
+    Ok(())
+}
+
+/// A column with its constraints.
+pub(crate) fn column(c: &mut Cursor<'_>) -> Result<(ColumnDef, Vec<Constraint>), SqlError> {
+    let name = c.ident()?;
+    let sequence = c.word().is_some_and(|word| {
+        matches!(
+            word.as_str(),
+            "serial" | "serial2" | "serial4" | "serial8" | "bigserial" | "smallserial"
+        )
+    });
+    let ty = c.data_type()?;
+    let mut column = ColumnDef {
+        name: name.clone(),
+        ty,
+        sequence,
+        not_null: sequence,
+        default: None,
+        generated: None,
+        collation: None,
+    };
+    let mut constraints = Vec::new();
+    loop {
+        let position = c.position();
+        let named = if c.accept(&["constraint"]) {
+            Some(c.ident()?)
+        } else {
+            None
+        };
+        let kind = if c.accept(&["not", "null"]) {
+            column.not_null = true;
+            continue;
+        } else if c.accept(&["null"]) {
+            continue;
+        } else if c.accept(&["default"]) {
+            column.default = Some(c.sql()?);
+            continue;
+        } else if c.accept(&["collate"]) {
+            column.collation = Some(c.name()?.name().to_owned());
+            continue;
+        } else if c.accept(&["generated"]) {
+            generated(c, &mut column)?;
+            continue;
+        } else if c.accept(&["primary", "key"]) {
+            index_tail(c)?;
+            ConstraintKind::PrimaryKey(vec![name.clone()])
+        } else if c.accept(&["unique"]) {
+            nulls_distinct(c);
+            index_tail(c)?;
+            ConstraintKind::Unique(vec![name.clone()])
+        } else if c.accept(&["check"]) {
+            check(c)?
+        } else if c.accept(&["references"]) {
+            references(c, vec![name.clone()])?
+        } else if named.is_some() {
+            return Err(c.unexpected());
+        } else {
+            break;
+        };
+        timing(c);
+        constraints.push(Constraint {
+            name: named,
+            kind,
+            position,
+        });
+    }
+    Ok((column, constraints))
+}
+
+fn generated(c: &mut Cursor<'_>, column: &mut ColumnDef) -> Result<(), SqlError> {
+    let always = c.accept(&["always"]);
+    if !always {
+        c.expect(&["by", "default"])?;
+    }
+    c.expect(&["as"])?;
+    if c.accept(&["identity"]) {
+        column.sequence = true;
+        column.not_null = true;
+        if c.take(&Token::LParen) {
+            while !c.take(&Token::RParen) {
+                if c.peek().token == Token::EOF {
+                    return Err(c.unexpected());
+                }
+                c.next();
+            }
+        }
+        return Ok(());
+    }
+    c.need(&Token::LParen)?;
+    column.generated = Some(c.sql()?);
+    c.need(&Token::RParen)?;
+    c.expect(&["stored"])
+}
+
+fn nulls_distinct(c: &mut Cursor<'_>) {
+    if !c.accept(&["nulls", "not", "distinct"]) {
+        c.accept(&["nulls", "distinct"]);
+    }
+}
+
+/// What may follow the columns of a key.
+fn index_tail(c: &mut Cursor<'_>) -> Result<(), SqlError> {
+    if c.accept(&["include"]) {
+        c.columns()?;
+    }
+    if c.sees(&["with"]) && c.nth(1) == Token::LParen {
+        c.next();
+        c.options()?;
+    }
+    if c.accept(&["using", "index", "tablespace"]) {
+        c.ident()?;
+    }
+    Ok(())
+}
+
+fn timing(c: &mut Cursor<'_>) {
+    while c.accept(&["not", "deferrable"])
+        || c.accept(&["deferrable"])
+        || c.accept(&["initially", "deferred"])
+        || c.accept(&["initially", "immediate"])
+        || c.accept(&["not", "valid"])
+        || c.accept(&["no", "inherit"])
+    {}
+}
+
+fn check(c: &mut Cursor<'_>) -> Result<ConstraintKind, SqlError> {
+    c.need(&Token::LParen)?;
+    let sql = c.sql()?;
+    c.need(&Token::RParen)?;
+    Ok(ConstraintKind::Check(sql))
+}
+
+fn references(c: &mut Cursor<'_>, columns: Vec<Spelled>) -> Result<ConstraintKind, SqlError> {
+    let table = c.name()?;
+    let referred = c.optional_columns()?;
+    loop {
+        if c.accept(&["match"]) {
+            c.accept_any(&["full", "partial", "simple"]);
+        } else if c.accept(&["on", "delete"]) || c.accept(&["on", "update"]) {
+            if !(c.accept(&["no", "action"])
+                || c.accept(&["set", "null"])
+                || c.accept(&["set", "default"])
+                || c.accept_any(&["restrict", "cascade"]).is_some())
+            {
+                return Err(c.unexpected());
+            }
+            c.optional_columns()?;
+        } else {
+            break;
+        }
+    }
+    Ok(ConstraintKind::ForeignKey {
+        columns,
+        table,
+        referred,
+    })
+}
+
+/// A constraint of the table, if one starts here.
+pub(crate) fn constraint(c: &mut Cursor<'_>) -> Result<Option<Constraint>, SqlError> {
+    let position = c.position();
+    let name = if c.accept(&["constraint"]) {
+        Some(c.ident()?)
+    } else {
+        None
+    };
+    let kind = if c.accept(&["primary", "key"]) {
+        key(c, true)?
+    } else if c.accept(&["unique"]) {
+        nulls_distinct(c);
+        key(c, false)?
+    } else if c.accept(&["check"]) {
+        check(c)?
+    } else if c.accept(&["foreign", "key"]) {
+        let columns = c.columns()?;
+        c.expect(&["references"])?;
+        references(c, columns)?
+    } else if c.accept(&["exclude"]) {
+        let mut open = 0_usize;
+        while c.peek().token != Token::EOF {
+            match c.peek().token {
+                Token::LParen => open += 1,
+                Token::RParen if open == 0 => break,
+                Token::RParen => open -= 1,
+                Token::Comma if open == 0 => break,
+                _ => {}
+            }
+            c.next();
+        }
+        ConstraintKind::Exclude
+    } else if name.is_some() {
+        return Err(c.unexpected());
+    } else {
+        return Ok(None);
+    };
+    timing(c);
+    Ok(Some(Constraint {
+        name,
+        kind,
+        position,
+    }))
+}
+
+fn key(c: &mut Cursor<'_>, primary: bool) -> Result<ConstraintKind, SqlError> {
+    if c.accept(&["using", "index"]) {
+        let index = c.ident()?;
+        return Ok(ConstraintKind::UsingIndex { primary, index });
+    }
+    let columns = c.columns()?;
+    index_tail(c)?;
+    Ok(if primary {
+        ConstraintKind::PrimaryKey(columns)
+    } else {
+        ConstraintKind::Unique(columns)
+    })
+}
+
+// ------------------------------------------------------------- views and indexes
+
+fn view(
+    c: &mut Cursor<'_>,
+    or_replace: bool,
+    temporary: bool,
+    materialized: bool,
+) -> Result<Statement, SqlError> {
+    let if_not_exists = c.accept(&["if", "not", "exists"]);
+    let name = c.name()?;
+    let columns = c.optional_columns()?;
+    if materialized && c.accept(&["using"]) {
+        c.ident()?;
+    }
+    let options = if c.accept(&["with"]) {
+        c.options()?
+    } else {
+        Vec::new()
+    };
+    if materialized && c.accept(&["tablespace"]) {
+        c.ident()?;
+    }
+    c.expect(&["as"])?;
+    let start = c.position();
+    let query = c.query()?;
+    let text = c.since(start);
+    let with_data = if materialized {
+        with_data(c)
+    } else {
+        if c.accept(&["with"]) {
+            c.accept_any(&["local", "cascaded"]);
+            c.expect(&["check", "option"])?;
+        }
+        true
+    };
+    Ok(Statement::CreateView(Box::new(CreateView {
+        name,
+        columns,
+        or_replace,
+        if_not_exists,
+        temporary,
+        materialized,
+        options,
+        query,
+        text,
+        with_data,
+    })))
+}
+
+fn index(c: &mut Cursor<'_>) -> Result<Statement, SqlError> {
+    let unique = c.accept(&["unique"]);
+    c.expect(&["index"])?;
+    let concurrently = c.accept(&["concurrently"]);
+    let if_not_exists = c.accept(&["if", "not", "exists"]);
+    let name = if c.sees(&["on"]) {
+        None
+    } else {
+        Some(c.ident()?)
+    };
+    c.expect(&["on"])?;
+    c.accept(&["only"]);
+    let table = c.name()?;
+    let method = if c.accept(&["using"]) {
+        c.ident()?.value
+    } else {
+        "btree".to_owned()
+    };
+    c.need(&Token::LParen)?;
+    let keys = c.list(index_key)?;
+    c.need(&Token::RParen)?;
+    let include = if c.accept(&["include"]) {
+        c.columns()?
+    } else {
+        Vec::new()
+    };
+    nulls_distinct(c);
+    let options = if c.accept(&["with"]) {
+        c.options()?
+    } else {
+        Vec::new()
+    };
+    if c.accept(&["tablespace"]) {
+        c.ident()?;
+    }
+    let predicate = if c.accept(&["where"]) {
+        Some(c.sql()?)
+    } else {
+        None
+    };
+    Ok(Statement::CreateIndex(Box::new(CreateIndex {
+        name,
+        table,
+        if_not_exists,
+        unique,
+        concurrently,
+        method,
+        keys,
+        include,
+        predicate,
+        options,
+    })))
+}
+
+fn index_key(c: &mut Cursor<'_>) -> Result<IndexKey, SqlError> {
+    let ends = |token: &Token| match token {
+        Token::Comma | Token::RParen => true,
+        Token::Word(word) => word.quote_style.is_none() && word.value != "collate",
+        _ => false,
+    };
+    // A bare column may be followed by a class of operators, which no expression is.
+    let (expr, column) = if matches!(c.nth(0), Token::Word(_)) && ends(&c.nth(1)) {
+        let name = c.ident()?;
+        let text = if crate::cursor::plain(&name.value) {
+            name.value.clone()
+        } else {
+            format!("\"{}\"", name.value.replace('"', "\"\""))
+        };
+        let sql = crate::SqlText {
+            expr: crate::expression(&text)?,
+            text,
+        };
+        (sql, Some(name))
+    } else {
+        (c.sql()?, None)
+    };
+    if c.accept(&["collate"]) {
+        c.name()?;
+    }
+    if !matches!(c.word().as_deref(), None | Some("asc" | "desc" | "nulls")) {
+        c.name()?;
+    }
+    let desc = c.accept_any(&["asc", "desc"]) == Some("desc");
+    let nulls_first = if c.accept(&["nulls"]) {
+        match c.accept_any(&["first", "last"]) {
+            Some(word) => word == "first",
+            None => return Err(c.unexpected()),
+        }
+    } else {
+        desc
+    };
+    Ok(IndexKey {
+        expr,
+        column,
+        desc,
+        nulls_first,
+    })
+}

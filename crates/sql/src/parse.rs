@@ -1,0 +1,461 @@
+//! A text to its statements.
+
+use chronolith_types::SqlState;
+use sqlparser::ast;
+use sqlparser::tokenizer::{Token, TokenWithSpan};
+
+use crate::cursor::Cursor;
+use crate::tokens::{character, tokenize};
+use crate::{CreateTableAs, Name, SqlError, Statement};
+
+/// A statement with its place in the text.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Parsed {
+    /// The statement.
+    pub statement: Statement,
+    /// Its bytes in the text, without the semicolon.
+    pub range: std::ops::Range<usize>,
+    /// The tag that its completion names: `SELECT`, `CREATE TABLE` … Counts are for the session to add.
+    pub tag: String,
+}
+
+/// The statements of a text, in order. Empty statements count for nothing.
+///
+/// # Errors
+/// For the first one that is wrong: as PostgreSQL, none is run then.
+pub fn parse(text: &str) -> Result<Vec<Parsed>, SqlError> {
+    if let Some(nul) = text.find('\0') {
+        return Err(SqlError::new(
+            SqlState::CHARACTER_NOT_IN_REPERTOIRE,
+            "invalid byte sequence for encoding \"UTF8\": 0x00",
+            text.get(..nul).unwrap_or("").chars().count() + 1,
+        ));
+    }
+    let mut found = Vec::new();
+    let mut tokens = tokenize(text)?.into_iter();
+    loop {
+        let mut ended = true;
+        let one = tokens
+            .by_ref()
+            .take_while(|token| {
+                ended = token.token == Token::SemiColon;
+                !ended
+            })
+            .collect::<Vec<_>>();
+        if one.is_empty() && !ended || one.is_empty() && tokens.len() == 0 {
+            return Ok(found);
+        }
+        if let (Some(first), Some(last)) = (one.first(), one.last()) {
+            let range = byte_of(text, first)..byte_after(text, last);
+            depth(&one)?;
+            let mut cursor = Cursor::new(text, one);
+            let statement = statement(&mut cursor)?;
+            cursor.finish()?;
+            let tag = tag(&statement);
+            found.push(Parsed {
+                statement,
+                range,
+                tag,
+            });
+        }
+        if tokens.len() == 0 {
+            return Ok(found);
+        }
+    }
+}
+
+fn byte_of(text: &str, token: &TokenWithSpan) -> usize {
+    byte(text, character(token.span.start))
+}
+
+fn byte_after(text: &str, token: &TokenWithSpan) -> usize {
+    byte(text, character(token.span.end))
+}
+
+fn byte(text: &str, character: usize) -> usize {
+    let index = character.saturating_sub(1);
+    if text.is_ascii() {
+        return index.min(text.len());
+    }
+    text.char_indices()
+        .nth(index)
+        .map_or(text.len(), |(at, _)| at)
+}
+
+/// Chains of operators nest the tree as parentheses do, only to the left: this keeps both small
+/// enough for those who walk and drop the tree.
+fn depth(tokens: &[TokenWithSpan]) -> Result<(), SqlError> {
+    const OPERATORS_MAX: usize = 6000;
+    const OPEN_MAX: usize = 150;
+    let mut chain = 0_usize;
+    let mut open = 0_usize;
+    for token in tokens {
+        match &token.token {
+            // Rows and lists start afresh.
+            Token::Comma => chain = 0,
+            Token::LParen | Token::LBracket => open += 1,
+            Token::RParen | Token::RBracket => open = open.saturating_sub(1),
+            Token::Word(word) => {
+                use sqlparser::keywords::Keyword;
+                match word.keyword {
+                    Keyword::CASE => open += 1,
+                    Keyword::END => open = open.saturating_sub(1),
+                    _ => {}
+                }
+                if matches!(
+                    word.keyword,
+                    Keyword::AND | Keyword::OR | Keyword::UNION | Keyword::NOT | Keyword::JOIN
+                ) {
+                    chain += 1;
+                }
+            }
+            Token::SingleQuotedString(_) | Token::Number(..) | Token::Placeholder(_) => {}
+            _ => chain += 1,
+        }
+        if chain > OPERATORS_MAX || open > OPEN_MAX {
+            return Err(SqlError::too_deep());
+        }
+    }
+    Ok(())
+}
+
+/// One statement; the caller checks that nothing follows.
+pub(crate) fn statement(c: &mut Cursor<'_>) -> Result<Statement, SqlError> {
+    let first = match c.peek().token {
+        Token::LParen => return selecting(c),
+        Token::Word(word) if word.quote_style.is_none() => word.value,
+        _ => return Err(c.unexpected()),
+    };
+    match first.as_str() {
+        "select" | "values" | "table" | "with" => selecting(c),
+        "insert" | "update" | "delete" | "merge" => changing(c),
+        "create" => crate::create::create(c),
+        "drop" => crate::alter::drop(c),
+        "alter" => crate::alter::alter(c),
+        "comment" => crate::alter::comment(c),
+        "truncate" => truncate(c),
+        "copy" => crate::copy::copy(c),
+        "explain" => crate::copy::explain(c),
+        "vacuum" => vacuum(c),
+        "analyze" | "analyse" => analyze(c),
+        "reindex" | "cluster" | "checkpoint" => maintain(c),
+        "call" => call(c),
+        "do" => do_block(c),
+        "grant" | "revoke" => {
+            let text = c.rest();
+            Ok(Statement::Grant {
+                revoke: first == "revoke",
+                text,
+            })
+        }
+        "lock" => lock(c),
+        "refresh" | "import" | "reassign" | "security" | "load" => {
+            let tag = match first.as_str() {
+                "refresh" => "REFRESH MATERIALIZED VIEW",
+                "import" => "IMPORT FOREIGN SCHEMA",
+                "reassign" => "REASSIGN OWNED",
+                "security" => "SECURITY LABEL",
+                _ => "LOAD",
+            };
+            c.rest();
+            Ok(Statement::Other(tag.to_owned()))
+        }
+        _ => match crate::session::session(c)? {
+            Some(statement) => Ok(statement),
+            None => Err(c.unexpected()),
+        },
+    }
+}
+
+fn selecting(c: &mut Cursor<'_>) -> Result<Statement, SqlError> {
+    let query = c.query()?;
+    if query.with.is_some() {
+        // WITH … INSERT and its kin come as a query whose body is the statement.
+        match *query.body {
+            ast::SetExpr::Insert(ast::Statement::Insert(_))
+            | ast::SetExpr::Update(ast::Statement::Update(_))
+            | ast::SetExpr::Delete(ast::Statement::Delete(_))
+            | ast::SetExpr::Merge(ast::Statement::Merge(_)) => return with_changing(*query, c),
+            _ => {}
+        }
+    }
+    if let ast::SetExpr::Select(select) = query.body.as_ref()
+        && let Some(into) = &select.into
+    {
+        let name = name_of(&into.name);
+        let temporary = into.temporary;
+        let mut query = query;
+        if let ast::SetExpr::Select(select) = query.body.as_mut() {
+            select.into = None;
+        }
+        return Ok(Statement::CreateTableAs(Box::new(CreateTableAs {
+            name,
+            columns: Vec::new(),
+            if_not_exists: false,
+            temporary,
+            options: Vec::new(),
+            query,
+            with_data: true,
+        })));
+    }
+    Ok(Statement::Query(query))
+}
+
+/// `WITH a AS (…) INSERT INTO t SELECT …`: the WITH moves to the source of the rows.
+fn with_changing(query: ast::Query, c: &Cursor<'_>) -> Result<Statement, SqlError> {
+    let with = query.with;
+    match *query.body {
+        ast::SetExpr::Insert(ast::Statement::Insert(mut insert)) => {
+            match &mut insert.source {
+                Some(source) if source.with.is_none() => source.with = with,
+                _ => {
+                    return Err(SqlError::new(
+                        SqlState::FEATURE_NOT_SUPPORTED,
+                        "WITH around an INSERT whose source has a WITH of its own is not supported",
+                        c.position(),
+                    ));
+                }
+            }
+            Ok(Statement::Insert(Box::new(insert)))
+        }
+        _ => Err(SqlError::new(
+            SqlState::FEATURE_NOT_SUPPORTED,
+            "WITH before UPDATE, DELETE and MERGE is not supported yet",
+            c.position(),
+        )),
+    }
+}
+
+fn changing(c: &mut Cursor<'_>) -> Result<Statement, SqlError> {
+    match c.statement()? {
+        ast::Statement::Insert(insert) => Ok(Statement::Insert(Box::new(insert))),
+        ast::Statement::Update(update) => Ok(Statement::Update(Box::new(update))),
+        ast::Statement::Delete(delete) => Ok(Statement::Delete(Box::new(delete))),
+        ast::Statement::Merge(merge) => Ok(Statement::Merge(Box::new(merge))),
+        _ => Err(c.unexpected()),
+    }
+}
+
+/// A name of sqlparser's tree, folded as all of ours are.
+pub(crate) fn name_of(name: &ast::ObjectName) -> Name {
+    let idents = name.0.iter().filter_map(|part| part.as_ident());
+    let position = idents
+        .clone()
+        .next()
+        .map_or(1, |ident| character(ident.span.start));
+    Name {
+        parts: idents.map(|ident| ident.value.clone()).collect(),
+        position,
+    }
+}
+
+fn truncate(c: &mut Cursor<'_>) -> Result<Statement, SqlError> {
+    c.expect(&["truncate"])?;
+    c.accept(&["table"]);
+    let tables = c.list(|c| {
+        c.accept(&["only"]);
+        let name = c.name()?;
+        c.take(&Token::Mul);
+        Ok(name)
+    })?;
+    let restart_identity = c.accept(&["restart", "identity"]);
+    if !restart_identity {
+        c.accept(&["continue", "identity"]);
+    }
+    let cascade = c.accept_any(&["cascade", "restrict"]) == Some("cascade");
+    Ok(Statement::Truncate {
+        tables,
+        cascade,
+        restart_identity,
+    })
+}
+
+fn vacuum(c: &mut Cursor<'_>) -> Result<Statement, SqlError> {
+    c.expect(&["vacuum"])?;
+    let mut options = Vec::new();
+    if c.peek().token == Token::LParen {
+        options = c.options()?;
+    } else {
+        while let Some(word) = c.accept_any(&["full", "freeze", "verbose", "analyze", "analyse"]) {
+            options.push(crate::Opt {
+                name: word.to_owned(),
+                value: None,
+                position: c.position(),
+            });
+        }
+    }
+    let tables = tables_with_columns(c)?;
+    Ok(Statement::Vacuum { options, tables })
+}
+
+fn analyze(c: &mut Cursor<'_>) -> Result<Statement, SqlError> {
+    c.next();
+    if c.peek().token == Token::LParen {
+        c.options()?;
+    } else {
+        c.accept(&["verbose"]);
+    }
+    let tables = tables_with_columns(c)?;
+    Ok(Statement::Analyze { tables })
+}
+
+fn tables_with_columns(c: &mut Cursor<'_>) -> Result<Vec<Name>, SqlError> {
+    if c.at_end() {
+        return Ok(Vec::new());
+    }
+    c.list(|c| {
+        let name = c.name()?;
+        c.optional_columns()?;
+        Ok(name)
+    })
+}
+
+fn maintain(c: &mut Cursor<'_>) -> Result<Statement, SqlError> {
+    let word = c.accept_any(&["reindex", "cluster", "checkpoint"]);
+    let tag = match word {
+        Some("reindex") => "REINDEX",
+        Some("cluster") => "CLUSTER",
+        _ => "CHECKPOINT",
+    };
+    if c.peek().token == Token::LParen {
+        c.options()?;
+    }
+    if tag == "REINDEX"
+        && c.accept_any(&["index", "table", "schema", "database", "system"])
+            .is_none()
+    {
+        return Err(c.unexpected());
+    }
+    c.accept_any(&["concurrently", "verbose"]);
+    let name = if c.at_end() { None } else { Some(c.name()?) };
+    if c.accept(&["using"]) {
+        c.ident()?;
+    }
+    Ok(Statement::Maintain { tag, name })
+}
+
+fn call(c: &mut Cursor<'_>) -> Result<Statement, SqlError> {
+    c.expect(&["call"])?;
+    match c.expr()? {
+        ast::Expr::Function(function) => Ok(Statement::Call(Box::new(function))),
+        _ => Err(c.unexpected()),
+    }
+}
+
+fn do_block(c: &mut Cursor<'_>) -> Result<Statement, SqlError> {
+    c.expect(&["do"])?;
+    let mut language = "plpgsql".to_owned();
+    let mut body = None;
+    while !c.at_end() {
+        if c.accept(&["language"]) {
+            language = c.value()?;
+        } else {
+            body = Some(c.string()?);
+        }
+    }
+    match body {
+        Some(body) => Ok(Statement::Do { language, body }),
+        None => Err(c.unexpected()),
+    }
+}
+
+fn lock(c: &mut Cursor<'_>) -> Result<Statement, SqlError> {
+    c.expect(&["lock"])?;
+    c.accept(&["table"]);
+    let tables = c.list(|c| {
+        c.accept(&["only"]);
+        c.name()
+    })?;
+    c.rest();
+    Ok(Statement::Lock { tables })
+}
+
+/// The words of `CommandComplete`.
+fn tag(statement: &Statement) -> String {
+    use crate::ObjectKind;
+    let kind = |kind: ObjectKind| match kind {
+        ObjectKind::Table | ObjectKind::Column | ObjectKind::Constraint => "TABLE",
+        ObjectKind::View => "VIEW",
+        ObjectKind::MaterializedView => "MATERIALIZED VIEW",
+        ObjectKind::Index => "INDEX",
+        ObjectKind::Schema => "SCHEMA",
+        ObjectKind::Database => "DATABASE",
+        ObjectKind::Role => "ROLE",
+        ObjectKind::Extension => "EXTENSION",
+        ObjectKind::Sequence => "SEQUENCE",
+        ObjectKind::Function => "FUNCTION",
+        ObjectKind::Procedure => "PROCEDURE",
+        ObjectKind::Aggregate => "AGGREGATE",
+        ObjectKind::Trigger => "TRIGGER",
+        ObjectKind::Type => "TYPE",
+        ObjectKind::Domain => "DOMAIN",
+        ObjectKind::Other => "OBJECT",
+    };
+    match statement {
+        Statement::Query(_) => "SELECT",
+        Statement::Insert(_) => "INSERT",
+        Statement::Update(_) => "UPDATE",
+        Statement::Delete(_) => "DELETE",
+        Statement::Merge(_) => "MERGE",
+        Statement::CreateTable(_) => "CREATE TABLE",
+        Statement::CreateTableAs(_) => "CREATE TABLE AS",
+        Statement::CreateView(view) if view.materialized => "CREATE MATERIALIZED VIEW",
+        Statement::CreateView(_) => "CREATE VIEW",
+        Statement::CreateIndex(_) => "CREATE INDEX",
+        Statement::CreateSchema(_) => "CREATE SCHEMA",
+        Statement::CreateDatabase { .. } => "CREATE DATABASE",
+        Statement::CreateExtension { .. } => "CREATE EXTENSION",
+        Statement::CreateRole { .. } => "CREATE ROLE",
+        Statement::AlterRole { .. } => "ALTER ROLE",
+        Statement::AlterDatabase { .. } => "ALTER DATABASE",
+        Statement::AlterSystem(_) => "ALTER SYSTEM",
+        Statement::AlterSchema { .. } => "ALTER SCHEMA",
+        Statement::AlterExtension { .. } => "ALTER EXTENSION",
+        Statement::AlterTable(alter) => return format!("ALTER {}", kind(alter.kind)),
+        Statement::Drop(drop) => return format!("DROP {}", kind(drop.kind)),
+        Statement::Truncate { .. } => "TRUNCATE TABLE",
+        Statement::Copy(_) => "COPY",
+        Statement::Explain(_) => "EXPLAIN",
+        Statement::Set { .. } | Statement::SetTransaction { .. } => "SET",
+        Statement::SetConstraints => "SET CONSTRAINTS",
+        Statement::Reset(_) => "RESET",
+        Statement::Show(_) => "SHOW",
+        Statement::Begin(_) => "BEGIN",
+        Statement::Commit { .. } => "COMMIT",
+        Statement::Rollback { .. } | Statement::RollbackTo(_) => "ROLLBACK",
+        Statement::Savepoint(_) => "SAVEPOINT",
+        Statement::ReleaseSavepoint(_) => "RELEASE",
+        Statement::Prepare { .. } => "PREPARE",
+        Statement::Execute { .. } => "EXECUTE",
+        Statement::Deallocate(Some(_)) => "DEALLOCATE",
+        Statement::Deallocate(None) => "DEALLOCATE ALL",
+        Statement::Declare(_) => "DECLARE CURSOR",
+        Statement::Fetch {
+            only_move: true, ..
+        } => "MOVE",
+        Statement::Fetch { .. } => "FETCH",
+        Statement::Close(Some(_)) => "CLOSE CURSOR",
+        Statement::Close(None) => "CLOSE CURSOR ALL",
+        Statement::Discard(crate::Discard::All) => "DISCARD ALL",
+        Statement::Discard(crate::Discard::Plans) => "DISCARD PLANS",
+        Statement::Discard(crate::Discard::Sequences) => "DISCARD SEQUENCES",
+        Statement::Discard(crate::Discard::Temp) => "DISCARD TEMP",
+        Statement::Listen(_) => "LISTEN",
+        Statement::Unlisten(_) => "UNLISTEN",
+        Statement::Notify { .. } => "NOTIFY",
+        Statement::Call(_) => "CALL",
+        Statement::Do { .. } => "DO",
+        Statement::Comment { .. } => "COMMENT",
+        Statement::Vacuum { .. } => "VACUUM",
+        Statement::Analyze { .. } => "ANALYZE",
+        Statement::Maintain { tag, .. } => tag,
+        Statement::Lock { .. } => "LOCK TABLE",
+        Statement::Grant { revoke: false, .. } => "GRANT",
+        Statement::Grant { revoke: true, .. } => "REVOKE",
+        Statement::Other(tag) => tag,
+    }
+    .to_owned()
+}
+
+#[cfg(test)]
+mod tests;

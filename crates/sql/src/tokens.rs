@@ -1,0 +1,188 @@
+//! Text to tokens whose places are characters of the text.
+
+use sqlparser::dialect::PostgreSqlDialect;
+use sqlparser::keywords::Keyword;
+use sqlparser::tokenizer::{Location, Span, Token, TokenWithSpan, Tokenizer};
+
+use crate::SqlError;
+
+/// PostgreSQL's NAMEDATALEN less its end.
+const NAME_BYTES_MAX: usize = 63;
+
+pub(crate) static DIALECT: PostgreSqlDialect = PostgreSqlDialect {};
+
+/// The tokens of a text without blanks and comments; words are folded.
+pub(crate) fn tokenize(text: &str) -> Result<Vec<TokenWithSpan>, SqlError> {
+    let starts = line_starts(text);
+    let place = |at: Location| {
+        let line = usize::try_from(at.line.saturating_sub(1)).unwrap_or(0);
+        let start = starts.get(line).copied().unwrap_or(0);
+        Location::new(1, start + at.column)
+    };
+    let mut tokens = Vec::new();
+    Tokenizer::new(&DIALECT, text)
+        .tokenize_with_location_into_buf(&mut tokens)
+        .map_err(|error| lexical(text, &error.message, character(place(error.location))))?;
+    tokens.retain_mut(|token| {
+        if matches!(token.token, Token::Whitespace(_)) {
+            return false;
+        }
+        token.span = Span::new(place(token.span.start), place(token.span.end));
+        if let Token::Word(word) = &mut token.token {
+            if word.quote_style.is_none() {
+                word.value.make_ascii_lowercase();
+            }
+            truncate(&mut word.value);
+        }
+        true
+    });
+    soften(&mut tokens);
+    Ok(variadic(tokens))
+}
+
+/// The 1-based character position of a location of ours.
+pub(crate) fn character(at: Location) -> usize {
+    usize::try_from(at.column).unwrap_or(1)
+}
+
+/// The text between two 1-based character positions, the second excluded.
+pub(crate) fn slice(text: &str, start: usize, end: usize) -> &str {
+    let byte = |character: usize| {
+        let index = character.saturating_sub(1);
+        if text.is_ascii() {
+            index.min(text.len())
+        } else {
+            text.char_indices()
+                .nth(index)
+                .map_or(text.len(), |(at, _)| at)
+        }
+    };
+    text.get(byte(start)..byte(end)).unwrap_or("")
+}
+
+/// Characters before each line.
+fn line_starts(text: &str) -> Vec<u64> {
+    let mut starts = vec![0];
+    for (count, character) in (1_u64..).zip(text.chars()) {
+        if character == '\n' {
+            starts.push(count);
+        }
+    }
+    starts
+}
+
+fn truncate(name: &mut String) {
+    if name.len() > NAME_BYTES_MAX {
+        let mut end = NAME_BYTES_MAX;
+        while !name.is_char_boundary(end) {
+            end -= 1;
+        }
+        name.truncate(end);
+    }
+}
+
+fn lexical(text: &str, message: &str, position: usize) -> SqlError {
+    let rest = slice(text, position, usize::MAX);
+    let what = if message.contains("dollar") {
+        "unterminated dollar-quoted string"
+    } else if message.contains("comment") {
+        let at = text.rfind("/*").unwrap_or(0);
+        let rest = text.get(at..).unwrap_or("");
+        let position = text.get(..at).unwrap_or("").chars().count() + 1;
+        return SqlError::syntax(
+            format!("unterminated /* comment at or near \"{rest}\""),
+            position,
+        );
+    } else if rest.starts_with('"') || message.contains("delimited") || message.contains("EOF") {
+        "unterminated quoted identifier"
+    } else if message.contains("nterminated") {
+        "unterminated quoted string"
+    } else {
+        "syntax error"
+    };
+    SqlError::syntax(format!("{what} at or near \"{rest}\""), position)
+}
+
+/// Takes the keyword away from words that are plain names in PostgreSQL where they stand, so that
+/// the parser does not take them for something else.
+fn soften(tokens: &mut [TokenWithSpan]) {
+    for at in 0..tokens.len() {
+        let keyword = match tokens.get(at).map(|token| &token.token) {
+            Some(Token::Word(word)) => word.keyword,
+            _ => continue,
+        };
+        let next = tokens.get(at + 1).map(|token| &token.token);
+        let name = match keyword {
+            // A typed literal or a type, else a name.
+            Keyword::INTERVAL => {
+                let before = at.checked_sub(1).and_then(|at| tokens.get(at));
+                let typed = matches!(
+                    next,
+                    Some(
+                        Token::SingleQuotedString(_)
+                            | Token::EscapedStringLiteral(_)
+                            | Token::UnicodeStringLiteral(_)
+                            | Token::DollarQuotedString(_)
+                            | Token::Placeholder(_)
+                            | Token::LParen
+                    )
+                );
+                let declared = matches!(
+                    before.map(|token| &token.token),
+                    Some(Token::DoubleColon | Token::Word(_))
+                ) && !before.is_some_and(|token| reserved_before_name(&token.token));
+                !typed && !declared
+            }
+            // Words that only other dialects give a meaning.
+            Keyword::TOP
+            | Keyword::PIVOT
+            | Keyword::UNPIVOT
+            | Keyword::QUALIFY
+            | Keyword::PREWHERE
+            | Keyword::SETTINGS
+            | Keyword::FORMAT
+            | Keyword::SAMPLE
+            | Keyword::CLUSTER
+            | Keyword::DISTRIBUTE
+            | Keyword::SORT
+            | Keyword::MINUS => !matches!(next, Some(Token::LParen)),
+            Keyword::STRUCT | Keyword::MAP | Keyword::CONVERT | Keyword::TRY_CONVERT => true,
+            Keyword::TRY_CAST | Keyword::SAFE_CAST | Keyword::PRIOR | Keyword::CONNECT_BY_ROOT => {
+                true
+            }
+            Keyword::MATCH | Keyword::REGEXP | Keyword::RLIKE | Keyword::DIV => true,
+            Keyword::ANTI | Keyword::SEMI | Keyword::ASOF | Keyword::GLOBAL => true,
+            Keyword::EXCEPT | Keyword::INTERSECT => false,
+            _ => false,
+        };
+        if name && let Some(Token::Word(word)) = tokens.get_mut(at).map(|token| &mut token.token) {
+            word.keyword = Keyword::NoKeyword;
+        }
+    }
+}
+
+/// `f(VARIADIC a)`, which sqlparser does not know, becomes `f(variadic => a)`.
+fn variadic(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
+    let is = |token: &TokenWithSpan| matches!(&token.token, Token::Word(word) if word.quote_style.is_none() && word.value == "variadic");
+    if !tokens.iter().any(is) {
+        return tokens;
+    }
+    let mut made = Vec::with_capacity(tokens.len() + 1);
+    for token in tokens {
+        let arrow = is(&token).then(|| TokenWithSpan::new(Token::RArrow, token.span));
+        made.push(token);
+        made.extend(arrow);
+    }
+    made
+}
+
+/// Whether a name, not a type, follows this word.
+fn reserved_before_name(token: &Token) -> bool {
+    matches!(token, Token::Word(word) if matches!(
+        word.keyword,
+        Keyword::SELECT | Keyword::BY | Keyword::WHERE | Keyword::AND | Keyword::OR | Keyword::NOT
+            | Keyword::ON | Keyword::WHEN | Keyword::THEN | Keyword::ELSE | Keyword::CASE
+            | Keyword::BETWEEN | Keyword::HAVING | Keyword::AS | Keyword::SET | Keyword::COLUMN
+            | Keyword::DISTINCT | Keyword::IN | Keyword::LIKE | Keyword::RETURNING
+    ))
+}
