@@ -79,12 +79,10 @@ impl Engine {
         let state = self.state();
         let mut parts: Vec<_> = state.cold.values().collect();
         parts.sort_by_key(|part| part.id);
-        let check = |part: &&Arc<crate::state::OpenPart>| part.part.verify().err();
-        parts
-            .iter()
-            .filter_map(|part| check(part))
-            .map(Into::into)
-            .collect()
+        let damage = parts
+            .into_iter()
+            .filter_map(|part| part.part.verify().err());
+        damage.map(EngineError::from).collect()
     }
 
     pub(crate) fn state(&self) -> Arc<State> {

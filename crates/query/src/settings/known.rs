@@ -198,9 +198,10 @@ impl Known {
                     (None, _, Some(false)) if self.words.split(',').any(|w| w == "off") => {
                         Ok("off".to_owned())
                     }
-                    _ => Err(self
-                        .invalid(text)
-                        .hint(format!("Available values: {}.", self.words.replace(',', ", ")))),
+                    _ => Err(self.invalid(text).hint(format!(
+                        "Available values: {}.",
+                        self.words.replace(',', ", ")
+                    ))),
                 }
             }
             Kind::Integer | Kind::Real => self.normalise_number(text),
