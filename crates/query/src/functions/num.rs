@@ -458,17 +458,80 @@ fn through_floats(answer: f64, least: u8) -> Answer {
     )
 }
 
+/// Fraction digits of the fixed point that `exp` and `ln` work in.
+const WORK: u8 = 32;
+
+fn times(a: i256, b: i256) -> Option<i256> {
+    Some(divided(a.checked_mul(b)?, WORK.into()))
+}
+
+/// e to a power of at most 16 either way, in fixed point.
+fn exp_fixed(x: i256) -> Option<i256> {
+    let one = power_of_ten(WORK.into())?;
+    let small = x.checked_div(i256::from_i128(256))?;
+    let (mut sum, mut term) = (one, one);
+    for n in 1..40 {
+        term = times(term, small)?.checked_div(i256::from_i128(n))?;
+        sum = sum.checked_add(term)?;
+    }
+    for _ in 0..8 {
+        sum = times(sum, sum)?;
+    }
+    Some(sum)
+}
+
+fn ln_fixed(x: i256) -> Option<i256> {
+    let value = Finite {
+        unscaled: x,
+        scale: WORK,
+    };
+    let start = parse(&format!("{:.17}", value.to_f64().ln())).ok()?;
+    let start = start.unscaled_at(WORK)?;
+    // One step of Halley's method makes 16 digits 48.
+    let power = exp_fixed(start)?;
+    let one = power_of_ten(WORK.into())?;
+    let gap = x.checked_sub(power)?.checked_mul(i256::from_i128(2))?;
+    let step = gap.checked_mul(one)?.checked_div(x.checked_add(power)?)?;
+    start.checked_add(step)
+}
+
+/// A fixed-point result, or the double of it where it does not fit.
+fn shown(exact: Option<i256>, rough: f64, least: u8) -> Answer {
+    let Some(unscaled) = exact.filter(|_| rough.abs() < 1e15 && rough.abs() > 1e-12) else {
+        return through_floats(rough, least);
+    };
+    #[expect(clippy::cast_possible_truncation, reason = "a decimal exponent")]
+    let scale = significant_scale(rough.abs().log10() as i32, least);
+    let unscaled = rescaled(unscaled, WORK, scale.min(WORK))?;
+    Ok(Finite {
+        unscaled,
+        scale: scale.min(WORK),
+    })
+}
+
+fn work(value: &Numeric, limit: f64) -> Option<i256> {
+    (value.to_f64().abs() <= limit)
+        .then(|| value.unscaled_at(WORK))
+        .flatten()
+}
+
 pub(super) fn exp(value: &Numeric) -> Answer {
     match value {
         NegativeInfinity => Ok(from_i64(0)),
         Infinity | NaN => Ok(*value),
-        finite @ Finite { .. } => through_floats(to_f64(finite).exp(), scale(value)),
+        Finite { .. } => {
+            let exact = work(value, 16.0).and_then(exp_fixed);
+            shown(exact, to_f64(value).exp(), scale(value))
+        }
     }
 }
 
 pub(super) fn ln(value: &Numeric) -> Answer {
     match value {
-        Finite { .. } => through_floats(to_f64(value).ln(), scale(value)),
+        Finite { .. } => {
+            let exact = work(value, 8e6).and_then(ln_fixed);
+            shown(exact, to_f64(value).ln(), scale(value))
+        }
         special => Ok(*special),
     }
 }
@@ -478,12 +541,15 @@ pub(super) fn log(base: &Numeric, value: &Numeric) -> Answer {
     if denominator == 0.0 {
         return Err(FunctionError::division_by_zero());
     }
-    let answer = if to_f64(base).to_bits() == 10.0_f64.to_bits() {
-        to_f64(value).log10()
-    } else {
-        to_f64(value).ln() / denominator
-    };
-    through_floats(answer, scale(value))
+    let exact = work(base, 8e6)
+        .and_then(ln_fixed)
+        .zip(work(value, 8e6).and_then(ln_fixed));
+    let exact = exact.and_then(|(base, value)| {
+        value
+            .checked_mul(power_of_ten(WORK.into())?)?
+            .checked_div(base)
+    });
+    shown(exact, to_f64(value).ln() / denominator, scale(value))
 }
 
 pub(super) fn pow(base: &Numeric, exponent: &Numeric) -> Answer {
@@ -500,11 +566,11 @@ pub(super) fn pow(base: &Numeric, exponent: &Numeric) -> Answer {
     if sign(base).is_lt() && !whole {
         return refused("a negative number raised to a non-integer power yields a complex result");
     }
-    if let (Finite { unscaled, scale }, true) = (base, whole)
+    if let (Finite { scale, .. }, true) = (base, whole)
         && let Ok(power) = to_i64(exponent, "bigint")
         && power.unsigned_abs() <= 256
     {
-        // Exact where it fits, then shown with 16 significant digits or the operands' scale.
+        // Exact where it fits, then shown with 16 fraction digits or the operands' scale.
         let mut product = Some(from_i64(1));
         for _ in 0..power.unsigned_abs() {
             product = product
@@ -518,16 +584,7 @@ pub(super) fn pow(base: &Numeric, exponent: &Numeric) -> Answer {
             },
         ) = product
         {
-            let estimate = to_f64(&Finite {
-                unscaled: *unscaled,
-                scale: *scale,
-            })
-            .abs()
-            .log10()
-                * power as f64;
-            #[expect(clippy::cast_possible_truncation, reason = "a decimal exponent")]
-            let result =
-                significant_scale(estimate.floor() as i32, (*scale).max(self::scale(exponent)));
+            let result = (*scale).max(self::scale(exponent)).max(16);
             return if power < 0 {
                 quotient((i256::ONE, 0), (p, s), result)
             } else {
@@ -535,7 +592,24 @@ pub(super) fn pow(base: &Numeric, exponent: &Numeric) -> Answer {
             };
         }
     }
-    through_floats(
+    let exact = work(base, 8e6)
+        .filter(|base| *base > i256::ZERO)
+        .and_then(ln_fixed);
+    let exact = exact
+        .zip(work(exponent, 16.0))
+        .and_then(|(ln, exponent)| times(ln, exponent))
+        .filter(|x| {
+            Finite {
+                unscaled: *x,
+                scale: WORK,
+            }
+            .to_f64()
+            .abs()
+                <= 16.0
+        })
+        .and_then(exp_fixed);
+    shown(
+        exact,
         to_f64(base).powf(to_f64(exponent)),
         scale(base).max(scale(exponent)),
     )

@@ -202,6 +202,10 @@ fn numerics_keep_postgresql_scales() {
         "1024.0000000000000000"
     );
     assert_eq!(
+        call("log", vec![lit("100", "numeric")]),
+        "2.0000000000000000"
+    );
+    assert_eq!(
         call("mod", vec![lit("10.5", "numeric"), lit("3", "numeric")]),
         "1.5"
     );
