@@ -211,3 +211,30 @@ fn cutting_keeps_all_records_after_the_given_one() {
         })
     ));
 }
+
+/// The example of `docs/formats/wal.md`: a segment with two records, as bytes.
+fn example() -> Vec<u8> {
+    include_str!("../../../../fixtures/formats/wal/v1.hex")
+        .split_whitespace()
+        .map(|byte| u8::from_str_radix(byte, 16).unwrap())
+        .collect()
+}
+
+#[test]
+fn the_documented_bytes_are_read_and_written_again() {
+    let disk = SimDisk::new(21);
+    let (mut log, _) = open(&disk, 21).unwrap();
+    log.append(b"one").unwrap();
+    log.append(b"two is longer").unwrap();
+    log.sync().unwrap();
+    drop(log);
+    let path = segment::path(&dir(), 1).unwrap();
+    let written = read_whole(&disk, &path).unwrap();
+    let hex: Vec<String> = written.iter().map(|byte| format!("{byte:02x}")).collect();
+    assert_eq!(written, example(), "{}", hex.join(" "));
+    let (_, found) = open(&disk.restart(), 22).unwrap();
+    assert_eq!(
+        found,
+        vec![(1, b"one".to_vec()), (2, b"two is longer".to_vec())]
+    );
+}
