@@ -680,11 +680,11 @@ fn ints(args: &[Value], function: fn(i64, i64) -> i64) -> Result<Value, Function
 
 fn shift(args: &[Value], function: fn(i64, u32) -> i64) -> Result<Value, FunctionError> {
     match args {
-        #[expect(
-            clippy::cast_possible_truncation,
-            reason = "only the low bits of a shift count"
-        )]
-        [a, n] => Ok(Value::Int(function(a.as_int(), (n.as_int() & 63) as u32))),
+        // Only the low bits of a shift count.
+        [a, n] => {
+            let by = u32::try_from(n.as_int() & 63).unwrap_or(0);
+            Ok(Value::Int(function(a.as_int(), by)))
+        }
         _ => Ok(Value::Null),
     }
 }
