@@ -122,7 +122,7 @@ impl Store {
         } else {
             format!("log{generation}")
         };
-        let there = names.iter().any(|known| *known == name);
+        let there = names.contains(&name);
         let log = if there {
             disk.open(&path(&name), OpenMode::ReadWrite)?
         } else {
