@@ -135,7 +135,7 @@ impl Engine {
 
 /// Chunks that the transaction meant to make may have been made since by another, or their numbers
 /// given away: rows then go to the chunk that is there. Gives the new number of each old one.
-fn settle_chunks(
+pub(crate) fn settle_chunks(
     state: &State,
     record: &mut Record,
     mut oid: impl FnMut() -> u32,

@@ -63,6 +63,12 @@ pub enum EngineError {
     /// A log record that cannot be read, though its checksum matched.
     #[error("a log record cannot be read: {0}")]
     Record(String),
+    /// A table with rows cannot become a hypertable in place.
+    #[error("table \"{0}\" is not empty")]
+    TableNotEmpty(String),
+    /// The columns are no longer those that the transaction's rows were made for.
+    #[error("could not serialize access to relation \"{0}\": its columns changed")]
+    ColumnsChanged(String),
     /// A savepoint that is not there.
     #[error("savepoint \"{0}\" does not exist")]
     NoSavepoint(String),
@@ -85,6 +91,8 @@ impl EngineError {
             Self::NotNull { .. } => SqlState::NOT_NULL_VIOLATION,
             Self::Unique { .. } => SqlState::UNIQUE_VIOLATION,
             Self::Columns(_) => SqlState::INTERNAL_ERROR,
+            Self::TableNotEmpty(_) => SqlState::FEATURE_NOT_SUPPORTED,
+            Self::ColumnsChanged(_) => SqlState::SERIALIZATION_FAILURE,
             Self::NoSavepoint(_) => SqlState::INVALID_SAVEPOINT_SPECIFICATION,
         }
     }

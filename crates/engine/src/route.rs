@@ -46,6 +46,8 @@ pub(crate) struct KeyCache {
 struct KeySet {
     keys: HashSet<Key>,
     covered: usize,
+    /// Of the hot part whose rows are covered.
+    generation: u64,
 }
 
 impl KeyCache {
@@ -63,8 +65,13 @@ impl KeyCache {
     ) -> Result<&HashSet<Key>, EngineError> {
         let set = self.sets.entry((place, constraint)).or_default();
         let rows = hot.map_or(0, HotPart::rows);
-        if set.covered > rows {
-            *set = KeySet::default();
+        let generation = hot.map_or(0, HotPart::generation);
+        // A row count alone could match when rows were flushed and as many came since.
+        if set.generation != generation || set.covered > rows {
+            *set = KeySet {
+                generation,
+                ..KeySet::default()
+            };
         }
         let mut skip = set.covered;
         for batch in hot.map(HotPart::batches).unwrap_or_default() {

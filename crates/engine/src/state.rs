@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::sync::Arc;
 
-use arrow::record_batch::RecordBatch;
-use chronolith_catalog::{Catalog, Part, PartFile, Region, Table};
+use arrow::array::new_null_array;
+use arrow::record_batch::{RecordBatch, RecordBatchOptions};
+use chronolith_catalog::{Catalog, CatalogError, Change, Part, PartFile, Region, Table};
 use chronolith_chunk::cold::{Checked, Written};
 use chronolith_chunk::{ChunkView, ColdPart, HotPart, Layout, LayoutColumn, SortColumn};
 use chronolith_platform::{Disk, PathError};
@@ -253,12 +254,28 @@ impl State {
     pub(crate) fn replayed(&self, record: &Record) -> Result<Self, EngineError> {
         let mut next = self.clone();
         if !record.changes.is_empty() {
-            let catalog = Arc::make_mut(&mut next.catalog);
             for change in &record.changes {
-                catalog.apply(change)?;
+                next.check_change(change)?;
+                let before = Arc::clone(&next.catalog);
+                Arc::make_mut(&mut next.catalog).apply(change)?;
+                next.fit_columns(&before, change)?;
             }
         }
         for (place, batches) in &record.rows {
+            let table = next.catalog.table(place.database, place.table);
+            let Some(table) = table.filter(|table| table.chunks.contains_key(&place.chunk)) else {
+                // Rows of a table that went meanwhile would be nobody's.
+                return Err(CatalogError::NoRelation(place.table.to_string()).into());
+            };
+            let fits = |batch: &RecordBatch| {
+                let types = batch.schema();
+                let types = types.fields().iter().map(|field| field.data_type().clone());
+                types.eq(table.columns.iter().map(|column| column.ty.arrow()))
+            };
+            if !batches.iter().all(fits) {
+                // Another transaction changed the columns since the rows were made.
+                return Err(EngineError::ColumnsChanged(table.name.clone()));
+            }
             next.append(*place, batches)?;
         }
         for (place, rows) in &record.flushed {
@@ -274,6 +291,76 @@ impl State {
             next.forget_dropped();
         }
         Ok(next)
+    }
+
+    /// Refuses what the catalog alone cannot see to be wrong.
+    fn check_change(&self, change: &Change) -> Result<(), EngineError> {
+        let Change::MakeHypertable {
+            database, table, ..
+        } = change
+        else {
+            return Ok(());
+        };
+        let hot = self
+            .hot
+            .keys()
+            .any(|place| place.database == *database && place.table == *table);
+        let found = self.catalog.table(*database, *table);
+        let cold =
+            found.is_some_and(|table| table.chunks.values().any(|chunk| !chunk.parts.is_empty()));
+        if hot || cold {
+            let table = found.map(|table| table.name.clone()).unwrap_or_default();
+            return Err(EngineError::TableNotEmpty(table));
+        }
+        Ok(())
+    }
+
+    /// Gives hot rows the columns that the table has after a change.
+    fn fit_columns(&mut self, before: &Catalog, change: &Change) -> Result<(), EngineError> {
+        let (Change::AddColumn {
+            database, table, ..
+        }
+        | Change::DropColumn {
+            database, table, ..
+        }) = change
+        else {
+            return Ok(());
+        };
+        let places: Vec<Place> = self
+            .hot
+            .keys()
+            .filter(|place| place.database == *database && place.table == *table)
+            .copied()
+            .collect();
+        let old = before.table(*database, *table);
+        let new = self.catalog.table(*database, *table);
+        let (Some(old), Some(new)) = (old, new) else {
+            return Ok(());
+        };
+        let layout = layout_of(new);
+        for place in places {
+            let Some(part) = self.hot.get(&place) else {
+                continue;
+            };
+            let mut fitted = HotPart::default();
+            for batch in part.batches() {
+                let column = |column: &chronolith_catalog::Column| {
+                    let place = old.columns.iter().position(|known| known.id == column.id);
+                    match place.and_then(|place| batch.columns().get(place)) {
+                        Some(values) => Arc::clone(values),
+                        None => new_null_array(&column.ty.arrow(), batch.num_rows()),
+                    }
+                };
+                let columns = new.columns.iter().map(column).collect();
+                let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+                let schema = Arc::clone(layout.schema());
+                let batch = RecordBatch::try_new_with_options(schema, columns, &options)
+                    .map_err(chronolith_chunk::ChunkError::from)?;
+                fitted.append(batch)?;
+            }
+            Arc::make_mut(&mut self.hot).insert(place, fitted);
+        }
+        Ok(())
     }
 
     fn append(&mut self, place: Place, batches: &[RecordBatch]) -> Result<(), EngineError> {

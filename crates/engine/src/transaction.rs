@@ -9,7 +9,7 @@ use chronolith_catalog::{Catalog, Change, Table};
 use chronolith_chunk::HotPart;
 use chronolith_types::{ChunkId, DatabaseId, Lsn, PartId, TableId};
 
-use crate::commit::Pending;
+use crate::commit::{Pending, settle_chunks};
 use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::record::{Place, Record};
@@ -79,6 +79,9 @@ impl Transaction {
         }
         let snapshot = self.engine.state();
         if !self.changes.is_empty() && snapshot.catalog.version != self.snapshot.catalog.version {
+            self.settle(&snapshot)?;
+        }
+        if !self.changes.is_empty() && snapshot.catalog.version != self.snapshot.catalog.version {
             let mut catalog = Catalog::clone(&snapshot.catalog);
             for change in &self.changes {
                 catalog.apply(change)?;
@@ -89,6 +92,38 @@ impl Transaction {
         }
         self.snapshot = snapshot;
         Ok(())
+    }
+
+    /// Chunks that others made meanwhile take the place of the transaction's own.
+    fn settle(&mut self, snapshot: &State) -> Result<(), EngineError> {
+        let rows = std::mem::take(&mut self.rows);
+        let mut record = Record {
+            changes: std::mem::take(&mut self.changes),
+            rows: rows
+                .into_iter()
+                .map(|(place, rows)| (place, vec![rows]))
+                .collect(),
+            flushed: Vec::new(),
+        };
+        let engine = &self.engine;
+        let moved = settle_chunks(snapshot, &mut record, || engine.allocate_oid());
+        // A savepoint counts changes: one that is no longer needed would shift them.
+        for savepoint in &mut self.savepoints {
+            savepoint.changes = savepoint.changes.min(record.changes.len());
+        }
+        self.changes = record.changes;
+        let single = |(place, rows): (Place, Vec<RecordBatch>)| {
+            rows.into_iter().map(move |rows| (place, rows))
+        };
+        self.rows = record.rows.into_iter().flat_map(single).collect();
+        for claim in &mut self.claims {
+            if let Some(chunk) = moved.get(&claim.place) {
+                claim.place.chunk = *chunk;
+                // Its parts are others than those that were looked into.
+                claim.parts.clear();
+            }
+        }
+        self.rebuild_own()
     }
 
     /// The database it is in.
@@ -155,13 +190,13 @@ impl Transaction {
             .with_schema(Arc::clone(layout.schema()))
             .map_err(|_| EngineError::Columns(table.name.clone()))?;
         route::check_not_null(&table, &batch)?;
-        let (rows, claims) = (self.rows.len(), self.claims.len());
+        let (changes, rows, claims) = (self.changes.len(), self.rows.len(), self.claims.len());
         let inserted = route::split(&table, &layout, &batch)?
             .into_iter()
             .try_for_each(|(range, rows)| self.insert_into(&table, range, rows));
         if let Err(error) = inserted {
             // A statement is whole or not at all.
-            self.truncate(self.changes.len(), rows, claims)?;
+            self.truncate(changes, rows, claims)?;
             return Err(error);
         }
         Ok(batch.num_rows() as u64)
@@ -292,6 +327,11 @@ impl Transaction {
         }
         self.rows.truncate(rows);
         self.claims.truncate(claims);
+        self.rebuild_own()
+    }
+
+    /// What is read of the transaction's own rows, made anew from them.
+    fn rebuild_own(&mut self) -> Result<(), EngineError> {
         self.own.clear();
         for (place, batch) in &self.rows {
             self.own.entry(*place).or_default().append(batch.clone())?;
@@ -325,7 +365,10 @@ impl Transaction {
             flushed: Vec::new(),
         };
         let lsn = self.engine.commit(&Pending::new(record, self.claims))?;
-        self.engine.after_commit()?;
+        // The transaction is safe: that there was no room to tidy up is no failure of it.
+        if let Err(error) = self.engine.after_commit() {
+            tracing::error!(%error, "could not flush or checkpoint after a commit");
+        }
         Ok(lsn)
     }
 }

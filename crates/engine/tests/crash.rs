@@ -396,3 +396,123 @@ fn one_process_has_the_directory() {
     drop(engine);
     assert!(open(&disk, 18).is_ok());
 }
+
+#[test]
+fn a_failure_to_tidy_up_is_no_failure_of_the_commit() {
+    let disk = SimDisk::new(20);
+    let small = EngineConfig {
+        hot_bytes_max: 0,
+        ..config()
+    };
+    let engine = Engine::open(Platform::simulated(disk.clone(), 20), small).unwrap();
+    create(&engine).unwrap();
+    // The log's write and sync, then the part's first operations.
+    disk.plan(disk.operations() + 3, Fault::Io);
+    commit(&engine, 1).unwrap();
+    assert_eq!(check(&engine), vec![1]);
+}
+
+#[test]
+fn a_chunk_that_another_made_meanwhile_takes_the_rows() {
+    let disk = SimDisk::new(21);
+    let engine = open(&disk, 21).unwrap();
+    create(&engine).unwrap();
+    let mut one = engine.begin(DB, Isolation::ReadCommitted);
+    let mut two = engine.begin(DB, Isolation::ReadCommitted);
+    one.insert(TICKS, &ticks(&[500])).unwrap();
+    two.insert(TICKS, &ticks(&[540])).unwrap();
+    two.commit().unwrap();
+    one.begin_statement().unwrap();
+    assert_eq!(ids(&one, TICKS, 2), vec![500, 540]);
+    one.commit().unwrap();
+    let after = engine.begin(DB, Isolation::ReadCommitted);
+    assert_eq!(ids(&after, TICKS, 2), vec![500, 540]);
+    assert_eq!(after.table(TICKS).unwrap().chunks.len(), 1);
+}
+
+#[test]
+fn columns_come_and_go_over_rows_in_memory() {
+    let disk = SimDisk::new(22);
+    let engine = open(&disk, 22).unwrap();
+    create(&engine).unwrap();
+    commit(&engine, 1).unwrap();
+    let mut late = engine.begin(DB, Isolation::ReadCommitted);
+    late.insert(TICKS, &ticks(&[900])).unwrap();
+    let mut alter = engine.begin(DB, Isolation::ReadCommitted);
+    let (database, table) = (DB, TICKS);
+    alter
+        .change(Change::DropColumn {
+            database,
+            table,
+            column: ColumnId(2),
+        })
+        .unwrap();
+    let added = Column {
+        not_null: false,
+        ..column(10, "x", SqlType::Int8)
+    };
+    alter
+        .change(Change::AddColumn {
+            database,
+            table,
+            column: added,
+        })
+        .unwrap();
+    alter.commit().unwrap();
+    assert_eq!(
+        late.commit().unwrap_err().sqlstate(),
+        SqlState::SERIALIZATION_FAILURE
+    );
+    let look = |engine: &Arc<Engine>| {
+        let now = engine.begin(DB, Isolation::ReadCommitted);
+        assert_eq!(ids(&now, TICKS, 1), ids_of(1));
+        assert_eq!(now.table(TICKS).unwrap().layout.columns.len(), 3);
+    };
+    look(&engine);
+    drop(engine);
+    let engine = open(&disk.restart(), 23).unwrap();
+    look(&engine);
+    engine.flush().unwrap();
+    look(&engine);
+}
+
+#[test]
+fn a_table_with_rows_becomes_no_hypertable_and_a_dropped_one_takes_none() {
+    let disk = SimDisk::new(24);
+    let engine = open(&disk, 24).unwrap();
+    create(&engine).unwrap();
+    commit(&engine, 1).unwrap();
+    let make = Change::MakeHypertable {
+        database: DB,
+        table: TOTALS,
+        hypertable: Hypertable {
+            id: HypertableId(2),
+            time: ColumnId(1),
+            interval: 10,
+            compression: None,
+        },
+    };
+    for _ in 0..2 {
+        let mut transaction = engine.begin(DB, Isolation::ReadCommitted);
+        transaction.change(make.clone()).unwrap();
+        let error = transaction.commit().unwrap_err();
+        assert!(matches!(error, EngineError::TableNotEmpty(_)), "{error}");
+        assert_eq!(check(&engine), vec![1]);
+        engine.flush().unwrap();
+    }
+    let mut late = engine.begin(DB, Isolation::ReadCommitted);
+    late.insert(TOTALS, &totals(5)).unwrap();
+    let mut drop_table = engine.begin(DB, Isolation::ReadCommitted);
+    drop_table
+        .change(Change::DropTable {
+            database: DB,
+            id: TOTALS,
+        })
+        .unwrap();
+    drop_table.commit().unwrap();
+    assert_eq!(
+        late.commit().unwrap_err().sqlstate(),
+        SqlState::UNDEFINED_TABLE
+    );
+    engine.checkpoint().unwrap();
+}
