@@ -8,8 +8,6 @@
 //! which the simulator must find.
 
 mod disk;
-#[cfg(test)]
-mod planted;
 mod state;
 
 pub use disk::{Fault, SimDisk};
