@@ -1,1 +1,37 @@
-//! Placeholder.
+//! PostgreSQL's wire protocol in front of a Chronolith database.
+//!
+//! Knows sockets, messages, authentication and the wire's forms of values; not SQL, tables or
+//! files. Start at [`Server::bind`] and [`Backend`]; one connection's life is in `startup` and then
+//! `connection`.
+//!
+//! # Invariants
+//! - No byte of a socket reaches pgwire's decoder before the frame guard has checked it.
+//! - Before authentication a connection holds at most [`PREAUTH_FRAME_BYTES_MAX`] of a frame, and
+//!   ends after [`ServerConfig::auth_timeout`].
+//! - Every message that a client sends is answered as the protocol says, or the connection ends
+//!   with a FATAL error; a panic ends one session only.
+
+mod backend;
+mod connection;
+mod encode;
+mod failure;
+mod guard;
+mod out;
+mod scram;
+mod server;
+mod startup;
+mod tls;
+mod wire;
+
+#[cfg(test)]
+mod tests;
+
+pub use backend::{
+    Backend, ByteStream, Canceller, Column, Described, Notice, Outcome, Parameter, Plan, RoleAuth,
+    RowStream, Session, Startup, Status,
+};
+pub use encode::{OutputStyle, ZoneOffset};
+pub use failure::{Failure, ServerError, Severity};
+pub use guard::{Budget, Limits, PREAUTH_FRAME_BYTES_MAX};
+pub use server::{Server, ServerConfig};
+pub use tls::TlsFiles;

@@ -1,17 +1,202 @@
 //! Text forms of values, and the session's time zone.
 
+use arrow::datatypes::IntervalMonthDayNano;
+use chronolith_types::{Interval, SqlType, TimeZone, ValueError, datetime, text};
+
+use super::error::FunctionError;
+use super::num;
+use super::value::Value;
 use super::vars::SessionVars;
 
-/// A time zone with what conversions need of it.
-#[derive(Debug)]
-pub(super) struct Zone {
-    pub(super) name: String,
-}
+/// The session's time zone, or one that a function was given.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Zone(TimeZone);
 
 impl Zone {
     pub(super) fn of(vars: &SessionVars) -> Self {
+        Self::parse(&vars.time_zone).unwrap_or(Self(TimeZone::Utc))
+    }
+
+    pub(super) fn parse(name: &str) -> Option<Self> {
+        TimeZone::parse(name).map(Self)
+    }
+
+    /// Seconds east of Greenwich.
+    pub(super) fn fixed(seconds: i32) -> Self {
+        Self(TimeZone::Fixed(seconds))
+    }
+
+    pub(super) fn offset_at(&self, us: i64) -> i64 {
+        self.0.offset_at(us).into()
+    }
+
+    /// The wall clock at an instant.
+    pub(super) fn to_local(self, us: i64) -> i64 {
+        self.0.local(us)
+    }
+
+    /// The instant of a wall clock.
+    pub(super) fn to_utc(self, wall: i64) -> i64 {
+        self.0.instant(wall)
+    }
+}
+
+impl From<ValueError> for FunctionError {
+    fn from(error: ValueError) -> Self {
         Self {
-            name: vars.time_zone.clone(),
+            code: error.code,
+            message: error.message,
+            detail: error.detail,
+            hint: None,
         }
     }
+}
+
+/// The value of a text, as the type's input reads it.
+pub(super) fn read(
+    source: &str,
+    ty: &SqlType,
+    zone: &Zone,
+    vars: &SessionVars,
+) -> Result<Value, FunctionError> {
+    let bytes = source.as_bytes();
+    let integer = |name: &str, min: i64, max: i64| -> Result<Value, FunctionError> {
+        Ok(Value::Int(text::parse_integer(bytes, name, min, max)?))
+    };
+    Ok(match ty {
+        SqlType::Bool => Value::Bool(text::parse_bool(bytes)?),
+        SqlType::Int2 => integer("smallint", i16::MIN.into(), i16::MAX.into())?,
+        SqlType::Int4 => integer("integer", i32::MIN.into(), i32::MAX.into())?,
+        SqlType::Int8 => integer("bigint", i64::MIN, i64::MAX)?,
+        SqlType::Oid | SqlType::Xid | SqlType::Reg(_) => integer("oid", 0, u32::MAX.into())?,
+        SqlType::Float4 => Value::Float(text::parse_float4(bytes)?.into()),
+        SqlType::Float8 => Value::Float(text::parse_float8(bytes)?),
+        SqlType::Numeric(limits) => {
+            let value = num::parse(source)?;
+            Value::Numeric(match limits {
+                Some((precision, scale)) => num::limit(&value, *precision, *scale)?,
+                None => value,
+            })
+        }
+        SqlType::Bytea => Value::Bytes(text::parse_bytea(bytes)?),
+        SqlType::Date => Value::Date(match special(source, zone, vars) {
+            Some(us) => i32::try_from(zone.to_local(us).div_euclid(86_400_000_000)).unwrap_or(0),
+            None => datetime::parse_date(bytes)?,
+        }),
+        SqlType::Time => Value::Time(datetime::parse_time(bytes)?),
+        SqlType::Timestamp => Value::Timestamp(match special(source, zone, vars) {
+            Some(us) => zone.to_local(us),
+            None => datetime::parse_timestamp(bytes)?,
+        }),
+        SqlType::Timestamptz => Value::Timestamp(match special(source, zone, vars) {
+            Some(us) => us,
+            None => datetime::parse_timestamptz(bytes, &zone.0)?,
+        }),
+        SqlType::Interval => {
+            let span = Interval::parse(bytes)?;
+            Value::Interval(IntervalMonthDayNano::new(
+                span.months,
+                span.days,
+                span.nanoseconds()?,
+            ))
+        }
+        SqlType::Uuid => Value::Uuid(text::parse_uuid(bytes)?),
+        SqlType::Json => {
+            text::check_json(bytes)?;
+            Value::text(source)
+        }
+        SqlType::Jsonb => Value::Text(text::canonical_jsonb(bytes)?),
+        SqlType::Array(element) => {
+            let items = text::split_array(bytes)?;
+            let items = items.into_iter().map(|item| match item {
+                None => Ok(Value::Null),
+                Some(item) => {
+                    let item = String::from_utf8_lossy(&item).into_owned();
+                    if element.is_text() {
+                        Ok(Value::Text(item))
+                    } else {
+                        read(&item, element, zone, vars)
+                    }
+                }
+            });
+            Value::List(items.collect::<Result<_, _>>()?)
+        }
+        _ => Value::text(source),
+    })
+}
+
+/// `now`, `today`, `yesterday` and `tomorrow` as instants.
+fn special(source: &str, zone: &Zone, vars: &SessionVars) -> Option<i64> {
+    let now = vars.transaction_us;
+    let days = match source.trim().to_ascii_lowercase().as_str() {
+        "now" => return Some(now),
+        "today" => 0,
+        "yesterday" => -1,
+        "tomorrow" => 1,
+        _ => return None,
+    };
+    let day = 86_400_000_000;
+    Some(zone.to_utc((zone.to_local(now).div_euclid(day) + days) * day))
+}
+
+/// The text of a value, as the type's output writes it.
+pub(super) fn write(value: &Value, ty: &SqlType, zone: &Zone) -> Result<String, FunctionError> {
+    let mut out = Vec::new();
+    match value {
+        Value::Null => {}
+        Value::Bool(value) => out.push(if *value { b't' } else { b'f' }),
+        Value::Int(value) => text::write_integer(*value, &mut out),
+        Value::Float(value) if *ty == SqlType::Float4 => {
+            text::write_float4(super::value::narrow(*value)?, &mut out)
+        }
+        Value::Float(value) => text::write_float8(*value, &mut out),
+        Value::Numeric(value) => value.write(&mut out),
+        Value::Text(value) => {
+            if let SqlType::Char(Some(length)) = ty {
+                let length = usize::try_from(*length).unwrap_or(0);
+                return Ok(format!("{value:<length$}"));
+            }
+            return Ok(value.clone());
+        }
+        Value::Bytes(value) => text::write_bytea(value, &mut out),
+        Value::Date(value) => datetime::write_date(*value, &mut out),
+        Value::Time(value) => datetime::write_time(*value, &mut out),
+        Value::Timestamp(value) if *ty == SqlType::Timestamptz => {
+            datetime::write_timestamptz(*value, &zone.0, &mut out)
+        }
+        Value::Timestamp(value) => datetime::write_timestamp(*value, &mut out),
+        Value::Interval(value) => Interval {
+            months: value.months,
+            days: value.days,
+            us: value.nanoseconds / 1000,
+        }
+        .write(&mut out),
+        Value::Uuid(value) => text::write_uuid(value, &mut out),
+        Value::List(items) => {
+            let element = ty.element().unwrap_or(&SqlType::Text);
+            out.push(b'{');
+            for (index, item) in items.iter().enumerate() {
+                if index > 0 {
+                    out.push(b',');
+                }
+                let item = match item {
+                    Value::Null => None,
+                    item => Some(write(item, element, zone)?),
+                };
+                text::write_array_item(item.as_deref().map(str::as_bytes), &mut out);
+            }
+            out.push(b'}');
+        }
+        Value::Record(fields) => {
+            out.push(b'(');
+            for (index, field) in fields.iter().enumerate() {
+                if index > 0 {
+                    out.push(b',');
+                }
+                out.extend_from_slice(write(field, &SqlType::Text, zone)?.as_bytes());
+            }
+            out.push(b')');
+        }
+    }
+    Ok(String::from_utf8_lossy(&out).into_owned())
 }

@@ -10,13 +10,20 @@
 //! - Every failure is a [`FunctionError`] inside `DataFusionError::External`.
 
 mod aggregates;
+mod arrays;
+mod calendar;
 mod casts;
+mod dates;
 mod error;
 mod io;
+mod json;
+mod math;
 mod num;
 mod operators;
 mod scalars;
+mod system;
 mod table;
+mod text;
 mod timescale;
 mod udf;
 mod value;
@@ -29,3 +36,6 @@ pub use table::{
     all_casts, all_operators, all_procs, apply_cast, cast, literal_from_text, operators, procs,
 };
 pub use vars::{Effects, SessionVars};
+
+#[cfg(test)]
+mod tests;

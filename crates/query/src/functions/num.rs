@@ -1,45 +1,616 @@
-//! Numeric values between their three physical forms.
+//! Numeric values between their three physical forms, and their arithmetic in 256 bits.
 
 use std::cmp::Ordering;
 
 use arrow::datatypes::i256;
+pub(super) use chronolith_types::Numeric;
+use chronolith_types::{NUMERIC_ANY_SCALE, SqlState};
 
 use super::error::FunctionError;
 
-/// Stands in until the types' own arrives.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) struct Numeric(f64);
+use Numeric::{Finite, Infinity, NaN, NegativeInfinity};
+
+type Answer = Result<Numeric, FunctionError>;
+
+fn overflow() -> FunctionError {
+    FunctionError::new(
+        SqlState::NUMERIC_VALUE_OUT_OF_RANGE,
+        "value overflows numeric format",
+    )
+}
+
+fn power_of_ten(digits: u32) -> Option<i256> {
+    i256::from_i128(10).checked_pow(digits)
+}
 
 pub(super) fn from_i64(value: i64) -> Numeric {
-    Numeric(value as f64)
+    Finite {
+        unscaled: i256::from_i128(value.into()),
+        scale: 0,
+    }
 }
-pub(super) fn from_f64(value: f64) -> Result<Numeric, FunctionError> {
-    Ok(Numeric(value))
+
+/// A double with the 15 digits it is sure of, as PostgreSQL casts it.
+pub(super) fn from_f64(value: f64) -> Answer {
+    Ok(Numeric::from_f64(value)?)
 }
+
+/// A real with the 6 digits it is sure of.
+pub(super) fn from_f32(value: f32) -> Answer {
+    if !value.is_finite() {
+        return from_f64(value.into());
+    }
+    significant(&format!("{value:.5e}"))
+}
+
+fn significant(text: &str) -> Answer {
+    Ok(parse(text)?.trimmed())
+}
+
+pub(super) fn parse(text: &str) -> Answer {
+    Ok(Numeric::parse(text.as_bytes())?)
+}
+
+/// Through a power of ten, halves away from zero.
+fn divided(unscaled: i256, digits: u32) -> i256 {
+    let Some(divisor) = power_of_ten(digits) else {
+        return i256::ZERO;
+    };
+    let quotient = unscaled.checked_div(divisor).unwrap_or(i256::ZERO);
+    let rest = unscaled.checked_rem(divisor).unwrap_or(i256::ZERO);
+    let twice = rest.wrapping_add(rest);
+    if twice >= divisor {
+        quotient.wrapping_add(i256::ONE)
+    } else if twice <= divisor.wrapping_neg() {
+        quotient.wrapping_sub(i256::ONE)
+    } else {
+        quotient
+    }
+}
+
 pub(super) fn to_f64(value: &Numeric) -> f64 {
-    value.0
+    value.to_f64()
 }
+
+pub(super) fn scale(value: &Numeric) -> u8 {
+    match value {
+        Finite { scale, .. } => *scale,
+        _ => 0,
+    }
+}
+
+/// With another number of fraction digits, rounded.
+fn rescaled(unscaled: i256, from: u8, to: u8) -> Result<i256, FunctionError> {
+    match from.cmp(&to) {
+        Ordering::Equal => Ok(unscaled),
+        Ordering::Less => power_of_ten((to - from).into())
+            .and_then(|more| unscaled.checked_mul(more))
+            .ok_or_else(overflow),
+        Ordering::Greater => Ok(divided(unscaled, (from - to).into())),
+    }
+}
+
+fn rank(value: &Numeric) -> u8 {
+    match value {
+        NegativeInfinity => 0,
+        Finite { .. } => 1,
+        Infinity => 2,
+        NaN => 3,
+    }
+}
+
 pub(super) fn compare(a: &Numeric, b: &Numeric) -> Ordering {
-    super::value::compare_floats(a.0, b.0)
+    match (a, b) {
+        (
+            Finite {
+                unscaled: a,
+                scale: s,
+            },
+            Finite {
+                unscaled: b,
+                scale: t,
+            },
+        ) => {
+            let scale = *s.max(t);
+            match (rescaled(*a, *s, scale), rescaled(*b, *t, scale)) {
+                (Ok(a), Ok(b)) => a.cmp(&b),
+                // Only a value far larger than the other overflows.
+                (Err(_), _) => a.cmp(&i256::ZERO),
+                (_, Err(_)) => i256::ZERO.cmp(b),
+            }
+        }
+        (a, b) => rank(a).cmp(&rank(b)),
+    }
 }
-fn later<T>() -> Result<T, FunctionError> {
-    Err(FunctionError::unsupported("numeric is not there yet"))
+
+pub(super) fn from_any(code: i256) -> Numeric {
+    Numeric::from_any(code)
 }
-pub(super) fn from_any(_: i256) -> Numeric {
-    Numeric(0.0)
+
+pub(super) fn to_any(value: &Numeric) -> Result<i256, FunctionError> {
+    // A product may show more digits than the form keeps.
+    match value {
+        Finite { unscaled, scale } => Ok(Numeric::finite(*unscaled, (*scale).into())?.to_any()),
+        special => Ok(special.to_any()),
+    }
 }
-pub(super) fn to_any(_: &Numeric) -> Result<i256, FunctionError> {
-    later()
-}
+
 pub(super) fn from_fixed128(value: i128, scale: i8) -> Numeric {
-    Numeric(value as f64 / 10f64.powi(scale.into()))
+    Finite {
+        unscaled: i256::from_i128(value),
+        scale: scale.unsigned_abs(),
+    }
 }
-pub(super) fn to_fixed128(_: &Numeric, _precision: u8, _scale: i8) -> Result<i128, FunctionError> {
-    later()
+
+pub(super) fn from_fixed256(unscaled: i256, scale: i8) -> Answer {
+    Ok(Finite {
+        unscaled,
+        scale: scale.unsigned_abs(),
+    })
 }
-pub(super) fn from_fixed256(_: i256, _scale: i8) -> Result<Numeric, FunctionError> {
-    later()
+
+/// The unscaled value in a fixed form; `22003` when it does not fit.
+pub(super) fn to_fixed128(
+    value: &Numeric,
+    precision: u8,
+    scale: i8,
+) -> Result<i128, FunctionError> {
+    let unscaled = to_fixed256(value, scale)?;
+    let limit = power_of_ten(precision.into()).ok_or_else(overflow)?;
+    if unscaled.wrapping_abs() >= limit {
+        return Err(field_overflow(precision, scale));
+    }
+    unscaled.to_i128().ok_or_else(overflow)
 }
-pub(super) fn to_fixed256(_: &Numeric, _scale: i8) -> Result<i256, FunctionError> {
-    later()
+
+pub(super) fn to_fixed256(value: &Numeric, scale: i8) -> Result<i256, FunctionError> {
+    match value {
+        Finite {
+            unscaled,
+            scale: from,
+        } => rescaled(*unscaled, *from, scale.unsigned_abs()),
+        _ => Err(FunctionError::unsupported(
+            "NaN and infinity are kept only in plain numeric columns",
+        )),
+    }
+}
+
+fn field_overflow(precision: u8, scale: i8) -> FunctionError {
+    let whole = i16::from(precision) - i16::from(scale);
+    let bound = if whole == 0 {
+        "1".to_owned()
+    } else {
+        format!("10^{whole}")
+    };
+    FunctionError::new(SqlState::NUMERIC_VALUE_OUT_OF_RANGE, "numeric field overflow").with_detail(format!(
+        "A field with precision {precision}, scale {scale} must round to an absolute value less than {bound}."
+    ))
+}
+
+/// Rounded to a declared precision and scale.
+pub(super) fn limit(value: &Numeric, precision: u8, scale: i8) -> Answer {
+    let Finite { unscaled, .. } = round(value, scale.into())? else {
+        return match value {
+            NaN => Ok(NaN),
+            _ => Err(FunctionError::new(
+                SqlState::NUMERIC_VALUE_OUT_OF_RANGE,
+                "numeric field overflow",
+            )
+            .with_detail(format!(
+                "A field with precision {precision}, scale {scale} cannot hold an infinite value."
+            ))),
+        };
+    };
+    let digits = if scale < 0 {
+        u32::from(precision) + u32::from(scale.unsigned_abs())
+    } else {
+        u32::from(precision)
+    };
+    match power_of_ten(digits) {
+        Some(limit) if unscaled.wrapping_abs() >= limit => Err(field_overflow(precision, scale)),
+        _ => Ok(Finite {
+            unscaled,
+            scale: u8::try_from(scale).unwrap_or(0),
+        }),
+    }
+}
+
+/// The unscaled value when a form holds it without rounding.
+pub(super) fn exactly(value: &Numeric, precision: u8, scale: i8) -> Option<i128> {
+    let unscaled = to_fixed128(value, precision, scale).ok()?;
+    compare(&from_fixed128(unscaled, scale), value)
+        .is_eq()
+        .then_some(unscaled)
+}
+
+/// The narrowest 128-bit form that shows the same digits: unscaled, precision, scale.
+pub(super) fn narrowest(value: &Numeric) -> Option<(i128, u8, i8)> {
+    let Finite { unscaled, scale } = value else {
+        return None;
+    };
+    let unscaled = unscaled.to_i128()?;
+    let digits = u8::try_from(unscaled.unsigned_abs().to_string().len()).ok()?;
+    let precision = digits.max(*scale).max(1);
+    (precision <= 38).then_some((unscaled, precision, i8::try_from(*scale).ok()?))
+}
+
+pub(super) fn to_i64(value: &Numeric, name: &str) -> Result<i64, FunctionError> {
+    match round(value, 0)? {
+        Finite { unscaled, .. } => unscaled
+            .to_i128()
+            .and_then(|value| i64::try_from(value).ok())
+            .ok_or_else(|| FunctionError::out_of_range(name)),
+        NaN => Err(FunctionError::unsupported(format!(
+            "cannot convert NaN to {name}"
+        ))),
+        _ => Err(FunctionError::unsupported(format!(
+            "cannot convert infinity to {name}"
+        ))),
+    }
+}
+
+pub(super) fn neg(value: &Numeric) -> Numeric {
+    match value {
+        NaN => NaN,
+        Infinity => NegativeInfinity,
+        NegativeInfinity => Infinity,
+        Finite { unscaled, scale } => Finite {
+            unscaled: unscaled.wrapping_neg(),
+            scale: *scale,
+        },
+    }
+}
+
+pub(super) fn abs(value: &Numeric) -> Numeric {
+    if compare(value, &from_i64(0)).is_lt() {
+        neg(value)
+    } else {
+        *value
+    }
+}
+
+pub(super) fn add(a: &Numeric, b: &Numeric) -> Answer {
+    Ok(a.add(b)?)
+}
+
+pub(super) fn sub(a: &Numeric, b: &Numeric) -> Answer {
+    add(a, &neg(b))
+}
+
+fn sign(value: &Numeric) -> Ordering {
+    compare(value, &from_i64(0))
+}
+
+pub(super) fn mul(a: &Numeric, b: &Numeric) -> Answer {
+    Ok(a.mul(b)?)
+}
+
+/// Weight of the first base-10000 digit, and that digit.
+fn leading(unscaled: i256, scale: u8) -> (i32, i32) {
+    let text = unscaled.wrapping_abs().to_string();
+    if text == "0" {
+        return (0, 0);
+    }
+    let whole = i32::try_from(text.len()).unwrap_or(0) - i32::from(scale);
+    let weight = (whole - 1).div_euclid(4);
+    let digits = usize::try_from(whole - weight * 4).unwrap_or(1);
+    let padded = format!("{text:0<4}");
+    (
+        weight,
+        padded
+            .get(..digits)
+            .and_then(|head| head.parse().ok())
+            .unwrap_or(0),
+    )
+}
+
+/// A quotient at a scale; the divisor is not zero.
+fn quotient(a: (i256, u8), b: (i256, u8), scale: u8) -> Answer {
+    // a / 10^s1 * 10^scale = q * b / 10^s2
+    let shift = i32::from(scale) + i32::from(b.1) - i32::from(a.1);
+    let (mut top, mut bottom) = (a.0, b.0);
+    let mut scale = scale;
+    if shift >= 0 {
+        let mut shift = shift.unsigned_abs();
+        // Digits that do not fit 256 bits are not shown.
+        loop {
+            match power_of_ten(shift).and_then(|more| top.checked_mul(more)) {
+                Some(shifted) => {
+                    top = shifted;
+                    break;
+                }
+                None if shift > 0 && scale > 0 => {
+                    shift -= 1;
+                    scale -= 1;
+                }
+                None => return Err(overflow()),
+            }
+        }
+    } else {
+        bottom = power_of_ten(shift.unsigned_abs())
+            .and_then(|more| bottom.checked_mul(more))
+            .ok_or_else(overflow)?;
+    }
+    let whole = top.checked_div(bottom).ok_or_else(overflow)?;
+    let rest = top.checked_rem(bottom).ok_or_else(overflow)?;
+    let up = rest.wrapping_abs() >= bottom.wrapping_abs().wrapping_sub(rest.wrapping_abs());
+    let unscaled = if !up {
+        whole
+    } else if (top < i256::ZERO) == (bottom < i256::ZERO) {
+        whole.wrapping_add(i256::ONE)
+    } else {
+        whole.wrapping_sub(i256::ONE)
+    };
+    Ok(Finite { unscaled, scale })
+}
+
+pub(super) fn div(a: &Numeric, b: &Numeric) -> Answer {
+    Ok(a.div(b)?)
+}
+
+pub(super) fn rem(a: &Numeric, b: &Numeric) -> Answer {
+    Ok(a.rem(b)?)
+}
+
+pub(super) fn round(value: &Numeric, digits: i32) -> Answer {
+    Ok(value.round(digits)?)
+}
+
+pub(super) fn trunc(value: &Numeric, digits: i32) -> Answer {
+    Ok(value.trunc(digits)?)
+}
+
+pub(super) fn floor(value: &Numeric) -> Answer {
+    let whole = trunc(value, 0)?;
+    if compare(value, &whole).is_lt() {
+        sub(&whole, &from_i64(1))
+    } else {
+        Ok(whole)
+    }
+}
+
+pub(super) fn ceil(value: &Numeric) -> Answer {
+    let whole = trunc(value, 0)?;
+    if compare(value, &whole).is_gt() {
+        add(&whole, &from_i64(1))
+    } else {
+        Ok(whole)
+    }
+}
+
+/// PostgreSQL's choice of fraction digits where a result has 16 significant ones.
+fn significant_scale(weight: i32, least: u8) -> u8 {
+    let scale = (16 - weight).max(i32::from(least)).max(0);
+    u8::try_from(scale)
+        .unwrap_or(NUMERIC_ANY_SCALE)
+        .min(NUMERIC_ANY_SCALE)
+}
+
+pub(super) fn sqrt(value: &Numeric) -> Answer {
+    let Finite { unscaled, scale } = value else {
+        return Ok(*value);
+    };
+    if *unscaled == i256::ZERO {
+        return Ok(Finite {
+            unscaled: i256::ZERO,
+            scale: significant_scale(1, *scale),
+        });
+    }
+    let (weight, _) = leading(*unscaled, *scale);
+    // The root has half the digits.
+    let mut result = significant_scale((weight + 1) * 2 - 1, *scale);
+    let radicand = loop {
+        let shift = 2 * u32::from(result);
+        let shifted = if shift >= u32::from(*scale) {
+            power_of_ten(shift - u32::from(*scale)).and_then(|more| unscaled.checked_mul(more))
+        } else {
+            Some(divided(*unscaled, u32::from(*scale) - shift))
+        };
+        match shifted {
+            Some(radicand) => break radicand,
+            None if result > 0 => result -= 1,
+            None => return Err(overflow()),
+        }
+    };
+    // Newton from a close start above.
+    let estimate = radicand.to_string().parse::<f64>().unwrap_or(1.0).sqrt();
+    let mut root =
+        i256::from_string(&format!("{:.0}", estimate * 1.000_000_1 + 1.0)).unwrap_or(i256::ONE);
+    loop {
+        let next = root
+            .wrapping_add(radicand.checked_div(root).unwrap_or(i256::ZERO))
+            .checked_div(i256::from_i128(2))
+            .unwrap_or(root);
+        if next >= root {
+            break;
+        }
+        root = next;
+    }
+    let rest = radicand.wrapping_sub(root.wrapping_mul(root));
+    if rest > root {
+        root = root.wrapping_add(i256::ONE);
+    }
+    Ok(Finite {
+        unscaled: root,
+        scale: result,
+    })
+}
+
+/// By doubles: 15 digits are right.
+fn through_floats(answer: f64, least: u8) -> Answer {
+    if !answer.is_finite() {
+        return if answer.is_nan() {
+            Ok(NaN)
+        } else {
+            Err(overflow())
+        };
+    }
+    #[expect(clippy::cast_possible_truncation, reason = "a decimal exponent")]
+    let weight = if answer == 0.0 {
+        0
+    } else {
+        answer.abs().log10() as i32
+    };
+    let scale = significant_scale(weight, least);
+    round(
+        &parse(&format!("{answer:.*}", usize::from(scale)))?,
+        scale.into(),
+    )
+}
+
+/// Fraction digits of the fixed point that `exp` and `ln` work in.
+const WORK: u8 = 32;
+
+fn times(a: i256, b: i256) -> Option<i256> {
+    Some(divided(a.checked_mul(b)?, WORK.into()))
+}
+
+/// e to a power of at most 16 either way, in fixed point.
+fn exp_fixed(x: i256) -> Option<i256> {
+    let one = power_of_ten(WORK.into())?;
+    let small = x.checked_div(i256::from_i128(256))?;
+    let (mut sum, mut term) = (one, one);
+    for n in 1..40 {
+        term = times(term, small)?.checked_div(i256::from_i128(n))?;
+        sum = sum.checked_add(term)?;
+    }
+    for _ in 0..8 {
+        sum = times(sum, sum)?;
+    }
+    Some(sum)
+}
+
+fn ln_fixed(x: i256) -> Option<i256> {
+    let value = Finite {
+        unscaled: x,
+        scale: WORK,
+    };
+    let start = parse(&format!("{:.17}", value.to_f64().ln())).ok()?;
+    let start = start.unscaled_at(WORK)?;
+    // One step of Halley's method makes 16 digits 48.
+    let power = exp_fixed(start)?;
+    let one = power_of_ten(WORK.into())?;
+    let gap = x.checked_sub(power)?.checked_mul(i256::from_i128(2))?;
+    let step = gap.checked_mul(one)?.checked_div(x.checked_add(power)?)?;
+    start.checked_add(step)
+}
+
+/// A fixed-point result, or the double of it where it does not fit.
+fn shown(exact: Option<i256>, rough: f64, least: u8) -> Answer {
+    let Some(unscaled) = exact.filter(|_| rough.abs() < 1e15 && rough.abs() > 1e-12) else {
+        return through_floats(rough, least);
+    };
+    #[expect(clippy::cast_possible_truncation, reason = "a decimal exponent")]
+    let scale = significant_scale(rough.abs().log10() as i32, least);
+    let unscaled = rescaled(unscaled, WORK, scale.min(WORK))?;
+    Ok(Finite {
+        unscaled,
+        scale: scale.min(WORK),
+    })
+}
+
+fn work(value: &Numeric, limit: f64) -> Option<i256> {
+    (value.to_f64().abs() <= limit)
+        .then(|| value.unscaled_at(WORK))
+        .flatten()
+}
+
+pub(super) fn exp(value: &Numeric) -> Answer {
+    match value {
+        NegativeInfinity => Ok(from_i64(0)),
+        Infinity | NaN => Ok(*value),
+        Finite { .. } => {
+            let exact = work(value, 16.0).and_then(exp_fixed);
+            shown(exact, to_f64(value).exp(), scale(value))
+        }
+    }
+}
+
+pub(super) fn ln(value: &Numeric) -> Answer {
+    match value {
+        Finite { .. } => {
+            let exact = work(value, 8e6).and_then(ln_fixed);
+            shown(exact, to_f64(value).ln(), scale(value))
+        }
+        special => Ok(*special),
+    }
+}
+
+pub(super) fn log(base: &Numeric, value: &Numeric) -> Answer {
+    let denominator = to_f64(base).ln();
+    if denominator == 0.0 {
+        return Err(FunctionError::division_by_zero());
+    }
+    let exact = work(base, 8e6)
+        .and_then(ln_fixed)
+        .zip(work(value, 8e6).and_then(ln_fixed));
+    let exact = exact.and_then(|(base, value)| {
+        value
+            .checked_mul(power_of_ten(WORK.into())?)?
+            .checked_div(base)
+    });
+    shown(exact, to_f64(value).ln() / denominator, scale(value))
+}
+
+pub(super) fn pow(base: &Numeric, exponent: &Numeric) -> Answer {
+    let refused = |message: &str| {
+        Err(FunctionError::new(
+            SqlState::INVALID_ARGUMENT_FOR_POWER_FUNCTION,
+            message,
+        ))
+    };
+    let whole = compare(&trunc(exponent, 0)?, exponent).is_eq();
+    if sign(base).is_eq() && sign(exponent).is_lt() {
+        return refused("zero raised to a negative power is undefined");
+    }
+    if sign(base).is_lt() && !whole {
+        return refused("a negative number raised to a non-integer power yields a complex result");
+    }
+    if let (Finite { scale, .. }, true) = (base, whole)
+        && let Ok(power) = to_i64(exponent, "bigint")
+        && power.unsigned_abs() <= 256
+    {
+        // Exact where it fits, then shown with 16 fraction digits or the operands' scale.
+        let mut product = Some(from_i64(1));
+        for _ in 0..power.unsigned_abs() {
+            product = product
+                .and_then(|value| mul(&value, base).ok())
+                .filter(|value| self::scale(value) <= 70);
+        }
+        if let Some(
+            product @ Finite {
+                unscaled: p,
+                scale: s,
+            },
+        ) = product
+        {
+            let result = (*scale).max(self::scale(exponent)).max(16);
+            return if power < 0 {
+                quotient((i256::ONE, 0), (p, s), result)
+            } else {
+                round(&product, result.into())
+            };
+        }
+    }
+    let exact = work(base, 8e6)
+        .filter(|base| *base > i256::ZERO)
+        .and_then(ln_fixed);
+    let exact = exact
+        .zip(work(exponent, 16.0))
+        .and_then(|(ln, exponent)| times(ln, exponent))
+        .filter(|x| {
+            Finite {
+                unscaled: *x,
+                scale: WORK,
+            }
+            .to_f64()
+            .abs()
+                <= 16.0
+        })
+        .and_then(exp_fixed);
+    shown(
+        exact,
+        to_f64(base).powf(to_f64(exponent)),
+        scale(base).max(scale(exponent)),
+    )
 }

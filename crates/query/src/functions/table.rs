@@ -112,6 +112,7 @@ pub enum Imp {
     /// Built from its arguments and the result type found for polymorphic rows.
     Scalar(fn(Vec<Typed>, &SqlType) -> Result<Typed, FunctionError>),
     /// Computed value by value.
+    #[allow(private_interfaces, reason = "row functions are built only here")]
     Rows(RowFn),
     /// An aggregate; `order_by` of WITHIN GROUP comes as the leading arguments.
     Aggregate(fn(&[Typed], &SqlType) -> Result<AggregateUse, FunctionError>),

@@ -40,7 +40,7 @@ pub(super) struct Memo {
 }
 
 /// A function of one row.
-pub type RowFn = fn(&mut Context<'_>, &[Value]) -> Result<Value, FunctionError>;
+pub(super) type RowFn = fn(&mut Context<'_>, &[Value]) -> Result<Value, FunctionError>;
 
 /// A function of whole columns; literals come as arrays of one row.
 pub(super) type ColumnFn =

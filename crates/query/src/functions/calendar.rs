@@ -1,0 +1,538 @@
+//! Functions of dates and times: fields, truncation, ages, clocks.
+
+use arrow::datatypes::IntervalMonthDayNano;
+use chronolith_types::{SqlState, SqlType};
+
+use super::dates::{self, DAY_US, civil, days};
+use super::error::FunctionError;
+use super::io::Zone;
+use super::num;
+use super::udf::{Context, RowFn};
+use super::value::Value;
+
+fn unit_error(unit: &str, ty: &SqlType) -> FunctionError {
+    FunctionError::invalid_parameter(format!("unit \"{unit}\" not recognized for type {ty}"))
+}
+
+/// Singular, lower-case names of units.
+fn unit(name: &str) -> String {
+    let name = name.to_lowercase();
+    match name.as_str() {
+        "us" | "usec" | "usecs" | "microsecond" | "useconds" => "microseconds",
+        "ms" | "msec" | "msecs" | "millisecond" => "milliseconds",
+        "s" | "sec" | "secs" | "seconds" => "second",
+        "m" | "min" | "mins" | "minutes" => "minute",
+        "h" | "hr" | "hrs" | "hours" => "hour",
+        "d" | "days" => "day",
+        "w" | "weeks" => "week",
+        "mon" | "mons" | "months" => "month",
+        "qtr" => "quarter",
+        "y" | "yr" | "yrs" | "years" => "year",
+        "decades" | "dec" => "decade",
+        "c" | "cent" | "centuries" => "century",
+        "mil" | "mils" | "millennia" => "millennium",
+        other => other,
+    }
+    .to_owned()
+}
+
+/// The Monday of an ISO week-numbering year's first week.
+fn iso_start(year: i64) -> i64 {
+    let fourth = days(year, 1, 4);
+    fourth - (fourth + 3).rem_euclid(7)
+}
+
+fn iso_year(date: i64) -> i64 {
+    let (year, _, _) = civil(date);
+    if date >= iso_start(year + 1) {
+        year + 1
+    } else if date < iso_start(year) {
+        year - 1
+    } else {
+        year
+    }
+}
+
+fn truncate(wall: i64, unit: &str, ty: &SqlType) -> Result<i64, FunctionError> {
+    let to = |step: i64| Ok(wall - wall.rem_euclid(step));
+    let date = wall.div_euclid(DAY_US);
+    let (year, month, _) = civil(date);
+    let month_start = |year: i64, month: i64| Ok(days(year, month, 1) * DAY_US);
+    // Years before 1 count down from 0.
+    let era = |size: i64| (year - 1).div_euclid(size) * size + 1;
+    match unit {
+        "microseconds" => Ok(wall),
+        "milliseconds" => to(1000),
+        "second" => to(1_000_000),
+        "minute" => to(60_000_000),
+        "hour" => to(3_600_000_000),
+        "day" => to(DAY_US),
+        "week" => Ok((date - (date + 3).rem_euclid(7)) * DAY_US),
+        "month" => month_start(year, month),
+        "quarter" => month_start(year, (month - 1) / 3 * 3 + 1),
+        "year" => month_start(year, 1),
+        "decade" => month_start(year.div_euclid(10) * 10, 1),
+        "century" => month_start(era(100), 1),
+        "millennium" => month_start(era(1000), 1),
+        other => Err(unit_error(other, ty)),
+    }
+}
+
+fn date_trunc(context: &Context<'_>, args: &[Value]) -> Result<Value, FunctionError> {
+    let ty = context.args.get(1).cloned().unwrap_or(SqlType::Timestamp);
+    match args {
+        [name, Value::Interval(span)] => truncate_interval(&unit(name.as_str()), span),
+        [name, Value::Timestamp(us), rest @ ..] => {
+            if dates::infinite(*us) {
+                return Ok(Value::Timestamp(*us));
+            }
+            let zone = match rest.first() {
+                Some(name) => zone_named(name.as_str())?,
+                None if ty == SqlType::Timestamptz => *context.zone,
+                None => Zone::fixed(0),
+            };
+            let name = unit(name.as_str());
+            let wall = truncate(zone.to_local(*us), &name, &ty)?;
+            // Below a day the offset does not change at the cut.
+            let small = matches!(
+                name.as_str(),
+                "microseconds" | "milliseconds" | "second" | "minute" | "hour"
+            );
+            Ok(Value::Timestamp(if small {
+                wall - zone.offset_at(*us) * 1_000_000
+            } else {
+                zone.to_utc(wall)
+            }))
+        }
+        _ => Ok(Value::Null),
+    }
+}
+
+fn truncate_interval(unit: &str, span: &IntervalMonthDayNano) -> Result<Value, FunctionError> {
+    let us = span.nanoseconds / 1000;
+    let months = |step: i32| Ok(dates::interval(span.months / step * step, 0, 0));
+    let time = |step: i64| Ok(dates::interval(span.months, span.days, us / step * step));
+    match unit {
+        "microseconds" => time(1),
+        "milliseconds" => time(1000),
+        "second" => time(1_000_000),
+        "minute" => time(60_000_000),
+        "hour" => time(3_600_000_000),
+        "day" => Ok(dates::interval(span.months, span.days, 0)),
+        "month" => months(1),
+        "quarter" => months(3),
+        "year" => months(12),
+        "decade" => months(120),
+        "century" => months(1200),
+        "millennium" => months(12_000),
+        other => Err(unit_error(other, &SqlType::Interval)),
+    }
+}
+
+fn zone_named(name: &str) -> Result<Zone, FunctionError> {
+    Zone::parse(name).ok_or_else(|| {
+        FunctionError::invalid_parameter(format!("time zone \"{name}\" not recognized"))
+    })
+}
+
+/// A count of µs as a numeric of seconds or their parts.
+fn parts(us: i128, scale: i8) -> Value {
+    Value::Numeric(num::from_fixed128(us, scale))
+}
+
+fn whole(value: i64) -> Value {
+    Value::Numeric(num::from_i64(value))
+}
+
+/// `extract`: a numeric, or null for what infinity has not.
+fn field(context: &Context<'_>, args: &[Value]) -> Result<Value, FunctionError> {
+    let [name, value] = args else {
+        return Ok(Value::Null);
+    };
+    let ty = context.args.get(1).cloned().unwrap_or(SqlType::Timestamp);
+    let name = unit(name.as_str());
+    let refused = || {
+        FunctionError::new(
+            SqlState::FEATURE_NOT_SUPPORTED,
+            format!("unit \"{name}\" not supported for type {ty}"),
+        )
+    };
+    let clock = |us: i64| -> Option<Value> {
+        let in_minute = us % 60_000_000;
+        Some(match name.as_str() {
+            "microseconds" => whole(in_minute),
+            "milliseconds" => parts(in_minute.into(), 3),
+            "second" => parts(in_minute.into(), 6),
+            "minute" => whole(us / 60_000_000 % 60),
+            "hour" => whole(us / 3_600_000_000),
+            _ => return None,
+        })
+    };
+    match value {
+        Value::Interval(span) => {
+            let us = span.nanoseconds / 1000;
+            if let Some(answer) = clock(us) {
+                return Ok(answer);
+            }
+            let (years, months) = (i64::from(span.months / 12), i64::from(span.months % 12));
+            Ok(match name.as_str() {
+                "day" => whole(span.days.into()),
+                "month" => whole(months),
+                "quarter" => whole(months / 3 + 1),
+                "year" => whole(years),
+                "decade" => whole(years / 10),
+                "century" => whole(years / 100),
+                "millennium" => whole(years / 1000),
+                // A year has 365.25 days, a month 30.
+                "epoch" => {
+                    let days = i128::from(years) * 1461 * 6
+                        + (i128::from(months) * 30 + i128::from(span.days)) * 24;
+                    parts(days * 3_600_000_000 + i128::from(us), 6)
+                }
+                _ => return Err(unit_error(&name, &ty)),
+            })
+        }
+        Value::Time(us) => match name.as_str() {
+            "epoch" => Ok(parts((*us).into(), 6)),
+            _ => clock(*us).ok_or_else(|| unit_error(&name, &ty)),
+        },
+        value => {
+            let us = dates::local(value)?;
+            if dates::infinite(us) {
+                return Ok(match name.as_str() {
+                    "epoch" | "year" | "decade" | "century" | "millennium" | "julian"
+                    | "isoyear" => {
+                        Value::Numeric(num::parse(if us > 0 { "Infinity" } else { "-Infinity" })?)
+                    }
+                    _ => Value::Null,
+                });
+            }
+            if name == "epoch" {
+                return Ok(if ty == SqlType::Date {
+                    whole(us / 1_000_000)
+                } else {
+                    parts(us.into(), 6)
+                });
+            }
+            let zoned = ty == SqlType::Timestamptz;
+            let wall = if zoned { context.zone.to_local(us) } else { us };
+            if ty != SqlType::Date
+                && let Some(answer) = clock(wall.rem_euclid(DAY_US))
+            {
+                return Ok(answer);
+            }
+            let date = wall.div_euclid(DAY_US);
+            let (year, month, day) = civil(date);
+            // There is no year 0: 1 BC is -1.
+            let shown = if year > 0 { year } else { year - 1 };
+            Ok(match name.as_str() {
+                "day" => whole(day),
+                "month" => whole(month),
+                "quarter" => whole((month - 1) / 3 + 1),
+                "year" => whole(shown),
+                "decade" => whole(year.div_euclid(10)),
+                "century" => whole(if year > 0 {
+                    (year + 99) / 100
+                } else {
+                    -((99 - (year - 1)) / 100)
+                }),
+                "millennium" => whole(if year > 0 {
+                    (year + 999) / 1000
+                } else {
+                    -((999 - (year - 1)) / 1000)
+                }),
+                "dow" => whole((date + 4).rem_euclid(7)),
+                "isodow" => whole((date + 3).rem_euclid(7) + 1),
+                "doy" => whole(date - days(year, 1, 1) + 1),
+                "week" => whole((date - iso_start(iso_year(date))) / 7 + 1),
+                "isoyear" => {
+                    let year = iso_year(date);
+                    whole(if year > 0 { year } else { year - 1 })
+                }
+                "julian" if ty == SqlType::Date => whole(date + 2_440_588),
+                "julian" => Value::Numeric(num::add(
+                    &num::from_i64(date + 2_440_588),
+                    &num::div(
+                        &num::from_i64(wall.rem_euclid(DAY_US)),
+                        &num::from_i64(DAY_US),
+                    )?,
+                )?),
+                "timezone" if zoned => whole(context.zone.offset_at(us)),
+                "timezone_hour" if zoned => whole(context.zone.offset_at(us) / 3600),
+                "timezone_minute" if zoned => whole(context.zone.offset_at(us) / 60 % 60),
+                "timezone" | "timezone_hour" | "timezone_minute" => return Err(refused()),
+                "microseconds" | "milliseconds" | "second" | "minute" | "hour" => {
+                    return Err(refused());
+                }
+                _ => return Err(unit_error(&name, &ty)),
+            })
+        }
+    }
+}
+
+/// The years, months, days and time between two moments.
+fn age(later: i64, earlier: i64) -> Result<Value, FunctionError> {
+    if dates::infinite(later) || dates::infinite(earlier) {
+        return Err(dates::timestamp_range());
+    }
+    if later < earlier {
+        let back = age(earlier, later)?;
+        return dates::add_intervals(&[dates::interval(0, 0, 0), back], -1);
+    }
+    let (y1, m1, d1) = civil(earlier.div_euclid(DAY_US));
+    let (y2, m2, d2) = civil(later.div_euclid(DAY_US));
+    let mut months = (y2 - y1) * 12 + m2 - m1;
+    let mut day = d2 - d1;
+    let mut us = later.rem_euclid(DAY_US) - earlier.rem_euclid(DAY_US);
+    if us < 0 {
+        us += DAY_US;
+        day -= 1;
+    }
+    if day < 0 {
+        // The month borrowed from is the earlier one's.
+        day += dates::days_in_month(y1, m1);
+        months -= 1;
+    }
+    let narrow = |v: i64| i32::try_from(v).map_err(|_| dates::timestamp_range());
+    Ok(dates::interval(narrow(months)?, narrow(day)?, us))
+}
+
+fn made_date(args: &[Value]) -> Result<i64, FunctionError> {
+    let at = |index: usize| args.get(index).map_or(0, Value::as_int);
+    let (year, month, day) = (at(0), at(1), at(2));
+    let wrong = || {
+        FunctionError::new(
+            SqlState::DATETIME_FIELD_OVERFLOW,
+            format!("date field value out of range: {year}-{month:02}-{day:02}"),
+        )
+    };
+    let counted = if year < 0 { year + 1 } else { year };
+    if year == 0
+        || !(1..=12).contains(&month)
+        || !(1..=dates::days_in_month(counted, month)).contains(&day)
+    {
+        return Err(wrong());
+    }
+    Ok(days(counted, month, day))
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "seconds are checked to be at most 60"
+)]
+fn made_time(args: &[Value], from: usize) -> Result<i64, FunctionError> {
+    let (hour, minute) = (
+        args.get(from).map_or(0, Value::as_int),
+        args.get(from + 1).map_or(0, Value::as_int),
+    );
+    let second = args.get(from + 2).map_or(0.0, Value::as_float);
+    if !(0..=24).contains(&hour) || !(0..60).contains(&minute) || !(0.0..=60.0).contains(&second) {
+        return Err(FunctionError::new(
+            SqlState::DATETIME_FIELD_OVERFLOW,
+            format!("time field value out of range: {hour}:{minute:02}:{second:02}"),
+        ));
+    }
+    Ok(hour * 3_600_000_000 + minute * 60_000_000 + (second * 1e6).round() as i64)
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "checked against the range of timestamps"
+)]
+fn of_epoch(args: &[Value]) -> Result<Value, FunctionError> {
+    let seconds = args.first().map_or(0.0, Value::as_float);
+    if seconds.is_nan() {
+        return Err(FunctionError::new(
+            SqlState::DATETIME_FIELD_OVERFLOW,
+            "timestamp cannot be NaN",
+        ));
+    }
+    if seconds.is_infinite() {
+        return Ok(Value::Timestamp(if seconds > 0.0 {
+            i64::MAX
+        } else {
+            i64::MIN
+        }));
+    }
+    if seconds.abs() > 9.3e12 {
+        return Err(FunctionError::new(
+            SqlState::DATETIME_FIELD_OVERFLOW,
+            format!("timestamp out of range: \"{seconds}\""),
+        ));
+    }
+    let us = i128::from(seconds.trunc() as i64) * 1_000_000
+        + ((seconds.fract() * 1e6).round_ties_even() as i128);
+    Ok(Value::Timestamp(dates::timestamp(us)?))
+}
+
+fn bin(args: &[Value]) -> Result<Value, FunctionError> {
+    let [
+        Value::Interval(span),
+        Value::Timestamp(at),
+        Value::Timestamp(origin),
+    ] = args
+    else {
+        return Ok(Value::Null);
+    };
+    if span.months != 0 {
+        return Err(FunctionError::unsupported(
+            "timestamps cannot be binned into intervals containing months or years",
+        ));
+    }
+    let width = i64::from(span.days)
+        .saturating_mul(DAY_US)
+        .saturating_add(span.nanoseconds / 1000);
+    if width <= 0 {
+        return Err(FunctionError::new(
+            SqlState::DATETIME_FIELD_OVERFLOW,
+            "stride must be greater than zero",
+        ));
+    }
+    if dates::infinite(*at) {
+        return Ok(Value::Timestamp(*at));
+    }
+    let gap = at.checked_sub(*origin).ok_or_else(dates::timestamp_range)?;
+    Ok(Value::Timestamp(dates::timestamp(
+        i128::from(*at) - i128::from(gap.rem_euclid(width)),
+    )?))
+}
+
+fn justify(args: &[Value], hours: bool, months: bool) -> Result<Value, FunctionError> {
+    let Some(Value::Interval(span)) = args.first() else {
+        return Ok(Value::Null);
+    };
+    let (mut m, mut d, mut us) = (
+        i64::from(span.months),
+        i64::from(span.days),
+        span.nanoseconds / 1000,
+    );
+    if hours {
+        d += us / DAY_US;
+        us %= DAY_US;
+    }
+    if months {
+        m += d / 30;
+        d %= 30;
+    }
+    if months && m > 0 && (d < 0 || (d == 0 && us < 0)) {
+        d += 30;
+        m -= 1;
+    } else if months && m < 0 && (d > 0 || (d == 0 && us > 0)) {
+        d -= 30;
+        m += 1;
+    }
+    if hours && d > 0 && us < 0 {
+        us += DAY_US;
+        d -= 1;
+    } else if hours && d < 0 && us > 0 {
+        us -= DAY_US;
+        d += 1;
+    }
+    let narrow = |v: i64| i32::try_from(v).map_err(|_| dates::timestamp_range());
+    Ok(dates::interval(narrow(m)?, narrow(d)?, us))
+}
+
+/// `AT TIME ZONE`: between wall clocks and instants.
+fn at_zone(context: &Context<'_>, args: &[Value]) -> Result<Value, FunctionError> {
+    let [zone, Value::Timestamp(us)] = args else {
+        return Ok(Value::Null);
+    };
+    let zone = match zone {
+        Value::Interval(span) => {
+            Zone::fixed(i32::try_from(span.nanoseconds / 1_000_000_000).unwrap_or(0))
+        }
+        name => zone_named(name.as_str())?,
+    };
+    Ok(Value::Timestamp(if *context.result == SqlType::Timestamp {
+        zone.to_local(*us)
+    } else {
+        zone.to_utc(*us)
+    }))
+}
+
+fn wall_now_us() -> i64 {
+    chrono::Utc::now().timestamp_micros()
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "checked to be in range")]
+fn made_interval(args: &[Value]) -> Result<Value, FunctionError> {
+    let at = |index: usize| args.get(index).map_or(0, Value::as_int);
+    let seconds = args.get(6).map_or(0.0, Value::as_float);
+    if !seconds.is_finite() || seconds.abs() > 9e12 {
+        return Err(FunctionError::new(
+            SqlState::DATETIME_FIELD_OVERFLOW,
+            "interval out of range",
+        ));
+    }
+    let narrow = |v: i64| i32::try_from(v).map_err(|_| dates::timestamp_range());
+    let us = at(4) * 3_600_000_000 + at(5) * 60_000_000 + (seconds * 1e6).round() as i64;
+    Ok(dates::interval(
+        narrow(at(0) * 12 + at(1))?,
+        narrow(at(2) * 7 + at(3))?,
+        us,
+    ))
+}
+
+/// What is behind a function of this room.
+pub(super) fn imp(name: &str, args: &[SqlType], result: &SqlType) -> Option<RowFn> {
+    let function: RowFn = match name {
+        "now" | "transaction_timestamp" => |c, _| Ok(Value::Timestamp(c.vars.transaction_us)),
+        "statement_timestamp" => |c, _| Ok(Value::Timestamp(c.vars.statement_us)),
+        "clock_timestamp" => |_, _| Ok(Value::Timestamp(wall_now_us())),
+        "date_trunc" => |c, a| date_trunc(c, a),
+        "extract" => |c, a| field(c, a),
+        "date_part" => |c, a| {
+            Ok(match field(c, a)? {
+                Value::Null => Value::Null,
+                number => Value::Float(number.as_float()),
+            })
+        },
+        "age" if *result == SqlType::Interval && args.len() == 2 => |c, a| match a {
+            [later, earlier] => {
+                let zoned = c.args.first() == Some(&SqlType::Timestamptz);
+                let wall = |us: i64| if zoned { c.zone.to_local(us) } else { us };
+                age(wall(later.as_micros()), wall(earlier.as_micros()))
+            }
+            _ => Ok(Value::Null),
+        },
+        "age" if *result == SqlType::Interval => |c, a| {
+            let zoned = c.args.first() == Some(&SqlType::Timestamptz);
+            let now = c.zone.to_local(c.vars.transaction_us);
+            let us = a.first().map_or(0, Value::as_micros);
+            age(
+                now - now.rem_euclid(DAY_US),
+                if zoned { c.zone.to_local(us) } else { us },
+            )
+        },
+        "make_date" => |_, a| dates::date(made_date(a)?),
+        "make_time" => |_, a| Ok(Value::Time(made_time(a, 0)?)),
+        "make_timestamp" => |_, a| {
+            let us = i128::from(made_date(a)?) * i128::from(DAY_US) + i128::from(made_time(a, 3)?);
+            Ok(Value::Timestamp(dates::timestamp(us)?))
+        },
+        "make_timestamptz" => |c, a| {
+            let us = i128::from(made_date(a)?) * i128::from(DAY_US) + i128::from(made_time(a, 3)?);
+            let zone = match a.get(6) {
+                Some(name) => zone_named(name.as_str())?,
+                None => *c.zone,
+            };
+            Ok(Value::Timestamp(zone.to_utc(dates::timestamp(us)?)))
+        },
+        "make_interval" => |_, a| made_interval(a),
+        "justify_hours" => |_, a| justify(a, true, false),
+        "justify_days" => |_, a| justify(a, false, true),
+        "justify_interval" => |_, a| justify(a, true, true),
+        "date_bin" => |_, a| bin(a),
+        "timezone" if args.len() == 2 => |c, a| at_zone(c, a),
+        "to_timestamp" if args.len() == 1 => |_, a| of_epoch(a),
+        "isfinite" => |_, a| {
+            Ok(Value::Bool(match a.first() {
+                Some(Value::Interval(_)) => true,
+                Some(value) => !dates::infinite(dates::local(value)?),
+                None => true,
+            }))
+        },
+        _ => return None,
+    };
+    Some(function)
+}

@@ -1,0 +1,232 @@
+//! What the wire needs of a database: sessions, statements, results. The only door to what is
+//! below; `session.rs` opens it on the embedding facade, tests on a small fake.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use arrow::record_batch::RecordBatch;
+use async_trait::async_trait;
+use bytes::Bytes;
+use chronolith_types::SqlType;
+use futures::Stream;
+
+use crate::encode::OutputStyle;
+use crate::failure::{Failure, Severity};
+
+/// What a client said of itself when it connected.
+#[derive(Debug, Clone, Default)]
+pub struct Startup {
+    /// The role.
+    pub user: String,
+    /// The database; the role's name when it named none.
+    pub database: String,
+    /// Settings, `application_name` among them, by the names the client gave.
+    pub settings: BTreeMap<String, String>,
+    /// The client's address.
+    pub client: Option<String>,
+}
+
+/// What authentication must know of a role.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RoleAuth {
+    /// `SCRAM-SHA-256$…`; none when no password was set.
+    pub verifier: Option<String>,
+    /// May use the connections kept for superusers.
+    pub superuser: bool,
+    /// May log in at all.
+    pub login: bool,
+}
+
+/// A database server below the wire.
+#[async_trait]
+pub trait Backend: Send + Sync + 'static {
+    /// The role's means of proving itself; none for a role that does not exist.
+    fn role(&self, user: &str) -> Option<RoleAuth>;
+    /// Whether any role that may log in has a password.
+    fn has_password(&self) -> bool;
+    /// Begins a session of an authenticated client.
+    async fn connect(&self, startup: &Startup) -> Result<Box<dyn Session>, Failure>;
+}
+
+/// One column of a result.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Column {
+    /// Its name.
+    pub name: String,
+    /// Its type.
+    pub ty: SqlType,
+    /// The table it is a plain column of, or 0.
+    pub table_oid: u32,
+    /// Its number there, or 0.
+    pub attribute: i16,
+}
+
+/// A statement that was read and bound.
+#[derive(Debug, Clone)]
+pub struct Described {
+    /// The parameters' types.
+    pub params: Vec<SqlType>,
+    /// The result's columns; none for a statement that gives no rows.
+    pub columns: Vec<Column>,
+    /// The session's own form of it.
+    pub plan: Plan,
+}
+
+/// Something only the session understands.
+#[derive(Clone)]
+pub struct Plan(pub Arc<dyn std::any::Any + Send + Sync>);
+
+impl fmt::Debug for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Plan")
+    }
+}
+
+/// One parameter as it arrived.
+#[derive(Debug, Clone)]
+pub struct Parameter {
+    /// Whether in binary form.
+    pub binary: bool,
+    /// None for NULL.
+    pub value: Option<Bytes>,
+}
+
+/// Rows, batch by batch.
+pub type RowStream = Pin<Box<dyn Stream<Item = Result<RecordBatch, Failure>> + Send>>;
+/// COPY's output, piece by piece.
+pub type ByteStream = Pin<Box<dyn Stream<Item = Result<Bytes, Failure>> + Send>>;
+
+/// What executing gives.
+pub enum Outcome {
+    /// Rows to send.
+    Rows {
+        /// Their columns.
+        columns: Vec<Column>,
+        /// They themselves.
+        stream: RowStream,
+        /// The command tag's verb.
+        verb: String,
+        /// Whether the tag ends with their number.
+        counted: bool,
+    },
+    /// Done.
+    Command {
+        /// The whole tag.
+        tag: String,
+    },
+    /// The statement was empty.
+    Empty,
+    /// COPY FROM STDIN began.
+    CopyIn {
+        /// Whether its data is binary.
+        binary: bool,
+        /// The number of columns.
+        columns: usize,
+    },
+    /// COPY TO STDOUT.
+    CopyOut {
+        /// Whether its data is binary.
+        binary: bool,
+        /// The number of columns.
+        columns: usize,
+        /// The data, in pieces of whole rows.
+        stream: ByteStream,
+        /// The rows written when the stream has ended.
+        rows: Arc<std::sync::atomic::AtomicU64>,
+    },
+}
+
+/// A message beside results.
+#[derive(Debug, Clone)]
+pub struct Notice {
+    /// NOTICE, WARNING, INFO …
+    pub severity: Severity,
+    /// Its fields.
+    pub body: Failure,
+}
+
+impl fmt::Debug for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Rows { .. } => "Rows",
+            Self::Command { .. } => "Command",
+            Self::Empty => "Empty",
+            Self::CopyIn { .. } => "CopyIn",
+            Self::CopyOut { .. } => "CopyOut",
+        })
+    }
+}
+
+/// Stops what a session runs; usable from anywhere.
+pub trait Canceller: Send + Sync {
+    /// Asks the running statement to stop.
+    fn cancel(&self);
+}
+
+/// Where the transaction stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Status {
+    /// None is open.
+    Idle,
+    /// One is open.
+    InBlock,
+    /// One is open and has failed.
+    Failed,
+}
+
+impl Status {
+    /// ReadyForQuery's byte.
+    #[must_use]
+    pub fn byte(self) -> u8 {
+        match self {
+            Self::Idle => b'I',
+            Self::InBlock => b'T',
+            Self::Failed => b'E',
+        }
+    }
+}
+
+/// One connected session. Dropping it rolls back what is open.
+#[async_trait]
+pub trait Session: Send {
+    /// Splits a text into its statements, each still to be prepared.
+    fn parse(&mut self, sql: &str) -> Result<Vec<Plan>, Failure>;
+    /// Binds one of them; types the client left open are `None`.
+    async fn prepare(
+        &mut self,
+        statement: &Plan,
+        types: &[Option<SqlType>],
+    ) -> Result<Described, Failure>;
+    /// Runs it. Rows and COPY go on after this returns, until `finish` is called.
+    async fn execute(
+        &mut self,
+        statement: &Described,
+        params: &[Parameter],
+    ) -> Result<Outcome, Failure>;
+    /// A simple-query message of so many statements begins.
+    async fn begin_simple(&mut self, statements: usize) -> Result<(), Failure>;
+    /// It ends; its implicit transaction commits, or rolls back when something failed.
+    async fn end_simple(&mut self, ok: bool) -> Result<(), Failure>;
+    /// Sync of the extended protocol: the implicit transaction ends.
+    async fn sync(&mut self, ok: bool) -> Result<(), Failure>;
+    /// What was executed failed while its rows were sent, or its portal was given up.
+    async fn fail(&mut self);
+    /// Data of the COPY FROM STDIN that is running.
+    async fn copy_data(&mut self, data: Bytes) -> Result<(), Failure>;
+    /// Its end; the command tag.
+    async fn copy_done(&mut self) -> Result<String, Failure>;
+    /// The client gives it up, or failed.
+    async fn copy_fail(&mut self, reason: &str) -> Failure;
+    /// Where the transaction stands.
+    fn status(&self) -> Status;
+    /// How values are written as text now.
+    fn style(&self) -> OutputStyle;
+    /// The settings that clients are told of, as they are now.
+    fn reported(&self) -> Vec<(&'static str, String)>;
+    /// Takes the messages that came up since the last call.
+    fn take_notices(&mut self) -> Vec<Notice>;
+    /// Its off switch.
+    fn canceller(&self) -> Arc<dyn Canceller>;
+}

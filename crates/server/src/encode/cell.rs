@@ -1,0 +1,230 @@
+//! A column of a batch, looked at once and then written value by value.
+
+use arrow::array::{
+    Array, ArrayRef, AsArray, BinaryViewArray, BooleanArray, Date32Array, Decimal128Array,
+    Decimal256Array, FixedSizeBinaryArray, Float32Array, Float64Array, Int16Array, Int32Array,
+    Int64Array, IntervalMonthDayNanoArray, ListArray, StringArray, StringViewArray,
+    Time64MicrosecondArray, TimestampMicrosecondArray, UInt32Array,
+};
+use arrow::datatypes::{DataType, IntervalUnit, TimeUnit};
+use bytes::{BufMut, BytesMut};
+use chronolith_types::{SqlState, SqlType};
+
+use super::{OutputStyle, binary, patch, text};
+use crate::failure::Failure;
+
+pub(super) struct Cells<'a> {
+    array: &'a dyn Array,
+    nulls: bool,
+    kind: Kind<'a>,
+    ty: &'a SqlType,
+}
+
+enum Kind<'a> {
+    Null,
+    Bool(&'a BooleanArray),
+    Int2(&'a Int16Array),
+    Int4(&'a Int32Array),
+    Int8(&'a Int64Array),
+    Oid(&'a UInt32Array),
+    Float4(&'a Float32Array),
+    Float8(&'a Float64Array),
+    Decimal(&'a Decimal128Array, u8),
+    Wide(&'a Decimal256Array, u8),
+    AnyNumeric(&'a Decimal256Array),
+    TextView(&'a StringViewArray),
+    Text(&'a StringArray),
+    Bytea(&'a BinaryViewArray),
+    Date(&'a Date32Array),
+    Time(&'a Time64MicrosecondArray),
+    Timestamp(&'a TimestampMicrosecondArray),
+    Timestamptz(&'a TimestampMicrosecondArray),
+    Interval(&'a IntervalMonthDayNanoArray),
+    Uuid(&'a FixedSizeBinaryArray),
+    List {
+        list: &'a ListArray,
+        element: SqlType,
+    },
+}
+
+impl<'a> Cells<'a> {
+    pub(super) fn new(array: &'a ArrayRef, ty: &'a SqlType) -> Result<Self, Failure> {
+        use arrow::datatypes as d;
+        let array: &'a dyn Array = array.as_ref();
+        let kind = match array.data_type() {
+            DataType::Null => Kind::Null,
+            DataType::Boolean => Kind::Bool(array.as_boolean()),
+            DataType::Int16 => Kind::Int2(array.as_primitive::<d::Int16Type>()),
+            DataType::Int32 => Kind::Int4(array.as_primitive::<d::Int32Type>()),
+            DataType::Int64 => Kind::Int8(array.as_primitive::<d::Int64Type>()),
+            DataType::UInt32 => Kind::Oid(array.as_primitive::<d::UInt32Type>()),
+            DataType::Float32 => Kind::Float4(array.as_primitive::<d::Float32Type>()),
+            DataType::Float64 => Kind::Float8(array.as_primitive::<d::Float64Type>()),
+            DataType::Decimal128(_, scale) => {
+                Kind::Decimal(array.as_primitive(), scale.unsigned_abs())
+            }
+            t if *t == chronolith_types::NUMERIC_ANY => Kind::AnyNumeric(array.as_primitive()),
+            DataType::Decimal256(_, scale) => {
+                Kind::Wide(array.as_primitive(), scale.unsigned_abs())
+            }
+            DataType::Utf8View => Kind::TextView(array.as_string_view()),
+            DataType::Utf8 => Kind::Text(array.as_string::<i32>()),
+            DataType::BinaryView => Kind::Bytea(array.as_binary_view()),
+            DataType::Date32 => Kind::Date(array.as_primitive::<d::Date32Type>()),
+            DataType::Time64(TimeUnit::Microsecond) => Kind::Time(array.as_primitive()),
+            DataType::Timestamp(TimeUnit::Microsecond, None) => {
+                Kind::Timestamp(array.as_primitive())
+            }
+            DataType::Timestamp(TimeUnit::Microsecond, Some(_)) => {
+                Kind::Timestamptz(array.as_primitive())
+            }
+            DataType::Interval(IntervalUnit::MonthDayNano) => Kind::Interval(array.as_primitive()),
+            DataType::FixedSizeBinary(16) => Kind::Uuid(array.as_fixed_size_binary()),
+            DataType::List(_) => Kind::List {
+                list: array.as_list::<i32>(),
+                element: match ty {
+                    SqlType::Int2Vector => SqlType::Int2,
+                    SqlType::OidVector => SqlType::Oid,
+                    other => other.element().cloned().unwrap_or(SqlType::Text),
+                },
+            },
+            other => {
+                return Err(Failure::new(
+                    SqlState::INTERNAL_ERROR,
+                    format!("no wire form for {other} as {ty}"),
+                ));
+            }
+        };
+        Ok(Self {
+            nulls: array.null_count() > 0 || matches!(kind, Kind::Null),
+            array,
+            kind,
+            ty,
+        })
+    }
+
+    pub(super) fn is_null(&self, row: usize) -> bool {
+        self.nulls && (matches!(self.kind, Kind::Null) || self.array.is_null(row))
+    }
+
+    pub(super) fn text(
+        &self,
+        out: &mut BytesMut,
+        row: usize,
+        style: &OutputStyle,
+    ) -> Result<(), Failure> {
+        match &self.kind {
+            Kind::Null => {}
+            Kind::Bool(a) => out.put_u8(if a.value(row) { b't' } else { b'f' }),
+            Kind::Int2(a) => text::integer(out, i64::from(a.value(row))),
+            Kind::Int4(a) => text::integer(out, i64::from(a.value(row))),
+            Kind::Int8(a) => text::integer(out, a.value(row)),
+            Kind::Oid(a) => text::integer(out, i64::from(a.value(row))),
+            Kind::Float4(a) => text::float4(out, a.value(row), style.extra_float_digits),
+            Kind::Float8(a) => text::float8(out, a.value(row), style.extra_float_digits),
+            Kind::Decimal(a, scale) => text::decimal(out, a.value(row), *scale),
+            Kind::Wide(a, scale) => text::wide(out, a.value(row), *scale),
+            Kind::AnyNumeric(a) => text::any_numeric(out, a.value(row)),
+            Kind::TextView(a) => self.string(out, a.value(row)),
+            Kind::Text(a) => self.string(out, a.value(row)),
+            Kind::Bytea(a) => text::bytea(out, a.value(row), style.bytea_escape),
+            Kind::Date(a) => text::date(out, a.value(row)),
+            Kind::Time(a) => text::time(out, a.value(row)),
+            Kind::Timestamp(a) => text::timestamp(out, a.value(row), None),
+            Kind::Timestamptz(a) => text::timestamp(out, a.value(row), Some(&style.zone)),
+            Kind::Interval(a) => text::interval(out, a.value(row)),
+            Kind::Uuid(a) => text::uuid(out, a.value(row)),
+            Kind::List { list, element } => {
+                let items = list.value(row);
+                let cells = Cells::new(&items, element)?;
+                let vector = matches!(self.ty, SqlType::Int2Vector | SqlType::OidVector);
+                let mut item = BytesMut::new();
+                if !vector {
+                    out.put_u8(b'{');
+                }
+                for index in 0..items.len() {
+                    if index > 0 {
+                        out.put_u8(if vector { b' ' } else { b',' });
+                    }
+                    if cells.is_null(index) {
+                        out.put_slice(b"NULL");
+                        continue;
+                    }
+                    item.clear();
+                    cells.text(&mut item, index, style)?;
+                    text::array_item(out, &item);
+                }
+                if !vector {
+                    out.put_u8(b'}');
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// A text; char(n) gets its blanks back.
+    fn string(&self, out: &mut BytesMut, value: &str) {
+        out.put_slice(value.as_bytes());
+        if let SqlType::Char(Some(length)) = self.ty {
+            let length = usize::try_from(*length).unwrap_or(0);
+            let missing = length.saturating_sub(value.chars().count());
+            out.put_bytes(b' ', missing);
+        }
+    }
+
+    pub(super) fn binary(&self, out: &mut BytesMut, row: usize) -> Result<(), Failure> {
+        match &self.kind {
+            Kind::Null => {}
+            Kind::Bool(a) => out.put_u8(u8::from(a.value(row))),
+            Kind::Int2(a) => out.put_i16(a.value(row)),
+            Kind::Int4(a) => out.put_i32(a.value(row)),
+            Kind::Int8(a) => out.put_i64(a.value(row)),
+            Kind::Oid(a) => out.put_u32(a.value(row)),
+            Kind::Float4(a) => out.put_f32(a.value(row)),
+            Kind::Float8(a) => out.put_f64(a.value(row)),
+            Kind::Decimal(a, scale) => binary::decimal(out, a.value(row), *scale),
+            Kind::Wide(a, scale) => binary::wide(out, a.value(row), *scale),
+            Kind::AnyNumeric(a) => binary::any_numeric(out, a.value(row)),
+            Kind::TextView(a) => self.binary_string(out, a.value(row)),
+            Kind::Text(a) => self.binary_string(out, a.value(row)),
+            Kind::Bytea(a) => out.put_slice(a.value(row)),
+            Kind::Date(a) => binary::date(out, a.value(row)),
+            Kind::Time(a) => out.put_i64(a.value(row)),
+            Kind::Timestamp(a) | Kind::Timestamptz(a) => binary::timestamp(out, a.value(row)),
+            Kind::Interval(a) => binary::interval(out, a.value(row)),
+            Kind::Uuid(a) => out.put_slice(a.value(row)),
+            Kind::List { list, element } => {
+                let items = list.value(row);
+                let cells = Cells::new(&items, element)?;
+                let vector = matches!(self.ty, SqlType::Int2Vector | SqlType::OidVector);
+                let dimensions = i32::from(!items.is_empty() || vector);
+                out.put_i32(dimensions);
+                out.put_i32(i32::from(items.null_count() > 0));
+                out.put_u32(element.oid());
+                if dimensions == 1 {
+                    out.put_i32(i32::try_from(items.len()).unwrap_or(i32::MAX));
+                    out.put_i32(i32::from(!vector));
+                }
+                for index in 0..items.len() {
+                    if cells.is_null(index) {
+                        out.put_i32(-1);
+                        continue;
+                    }
+                    let at = out.len();
+                    out.put_i32(0);
+                    cells.binary(out, index)?;
+                    patch(out, at, out.len() - at - 4);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn binary_string(&self, out: &mut BytesMut, value: &str) {
+        if matches!(self.ty, SqlType::Jsonb) {
+            // The version of jsonb's binary form.
+            out.put_u8(1);
+        }
+        self.string(out, value);
+    }
+}

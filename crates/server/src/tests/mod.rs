@@ -1,0 +1,5 @@
+#![allow(clippy::unwrap_used, reason = "a test's unwrap is its assertion")]
+
+mod fake;
+mod hostile;
+mod protocol;

@@ -1,0 +1,250 @@
+//! A connection's two directions: guarded messages in, buffered replies out.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use bytes::BytesMut;
+use chronolith_types::SqlState;
+use parking_lot::Mutex;
+use pgwire::messages::PgWireFrontendMessage;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf};
+use tokio::sync::{Notify, watch};
+
+use crate::backend::Canceller;
+use crate::failure::Failure;
+use crate::guard::Guard;
+
+/// A socket, bare or under TLS.
+pub(crate) trait Socket: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Socket for T {}
+
+/// Why a connection ends.
+#[derive(Debug)]
+pub(crate) enum End {
+    /// The client left.
+    Closed,
+    /// We end it, saying why.
+    Fatal(Failure),
+}
+
+impl From<Failure> for End {
+    fn from(failure: Failure) -> Self {
+        Self::Fatal(failure)
+    }
+}
+
+/// What a CancelRequest reaches.
+#[derive(Default)]
+pub(crate) struct CancelSlot {
+    asked: AtomicBool,
+    notify: Notify,
+    canceller: Mutex<Option<Arc<dyn Canceller>>>,
+}
+
+impl fmt::Debug for CancelSlot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CancelSlot").finish_non_exhaustive()
+    }
+}
+
+impl CancelSlot {
+    pub(crate) fn cancel(&self) {
+        self.asked.store(true, Ordering::Release);
+        let canceller = self.canceller.lock().clone();
+        if let Some(canceller) = canceller {
+            canceller.cancel();
+        }
+        self.notify.notify_waiters();
+    }
+
+    pub(crate) fn attach(&self, canceller: Arc<dyn Canceller>) {
+        *self.canceller.lock() = Some(canceller);
+    }
+
+    /// A new message begins: what was asked before is over.
+    pub(crate) fn arm(&self) {
+        self.asked.store(false, Ordering::Release);
+    }
+
+    async fn wait(&self) {
+        loop {
+            let notified = self.notify.notified();
+            if self.asked.load(Ordering::Acquire) {
+                return;
+            }
+            notified.await;
+        }
+    }
+}
+
+/// Replies are sent when so many have gathered, even before the client waits for them.
+const FLUSH_BYTES: usize = 256 * 1024;
+/// While a statement runs no more input than this is read ahead.
+const AHEAD_BYTES: usize = 64 * 1024;
+
+pub(crate) struct Wire {
+    read: ReadHalf<Box<dyn Socket>>,
+    write: WriteHalf<Box<dyn Socket>>,
+    pub(crate) input: BytesMut,
+    pub(crate) out: BytesMut,
+    pub(crate) guard: Guard,
+    pub(crate) slot: Arc<CancelSlot>,
+    shutdown: watch::Receiver<bool>,
+    gone: bool,
+}
+
+impl Wire {
+    pub(crate) fn new(
+        socket: Box<dyn Socket>,
+        guard: Guard,
+        shutdown: watch::Receiver<bool>,
+    ) -> Self {
+        let (read, write) = tokio::io::split(socket);
+        Self {
+            read,
+            write,
+            input: BytesMut::with_capacity(8 * 1024),
+            out: BytesMut::with_capacity(8 * 1024),
+            guard,
+            slot: Arc::default(),
+            shutdown,
+            gone: false,
+        }
+    }
+
+    /// The next message. Does not flush: what a client does not wait for is not hurried.
+    pub(crate) async fn next(&mut self) -> Result<PgWireFrontendMessage, End> {
+        loop {
+            if let Some(message) = self.guard.message(&mut self.input)? {
+                return Ok(message);
+            }
+            self.fill().await?;
+        }
+    }
+
+    /// The next frame as it is: its type and body.
+    pub(crate) async fn frame(&mut self) -> Result<bytes::Bytes, End> {
+        loop {
+            if let Some((_, body)) = self.guard.frame(&mut self.input)? {
+                return Ok(body);
+            }
+            self.fill().await?;
+        }
+    }
+
+    /// Reads more of the client.
+    pub(crate) async fn fill(&mut self) -> Result<(), End> {
+        if self.gone {
+            return Err(End::Closed);
+        }
+        if self.input.capacity() - self.input.len() < 1024 {
+            self.input.reserve(AHEAD_BYTES);
+        }
+        tokio::select! {
+            read = self.read.read_buf(&mut self.input) => match read {
+                Ok(0) | Err(_) => Err(End::Closed),
+                Ok(_) => Ok(()),
+            },
+            () = stopped(&mut self.shutdown) => Err(End::Fatal(shutting_down())),
+        }
+    }
+
+    /// Sends what has gathered.
+    pub(crate) async fn flush(&mut self) -> Result<(), End> {
+        while !self.out.is_empty() {
+            match self.write.write_buf(&mut self.out).await {
+                Ok(0) | Err(_) => {
+                    self.gone = true;
+                    return Err(End::Closed);
+                }
+                Ok(_) => {}
+            }
+        }
+        self.write.flush().await.map_err(|_| End::Closed)
+    }
+
+    /// Sends when much has gathered; gives up when the statement is cancelled meanwhile.
+    pub(crate) async fn relieve(&mut self) -> Result<(), End> {
+        if self.out.len() < FLUSH_BYTES {
+            return Ok(());
+        }
+        let slot = Arc::clone(&self.slot);
+        let mut shutdown = self.shutdown.clone();
+        tokio::select! {
+            sent = self.flush() => sent,
+            () = slot.wait() => Ok(()),
+            () = stopped(&mut shutdown) => Err(End::Fatal(shutting_down())),
+        }
+    }
+
+    /// Waits for `work` and watches the client meanwhile: when it leaves, or the server stops,
+    /// the work is cancelled, and still waited for, as it owns the session.
+    pub(crate) async fn watched<T>(&mut self, work: impl Future<Output = T>) -> Result<T, End> {
+        tokio::pin!(work);
+        let mut stopping = false;
+        let result = loop {
+            if self.input.capacity() == self.input.len() {
+                self.input.reserve(8 * 1024);
+            }
+            let room = !self.gone && self.input.len() < AHEAD_BYTES;
+            tokio::select! {
+                biased;
+                result = &mut work => break result,
+                read = self.read.read_buf(&mut self.input), if room => {
+                    if matches!(read, Ok(0) | Err(_)) {
+                        self.gone = true;
+                        self.slot.cancel();
+                    }
+                }
+                () = stopped(&mut self.shutdown), if !stopping => {
+                    stopping = true;
+                    self.slot.cancel();
+                }
+            }
+        };
+        if self.gone {
+            return Err(End::Closed);
+        }
+        if stopping {
+            return Err(End::Fatal(shutting_down()));
+        }
+        Ok(result)
+    }
+
+    /// As `watched`, for work that may simply be dropped when it is cancelled.
+    pub(crate) async fn droppable<T>(
+        &mut self,
+        work: impl Future<Output = T>,
+    ) -> Result<Option<T>, End> {
+        let slot = Arc::clone(&self.slot);
+        self.watched(async {
+            tokio::select! {
+                biased;
+                result = work => Some(result),
+                () = slot.wait() => None,
+            }
+        })
+        .await
+    }
+
+    /// Whether the client asked to cancel what runs.
+    pub(crate) fn cancelled(&self) -> bool {
+        self.slot.asked.load(Ordering::Acquire)
+    }
+}
+
+/// Returns when the server is told to stop.
+pub(crate) async fn stopped(shutdown: &mut watch::Receiver<bool>) {
+    if shutdown.wait_for(|stop| *stop).await.is_err() {
+        // Nobody is left who could say so.
+        std::future::pending::<()>().await;
+    }
+}
+
+fn shutting_down() -> Failure {
+    Failure::new(
+        SqlState::ADMIN_SHUTDOWN,
+        "terminating connection due to administrator command",
+    )
+}
