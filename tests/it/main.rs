@@ -1,0 +1,3 @@
+//! The tests that look at Chronolith as its users do: one binary, so that it links once.
+
+mod tidy;
