@@ -106,7 +106,9 @@ impl Binder<'_> {
             match subscript {
                 Subscript::Index { index } => {
                     let index = self.expr(place, index)?;
-                    let index = self.coerce(index, &SqlType::Int8, CastContext::Assignment)?.expr;
+                    let index = self
+                        .coerce(index, &SqlType::Int8, CastContext::Assignment)?
+                        .expr;
                     // From the end DataFusion counts with negative ones; PostgreSQL has none there.
                     // The vectors of the catalogs count from 0.
                     let vector = !matches!(value.ty, SqlType::Array(_));
@@ -356,7 +358,11 @@ impl OverArray {
         }
     }
 
-    fn compare(&self, left: &ArrayRef, right: &ArrayRef) -> Result<BooleanArray, DataFusionError> {
+    fn compare(
+        &self,
+        left: &ArrayRef,
+        right: &ArrayRef,
+    ) -> std::result::Result<BooleanArray, DataFusionError> {
         Ok(match self.op {
             Op::Eq => cmp::eq(left, right)?,
             Op::NotEq => cmp::neq(left, right)?,
@@ -377,11 +383,14 @@ impl ScalarUDFImpl for OverArray {
         &self.signature
     }
 
-    fn return_type(&self, _args: &[DataType]) -> Result<DataType, DataFusionError> {
+    fn return_type(&self, _args: &[DataType]) -> std::result::Result<DataType, DataFusionError> {
         Ok(DataType::Boolean)
     }
 
-    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue, DataFusionError> {
+    fn invoke_with_args(
+        &self,
+        args: ScalarFunctionArgs,
+    ) -> std::result::Result<ColumnarValue, DataFusionError> {
         let rows = args.number_rows;
         let [value, list] = args.args.as_slice() else {
             return Err(DataFusionError::Internal("two arguments".into()));
@@ -467,7 +476,11 @@ pub(super) fn listed(expr: Expr) -> Expr {
     if items.len() == 1
         && let Some(item) = items.pop()
     {
-        return Expr::BinaryExpr(BinaryExpr::new(Box::new(value.clone()), over.op, Box::new(item)));
+        return Expr::BinaryExpr(BinaryExpr::new(
+            Box::new(value.clone()),
+            over.op,
+            Box::new(item),
+        ));
     }
     Expr::InList(InList::new(Box::new(value.clone()), items, negated))
 }

@@ -5,9 +5,9 @@ use chronolith_sql::ast::{
     FunctionArguments,
 };
 use chronolith_types::{SqlState, SqlType};
+use datafusion::functions::core;
 use datafusion::logical_expr::Expr;
 use datafusion::logical_expr::expr::{AggregateFunction, Case, ScalarFunction, Sort};
-use datafusion::functions::core;
 
 use super::literal::null;
 use super::resolve::{Candidate, Choice, Poly, choose};
@@ -32,11 +32,7 @@ pub(super) struct Resolved {
 }
 
 impl Binder<'_> {
-    pub(super) fn function(
-        &mut self,
-        place: Place<'_>,
-        function: &ast::Function,
-    ) -> Result<Typed> {
+    pub(super) fn function(&mut self, place: Place<'_>, function: &ast::Function) -> Result<Typed> {
         let at = function
             .name
             .0
@@ -146,7 +142,9 @@ impl Binder<'_> {
         let call = self.resolve(&name, args, at).map_err(|mut error| {
             if error.code == SqlState::UNDEFINED_FUNCTION {
                 error.message = error.message.replacen("function", "procedure", 1);
-                error.hint = error.hint.map(|hint| hint.replacen("function", "procedure", 1));
+                error.hint = error
+                    .hint
+                    .map(|hint| hint.replacen("function", "procedure", 1));
             }
             error
         })?;
@@ -163,12 +161,7 @@ impl Binder<'_> {
             .map_err(|error| told(error).at(at))
     }
 
-    fn finish_call(
-        &mut self,
-        place: Place<'_>,
-        call: Resolved,
-        at: Option<u32>,
-    ) -> Result<Typed> {
+    fn finish_call(&mut self, place: Place<'_>, call: Resolved, at: Option<u32>) -> Result<Typed> {
         match call.proc.kind {
             ProcKind::Scalar => call
                 .proc
@@ -220,11 +213,7 @@ impl Binder<'_> {
         })
     }
 
-    pub(super) fn arguments(
-        &mut self,
-        place: Place<'_>,
-        args: &[FunctionArg],
-    ) -> Result<Vec<Arg>> {
+    pub(super) fn arguments(&mut self, place: Place<'_>, args: &[FunctionArg]) -> Result<Vec<Arg>> {
         let mut bound = Vec::with_capacity(args.len());
         for arg in args {
             let (name, value) = match arg {
@@ -293,9 +282,8 @@ impl Binder<'_> {
             .iter()
             .map(|value| value.ty.clone())
             .collect::<Vec<_>>();
-        let poly = Poly::of(&found.args, &given).map_err(|message| {
-            Error::new(SqlState::DATATYPE_MISMATCH, message).at(at)
-        })?;
+        let poly = Poly::of(&found.args, &given)
+            .map_err(|message| Error::new(SqlState::DATATYPE_MISMATCH, message).at(at))?;
         let common = self
             .common(poly.compatible(), "ARRAY")
             .map_err(|error| error.at(at))?;
@@ -750,9 +738,8 @@ static IDENTITY: std::sync::LazyLock<Option<Proc>> = std::sync::LazyLock::new(||
         volatility: crate::functions::Volatile::Immutable,
         ordered_set: false,
         imp: crate::functions::Imp::Scalar(|mut args, _| {
-            args.pop().ok_or_else(|| {
-                crate::functions::FunctionError::internal("a cast has an argument")
-            })
+            args.pop()
+                .ok_or_else(|| crate::functions::FunctionError::internal("a cast has an argument"))
         }),
     })
 });

@@ -74,11 +74,7 @@ pub fn bind_query(
 ///
 /// # Errors
 /// What PostgreSQL says of it.
-pub fn bind_scalar(
-    names: &dyn Names,
-    expr: &ast::Expr,
-    target: Option<&Target>,
-) -> Result<Typed> {
+pub fn bind_scalar(names: &dyn Names, expr: &ast::Expr, target: Option<&Target>) -> Result<Typed> {
     let mut binder = Binder::new(names, &[]);
     let nothing = Scope::default();
     let place = Place {

@@ -51,9 +51,7 @@ impl Binder<'_> {
             ast::Expr::IsTrue(inner) => self.is(place, inner, "IS TRUE", Expr::IsTrue),
             ast::Expr::IsNotTrue(inner) => self.is(place, inner, "IS NOT TRUE", Expr::IsNotTrue),
             ast::Expr::IsFalse(inner) => self.is(place, inner, "IS FALSE", Expr::IsFalse),
-            ast::Expr::IsNotFalse(inner) => {
-                self.is(place, inner, "IS NOT FALSE", Expr::IsNotFalse)
-            }
+            ast::Expr::IsNotFalse(inner) => self.is(place, inner, "IS NOT FALSE", Expr::IsNotFalse),
             ast::Expr::IsUnknown(inner) => self.is(place, inner, "IS UNKNOWN", Expr::IsUnknown),
             ast::Expr::IsNotUnknown(inner) => {
                 self.is(place, inner, "IS NOT UNKNOWN", Expr::IsNotUnknown)
@@ -147,7 +145,12 @@ impl Binder<'_> {
                 conditions,
                 else_result,
                 ..
-            } => self.case(place, operand.as_deref(), conditions, else_result.as_deref()),
+            } => self.case(
+                place,
+                operand.as_deref(),
+                conditions,
+                else_result.as_deref(),
+            ),
             ast::Expr::AtTimeZone {
                 timestamp,
                 time_zone,
@@ -217,9 +220,14 @@ impl Binder<'_> {
                 overlay_for,
             } => {
                 let mut args = Vec::new();
-                for part in [Some(inner), Some(overlay_what), Some(overlay_from), overlay_for.as_ref()]
-                    .into_iter()
-                    .flatten()
+                for part in [
+                    Some(inner),
+                    Some(overlay_what),
+                    Some(overlay_from),
+                    overlay_for.as_ref(),
+                ]
+                .into_iter()
+                .flatten()
                 {
                     args.push(self.expr(place, part)?);
                 }
@@ -239,11 +247,9 @@ impl Binder<'_> {
             ast::Expr::Function(function) => self.function(place, function),
             ast::Expr::Array(array) => self.array(place, &array.elem, at),
             ast::Expr::Tuple(_) => Err(unsupported("a row as a value").at(at)),
-            ast::Expr::Wildcard(_) | ast::Expr::QualifiedWildcard(..) => Err(Error::new(
-                SqlState::SYNTAX_ERROR,
-                "* is not allowed here",
-            )
-            .at(at)),
+            ast::Expr::Wildcard(_) | ast::Expr::QualifiedWildcard(..) => {
+                Err(Error::new(SqlState::SYNTAX_ERROR, "* is not allowed here").at(at))
+            }
             other => Err(unsupported(format!("the expression {other}")).at(at)),
         }
     }
@@ -403,11 +409,7 @@ impl Binder<'_> {
             .map_err(|error| error.at(at))
     }
 
-    pub(super) fn declared(
-        &self,
-        declared: &ast::DataType,
-        at: Option<u32>,
-    ) -> Result<SqlType> {
+    pub(super) fn declared(&self, declared: &ast::DataType, at: Option<u32>) -> Result<SqlType> {
         type_of(declared).ok_or_else(|| {
             let name = match declared {
                 ast::DataType::Custom(name, _) => name
@@ -443,7 +445,7 @@ impl Binder<'_> {
     }
 
     fn interval(&mut self, place: Place<'_>, interval: &ast::Interval) -> Result<Typed> {
-        let at = position(interval);
+        let at = position(interval.value.as_ref());
         let text = match interval.value.as_ref() {
             ast::Expr::Value(value) => text_of(&value.value),
             _ => None,
@@ -456,7 +458,9 @@ impl Binder<'_> {
         if let Some(field) = &interval.leading_field {
             let bare = text.trim().trim_start_matches(['-', '+']);
             if interval.last_field.is_none()
-                && bare.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.')
+                && bare
+                    .bytes()
+                    .all(|byte| byte.is_ascii_digit() || byte == b'.')
             {
                 text = format!("{text} {field}");
             }
@@ -584,7 +588,11 @@ impl Binder<'_> {
             let mut all: Option<Expr> = None;
             for part in row {
                 let value = self.expr(place, part)?.expr;
-                let one = if not { value.is_not_null() } else { value.is_null() };
+                let one = if not {
+                    value.is_not_null()
+                } else {
+                    value.is_null()
+                };
                 all = Some(all.map_or(one.clone(), |so_far| so_far.and(one)));
             }
             return Ok(all.map_or_else(|| boolean(true), truth));
@@ -632,11 +640,17 @@ impl Binder<'_> {
                 let Some(right) = row_of(item) else {
                     return Err(unsupported("IN of a row and a value").at(at));
                 };
-                let equal = self.compare_rows(place, left, &BinaryOperator::Eq, right, at)?.expr;
+                let equal = self
+                    .compare_rows(place, left, &BinaryOperator::Eq, right, at)?
+                    .expr;
                 any = Some(any.map_or(equal.clone(), |so_far| so_far.or(equal)));
             }
             let any = any.unwrap_or(lit(false));
-            return Ok(truth(if negated { Expr::Not(Box::new(any)) } else { any }));
+            return Ok(truth(if negated {
+                Expr::Not(Box::new(any))
+            } else {
+                any
+            }));
         }
         let value = self.expr(place, inner)?;
         let mut items = Vec::with_capacity(list.len());
@@ -664,7 +678,9 @@ impl Binder<'_> {
         let mut any: Option<Expr> = None;
         for item in items {
             let item = match &common {
-                Some(ty) if item.ty == SqlType::Unknown => self.settle(item, &ty.without_typmod())?,
+                Some(ty) if item.ty == SqlType::Unknown => {
+                    self.settle(item, &ty.without_typmod())?
+                }
                 _ => item,
             };
             let symbol = if negated { "<>" } else { "=" };
@@ -720,7 +736,10 @@ impl Binder<'_> {
             let at = position(&case.condition);
             let condition = self.expr(place, &case.condition)?;
             when.push(match &operand {
-                Some(operand) => self.operate("=", vec![operand.clone(), condition], at)?.expr,
+                Some(operand) => {
+                    self.operate("=", vec![operand.clone(), condition], at)?
+                        .expr
+                }
                 None => self.condition(condition, "CASE/WHEN", at)?,
             });
             results.push(self.expr(place, &case.result)?);
@@ -729,9 +748,9 @@ impl Binder<'_> {
             Some(otherwise) => self.expr(place, otherwise)?,
             None => null(),
         });
-        let (mut results, ty) = self
-            .unify(results, "CASE")
-            .map_err(|error| error.at(conditions.first().and_then(|case| position(&case.result))))?;
+        let (mut results, ty) = self.unify(results, "CASE").map_err(|error| {
+            error.at(conditions.first().and_then(|case| position(&case.result)))
+        })?;
         let otherwise = results.pop();
         let arrow = otherwise
             .as_ref()
@@ -789,7 +808,11 @@ impl Binder<'_> {
                 for (left, right) in pairs {
                     let one = self.operate(&symbol, vec![left, right], at)?.expr;
                     all = Some(all.map_or(one.clone(), |so_far| {
-                        if symbol == "=" { so_far.and(one) } else { so_far.or(one) }
+                        if symbol == "=" {
+                            so_far.and(one)
+                        } else {
+                            so_far.or(one)
+                        }
                     }));
                 }
                 return Ok(all.map_or_else(|| boolean(symbol == "="), truth));

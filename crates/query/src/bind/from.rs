@@ -45,9 +45,7 @@ impl Binder<'_> {
         let mut rel = match before {
             None => self.factor(&table.relation)?,
             // `FROM a, b JOIN c`: the join binds tighter, unless b is lateral.
-            Some(left) if table.joins.is_empty() => {
-                self.cross(left, &table.relation, false)?
-            }
+            Some(left) if table.joins.is_empty() => self.cross(left, &table.relation, false)?,
             Some(left) => {
                 let nested = TableWithJoins {
                     relation: table.relation.clone(),
@@ -73,7 +71,9 @@ impl Binder<'_> {
                 }
                 _ => false,
             };
-            if on_true && matches!(kind, JoinType::Inner | JoinType::Left) && is_lateral(&join.relation)
+            if on_true
+                && matches!(kind, JoinType::Inner | JoinType::Left)
+                && is_lateral(&join.relation)
             {
                 rel = self.cross(rel, &join.relation, kind == JoinType::Left)?;
                 continue;
@@ -107,7 +107,11 @@ impl Binder<'_> {
             return self.function_rows(Some(left), &parts, keep);
         }
         let right = self.lateral_factor(&left, factor)?;
-        let kind = if keep { JoinType::Left } else { JoinType::Inner };
+        let kind = if keep {
+            JoinType::Left
+        } else {
+            JoinType::Inner
+        };
         self.combine(left, right, kind, &JoinConstraint::None)
     }
 
@@ -258,13 +262,7 @@ impl Binder<'_> {
         })
     }
 
-    fn view(
-        &mut self,
-        schema: &str,
-        name: &str,
-        columns: &[String],
-        sql: &str,
-    ) -> Result<Rel> {
+    fn view(&mut self, schema: &str, name: &str, columns: &[String], sql: &str) -> Result<Rel> {
         const VIEWS_MAX: usize = 50;
         if self.views >= VIEWS_MAX {
             return Err(Error::new(
@@ -272,9 +270,8 @@ impl Binder<'_> {
                 format!("infinite recursion detected in rules for relation \"{name}\""),
             ));
         }
-        let query = chronolith_sql::query(sql).map_err(|error| {
-            Error::internal(format!("view \"{name}\" cannot be read: {error}"))
-        })?;
+        let query = chronolith_sql::query(sql)
+            .map_err(|error| Error::internal(format!("view \"{name}\" cannot be read: {error}")))?;
         // A view sees neither WITH nor the columns around it.
         let outer = std::mem::take(&mut self.outer);
         let ctes = std::mem::take(&mut self.ctes);
@@ -385,7 +382,9 @@ impl Binder<'_> {
             relations: left.scope.relations.clone(),
         };
         scope.columns.extend(right.scope.columns.iter().cloned());
-        scope.relations.extend(right.scope.relations.iter().cloned());
+        scope
+            .relations
+            .extend(right.scope.relations.iter().cloned());
         let mut conditions = Vec::new();
         let mut merged = Vec::new();
         for (name, at) in &names {
@@ -402,9 +401,9 @@ impl Binder<'_> {
             };
             let value = self.expr(place, on)?;
             let condition = self.condition(value, "JOIN/ON", position(on))?;
-            conditions.extend(
-                datafusion::logical_expr::utils::split_conjunction_owned(condition),
-            );
+            conditions.extend(datafusion::logical_expr::utils::split_conjunction_owned(
+                condition,
+            ));
         }
         let builder = LogicalPlanBuilder::from(left.plan);
         let plan = if conditions.is_empty() && kind == JoinType::Inner {
@@ -424,13 +423,7 @@ impl Binder<'_> {
         self.merge(plan, scope, merged, kind)
     }
 
-    fn using(
-        &self,
-        scope: &Scope,
-        name: &str,
-        side: &str,
-        at: Option<u32>,
-    ) -> Result<ScopeColumn> {
+    fn using(&self, scope: &Scope, name: &str, side: &str, at: Option<u32>) -> Result<ScopeColumn> {
         match scope.by_name(name) {
             Found::One(found) => Ok(found.clone()),
             Found::Many => Err(Error::new(
@@ -440,7 +433,9 @@ impl Binder<'_> {
             .at(at)),
             Found::None => Err(Error::new(
                 SqlState::UNDEFINED_COLUMN,
-                format!("column \"{name}\" specified in USING clause does not exist in {side} table"),
+                format!(
+                    "column \"{name}\" specified in USING clause does not exist in {side} table"
+                ),
             )
             .at(at)),
         }
@@ -481,7 +476,9 @@ impl Binder<'_> {
                 let mut exprs = values.into_iter().map(|value| value.expr);
                 let (left, right) = (exprs.next(), exprs.next());
                 let expr = match kind {
-                    JoinType::Full => core::expr_fn::coalesce(left.into_iter().chain(right).collect()),
+                    JoinType::Full => {
+                        core::expr_fn::coalesce(left.into_iter().chain(right).collect())
+                    }
                     JoinType::Right => right.unwrap_or_else(|| lit(true)),
                     _ => left.unwrap_or_else(|| lit(true)),
                 };

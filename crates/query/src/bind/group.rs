@@ -11,9 +11,7 @@ use datafusion::logical_expr::{Expr, LogicalPlan, lit};
 
 use super::scope::{Found, Scope};
 use super::select::{Item, passed};
-use super::state::{
-    Binder, Clause, Place, Result, column, lift, position, project, unsupported,
-};
+use super::state::{Binder, Clause, Place, Result, column, lift, position, project, unsupported};
 use crate::error::Error;
 use crate::functions::Typed;
 
@@ -139,7 +137,11 @@ impl Binder<'_> {
         let mut set = Vec::with_capacity(exprs.len());
         for expr in exprs {
             let key = self.group_key(scope, items, expr)?;
-            let at = match grouping.keys.iter().position(|known| known.expr == key.expr) {
+            let at = match grouping
+                .keys
+                .iter()
+                .position(|known| known.expr == key.expr)
+            {
                 Some(at) => at,
                 None => {
                     grouping.keys.push(key);
@@ -154,12 +156,7 @@ impl Binder<'_> {
     }
 
     /// A key: an input column before an output column, a number, or any expression.
-    fn group_key(
-        &mut self,
-        scope: &Scope,
-        items: &[Item<'_>],
-        expr: &ast::Expr,
-    ) -> Result<Typed> {
+    fn group_key(&mut self, scope: &Scope, items: &[Item<'_>], expr: &ast::Expr) -> Result<Typed> {
         let at = position(expr);
         let place = Place {
             scope,
@@ -185,9 +182,7 @@ impl Binder<'_> {
                 ast::Value::Placeholder(_) | ast::Value::Null => {}
                 _ => return Err(super::query::non_integer("GROUP BY", expr)),
             },
-            ast::Expr::Identifier(ident)
-                if matches!(scope.by_name(&ident.value), Found::None) =>
-            {
+            ast::Expr::Identifier(ident) if matches!(scope.by_name(&ident.value), Found::None) => {
                 found = items.iter().find(|item| item.column.name == ident.value);
             }
             _ => {}
@@ -291,16 +286,16 @@ impl Grouped {
         places: &HashMap<String, u32>,
     ) -> Result<Expr> {
         let rewritten = expr
-            .transform_down(|node| {
-                match self.keys.iter().find(|(key, _)| *key == node) {
+            .transform_down(
+                |node| match self.keys.iter().find(|(key, _)| *key == node) {
                     Some((_, name)) => Ok(Transformed::new(
                         column(name),
                         true,
                         TreeNodeRecursion::Jump,
                     )),
                     None => Ok(Transformed::no(node)),
-                }
-            })
+                },
+            )
             .map_err(lift)?
             .data;
         let mut stray = None;
@@ -351,4 +346,3 @@ impl Grouped {
         Err(Error::new(SqlState::GROUPING_ERROR, message).at(places.get(&stray).copied()))
     }
 }
-

@@ -65,7 +65,11 @@ pub fn bind_insert_source(
 }
 
 impl Binder<'_> {
-    fn insert_values(&mut self, values: &ast::Values, targets: &[Target]) -> Result<super::state::Rel> {
+    fn insert_values(
+        &mut self,
+        values: &ast::Values,
+        targets: &[Target],
+    ) -> Result<super::state::Rel> {
         let nothing = Scope::default();
         let width = values.rows.first().map_or(0, |row| row.len());
         let mut columns: Vec<Vec<Typed>> = (0..width).map(|_| Vec::new()).collect();
@@ -111,8 +115,7 @@ impl Binder<'_> {
         target: &Target,
         at: Option<u32>,
     ) -> Result<Typed> {
-        if value.ty != SqlType::Unknown
-            && !castable(&value.ty, &target.ty, CastContext::Assignment)
+        if value.ty != SqlType::Unknown && !castable(&value.ty, &target.ty, CastContext::Assignment)
         {
             return Err(Error::new(
                 SqlState::DATATYPE_MISMATCH,

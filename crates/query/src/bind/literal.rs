@@ -28,9 +28,7 @@ impl Binder<'_> {
             Value::Placeholder(name) => {
                 let number = name.strip_prefix('$').and_then(|n| n.parse::<usize>().ok());
                 match number {
-                    Some(number) if (1..=65_535).contains(&number) => {
-                        Ok(self.params.expr(number))
-                    }
+                    Some(number) if (1..=65_535).contains(&number) => Ok(self.params.expr(number)),
                     _ => Err(Error::new(
                         SqlState::UNDEFINED_PARAMETER,
                         format!("there is no parameter {name}"),
@@ -75,10 +73,16 @@ pub(super) fn boolean(value: bool) -> Typed {
 
 fn number(binder: &Binder<'_>, digits: &str) -> Result<Typed> {
     if let Ok(value) = digits.parse::<i32>() {
-        return Ok(Typed::literal(ScalarValue::Int32(Some(value)), SqlType::Int4));
+        return Ok(Typed::literal(
+            ScalarValue::Int32(Some(value)),
+            SqlType::Int4,
+        ));
     }
     if let Ok(value) = digits.parse::<i64>() {
-        return Ok(Typed::literal(ScalarValue::Int64(Some(value)), SqlType::Int8));
+        return Ok(Typed::literal(
+            ScalarValue::Int64(Some(value)),
+            SqlType::Int8,
+        ));
     }
     let ty = SqlType::Numeric(None);
     if let Some(value) = fixed(digits) {

@@ -26,14 +26,18 @@ impl Binder<'_> {
         let declared = declared(found);
         let poly = Poly::of(&declared, &given)
             .map_err(|message| Error::new(SqlState::DATATYPE_MISMATCH, message).at(at))?;
-        let common = self.common(poly.compatible(), "operator").map_err(|e| e.at(at))?;
+        let common = self
+            .common(poly.compatible(), "operator")
+            .map_err(|e| e.at(at))?;
         let mut args = Vec::with_capacity(operands.len());
         for (operand, to) in operands.into_iter().zip(&declared) {
             let to = poly.resolve(to, &common);
             args.push(self.operand(operand, &to).map_err(|e| e.at(at))?);
         }
         let result = poly.resolve(&found.result, &common);
-        found.apply(args, &result).map_err(|error| told(error).at(at))
+        found
+            .apply(args, &result)
+            .map_err(|error| told(error).at(at))
     }
 
     /// An operand as its operator wants it. A value already of that type keeps its modifier, so
@@ -101,7 +105,11 @@ impl Binder<'_> {
         let (l, r) = (left.expr.clone(), right.expr.clone());
         let equal = self.operate("=", vec![left, right], at)?;
         let expr = match equal.expr {
-            Expr::BinaryExpr(BinaryExpr { left, op: Op::Eq, right }) => {
+            Expr::BinaryExpr(BinaryExpr {
+                left,
+                op: Op::Eq,
+                right,
+            }) => {
                 let op = if negated {
                     Op::IsNotDistinctFrom
                 } else {
@@ -111,9 +119,13 @@ impl Binder<'_> {
             }
             other => {
                 // Null only when one side is: then the same just if both are.
-                let both = l.is_null().and(r.is_null());
+                let both = l.clone().is_null().and(r.clone().is_null());
                 let same = both.or(l.is_not_null().and(r.is_not_null()).and(other));
-                if negated { same } else { Expr::Not(Box::new(same)) }
+                if negated {
+                    same
+                } else {
+                    Expr::Not(Box::new(same))
+                }
             }
         };
         Ok(Typed::new(expr, SqlType::Bool))

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use arrow::datatypes::Field;
 use chronolith_types::{SqlState, SqlType};
-use datafusion::common::ScalarValue;
 use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::common::{DataFusionError, ScalarValue};
 use datafusion::logical_expr::expr::Placeholder;
 use datafusion::logical_expr::{Expr, LogicalPlan};
 
@@ -40,10 +40,7 @@ impl Params {
     /// Gives an untyped `$n` a type.
     pub(super) fn decide(&mut self, number: usize, ty: &SqlType) -> Result<Typed> {
         let bare = ty.without_typmod();
-        let Some(slot) = number
-            .checked_sub(1)
-            .and_then(|at| self.types.get_mut(at))
-        else {
+        let Some(slot) = number.checked_sub(1).and_then(|at| self.types.get_mut(at)) else {
             return Err(Error::internal("a parameter was not counted"));
         };
         match slot {
@@ -98,17 +95,19 @@ pub(super) fn number_of(expr: &Expr) -> Option<usize> {
 /// # Errors
 /// `08P01` when there are too few.
 pub fn set_parameters(plan: &LogicalPlan, values: &[ScalarValue]) -> Result<LogicalPlan> {
-    let replace = |expr: Expr| match number_of(&expr) {
-        None => Ok(Transformed::no(expr)),
-        Some(number) => {
-            let value = number.checked_sub(1).and_then(|at| values.get(at));
-            let value = value.cloned().ok_or_else(|| {
-                Error::new(
-                    SqlState::PROTOCOL_VIOLATION,
-                    format!("there is no value for parameter ${number}"),
-                )
-            })?;
-            Ok(Transformed::yes(Expr::Literal(value, None)))
+    let replace = |expr: Expr| -> std::result::Result<Transformed<Expr>, DataFusionError> {
+        match number_of(&expr) {
+            None => Ok(Transformed::no(expr)),
+            Some(number) => {
+                let value = number.checked_sub(1).and_then(|at| values.get(at));
+                let value = value.cloned().ok_or_else(|| {
+                    Error::new(
+                        SqlState::PROTOCOL_VIOLATION,
+                        format!("there is no value for parameter ${number}"),
+                    )
+                })?;
+                Ok(Transformed::yes(Expr::Literal(value, None)))
+            }
         }
     };
     let bound = plan

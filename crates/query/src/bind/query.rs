@@ -170,9 +170,10 @@ impl Binder<'_> {
     fn limited(&mut self, rel: Rel, query: &ast::Query) -> Result<Rel> {
         let (mut limit, mut offset) = match &query.limit_clause {
             None => (None, None),
-            Some(LimitClause::LimitOffset { limit, offset, .. }) => {
-                (limit.clone(), offset.as_ref().map(|offset| offset.value.clone()))
-            }
+            Some(LimitClause::LimitOffset { limit, offset, .. }) => (
+                limit.clone(),
+                offset.as_ref().map(|offset| offset.value.clone()),
+            ),
             Some(LimitClause::OffsetCommaLimit { .. }) => {
                 return Err(Error::new(
                     SqlState::SYNTAX_ERROR,
@@ -188,14 +189,13 @@ impl Binder<'_> {
             if fetch.percent {
                 return Err(unsupported("FETCH FIRST … PERCENT"));
             }
-            limit = Some(fetch.quantity.clone().unwrap_or_else(|| {
-                ast::Expr::value(ast::Value::Number("1".to_owned(), false))
-            }));
+            limit =
+                Some(fetch.quantity.clone().unwrap_or_else(|| {
+                    ast::Expr::value(ast::Value::Number("1".to_owned(), false))
+                }));
         }
         // LIMIT ALL and LIMIT NULL are no limit.
-        let none = |expr: &ast::Expr| {
-            matches!(expr, ast::Expr::Value(value) if value.value == ast::Value::Null)
-        };
+        let none = |expr: &ast::Expr| matches!(expr, ast::Expr::Value(value) if value.value == ast::Value::Null);
         if limit.as_ref().is_some_and(none) {
             limit = None;
         }
@@ -349,4 +349,3 @@ pub(super) fn non_integer(clause: &str, key: &ast::Expr) -> Error {
     )
     .at(position(key))
 }
-

@@ -26,7 +26,11 @@ pub(super) fn choose<T: Clone>(candidates: Vec<Candidate<T>>, given: &[SqlType])
         .collect::<Vec<_>>();
     let given = given.as_slice();
     if let Some(exact) = candidates.iter().find(|candidate| {
-        candidate.args.iter().zip(given).all(|(to, from)| to == from)
+        candidate
+            .args
+            .iter()
+            .zip(given)
+            .all(|(to, from)| to == from)
     }) {
         return Choice::One(exact.clone());
     }
@@ -128,12 +132,16 @@ fn select<T: Clone>(mut left: Vec<Candidate<T>>, given: &[SqlType]) -> Vec<Candi
     }
     if resolved {
         let fits = |candidate: &Candidate<T>| {
-            candidate.args.iter().zip(&wanted).all(|(to, want)| match want {
-                None => true,
-                Some((category, preferred)) => {
-                    to.category() == *category && (!preferred || to.preferred())
-                }
-            })
+            candidate
+                .args
+                .iter()
+                .zip(&wanted)
+                .all(|(to, want)| match want {
+                    None => true,
+                    Some((category, preferred)) => {
+                        to.category() == *category && (!preferred || to.preferred())
+                    }
+                })
         };
         let strict = left.iter().filter(|c| fits(c)).cloned().collect::<Vec<_>>();
         if !strict.is_empty() {

@@ -62,8 +62,10 @@ impl Scope {
 
     pub(super) fn by_qualified(&self, schema: Option<&str>, table: &str, name: &str) -> Found<'_> {
         let mut found = Found::None;
-        for column in self.of_table(schema, table) {
-            if column.name == name {
+        for column in &self.columns {
+            let of_table = column.table.as_deref() == Some(table)
+                && (schema.is_none() || column.schema.as_deref() == schema);
+            if of_table && column.name == name {
                 if matches!(found, Found::One(_)) {
                     return Found::Many;
                 }

@@ -90,7 +90,11 @@ impl Binder<'_> {
         }
         let mut on = self.distinct_on(&rel.scope, &items, select.distinct.as_ref())?;
         let grouping = self.grouping(&rel.scope, &items, &select.group_by)?;
-        let calls = self.calls.last_mut().map(std::mem::take).unwrap_or_default();
+        let calls = self
+            .calls
+            .last_mut()
+            .map(std::mem::take)
+            .unwrap_or_default();
         let Calls {
             aggregates,
             mut windows,
@@ -100,7 +104,7 @@ impl Binder<'_> {
         if grouping.is_some() || !aggregates.is_empty() || having.is_some() {
             let grouping = grouping.unwrap_or_default();
             let made = self.aggregate(rel.plan, &scope, grouping, aggregates)?;
-            rel.plan = made.plan;
+            rel.plan = made.plan.clone();
             let mut known = made.names.clone();
             known.extend(windows.iter().map(|(name, _)| name.clone()));
             known.extend(sets.iter().map(|(name, _)| name.clone()));
@@ -269,10 +273,7 @@ impl Binder<'_> {
         let value = self.settled(value)?;
         // What stands in the select list is computed once.
         Ok(
-            match items
-                .iter()
-                .position(|item| item.value.expr == value.expr)
-            {
+            match items.iter().position(|item| item.value.expr == value.expr) {
                 Some(at) => Key::Output(at),
                 None => Key::Input(value),
             },
@@ -512,7 +513,7 @@ fn unnested(plan: LogicalPlan, sets: Vec<(String, Expr)>) -> Result<LogicalPlan>
         .map_err(lift)
 }
 
-fn star(found: &ScopeColumn) -> Item<'static> {
+fn star<'q>(found: &ScopeColumn) -> Item<'q> {
     Item {
         column: ScopeColumn {
             table: None,

@@ -128,10 +128,7 @@ impl<'a> Binder<'a> {
     }
 
     /// Counts one level of nesting while something is bound.
-    pub(super) fn deeper<T>(
-        &mut self,
-        bind: impl FnOnce(&mut Self) -> Result<T>,
-    ) -> Result<T> {
+    pub(super) fn deeper<T>(&mut self, bind: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
         if self.depth >= DEPTH_MAX {
             return Err(
                 Error::new(SqlState::new(b"54001"), "stack depth limit exceeded")

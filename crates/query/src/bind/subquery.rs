@@ -9,9 +9,7 @@ use datafusion::functions_aggregate::count::count_udaf;
 use datafusion::logical_expr::expr::{
     AggregateFunction, Case, Exists, InSubquery, SetComparison, SetQuantifier,
 };
-use datafusion::logical_expr::{
-    Expr, LogicalPlan, LogicalPlanBuilder, Subquery, lit,
-};
+use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, Subquery, lit};
 
 use super::expr::{row_of, symbol_of, truth};
 use super::scope::ScopeColumn;
@@ -129,7 +127,10 @@ impl Binder<'_> {
     ) -> Result<Typed> {
         let mut unfit = false;
         datafusion::common::tree_node::TreeNode::apply(&value, |node| {
-            unfit |= matches!(node, Expr::OuterReferenceColumn(..) | Expr::ScalarSubquery(_));
+            unfit |= matches!(
+                node,
+                Expr::OuterReferenceColumn(..) | Expr::ScalarSubquery(_)
+            );
             Ok(datafusion::common::tree_node::TreeNodeRecursion::Continue)
         })
         .map_err(lift)?;
@@ -244,11 +245,7 @@ impl Binder<'_> {
     }
 
     /// `ARRAY(SELECT …)`.
-    pub(super) fn array_subquery(
-        &mut self,
-        place: Place<'_>,
-        query: &ast::Query,
-    ) -> Result<Typed> {
+    pub(super) fn array_subquery(&mut self, place: Place<'_>, query: &ast::Query) -> Result<Typed> {
         let rel = self.inner(place, query)?;
         let found = self.one_column(&rel)?;
         // The rows are numbered as they come, and collected in that order.
@@ -342,4 +339,3 @@ pub(super) fn subquery(plan: LogicalPlan) -> Subquery {
         spans: Spans::new(),
     }
 }
-

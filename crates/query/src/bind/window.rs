@@ -5,9 +5,7 @@ use chronolith_sql::ast::{self, WindowFrameUnits as AstUnits};
 use chronolith_types::{SqlState, SqlType};
 use datafusion::common::ScalarValue;
 use datafusion::logical_expr::expr::{Sort, WindowFunction, WindowFunctionParams};
-use datafusion::logical_expr::{
-    Cast, Expr, WindowFrame, WindowFrameBound, WindowFrameUnits,
-};
+use datafusion::logical_expr::{Cast, Expr, WindowFrame, WindowFrameBound, WindowFrameUnits};
 
 use super::state::{
     Binder, Clause, Place, Result, column, ident_position, position, told, unsupported,
@@ -145,9 +143,7 @@ impl Binder<'_> {
         }
         match definition.map(|definition| &definition.1) {
             None => Err(missing()),
-            Some(ast::NamedWindowExpr::NamedWindow(other)) => {
-                self.named_window(other, depth + 1)
-            }
+            Some(ast::NamedWindowExpr::NamedWindow(other)) => self.named_window(other, depth + 1),
             Some(ast::NamedWindowExpr::WindowSpec(spec)) => self.complete(spec.clone(), depth),
         }
     }
@@ -166,7 +162,10 @@ impl Binder<'_> {
             };
             return Err(Error::new(
                 SqlState::new(b"42P20"),
-                format!("cannot override {clause} clause of window \"{}\"", name.value),
+                format!(
+                    "cannot override {clause} clause of window \"{}\"",
+                    name.value
+                ),
             )
             .at(ident_position(&name)));
         }
@@ -295,7 +294,10 @@ impl Binder<'_> {
         let key = order_by.first().map(|(_, key)| key.clone());
         let to = match key.as_ref().map(|key| &key.ty) {
             Some(
-                SqlType::Date | SqlType::Timestamp | SqlType::Timestamptz | SqlType::Time
+                SqlType::Date
+                | SqlType::Timestamp
+                | SqlType::Timestamptz
+                | SqlType::Time
                 | SqlType::Interval,
             ) => SqlType::Interval,
             Some(ty) => ty.without_typmod(),
@@ -325,11 +327,7 @@ impl Binder<'_> {
     }
 
     /// A sort key.
-    pub(super) fn sort_of(
-        &mut self,
-        value: Typed,
-        options: &ast::OrderByOptions,
-    ) -> Result<Sort> {
+    pub(super) fn sort_of(&mut self, value: Typed, options: &ast::OrderByOptions) -> Result<Sort> {
         let value = self.settled(value)?;
         let ascending = options.asc.unwrap_or(true);
         let nulls_first = options.nulls_first.unwrap_or(!ascending);
