@@ -168,11 +168,10 @@ impl<'a> Binder<'a> {
 
 /// A projection; one without columns keeps its rows.
 pub(super) fn project(plan: LogicalPlan, exprs: Vec<Expr>) -> Result<LogicalPlan> {
-    Ok(LogicalPlanBuilder::from(plan)
+    LogicalPlanBuilder::from(plan)
         .project(exprs)
-        .map_err(lift)?
-        .build()
-        .map_err(lift)?)
+        .and_then(LogicalPlanBuilder::build)
+        .map_err(lift)
 }
 
 /// The expression of a column.
