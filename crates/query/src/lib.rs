@@ -8,6 +8,7 @@
 //! - Every error that leaves has a SQLSTATE and PostgreSQL's words.
 //! - Functions and operators bind by the very tables that `pg_catalog` shows.
 
+pub mod bind;
 pub mod cancel;
 pub mod copy;
 mod error;
