@@ -15,6 +15,7 @@ mod error;
 pub mod functions;
 pub mod instance;
 pub mod outcome;
+pub mod password;
 pub mod settings;
 
 pub use error::Error;
