@@ -24,5 +24,5 @@ mod transaction;
 pub use config::EngineConfig;
 pub use engine::Engine;
 pub use error::EngineError;
-pub use state::TableView;
+pub use state::{TableView, layout_of};
 pub use transaction::{Isolation, Transaction};

@@ -104,7 +104,8 @@ fn written(part: &Part) -> Written {
 }
 
 /// What a chunk must know of a table.
-pub(crate) fn layout_of(table: &Table) -> Layout {
+#[must_use]
+pub fn layout_of(table: &Table) -> Layout {
     let column = |column: &chronolith_catalog::Column| LayoutColumn {
         id: column.id,
         name: column.name.clone(),
