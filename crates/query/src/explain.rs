@@ -47,7 +47,10 @@ pub(crate) async fn run(
     values: &[ScalarValue],
 ) -> Result<Vec<String>, Error> {
     if of.format != "text" {
-        return Err(Error::unsupported(format!("EXPLAIN (FORMAT {})", of.format)));
+        return Err(Error::unsupported(format!(
+            "EXPLAIN (FORMAT {})",
+            of.format
+        )));
     }
     match inner {
         Ready::Query(bound) => plan(shared, of, &set_parameters(&bound.plan, values)?, 0).await,

@@ -219,9 +219,8 @@ pub(crate) async fn run(
     for batch in batches {
         let batch = of_table(&table, &batch)?;
         checks.hold(&batch)?;
-        rows += blocking(|| {
-            shared.transact(|transaction| transaction.insert(insert.table, &batch))
-        })?;
+        rows +=
+            blocking(|| shared.transact(|transaction| transaction.insert(insert.table, &batch)))?;
     }
     Ok(rows)
 }

@@ -28,6 +28,8 @@ pub mod value;
 
 pub use error::Error;
 pub use instance::{Instance, QueryOptions};
-pub use outcome::{CopyFormat, Notice, Outcome, OutputColumn, RowStream, Severity, TransactionStatus};
+pub use outcome::{
+    CopyFormat, Notice, Outcome, OutputColumn, RowStream, Severity, TransactionStatus,
+};
 pub use session::{Prepared, Session, SessionOptions, Statement};
 pub use value::value_from_text;

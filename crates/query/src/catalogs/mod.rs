@@ -1,19 +1,12 @@
 //! The relations of the system's schemas.
 
-use std::sync::Arc;
-
 use arrow::record_batch::RecordBatch;
-use chronolith_catalog::Catalog;
-use chronolith_types::{DatabaseId, SqlType};
+use chronolith_types::SqlType;
 
 use crate::error::Error;
 
 /// What the rows of a system relation are made from.
-pub(crate) struct Context {
-    pub(crate) catalog: Arc<Catalog>,
-    pub(crate) database: DatabaseId,
-    pub(crate) user: String,
-}
+pub(crate) struct Context;
 
 pub(crate) struct SystemRelation;
 

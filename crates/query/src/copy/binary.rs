@@ -56,7 +56,9 @@ fn row_end(buffer: &[u8], at: usize) -> Option<usize> {
     let mut at = at + 2;
     for _ in 0..count.max(0) {
         let length = int4(buffer, at)?;
-        at = at.checked_add(4)?.checked_add(usize::try_from(length).unwrap_or(0))?;
+        at = at
+            .checked_add(4)?
+            .checked_add(usize::try_from(length).unwrap_or(0))?;
         if at > buffer.len() {
             return None;
         }

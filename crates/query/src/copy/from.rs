@@ -171,9 +171,7 @@ impl CopyIn {
 
     fn whole_rows(&mut self) -> Result<usize, Error> {
         if self.form.options.format != CopyFormat::Binary {
-            return Ok(self
-                .splitter
-                .whole_rows(&self.buffer, &self.form.options));
+            return Ok(self.splitter.whole_rows(&self.buffer, &self.form.options));
         }
         if self.first {
             match binary::header(&self.buffer)? {
@@ -199,8 +197,9 @@ impl CopyIn {
         let first = std::mem::take(&mut self.first);
         let form = Arc::clone(&self.form);
         // The threads that run this COPY's queries are few; parsing has its own.
-        self.parsing
-            .push_back(tokio::task::spawn_blocking(move || form.parse(&block, first)));
+        self.parsing.push_back(tokio::task::spawn_blocking(move || {
+            form.parse(&block, first)
+        }));
         let most = self.shared.instance.options.threads.max(1) + 1;
         while self.parsing.len() > most {
             self.write_oldest().await?;
@@ -249,8 +248,9 @@ impl CopyIn {
             let first = std::mem::take(&mut self.first);
             let block = self.buffer.split_to(length).freeze();
             let form = Arc::clone(&self.form);
-            self.parsing
-                .push_back(tokio::task::spawn_blocking(move || form.parse(&block, first)));
+            self.parsing.push_back(tokio::task::spawn_blocking(move || {
+                form.parse(&block, first)
+            }));
         }
         while !self.parsing.is_empty() {
             self.write_oldest().await?;

@@ -43,7 +43,8 @@ pub(crate) fn parse_options(copy: &Copy, columns: &[String]) -> Result<CopyOptio
                 _ => return Err(Error::unsupported(format!("COPY encoding \"{value}\""))),
             },
             "delimiter" => {
-                options.delimiter = single(option, "COPY delimiter must be a single one-byte character")?;
+                options.delimiter =
+                    single(option, "COPY delimiter must be a single one-byte character")?;
             }
             "null" => options.null = value.as_bytes().to_vec(),
             "quote" => {

@@ -24,8 +24,10 @@ use crate::value::{is_null, write_binary, write_text};
 /// What PostgreSQL says of it.
 pub(crate) fn bind_out(names: &SessionNames, copy: &Copy) -> Result<Bound, Error> {
     if copy.target != CopyTarget::Client {
-        return Err(Error::unsupported("COPY to a file or program of the server")
-            .hint("Copy to STDOUT; psql's \\copy does that."));
+        return Err(
+            Error::unsupported("COPY to a file or program of the server")
+                .hint("Copy to STDOUT; psql's \\copy does that."),
+        );
     }
     match &copy.source {
         CopySource::Query(inner) => match inner.as_ref() {

@@ -147,8 +147,9 @@ async fn one(shared: &Arc<Shared>, id: TableId, action: &AlterAction) -> Result<
 fn find<'t>(table: &'t Table, name: &Spelled) -> Result<&'t Column, Error> {
     match table.column_named(&name.value) {
         Some((_, column)) => Ok(column),
-        None => Err(undefined_column(&name.value, &table.name)
-            .at(u32::try_from(name.position).ok())),
+        None => {
+            Err(undefined_column(&name.value, &table.name).at(u32::try_from(name.position).ok()))
+        }
     }
 }
 
@@ -235,14 +236,18 @@ fn drop_column(
     };
     if let Some(hypertable) = &table.hypertable {
         if hypertable.time == column.id {
-            return Err(Error::new(SqlState::FEATURE_NOT_SUPPORTED, 
+            return Err(Error::new(
+                SqlState::FEATURE_NOT_SUPPORTED,
                 "cannot drop column named in partition key",
             )
-            .detail("Cannot drop column that is a hypertable partitioning (space or time) dimension."));
+            .detail(
+                "Cannot drop column that is a hypertable partitioning (space or time) dimension.",
+            ));
         }
         let settings = hypertable.compression.as_ref();
         if settings.is_some_and(|c| c.segment_by.contains(&column.id)) {
-            return Err(Error::new(SqlState::FEATURE_NOT_SUPPORTED, 
+            return Err(Error::new(
+                SqlState::FEATURE_NOT_SUPPORTED,
                 "cannot drop orderby or segmentby column from a hypertable with compression enabled",
             ));
         }
@@ -266,11 +271,7 @@ fn drop_column(
     })
 }
 
-fn add_constraint(
-    shared: &Arc<Shared>,
-    table: &Table,
-    declared: &Constraint,
-) -> Result<(), Error> {
+fn add_constraint(shared: &Arc<Shared>, table: &Table, declared: &Constraint) -> Result<(), Error> {
     let (constraint, index) = constraint_of(shared, table, declared)?;
     let kind = constraint.kind.clone();
     if let chronolith_catalog::ConstraintKind::PrimaryKey { columns } = &kind {

@@ -23,9 +23,11 @@ pub(super) fn run(shared: &Arc<Shared>, of: &Drop) -> Result<(), Error> {
             ObjectKind::Database => database(shared, name.name()),
             ObjectKind::Role => role(shared, name.name()),
             ObjectKind::Extension => Err(Error::unsupported("DROP EXTENSION")),
-            ObjectKind::MaterializedView => {
-                Err(missing("materialized view", name, SqlState::UNDEFINED_TABLE))
-            }
+            ObjectKind::MaterializedView => Err(missing(
+                "materialized view",
+                name,
+                SqlState::UNDEFINED_TABLE,
+            )),
             ObjectKind::Sequence => Err(missing("sequence", name, SqlState::UNDEFINED_TABLE)),
             ObjectKind::Function | ObjectKind::Procedure | ObjectKind::Aggregate => {
                 Err(missing("function", name, SqlState::UNDEFINED_FUNCTION))
@@ -159,9 +161,9 @@ fn drop_views_over(
 /// Whether a query's text names a relation.
 fn reads(query: &str, name: &str) -> bool {
     let word = |c: char| c.is_alphanumeric() || c == '_';
-    query.split(|c: char| !word(c)).any(|found| {
-        found == name || found.to_lowercase() == name
-    })
+    query
+        .split(|c: char| !word(c))
+        .any(|found| found == name || found.to_lowercase() == name)
 }
 
 fn view(shared: &Arc<Shared>, name: &Name, cascade: bool) -> Result<(), Error> {
@@ -323,9 +325,15 @@ fn role(shared: &Arc<Shared>, name: &str) -> Result<(), Error> {
     }
     let owns = catalog.databases.values().any(|database| {
         database.owner == found.id
-            || database.tables.values().any(|table| table.owner == found.id)
+            || database
+                .tables
+                .values()
+                .any(|table| table.owner == found.id)
             || database.views.values().any(|view| view.owner == found.id)
-            || database.schemas.values().any(|schema| schema.owner == found.id)
+            || database
+                .schemas
+                .values()
+                .any(|schema| schema.owner == found.id)
     });
     if owns {
         return Err(Error::new(
@@ -338,10 +346,9 @@ fn role(shared: &Arc<Shared>, name: &str) -> Result<(), Error> {
 
 pub(super) fn truncate(shared: &Arc<Shared>, tables: &[Name]) -> Result<(), Error> {
     for name in tables {
-        let table = shared
+        shared
             .find_table(name.schema(), name.name())?
             .ok_or_else(|| undefined_table(name.schema(), name.name()))?;
-        return Err(Error::unsupported(format!("TRUNCATE {}", table.name)));
     }
-    Ok(())
+    Err(Error::unsupported("TRUNCATE"))
 }

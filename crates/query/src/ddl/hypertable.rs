@@ -90,10 +90,10 @@ pub(crate) fn make(shared: &Arc<Shared>, plan: &Plan) -> Result<(HypertableId, b
             )
             .hint("You can migrate data by specifying 'migrate_data => true' when calling this function."));
         }
-        return Err(Error::unsupported(
-            "create_hypertable with migrate_data on a table with rows",
-        )
-        .hint("Create the hypertable empty and fill it by INSERT … SELECT."));
+        return Err(
+            Error::unsupported("create_hypertable with migrate_data on a table with rows")
+                .hint("Create the hypertable empty and fill it by INSERT … SELECT."),
+        );
     }
     if !column.not_null {
         shared.notice(
@@ -122,10 +122,12 @@ pub(crate) fn make(shared: &Arc<Shared>, plan: &Plan) -> Result<(HypertableId, b
             compression: None,
         },
     })?;
-    let indexed = table
-        .indexes
-        .iter()
-        .any(|index| index.keys.first().is_some_and(|key| names(key, &column.name)));
+    let indexed = table.indexes.iter().any(|index| {
+        index
+            .keys
+            .first()
+            .is_some_and(|key| names(key, &column.name))
+    });
     if plan.default_indexes && !indexed {
         add_time_index(shared, &table, &column.name)?;
     }
@@ -140,7 +142,10 @@ pub(super) fn from_options(
 ) -> Result<(), Error> {
     let table = table_of(shared, id)?;
     let time = |ty: &SqlType| {
-        matches!(ty, SqlType::Timestamptz | SqlType::Timestamp | SqlType::Date)
+        matches!(
+            ty,
+            SqlType::Timestamptz | SqlType::Timestamp | SqlType::Date
+        )
     };
     let column = match &options.partition_column {
         Some(name) => name.clone(),
@@ -193,7 +198,8 @@ pub(super) fn set_compression(
             compression: None,
         });
     }
-    let asked = options.compress.is_some() || options.segment_by.is_some() || options.order_by.is_some();
+    let asked =
+        options.compress.is_some() || options.segment_by.is_some() || options.order_by.is_some();
     if !asked {
         return Ok(());
     }
@@ -296,18 +302,21 @@ pub(crate) fn width_of(column: &str, ty: &SqlType, width: Option<Width>) -> Resu
         }
     };
     let span_us = |span: Interval| -> Result<i64, Error> {
-        i64::try_from(span.span_us())
-            .map_err(|_| invalid("invalid interval: must be between 1 and 9223372036854775807".into()))
+        i64::try_from(span.span_us()).map_err(|_| {
+            invalid("invalid interval: must be between 1 and 9223372036854775807".into())
+        })
     };
     let width = match (integer_max, width) {
         (Some(_), None) => {
-            return Err(invalid("integer dimensions require an explicit interval".into()));
+            return Err(invalid(
+                "integer dimensions require an explicit interval".into(),
+            ));
         }
         (Some(_), Some(Width::Span(_))) => {
-            return Err(invalid(
-                "invalid interval type for integer dimension".into(),
-            )
-            .hint("Use an interval of type integer."));
+            return Err(
+                invalid("invalid interval type for integer dimension".into())
+                    .hint("Use an interval of type integer."),
+            );
         }
         (Some(max), Some(Width::Number(width))) => {
             if !(1..=max).contains(&width) {

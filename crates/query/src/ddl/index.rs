@@ -34,7 +34,10 @@ pub(super) fn create(shared: &Arc<Shared>, create: &CreateIndex) -> Result<(), E
         // TimescaleDB's way of locking one chunk at a time: nothing is locked here.
         let known = matches!(
             option.name.as_str(),
-            "timescaledb.transaction_per_chunk" | "fillfactor" | "deduplicate_items" | "pages_per_range"
+            "timescaledb.transaction_per_chunk"
+                | "fillfactor"
+                | "deduplicate_items"
+                | "pages_per_range"
         );
         if !known {
             options::TableOptions::read(std::slice::from_ref(option))?;

@@ -112,9 +112,10 @@ impl TableOptions {
                 .map(|item| order(table, item))
                 .collect::<Result<_, _>>()?;
         }
-        let both = compression.order_by.iter().find(|order| {
-            compression.segment_by.contains(&order.column)
-        });
+        let both = compression
+            .order_by
+            .iter()
+            .find(|order| compression.segment_by.contains(&order.column));
         if let Some(both) = both {
             let name = table.column(both.column).map_or("", |c| c.name.as_str());
             return Err(Error::new(
@@ -144,8 +145,7 @@ fn storage(option: &Opt) -> Result<(), Error> {
 }
 
 fn invalid(option: &Opt, message: String) -> Error {
-    Error::new(SqlState::INVALID_PARAMETER_VALUE, message)
-        .at(u32::try_from(option.position).ok())
+    Error::new(SqlState::INVALID_PARAMETER_VALUE, message).at(u32::try_from(option.position).ok())
 }
 
 fn boolean(option: &Opt) -> Result<bool, Error> {
@@ -208,10 +208,7 @@ fn order(table: &Table, item: &str) -> Result<OrderBy, Error> {
     } else {
         item.split_once(char::is_whitespace).unwrap_or((item, ""))
     };
-    let words: Vec<String> = rest
-        .split_whitespace()
-        .map(str::to_lowercase)
-        .collect();
+    let words: Vec<String> = rest.split_whitespace().map(str::to_lowercase).collect();
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let (descending, rest) = match words.as_slice() {
         ["asc", rest @ ..] => (false, rest),

@@ -57,8 +57,9 @@ pub(super) fn alter(
         "current_user" | "current_role" | "session_user" => current.as_str(),
         name => name,
     };
-    let own_password =
-        name == current && options.iter().all(|option| option.name == "password") && rename.is_none();
+    let own_password = name == current
+        && options.iter().all(|option| option.name == "password")
+        && rename.is_none();
     if !own_password {
         demand(shared, Privilege::CreateRole, "alter role")?;
     }

@@ -38,7 +38,9 @@ pub(super) fn create(shared: &Arc<Shared>, create: &CreateSchema) -> Result<(), 
         Some(role) => {
             let catalog = shared.catalog();
             let found = catalog.role_named(&role.value);
-            found.map(|role| role.id).ok_or_else(|| no_role(&role.value))?
+            found
+                .map(|role| role.id)
+                .ok_or_else(|| no_role(&role.value))?
         }
         None => owner(shared)?,
     };

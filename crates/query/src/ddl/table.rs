@@ -3,9 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use chronolith_catalog::{
-    Change, Column, Constraint, ConstraintKind, Index, Table,
-};
+use chronolith_catalog::{Change, Column, Constraint, ConstraintKind, Index, Table};
 use chronolith_sql::{
     ColumnDef, Constraint as Declared, ConstraintKind as DeclaredKind, CreateTable, CreateTableAs,
     Like, Spelled,

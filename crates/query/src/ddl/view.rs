@@ -72,7 +72,11 @@ pub(super) fn create(shared: &Arc<Shared>, create: &CreateView) -> Result<(), Er
     let known = home.view_named(schema, name).cloned();
     let id = match &known {
         Some(view) if create.or_replace => {
-            let kept = view.columns.iter().zip(&columns).all(|(old, new)| old == new);
+            let kept = view
+                .columns
+                .iter()
+                .zip(&columns)
+                .all(|(old, new)| old == new);
             if !kept || columns.len() < view.columns.len() {
                 return Err(Error::new(
                     SqlState::INVALID_TABLE_DEFINITION,

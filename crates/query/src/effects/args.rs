@@ -1,7 +1,5 @@
 //! Arguments and results of functions with effects.
 
-
-
 use arrow::array::{ArrayRef, StructArray};
 use arrow::datatypes::{DataType, Field, Fields};
 use chronolith_types::{Interval, SqlState};

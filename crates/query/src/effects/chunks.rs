@@ -48,7 +48,10 @@ pub(super) fn drop_chunks(shared: &Arc<Shared>, args: Args<'_>) -> Result<Scalar
         if args.bool(3) == Some(true) {
             shared.notice(
                 Severity::Info,
-                Error::new(SqlState::SUCCESSFUL_COMPLETION, format!("dropping chunk {name}")),
+                Error::new(
+                    SqlState::SUCCESSFUL_COMPLETION,
+                    format!("dropping chunk {name}"),
+                ),
             );
         }
         shared.change(Change::DropChunk {
@@ -124,10 +127,7 @@ fn hypertable(shared: &Arc<Shared>, args: Args<'_>) -> Result<Arc<Table>, Error>
     Ok(table)
 }
 
-fn chunk_of(
-    shared: &Arc<Shared>,
-    args: Args<'_>,
-) -> Result<(Arc<Table>, Arc<Chunk>, u32), Error> {
+fn chunk_of(shared: &Arc<Shared>, args: Args<'_>) -> Result<(Arc<Table>, Arc<Chunk>, u32), Error> {
     let oid = args.need(args.oid(0), "chunk")?;
     let home = shared.home()?;
     for table in home.tables.values() {

@@ -30,7 +30,9 @@ pub(super) fn by_range(args: Args<'_>) -> Result<ScalarValue, Error> {
     if args.get(2).is_some() {
         return Err(Error::unsupported("a partitioning function"));
     }
-    Ok(text(format!("{RANGE}{SEPARATOR}{column}{SEPARATOR}{width}")))
+    Ok(text(format!(
+        "{RANGE}{SEPARATOR}{column}{SEPARATOR}{width}"
+    )))
 }
 
 fn read_range(dimension: &str) -> Result<Option<(String, Option<Width>)>, Error> {
@@ -79,7 +81,10 @@ pub(super) fn create(shared: &Arc<Shared>, args: Args<'_>) -> Result<ScalarValue
     if args.get(9).is_some() || args.get(11).is_some() {
         return Err(Error::unsupported("a partitioning function"));
     }
-    for (place, what) in [(4, "associated_schema_name"), (5, "associated_table_prefix")] {
+    for (place, what) in [
+        (4, "associated_schema_name"),
+        (5, "associated_table_prefix"),
+    ] {
         if args.get(place).is_some() {
             return Err(Error::unsupported(what));
         }
@@ -130,7 +135,10 @@ pub(super) fn set_interval(shared: &Arc<Shared>, args: Args<'_>) -> Result<Scala
     {
         return Err(Error::new(
             SqlState::UNDEFINED_OBJECT,
-            format!("hypertable \"{}\" does not have a dimension \"{dimension}\"", table.name),
+            format!(
+                "hypertable \"{}\" does not have a dimension \"{dimension}\"",
+                table.name
+            ),
         ));
     }
     let width = args.need(args.width(1)?, "chunk_time_interval")?;

@@ -13,11 +13,7 @@ use crate::functions::{all_procs, procs};
 use crate::insert::undefined_table;
 use crate::session::{Shared, no_schema};
 
-pub(super) fn call(
-    shared: &Arc<Shared>,
-    name: &str,
-    args: Args<'_>,
-) -> Result<ScalarValue, Error> {
+pub(super) fn call(shared: &Arc<Shared>, name: &str, args: Args<'_>) -> Result<ScalarValue, Error> {
     let given = args.text(0).unwrap_or_default();
     let (kind, lenient) = match name.strip_prefix("to_") {
         Some(kind) => (kind, true),
@@ -49,9 +45,8 @@ fn find(shared: &Arc<Shared>, kind: &str, given: &str) -> Result<u32, Error> {
         [.., schema, name] => (Some(schema.as_str()), name.as_str()),
         [] => (None, ""),
     };
-    let missing = |what: &str, code: SqlState| {
-        Error::new(code, format!("{what} \"{given}\" does not exist"))
-    };
+    let missing =
+        |what: &str, code: SqlState| Error::new(code, format!("{what} \"{given}\" does not exist"));
     match kind {
         "regclass" => relation(shared, schema, name),
         "regtype" => SqlType::parse_name(given)
@@ -116,7 +111,9 @@ fn in_schema(
         return Some(view.id.0);
     }
     if schema_name == Database::INTERNAL_SCHEMA {
-        return chunks(home).find(|(found, _)| found == name).map(|(_, oid)| oid);
+        return chunks(home)
+            .find(|(found, _)| found == name)
+            .map(|(_, oid)| oid);
     }
     let tables = home.tables.values().filter(|table| table.schema == schema);
     tables

@@ -22,14 +22,13 @@ fn chunk_bytes(chunk: &ChunkView) -> u64 {
 }
 
 fn table_bytes(view: &TableView) -> u64 {
-    view.chunks.iter().map(|(_, chunk)| chunk_bytes(chunk)).sum()
+    view.chunks
+        .iter()
+        .map(|(_, chunk)| chunk_bytes(chunk))
+        .sum()
 }
 
-pub(super) fn call(
-    shared: &Arc<Shared>,
-    name: &str,
-    args: Args<'_>,
-) -> Result<ScalarValue, Error> {
+pub(super) fn call(shared: &Arc<Shared>, name: &str, args: Args<'_>) -> Result<ScalarValue, Error> {
     if name == "pg_database_size" {
         return database_bytes(shared).map(bigint);
     }
@@ -127,7 +126,9 @@ fn of_chunk(
         };
         let view = shared.transact(|transaction| Ok::<_, Error>(transaction.table(table.id)))?;
         let found = view.iter().flat_map(|view| &view.chunks);
-        let found = found.filter(|(id, _)| *id == chunk.id).map(|(_, view)| view);
+        let found = found
+            .filter(|(id, _)| *id == chunk.id)
+            .map(|(_, view)| view);
         return Ok(match name {
             "pg_indexes_size" => ScalarValue::Int64(Some(0)),
             "approximate_row_count" => bigint(found.map(ChunkView::rows).sum()),

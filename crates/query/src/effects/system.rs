@@ -12,11 +12,7 @@ use crate::error::Error;
 use crate::session::{Shared, blocking};
 use crate::settings::Scope;
 
-pub(super) fn call(
-    shared: &Arc<Shared>,
-    name: &str,
-    args: Args<'_>,
-) -> Result<ScalarValue, Error> {
+pub(super) fn call(shared: &Arc<Shared>, name: &str, args: Args<'_>) -> Result<ScalarValue, Error> {
     match name {
         "set_config" => {
             let setting = args.need(args.text(0), "setting name")?;

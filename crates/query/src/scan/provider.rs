@@ -150,4 +150,3 @@ impl TableProvider for SystemTable {
         Ok(plan)
     }
 }
-

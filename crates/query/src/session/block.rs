@@ -4,7 +4,7 @@ use chronolith_engine::Isolation;
 use chronolith_sql::TransactionModes;
 use chronolith_types::SqlState;
 
-use super::session::Session;
+use super::handle::Session;
 use super::shared::{blocking, isolation_of};
 use crate::error::Error;
 use crate::outcome::{Severity, TransactionStatus};
@@ -184,8 +184,7 @@ impl Session {
             Some(transaction) => blocking(|| transaction.commit()).map(|_| ()),
             None => Ok(()),
         };
-        self.shared
-            .with(|state| state.settings.end(done.is_ok()));
+        self.shared.with(|state| state.settings.end(done.is_ok()));
         Ok(done?)
     }
 
@@ -203,7 +202,10 @@ impl Session {
     ///
     /// # Errors
     /// None is known.
-    #[expect(clippy::unused_async, reason = "the session's calls are all awaited alike")]
+    #[expect(
+        clippy::unused_async,
+        reason = "the session's calls are all awaited alike"
+    )]
     pub async fn simple_begin(&mut self, statements: usize) -> Result<(), Error> {
         self.several = statements > 1;
         Ok(())
@@ -214,7 +216,10 @@ impl Session {
     ///
     /// # Errors
     /// Those of a commit.
-    #[expect(clippy::unused_async, reason = "the session's calls are all awaited alike")]
+    #[expect(
+        clippy::unused_async,
+        reason = "the session's calls are all awaited alike"
+    )]
     pub async fn simple_end(&mut self, ok: bool) -> Result<(), Error> {
         self.several = false;
         self.end_implicit(ok)
@@ -224,7 +229,10 @@ impl Session {
     ///
     /// # Errors
     /// Those of a commit.
-    #[expect(clippy::unused_async, reason = "the session's calls are all awaited alike")]
+    #[expect(
+        clippy::unused_async,
+        reason = "the session's calls are all awaited alike"
+    )]
     pub async fn sync(&mut self, ok: bool) -> Result<(), Error> {
         self.end_implicit(ok)
     }

@@ -8,10 +8,10 @@ use chronolith_sql::Statement as Tree;
 use chronolith_types::{SqlState, SqlType};
 
 use super::block::Block;
+use super::handle::{BoundTo, Prepared, Session, Statement};
 use super::names::SessionNames;
 use super::present;
 use super::run;
-use super::session::{BoundTo, Prepared, Session, Statement};
 use super::shared::Shared;
 use crate::bind::{Bound, bind_call, bind_query, set_parameters};
 use crate::copy;
@@ -51,20 +51,25 @@ impl Session {
     ///
     /// # Errors
     /// What PostgreSQL says of it.
-    #[expect(clippy::unused_async, reason = "the session's calls are all awaited alike")]
+    #[expect(
+        clippy::unused_async,
+        reason = "the session's calls are all awaited alike"
+    )]
     pub async fn prepare(
         &mut self,
         statement: &Statement,
         types: &[Option<SqlType>],
     ) -> Result<Arc<Prepared>, Error> {
-        let prepared = self.refuse_in_failed(&statement.parsed.statement).and_then(|()| {
-            // Names are looked up in what the transaction sees, if there is one.
-            let idle = self.shared.with(|state| state.transaction.is_none());
-            if !idle {
-                self.enter()?;
-            }
-            self.bind_statement(statement, types)
-        });
+        let prepared = self
+            .refuse_in_failed(&statement.parsed.statement)
+            .and_then(|()| {
+                // Names are looked up in what the transaction sees, if there is one.
+                let idle = self.shared.with(|state| state.transaction.is_none());
+                if !idle {
+                    self.enter()?;
+                }
+                self.bind_statement(statement, types)
+            });
         prepared.map_err(|error| self.failed(error))
     }
 
@@ -80,9 +85,7 @@ impl Session {
             (Ready::Query(bound), _) => present::columns(&bound.columns),
             (Ready::Explain(_), _) => vec![explain::column()],
             (Ready::Utility, Tree::Show(name)) => self.show_columns(name.as_deref()),
-            (Ready::Utility, Tree::Execute { name, .. }) => {
-                self.named(name)?.columns.clone()
-            }
+            (Ready::Utility, Tree::Execute { name, .. }) => self.named(name)?.columns.clone(),
             _ => Vec::new(),
         };
         Ok(Arc::new(Prepared {
@@ -213,11 +216,7 @@ impl Session {
                 let plan = set_parameters(&bound.plan, &values)?;
                 Ok(Outcome::Rows {
                     columns: prepared.columns.clone(),
-                    stream: present::rows(
-                        &shared,
-                        &bound.columns,
-                        run::run(&shared, &plan).await?,
-                    ),
+                    stream: present::rows(&shared, &bound.columns, run::run(&shared, &plan).await?),
                     verb: "SELECT".to_owned(),
                     counted: true,
                 })

@@ -10,14 +10,15 @@
 
 mod block;
 mod execute;
+mod handle;
 mod names;
 mod present;
 mod run;
-mod session;
+
 mod shared;
 mod utility;
 
-pub use session::{Prepared, Session, SessionOptions, Statement};
+pub use handle::{Prepared, Session, SessionOptions, Statement};
 
 pub(crate) use execute::Ready;
 pub(crate) use names::SessionNames;

@@ -3,6 +3,7 @@
 //! Both go out as text, as every client shows them.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, StringViewBuilder, StructArray};
@@ -77,10 +78,11 @@ fn names(shared: &Arc<Shared>, kind: RegKind, array: &ArrayRef) -> Result<ArrayR
             out.append_null();
             continue;
         };
-        if !known.contains_key(&oid) {
-            known.insert(oid, object_name(shared, kind, oid)?);
-        }
-        out.append_option(known.get(&oid));
+        let name = match known.entry(oid) {
+            Entry::Occupied(name) => name.into_mut(),
+            Entry::Vacant(place) => place.insert(object_name(shared, kind, oid)?),
+        };
+        out.append_value(name);
     }
     Ok(Arc::new(out.finish()))
 }

@@ -220,9 +220,8 @@ impl Shared {
     pub(crate) fn planner(self: &Arc<Self>, vars: SessionVars) -> SessionState {
         let mut planner = self.planner.clone();
         let shared = Arc::clone(self);
-        let view = move |table: TableId| {
-            shared.with(|state| state.transaction.as_ref()?.table(table))
-        };
+        let view =
+            move |table: TableId| shared.with(|state| state.transaction.as_ref()?.table(table));
         let config = planner.config_mut();
         config.options_mut().extensions.insert(vars);
         config.set_extension(Arc::new(Snapshot(Box::new(view))));
@@ -236,11 +235,7 @@ impl Shared {
     /// # Errors
     /// None is known.
     pub(crate) fn catalog_context(&self) -> Result<crate::catalogs::Context, Error> {
-        Ok(crate::catalogs::Context {
-            catalog: self.catalog(),
-            database: self.database,
-            user: self.with(|state| state.user.clone()),
-        })
+        Ok(crate::catalogs::Context)
     }
 
     /// The first schema of the search path, where new objects go.

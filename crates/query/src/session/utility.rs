@@ -9,9 +9,9 @@ use chronolith_sql::{Discard, SettingChange, Statement as Tree, ast};
 use chronolith_types::{SqlState, SqlType};
 
 use super::execute::{command, rows};
+use super::handle::{Prepared, Session, Statement};
 use super::names::SessionNames;
 use super::run;
-use super::session::{Prepared, Session, Statement};
 use crate::bind::{Target, bind_scalar};
 use crate::error::Error;
 use crate::outcome::{Outcome, OutputColumn};

@@ -29,15 +29,33 @@ pub fn write_binary(
 ) -> Result<(), Error> {
     match array.data_type() {
         DataType::Boolean => out.push(u8::from(array.as_boolean().value(row))),
-        DataType::Int16 => put(out, array.as_primitive::<Int16Type>().value(row).to_be_bytes()),
-        DataType::Int32 => put(out, array.as_primitive::<Int32Type>().value(row).to_be_bytes()),
-        DataType::Int64 => put(out, array.as_primitive::<Int64Type>().value(row).to_be_bytes()),
-        DataType::UInt32 => put(out, array.as_primitive::<UInt32Type>().value(row).to_be_bytes()),
+        DataType::Int16 => put(
+            out,
+            array.as_primitive::<Int16Type>().value(row).to_be_bytes(),
+        ),
+        DataType::Int32 => put(
+            out,
+            array.as_primitive::<Int32Type>().value(row).to_be_bytes(),
+        ),
+        DataType::Int64 => put(
+            out,
+            array.as_primitive::<Int64Type>().value(row).to_be_bytes(),
+        ),
+        DataType::UInt32 => put(
+            out,
+            array.as_primitive::<UInt32Type>().value(row).to_be_bytes(),
+        ),
         DataType::Float32 => {
-            put(out, array.as_primitive::<Float32Type>().value(row).to_be_bytes());
+            put(
+                out,
+                array.as_primitive::<Float32Type>().value(row).to_be_bytes(),
+            );
         }
         DataType::Float64 => {
-            put(out, array.as_primitive::<Float64Type>().value(row).to_be_bytes());
+            put(
+                out,
+                array.as_primitive::<Float64Type>().value(row).to_be_bytes(),
+            );
         }
         DataType::Decimal128(_, scale) => {
             let value = array.as_primitive::<Decimal128Type>().value(row);
@@ -201,7 +219,11 @@ fn write_numeric(value: &Numeric, out: &mut Vec<u8>) {
     }
     put(out, i16::try_from(groups.len()).unwrap_or(0).to_be_bytes());
     put(out, weight.to_be_bytes());
-    let sign: u16 = if negative && !groups.is_empty() { 0x4000 } else { 0 };
+    let sign: u16 = if negative && !groups.is_empty() {
+        0x4000
+    } else {
+        0
+    };
     put(out, sign.to_be_bytes());
     let scale = i16::try_from(fraction.len()).unwrap_or(0);
     put(out, scale.to_be_bytes());

@@ -67,7 +67,9 @@ macro_rules! each {
             Values::Int8($builder) => $body,
             Values::Float4($builder) => $body,
             Values::Float8($builder) => $body,
-            Values::Fixed { builder: $builder, .. } => $body,
+            Values::Fixed {
+                builder: $builder, ..
+            } => $body,
             Values::Numeric($builder) => $body,
             Values::Text($builder) => $body,
             Values::Bytea($builder) => $body,
@@ -77,7 +79,11 @@ macro_rules! each {
             Values::Interval($builder) => $body,
             Values::Uuid($builder) => $body,
             Values::Oid($builder) => $body,
-            Values::List { item: $item, lengths: $lengths, valid: $valid } => $list,
+            Values::List {
+                item: $item,
+                lengths: $lengths,
+                valid: $valid,
+            } => $list,
         }
     };
 }
@@ -122,7 +128,7 @@ impl ColumnBuilder {
         };
         Self {
             ty: ty.clone(),
-            zone: zone.clone(),
+            zone: *zone,
             values,
         }
     }
@@ -143,12 +149,12 @@ impl ColumnBuilder {
     #[must_use]
     pub fn finish(&mut self) -> ArrayRef {
         each!(&mut self.values, builder => Arc::new(builder.finish()),
-            list item lengths valid => {
-                let field = Arc::new(Field::new("item", item.ty.arrow(), true));
-                let offsets = OffsetBuffer::from_lengths(std::mem::take(lengths));
-                let nulls = NullBuffer::from(std::mem::take(valid));
-                Arc::new(ListArray::new(field, offsets, item.finish(), Some(nulls)))
-            })
+        list item lengths valid => {
+            let field = Arc::new(Field::new("item", item.ty.arrow(), true));
+            let offsets = OffsetBuffer::from_lengths(std::mem::take(lengths));
+            let nulls = NullBuffer::from(std::mem::take(valid));
+            Arc::new(ListArray::new(field, offsets, item.finish(), Some(nulls)))
+        })
     }
 
     /// Forgets what lies past `rows`: the part of a row whose later value was refused.
@@ -169,7 +175,9 @@ impl ColumnBuilder {
         macro_rules! take {
             ($builder:expr, $array:ty) => {{
                 let values = array.as_any().downcast_ref::<$array>().ok_or_else(wrong)?;
-                values.iter().for_each(|value| $builder.append_option(value));
+                values
+                    .iter()
+                    .for_each(|value| $builder.append_option(value));
             }};
         }
         match &mut self.values {
@@ -224,10 +232,10 @@ impl ColumnBuilder {
     /// Appends NULL.
     pub fn push_null(&mut self) {
         each!(&mut self.values, builder => builder.append_null(),
-            list _item lengths valid => {
-                lengths.push(0);
-                valid.push(false);
-            });
+        list _item lengths valid => {
+            lengths.push(0);
+            valid.push(false);
+        });
     }
 
     /// Appends a value from its text, as a column of its type takes it: lengths and precisions
@@ -243,8 +251,7 @@ impl ColumnBuilder {
                 builder.append_value(narrow(value)?);
             }
             Values::Int4(builder) => {
-                let value =
-                    text::parse_integer(from, "integer", i32::MIN.into(), i32::MAX.into())?;
+                let value = text::parse_integer(from, "integer", i32::MIN.into(), i32::MAX.into())?;
                 builder.append_value(narrow(value)?);
             }
             Values::Int8(builder) => {
@@ -278,9 +285,7 @@ impl ColumnBuilder {
             Values::Timestamp(builder) => {
                 let with_zone = self.ty == SqlType::Timestamptz;
                 let value = match (datetime::parse_timestamp_fast(from), with_zone) {
-                    (Some((local, Some(offset))), true) => {
-                        local - i64::from(offset) * 1_000_000
-                    }
+                    (Some((local, Some(offset))), true) => local - i64::from(offset) * 1_000_000,
                     (Some((local, None)), true) => self.zone.instant(local),
                     (Some((local, _)), false) => local,
                     (None, true) => datetime::parse_timestamptz(from, &self.zone)?,
@@ -530,12 +535,8 @@ fn item_of(ty: &SqlType) -> SqlType {
 }
 
 fn narrow<T: TryFrom<i64>>(value: i64) -> Result<T, Error> {
-    T::try_from(value).map_err(|_| {
-        Error::new(
-            SqlState::NUMERIC_VALUE_OUT_OF_RANGE,
-            "integer out of range",
-        )
-    })
+    T::try_from(value)
+        .map_err(|_| Error::new(SqlState::NUMERIC_VALUE_OUT_OF_RANGE, "integer out of range"))
 }
 
 fn span(value: Interval) -> Result<IntervalMonthDayNano, ValueError> {
@@ -554,7 +555,9 @@ fn push_characters(
 ) -> Result<(), Error> {
     let value = characters(from)?;
     match ty {
-        SqlType::Varchar(Some(most)) => builder.append_value(shortened(value, *most, "character varying")?),
+        SqlType::Varchar(Some(most)) => {
+            builder.append_value(shortened(value, *most, "character varying")?)
+        }
         SqlType::Char(most) => {
             // Kept without its padding, which comes back on the way out.
             let value = match most {
@@ -656,7 +659,11 @@ mod tests {
             ("date", "2026-02-28", "2026-02-28"),
             ("time", "23:59:59.5", "23:59:59.5"),
             ("timestamp", "2026-01-02 03:04:05", "2026-01-02 03:04:05"),
-            ("timestamptz", "2026-01-02T03:04:05+02", "2026-01-02 01:04:05+00"),
+            (
+                "timestamptz",
+                "2026-01-02T03:04:05+02",
+                "2026-01-02 01:04:05+00",
+            ),
             ("interval", "1 day 2 hours", "1 day 02:00:00"),
             (
                 "uuid",

@@ -8,7 +8,9 @@ fn ticks(db: &mut Db) {
          PRIMARY KEY (time, symbol))",
     );
     assert_eq!(
-        db.query("SELECT create_hypertable('ticks', 'time', chunk_time_interval => INTERVAL '1 day')"),
+        db.query(
+            "SELECT create_hypertable('ticks', 'time', chunk_time_interval => INTERVAL '1 day')"
+        ),
         ["(1,public,ticks,t)"]
     );
     db.run(
@@ -49,7 +51,9 @@ fn a_hypertable_answers_alike_hot_and_compressed() {
     );
     assert_eq!(db.query(candles), hot);
     assert_eq!(
-        db.query("SELECT price FROM ticks WHERE symbol = 'A' AND time >= '2026-01-02' ORDER BY time"),
+        db.query(
+            "SELECT price FROM ticks WHERE symbol = 'A' AND time >= '2026-01-02' ORDER BY time"
+        ),
         ["4.00000000"]
     );
     assert_eq!(
@@ -57,7 +61,8 @@ fn a_hypertable_answers_alike_hot_and_compressed() {
         ["4.00000000"]
     );
     assert_eq!(
-        db.fails("INSERT INTO ticks VALUES ('2026-01-01 10:00+00', 'A', 9)").0,
+        db.fails("INSERT INTO ticks VALUES ('2026-01-01 10:00+00', 'A', 9)")
+            .0,
         "23505"
     );
 }
@@ -85,7 +90,13 @@ fn a_hypertable_is_made_by_range_and_by_options() {
     db.run("CREATE TABLE b (n bigint NOT NULL, v int) WITH (tsdb.hypertable, tsdb.partition_column = 'n', tsdb.chunk_interval = '100')");
     db.run("INSERT INTO b SELECT i, i * 2 FROM generate_series(0, 250) i");
     assert_eq!(db.query("SELECT count(*) FROM show_chunks('b')"), ["3"]);
-    assert_eq!(db.query("SELECT sum(v) FROM b WHERE n >= 100 AND n < 110"), ["2090"]);
+    assert_eq!(
+        db.query("SELECT sum(v) FROM b WHERE n >= 100 AND n < 110"),
+        ["2090"]
+    );
     assert_eq!(db.fails("SELECT create_hypertable('a', 'ts')").0, "TS110");
-    assert_eq!(db.fails("SELECT create_hypertable('nope', 'ts')").0, "42P01");
+    assert_eq!(
+        db.fails("SELECT create_hypertable('nope', 'ts')").0,
+        "42P01"
+    );
 }

@@ -17,7 +17,6 @@ mod tables;
 /// A database in memory, with one session.
 pub(crate) struct Db {
     runtime: tokio::runtime::Runtime,
-    pub(crate) instance: Arc<Instance>,
     pub(crate) session: Session,
 }
 
@@ -35,11 +34,7 @@ impl Db {
             .thread_stack_size(8 << 20)
             .build()
             .unwrap();
-        Self {
-            runtime,
-            instance,
-            session,
-        }
+        Self { runtime, session }
     }
 
     /// Runs a text as one message; rows as text joined by `|`, tags as they are.

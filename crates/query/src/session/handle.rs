@@ -118,14 +118,12 @@ impl Session {
     /// for.
     pub fn new(instance: Arc<Instance>, options: SessionOptions) -> Result<Self, Error> {
         let catalog = instance.engine.catalog();
-        let database = catalog
-            .database_named(&options.database)
-            .ok_or_else(|| {
-                Error::new(
-                    SqlState::INVALID_CATALOG_NAME,
-                    format!("database \"{}\" does not exist", options.database),
-                )
-            })?;
+        let database = catalog.database_named(&options.database).ok_or_else(|| {
+            Error::new(
+                SqlState::INVALID_CATALOG_NAME,
+                format!("database \"{}\" does not exist", options.database),
+            )
+        })?;
         let role = catalog.role_named(&options.user).ok_or_else(|| {
             Error::new(
                 SqlState::INVALID_AUTHORIZATION_SPECIFICATION,
@@ -259,8 +257,7 @@ impl Session {
 
     /// Takes the messages that came up since the last call, those that the client asked to see.
     pub fn take_notices(&mut self) -> Vec<Notice> {
-        self.shared
-            .with(|state| std::mem::take(&mut state.notices))
+        self.shared.with(|state| std::mem::take(&mut state.notices))
     }
 
     /// Its off switch.
