@@ -265,7 +265,7 @@ mod tests {
             ("timestamp", "0044-03-15 12:00:00 BC"),
             ("timestamptz", "2026-01-02 01:04:05+00"),
             ("timestamptz", "-infinity"),
-            ("interval", "1 mon -1 days 02:00:00"),
+            ("interval", "1 mon -1 days +02:00:00"),
             ("uuid", "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11"),
             ("jsonb", "{\"a\": 2}"),
             ("integer[]", "{1,NULL,3}"),
