@@ -12,7 +12,8 @@ use chronolith_types::SqlType;
 use crate::error::EngineError;
 
 /// What a chunk must know of a table.
-pub(crate) fn layout_of(table: &Table) -> Layout {
+#[must_use]
+pub fn layout_of(table: &Table) -> Layout {
     let column = |column: &Column| LayoutColumn {
         id: column.id,
         name: column.name.clone(),

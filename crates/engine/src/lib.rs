@@ -27,5 +27,6 @@ mod view;
 pub use config::EngineConfig;
 pub use engine::Engine;
 pub use error::EngineError;
+pub use layout::layout_of;
 pub use transaction::{Isolation, Transaction};
 pub use view::TableView;

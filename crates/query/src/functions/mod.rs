@@ -30,6 +30,7 @@ mod value;
 mod vars;
 mod windows;
 
+pub use aggregates::aggregate_name;
 pub use error::FunctionError;
 pub use table::{
     AggregateUse, Cast, CastContext, Imp, Operator, Proc, ProcKind, Typed, Volatile, WindowUse,
