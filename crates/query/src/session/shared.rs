@@ -73,6 +73,8 @@ impl Shared {
         let now = instance.engine.clock().wall_us();
         let mut config = SessionConfig::new()
             .with_target_partitions(instance.options.threads.max(1))
+            // Rows dealt out again above a sort would lose their order; scans split themselves.
+            .with_round_robin_repartition(false)
             .with_information_schema(false);
         // What a plan was bound to must stay: the binder has put every cast where it belongs.
         config.options_mut().optimizer.skip_failed_rules = false;

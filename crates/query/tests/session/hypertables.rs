@@ -100,3 +100,22 @@ fn a_hypertable_is_made_by_range_and_by_options() {
         "42P01"
     );
 }
+
+#[test]
+fn rows_come_in_the_order_asked_for_however_many_there_are() {
+    let mut db = Db::new();
+    db.run("CREATE TABLE n (t timestamptz NOT NULL, s text, v numeric)");
+    db.run("SELECT create_hypertable('n', by_range('t', INTERVAL '1 day'))");
+    db.run(
+        "INSERT INTO n SELECT timestamptz '2026-01-01' + i * interval '1 minute', 's' || i % 3, i \
+         FROM generate_series(0, 29999) i",
+    );
+    let rows = db.query("SELECT t, s, sum(v) FROM n GROUP BY t, s ORDER BY t DESC, s");
+    assert_eq!(rows.len(), 30_000);
+    assert!(
+        rows.windows(2).all(|pair| pair[0] > pair[1]),
+        "{:?}",
+        &rows[..3]
+    );
+    assert_eq!(rows[0], "2026-01-21 19:59:00+00|s2|29999");
+}
