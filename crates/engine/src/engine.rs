@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 use chronolith_catalog::Catalog;
 use chronolith_platform::{Clock, Lock, Platform};
@@ -27,6 +27,12 @@ pub struct Engine {
     /// One flush, merge or checkpoint at a time: each takes rows that no other may take.
     pub(crate) maintenance: Mutex<()>,
     pub(crate) keys: Mutex<KeyCache>,
+    /// Whether the log takes nothing more.
+    pub(crate) poisoned: AtomicBool,
+    /// The last record that is safe.
+    pub(crate) durable: AtomicU64,
+    /// Bytes logged since the last checkpoint.
+    pub(crate) log_bytes: AtomicU64,
     pub(crate) next_oid: AtomicU32,
     pub(crate) next_part: AtomicU64,
     pub(crate) lock: Box<dyn Lock>,
@@ -64,7 +70,7 @@ impl Engine {
     /// Whether an earlier failure refuses all writes until the engine is reopened.
     #[must_use]
     pub fn poisoned(&self) -> bool {
-        self.writer.lock().log.poisoned()
+        self.poisoned.load(Ordering::Acquire)
     }
 
     /// Bytes of rows in memory.
@@ -77,7 +83,8 @@ impl Engine {
     #[must_use]
     pub fn verify(&self) -> Vec<EngineError> {
         let state = self.state();
-        let mut parts: Vec<_> = state.cold.values().collect();
+        let tables = state.tables.values();
+        let mut parts: Vec<_> = tables.flat_map(|rows| rows.cold.values()).collect();
         parts.sort_by_key(|part| part.id);
         let damage = parts
             .into_iter()

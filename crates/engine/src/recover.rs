@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64};
 
 use chronolith_catalog::{Checkpoint, decode};
 use chronolith_platform::{Disk, Platform, RelPath, read_whole};
@@ -54,10 +54,7 @@ impl Engine {
             &log_dir,
             config.log.clone(),
             from,
-            |_, payload| -> Result<(), EngineError> {
-                state = state.replayed(&Record::decode(payload)?)?;
-                Ok(())
-            },
+            |_, payload| -> Result<(), EngineError> { state.replay(&Record::decode(payload)?) },
         )?;
         if replayed.cut_bytes > 0 {
             tracing::warn!(bytes = replayed.cut_bytes, "cut a torn tail off the log");
@@ -71,9 +68,11 @@ impl Engine {
             config,
             state: RwLock::new(Arc::new(state)),
             queue: Mutex::default(),
+            poisoned: AtomicBool::new(log.poisoned()),
+            durable: AtomicU64::new(log.durable_lsn().0),
+            log_bytes: AtomicU64::new(replayed.bytes),
             writer: Mutex::new(Writer {
                 log,
-                log_bytes: replayed.bytes,
                 checkpoint: from,
             }),
             maintenance: Mutex::new(()),
@@ -112,7 +111,7 @@ fn newest_checkpoint(disk: &dyn Disk) -> Result<Option<Checkpoint>, EngineError>
 
 /// Files of parts that no record names: written by a transaction that did not come to its commit.
 fn remove_orphans(disk: &dyn Disk, state: &State) -> Result<(), EngineError> {
-    let named: HashSet<PartId> = state.cold.keys().copied().collect();
+    let named: HashSet<PartId> = state.catalog.parts().map(|part| part.id).collect();
     for dir in [files::PARTS_DIR, files::CHECKPOINTS_DIR] {
         let dir = RelPath::new(dir).map_err(path_error)?;
         for name in disk.list(&dir).map_err(io_error("list files"))? {
