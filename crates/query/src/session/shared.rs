@@ -1,6 +1,7 @@
 //! What a session shares with the functions and scans that it runs.
 
 use std::fmt;
+use std::ops::Range;
 use std::sync::Arc;
 
 use chronolith_catalog::{Catalog, Change, Database, Table};
@@ -221,8 +222,9 @@ impl Shared {
     pub(crate) fn planner(self: &Arc<Self>, vars: SessionVars) -> SessionState {
         let mut planner = self.planner.clone();
         let shared = Arc::clone(self);
-        let view =
-            move |table: TableId| shared.with(|state| state.transaction.as_ref()?.table(table));
+        let view = move |table: TableId, times: &Range<i64>| {
+            shared.with(|state| state.transaction.as_ref()?.table_between(table, times))
+        };
         let config = planner.config_mut();
         config.options_mut().extensions.insert(vars);
         config.set_extension(Arc::new(Snapshot(Box::new(view))));
