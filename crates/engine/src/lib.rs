@@ -9,12 +9,14 @@
 //! - What a reader holds never changes: files go only when nobody reads them.
 //! - After a failed sync nothing more is written until the engine is opened anew.
 
+mod background;
 mod check;
 mod commit;
 mod config;
 mod engine;
 mod error;
 mod files;
+mod keys;
 mod layout;
 mod maintain;
 mod record;

@@ -36,13 +36,44 @@ impl Engine {
     /// Keeps memory and log within their limits; called when a commit is done, so that whoever
     /// writes more than the disk takes waits for it.
     pub(crate) fn after_commit(&self) -> Result<(), EngineError> {
-        if self.log_bytes.load(Ordering::Relaxed) > self.config.log_bytes_max {
-            return self.checkpoint();
+        let Some(background) = self.background.get() else {
+            return self.tidy();
+        };
+        if self.hot_bytes() > self.config.hot_bytes_max {
+            // A failure is told by the thread; the next commit tries again.
+            while background.wait() && self.hot_bytes() > self.config.hot_bytes_max {}
+        } else if self.is_untidy() {
+            background.wake();
         }
-        while self.state().hot_bytes() > self.config.hot_bytes_max {
+        Ok(())
+    }
+
+    pub(crate) fn is_untidy(&self) -> bool {
+        self.hot_bytes() > self.hot_bytes_soft()
+            || self.log_bytes.load(Ordering::Relaxed) > self.config.log_bytes_max
+    }
+
+    /// What hot rows may take before they are flushed. Where nobody flushes in the background,
+    /// commits do, and leave it at that.
+    fn hot_bytes_soft(&self) -> usize {
+        match self.config.background {
+            true => self.config.hot_bytes_max / 4 * 3,
+            false => self.config.hot_bytes_max,
+        }
+    }
+
+    /// Flushes and checkpoints until memory and log are within their limits.
+    pub(crate) fn tidy(&self) -> Result<(), EngineError> {
+        if self.log_bytes.load(Ordering::Relaxed) > self.config.log_bytes_max {
+            self.checkpoint()?;
+        }
+        while self.hot_bytes() > self.hot_bytes_soft() {
             let state = self.state();
             let largest = state.hot_places().max_by_key(|(_, hot)| hot.bytes());
             let Some((place, _)) = largest else {
+                // Keys of rows that went with their tables.
+                self.keys.lock().clear();
+                self.key_bytes.store(0, Ordering::Relaxed);
                 break;
             };
             let _one = self.maintenance.lock();
@@ -102,7 +133,7 @@ impl Engine {
             };
             match self.commit(&Pending::new(work)) {
                 Ok(_) => {
-                    self.keys.lock().forget(place);
+                    self.forget_keys(place);
                     return Ok(true);
                 }
                 Err(EngineError::Overtaken(_)) => {}
@@ -110,6 +141,12 @@ impl Engine {
             }
         }
         Ok(false)
+    }
+
+    fn forget_keys(&self, place: Place) {
+        let mut keys = self.keys.lock();
+        keys.forget(place);
+        self.key_bytes.store(keys.bytes(), Ordering::Relaxed);
     }
 
     /// Writes the part and gives what puts it in the rows' place.
@@ -251,7 +288,7 @@ impl Engine {
                 let pending = Pending::new(work);
                 self.write(&mut writer, &[Arc::clone(&pending)]);
                 pending.result()?;
-                self.keys.lock().forget(place);
+                self.forget_keys(place);
             }
         }
         self.write_checkpoint(&mut writer)
@@ -295,6 +332,9 @@ impl Engine {
     /// # Errors
     /// As the disk gives them.
     pub fn close(&self) -> Result<(), EngineError> {
+        if let Some(background) = self.background.get() {
+            background.stop();
+        }
         self.checkpoint()
     }
 }

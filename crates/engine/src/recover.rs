@@ -1,8 +1,8 @@
 //! Opening a data directory: the newest checkpoint, and what the log says since.
 
 use std::collections::HashSet;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize};
+use std::sync::{Arc, OnceLock};
 
 use chronolith_catalog::{Checkpoint, decode};
 use chronolith_platform::{Disk, Platform, RelPath, read_whole};
@@ -10,13 +10,14 @@ use chronolith_types::{Lsn, PartId};
 use chronolith_wal::Log;
 use parking_lot::{Mutex, RwLock};
 
+use crate::background::Background;
 use crate::commit::Writer;
 use crate::config::EngineConfig;
 use crate::engine::Engine;
 use crate::error::{EngineError, io_error};
 use crate::files;
+use crate::keys::KeyCache;
 use crate::record::Record;
-use crate::route::KeyCache;
 use crate::state::{State, path_error};
 
 impl Engine {
@@ -63,7 +64,7 @@ impl Engine {
         remove_orphans(&*disk, &state)?;
         let next_oid = state.catalog.next_oid;
         let next_part = state.catalog.next_part;
-        Ok(Arc::new(Self {
+        let engine = Arc::new(Self {
             platform,
             config,
             state: RwLock::new(Arc::new(state)),
@@ -79,8 +80,18 @@ impl Engine {
             keys: Mutex::new(KeyCache::default()),
             next_oid: AtomicU32::new(next_oid),
             next_part: AtomicU64::new(next_part),
+            key_bytes: AtomicUsize::new(0),
+            background: OnceLock::new(),
             lock,
-        }))
+        });
+        if engine.config.background {
+            let background = Background::start(&engine)?;
+            if engine.is_untidy() {
+                background.wake();
+            }
+            drop(engine.background.set(background));
+        }
+        Ok(engine)
     }
 }
 

@@ -1,18 +1,20 @@
 //! Rows on their way into chunks: checked, cut by time, and held against the keys that are there.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use arrow::array::{Array, ArrayRef, UInt32Array};
 use arrow::compute::take_record_batch;
 use arrow::record_batch::RecordBatch;
 use chronolith_catalog::{ConstraintKind, Table};
-use chronolith_chunk::{ChunkView, HotPart, KeyEncoder, Layout, ScanRequest, cold, text_of};
+use chronolith_chunk::{ChunkView, KeyEncoder, Layout, ScanRequest, cold, text_of};
 use chronolith_types::{ChunkId, ColumnId, PartId};
 
 use crate::engine::Engine;
 use crate::error::EngineError;
+use crate::keys::KeyCache;
 use crate::layout::layout_of;
 use crate::record::Place;
 use crate::state::State;
@@ -34,64 +36,6 @@ pub(crate) struct Claim {
     pub(crate) rows: RecordBatch,
     /// Each key's row.
     pub(crate) key_rows: Vec<usize>,
-}
-
-/// Keys of hot rows, by chunk and constraint; catches up with the rows when it is asked.
-#[derive(Debug, Default)]
-pub(crate) struct KeyCache {
-    sets: HashMap<(Place, u32), KeySet>,
-}
-
-#[derive(Debug, Default)]
-struct KeySet {
-    keys: HashSet<Key>,
-    covered: usize,
-    /// Of the hot part whose rows are covered.
-    generation: u64,
-}
-
-impl KeyCache {
-    /// All of it is void.
-    pub(crate) fn clear(&mut self) {
-        self.sets.clear();
-    }
-
-    /// Rows left the chunk's hot part: what is known of it is void.
-    pub(crate) fn forget(&mut self, place: Place) {
-        self.sets.retain(|(of, _), _| *of != place);
-    }
-
-    fn set(
-        &mut self,
-        place: Place,
-        constraint: u32,
-        hot: Option<&HotPart>,
-        encoder: &KeyEncoder,
-    ) -> Result<&HashSet<Key>, EngineError> {
-        let set = self.sets.entry((place, constraint)).or_default();
-        let rows = hot.map_or(0, HotPart::rows);
-        let generation = hot.map_or(0, HotPart::generation);
-        // A row count alone could match when rows were flushed and as many came since.
-        if set.generation != generation || set.covered > rows {
-            *set = KeySet {
-                generation,
-                ..KeySet::default()
-            };
-        }
-        let mut skip = set.covered;
-        for batch in hot.map(HotPart::batches).unwrap_or_default() {
-            if skip >= batch.num_rows() {
-                skip -= batch.num_rows();
-                continue;
-            }
-            let fresh = batch.slice(skip, batch.num_rows() - skip);
-            skip = 0;
-            let keys = encoder.keys(&fresh)?;
-            set.keys.extend(keys.iter().flatten().map(Key::from));
-        }
-        set.covered = rows;
-        Ok(&set.keys)
-    }
 }
 
 /// Refuses NULL where a column takes none.
@@ -282,7 +226,11 @@ impl Engine {
         claim: &Claim,
         place: Place,
     ) -> Result<(), EngineError> {
-        check_hot(&mut self.keys.lock(), state, claim, place)?;
+        {
+            let mut keys = self.keys.lock();
+            check_hot(&mut keys, state, claim, place)?;
+            self.key_bytes.store(keys.bytes(), Ordering::Relaxed);
+        }
         check_cold(state, claim, place)
     }
 }
@@ -318,11 +266,11 @@ pub(crate) fn check_hot(
     claim: &Claim,
     place: Place,
 ) -> Result<(), EngineError> {
-    let Some(Made { encoder, .. }) = made(claim)? else {
+    let (Some(hot), Some(Made { encoder, .. })) = (state.hot(place), made(claim)?) else {
         return Ok(());
     };
-    let there = cache.set(place, claim.constraint, state.hot(place), &encoder)?;
-    match claim.keys.iter().position(|key| there.contains(key)) {
+    let keys = claim.keys.iter().map(|key| &**key);
+    match cache.find(place, claim.constraint, hot, &encoder, keys)? {
         Some(index) => Err(claim.refuse(index)),
         None => Ok(()),
     }

@@ -23,6 +23,8 @@ pub(crate) struct State {
     pub(crate) catalog: Arc<Catalog>,
     /// Of tables that have rows.
     pub(crate) tables: Arc<HashMap<TableKey, Arc<TableRows>>>,
+    /// Bytes of all hot rows.
+    pub(crate) hot_bytes: usize,
 }
 
 /// A table's rows.
@@ -166,9 +168,8 @@ impl State {
         })
     }
 
-    /// Bytes of hot rows.
-    pub(crate) fn hot_bytes(&self) -> usize {
-        self.hot_places().map(|(_, part)| part.bytes()).sum()
+    fn count_hot_bytes(&mut self) {
+        self.hot_bytes = self.hot_places().map(|(_, part)| part.bytes()).sum();
     }
 
     fn rows_mut(&mut self, key: TableKey) -> &mut TableRows {
@@ -244,8 +245,9 @@ impl State {
                 id: table,
             } => self.forget(dropped, |key| *key == TableKey::new(*database, *table)),
             Change::DropDatabase { id } => self.forget(dropped, |key| key.database == *id),
-            _ => {}
+            _ => return Ok(()),
         }
+        self.count_hot_bytes();
         Ok(())
     }
 
@@ -362,9 +364,12 @@ impl State {
         for (place, batches) in &record.rows {
             let rows = self.rows_mut(place.table_key());
             let part = rows.hot.entry(place.chunk).or_default();
+            let before = part.bytes();
             for batch in batches {
                 part.append(batch.clone())?;
             }
+            let added = part.bytes() - before;
+            self.hot_bytes += added;
         }
         for (place, count) in &record.flushed {
             if self.hot(*place).is_none() {
@@ -378,6 +383,7 @@ impl State {
                 }
             }
             self.forget_empty(place.table_key());
+            self.count_hot_bytes();
         }
         Ok(())
     }

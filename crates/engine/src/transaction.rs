@@ -15,9 +15,10 @@ use crate::check::Checked;
 use crate::commit::{Pending, Work, rules, settle_chunks};
 use crate::engine::Engine;
 use crate::error::EngineError;
+use crate::keys::KeyCache;
 use crate::layout::{fit, layout_of, same_shape};
 use crate::record::{Place, Record, TableKey};
-use crate::route::{self, Claim, Key, KeyCache};
+use crate::route::{self, Claim, Key};
 use crate::state::{Loaded, Parts, State};
 use crate::view::TableView;
 

@@ -12,7 +12,7 @@ use chronolith_catalog::{Change, Column, Hypertable, Table};
 use chronolith_chunk::ScanRequest;
 use chronolith_engine::{Engine, EngineConfig, EngineError, Isolation, Transaction};
 use chronolith_platform::sim::{Fault, SimDisk};
-use chronolith_platform::{Platform, SimRandom};
+use chronolith_platform::{Disk, Platform, RelPath, SimRandom};
 use chronolith_types::{ChunkId, ColumnId, HypertableId, SqlState, SqlType};
 
 mod shared;
@@ -364,6 +364,39 @@ fn many_writers_commit_in_groups_and_lose_nothing() {
     assert_eq!(check(&engine).len(), 160);
     drop(engine);
     assert_eq!(check(&open(&disk.crash(), 15).unwrap()).len(), 160);
+}
+
+#[test]
+fn a_thread_flushes_and_checkpoints_and_writers_wait_for_it() {
+    let disk = SimDisk::new(17);
+    let small = EngineConfig {
+        hot_bytes_max: 4000,
+        log_bytes_max: 30_000,
+        background: true,
+        ..config()
+    };
+    let engine = Engine::open(Platform::simulated(disk.clone(), 17), small).unwrap();
+    create(&engine).unwrap();
+    std::thread::scope(|scope| {
+        for writer in 0..4 {
+            let engine = &engine;
+            scope.spawn(move || {
+                for n in 0..40 {
+                    commit(engine, 100_000 + writer * 100 + n).unwrap();
+                    // Four writers may each have put in one commit's rows past the limit.
+                    assert!(engine.hot_bytes() < 8000, "{}", engine.hot_bytes());
+                }
+            });
+        }
+    });
+    assert_eq!(check(&engine).len(), 160);
+    let catalog = engine.catalog();
+    assert!(catalog.parts().count() > 1);
+    let checkpoints = disk.list(&RelPath::new("checkpoints").unwrap()).unwrap();
+    assert!(!checkpoints.is_empty());
+    engine.close().unwrap();
+    drop(engine);
+    assert_eq!(check(&open(&disk.restart(), 18).unwrap()).len(), 160);
 }
 
 #[test]

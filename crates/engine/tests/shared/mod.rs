@@ -21,6 +21,7 @@ pub(crate) const DB: DatabaseId = DatabaseId(5);
 
 pub(crate) fn config() -> EngineConfig {
     EngineConfig {
+        background: false,
         log: LogOptions {
             segment_bytes_max: 4096,
         },
