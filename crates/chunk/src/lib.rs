@@ -18,6 +18,7 @@ mod hash;
 mod hot;
 mod key;
 mod layout;
+pub mod load;
 mod stored;
 mod view;
 
@@ -25,8 +26,8 @@ pub use cold::ColdPart;
 pub use constant::{constant, text_of};
 pub use directory::{Directory, Series};
 pub use error::ChunkError;
-pub use hot::{HotPart, HotSnapshot, bytes_of};
 pub use hash::hash;
+pub use hot::{HotPart, HotSnapshot, bytes_of};
 pub use key::{KeyEncoder, Keys, checksum};
 pub use layout::{Layout, LayoutColumn, SortColumn};
 pub use view::{BatchIter, ChunkView, ScanRequest};
