@@ -4,10 +4,12 @@ use std::sync::Arc;
 
 use chronolith_catalog::{Change, Column, Table};
 use chronolith_sql::{AlterAction, AlterTable, ColumnDef, Constraint, ObjectKind, Spelled};
-use chronolith_types::{SqlState, TableId};
+use chronolith_types::{RoleId, SqlState, TableId};
 
+use super::drop;
 use super::hypertable::{self, width_from_text, width_of};
 use super::options::TableOptions;
+use super::schema::no_role;
 use super::table::{check_default, check_name, column_of, constraint_of};
 use crate::error::Error;
 use crate::insert::{Checks, undefined_column, undefined_table};
@@ -17,8 +19,11 @@ use crate::value::{is_null, write_text};
 
 pub(super) async fn run(shared: &Arc<Shared>, of: &AlterTable) -> Result<(), Error> {
     let (schema, name) = (of.name.schema(), of.name.name());
-    if !matches!(of.kind, ObjectKind::Table) {
-        return Err(Error::unsupported("ALTER of this kind of relation"));
+    match of.kind {
+        ObjectKind::Table => {}
+        ObjectKind::View => return view(shared, of),
+        ObjectKind::Index => return index(shared, of),
+        _ => return Err(Error::unsupported("ALTER of this kind of relation")),
     }
     let Some(table) = shared.find_table(schema, name)? else {
         let missing = undefined_table(schema, name);
@@ -128,16 +133,27 @@ async fn one(shared: &Arc<Shared>, id: TableId, action: &AlterAction) -> Result<
             }
             hypertable::set_compression(shared, id, &options)
         }
-        AlterAction::OwnerTo(role) => {
-            let user = shared.with(|state| state.user.clone());
-            if role.value == user || role.value == "current_user" {
-                return Ok(());
-            }
-            Err(Error::unsupported("OWNER TO another role"))
+        AlterAction::OwnerTo(role) => shared.change(Change::SetTableOwner {
+            database,
+            id,
+            owner: role_of(shared, &role.value)?,
+        }),
+        AlterAction::SetSchema(schema) => {
+            let schema = shared.creation_schema(Some(&schema.value))?;
+            shared.change(Change::SetTableSchema {
+                database,
+                id,
+                schema,
+            })
         }
-        AlterAction::SetSchema(_) => Err(Error::unsupported("ALTER TABLE … SET SCHEMA")),
-        AlterAction::RenameConstraint { .. } => {
-            Err(Error::unsupported("ALTER TABLE … RENAME CONSTRAINT"))
+        AlterAction::RenameConstraint { from, to } => {
+            check_name(&to.value)?;
+            shared.change(Change::RenameConstraint {
+                database,
+                table: id,
+                from: from.value.clone(),
+                name: to.value.clone(),
+            })
         }
         AlterAction::ResetOptions(_) => Err(Error::unsupported("ALTER TABLE … RESET")),
         AlterAction::Other(words) => Err(Error::unsupported(format!("ALTER TABLE … {words}"))),
@@ -359,4 +375,86 @@ fn drop_constraint(
         table: table.id,
         name: name.value.clone(),
     })
+}
+
+fn role_of(shared: &Arc<Shared>, name: &str) -> Result<RoleId, Error> {
+    let user = shared.with(|state| state.user.clone());
+    let name = match name {
+        "current_user" | "current_role" | "session_user" => user.as_str(),
+        name => name,
+    };
+    let catalog = shared.catalog();
+    let role = catalog.role_named(name);
+    role.map(|role| role.id).ok_or_else(|| no_role(name))
+}
+
+/// ALTER VIEW: its name, its schema, its owner.
+fn view(shared: &Arc<Shared>, of: &AlterTable) -> Result<(), Error> {
+    let home = shared.home()?;
+    let found = drop::schemas(shared, &home, of.name.schema())?
+        .into_iter()
+        .find_map(|schema| home.view_named(schema, of.name.name()).cloned());
+    let Some(view) = found else {
+        let missing = undefined_table(of.name.schema(), of.name.name());
+        if of.if_exists {
+            let message = format!("{}, skipping", missing.message);
+            shared.notice(Severity::Notice, Error::new(missing.code, message));
+            return Ok(());
+        }
+        return Err(missing);
+    };
+    let mut view = chronolith_catalog::View::clone(&view);
+    for action in &of.actions {
+        match action {
+            AlterAction::RenameTo(to) => {
+                check_name(&to.value)?;
+                view.name.clone_from(&to.value);
+            }
+            AlterAction::SetSchema(schema) => {
+                view.schema = shared.creation_schema(Some(&schema.value))?;
+            }
+            AlterAction::OwnerTo(role) => view.owner = role_of(shared, &role.value)?,
+            _ => return Err(Error::unsupported("this form of ALTER VIEW")),
+        }
+    }
+    shared.change(Change::ChangeView {
+        database: shared.database,
+        view,
+    })
+}
+
+/// ALTER INDEX: its name.
+fn index(shared: &Arc<Shared>, of: &AlterTable) -> Result<(), Error> {
+    let home = shared.home()?;
+    let schemas = drop::schemas(shared, &home, of.name.schema())?;
+    let found = home
+        .tables
+        .values()
+        .filter(|table| schemas.contains(&table.schema))
+        .find_map(|table| {
+            let index = table.indexes.iter().find(|i| i.name == of.name.name())?;
+            Some((table.id, index.id))
+        });
+    let Some((table, id)) = found else {
+        let missing = undefined_table(of.name.schema(), of.name.name());
+        if of.if_exists {
+            let message = format!("{}, skipping", missing.message);
+            shared.notice(Severity::Notice, Error::new(missing.code, message));
+            return Ok(());
+        }
+        return Err(missing);
+    };
+    for action in &of.actions {
+        let AlterAction::RenameTo(to) = action else {
+            return Err(Error::unsupported("this form of ALTER INDEX"));
+        };
+        check_name(&to.value)?;
+        shared.change(Change::RenameIndex {
+            database: shared.database,
+            table,
+            id,
+            name: to.value.clone(),
+        })?;
+    }
+    Ok(())
 }

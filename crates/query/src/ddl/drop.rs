@@ -72,7 +72,11 @@ fn wrong_kind(name: &str, kind: &str, hint: &str) -> Error {
 }
 
 /// The schemas in which a name is looked for.
-fn schemas(shared: &Shared, home: &Database, schema: Option<&str>) -> Result<Vec<SchemaId>, Error> {
+pub(super) fn schemas(
+    shared: &Shared,
+    home: &Database,
+    schema: Option<&str>,
+) -> Result<Vec<SchemaId>, Error> {
     match schema {
         Some(schema) => {
             let found = home.schema_named(schema).ok_or_else(|| no_schema(schema))?;
@@ -346,9 +350,10 @@ fn role(shared: &Arc<Shared>, name: &str) -> Result<(), Error> {
 
 pub(super) fn truncate(shared: &Arc<Shared>, tables: &[Name]) -> Result<(), Error> {
     for name in tables {
-        shared
+        let table = shared
             .find_table(name.schema(), name.name())?
             .ok_or_else(|| undefined_table(name.schema(), name.name()))?;
+        shared.transact(|transaction| transaction.truncate(table.id))?;
     }
-    Err(Error::unsupported("TRUNCATE"))
+    Ok(())
 }

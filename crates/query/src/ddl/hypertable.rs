@@ -2,14 +2,17 @@
 
 use std::sync::Arc;
 
+use arrow::record_batch::RecordBatch;
 use chronolith_catalog::{Change, Hypertable, Index, Table};
+use chronolith_chunk::ScanRequest;
+use chronolith_engine::TableView;
 use chronolith_types::{HypertableId, IndexId, Interval, SqlState, SqlType, TableId};
 
 use super::options::TableOptions;
 use super::table::free_name;
 use crate::error::Error;
 use crate::outcome::Severity;
-use crate::session::Shared;
+use crate::session::{Shared, blocking};
 
 /// TimescaleDB's own codes.
 const HYPERTABLE_EXISTS: SqlState = SqlState::new(b"TS110");
@@ -79,21 +82,16 @@ pub(crate) fn make(shared: &Arc<Shared>, plan: &Plan) -> Result<(HypertableId, b
     if unique_without.is_some() {
         return Err(key_without(&column.name));
     }
-    let rows = shared.transact(|transaction| {
-        Ok::<_, Error>(transaction.table(plan.table).map_or(0, |view| view.rows()))
-    })?;
-    if rows > 0 {
-        if !plan.migrate_data {
-            return Err(Error::new(
-                SqlState::FEATURE_NOT_SUPPORTED,
-                format!("table \"{}\" is not empty", table.name),
-            )
-            .hint("You can migrate data by specifying 'migrate_data => true' when calling this function."));
-        }
-        return Err(
-            Error::unsupported("create_hypertable with migrate_data on a table with rows")
-                .hint("Create the hypertable empty and fill it by INSERT … SELECT."),
-        );
+    let view = shared.transact(|transaction| Ok::<_, Error>(transaction.table(plan.table)))?;
+    let view = view.filter(|view| view.rows() > 0);
+    if view.is_some() && !plan.migrate_data {
+        return Err(Error::new(
+            SqlState::FEATURE_NOT_SUPPORTED,
+            format!("table \"{}\" is not empty", table.name),
+        )
+        .hint(
+            "You can migrate data by specifying 'migrate_data => true' when calling this function.",
+        ));
     }
     if !column.not_null {
         shared.notice(
@@ -111,6 +109,13 @@ pub(crate) fn make(shared: &Arc<Shared>, plan: &Plan) -> Result<(HypertableId, b
             column: column.clone(),
         })?;
     }
+    let rows = match &view {
+        Some(view) => all_rows(view)?,
+        None => Vec::new(),
+    };
+    if view.is_some() {
+        shared.transact(|transaction| transaction.truncate(table.id))?;
+    }
     let id = HypertableId(shared.home()?.next_hypertable);
     shared.change(Change::MakeHypertable {
         database: shared.database,
@@ -122,6 +127,9 @@ pub(crate) fn make(shared: &Arc<Shared>, plan: &Plan) -> Result<(HypertableId, b
             compression: None,
         },
     })?;
+    for batch in &rows {
+        blocking(|| shared.transact(|transaction| transaction.insert(table.id, batch)))?;
+    }
     let indexed = table.indexes.iter().any(|index| {
         index
             .keys
@@ -132,6 +140,14 @@ pub(crate) fn make(shared: &Arc<Shared>, plan: &Plan) -> Result<(HypertableId, b
         add_time_index(shared, &table, &column.name)?;
     }
     Ok((id, true))
+}
+
+/// The rows of a table that is to be cut into chunks.
+fn all_rows(view: &TableView) -> Result<Vec<RecordBatch>, Error> {
+    let all = ScanRequest::all((0..view.layout.columns.len()).collect());
+    let chunks = view.chunks.iter();
+    let batches = chunks.flat_map(|(_, chunk)| chunk.scan(&view.layout, &all));
+    Ok(batches.collect::<Result<_, _>>()?)
 }
 
 /// CREATE TABLE … WITH (tsdb.hypertable, …).

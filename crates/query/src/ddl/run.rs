@@ -45,12 +45,28 @@ pub(crate) async fn run(
             rename,
             set,
         } => role::alter(shared, &name.value, options, rename.as_ref(), set.as_ref())?,
-        Statement::AlterDatabase { name, set, .. } => {
-            let Some(set) = set else {
+        Statement::AlterDatabase {
+            name,
+            options,
+            rename,
+            owner,
+            set,
+        } => {
+            if !options.is_empty() {
                 return Err(Error::unsupported("this form of ALTER DATABASE"));
+            }
+            let change = schema::DatabaseChange {
+                rename: rename.as_ref(),
+                owner: owner.as_ref(),
+                set: set.as_ref(),
             };
-            schema::set_of_database(shared, &name.value, set)?;
+            schema::alter_database(shared, &name.value, change)?;
         }
+        Statement::AlterSchema {
+            name,
+            rename,
+            owner,
+        } => schema::alter(shared, &name.value, rename.as_ref(), owner.as_ref())?,
         Statement::AlterSystem(set) => schema::set_of_system(shared, set)?,
         Statement::AlterTable(of) => alter::run(shared, of).await?,
         Statement::Drop(of) => drop::run(shared, of)?,

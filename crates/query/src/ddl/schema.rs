@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use chronolith_catalog::{Change, Privilege, Schema};
-use chronolith_sql::{CreateSchema, Opt, SettingChange};
+use chronolith_sql::{CreateSchema, Opt, SettingChange, Spelled};
 use chronolith_types::{DatabaseId, SchemaId, SqlState};
 
 use super::run::{demand, owner};
 use super::table::check_name;
 use crate::error::Error;
 use crate::outcome::Severity;
-use crate::session::Shared;
+use crate::session::{Shared, no_schema};
 use crate::settings::find;
 
 pub(super) fn create(shared: &Arc<Shared>, create: &CreateSchema) -> Result<(), Error> {
@@ -145,10 +145,18 @@ fn checked(set: &SettingChange) -> Result<Option<String>, Error> {
     }
 }
 
-pub(super) fn set_of_database(
+/// What ALTER DATABASE changes.
+#[derive(Clone, Copy)]
+pub(super) struct DatabaseChange<'s> {
+    pub(super) rename: Option<&'s Spelled>,
+    pub(super) owner: Option<&'s Spelled>,
+    pub(super) set: Option<&'s SettingChange>,
+}
+
+pub(super) fn alter_database(
     shared: &Arc<Shared>,
     name: &str,
-    set: &SettingChange,
+    change: DatabaseChange<'_>,
 ) -> Result<(), Error> {
     let catalog = shared.catalog();
     let database = catalog.database_named(name).ok_or_else(|| {
@@ -157,10 +165,64 @@ pub(super) fn set_of_database(
             format!("database \"{name}\" does not exist"),
         )
     })?;
-    shared.change(Change::SetDatabaseSetting {
-        id: database.id,
-        name: set.name.clone(),
-        value: checked(set)?,
+    if let Some(set) = change.set {
+        shared.change(Change::SetDatabaseSetting {
+            id: database.id,
+            name: set.name.clone(),
+            value: checked(set)?,
+        })?;
+    }
+    if let Some(owner) = change.owner {
+        demand(shared, Privilege::CreateDatabase, "alter database")?;
+        let role = catalog.role_named(&owner.value);
+        shared.change(Change::SetDatabaseOwner {
+            id: database.id,
+            owner: role
+                .map(|role| role.id)
+                .ok_or_else(|| no_role(&owner.value))?,
+        })?;
+    }
+    if let Some(rename) = change.rename {
+        demand(shared, Privilege::CreateDatabase, "rename database")?;
+        check_name(&rename.value)?;
+        if database.id == shared.database {
+            return Err(Error::new(
+                SqlState::FEATURE_NOT_SUPPORTED,
+                "current database cannot be renamed",
+            ));
+        }
+        shared.change(Change::RenameDatabase {
+            id: database.id,
+            name: rename.value.clone(),
+        })?;
+    }
+    Ok(())
+}
+
+/// ALTER SCHEMA … RENAME TO, OWNER TO.
+pub(super) fn alter(
+    shared: &Arc<Shared>,
+    name: &str,
+    rename: Option<&Spelled>,
+    owner: Option<&Spelled>,
+) -> Result<(), Error> {
+    let home = shared.home()?;
+    let found = home.schema_named(name).ok_or_else(|| no_schema(name))?;
+    let mut schema = Schema::clone(found);
+    if let Some(rename) = rename {
+        check_name(&rename.value)?;
+        schema.name.clone_from(&rename.value);
+    }
+    if let Some(owner) = owner {
+        let catalog = shared.catalog();
+        let role = catalog.role_named(&owner.value);
+        schema.owner = role
+            .map(|role| role.id)
+            .ok_or_else(|| no_role(&owner.value))?;
+    }
+    shared.change(Change::ChangeSchema {
+        database: shared.database,
+        schema,
     })
 }
 

@@ -95,7 +95,7 @@ pub(super) fn decompress(
     let (table, chunk, oid) = chunk_of(shared, args)?;
     let engine = Arc::clone(&shared.instance.engine);
     let database = shared.database;
-    let done = decompress_later(&engine, database, &table, &chunk)?;
+    let done = blocking(|| engine.decompress_chunk(database, table.id, chunk.id))?;
     if !done {
         let id = table.hypertable.as_ref().map(|h| h.id).unwrap_or_default();
         let message = format!("chunk \"{}\" is not compressed", chunk.name(id));
@@ -266,13 +266,4 @@ fn before(us: i64, span: chronolith_types::Interval, zone: &chronolith_types::Ti
     let day = day.min(days_in_month(year, month));
     let days = days_from_civil(year, month, day) - i64::from(span.days);
     zone.instant(days * DAY_US + of_day) - span.us
-}
-
-fn decompress_later(
-    _: &chronolith_engine::Engine,
-    _: chronolith_types::DatabaseId,
-    _: &Table,
-    _: &Chunk,
-) -> Result<bool, Error> {
-    Err(Error::unsupported("decompress_chunk"))
 }

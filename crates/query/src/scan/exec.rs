@@ -96,8 +96,12 @@ impl DisplayAs for ChunkScan {
             .iter()
             .map(|field| field.name().as_str())
             .collect();
-        let all = self.view.chunks.len();
-        let parts: usize = self.view.chunks.iter().map(|(_, c)| c.cold.len()).sum();
+        // The view has but those chunks that the times asked for meet.
+        let known = &self.view.table.chunks;
+        let (all, parts) = (
+            known.len(),
+            known.values().map(|c| c.parts.len()).sum::<usize>(),
+        );
         write!(
             f,
             "ChunkScan: {}, columns=[{}], chunks={} of {all}, parts={} of {parts}",

@@ -1,6 +1,7 @@
 //! Tables and system relations, as DataFusion plans over them.
 
 use std::fmt;
+use std::ops::Range;
 use std::sync::Arc;
 
 use arrow::datatypes::{Schema, SchemaRef};
@@ -21,7 +22,11 @@ use super::filter::{self, Pushed};
 use crate::error::Error;
 
 /// What a statement's scans see, as an extension of DataFusion's session.
-pub(crate) struct Snapshot(pub(crate) Box<dyn Fn(TableId) -> Option<TableView> + Send + Sync>);
+///
+/// Gives a table's chunks that may have rows of some times.
+pub(crate) struct Snapshot(pub(crate) Box<View>);
+
+type View = dyn Fn(TableId, &Range<i64>) -> Option<TableView> + Send + Sync;
 
 /// A table of chunks. Holds no rows: a plan made over it can be kept.
 #[derive(Debug)]
@@ -74,18 +79,18 @@ impl TableProvider for ChunkTable {
             .config()
             .get_extension::<Snapshot>()
             .ok_or_else(|| DataFusionError::Internal("a scan without a snapshot".into()))?;
-        let view = (snapshot.0)(self.id).ok_or_else(|| {
-            Error::new(
-                SqlState::UNDEFINED_TABLE,
-                format!("relation \"{}\" does not exist", self.name),
-            )
-        })?;
         let mut request = ScanRequest::all(match projection {
             Some(places) => places.clone(),
             None => (0..self.layout.columns.len()).collect(),
         });
         request.batch_rows = state.config().batch_size();
         filter::apply(&self.layout, filters, &mut request);
+        let view = (snapshot.0)(self.id, &request.time).ok_or_else(|| {
+            Error::new(
+                SqlState::UNDEFINED_TABLE,
+                format!("relation \"{}\" does not exist", self.name),
+            )
+        })?;
         // A filter that may let more through must see the rows before they are counted.
         let limit = limit.filter(|_| request.equals.is_empty());
         Ok(Arc::new(ChunkScan::new(

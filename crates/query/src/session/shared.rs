@@ -1,7 +1,7 @@
 //! What a session shares with the functions and scans that it runs.
 
-use std::collections::BTreeMap;
 use std::fmt;
+use std::ops::Range;
 use std::sync::Arc;
 
 use chronolith_catalog::{Catalog, Change, Database, Table};
@@ -19,7 +19,7 @@ use crate::functions::SessionVars;
 use crate::instance::Instance;
 use crate::outcome::{Notice, Severity};
 use crate::scan::Snapshot;
-use crate::settings::{Settings, known};
+use crate::settings::Settings;
 
 /// One session, as all its parts see it.
 pub(crate) struct Shared {
@@ -213,7 +213,7 @@ impl Shared {
             statement_us: state.statement_us,
             backend_pid: self.pid,
             version: env!("CARGO_PKG_VERSION"),
-            settings: Arc::new(shown(&state.settings)),
+            settings: state.settings.all_shown(),
             effects: Some(Arc::new(effects)),
         })
     }
@@ -222,8 +222,9 @@ impl Shared {
     pub(crate) fn planner(self: &Arc<Self>, vars: SessionVars) -> SessionState {
         let mut planner = self.planner.clone();
         let shared = Arc::clone(self);
-        let view =
-            move |table: TableId| shared.with(|state| state.transaction.as_ref()?.table(table));
+        let view = move |table: TableId, times: &Range<i64>| {
+            shared.with(|state| state.transaction.as_ref()?.table_between(table, times))
+        };
         let config = planner.config_mut();
         config.options_mut().extensions.insert(vars);
         config.set_extension(Arc::new(Snapshot(Box::new(view))));
@@ -295,17 +296,6 @@ pub(crate) fn isolation_of(level: &str) -> Isolation {
         "repeatable read" => Isolation::RepeatableRead,
         _ => Isolation::ReadCommitted,
     }
-}
-
-/// Every setting as SHOW prints it, by lower-case name.
-fn shown(settings: &Settings) -> BTreeMap<String, String> {
-    known()
-        .iter()
-        .filter_map(|known| {
-            let value = settings.show(known.name).ok()?;
-            Some((known.name.to_lowercase(), value))
-        })
-        .collect()
 }
 
 /// Runs what blocks: a sync, a merge of parts. The thread's other tasks move on meanwhile.

@@ -119,3 +119,25 @@ fn rows_come_in_the_order_asked_for_however_many_there_are() {
     );
     assert_eq!(rows[0], "2026-01-21 19:59:00+00|s2|29999");
 }
+
+#[test]
+fn rows_move_into_chunks_when_asked_to() {
+    let mut db = Db::new();
+    db.run("CREATE TABLE m (t timestamptz NOT NULL, v int)");
+    db.run("INSERT INTO m VALUES ('2026-01-01', 1), ('2026-02-01', 2)");
+    assert_eq!(db.fails("SELECT create_hypertable('m', 't')").0, "0A000");
+    db.run("SELECT create_hypertable('m', 't', migrate_data => true)");
+    assert_eq!(db.query("SELECT v FROM m ORDER BY t"), ["1", "2"]);
+    assert_eq!(db.query("SELECT count(*) FROM show_chunks('m')"), ["2"]);
+    assert_eq!(
+        db.query("SELECT compress_chunk(c) FROM show_chunks('m') c")
+            .len(),
+        2
+    );
+    assert_eq!(
+        db.query("SELECT decompress_chunk(c) FROM show_chunks('m') c")
+            .len(),
+        2
+    );
+    assert_eq!(db.query("SELECT v FROM m ORDER BY t"), ["1", "2"]);
+}

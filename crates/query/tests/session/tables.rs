@@ -64,11 +64,11 @@ fn ddl_is_part_of_its_transaction() {
     assert_eq!(db.fails("SELECT * FROM t").0, "42P01");
     db.run("BEGIN; CREATE TABLE t (a int); INSERT INTO t VALUES (1); COMMIT");
     assert_eq!(db.query("SELECT * FROM t"), ["1"]);
-    db.run("ALTER TABLE t ADD COLUMN b text");
+    db.run("ALTER TABLE t ADD COLUMN b text DEFAULT 'new'");
     db.run("INSERT INTO t VALUES (2, 'two')");
-    assert_eq!(db.query("SELECT * FROM t ORDER BY a"), ["1|NULL", "2|two"]);
+    assert_eq!(db.query("SELECT * FROM t ORDER BY a"), ["1|new", "2|two"]);
     db.run("ALTER TABLE t RENAME COLUMN b TO c; ALTER TABLE t DROP COLUMN a");
-    assert_eq!(db.query("SELECT c FROM t ORDER BY c"), ["two", "NULL"]);
+    assert_eq!(db.query("SELECT c FROM t ORDER BY c"), ["new", "two"]);
     db.run("DROP TABLE t");
     assert_eq!(db.fails("DROP TABLE t").0, "42P01");
     db.run("DROP TABLE IF EXISTS t");
@@ -122,4 +122,26 @@ fn views_follow_their_tables() {
     assert_eq!(db.fails("DROP TABLE t").0, "2BP01");
     db.run("DROP TABLE t CASCADE");
     assert_eq!(db.fails("SELECT * FROM v").0, "42P01");
+}
+
+#[test]
+fn a_table_is_emptied_and_renamed_and_its_keys_are_checked_over_its_rows() {
+    let mut db = Db::new();
+    db.run("CREATE TABLE t (a int, b int)");
+    db.run("INSERT INTO t VALUES (1, 1), (1, NULL)");
+    assert_eq!(db.fails("ALTER TABLE t ADD PRIMARY KEY (a)").0, "23505");
+    assert_eq!(
+        db.fails("ALTER TABLE t ALTER COLUMN b SET NOT NULL").0,
+        "23502"
+    );
+    assert_eq!(db.fails("ALTER TABLE t ADD CHECK (a > 1)").0, "23514");
+    assert_eq!(db.run("TRUNCATE t"), ["TRUNCATE TABLE"]);
+    assert_eq!(db.query("SELECT count(*) FROM t"), ["0"]);
+    db.run("ALTER TABLE t ADD CONSTRAINT k PRIMARY KEY (a)");
+    db.run("ALTER TABLE t RENAME CONSTRAINT k TO k2");
+    db.run("CREATE SCHEMA s; ALTER TABLE t SET SCHEMA s; ALTER TABLE s.t RENAME TO u");
+    db.run("INSERT INTO s.u VALUES (1, 1)");
+    let (code, message) = db.fails("INSERT INTO s.u VALUES (1, 2)");
+    assert_eq!((code.as_str(), message.contains("\"k2\"")), ("23505", true));
+    assert_eq!(db.fails("SELECT * FROM t").0, "42P01");
 }

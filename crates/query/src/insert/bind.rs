@@ -1,27 +1,36 @@
-//! Rows into tables: what INSERT binds to, and the checks that every new row passes.
+//! INSERT bound: where its rows come from, as the table's columns in order.
 
 use std::sync::Arc;
 
-use arrow::array::AsArray;
-use arrow::record_batch::{RecordBatch, RecordBatchOptions};
-use chronolith_catalog::{ConstraintKind, Table};
+use chronolith_catalog::Table;
 use chronolith_sql::ast;
 use chronolith_types::{SqlState, SqlType, TableId};
-use datafusion::common::{DFSchema, ScalarValue};
+use datafusion::common::ScalarValue;
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
-use datafusion::physical_expr::PhysicalExpr;
-use futures::StreamExt;
 
-use crate::bind::{Names, Target, bind_insert_source, bind_over, bind_scalar, set_parameters};
+use super::values;
+use crate::bind::{Names, Target, bind_insert_source, bind_scalar};
 use crate::error::Error;
-use crate::functions::SessionVars;
-use crate::session::{self, SessionNames, Shared, blocking};
+use crate::session::{SessionNames, Shared};
 
 /// An INSERT that was bound: a plan that gives the table's columns, in order.
 pub(crate) struct InsertPlan {
     pub(crate) table: TableId,
     pub(crate) plan: LogicalPlan,
+    /// The cells of VALUES, in the table's columns; None for rows that a query gives.
+    pub(super) cells: Option<Vec<Vec<Expr>>>,
     pub(crate) params: Vec<SqlType>,
+}
+
+impl InsertPlan {
+    pub(crate) fn new(table: TableId, plan: LogicalPlan, params: Vec<SqlType>) -> Self {
+        Self {
+            table,
+            cells: values::cells(&plan),
+            plan,
+            params,
+        }
+    }
 }
 
 /// Binds an INSERT.
@@ -68,11 +77,7 @@ pub(crate) fn bind(
     }
     let provided = places.get(..given).unwrap_or(&places);
     let plan = completed(names, &table, plan, provided)?;
-    Ok(InsertPlan {
-        table: table.id,
-        plan,
-        params,
-    })
+    Ok(InsertPlan::new(table.id, plan, params))
 }
 
 /// A table that takes rows.
@@ -193,127 +198,4 @@ pub(crate) fn completed(
         exprs.push(expr.alias(format!("i{place}")));
     }
     Ok(LogicalPlanBuilder::from(plan).project(exprs)?.build()?)
-}
-
-/// Runs a bound INSERT; how many rows it wrote.
-pub(crate) async fn run(
-    shared: &Arc<Shared>,
-    insert: &InsertPlan,
-    values: &[ScalarValue],
-) -> Result<u64, Error> {
-    let plan = set_parameters(&insert.plan, values)?;
-    let table = shared
-        .catalog()
-        .table(shared.database, insert.table)
-        .cloned()
-        .ok_or_else(|| Error::internal("the table of an INSERT is gone"))?;
-    let checks = Checks::of(shared, &table)?;
-    // What the statement reads must not grow while it writes: all of it is read first.
-    let mut source = session::run(shared, &plan).await?;
-    let mut batches = Vec::new();
-    while let Some(batch) = source.next().await {
-        batches.push(batch?);
-    }
-    drop(source);
-    let mut rows = 0;
-    for batch in batches {
-        let batch = of_table(&table, &batch)?;
-        checks.hold(&batch)?;
-        rows +=
-            blocking(|| shared.transact(|transaction| transaction.insert(insert.table, &batch)))?;
-    }
-    Ok(rows)
-}
-
-/// A batch under the names of its table's columns.
-fn of_table(table: &Table, batch: &RecordBatch) -> Result<RecordBatch, Error> {
-    let layout = chronolith_engine::layout_of(table);
-    let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
-    Ok(RecordBatch::try_new_with_options(
-        Arc::clone(layout.schema()),
-        batch.columns().to_vec(),
-        &options,
-    )?)
-}
-
-/// The check constraints of a table, ready to be held against rows.
-pub(crate) struct Checks {
-    table: String,
-    checks: Vec<(String, Arc<dyn PhysicalExpr>)>,
-}
-
-impl Checks {
-    pub(crate) fn of(shared: &Arc<Shared>, table: &Table) -> Result<Self, Error> {
-        let mut checks = Vec::new();
-        let expressions = table
-            .constraints
-            .iter()
-            .filter_map(|constraint| match &constraint.kind {
-                ConstraintKind::Check { expression } => Some((&constraint.name, expression)),
-                _ => None,
-            })
-            .collect::<Vec<_>>();
-        if !expressions.is_empty() {
-            let names = SessionNames::new(shared)?;
-            let vars: SessionVars = names.vars().clone();
-            let planner = shared.planner(vars);
-            let layout = chronolith_engine::layout_of(table);
-            let schema = DFSchema::try_from(layout.schema().as_ref().clone())?;
-            for (name, text) in expressions {
-                let expr = check_expr(&names, table, text)?;
-                checks.push((name.clone(), planner.create_physical_expr(expr, &schema)?));
-            }
-        }
-        Ok(Self {
-            table: table.name.clone(),
-            checks,
-        })
-    }
-
-    /// 23514 for the first row that a check refuses; NULL is not refused.
-    pub(crate) fn hold(&self, batch: &RecordBatch) -> Result<(), Error> {
-        for (name, check) in &self.checks {
-            let answer = check.evaluate(batch)?.into_array(batch.num_rows())?;
-            let refused = answer
-                .as_boolean_opt()
-                .is_some_and(|answer| answer.false_count() > 0);
-            if refused {
-                let mut error = Error::new(
-                    SqlState::CHECK_VIOLATION,
-                    format!(
-                        "new row for relation \"{}\" violates check constraint \"{name}\"",
-                        self.table
-                    ),
-                );
-                error.table = Some(self.table.clone());
-                error.constraint = Some(name.clone());
-                return Err(error);
-            }
-        }
-        Ok(())
-    }
-}
-
-/// A check over its table's columns.
-///
-/// # Errors
-/// What PostgreSQL says of the expression; 42804 when it is not a Boolean.
-pub(crate) fn check_expr(names: &dyn Names, table: &Table, text: &str) -> Result<Expr, Error> {
-    let tree = chronolith_sql::expression(text)?;
-    let columns: Vec<_> = table
-        .columns
-        .iter()
-        .map(|column| (column.name.clone(), column.ty.clone(), column.ty.arrow()))
-        .collect();
-    let typed = bind_over(names, &tree, &table.name, &columns)?;
-    if typed.ty != SqlType::Bool {
-        return Err(Error::new(
-            SqlState::DATATYPE_MISMATCH,
-            format!(
-                "argument of CHECK must be type boolean, not type {}",
-                typed.ty
-            ),
-        ));
-    }
-    Ok(typed.expr)
 }
