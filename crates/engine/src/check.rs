@@ -1,6 +1,7 @@
 //! A table's rows held against a column or a key that is to be stricter from now on.
 
 use std::collections::{BTreeMap, HashSet};
+use std::ops::Range;
 use std::sync::Arc;
 
 use arrow::array::Array;
