@@ -10,6 +10,7 @@
 
 pub mod bind;
 pub mod cancel;
+mod catalogs;
 pub mod copy;
 mod error;
 pub mod functions;
