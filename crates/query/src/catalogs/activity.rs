@@ -20,7 +20,7 @@ pub(super) fn fill(name: &str) -> Option<Fill> {
 
 fn sessions<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
     let catalog = &context.catalog;
-    for session in &context.sessions {
+    for session in context.sessions.iter() {
         let database = catalog.database_named(&session.database);
         let user = catalog.role_named(&session.user);
         // An address may carry its port.
@@ -57,7 +57,7 @@ fn sessions<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> 
 
 /// No session is by GSSAPI.
 fn gssapi<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
-    for session in &context.sessions {
+    for session in context.sessions.iter() {
         rows.push(row![session.pid, false, NULL, false]);
     }
     Ok(())
@@ -107,7 +107,7 @@ fn indexes<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
 }
 
 fn prepared<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
-    for statement in &context.prepared {
+    for statement in context.prepared.iter() {
         let types: Vec<u32> = statement.params.iter().map(|ty| ty.oid()).collect();
         rows.push(row![
             &statement.name,

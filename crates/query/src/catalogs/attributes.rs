@@ -157,9 +157,7 @@ pub(super) fn each_default(
                 .filter_map(move |column| Some((oid, column.id.0, column.default.as_ref()?)))
         })
         .enumerate()
-        .map(|(place, (relation, column, text))| {
-            (objects::default(place), relation, column, text)
-        }))
+        .map(|(place, (relation, column, text))| (objects::default(place), relation, column, text)))
 }
 
 fn defaults<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {

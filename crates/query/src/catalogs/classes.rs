@@ -93,7 +93,11 @@ fn classes<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
             if stored { oid } else { 0 },
             0,
             i32::try_from(size.bytes.div_ceil(BLOCK_BYTES)).unwrap_or(i32::MAX),
-            if stored && kind == 'r' { count(size.rows) } else { 0 },
+            if stored && kind == 'r' {
+                count(size.rows)
+            } else {
+                0
+            },
             0,
             0,
             has_indexes,

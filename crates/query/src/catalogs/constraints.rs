@@ -146,7 +146,8 @@ fn columns_named(table: &Table, expression: &str) -> Vec<u32> {
             }
             c if c.is_alphabetic() || c == '_' => {
                 let mut word = c.to_lowercase().to_string();
-                while let Some(c) = rest.next_if(|c| c.is_alphanumeric() || matches!(c, '_' | '$')) {
+                while let Some(c) = rest.next_if(|c| c.is_alphanumeric() || matches!(c, '_' | '$'))
+                {
                     word.extend(c.to_lowercase());
                 }
                 // A name that is called is a function's.

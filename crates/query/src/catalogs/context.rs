@@ -1,7 +1,7 @@
 //! What the rows of system relations are made from.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use chronolith_catalog::{Catalog, Database, Privilege, View};
 use chronolith_types::{ChunkId, DatabaseId, SqlState, SqlType, TableId};
@@ -54,16 +54,25 @@ pub(crate) struct Context {
     /// When the statement began, µs since 1970.
     pub(crate) now_us: i64,
     /// Who is connected.
-    pub(crate) sessions: Vec<Activity>,
+    pub(crate) sessions: Lazy<Vec<Activity>>,
     /// The session's settings.
-    pub(crate) settings: Settings,
+    pub(crate) settings: Lazy<Settings>,
     /// The session's prepared statements.
-    pub(crate) prepared: Vec<PreparedStatement>,
+    pub(crate) prepared: Lazy<Vec<PreparedStatement>>,
     /// How much there is of a chunk.
-    pub(crate) size: Box<dyn Fn(TableId, ChunkId) -> Size + Send + Sync>,
+    pub(crate) size: Box<Sizes>,
     /// Names and types of a view's columns; none when its query no longer binds.
-    pub(crate) view_columns: Box<dyn Fn(&View) -> Vec<(String, SqlType)> + Send + Sync>,
+    pub(crate) view_columns: Box<ViewColumns>,
 }
+
+/// How much there is of a chunk.
+pub(crate) type Sizes = dyn Fn(TableId, ChunkId) -> Size + Send + Sync;
+
+/// Names and types of a view's columns.
+pub(crate) type ViewColumns = dyn Fn(&View) -> Vec<(String, SqlType)> + Send + Sync;
+
+/// What few relations show and is found when it is looked at.
+pub(crate) type Lazy<T> = LazyLock<T, Box<dyn FnOnce() -> T + Send>>;
 
 impl fmt::Debug for Context {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

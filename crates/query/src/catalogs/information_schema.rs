@@ -491,7 +491,7 @@ fn routines<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> 
             NULL,
             ty.map(|ty| described(ty).name),
         ];
-        row.resize(26, Cell::Null);
+        row.resize(28, Cell::Null);
         row.extend(row![
             ty.map(|_| &home.name),
             ty.map(|_| "pg_catalog"),

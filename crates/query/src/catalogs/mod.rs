@@ -10,11 +10,6 @@
 //!   functions and operators that this program really has. A relation without rows is one of a kind of
 //!   thing that does not exist here.
 //! - An oid names one thing in all relations.
-#![allow(
-    dead_code,
-    reason = "the session that reads these relations is landing in its own steps"
-)]
-
 mod activity;
 mod attributes;
 mod classes;
@@ -31,8 +26,8 @@ mod server;
 mod timescale;
 mod types;
 
-pub(crate) use context::{Context, Size};
-pub(crate) use relation::{SystemRelation, all, find, is_system_schema};
+pub(crate) use context::{Context, Lazy, PreparedStatement, Size, Sizes, ViewColumns};
+pub(crate) use relation::{find, is_system_schema};
 
 #[cfg(test)]
 mod tests;

@@ -205,9 +205,8 @@ pub(super) fn by_name<'a>(home: &'a Database, schema: &str, name: &str) -> Optio
         return Some(Relation::View(view));
     }
     if schema == Database::INTERNAL_SCHEMA {
-        return user_relations(home).find(|relation| {
-            matches!(relation, Relation::Chunk(..)) && relation.name() == name
-        });
+        return user_relations(home)
+            .find(|relation| matches!(relation, Relation::Chunk(..)) && relation.name() == name);
     }
     let tables = home.tables.values().filter(|table| table.schema == id);
     tables.into_iter().find_map(|table| {
@@ -267,13 +266,15 @@ pub(super) fn index_keys<'a>(table: &'a Table, index: &'a Index) -> Vec<IndexKey
             })
         });
         column.or_else(|| {
-            splits().next().map(|(text, descending, nulls_first)| IndexKey {
-                attribute: 0,
-                text,
-                ty: None,
-                descending,
-                nulls_first,
-            })
+            splits()
+                .next()
+                .map(|(text, descending, nulls_first)| IndexKey {
+                    attribute: 0,
+                    text,
+                    ty: None,
+                    descending,
+                    nulls_first,
+                })
         })
     };
     index.keys.iter().filter_map(read).collect()

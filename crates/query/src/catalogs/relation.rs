@@ -87,12 +87,6 @@ impl SystemRelation {
         }
         rows.finish(self.columns())
     }
-
-    /// Whether rows can be made at all.
-    #[cfg(test)]
-    pub(super) fn has_rows(&self) -> bool {
-        self.fill.is_some()
-    }
 }
 
 /// A schema that every database has, besides those in the catalog.

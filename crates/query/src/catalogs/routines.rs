@@ -26,16 +26,24 @@ pub(super) fn fill(name: &str) -> Option<Fill> {
         "pg_opclass" => {
             |_, rows| recorded_rows(rows, "pg_opclass", include_str!("recorded/pg_opclass.tsv"))
         }
-        "pg_opfamily" => {
-            |_, rows| recorded_rows(rows, "pg_opfamily", include_str!("recorded/pg_opfamily.tsv"))
-        }
+        "pg_opfamily" => |_, rows| {
+            recorded_rows(
+                rows,
+                "pg_opfamily",
+                include_str!("recorded/pg_opfamily.tsv"),
+            )
+        },
         "pg_amop" => |_, rows| recorded_rows(rows, "pg_amop", include_str!("recorded/pg_amop.tsv")),
         "pg_amproc" => {
             |_, rows| recorded_rows(rows, "pg_amproc", include_str!("recorded/pg_amproc.tsv"))
         }
-        "pg_language" => {
-            |_, rows| recorded_rows(rows, "pg_language", include_str!("recorded/pg_language.tsv"))
-        }
+        "pg_language" => |_, rows| {
+            recorded_rows(
+                rows,
+                "pg_language",
+                include_str!("recorded/pg_language.tsv"),
+            )
+        },
         "pg_collation" => |_, rows| {
             recorded_rows(
                 rows,
@@ -88,10 +96,7 @@ pub(super) fn operator_class(method: u32, ty: &SqlType) -> u32 {
         SqlType::Array(_) => SqlType::AnyArray,
         other => other.without_typmod(),
     };
-    CLASSES
-        .get(&(method, stand_in.oid()))
-        .copied()
-        .unwrap_or(0)
+    CLASSES.get(&(method, stand_in.oid())).copied().unwrap_or(0)
 }
 
 // -------------------------------------------------------------------------------------- functions
@@ -233,7 +238,11 @@ fn procs<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
             proc.strict,
             set,
             volatility,
-            if matches!(proc.imp, Imp::Effect(_)) { 'u' } else { 's' },
+            if matches!(proc.imp, Imp::Effect(_)) {
+                'u'
+            } else {
+                's'
+            },
             count(proc.args.len()),
             count(proc.defaults),
             proc.result.oid(),
@@ -288,8 +297,7 @@ fn procs<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
 }
 
 fn aggregates<'a>(_: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
-    let is_aggregate =
-        |oid: u32| proc(oid).is_some_and(|proc| proc.kind == ProcKind::Aggregate);
+    let is_aggregate = |oid: u32| proc(oid).is_some_and(|proc| proc.kind == ProcKind::Aggregate);
     let text = include_str!("recorded/pg_aggregate.tsv");
     recorded_where(rows, "pg_aggregate", text, |fields| {
         is_aggregate(recorded::oid(fields, 0))

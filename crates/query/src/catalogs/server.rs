@@ -134,11 +134,7 @@ fn authid<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
     Ok(())
 }
 
-fn login_roles<'a>(
-    context: &'a Context,
-    rows: &mut Rows<'a>,
-    secrets: bool,
-) -> Result<(), Error> {
+fn login_roles<'a>(context: &'a Context, rows: &mut Rows<'a>, secrets: bool) -> Result<(), Error> {
     for role in context.catalog.roles.values() {
         if !has(role, Privilege::Login) {
             continue;

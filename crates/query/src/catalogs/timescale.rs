@@ -323,7 +323,12 @@ fn catalog_compression<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<
             or_null(compression.segment_by.iter().map(|id| name(*id)).collect()),
             or_null(orders.iter().map(|order| name(order.column)).collect()),
             or_null(orders.iter().map(|order| order.descending.into()).collect()),
-            or_null(orders.iter().map(|order| order.nulls_first.into()).collect()),
+            or_null(
+                orders
+                    .iter()
+                    .map(|order| order.nulls_first.into())
+                    .collect(),
+            ),
             Cell::Null,
         ]);
     }

@@ -1,0 +1,73 @@
+//! Objects by name and names by object: `regclass` and its kin.
+
+use chronolith_types::SqlState;
+use datafusion::common::ScalarValue;
+
+use super::args::{Args, text};
+use crate::catalogs::{Context, describe};
+use crate::error::Error;
+
+pub(super) fn call(context: &Context, name: &str, args: Args<'_>) -> Result<ScalarValue, Error> {
+    if let Some(kind) = name.strip_suffix("_out") {
+        return match args.oid(0) {
+            Some(oid) => Ok(text(object_name(context, kind, oid)?)),
+            None => Ok(ScalarValue::Null),
+        };
+    }
+    let Some(given) = args.text(0) else {
+        return Ok(ScalarValue::Null);
+    };
+    if let Some(kind) = name.strip_prefix("to_") {
+        let found = match kind {
+            "regclass" => describe::to_regclass(context, given)?,
+            "regtype" => describe::to_regtype(context, given)?,
+            "regnamespace" => describe::to_regnamespace(context, given)?,
+            "regrole" => describe::to_regrole(context, given)?,
+            "regproc" => lenient(describe::regproc_in(context, given))?,
+            "regprocedure" => lenient(describe::regprocedure_in(context, given))?,
+            other => return Err(Error::unsupported(format!("type {other}"))),
+        };
+        return Ok(ScalarValue::UInt32(found));
+    }
+    let oid = match name.strip_suffix("_in").unwrap_or(name) {
+        "regclass" => describe::regclass_in(context, given)?,
+        "regtype" => describe::regtype_in(context, given)?,
+        "regnamespace" => describe::regnamespace_in(context, given)?,
+        "regrole" => describe::regrole_in(context, given)?,
+        "regproc" => describe::regproc_in(context, given)?,
+        "regprocedure" => describe::regprocedure_in(context, given)?,
+        other => return Err(Error::unsupported(format!("type {other}"))),
+    };
+    Ok(ScalarValue::UInt32(Some(oid)))
+}
+
+/// None for a function that does not exist, or for several.
+fn lenient(found: Result<u32, Error>) -> Result<Option<u32>, Error> {
+    match found {
+        Ok(oid) => Ok(Some(oid)),
+        Err(error)
+            if error.code == SqlState::UNDEFINED_FUNCTION
+                || error.code == SqlState::AMBIGUOUS_FUNCTION =>
+        {
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// The name of an object as `regclass` and its kin print it; its number when there is none.
+///
+/// # Errors
+/// 3D000 when the session's database was dropped.
+pub(crate) fn object_name(context: &Context, kind: &str, oid: u32) -> Result<String, Error> {
+    match kind {
+        "regclass" => describe::regclass_out(context, oid),
+        "regtype" => describe::regtype_out(context, oid),
+        "regnamespace" => describe::regnamespace_out(context, oid),
+        "regrole" => Ok(describe::regrole_out(context, oid)),
+        "regproc" => Ok(describe::regproc_out(oid)),
+        "regprocedure" => Ok(describe::regprocedure_out(oid)),
+        _ if oid == 0 => Ok("-".to_owned()),
+        _ => Ok(oid.to_string()),
+    }
+}
