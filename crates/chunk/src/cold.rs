@@ -96,7 +96,7 @@ pub fn write_sorted(
         file: data.to_string(),
         source,
     })?;
-    let (directory_bytes, crc) = Directory::new(layout, series.clone()).write(disk, directory)?;
+    let (directory_bytes, crc) = Directory::new(series.clone()).write(disk, directory)?;
     let times = series.iter().filter_map(|series| series.times);
     let times = times.reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)));
     Ok(Written {
@@ -442,8 +442,7 @@ impl ColdPart {
                 .is_none_or(|(first, last)| first < times.end && last >= times.start);
             in_time
                 && equals.iter().all(|(column, allowed)| {
-                    let id = layout.columns.get(*column).map(|column| column.id);
-                    let place = id.and_then(|id| self.directory.place_of(id));
+                    let place = layout.segment_by.iter().position(|c| c == column);
                     match place.and_then(|place| series.values.get(place)) {
                         Some(Some(value)) => allowed.contains(value),
                         Some(None) => false,

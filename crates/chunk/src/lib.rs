@@ -24,7 +24,7 @@ mod view;
 
 pub use cold::ColdPart;
 pub use constant::{constant, text_of};
-pub use directory::{Directory, Order, Series};
+pub use directory::{Directory, Series};
 pub use error::ChunkError;
 pub use hash::hash;
 pub use hot::{HotPart, HotSnapshot, bytes_of};
