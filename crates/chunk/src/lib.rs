@@ -10,15 +10,18 @@
 //!
 //! Bytes: `docs/formats/chunk.md`.
 
+mod aggregate;
 pub mod cold;
 mod directory;
 mod error;
 mod hot;
 mod key;
 mod layout;
+mod numbers;
 mod stored;
 mod view;
 
+pub use aggregate::{AggKind, Aggregate, AggregateRequest, Buckets, bucket_aggregate};
 pub use cold::ColdPart;
 pub use directory::{Directory, Series};
 pub use error::ChunkError;
