@@ -12,8 +12,10 @@
 
 mod aggregate;
 pub mod cold;
+mod constant;
 mod directory;
 mod error;
+mod hash;
 mod hot;
 mod key;
 mod layout;
@@ -23,9 +25,11 @@ mod view;
 
 pub use aggregate::{AggKind, Aggregate, AggregateRequest, Buckets, bucket_aggregate};
 pub use cold::ColdPart;
+pub use constant::{constant, text_of};
 pub use directory::{Directory, Series};
 pub use error::ChunkError;
-pub use hot::{HotPart, HotSnapshot};
-pub use key::KeyEncoder;
+pub use hash::hash;
+pub use hot::{HotPart, HotSnapshot, bytes_of};
+pub use key::{KeyEncoder, Keys, checksum};
 pub use layout::{Layout, LayoutColumn, SortColumn};
 pub use view::{BatchIter, ChunkView, ScanRequest};

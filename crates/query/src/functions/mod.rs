@@ -19,21 +19,25 @@ mod io;
 mod json;
 mod math;
 mod num;
+mod numbers;
 mod operators;
 mod scalars;
 mod system;
 mod table;
 mod text;
+mod times;
 mod timescale;
 mod udf;
 mod value;
 mod vars;
 mod windows;
 
+pub use aggregates::aggregate_name;
 pub use error::FunctionError;
 pub use table::{
     AggregateUse, Cast, CastContext, Imp, Operator, Proc, ProcKind, Typed, Volatile, WindowUse,
-    all_casts, all_operators, all_procs, apply_cast, cast, literal_from_text, operators, procs,
+    all_casts, all_operators, all_procs, apply_cast, canonical_form, cast, literal_from_text,
+    operators, procs,
 };
 pub use vars::{Effects, SessionVars};
 
