@@ -43,11 +43,14 @@ fn layout() -> Arc<Layout> {
         ("side", SqlType::Char(Some(1))),
         ("trade_id", SqlType::Int8),
     ];
-    let columns = columns.into_iter().zip(1..).map(|((name, ty), id)| LayoutColumn {
-        id: ColumnId(id),
-        name: name.to_owned(),
-        ty,
-    });
+    let columns = columns
+        .into_iter()
+        .zip(1..)
+        .map(|((name, ty), id)| LayoutColumn {
+            id: ColumnId(id),
+            name: name.to_owned(),
+            ty,
+        });
     let by_time = SortColumn {
         column: 0,
         descending: false,
@@ -77,7 +80,11 @@ fn days(layout: &Layout, file: &str, limit: usize) -> BTreeMap<i64, Vec<RecordBa
         let batch = RecordBatch::try_new(Arc::clone(layout.schema()), columns.collect()).unwrap();
         let of: Vec<i64> = {
             let times = batch.column(0).as_primitive::<TimestampMicrosecondType>();
-            times.values().iter().map(|time| time.div_euclid(DAY)).collect()
+            times
+                .values()
+                .iter()
+                .map(|time| time.div_euclid(DAY))
+                .collect()
         };
         let (first, last) = (*of.iter().min().unwrap(), *of.iter().max().unwrap());
         for day in first..=last {
@@ -99,7 +106,11 @@ fn time<T>(what: &str, runs: usize, mut work: impl FnMut() -> T) -> T {
         spans.push(began.elapsed().as_secs_f64() * 1000.0);
     }
     spans.sort_by(f64::total_cmp);
-    println!("{what}: median {:.2} ms, least {:.2}", spans[runs / 2], spans[0]);
+    println!(
+        "{what}: median {:.2} ms, least {:.2}",
+        spans[runs / 2],
+        spans[0]
+    );
     result.unwrap()
 }
 
@@ -114,7 +125,10 @@ fn main() {
     let (mut bytes, mut rows) = (0, 0);
     let began = Instant::now();
     for (day, batches) in days {
-        let (data, directory) = (path(&format!("{day}.parquet")), path(&format!("{day}.series")));
+        let (data, directory) = (
+            path(&format!("{day}.parquet")),
+            path(&format!("{day}.series")),
+        );
         let written = cold::write(&disk, &data, &directory, &layout, &batches).unwrap();
         rows += written.rows;
         bytes += written.data.bytes + written.directory.bytes;
@@ -157,7 +171,9 @@ fn main() {
         };
         let found = time(&format!("T06 on {threads} threads"), 7, || {
             let batches = bucket_aggregate(&layout, &chunks, &request).unwrap();
-            batches.map(|batch| batch.unwrap().num_rows()).sum::<usize>()
+            batches
+                .map(|batch| batch.unwrap().num_rows())
+                .sum::<usize>()
         });
         println!("  {found} candles");
     }
@@ -186,7 +202,12 @@ fn main() {
         .flat_map(|chunk| chunk.scan(&layout, &ids))
         .map(|batch| {
             let batch = batch.unwrap();
-            batch.column(0).as_primitive::<Int64Type>().values().iter().sum::<i64>()
+            batch
+                .column(0)
+                .as_primitive::<Int64Type>()
+                .values()
+                .iter()
+                .sum::<i64>()
         })
         .sum();
     println!("sum of trade_id {sum}");

@@ -140,8 +140,8 @@ impl AggregateRequest {
     /// The columns of the result: the bucket's start (of the time column's type) if there are
     /// buckets, the groups' values, and the aggregates.
     ///
-    /// A sum of whole numbers is decimal(38,0), of decimal(p,s) decimal(76,s), of floats double
-    /// precision; plain numeric stays plain.
+    /// A sum of whole numbers is decimal(38,0), of decimal(p,s) decimal(38,s) up to 20 digits and
+    /// decimal(76,s) of more, of floats double precision; plain numeric stays plain.
     #[must_use]
     pub fn schema(&self, layout: &Layout) -> SchemaRef {
         let ty = |place: usize| layout.columns.get(place).map(|column| column.ty.arrow());
@@ -234,9 +234,7 @@ impl Partial {
             .aggs
             .iter()
             .map(|agg| {
-                let column = agg
-                    .column
-                    .and_then(|place| query.layout.columns.get(place));
+                let column = agg.column.and_then(|place| query.layout.columns.get(place));
                 Cells::new(agg.kind, column.map(|column| &column.ty))
             })
             .collect();
@@ -383,11 +381,7 @@ fn work_of(
             }
             match sorted::pieces(query, part, keys)? {
                 Some(pieces) => work.extend(pieces.into_iter().map(Work::Sorted)),
-                None => work.extend(
-                    Source::of_part(query, part)
-                        .into_iter()
-                        .map(Work::Hashed),
-                ),
+                None => work.extend(Source::of_part(query, part).into_iter().map(Work::Hashed)),
             }
         }
         for hot in &chunk.hot {
@@ -500,9 +494,7 @@ fn batch_of(query: &Query<'_>, keys: &Keys, partial: Partial) -> Result<RecordBa
         }
     }
     for (cells, agg) in partial.cells.into_iter().zip(&query.request.aggs) {
-        let column = agg
-            .column
-            .and_then(|place| query.layout.columns.get(place));
+        let column = agg.column.and_then(|place| query.layout.columns.get(place));
         columns.push(cells.finish(column.map(|column| &column.ty))?);
     }
     let options = RecordBatchOptions::new().with_row_count(Some(rows));

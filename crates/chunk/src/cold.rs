@@ -4,12 +4,9 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use arrow::array::{Array, ArrayRef, AsArray, UInt32Array};
-use arrow::compute::{
-    SortColumn as ArrowSortColumn, SortOptions, concat_batches, lexsort_to_indices,
-    take_record_batch,
-};
+use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::datatypes::{DataType, Field, Int64Type, Schema};
+use arrow::error::ArrowError;
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use bytes::{Buf, Bytes};
@@ -31,6 +28,7 @@ use crate::constant::repeated;
 use crate::directory::{Directory, Series, crc32c};
 use crate::error::ChunkError;
 use crate::layout::Layout;
+use crate::load::{self, Sorted};
 use crate::numbers::NumberReader;
 use crate::stored;
 
@@ -73,10 +71,28 @@ pub fn write(
     layout: &Layout,
     batches: &[RecordBatch],
 ) -> Result<Written, ChunkError> {
-    let rows = concat_batches(layout.schema(), batches)?;
-    let rows = sorted(layout, rows)?;
-    let series = series_of(layout, &rows)?;
-    let bytes = pack(layout, &rows)?;
+    match load::sort(layout, batches.to_vec(), &[])? {
+        Sorted::Rows(rows) => write_sorted(disk, data, directory, layout, &rows),
+        // No key was asked for.
+        Sorted::Twice { .. } => Err(ChunkError::Columns(ArrowError::InvalidArgumentError(
+            "rows that are alike".to_owned(),
+        ))),
+    }
+}
+
+/// The same for rows that are sorted already, as [`load::sort`] sorts them.
+///
+/// # Errors
+/// As the disk gives them.
+pub fn write_sorted(
+    disk: &dyn Disk,
+    data: &RelPath,
+    directory: &RelPath,
+    layout: &Layout,
+    rows: &RecordBatch,
+) -> Result<Written, ChunkError> {
+    let series = series_of(layout, rows)?;
+    let bytes = pack(layout, rows)?;
     let regions = regions_of(&bytes)?;
     write_whole(disk, data, &bytes).map_err(|source| ChunkError::Io {
         action: "write",
@@ -98,36 +114,6 @@ pub fn write(
             regions: vec![(0, directory_bytes, crc)],
         },
     })
-}
-
-fn sorted(layout: &Layout, rows: RecordBatch) -> Result<RecordBatch, ChunkError> {
-    let mut keys: Vec<ArrowSortColumn> = Vec::new();
-    let mut key = |column: usize, descending: bool, nulls_first: bool| {
-        keys.push(ArrowSortColumn {
-            values: Arc::clone(rows.column(column)),
-            options: Some(SortOptions {
-                descending,
-                nulls_first,
-            }),
-        });
-    };
-    for column in &layout.segment_by {
-        key(*column, false, false);
-    }
-    for order in &layout.order_by {
-        key(order.column, order.descending, order.nulls_first);
-    }
-    if keys.is_empty() {
-        return Ok(rows);
-    }
-    // The arrival number makes the sort stable.
-    let count = u32::try_from(rows.num_rows()).unwrap_or(u32::MAX);
-    keys.push(ArrowSortColumn {
-        values: Arc::new(UInt32Array::from_iter_values(0..count)),
-        options: None,
-    });
-    let order = lexsort_to_indices(&keys, None)?;
-    Ok(take_record_batch(&rows, &order)?)
 }
 
 /// Runs of rows whose segment-by columns are equal.
@@ -420,8 +406,7 @@ impl ColdPart {
         index.check(0..u64::MAX)?;
         let directory = Directory::decode(&index.bytes, directory)?;
         let input = CheckedBytes::open(disk, data, &written.data)?;
-        let options =
-            ArrowReaderOptions::new().with_page_index_policy(PageIndexPolicy::Optional);
+        let options = ArrowReaderOptions::new().with_page_index_policy(PageIndexPolicy::Optional);
         let metadata = ArrowReaderMetadata::load(&input, options).map_err(unwrap_external)?;
         let mut at = 0;
         let groups = metadata
@@ -627,9 +612,9 @@ impl ColdPart {
     ) -> Result<Option<NumberReader>, ChunkError> {
         let metadata = self.metadata.metadata();
         let schema = metadata.file_metadata().schema_descr();
-        let leaf = self
-            .root_of(id)
-            .and_then(|root| (0..schema.num_columns()).find(|l| schema.get_column_root_idx(*l) == root));
+        let leaf = self.root_of(id).and_then(|root| {
+            (0..schema.num_columns()).find(|l| schema.get_column_root_idx(*l) == root)
+        });
         let (Some(leaf), Some(rows)) = (leaf, metadata.row_groups().get(group)) else {
             return Ok(None);
         };
@@ -719,8 +704,7 @@ impl Iterator for Reader {
     }
 }
 
-fn from_arrow(error: arrow::error::ArrowError) -> ChunkError {
-    use arrow::error::ArrowError;
+fn from_arrow(error: ArrowError) -> ChunkError {
     match error {
         ArrowError::ExternalError(inner) => match inner.downcast::<parquet::errors::ParquetError>()
         {

@@ -19,6 +19,7 @@ mod hash;
 mod hot;
 mod key;
 mod layout;
+pub mod load;
 mod numbers;
 mod stored;
 mod view;

@@ -27,19 +27,6 @@ pub(crate) struct NumberColumn {
     pub(crate) valid: Option<Vec<bool>>,
 }
 
-impl NumberColumn {
-    pub(crate) fn len(&self) -> usize {
-        match &self.values {
-            Numbers::Bool(values) => values.len(),
-            Numbers::I32(values) => values.len(),
-            Numbers::I64(values) => values.len(),
-            Numbers::F32(values) => values.len(),
-            Numbers::F64(values) => values.len(),
-            Numbers::Wide(values) => values.len(),
-        }
-    }
-}
-
 enum Typed {
     Bool(ColumnReaderImpl<parquet::data_type::BoolType>),
     I32(ColumnReaderImpl<parquet::data_type::Int32Type>),
@@ -171,9 +158,9 @@ fn next<T: DataType>(
     if read == rows {
         return Ok(());
     }
-    Err(ChunkError::Parquet(
-        parquet::errors::ParquetError::General(format!("{read} of {rows} rows in a row group")),
-    ))
+    Err(ChunkError::Parquet(parquet::errors::ParquetError::General(
+        format!("{read} of {rows} rows in a row group"),
+    )))
 }
 
 /// Puts the values of rows that are not NULL, which lie close, where their rows are.

@@ -4,9 +4,9 @@ use std::cmp::Ordering;
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrayRef, BinaryViewArray, BooleanArray, Decimal128Array, Decimal256Array, FixedSizeBinaryArray,
-    Float32Array, Float64Array, Int16Array, Int32Array, Int64Array, StringViewArray,
-    Time64MicrosecondArray,
+    ArrayRef, BinaryViewArray, BooleanArray, Decimal128Array, Decimal256Array,
+    FixedSizeBinaryArray, Float32Array, Float64Array, Int16Array, Int32Array, Int64Array,
+    StringViewArray, Time64MicrosecondArray,
 };
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, TimeUnit, i256};
@@ -78,6 +78,9 @@ const NONE: u8 = 0;
 const NULL: u8 = 1;
 const SOME: u8 = 2;
 
+/// Digits of a decimal of which 10^18 values add up within 38 digits.
+const SUMMED_IN_128: u8 = 20;
+
 /// One aggregate's states.
 #[derive(Debug)]
 pub(crate) struct Cells {
@@ -97,6 +100,9 @@ pub(crate) fn output_type(kind: AggKind, ty: Option<&SqlType>) -> DataType {
         AggKind::CountStar | AggKind::Count => DataType::Int64,
         AggKind::Sum => match arrow {
             DataType::Float32 | DataType::Float64 => DataType::Float64,
+            DataType::Decimal128(precision, scale) if precision <= SUMMED_IN_128 => {
+                DataType::Decimal128(38, scale)
+            }
             DataType::Decimal128(_, scale) => DataType::Decimal256(76, scale),
             DataType::Decimal256(_, _) => NUMERIC_ANY,
             _ => DataType::Decimal128(38, 0),
@@ -114,7 +120,11 @@ impl Cells {
             Some(Domain::Float) => Values::Float(Vec::new()),
             Some(Domain::Any) => Values::Big(Vec::new()),
             // A sum of 38-digit decimals outgrows 128 bits.
-            Some(Domain::Decimal) if kind == AggKind::Sum => Values::Big(Vec::new()),
+            Some(Domain::Decimal)
+                if matches!(output_type(kind, ty), DataType::Decimal256(_, _)) =>
+            {
+                Values::Big(Vec::new())
+            }
             Some(Domain::Bytes) => Values::Bytes(Vec::new()),
             Some(Domain::Int | Domain::Decimal) | None => Values::Int(Vec::new()),
         };
@@ -198,6 +208,11 @@ impl Cells {
                 let Some(value) = value else {
                     return Ok(());
                 };
+                let value = match (&self.values, value) {
+                    (Values::Big(_), Scalar::Int(value)) => Scalar::Big(i256::from_i128(value)),
+                    (Values::Int(_), Scalar::Big(value)) => Scalar::Int(value.as_i128()),
+                    (_, value) => value,
+                };
                 *state = SOME;
                 if seen {
                     self.values.add(at, value, self.any)?;
@@ -269,7 +284,10 @@ impl Cells {
     }
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "the value was a float of this width")]
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "the value was a float of this width"
+)]
 fn narrow_float(value: f64) -> f32 {
     value as f32
 }
@@ -285,9 +303,9 @@ fn ints(
     // What is in a column fits its type.
     let small = values.map(|value| value.map(|value| i64::try_from(value).unwrap_or(0)));
     let column: ArrayRef = match out {
-        DataType::Boolean => {
-            Arc::new(BooleanArray::from_iter(small.map(|value| value.map(|v| v != 0))))
-        }
+        DataType::Boolean => Arc::new(BooleanArray::from_iter(
+            small.map(|value| value.map(|v| v != 0)),
+        )),
         DataType::Int16 => Arc::new(Int16Array::from_iter(
             small.map(|value| value.map(|v| i16::try_from(v).unwrap_or(0))),
         )),
@@ -296,7 +314,9 @@ fn ints(
                 small.map(|value| value.map(|v| i32::try_from(v).unwrap_or(0))),
             );
             match out {
-                DataType::Date32 => Arc::new(values.reinterpret_cast::<arrow::datatypes::Date32Type>()),
+                DataType::Date32 => {
+                    Arc::new(values.reinterpret_cast::<arrow::datatypes::Date32Type>())
+                }
                 _ => Arc::new(values),
             }
         }
@@ -319,7 +339,8 @@ fn bytes<'a>(
 ) -> Result<ArrayRef, ChunkError> {
     Ok(match out {
         DataType::Utf8View => {
-            let text = values.map(|value| value.map(|value| std::str::from_utf8(value)).transpose());
+            let text =
+                values.map(|value| value.map(|value| std::str::from_utf8(value)).transpose());
             let text = text
                 .collect::<Result<Vec<_>, _>>()
                 .map_err(|error| ArrowError::ParseError(error.to_string()))?;
@@ -350,7 +371,7 @@ pub(crate) fn times(values: Vec<i64>, ty: &SqlType) -> Result<ArrayRef, ChunkErr
 }
 
 /// Equal numerics of other digits compare as equal; NaN and the infinities as they are coded.
-fn any_key(code: i256) -> i256 {
+pub(crate) fn any_key(code: i256) -> i256 {
     if code >= i256::MAX.wrapping_sub(i256::ONE) {
         return code;
     }

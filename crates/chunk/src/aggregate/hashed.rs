@@ -154,7 +154,12 @@ impl State<'_> {
             && let Some(column) = self.places.column(&batch, place)
         {
             let times = time_array(column)?;
-            kept = Some(times.iter().map(|time| request.time.contains(time)).collect());
+            kept = Some(
+                times
+                    .iter()
+                    .map(|time| request.time.contains(time))
+                    .collect(),
+            );
         }
         for (place, allowed) in &request.equals {
             let Some(column) = self.places.column(&batch, *place) else {

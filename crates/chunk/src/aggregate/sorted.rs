@@ -152,9 +152,9 @@ fn plan(query: &Query<'_>, part: &Arc<ColdPart>) -> Option<Plan> {
         Some(places.len() - 1)
     };
     let cut = !request.all_times()
-        && part.times().is_none_or(|(first, last)| {
-            first < request.time.start || last >= request.time.end
-        });
+        && part
+            .times()
+            .is_none_or(|(first, last)| first < request.time.start || last >= request.time.end);
     let time = match layout.time {
         Some(place) if request.bucket.is_some() || cut => Some(add(place)?),
         _ => None,
@@ -322,7 +322,11 @@ fn fill_times(column: Option<&NumberColumn>, date: bool, rows: usize, times: &mu
     match column.map(|column| &column.values) {
         Some(Numbers::I64(values)) => times.extend_from_slice(values),
         Some(Numbers::I32(values)) => {
-            times.extend(values.iter().map(|value| i64::from(*value).saturating_mul(unit)));
+            times.extend(
+                values
+                    .iter()
+                    .map(|value| i64::from(*value).saturating_mul(unit)),
+            );
         }
         _ => times.resize(rows, 0),
     }
@@ -357,8 +361,7 @@ fn aggregate(
             }
         };
         let last = partial.keys.len().wrapping_sub(1);
-        let goes_on =
-            partial.keys.last() == Some(&key) && partial.buckets.last() == Some(&bucket);
+        let goes_on = partial.keys.last() == Some(&key) && partial.buckets.last() == Some(&bucket);
         let place = if goes_on {
             last
         } else {
@@ -558,7 +561,11 @@ fn fold<T: Copy, S>(
 ) -> Option<S> {
     match valid {
         None if values.is_empty() => None,
-        None => Some(values.iter().fold(start, |state, value| step(state, *value))),
+        None => Some(
+            values
+                .iter()
+                .fold(start, |state, value| step(state, *value)),
+        ),
         Some(valid) => {
             let mut any = false;
             let mut state = start;
@@ -581,11 +588,15 @@ macro_rules! extreme {
                 Numbers::Bool(_) => return None,
                 Numbers::I32(values) => {
                     let values = values.get(rows)?;
-                    Raw::Int(i128::from(fold(values, valid, i32::$start, |a, b| a.$pick(b))?))
+                    Raw::Int(i128::from(fold(values, valid, i32::$start, |a, b| {
+                        a.$pick(b)
+                    })?))
                 }
                 Numbers::I64(values) => {
                     let values = values.get(rows)?;
-                    Raw::Int(i128::from(fold(values, valid, i64::$start, |a, b| a.$pick(b))?))
+                    Raw::Int(i128::from(fold(values, valid, i64::$start, |a, b| {
+                        a.$pick(b)
+                    })?))
                 }
                 Numbers::Wide(values) => {
                     let values = values.get(rows)?;
@@ -596,9 +607,11 @@ macro_rules! extreme {
                     valid,
                     $wins,
                 )?),
-                Numbers::F64(values) => {
-                    Raw::Float(extreme_float(values.get(rows)?.iter().copied(), valid, $wins)?)
-                }
+                Numbers::F64(values) => Raw::Float(extreme_float(
+                    values.get(rows)?.iter().copied(),
+                    valid,
+                    $wins,
+                )?),
             })
         }
     };
@@ -637,7 +650,9 @@ fn sum(column: &NumberColumn, rows: Range<usize>) -> Option<Raw> {
         )?)),
         Numbers::I64(values) => {
             let values = values.get(rows)?;
-            Raw::Int(fold(values, valid, 0i128, |sum, value| sum + i128::from(value))?)
+            Raw::Int(fold(values, valid, 0i128, |sum, value| {
+                sum + i128::from(value)
+            })?)
         }
         Numbers::Wide(values) => {
             let values = values.get(rows)?;
@@ -645,14 +660,15 @@ fn sum(column: &NumberColumn, rows: Range<usize>) -> Option<Raw> {
                 sum.wrapping_add(i256::from_i128(value))
             })?)
         }
-        Numbers::F32(values) => Raw::Float(fold(
-            values.get(rows)?,
-            valid,
-            0.0,
-            |sum: f64, value| sum + f64::from(value),
-        )?),
+        Numbers::F32(values) => {
+            Raw::Float(fold(values.get(rows)?, valid, 0.0, |sum: f64, value| {
+                sum + f64::from(value)
+            })?)
+        }
         Numbers::F64(values) => {
-            Raw::Float(fold(values.get(rows)?, valid, 0.0, |sum: f64, value| sum + value)?)
+            Raw::Float(fold(values.get(rows)?, valid, 0.0, |sum: f64, value| {
+                sum + value
+            })?)
         }
     })
 }
