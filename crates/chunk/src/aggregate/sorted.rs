@@ -84,7 +84,8 @@ pub(crate) fn pieces(
         (Some(time), Some(first)) => first.column == time && !first.descending,
         (Some(_), None) => false,
     };
-    if !by_series || !by_time {
+    // The table may be sorted otherwise than when the part was written.
+    if !by_series || !by_time || !part.directory().is_sorted_as(layout) {
         return Ok(None);
     }
     let Some(plan) = plan(query, part) else {
