@@ -5,7 +5,6 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use arrow::datatypes::{DataType, Schema};
 use arrow::record_batch::RecordBatch;
 use chronolith_catalog::{Catalog, CatalogError, Change, Table};
 use chronolith_chunk::HotPart;
@@ -350,18 +349,7 @@ impl Transaction {
     pub fn insert(&mut self, table: TableId, batch: &RecordBatch) -> Result<u64, EngineError> {
         let table = self.found(table)?;
         let layout = layout_of(&table);
-        let types = |schema: &Schema| -> Vec<DataType> {
-            let fields = schema.fields().iter();
-            fields.map(|field| field.data_type().clone()).collect()
-        };
-        if types(&batch.schema()) != types(layout.schema()) {
-            return Err(EngineError::Columns(table.name.clone()));
-        }
-        let batch = batch
-            .clone()
-            .with_schema(Arc::clone(layout.schema()))
-            .map_err(|_| EngineError::Columns(table.name.clone()))?;
-        route::check_not_null(&table, &batch)?;
+        let batch = route::fitting(&table, &layout, batch)?;
         let (changes, rows, claims) = (self.changes.len(), self.rows.len(), self.claims.len());
         let checked = self.checked.len();
         let inserted = route::split(&table, &layout, &batch)?
