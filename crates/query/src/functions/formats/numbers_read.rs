@@ -31,7 +31,6 @@ pub(super) fn to_number(args: &[Value]) -> Result<Value, FunctionError> {
         before: 0,
         after: 0,
         point: false,
-        inside: false,
         picture: &picture,
     };
     reader.run();
@@ -66,7 +65,6 @@ struct Reader<'a> {
     before: usize,
     after: usize,
     point: bool,
-    inside: bool,
     picture: &'a Picture,
 }
 
@@ -91,17 +89,9 @@ impl Reader<'_> {
                     self.part(matches!(*key, "9" | "0"));
                     self.at += 1;
                 }
-                "," | "G" => {
-                    if (self.inside || !picture.fill) && next == ',' {
-                        self.at += 1;
-                    }
-                }
+                "," | "G" if !picture.fill && next == ',' => self.at += 1,
                 "L" => self.skip(1),
-                "TH" => {
-                    if !(self.sign == Some('-') || picture.point) {
-                        self.skip(2);
-                    }
-                }
+                "TH" if self.sign != Some('-') && !picture.point => self.skip(2),
                 "MI" if next == '-' => self.take_sign(),
                 "PL" if next == '+' => self.take_sign(),
                 "SG" if matches!(next, '+' | '-') => self.take_sign(),
