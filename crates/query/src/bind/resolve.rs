@@ -42,9 +42,19 @@ pub(super) fn choose<T: Clone>(candidates: Vec<Candidate<T>>, given: &[SqlType])
                 .iter()
                 .zip(given)
                 .all(|(to, from)| accepts(to, from))
+                && consistent(&candidate.args, given)
         })
         .collect::<Vec<_>>();
     decide(select(fitting, given))
+}
+
+/// Whether an array and an element stand where they are told apart: arrays have no arrays within.
+fn consistent(declared: &[SqlType], given: &[SqlType]) -> bool {
+    !declared.contains(&SqlType::AnyCompatibleArray)
+        || declared
+            .iter()
+            .zip(given)
+            .all(|(to, from)| *to != SqlType::AnyCompatible || !matches!(from, SqlType::Array(_)))
 }
 
 /// The operator that fits two operands, an untyped one first taken to be as the other.
@@ -57,10 +67,13 @@ pub(super) fn choose_operator<T: Clone>(
             (SqlType::Unknown, known) | (known, SqlType::Unknown) => known.without_typmod(),
             _ => SqlType::Unknown,
         };
+        let array = matches!(assumed, SqlType::Array(_));
+        let assumes =
+            |arg: &SqlType| *arg == assumed || (array && *arg == SqlType::AnyCompatibleArray);
         if assumed != SqlType::Unknown
             && let Some(exact) = candidates
                 .iter()
-                .find(|candidate| candidate.args.iter().all(|arg| *arg == assumed))
+                .find(|candidate| candidate.args.iter().all(assumes))
         {
             return Choice::One(exact.clone());
         }
