@@ -1,1 +1,64 @@
-fn main() {}
+//! The `chronolith` program: serve, demo, sql, inspect and verify.
+//!
+//! Owns the terminal: results go to stdout, everything else to stderr. Knows databases by the
+//! embedding API and the server by its door, and nothing below either. Start at [`args`].
+//!
+//! Exit codes: 0 done; 1 it failed, or `verify` found damage; 2 the command line was wrong;
+//! 74 the disk failed a sync, so that what it holds must be read afresh.
+
+mod args;
+mod demo;
+mod directory;
+mod inspect;
+mod serve;
+mod shell;
+mod style;
+mod verify;
+
+use std::io::{self, IsTerminal};
+use std::process::ExitCode;
+
+use clap::Parser;
+use tracing_subscriber::EnvFilter;
+
+use args::{Args, Command};
+
+/// Loading and scanning free large buffers on threads other than those that made them, where the
+/// system's allocator keeps what it should give back.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    log_to_stderr(&args);
+    let result = match args.command {
+        Command::Serve(args) => serve::run(&args),
+        Command::Demo(args) => demo::run(&args),
+        Command::Sql(args) => shell::run(&args),
+        Command::Inspect(args) => inspect::run(&args),
+        Command::Verify(args) => verify::run(&args),
+    };
+    match result {
+        Ok(code) => code,
+        Err(error) => {
+            style::print_error(&error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Only a server tells what it does; the other commands say what goes wrong. `RUST_LOG` decides
+/// otherwise.
+fn log_to_stderr(args: &Args) {
+    let level = match args.command {
+        Command::Serve(_) => "info",
+        Command::Demo(_) | Command::Sql(_) | Command::Inspect(_) | Command::Verify(_) => "warn",
+    };
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr)
+        .with_ansi(io::stderr().is_terminal())
+        .with_target(false)
+        .init();
+}
