@@ -181,8 +181,13 @@ pub(crate) fn time_values(
 
 const US_PER_DAY: i64 = 86_400_000_000;
 
+pub use self::time_array as times;
+
 /// A time column's values: µs for dates and timestamps, whole numbers as they are.
-pub(crate) fn time_array(column: &ArrayRef) -> Result<Vec<i64>, ChunkError> {
+///
+/// # Errors
+/// When the column is of no type that chunks are cut by.
+pub fn time_array(column: &ArrayRef) -> Result<Vec<i64>, ChunkError> {
     let date = *column.data_type() == DataType::Date32;
     let column = match column.data_type() {
         DataType::Date32 => arrow::compute::cast(

@@ -77,3 +77,59 @@ impl Directory {
 pub(crate) fn crc32c(bytes: &[u8]) -> u32 {
     crc32c::crc32c(bytes)
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+    use super::*;
+
+    fn example() -> Directory {
+        Directory::new(vec![
+            Series {
+                values: vec![Some("binance".to_owned()), Some("BTCUSDT".to_owned())],
+                start: 0,
+                rows: 3,
+                times: Some((1_740_960_000_000_000, 1_740_960_000_000_002)),
+            },
+            Series {
+                values: vec![Some("okx".to_owned()), None],
+                start: 3,
+                rows: 1,
+                times: Some((1_740_960_000_000_001, 1_740_960_000_000_001)),
+            },
+        ])
+    }
+
+    #[test]
+    fn the_documented_directory_is_read() {
+        let bytes: Vec<u8> = include_str!("../../../fixtures/formats/chunk/v1.hex")
+            .split_whitespace()
+            .map(|byte| u8::from_str_radix(byte, 16).unwrap())
+            .collect();
+        let path = RelPath::new("parts/000000000001.series").unwrap();
+        assert_eq!(Directory::decode(&bytes, &path).unwrap(), example());
+        let again = example().encode().unwrap();
+        assert_eq!(Directory::decode(&again, &path).unwrap(), example());
+    }
+
+    #[test]
+    #[ignore = "writes the example of docs/formats/chunk.md"]
+    fn bless_the_documented_directory() {
+        let hex: Vec<String> = example()
+            .encode()
+            .unwrap()
+            .chunks(32)
+            .map(|line| {
+                line.iter()
+                    .map(|b| format!("{b:02x}"))
+                    .collect::<Vec<_>>()
+                    .join(" ")
+            })
+            .collect();
+        let path = concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/../../fixtures/formats/chunk/v1.hex"
+        );
+        std::fs::write(path, hex.join("\n") + "\n").unwrap();
+    }
+}

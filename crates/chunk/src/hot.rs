@@ -1,6 +1,7 @@
 //! A hot part: rows in memory, in the order of their commits.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use arrow::compute::concat_batches;
 use arrow::record_batch::RecordBatch;
@@ -11,11 +12,29 @@ use crate::error::ChunkError;
 const JOINED_ROWS_MAX: usize = 32_768;
 
 /// Rows that wait in memory to be packed. Grows only at its end.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct HotPart {
     batches: Arc<Vec<RecordBatch>>,
     rows: usize,
     bytes: usize,
+    /// Another for each part whose first rows are others.
+    generation: u64,
+}
+
+impl Default for HotPart {
+    fn default() -> Self {
+        Self {
+            batches: Arc::default(),
+            rows: 0,
+            bytes: 0,
+            generation: next_generation(),
+        }
+    }
+}
+
+fn next_generation() -> u64 {
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    NEXT.fetch_add(1, Ordering::Relaxed)
 }
 
 /// A hot part as it was at one moment; later rows are not in it.
@@ -61,6 +80,12 @@ impl HotPart {
         &self.batches
     }
 
+    /// A number that two hot parts share only when the rows of one are the first rows of the other.
+    #[must_use]
+    pub fn generation(&self) -> u64 {
+        self.generation
+    }
+
     /// How many rows it has.
     #[must_use]
     pub fn rows(&self) -> usize {
@@ -96,6 +121,7 @@ impl HotPart {
             rows: self.rows - rows,
             bytes,
             batches: Arc::new(kept),
+            generation: next_generation(),
         }
     }
 }

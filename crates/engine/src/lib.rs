@@ -1,1 +1,28 @@
-//! Placeholder.
+//! The storage engine: transactions over tables, chunks, the log and checkpoints.
+//!
+//! Knows batches of columns and the catalog; never reads SQL. Start at [`Engine::open`],
+//! [`Engine::begin`] and [`Transaction`].
+//!
+//! # Invariants
+//! - A commit is acknowledged after its log record is synced, and is visible whole or not at all.
+//! - Transactions become visible in the order of the log.
+//! - What a reader holds never changes: files go only when nobody reads them.
+//! - After a failed sync nothing more is written until the engine is opened anew.
+
+mod commit;
+mod config;
+mod engine;
+mod error;
+mod files;
+mod maintain;
+mod record;
+mod recover;
+mod route;
+mod state;
+mod transaction;
+
+pub use config::EngineConfig;
+pub use engine::Engine;
+pub use error::EngineError;
+pub use state::TableView;
+pub use transaction::{Isolation, Transaction};

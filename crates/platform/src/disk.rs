@@ -131,7 +131,10 @@ pub trait File: Debug + Send + Sync {
     /// `UnexpectedEof` when the file ends before that.
     fn read_exact_at(&self, mut buffer: &mut [u8], mut offset: u64) -> io::Result<()> {
         while !buffer.is_empty() {
-            let count = self.read_at(buffer, offset)?;
+            let count = match self.read_at(buffer, offset) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                outcome => outcome?,
+            };
             if count == 0 {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }

@@ -23,10 +23,16 @@ impl RealDisk {
     /// # Errors
     /// When it can neither be found nor made.
     pub fn open(root: &Path) -> io::Result<Self> {
+        let missing: Vec<&Path> = root.ancestors().take_while(|dir| !dir.exists()).collect();
         fs::DirBuilder::new()
             .recursive(true)
             .mode(0o700)
             .create(root)?;
+        // A new data directory could vanish with all that was acknowledged in it: its name lies in
+        // the directory above.
+        for dir in missing {
+            sync_dir(&dir.canonicalize()?.join(".."))?;
+        }
         Ok(Self {
             root: root.canonicalize()?,
         })
@@ -35,6 +41,11 @@ impl RealDisk {
     fn full(&self, path: &RelPath) -> PathBuf {
         self.root.join(path.as_str())
     }
+}
+
+#[expect(clippy::disallowed_methods, reason = "this is the seam")]
+fn sync_dir(dir: &Path) -> io::Result<()> {
+    fs::File::open(dir)?.sync_all()
 }
 
 impl Disk for RealDisk {
@@ -85,9 +96,8 @@ impl Disk for RealDisk {
         fs::remove_dir(self.full(dir))
     }
 
-    #[expect(clippy::disallowed_methods, reason = "this is the seam")]
     fn sync_dir(&self, dir: &RelPath) -> io::Result<()> {
-        fs::File::open(self.full(dir))?.sync_all()
+        sync_dir(&self.full(dir))
     }
 
     fn lock(&self, path: &RelPath) -> io::Result<Box<dyn Lock>> {
@@ -165,3 +175,6 @@ struct RealLock {
 }
 
 impl Lock for RealLock {}
+
+#[cfg(test)]
+mod tests;

@@ -103,7 +103,7 @@ impl Instance {
     }
 
     /// A session begins; its number.
-    pub(crate) fn enter(&self, mut activity: Activity) -> i32 {
+    pub fn enter(&self, mut activity: Activity) -> i32 {
         let pid = self.next_pid.fetch_add(1, Ordering::Relaxed);
         activity.pid = pid;
         self.sessions.lock().insert(pid, activity);
@@ -111,12 +111,12 @@ impl Instance {
     }
 
     /// A session ends.
-    pub(crate) fn leave(&self, pid: i32) {
+    pub fn leave(&self, pid: i32) {
         self.sessions.lock().remove(&pid);
     }
 
     /// Change what is shown of a session.
-    pub(crate) fn update(&self, pid: i32, change: impl FnOnce(&mut Activity)) {
+    pub fn update(&self, pid: i32, change: impl FnOnce(&mut Activity)) {
         if let Some(activity) = self.sessions.lock().get_mut(&pid) {
             change(activity);
         }

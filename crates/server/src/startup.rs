@@ -147,10 +147,7 @@ fn hello(code: u32, body: &[u8]) -> Result<(Startup, Option<Vec<String>>), Failu
     let mut unknown = Vec::new();
     // A list of name\0value\0 pairs; an empty one has nothing between the terminators.
     let mut fields = body.split(|b| *b == 0);
-    loop {
-        let Some(name) = fields.next().filter(|name| !name.is_empty()) else {
-            break;
-        };
+    while let Some(name) = fields.next().filter(|name| !name.is_empty()) {
         let value = fields.next().ok_or_else(invalid)?;
         let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).map_err(|_| invalid());
         let (name, value) = (text(name)?, text(value)?);

@@ -21,6 +21,10 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Socket for T {}
 
 /// Why a connection ends.
 #[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "made once a connection, and moved to its end"
+)]
 pub(crate) enum End {
     /// The client left.
     Closed,

@@ -356,6 +356,10 @@ pub struct Constraint {
 
 /// What a constraint demands.
 #[derive(Debug, Clone, PartialEq)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "one statement is held at a time: boxes would cost more reading than they save"
+)]
 pub enum ConstraintKind {
     /// PRIMARY KEY.
     PrimaryKey(Vec<Spelled>),
@@ -564,6 +568,10 @@ pub struct AlterTable {
 
 /// One action of ALTER TABLE.
 #[derive(Debug, Clone, PartialEq)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "one statement is held at a time: boxes would cost more reading than they save"
+)]
 pub enum AlterAction {
     /// ADD COLUMN.
     AddColumn {

@@ -96,3 +96,19 @@ impl WalError {
         }
     }
 }
+
+pub(crate) fn corrupt(segment: u64, offset: u64, reason: Corruption) -> WalError {
+    WalError::Corrupt {
+        segment,
+        offset,
+        reason,
+    }
+}
+
+pub(crate) fn failed(action: &'static str, segment: u64) -> impl Fn(io::Error) -> WalError {
+    move |source| WalError::Io {
+        action,
+        segment,
+        source,
+    }
+}

@@ -12,8 +12,11 @@
 //! Bytes: `docs/formats/wal.md`.
 
 mod error;
+#[cfg(test)]
+mod fixture;
 mod log;
 mod record;
+mod recover;
 mod replay;
 mod segment;
 

@@ -4,13 +4,18 @@ use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 
-use chronolith_platform::{Disk, File, OpenMode, Platform, RelPath, read_whole};
+use chronolith_platform::{Disk, File, OpenMode, Platform, RelPath};
 use chronolith_types::Lsn;
 
-use crate::error::{Corruption, WalError};
+use crate::error::{WalError, failed};
 use crate::record::{self, Header};
-use crate::replay::{self, End, Stop};
+use crate::recover::{Held, Position, Recovered, recover};
 use crate::segment::{self, SegmentHeader};
+
+/// Pieces at least this long go to the file as they are, when they are appended: a bulk load's
+/// records are not copied, and a group's memory is bounded. Small in tests, so that crashes of
+/// small logs meet this way too.
+const THROUGH_BYTES: usize = if cfg!(test) { 300 } else { 256 << 10 };
 
 /// How a log is kept.
 #[derive(Debug, Clone)]
@@ -46,31 +51,21 @@ pub struct Log {
     dir: RelPath,
     options: LogOptions,
     epoch: u32,
-    /// First record of each segment there is, by the segment's number.
-    segments: BTreeMap<u64, Lsn>,
+    /// The segments there are, by their numbers.
+    segments: BTreeMap<u64, Held>,
     number: u64,
     file: Box<dyn File>,
     /// Bytes of the current segment that are safe.
     synced_bytes: u64,
+    /// Bytes of the current segment that are written; past the safe ones, those of a group.
+    written_bytes: u64,
+    /// What comes behind them.
     buffer: Vec<u8>,
+    /// What befell the group in writing: the next sync tells.
+    failure: Option<io::Error>,
     durable: Position,
     appended: Position,
     poisoned: bool,
-}
-
-/// A place between two records.
-#[derive(Debug, Clone, Copy)]
-struct Position {
-    last: Lsn,
-    chain: u32,
-}
-
-fn failed(action: &'static str, segment: u64) -> impl Fn(io::Error) -> WalError {
-    move |source| WalError::Io {
-        action,
-        segment,
-        source,
-    }
 }
 
 impl Log {
@@ -85,7 +80,7 @@ impl Log {
         dir: &RelPath,
         options: LogOptions,
         from: Lsn,
-        mut apply: impl FnMut(Lsn, &[u8]) -> Result<(), E>,
+        apply: impl FnMut(Lsn, &[u8]) -> Result<(), E>,
     ) -> Result<(Self, Replayed), WalError>
     where
         E: Into<Box<dyn std::error::Error + Send + Sync>>,
@@ -93,116 +88,16 @@ impl Log {
         let disk = Arc::clone(&platform.disk);
         disk.create_dir(dir).map_err(failed("create", 0))?;
         disk.sync_dir(&dir.parent()).map_err(failed("create", 0))?;
-        let names = disk.list(dir).map_err(failed("list", 0))?;
-        let numbers: Vec<u64> = names
-            .iter()
-            .filter_map(|name| segment::parse_file_name(name))
-            .collect();
-        let mut replayed = Replayed::default();
-        let mut segments = BTreeMap::new();
-        let mut position: Option<Position> = None;
-        for (index, &number) in numbers.iter().enumerate() {
-            let newest = index + 1 == numbers.len();
-            if index > 0 && numbers.get(index - 1) != Some(&(number - 1)) {
-                return Err(corrupt(number, 0, Corruption::MissingSegment));
-            }
-            let path = segment::path(dir, number).map_err(failed("open", number))?;
-            let bytes = read_whole(&*disk, &path).map_err(failed("read", number))?;
-            replayed.bytes += bytes.len() as u64;
-            let Some(header) = SegmentHeader::decode(&bytes) else {
-                // A segment gets records only after its header is safe, and is begun only when the
-                // one before it is: a newest one that is torn is one that never was.
-                if newest && bytes.len() <= segment::HEADER_BYTES {
-                    replayed.cut_bytes += bytes.len() as u64;
-                    disk.remove(&path).map_err(failed("remove", number))?;
-                    disk.sync_dir(dir).map_err(failed("remove", number))?;
-                    break;
-                }
-                return Err(corrupt(number, 0, Corruption::BadHeader));
-            };
-            if header.version > segment::VERSION {
-                return Err(corrupt(number, 8, Corruption::NewerFormat));
-            }
-            if header.number != number {
-                return Err(corrupt(number, 16, Corruption::BadHeader));
-            }
-            match position {
-                None if header.first.0 > from.0 + 1 => {
-                    return Err(corrupt(number, 24, Corruption::MissingSegment));
-                }
-                Some(before)
-                    if header.first.0 != before.last.0 + 1 || header.chain != before.chain =>
-                {
-                    return Err(corrupt(number, 24, Corruption::BrokenChain));
-                }
-                _ => {}
-            }
-            let before = Lsn(header.first.0.saturating_sub(1));
-            let end: End = replay::read(
-                &bytes,
-                header.epoch,
-                before,
-                header.crc32c,
-                |lsn, payload| {
-                    if lsn <= from {
-                        return Ok(());
-                    }
-                    replayed.records += 1;
-                    apply(lsn, payload).map_err(|error| WalError::Apply {
-                        lsn,
-                        source: error.into(),
-                    })
-                },
-            )?;
-            match end.stop {
-                Some(Stop::Damaged(reason)) => {
-                    return Err(corrupt(number, end.good_bytes as u64, reason));
-                }
-                Some(Stop::Torn) if !newest => {
-                    return Err(corrupt(
-                        number,
-                        end.good_bytes as u64,
-                        Corruption::BadChecksum,
-                    ));
-                }
-                Some(Stop::Torn) => {
-                    let torn = bytes.len().saturating_sub(end.good_bytes);
-                    replayed.cut_bytes += torn as u64;
-                    let file = disk
-                        .open(&path, OpenMode::ReadWrite)
-                        .map_err(failed("open", number))?;
-                    file.set_len(end.good_bytes as u64)
-                        .map_err(failed("cut", number))?;
-                    file.sync().map_err(failed("sync", number))?;
-                }
-                None => {}
-            }
-            segments.insert(number, header.first);
-            position = Some(Position {
-                last: end.last,
-                chain: end.chain,
-            });
-        }
-        let position = match position {
-            Some(found) if found.last < from => {
-                // The caller has state that the log never had: part of the log is gone.
-                return Err(corrupt(
-                    numbers.last().copied().unwrap_or_default(),
-                    0,
-                    Corruption::MissingSegment,
-                ));
-            }
-            Some(found) => found,
-            None => Position {
-                last: from,
-                chain: 0,
-            },
-        };
+        let Recovered {
+            mut segments,
+            position,
+            replayed,
+        } = recover(&*disk, dir, from, apply)?;
         // Always a new segment: an epoch of its own, and no doubt about what lies behind a cut.
         let number = segments.keys().next_back().map_or(1, |last| last + 1);
         let epoch = u32::try_from(platform.random.next_u64() >> 32).unwrap_or_default();
         let (file, header) = begin(&*disk, dir, epoch, number, position)?;
-        segments.insert(number, header.first);
+        segments.insert(number, held(&header));
         let position = Position {
             last: position.last,
             chain: header.crc32c,
@@ -216,7 +111,9 @@ impl Log {
             number,
             file,
             synced_bytes: segment::HEADER_BYTES as u64,
+            written_bytes: segment::HEADER_BYTES as u64,
             buffer: Vec::new(),
+            failure: None,
             durable: position,
             appended: position,
             poisoned: false,
@@ -256,18 +153,49 @@ impl Log {
             behind,
         }
         .seal(parts);
-        self.buffer.reserve(record::stored_bytes(bytes));
-        self.buffer.extend_from_slice(&header.encode());
+        self.put(&header.encode());
         for part in parts {
-            self.buffer.extend_from_slice(part);
+            self.put(part);
         }
-        let padded = self.buffer.len().next_multiple_of(record::ALIGNMENT);
-        self.buffer.resize(padded, 0);
+        self.put(record::padding(bytes));
         self.appended = Position {
             last: lsn,
             chain: header.crc32c,
         };
         Ok(lsn)
+    }
+
+    /// Puts bytes behind the group's, in the buffer or at once in the file.
+    fn put(&mut self, bytes: &[u8]) {
+        if bytes.len() >= THROUGH_BYTES {
+            self.write_buffer();
+            self.write(bytes);
+            return;
+        }
+        if self.buffer.len() + bytes.len() > THROUGH_BYTES * 4 {
+            self.write_buffer();
+        }
+        self.buffer.extend_from_slice(bytes);
+    }
+
+    fn write_buffer(&mut self) {
+        let mut buffer = std::mem::take(&mut self.buffer);
+        if !buffer.is_empty() {
+            self.write(&buffer);
+        }
+        buffer.clear();
+        self.buffer = buffer;
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        if self.failure.is_some() {
+            // The group is lost already; its sync says so.
+            return;
+        }
+        match self.file.write_at(bytes, self.written_bytes) {
+            Ok(()) => self.written_bytes += bytes.len() as u64,
+            Err(error) => self.failure = Some(error),
+        }
     }
 
     /// Makes every appended record safe; the last of them.
@@ -279,10 +207,11 @@ impl Log {
         if self.poisoned {
             return Err(WalError::Poisoned);
         }
-        if self.buffer.is_empty() {
+        if self.appended.last == self.durable.last {
             return Ok(self.durable.last);
         }
-        if let Err(source) = self.file.write_at(&self.buffer, self.synced_bytes) {
+        self.write_buffer();
+        if let Some(source) = self.failure.take() {
             return Err(self.undo(source));
         }
         if let Err(source) = self.file.sync() {
@@ -290,10 +219,10 @@ impl Log {
             self.poisoned = true;
             return Err(failed("sync", self.number)(source));
         }
-        self.synced_bytes += self.buffer.len() as u64;
-        self.buffer.clear();
-        // One huge group must not hold its memory for ever.
-        self.buffer.shrink_to(1 << 20);
+        self.synced_bytes = self.written_bytes;
+        if let Some(held) = self.segments.get_mut(&self.number) {
+            held.bytes = self.synced_bytes;
+        }
         self.durable = self.appended;
         if self.synced_bytes >= self.options.segment_bytes_max {
             self.rotate()?;
@@ -304,8 +233,8 @@ impl Log {
     /// The group could not be written: take back what was.
     fn undo(&mut self, source: io::Error) -> WalError {
         let segment = self.number;
-        self.buffer.clear();
         self.appended = self.durable;
+        self.written_bytes = self.synced_bytes;
         let full = matches!(
             source.kind(),
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge
@@ -328,8 +257,9 @@ impl Log {
             Ok((file, header)) => {
                 self.file = file;
                 self.number = number;
-                self.segments.insert(number, header.first);
+                self.segments.insert(number, held(&header));
                 self.synced_bytes = segment::HEADER_BYTES as u64;
+                self.written_bytes = self.synced_bytes;
                 self.durable.chain = header.crc32c;
                 self.appended = self.durable;
                 Ok(())
@@ -345,17 +275,16 @@ impl Log {
         }
     }
 
-    /// Removes segments whose records are all at or below `lsn`; bytes given back.
+    /// Removes segments whose records are all at or below `lsn`.
     ///
     /// # Errors
     /// When a file cannot be removed; the log stays usable.
     pub fn cut_before(&mut self, lsn: Lsn) -> Result<(), WalError> {
-        let mut removed = false;
         while let Some((&number, _)) = self.segments.iter().next() {
-            let Some((_, next_first)) = self.segments.iter().nth(1) else {
+            let Some((_, next)) = self.segments.iter().nth(1) else {
                 break;
             };
-            if next_first.0 > lsn.0 + 1 {
+            if next.first.0 > lsn.0.saturating_add(1) {
                 break;
             }
             let path = segment::path(&self.dir, number).map_err(failed("remove", number))?;
@@ -365,9 +294,7 @@ impl Log {
                 .sync_dir(&self.dir)
                 .map_err(failed("remove", number))?;
             self.segments.remove(&number);
-            removed = true;
         }
-        debug_assert!(!removed || self.segments.contains_key(&self.number));
         Ok(())
     }
 
@@ -386,15 +313,28 @@ impl Log {
     /// The oldest record that is still in the log's files.
     #[must_use]
     pub fn first_lsn(&self) -> Lsn {
-        self.segments.values().next().copied().unwrap_or_default()
+        let oldest = self.segments.values().next();
+        oldest.map(|held| held.first).unwrap_or_default()
+    }
+
+    /// Safe bytes of the segments with records after `lsn`: what a replay from there would read.
+    #[must_use]
+    pub fn size_bytes_since(&self, lsn: Lsn) -> u64 {
+        let mut bytes = 0;
+        for held in self.segments.values().rev() {
+            bytes += held.bytes;
+            if held.first <= lsn {
+                break;
+            }
+        }
+        bytes
     }
 }
 
-fn corrupt(segment: u64, offset: u64, reason: Corruption) -> WalError {
-    WalError::Corrupt {
-        segment,
-        offset,
-        reason,
+fn held(header: &SegmentHeader) -> Held {
+    Held {
+        first: header.first,
+        bytes: segment::HEADER_BYTES as u64,
     }
 }
 

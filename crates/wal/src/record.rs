@@ -91,6 +91,13 @@ impl Header {
     }
 }
 
+/// What follows a payload of a length, so that the next record begins where one may.
+pub(crate) fn padding(payload: usize) -> &'static [u8] {
+    let zeros = &[0; ALIGNMENT];
+    let count = stored_bytes(payload) - HEADER_BYTES - payload;
+    zeros.get(..count).unwrap_or_default()
+}
+
 /// What a record takes in the file: header, payload and padding.
 pub(crate) fn stored_bytes(payload: usize) -> usize {
     (HEADER_BYTES + payload).next_multiple_of(ALIGNMENT)

@@ -1,16 +1,21 @@
 //! Reading a segment back, and telling a torn tail from damage.
 
+#![warn(clippy::indexing_slicing)]
+
 use chronolith_types::Lsn;
 
 use crate::error::Corruption;
 use crate::record::{self, Header};
-use crate::segment;
+use crate::segment::{self, SegmentHeader};
 
 /// How reading a segment ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct End {
     /// Bytes up to the end of the last whole record.
     pub(crate) good_bytes: usize,
+    /// Where the last group of whole records begins; the segment's start while there is none. All
+    /// before it was synced before the group was written.
+    pub(crate) group: usize,
     /// The last whole record, or the one before the segment.
     pub(crate) last: Lsn,
     /// Its checksum: the chain goes on from it.
@@ -31,15 +36,15 @@ pub(crate) enum Stop {
 /// Reads records from a segment's bytes, behind its header, giving each to `apply`.
 pub(crate) fn read<E>(
     bytes: &[u8],
-    epoch: u32,
-    before: Lsn,
-    chain: u32,
+    segment: &SegmentHeader,
     mut apply: impl FnMut(Lsn, &[u8]) -> Result<(), E>,
 ) -> Result<End, E> {
+    let epoch = segment.epoch;
     let mut end = End {
         good_bytes: segment::HEADER_BYTES,
-        last: before,
-        chain,
+        group: 0,
+        last: Lsn(segment.first.0.saturating_sub(1)),
+        chain: segment.crc32c,
         stop: None,
     };
     loop {
@@ -47,10 +52,13 @@ pub(crate) fn read<E>(
         if rest.is_empty() {
             return Ok(end);
         }
-        let expected = Lsn(end.last.0 + 1);
+        let expected = Lsn(end.last.0.saturating_add(1));
         match whole(rest, epoch) {
             Some((header, payload)) if header.lsn == expected && header.chain == end.chain => {
                 apply(header.lsn, payload)?;
+                if header.behind == 0 {
+                    end.group = end.good_bytes;
+                }
                 end.good_bytes += record::stored_bytes(payload.len());
                 end.good_bytes = end.good_bytes.min(bytes.len());
                 end.last = header.lsn;

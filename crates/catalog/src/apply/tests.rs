@@ -182,3 +182,37 @@ fn changes_and_catalog_survive_their_serialised_form() {
         assert!(crate::decode(&bytes[..length]).is_err());
     }
 }
+
+#[test]
+fn the_documented_checkpoint_is_read() {
+    let bytes: Vec<u8> = include_str!("../../../../fixtures/formats/manifest/v1.hex")
+        .split_whitespace()
+        .map(|byte| u8::from_str_radix(byte, 16).unwrap())
+        .collect();
+    let checkpoint = crate::decode(&bytes).unwrap();
+    assert_eq!(checkpoint.lsn.0, 7);
+    assert_eq!(checkpoint.catalog, Catalog::default());
+    // What is written today is read as the same, also where zstd packs it otherwise.
+    let again = crate::encode(&checkpoint.catalog, checkpoint.lsn).unwrap();
+    assert_eq!(crate::decode(&again).unwrap(), checkpoint);
+}
+
+#[test]
+#[ignore = "writes the example of docs/formats/manifest.md"]
+fn bless_the_documented_checkpoint() {
+    let bytes = crate::encode(&Catalog::default(), chronolith_types::Lsn(7)).unwrap();
+    let hex: Vec<String> = bytes
+        .chunks(32)
+        .map(|line| {
+            line.iter()
+                .map(|b| format!("{b:02x}"))
+                .collect::<Vec<_>>()
+                .join(" ")
+        })
+        .collect();
+    let path = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../../fixtures/formats/manifest/v1.hex"
+    );
+    std::fs::write(path, hex.join("\n") + "\n").unwrap();
+}

@@ -33,6 +33,9 @@ struct Inner {
     off: bool,
     locked: Vec<RelPath>,
     capacity: u64,
+    short_reads: bool,
+    /// Files that cannot be read.
+    unreadable: Vec<usize>,
     /// A disk that was left behind by a reboot does nothing more.
     generation: u64,
 }
@@ -61,6 +64,8 @@ impl SimDisk {
                 off: false,
                 locked: Vec::new(),
                 capacity,
+                short_reads: false,
+                unreadable: Vec::new(),
                 generation: 0,
             })),
             generation: 0,
@@ -83,6 +88,28 @@ impl SimDisk {
         self.inner.lock().capacity = bytes;
     }
 
+    /// From now on a read gives as many bytes as it likes, but at least one.
+    pub fn set_short_reads(&self) {
+        self.inner.lock().short_reads = true;
+    }
+
+    /// From now on reads of a file fail with EIO, until the machine or the process starts anew.
+    ///
+    /// # Errors
+    /// When there is no such file.
+    pub fn make_unreadable(&self, path: &RelPath) -> io::Result<()> {
+        let mut inner = self.inner.lock();
+        let number = inner.state.find(path)?;
+        inner.unreadable.push(number);
+        Ok(())
+    }
+
+    /// Whether a planned power cut has come.
+    #[must_use]
+    pub fn is_off(&self) -> bool {
+        self.inner.lock().off
+    }
+
     /// The power goes now: the disk as the next boot finds it. This one does nothing more.
     #[must_use]
     pub fn crash(&self) -> Self {
@@ -102,6 +129,8 @@ impl SimDisk {
         inner.locked.clear();
         inner.off = false;
         inner.faults.clear();
+        inner.short_reads = false;
+        inner.unreadable.clear();
         inner.generation += 1;
         Self {
             inner: Arc::clone(&self.inner),
@@ -123,7 +152,7 @@ impl SimDisk {
     pub fn flip_bit(&self, path: &RelPath, offset: usize, bit: u8) -> io::Result<()> {
         let mut inner = self.inner.lock();
         let number = inner.state.find(path)?;
-        inner.state.inode(number)?.flip(offset, bit);
+        inner.state.inode_mut(number)?.flip(offset, bit);
         Ok(())
     }
 
@@ -181,6 +210,13 @@ fn plain(fault: Option<Fault>) -> io::Result<()> {
 
 fn index(offset: u64) -> io::Result<usize> {
     usize::try_from(offset).map_err(io::Error::other)
+}
+
+fn check_readable(inner: &Inner, number: usize) -> io::Result<()> {
+    if inner.unreadable.contains(&number) {
+        return Err(eio());
+    }
+    Ok(())
 }
 
 impl Disk for SimDisk {
@@ -260,6 +296,7 @@ impl Disk for SimDisk {
     fn map(&self, path: &RelPath) -> io::Result<Bytes> {
         self.look(|inner| {
             let number = inner.state.find(path)?;
+            check_readable(inner, number)?;
             Ok(Bytes::copy_from_slice(inner.state.inode(number)?.live()))
         })
     }
@@ -285,9 +322,13 @@ impl SimFile {
 impl File for SimFile {
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
         self.disk.look(|inner| {
+            check_readable(inner, self.number)?;
             let content = inner.state.inode(self.number)?.live();
             let rest = content.get(index(offset)?..).unwrap_or_default();
-            let count = rest.len().min(buffer.len());
+            let mut count = rest.len().min(buffer.len());
+            if inner.short_reads && count > 1 {
+                count = 1 + index(inner.random.below(count as u64))?;
+            }
             if let (Some(to), Some(from)) = (buffer.get_mut(..count), rest.get(..count)) {
                 to.copy_from_slice(from);
             }
@@ -301,7 +342,7 @@ impl File for SimFile {
         self.disk.operate(|inner, fault| {
             let used = inner.state.used();
             let capacity = inner.capacity;
-            let inode = inner.state.inode(self.number)?;
+            let inode = inner.state.inode_mut(self.number)?;
             let grows = (offset + bytes.len()).saturating_sub(inode.live().len()) as u64;
             match fault {
                 Some(Fault::Io) => return Err(eio()),
@@ -325,7 +366,7 @@ impl File for SimFile {
 
     fn sync(&self) -> io::Result<()> {
         self.disk.operate(|inner, fault| {
-            let inode = inner.state.inode(self.number)?;
+            let inode = inner.state.inode_mut(self.number)?;
             if matches!(fault, Some(Fault::Io | Fault::NoSpace)) {
                 inode.drop_pending();
                 return plain(fault);
@@ -339,7 +380,7 @@ impl File for SimFile {
         self.check_writable()?;
         self.disk.operate(|inner, fault| {
             plain(fault)?;
-            inner.state.inode(self.number)?.set_len(index(length)?);
+            inner.state.inode_mut(self.number)?.set_len(index(length)?);
             Ok(())
         })
     }
@@ -366,3 +407,6 @@ impl Drop for SimLock {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,7 +4,7 @@
 //! goes; names of files are synced apart from their contents; a failed sync drops what it was to
 //! write and still shows it, as Linux does. All of it follows from a seed. Start at [`SimDisk`].
 //!
-//! `planted.rs` keeps the simulator honest: a small store with bugs planted one by one, each of
+//! `tests/planted` keeps the simulator honest: a small store with bugs planted one by one, each of
 //! which the simulator must find.
 
 mod disk;

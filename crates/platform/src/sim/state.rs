@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::sync::Arc;
 
 use crate::path::RelPath;
 use crate::random::SimRandom;
@@ -26,6 +27,8 @@ pub(super) struct Inode {
     live: Vec<u8>,
     durable: Vec<u8>,
     pending: Vec<Pending>,
+    /// Whether what is seen and what survives may differ.
+    dirty: bool,
 }
 
 fn put(content: &mut Vec<u8>, offset: usize, bytes: &[u8]) {
@@ -53,6 +56,7 @@ impl Inode {
     }
 
     pub(super) fn write(&mut self, offset: usize, bytes: &[u8]) {
+        self.dirty = true;
         put(&mut self.live, offset, bytes);
         let mut at = offset;
         let mut rest = bytes;
@@ -68,6 +72,7 @@ impl Inode {
     }
 
     pub(super) fn set_len(&mut self, length: usize) {
+        self.dirty = true;
         self.live.resize(length, 0);
         self.pending.push(Pending::Length(length));
     }
@@ -93,6 +98,8 @@ impl Inode {
     }
 
     fn crash(&mut self, random: &SimRandom) {
+        self.dirty = false;
+        let length = self.live.len();
         // Nothing, all, or any subset: a scheduler and a cache in between owe no order.
         let kept = random.below(4);
         for change in self.pending.drain(..) {
@@ -115,6 +122,10 @@ impl Inode {
                 }
                 change => change.apply(&mut self.durable),
             }
+        }
+        // File systems may keep a file's new length and lose what was in it: zeros, then.
+        if length > self.durable.len() && random.one_in(4) {
+            self.durable.resize(length, 0);
         }
         self.live.clone_from(&self.durable);
     }
@@ -153,10 +164,10 @@ impl NameChange {
     }
 }
 
-/// The whole disk.
+/// The whole disk. Copies share the files that neither has changed since.
 #[derive(Debug, Clone, Default)]
 pub(super) struct State {
-    inodes: Vec<Inode>,
+    inodes: Vec<Arc<Inode>>,
     names: Names,
     durable_names: Names,
     pending_names: Vec<(RelPath, NameChange)>,
@@ -167,8 +178,14 @@ fn not_found() -> io::Error {
 }
 
 impl State {
-    pub(super) fn inode(&mut self, number: usize) -> io::Result<&mut Inode> {
-        self.inodes.get_mut(number).ok_or_else(not_found)
+    pub(super) fn inode(&self, number: usize) -> io::Result<&Inode> {
+        let inode = self.inodes.get(number).ok_or_else(not_found)?;
+        Ok(inode)
+    }
+
+    pub(super) fn inode_mut(&mut self, number: usize) -> io::Result<&mut Inode> {
+        let inode = self.inodes.get_mut(number).ok_or_else(not_found)?;
+        Ok(Arc::make_mut(inode))
     }
 
     pub(super) fn find(&self, path: &RelPath) -> io::Result<usize> {
@@ -196,7 +213,7 @@ impl State {
             return Err(not_found());
         }
         let number = self.inodes.len();
-        self.inodes.push(Inode::default());
+        self.inodes.push(Arc::default());
         self.change(
             path.parent(),
             NameChange::Set(path.clone(), Entry::File(number)),
@@ -269,8 +286,8 @@ impl State {
 
     /// The power goes: what the next boot finds.
     pub(super) fn crash(&mut self, random: &SimRandom) {
-        for inode in &mut self.inodes {
-            inode.crash(random);
+        for inode in self.inodes.iter_mut().filter(|inode| inode.dirty) {
+            Arc::make_mut(inode).crash(random);
         }
         // A directory's changes reach the disk in order, so a prefix of them survives.
         let dirs: std::collections::BTreeSet<RelPath> = self

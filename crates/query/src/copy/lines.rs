@@ -57,7 +57,9 @@ impl Splitter {
             for (index, &byte) in fresh.iter().enumerate() {
                 if escaped {
                     escaped = false;
-                } else if byte == options.escape && options.escape != options.quote && self.in_quotes
+                } else if byte == options.escape
+                    && options.escape != options.quote
+                    && self.in_quotes
                 {
                     escaped = true;
                 } else if byte == options.quote {
@@ -124,7 +126,12 @@ pub fn parse_block(
     if first && options.header != Header::Off && !rest.is_empty() {
         let length = row_length(rest, options);
         if options.header == Header::Match {
-            check_header(rest.get(..length).unwrap_or_default(), options, columns, fields)?;
+            check_header(
+                rest.get(..length).unwrap_or_default(),
+                options,
+                columns,
+                fields,
+            )?;
         }
         rest = rest.get(length..).unwrap_or_default();
         line += 1;
@@ -140,7 +147,12 @@ pub fn parse_block(
             Ok(Row::Data(length)) => {
                 if let Err(error) = fields.end_row() {
                     let text = row_text(rest, length);
-                    return Err(LineError { line, field: None, error, text: Some(text) });
+                    return Err(LineError {
+                        line,
+                        field: None,
+                        error,
+                        text: Some(text),
+                    });
                 }
                 rest = rest.get(length..).unwrap_or_default();
             }
@@ -150,7 +162,12 @@ pub fn parse_block(
                     Some(field) => (Some(field), None),
                     None => (None, Some(row_text(rest, row_length(rest, options)))),
                 };
-                return Err(LineError { line, field, error: fault.error, text });
+                return Err(LineError {
+                    line,
+                    field,
+                    error: fault.error,
+                    text,
+                });
             }
         }
         line += 1;
@@ -228,11 +245,7 @@ fn missing(name: &str) -> Error {
     )
 }
 
-fn give(
-    fields: &mut impl Fields,
-    column: usize,
-    value: Option<&[u8]>,
-) -> Result<(), Fault> {
+fn give(fields: &mut impl Fields, column: usize, value: Option<&[u8]>) -> Result<(), Fault> {
     fields.field(column, value).map_err(|error| Fault {
         field: Some((column, value.map(shortened).unwrap_or_default())),
         error,
@@ -331,9 +344,7 @@ fn unescape(raw: &[u8], out: &mut Vec<u8>) {
             Some(b'x') => {
                 let mut value = None;
                 for _ in 0..2 {
-                    let Some(digit) = bytes
-                        .peek()
-                        .and_then(|byte| char::from(*byte).to_digit(16))
+                    let Some(digit) = bytes.peek().and_then(|byte| char::from(*byte).to_digit(16))
                     else {
                         break;
                     };
@@ -546,8 +557,14 @@ mod tests {
             rows("a\\tb\t\\N\nx\\\\\t\\x41\\102\n", &options, 2),
             vec![vec![Some("a\tb".into()), None], some(&["x\\", "AB"])]
         );
-        assert_eq!(rows("a\tb\n\\.\nrubbish", &options, 2), vec![some(&["a", "b"])]);
-        assert_eq!(rows("a\tb\r\nc\td", &options, 2), vec![some(&["a", "b"]), some(&["c", "d"])]);
+        assert_eq!(
+            rows("a\tb\n\\.\nrubbish", &options, 2),
+            vec![some(&["a", "b"])]
+        );
+        assert_eq!(
+            rows("a\tb\r\nc\td", &options, 2),
+            vec![some(&["a", "b"]), some(&["c", "d"])]
+        );
     }
 
     #[test]
@@ -566,8 +583,14 @@ mod tests {
     fn a_line_with_too_few_or_too_many_fields_is_22p04() {
         for (block, columns) in [("a\n", 2), ("a\tb\tc\n", 2)] {
             let mut sink = Rows::default();
-            let error = parse_block(block.as_bytes(), &CopyOptions::text(), columns, true, &mut sink)
-                .unwrap_err();
+            let error = parse_block(
+                block.as_bytes(),
+                &CopyOptions::text(),
+                columns,
+                true,
+                &mut sink,
+            )
+            .unwrap_err();
             assert_eq!(error.error.code, SqlState::BAD_COPY_FILE_FORMAT);
             assert_eq!(error.line, 0);
         }

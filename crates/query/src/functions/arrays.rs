@@ -245,7 +245,7 @@ pub(super) fn series(zone: Option<&Zone>, args: &[Value]) -> Result<Value, Funct
             if direction.is_eq() {
                 return Err(zero_step());
             }
-            let mut at = first.clone();
+            let mut at = *first;
             while !matches!(
                 (num::compare(&at, last), direction),
                 (Ordering::Greater, Ordering::Greater) | (Ordering::Less, Ordering::Less)

@@ -198,14 +198,14 @@ pub(super) fn gcd(args: &[Value], least_multiple: bool) -> Result<Value, Functio
     while y != 0 {
         (x, y) = (y, x % y);
     }
-    let answer = if !least_multiple {
-        x
-    } else if x == 0 {
-        0
-    } else {
-        (a.unsigned_abs() / x)
+    let answer = if least_multiple {
+        // Both zero: so is their multiple.
+        let times = a.unsigned_abs().checked_div(x).unwrap_or(0);
+        times
             .checked_mul(b.unsigned_abs())
             .ok_or_else(|| FunctionError::out_of_range("bigint"))?
+    } else {
+        x
     };
     Ok(Value::Int(
         i64::try_from(answer).map_err(|_| FunctionError::out_of_range("bigint"))?,

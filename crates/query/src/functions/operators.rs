@@ -563,7 +563,6 @@ fn arithmetic_error(error: &ArrowError, form: &DataType) -> FunctionError {
 // ------------------------------------------------------------------------------- value by value
 
 /// The function behind an operator, by `pg_operator.oprcode`.
-#[expect(clippy::too_many_lines, reason = "a table")]
 fn row(code: &str) -> Option<RowFn> {
     let function: RowFn = match code {
         "int2up" | "int4up" | "int8up" | "float4up" | "float8up" | "numeric_uplus" => {
@@ -582,11 +581,11 @@ fn row(code: &str) -> Option<RowFn> {
             [a] => Ok(Value::Int(!a.as_int())),
             _ => Ok(Value::Null),
         },
-        "int2shl" => |_, a| shift(a, |a, n| i64::from((a as i16).wrapping_shl(n))),
-        "int4shl" => |_, a| shift(a, |a, n| i64::from((a as i32).wrapping_shl(n))),
+        "int2shl" => |_, a| shift(a, |a, n| i64::from(low16(a).wrapping_shl(n))),
+        "int4shl" => |_, a| shift(a, |a, n| i64::from(low32(a).wrapping_shl(n))),
         "int8shl" => |_, a| shift(a, i64::wrapping_shl),
-        "int2shr" => |_, a| shift(a, |a, n| i64::from((a as i16).wrapping_shr(n))),
-        "int4shr" => |_, a| shift(a, |a, n| i64::from((a as i32).wrapping_shr(n))),
+        "int2shr" => |_, a| shift(a, |a, n| i64::from(low16(a).wrapping_shr(n))),
+        "int4shr" => |_, a| shift(a, |a, n| i64::from(low32(a).wrapping_shr(n))),
         "int8shr" => |_, a| shift(a, i64::wrapping_shr),
         "dpow" | "numeric_power" => |c, a| super::math::power(c, a),
         "dsqrt" => |c, a| super::math::sqrt(c, a),
@@ -681,12 +680,27 @@ fn ints(args: &[Value], function: fn(i64, i64) -> i64) -> Result<Value, Function
 
 fn shift(args: &[Value], function: fn(i64, u32) -> i64) -> Result<Value, FunctionError> {
     match args {
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "only the low bits of a shift count"
-        )]
-        [a, n] => Ok(Value::Int(function(a.as_int(), (n.as_int() & 63) as u32))),
+        // Only the low bits of a shift count.
+        [a, n] => {
+            let by = u32::try_from(n.as_int() & 63).unwrap_or(0);
+            Ok(Value::Int(function(a.as_int(), by)))
+        }
         _ => Ok(Value::Null),
     }
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "the value came from a smallint"
+)]
+fn low16(value: i64) -> i16 {
+    value as i16
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "the value came from an integer"
+)]
+fn low32(value: i64) -> i32 {
+    value as i32
 }

@@ -29,7 +29,6 @@ pub(super) fn columns(name: &str) -> Vec<(&'static str, SqlType)> {
 }
 
 /// What is behind a function of PostgreSQL; none when it is not offered.
-#[expect(clippy::too_many_lines, reason = "a table")]
 pub(super) fn imp(name: &str, args: &[SqlType], result: &SqlType) -> Option<Imp> {
     if let Some(effect) = system::effect(name) {
         return Some(Imp::Effect(effect));
@@ -194,10 +193,7 @@ pub(super) fn imp(name: &str, args: &[SqlType], result: &SqlType) -> Option<Imp>
         "jsonb_pretty" => |_, a| json::pretty(a),
         "jsonb_contains" => |_, a| json::contains(a),
         "jsonb_concat" => |_, a| json::concat(a),
-        name => match calendar::imp(name, args, result).or_else(|| system::imp(name, args)) {
-            Some(function) => function,
-            None => return None,
-        },
+        name => calendar::imp(name, args, result).or_else(|| system::imp(name, args))?,
     };
     Some(Imp::Rows(function))
 }

@@ -102,7 +102,7 @@ impl Value {
 
     pub(super) fn as_numeric(&self) -> Result<Numeric, FunctionError> {
         match self {
-            Self::Numeric(value) => Ok(value.clone()),
+            Self::Numeric(value) => Ok(*value),
             Self::Int(value) => Ok(num::from_i64(*value)),
             Self::Float(value) => num::from_f64(*value),
             _ => Ok(num::from_i64(0)),

@@ -198,9 +198,10 @@ impl Known {
                     (None, _, Some(false)) if self.words.split(',').any(|w| w == "off") => {
                         Ok("off".to_owned())
                     }
-                    _ => Err(self
-                        .invalid(text)
-                        .hint(format!("Available values: {}.", self.words.replace(',', ", ")))),
+                    _ => Err(self.invalid(text).hint(format!(
+                        "Available values: {}.",
+                        self.words.replace(',', ", ")
+                    ))),
                 }
             }
             Kind::Integer | Kind::Real => self.normalise_number(text),
@@ -277,7 +278,7 @@ impl Known {
 
 /// PostgreSQL's Boolean words and their unique prefixes.
 #[must_use]
-pub fn parse_bool(text: &str) -> Option<bool> {
+fn parse_bool(text: &str) -> Option<bool> {
     let lower = text.to_lowercase();
     let prefix = |word: &str, least: usize| lower.len() >= least && word.starts_with(&lower);
     if prefix("true", 1) || prefix("yes", 1) || lower == "on" || lower == "1" {

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use chronolith_types::SqlState;
+use chronolith_types::{SqlState, TimeZone};
 
-use super::known::{Context, Kind, find};
+use super::known::{Context, find};
 use crate::error::Error;
 
 /// How long a value set by a statement lasts.
@@ -200,17 +200,22 @@ fn check(name: &str, value: &str) -> Result<String, Error> {
         },
         "datestyle" => {
             let lower = value.to_lowercase();
-            if lower.split(',').any(|part| {
-                matches!(part.trim(), "german" | "sql" | "postgres")
-            }) {
+            if lower
+                .split(',')
+                .any(|part| matches!(part.trim(), "german" | "sql" | "postgres"))
+            {
                 return Err(Error::unsupported(format!("DateStyle \"{value}\"")));
             }
             Ok("ISO, MDY".to_owned())
         }
-        "timezone" => crate::settings::zone_name(value).ok_or_else(invalid),
+        "timezone" => TimeZone::parse(value)
+            .map(|zone| zone.name())
+            .ok_or_else(invalid),
         "transaction_isolation" | "default_transaction_isolation" => {
             if value.eq_ignore_ascii_case("serializable") {
-                return Err(Error::unsupported("transaction isolation level \"serializable\""));
+                return Err(Error::unsupported(
+                    "transaction isolation level \"serializable\"",
+                ));
             }
             Ok(value.to_lowercase())
         }
@@ -237,10 +242,4 @@ pub fn reported(name: &str) -> bool {
             | "standard_conforming_strings"
             | "timezone"
     )
-}
-
-/// The kinds are shown by `pg_settings`.
-#[must_use]
-pub fn kind_name(kind: Kind) -> &'static str {
-    kind.name()
 }

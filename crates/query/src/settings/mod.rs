@@ -7,4 +7,4 @@ mod known;
 mod layers;
 
 pub use known::{Context, Kind, Known, find, known};
-pub use layers::{Scope, Settings};
+pub use layers::{Scope, Settings, reported};

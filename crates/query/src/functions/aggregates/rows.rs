@@ -608,14 +608,10 @@ impl State {
                 vec![total.map_or(Value::Null, |v| Value::Numeric(num::from_fixed128(v, 0)))]
             }
             Self::Float(total) => vec![total.map_or(Value::Null, float)],
-            Self::Numeric(total) => vec![total.clone().map_or(Value::Null, Value::Numeric)],
+            Self::Numeric(total) => vec![(*total).map_or(Value::Null, Value::Numeric)],
             Self::Interval(total) => vec![total.clone().unwrap_or(Value::Null)],
             Self::Exact(count, a, b) => {
-                vec![
-                    Value::Int(*count),
-                    Value::Numeric(a.clone()),
-                    Value::Numeric(b.clone()),
-                ]
+                vec![Value::Int(*count), Value::Numeric(*a), Value::Numeric(*b)]
             }
             Self::Floating(count, a, b) => vec![Value::Int(*count), float(*a), float(*b)],
             Self::Intervals(count, sum) => vec![Value::Int(*count), sum.clone(), Value::Null],
@@ -699,7 +695,7 @@ impl State {
             ),
             Self::Int(Some(total)) => Value::Numeric(num::from_fixed128(*total, 0)),
             Self::Float(Some(total)) => Value::Float(*total),
-            Self::Numeric(Some(total)) => Value::Numeric(total.clone()),
+            Self::Numeric(Some(total)) => Value::Numeric(*total),
             Self::Interval(Some(total)) => total.clone(),
             Self::Pick(Some((value, _)), _) | Self::Extreme(value, _) => value.clone(),
             Self::Intervals(0, _) => Value::Null,

@@ -1,0 +1,99 @@
+//! An open engine, and what all its users share.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+
+use chronolith_catalog::Catalog;
+use chronolith_platform::{Clock, Lock, Platform};
+use chronolith_types::{DatabaseId, PartId};
+use parking_lot::{Mutex, RwLock};
+
+use crate::commit::{Pending, Writer};
+use crate::config::EngineConfig;
+use crate::error::EngineError;
+use crate::route::KeyCache;
+use crate::state::State;
+use crate::transaction::{Isolation, Transaction};
+
+/// An open data directory.
+pub struct Engine {
+    pub(crate) platform: Platform,
+    pub(crate) config: EngineConfig,
+    /// What is committed. Readers take the `Arc` and let go of the lock.
+    pub(crate) state: RwLock<Arc<State>>,
+    pub(crate) queue: Mutex<Vec<Arc<Pending>>>,
+    pub(crate) writer: Mutex<Writer>,
+    /// One flush, merge or checkpoint at a time: each takes rows that no other may take.
+    pub(crate) maintenance: Mutex<()>,
+    pub(crate) keys: Mutex<KeyCache>,
+    pub(crate) next_oid: AtomicU32,
+    pub(crate) next_part: AtomicU64,
+    pub(crate) lock: Box<dyn Lock>,
+}
+
+impl fmt::Debug for Engine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Engine")
+            .field("config", &self.config)
+            .field("state", &self.state.read())
+            .field("lock", &self.lock)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Engine {
+    /// What exists, as last committed.
+    #[must_use]
+    pub fn catalog(&self) -> Arc<Catalog> {
+        Arc::clone(&self.state().catalog)
+    }
+
+    /// The machine's clock.
+    #[must_use]
+    pub fn clock(&self) -> Arc<dyn Clock> {
+        Arc::clone(&self.platform.clock)
+    }
+
+    /// Begins a transaction in a database.
+    #[must_use]
+    pub fn begin(self: &Arc<Self>, database: DatabaseId, isolation: Isolation) -> Transaction {
+        Transaction::new(Arc::clone(self), database, isolation)
+    }
+
+    /// Whether an earlier failure refuses all writes until the engine is reopened.
+    #[must_use]
+    pub fn poisoned(&self) -> bool {
+        self.writer.lock().log.poisoned()
+    }
+
+    /// Bytes of rows in memory.
+    #[must_use]
+    pub fn hot_bytes(&self) -> usize {
+        self.state().hot_bytes()
+    }
+
+    /// Checks every byte of every cold part; the failures found.
+    #[must_use]
+    pub fn verify(&self) -> Vec<EngineError> {
+        let state = self.state();
+        let mut parts: Vec<_> = state.cold.values().collect();
+        parts.sort_by_key(|part| part.id);
+        let damage = parts
+            .into_iter()
+            .filter_map(|part| part.part.verify().err());
+        damage.map(EngineError::from).collect()
+    }
+
+    pub(crate) fn state(&self) -> Arc<State> {
+        Arc::clone(&self.state.read())
+    }
+
+    pub(crate) fn allocate_oid(&self) -> u32 {
+        self.next_oid.fetch_add(1, Ordering::Relaxed)
+    }
+
+    pub(crate) fn allocate_part(&self) -> PartId {
+        PartId(self.next_part.fetch_add(1, Ordering::Relaxed))
+    }
+}

@@ -1,0 +1,103 @@
+//! What can go wrong below SQL.
+
+use std::io;
+
+use chronolith_catalog::{CatalogError, CheckpointError};
+use chronolith_chunk::ChunkError;
+use chronolith_types::SqlState;
+use chronolith_wal::WalError;
+
+/// Why the engine refused or failed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum EngineError {
+    /// Another process has the data directory.
+    #[error("the data directory is in use by another process")]
+    InUse,
+    /// The log failed.
+    #[error(transparent)]
+    Wal(#[from] WalError),
+    /// A chunk failed.
+    #[error(transparent)]
+    Chunk(#[from] ChunkError),
+    /// A change does not fit.
+    #[error(transparent)]
+    Catalog(#[from] CatalogError),
+    /// No checkpoint can be read, though there are some.
+    #[error("no checkpoint can be read: {reason}")]
+    Checkpoint {
+        /// Why not the newest.
+        reason: CheckpointError,
+    },
+    /// The disk failed.
+    #[error("could not {action}")]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// What the disk said.
+        source: io::Error,
+    },
+    /// A column that takes no NULL was given one.
+    #[error(
+        "null value in column \"{column}\" of relation \"{table}\" violates not-null constraint"
+    )]
+    NotNull {
+        /// The column.
+        column: String,
+        /// Its table.
+        table: String,
+    },
+    /// A key is there already.
+    #[error("duplicate key value violates unique constraint \"{constraint}\"")]
+    Unique {
+        /// The constraint.
+        constraint: String,
+        /// Its table.
+        table: String,
+        /// "Key (a, b)=(1, 2) already exists."
+        detail: String,
+    },
+    /// Rows of other columns than the table's: a fault of the caller's.
+    #[error("rows do not have the columns of relation \"{0}\"")]
+    Columns(String),
+    /// A log record that cannot be read, though its checksum matched.
+    #[error("a log record cannot be read: {0}")]
+    Record(String),
+    /// A table with rows cannot become a hypertable in place.
+    #[error("table \"{0}\" is not empty")]
+    TableNotEmpty(String),
+    /// The columns are no longer those that the transaction's rows were made for.
+    #[error("could not serialize access to relation \"{0}\": its columns changed")]
+    ColumnsChanged(String),
+    /// A savepoint that is not there.
+    #[error("savepoint \"{0}\" does not exist")]
+    NoSavepoint(String),
+}
+
+impl EngineError {
+    /// The SQLSTATE a client gets.
+    #[must_use]
+    pub fn sqlstate(&self) -> SqlState {
+        match self {
+            Self::InUse => SqlState::LOCK_FILE_EXISTS,
+            Self::Wal(error) => error.sqlstate(),
+            Self::Chunk(error) => error.sqlstate(),
+            Self::Catalog(error) => error.sqlstate(),
+            Self::Checkpoint { .. } | Self::Record(_) => SqlState::DATA_CORRUPTED,
+            Self::Io { source, .. } if source.kind() == io::ErrorKind::StorageFull => {
+                SqlState::DISK_FULL
+            }
+            Self::Io { .. } => SqlState::IO_ERROR,
+            Self::NotNull { .. } => SqlState::NOT_NULL_VIOLATION,
+            Self::Unique { .. } => SqlState::UNIQUE_VIOLATION,
+            Self::Columns(_) => SqlState::INTERNAL_ERROR,
+            Self::TableNotEmpty(_) => SqlState::FEATURE_NOT_SUPPORTED,
+            Self::ColumnsChanged(_) => SqlState::SERIALIZATION_FAILURE,
+            Self::NoSavepoint(_) => SqlState::INVALID_SAVEPOINT_SPECIFICATION,
+        }
+    }
+}
+
+pub(crate) fn io_error(action: &'static str) -> impl Fn(io::Error) -> EngineError {
+    move |source| EngineError::Io { action, source }
+}

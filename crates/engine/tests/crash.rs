@@ -1,0 +1,518 @@
+//! The engine on a disk that loses, tears and refuses: what reopens holds every acknowledged
+//! transaction whole, and of the others all or nothing.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, AsArray, Int64Array, StringViewArray, TimestampMicrosecondArray};
+use arrow::datatypes::Int64Type;
+use arrow::record_batch::RecordBatch;
+use chronolith_catalog::{Change, Column, Constraint, ConstraintKind, Hypertable, Table};
+use chronolith_chunk::ScanRequest;
+use chronolith_engine::{Engine, EngineConfig, EngineError, Isolation, Transaction};
+use chronolith_platform::sim::{Fault, SimDisk};
+use chronolith_platform::{Platform, SimRandom};
+use chronolith_types::{
+    ChunkId, ColumnId, DatabaseId, HypertableId, RoleId, SchemaId, SqlState, SqlType, TableId,
+};
+use chronolith_wal::LogOptions;
+
+const DB: DatabaseId = DatabaseId(5);
+
+fn config() -> EngineConfig {
+    EngineConfig {
+        log: LogOptions {
+            segment_bytes_max: 4096,
+        },
+        ..EngineConfig::default()
+    }
+}
+
+fn open(disk: &SimDisk, seed: u64) -> Result<Arc<Engine>, EngineError> {
+    Engine::open(Platform::simulated(disk.clone(), seed), config())
+}
+
+fn column(id: u32, name: &str, ty: SqlType) -> Column {
+    Column {
+        id: ColumnId(id),
+        name: name.to_owned(),
+        ty,
+        not_null: id != 2,
+        default: None,
+        missing: None,
+        comment: None,
+    }
+}
+
+/// A hypertable of ten-µs chunks with the key (time, id), and a plain table of one number.
+fn create(engine: &Arc<Engine>) -> Result<(), EngineError> {
+    let mut transaction = engine.begin(DB, Isolation::ReadCommitted);
+    let table = |id: TableId, name: &str, columns: Vec<Column>, key: Vec<ColumnId>| Table {
+        id,
+        schema: SchemaId(2200),
+        name: name.to_owned(),
+        owner: RoleId(10),
+        columns,
+        next_column: ColumnId(9),
+        constraints: vec![Constraint {
+            id: id.0 + 1000,
+            name: format!("{name}_pkey"),
+            kind: ConstraintKind::PrimaryKey { columns: key },
+        }],
+        indexes: Vec::new(),
+        hypertable: None,
+        chunks: BTreeMap::new(),
+        comment: None,
+        acl: None,
+    };
+    let ticks = table(
+        TICKS,
+        "ticks",
+        vec![
+            column(1, "time", SqlType::Timestamptz),
+            column(2, "symbol", SqlType::Text),
+            column(3, "id", SqlType::Int8),
+        ],
+        vec![ColumnId(1), ColumnId(3)],
+    );
+    let totals = table(
+        TOTALS,
+        "totals",
+        vec![column(1, "id", SqlType::Int8)],
+        vec![ColumnId(1)],
+    );
+    for table in [ticks, totals] {
+        transaction.change(Change::CreateTable {
+            database: DB,
+            table: Box::new(table),
+        })?;
+    }
+    transaction.change(Change::MakeHypertable {
+        database: DB,
+        table: TICKS,
+        hypertable: Hypertable {
+            id: HypertableId(1),
+            time: ColumnId(1),
+            interval: 10,
+            compression: None,
+        },
+    })?;
+    transaction.commit()?;
+    Ok(())
+}
+
+const TICKS: TableId = TableId(20_000);
+const TOTALS: TableId = TableId(20_001);
+
+fn ticks(ids: &[i64]) -> RecordBatch {
+    let times: Vec<i64> = ids.iter().map(|id| id * 7 % 40).collect();
+    let symbols: Vec<Option<String>> = ids
+        .iter()
+        .map(|id| (id % 5 != 0).then(|| format!("S{}", id % 3)))
+        .collect();
+    let columns: Vec<(&str, ArrayRef)> = vec![
+        (
+            "time",
+            Arc::new(TimestampMicrosecondArray::from(times).with_timezone("UTC")),
+        ),
+        ("symbol", Arc::new(StringViewArray::from_iter(symbols))),
+        ("id", Arc::new(Int64Array::from(ids.to_vec()))),
+    ];
+    RecordBatch::try_from_iter(columns).unwrap()
+}
+
+fn totals(id: i64) -> RecordBatch {
+    let columns: Vec<(&str, ArrayRef)> = vec![("id", Arc::new(Int64Array::from(vec![id])))];
+    RecordBatch::try_from_iter(columns).unwrap()
+}
+
+/// Transaction `n` adds a few ticks and one total: both are there, or neither.
+fn ids_of(n: i64) -> Vec<i64> {
+    (n * 10..n * 10 + 1 + n % 4).collect()
+}
+
+fn commit(engine: &Arc<Engine>, n: i64) -> Result<(), EngineError> {
+    let mut transaction = engine.begin(DB, Isolation::ReadCommitted);
+    transaction.insert(TICKS, &ticks(&ids_of(n)))?;
+    transaction.insert(TOTALS, &totals(n))?;
+    transaction.commit()?;
+    Ok(())
+}
+
+fn ids(transaction: &Transaction, table: TableId, place: usize) -> Vec<i64> {
+    let view = transaction.table(table).unwrap();
+    let mut found = Vec::new();
+    for (_, chunk) in &view.chunks {
+        for batch in chunk.scan(&view.layout, &ScanRequest::all(vec![place])) {
+            let batch = batch.unwrap();
+            found.extend(batch.column(0).as_primitive::<Int64Type>().values().iter());
+        }
+    }
+    assert_eq!(found.len() as u64, view.rows());
+    found.sort_unstable();
+    found
+}
+
+/// What is there is whole transactions; gives their numbers.
+fn check(engine: &Arc<Engine>) -> Vec<i64> {
+    let transaction = engine.begin(DB, Isolation::RepeatableRead);
+    if transaction.table(TICKS).is_none() {
+        return Vec::new();
+    }
+    let committed = ids(&transaction, TOTALS, 0);
+    let mut expected: Vec<i64> = committed.iter().flat_map(|n| ids_of(*n)).collect();
+    expected.sort_unstable();
+    assert_eq!(
+        ids(&transaction, TICKS, 2),
+        expected,
+        "a transaction is there in part"
+    );
+    let mut once = committed.clone();
+    once.dedup();
+    assert_eq!(once, committed, "a transaction is there twice");
+    assert!(engine.verify().is_empty());
+    committed
+}
+
+/// Commits, flushes, merges and checkpoints; gives the acknowledged transactions.
+fn work(
+    engine: &Arc<Engine>,
+    first: i64,
+    seed: u64,
+    steps: i64,
+) -> (Vec<i64>, Result<(), EngineError>) {
+    let random = SimRandom::new(seed);
+    let mut acknowledged = Vec::new();
+    let mut step = |n: i64| -> Result<(), EngineError> {
+        commit(engine, n)?;
+        acknowledged.push(n);
+        match random.below(7) {
+            0 => engine.flush(),
+            1 => engine.checkpoint(),
+            2 => {
+                let chunk = ChunkId(i32::try_from(random.below(4)).unwrap() + 1);
+                engine.compress_chunk(DB, TICKS, chunk).map(|_| ())
+            }
+            _ => Ok(()),
+        }
+    };
+    let outcome = (first..first + steps).try_for_each(&mut step);
+    (acknowledged, outcome)
+}
+
+#[test]
+fn a_crash_at_any_operation_loses_nothing_acknowledged() {
+    let mut crashes = 0;
+    for seed in 0..2 {
+        for at in 0.. {
+            let disk = SimDisk::new(seed);
+            disk.plan(at, Fault::PowerCut);
+            let outcome = open(&disk, seed).and_then(|engine| {
+                create(&engine)?;
+                let (acknowledged, outcome) = work(&engine, 1, seed, 12);
+                Ok((acknowledged, outcome.is_ok()))
+            });
+            let acknowledged = match outcome {
+                Ok((_, true)) => break,
+                Ok((acknowledged, false)) => acknowledged,
+                Err(_) => Vec::new(),
+            };
+            crashes += 1;
+            let mut disk = disk.crash();
+            // The recovery may crash too.
+            let attempt = disk.fork();
+            attempt.plan(at % 9, Fault::PowerCut);
+            if open(&attempt, seed + 1).is_err() {
+                disk = attempt.crash();
+            }
+            let engine = open(&disk, seed + 2).unwrap();
+            let found = check(&engine);
+            for n in &acknowledged {
+                assert!(found.contains(n), "seed {seed} operation {at}: {n} is lost");
+            }
+            // It goes on, and a second recovery finds the same.
+            if !found.is_empty() {
+                let next = found.last().unwrap() + 1;
+                work(&engine, next, seed + 3, 3).1.unwrap();
+            }
+            let found = check(&engine);
+            drop(engine);
+            assert_eq!(check(&open(&disk.restart(), seed + 4).unwrap()), found);
+        }
+    }
+    assert!(crashes > 100, "{crashes}");
+}
+
+#[test]
+fn a_full_disk_refuses_with_53100_and_reading_goes_on() {
+    let disk = SimDisk::new(9);
+    let engine = open(&disk, 9).unwrap();
+    create(&engine).unwrap();
+    commit(&engine, 1).unwrap();
+    disk.set_capacity(1);
+    let error = commit(&engine, 2).unwrap_err();
+    assert_eq!(error.sqlstate(), SqlState::DISK_FULL, "{error}");
+    assert_eq!(check(&engine), vec![1]);
+    assert_eq!(engine.flush().unwrap_err().sqlstate(), SqlState::DISK_FULL);
+    assert_eq!(check(&engine), vec![1]);
+    disk.set_capacity(u64::MAX);
+    commit(&engine, 3).unwrap();
+    assert_eq!(check(&engine), vec![1, 3]);
+}
+
+#[test]
+fn a_failed_sync_ends_all_writing_until_the_engine_is_reopened() {
+    let disk = SimDisk::new(10);
+    let engine = open(&disk, 10).unwrap();
+    create(&engine).unwrap();
+    commit(&engine, 1).unwrap();
+    disk.plan(disk.operations() + 1, Fault::Io);
+    assert_eq!(
+        commit(&engine, 2).unwrap_err().sqlstate(),
+        SqlState::IO_ERROR
+    );
+    assert!(engine.poisoned());
+    assert_eq!(
+        commit(&engine, 3).unwrap_err().sqlstate(),
+        SqlState::IO_ERROR
+    );
+    assert_eq!(check(&engine), vec![1]);
+    let found = check(&open(&disk.crash(), 11).unwrap());
+    assert!(found == [1] || found == [1, 2], "{found:?}");
+}
+
+#[test]
+fn keys_are_unique_over_hot_and_cold_rows_and_beside_others() {
+    let disk = SimDisk::new(12);
+    let engine = open(&disk, 12).unwrap();
+    create(&engine).unwrap();
+    commit(&engine, 1).unwrap();
+    for _ in 0..3 {
+        let error = commit(&engine, 1).unwrap_err();
+        assert_eq!(error.sqlstate(), SqlState::UNIQUE_VIOLATION);
+        assert!(error.to_string().contains("ticks_pkey"), "{error}");
+        engine.flush().unwrap();
+        engine.compress_chunk(DB, TICKS, ChunkId(1)).unwrap();
+    }
+    // Two that do not see each other: the second to commit is refused.
+    let mut one = engine.begin(DB, Isolation::ReadCommitted);
+    let mut two = engine.begin(DB, Isolation::ReadCommitted);
+    one.insert(TICKS, &ticks(&[500])).unwrap();
+    two.insert(TICKS, &ticks(&[500])).unwrap();
+    assert!(two.insert(TICKS, &ticks(&[501, 501])).is_err());
+    assert_eq!(
+        ids(&two, TICKS, 2).iter().filter(|id| **id == 500).count(),
+        1
+    );
+    one.commit().unwrap();
+    assert_eq!(
+        two.commit().unwrap_err().sqlstate(),
+        SqlState::UNIQUE_VIOLATION
+    );
+    let null = RecordBatch::try_from_iter(vec![(
+        "id",
+        arrow::array::new_null_array(&SqlType::Int8.arrow(), 1),
+    )]);
+    let mut three = engine.begin(DB, Isolation::ReadCommitted);
+    let error = three.insert(TOTALS, &null.unwrap()).unwrap_err();
+    assert_eq!(error.sqlstate(), SqlState::NOT_NULL_VIOLATION);
+}
+
+#[test]
+fn snapshots_savepoints_and_rollback_keep_to_themselves() {
+    let disk = SimDisk::new(13);
+    let engine = open(&disk, 13).unwrap();
+    create(&engine).unwrap();
+    commit(&engine, 1).unwrap();
+    let repeatable = engine.begin(DB, Isolation::RepeatableRead);
+    let mut writer = engine.begin(DB, Isolation::ReadCommitted);
+    writer.insert(TOTALS, &totals(2)).unwrap();
+    writer.savepoint("s");
+    writer.insert(TOTALS, &totals(3)).unwrap();
+    writer.insert(TICKS, &ticks(&[900])).unwrap();
+    assert_eq!(ids(&writer, TOTALS, 0), vec![1, 2, 3]);
+    writer.rollback_to("s").unwrap();
+    assert_eq!(ids(&writer, TOTALS, 0), vec![1, 2]);
+    assert!(writer.rollback_to("t").is_err());
+    writer.insert(TOTALS, &totals(3)).unwrap();
+    assert_eq!(ids(&repeatable, TOTALS, 0), vec![1]);
+    writer.commit().unwrap();
+    engine.checkpoint().unwrap();
+    engine
+        .compress_chunk(DB, TOTALS, Table::PLAIN_CHUNK)
+        .unwrap();
+    assert_eq!(
+        ids(&repeatable, TOTALS, 0),
+        vec![1],
+        "a snapshot outlives merges"
+    );
+    assert_eq!(
+        ids(&engine.begin(DB, Isolation::ReadCommitted), TOTALS, 0),
+        vec![1, 2, 3]
+    );
+    // Dropped without commit, nothing stays.
+    let mut dropped = engine.begin(DB, Isolation::ReadCommitted);
+    dropped.insert(TICKS, &ticks(&[7])).unwrap();
+    drop(dropped);
+    assert_eq!(
+        ids(&engine.begin(DB, Isolation::ReadCommitted), TICKS, 2),
+        ids_of(1)
+    );
+}
+
+#[test]
+fn many_writers_commit_in_groups_and_lose_nothing() {
+    let disk = SimDisk::new(14);
+    let engine = open(&disk, 14).unwrap();
+    create(&engine).unwrap();
+    std::thread::scope(|scope| {
+        for writer in 0..8 {
+            let engine = &engine;
+            scope.spawn(move || {
+                for n in 0..20 {
+                    commit(engine, writer * 100 + n).unwrap();
+                }
+            });
+        }
+        scope.spawn(|| {
+            for _ in 0..10 {
+                engine.flush().unwrap();
+                engine.checkpoint().unwrap();
+            }
+        });
+    });
+    assert_eq!(check(&engine).len(), 160);
+    drop(engine);
+    assert_eq!(check(&open(&disk.crash(), 15).unwrap()).len(), 160);
+}
+
+#[test]
+fn one_process_has_the_directory() {
+    let disk = SimDisk::new(16);
+    let engine = open(&disk, 16).unwrap();
+    assert!(matches!(open(&disk, 17), Err(EngineError::InUse)));
+    drop(engine);
+    assert!(open(&disk, 18).is_ok());
+}
+
+#[test]
+fn a_failure_to_tidy_up_is_no_failure_of_the_commit() {
+    let disk = SimDisk::new(20);
+    let small = EngineConfig {
+        hot_bytes_max: 0,
+        ..config()
+    };
+    let engine = Engine::open(Platform::simulated(disk.clone(), 20), small).unwrap();
+    create(&engine).unwrap();
+    // The log's write and sync, then the part's first operations.
+    disk.plan(disk.operations() + 3, Fault::Io);
+    commit(&engine, 1).unwrap();
+    assert_eq!(check(&engine), vec![1]);
+}
+
+#[test]
+fn a_chunk_that_another_made_meanwhile_takes_the_rows() {
+    let disk = SimDisk::new(21);
+    let engine = open(&disk, 21).unwrap();
+    create(&engine).unwrap();
+    let mut one = engine.begin(DB, Isolation::ReadCommitted);
+    let mut two = engine.begin(DB, Isolation::ReadCommitted);
+    one.insert(TICKS, &ticks(&[500])).unwrap();
+    two.insert(TICKS, &ticks(&[540])).unwrap();
+    two.commit().unwrap();
+    one.begin_statement().unwrap();
+    assert_eq!(ids(&one, TICKS, 2), vec![500, 540]);
+    one.commit().unwrap();
+    let after = engine.begin(DB, Isolation::ReadCommitted);
+    assert_eq!(ids(&after, TICKS, 2), vec![500, 540]);
+    assert_eq!(after.table(TICKS).unwrap().chunks.len(), 1);
+}
+
+#[test]
+fn columns_come_and_go_over_rows_in_memory() {
+    let disk = SimDisk::new(22);
+    let engine = open(&disk, 22).unwrap();
+    create(&engine).unwrap();
+    commit(&engine, 1).unwrap();
+    let mut late = engine.begin(DB, Isolation::ReadCommitted);
+    late.insert(TICKS, &ticks(&[900])).unwrap();
+    let mut alter = engine.begin(DB, Isolation::ReadCommitted);
+    let (database, table) = (DB, TICKS);
+    alter
+        .change(Change::DropColumn {
+            database,
+            table,
+            column: ColumnId(2),
+        })
+        .unwrap();
+    let added = Column {
+        not_null: false,
+        ..column(10, "x", SqlType::Int8)
+    };
+    alter
+        .change(Change::AddColumn {
+            database,
+            table,
+            column: added,
+        })
+        .unwrap();
+    alter.commit().unwrap();
+    assert_eq!(
+        late.commit().unwrap_err().sqlstate(),
+        SqlState::SERIALIZATION_FAILURE
+    );
+    let look = |engine: &Arc<Engine>| {
+        let now = engine.begin(DB, Isolation::ReadCommitted);
+        assert_eq!(ids(&now, TICKS, 1), ids_of(1));
+        assert_eq!(now.table(TICKS).unwrap().layout.columns.len(), 3);
+    };
+    look(&engine);
+    drop(engine);
+    let engine = open(&disk.restart(), 23).unwrap();
+    look(&engine);
+    engine.flush().unwrap();
+    look(&engine);
+}
+
+#[test]
+fn a_table_with_rows_becomes_no_hypertable_and_a_dropped_one_takes_none() {
+    let disk = SimDisk::new(24);
+    let engine = open(&disk, 24).unwrap();
+    create(&engine).unwrap();
+    commit(&engine, 1).unwrap();
+    let make = Change::MakeHypertable {
+        database: DB,
+        table: TOTALS,
+        hypertable: Hypertable {
+            id: HypertableId(2),
+            time: ColumnId(1),
+            interval: 10,
+            compression: None,
+        },
+    };
+    for _ in 0..2 {
+        let mut transaction = engine.begin(DB, Isolation::ReadCommitted);
+        transaction.change(make.clone()).unwrap();
+        let error = transaction.commit().unwrap_err();
+        assert!(matches!(error, EngineError::TableNotEmpty(_)), "{error}");
+        assert_eq!(check(&engine), vec![1]);
+        engine.flush().unwrap();
+    }
+    let mut late = engine.begin(DB, Isolation::ReadCommitted);
+    late.insert(TOTALS, &totals(5)).unwrap();
+    let mut drop_table = engine.begin(DB, Isolation::ReadCommitted);
+    drop_table
+        .change(Change::DropTable {
+            database: DB,
+            id: TOTALS,
+        })
+        .unwrap();
+    drop_table.commit().unwrap();
+    assert_eq!(
+        late.commit().unwrap_err().sqlstate(),
+        SqlState::UNDEFINED_TABLE
+    );
+    engine.checkpoint().unwrap();
+}
