@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use arrow::array::{Array, ArrayRef, AsArray, UInt32Array, new_null_array};
+use arrow::array::{Array, ArrayRef, AsArray, UInt32Array};
 use arrow::compute::{
     SortColumn as ArrowSortColumn, SortOptions, concat_batches, lexsort_to_indices,
     take_record_batch,
@@ -25,6 +25,7 @@ use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::file::reader::{ChunkReader, Length};
 use parquet::schema::types::ColumnPath;
 
+use crate::constant::repeated;
 use crate::directory::{Directory, Series, crc32c};
 use crate::error::ChunkError;
 use crate::layout::Layout;
@@ -484,7 +485,7 @@ impl ColdPart {
             };
             let root = self.root_of(column.id);
             roots.extend(root);
-            columns.push((column.ty.clone(), root));
+            columns.push((column.ty.clone(), root, layout.missing(*place).cloned()));
         }
         roots.sort_unstable();
         roots.dedup();
@@ -505,9 +506,9 @@ impl ColdPart {
             reader,
             columns: columns
                 .into_iter()
-                .map(|(ty, root)| {
+                .map(|(ty, root, missing)| {
                     let place = root.and_then(|root| roots.iter().position(|r| *r == root));
-                    (ty, place)
+                    (ty, place, missing)
                 })
                 .collect(),
             schema: layout.projected(wanted.projection),
@@ -584,8 +585,8 @@ fn selection(rows: &[Range<u64>], total: u64) -> RowSelection {
 /// Rows of a part, batch by batch.
 pub(crate) struct Reader {
     reader: ParquetRecordBatchReader,
-    /// Each column's type, and its place in the reader's batches.
-    columns: Vec<(SqlType, Option<usize>)>,
+    /// Each column's type, its place in the reader's batches, and what rows older than it have.
+    columns: Vec<(SqlType, Option<usize>, Option<ArrayRef>)>,
     schema: arrow::datatypes::SchemaRef,
 }
 
@@ -600,9 +601,9 @@ impl Iterator for Reader {
         let widened = self
             .columns
             .iter()
-            .map(|(ty, place)| match place {
+            .map(|(ty, place, missing)| match place {
                 Some(place) => stored::widen(batch.column(*place), &ty.arrow()),
-                None => Ok(new_null_array(&ty.arrow(), batch.num_rows())),
+                None => Ok(repeated(missing.as_ref(), &ty.arrow(), batch.num_rows())),
             })
             .collect::<Result<Vec<_>, _>>();
         let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));

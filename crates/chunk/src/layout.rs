@@ -2,8 +2,11 @@
 
 use std::sync::Arc;
 
+use arrow::array::ArrayRef;
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use chronolith_types::{ColumnId, SqlType};
+
+use crate::constant::repeated;
 
 /// A table's columns and how its rows are packed.
 #[derive(Debug, Clone)]
@@ -16,6 +19,8 @@ pub struct Layout {
     pub segment_by: Vec<usize>,
     /// The order within a series; empty keeps the order of arrival.
     pub order_by: Vec<SortColumn>,
+    /// What rows older than a column have in it, as columns of one row; NULL where there is none.
+    missing: Vec<Option<ArrayRef>>,
     /// The Arrow schema of a batch with all columns.
     schema: SchemaRef,
 }
@@ -58,8 +63,30 @@ impl Layout {
             time,
             segment_by,
             order_by,
+            missing: Vec::new(),
             schema,
         }
+    }
+
+    /// The same with the values, one-row columns, that rows older than a column have in it.
+    #[must_use]
+    pub fn with_missing(mut self, missing: Vec<Option<ArrayRef>>) -> Self {
+        self.missing = missing;
+        self
+    }
+
+    /// The column at a place for rows that are older than it.
+    #[must_use]
+    pub fn absent(&self, place: usize, rows: usize) -> Option<ArrayRef> {
+        let ty = self.columns.get(place)?.ty.arrow();
+        let value = self.missing.get(place).and_then(Option::as_ref);
+        Some(repeated(value, &ty, rows))
+    }
+
+    /// The value, a column of one row, that rows older than the column at a place have in it.
+    #[must_use]
+    pub fn missing(&self, place: usize) -> Option<&ArrayRef> {
+        self.missing.get(place).and_then(Option::as_ref)
     }
 
     /// The Arrow schema of a batch with all columns.

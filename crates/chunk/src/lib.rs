@@ -11,6 +11,7 @@
 //! Bytes: `docs/formats/chunk.md`.
 
 pub mod cold;
+mod constant;
 mod directory;
 mod error;
 mod hot;
@@ -20,6 +21,7 @@ mod stored;
 mod view;
 
 pub use cold::ColdPart;
+pub use constant::{constant, text_of};
 pub use directory::{Directory, Series};
 pub use error::ChunkError;
 pub use hot::{HotPart, HotSnapshot};

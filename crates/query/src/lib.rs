@@ -8,12 +8,14 @@
 //! - Every error that leaves has a SQLSTATE and PostgreSQL's words.
 //! - Functions and operators bind by the very tables that `pg_catalog` shows.
 
+pub mod bind;
 pub mod cancel;
 pub mod copy;
 mod error;
 pub mod functions;
 pub mod instance;
 pub mod outcome;
+pub mod password;
 pub mod settings;
 
 pub use error::Error;

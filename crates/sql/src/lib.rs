@@ -14,6 +14,7 @@ mod alter;
 mod copy;
 mod create;
 mod cursor;
+mod dialect;
 mod error;
 mod parse;
 mod session;

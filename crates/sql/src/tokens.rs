@@ -1,6 +1,6 @@
 //! Text to tokens whose places are characters of the text.
 
-use sqlparser::dialect::PostgreSqlDialect;
+use crate::dialect::Postgres;
 use sqlparser::keywords::Keyword;
 use sqlparser::tokenizer::{Location, Span, Token, TokenWithSpan, Tokenizer};
 
@@ -9,7 +9,7 @@ use crate::SqlError;
 /// PostgreSQL's NAMEDATALEN less its end.
 const NAME_BYTES_MAX: usize = 63;
 
-pub(crate) static DIALECT: PostgreSqlDialect = PostgreSqlDialect {};
+pub(crate) static DIALECT: Postgres = Postgres;
 
 /// The tokens of a text without blanks and comments; words are folded.
 pub(crate) fn tokenize(text: &str) -> Result<Vec<TokenWithSpan>, SqlError> {
@@ -152,7 +152,15 @@ fn soften(tokens: &mut [TokenWithSpan]) {
             }
             Keyword::MATCH | Keyword::REGEXP | Keyword::RLIKE | Keyword::DIV => true,
             Keyword::ANTI | Keyword::SEMI | Keyword::ASOF | Keyword::GLOBAL => true,
-            Keyword::EXCEPT | Keyword::INTERSECT => false,
+            // Functions with a syntax of their own, else names.
+            Keyword::CEIL
+            | Keyword::EXTRACT
+            | Keyword::FLOOR
+            | Keyword::OVERLAY
+            | Keyword::POSITION
+            | Keyword::SUBSTR
+            | Keyword::SUBSTRING
+            | Keyword::TRIM => !matches!(next, Some(Token::LParen)),
             _ => false,
         };
         if name && let Some(Token::Word(word)) = tokens.get_mut(at).map(|token| &mut token.token) {

@@ -10,7 +10,14 @@ use datafusion::logical_expr::AggregateUDF;
 use super::error::FunctionError;
 use super::table::{AggregateUse, Typed};
 
+mod ends;
+mod exact;
+mod floats;
+mod lanes;
 mod rows;
+mod simple;
+
+pub use rows::aggregate_name;
 
 pub(super) type Build = fn(&[Typed], &SqlType) -> Result<AggregateUse, FunctionError>;
 
@@ -34,13 +41,11 @@ pub(super) fn imp(name: &str, args: &[SqlType]) -> Option<Build> {
         "max" => |args, result| extreme(args, result, df::min_max::max_udaf(), rows::Kind::Max),
         "sum" => sum,
         "avg" => |args, result| rows::aggregate(rows::Kind::Avg, args, result),
-        "bool_and" | "every" => {
-            |args, _| native(df::bool_and_or::bool_and_udaf(), args, &SqlType::Bool)
-        }
-        "bool_or" => |args, _| native(df::bool_and_or::bool_or_udaf(), args, &SqlType::Bool),
-        "bit_and" => |args, result| native(df::bit_and_or_xor::bit_and_udaf(), args, result),
-        "bit_or" => |args, result| native(df::bit_and_or_xor::bit_or_udaf(), args, result),
-        "bit_xor" => |args, result| native(df::bit_and_or_xor::bit_xor_udaf(), args, result),
+        "bool_and" | "every" => |args, result| rows::aggregate(rows::Kind::BoolAnd, args, result),
+        "bool_or" => |args, result| rows::aggregate(rows::Kind::BoolOr, args, result),
+        "bit_and" => |args, result| rows::aggregate(rows::Kind::BitAnd, args, result),
+        "bit_or" => |args, result| rows::aggregate(rows::Kind::BitOr, args, result),
+        "bit_xor" => |args, result| rows::aggregate(rows::Kind::BitXor, args, result),
         "array_agg" => {
             if matches!(args, [SqlType::AnyArray]) {
                 return None;
@@ -115,14 +120,6 @@ fn count_args(args: &[Typed]) -> Vec<Typed> {
     } else {
         args.to_vec()
     }
-}
-
-fn native(
-    udf: Arc<AggregateUDF>,
-    args: &[Typed],
-    result: &SqlType,
-) -> Result<AggregateUse, FunctionError> {
-    Ok(use_of(udf, args.to_vec(), result.clone(), result.arrow()))
 }
 
 /// DataFusion's own over forms that order as PostgreSQL orders the values.

@@ -113,6 +113,34 @@ pub(super) fn apply(
     Ok(call)
 }
 
+/// See [`super::canonical_form`].
+pub(super) fn canonical(value: Typed) -> Result<Typed, FunctionError> {
+    let form = value.ty.arrow();
+    if value.arrow == form {
+        return Ok(value);
+    }
+    if value.as_literal().is_some_and(ScalarValue::is_null) {
+        return Ok(Typed::literal(ScalarValue::try_from(&form)?, value.ty));
+    }
+    let literal = value.as_literal().is_some();
+    let ty = value.ty.clone();
+    let call = udf::row_call(
+        Row {
+            name: "reform",
+            function: |_, args| Ok(args.first().cloned().unwrap_or(Value::Null)),
+            strict: true,
+            volatility: Volatile::Immutable,
+            ty: ty.clone(),
+            arrow: form,
+        },
+        vec![value],
+    )?;
+    if literal && let Some(folded) = udf::fold(&call, &SessionVars::default())? {
+        return Ok(Typed::literal(folded, ty));
+    }
+    Ok(call)
+}
+
 /// Names of objects are looked up by the session: `regclass_in(text)` and its kin.
 fn reg_call(kind: RegKind, into: bool, value: Typed, target: &SqlType, form: DataType) -> Typed {
     let name = match (kind, into) {

@@ -30,10 +30,12 @@ mod value;
 mod vars;
 mod windows;
 
+pub use aggregates::aggregate_name;
 pub use error::FunctionError;
 pub use table::{
     AggregateUse, Cast, CastContext, Imp, Operator, Proc, ProcKind, Typed, Volatile, WindowUse,
-    all_casts, all_operators, all_procs, apply_cast, cast, literal_from_text, operators, procs,
+    all_casts, all_operators, all_procs, apply_cast, canonical_form, cast, literal_from_text,
+    operators, procs,
 };
 pub use vars::{Effects, SessionVars};
 

@@ -12,7 +12,7 @@ use Numeric::{Finite, Infinity, NaN, NegativeInfinity};
 
 type Answer = Result<Numeric, FunctionError>;
 
-fn overflow() -> FunctionError {
+pub(super) fn overflow() -> FunctionError {
     FunctionError::new(
         SqlState::NUMERIC_VALUE_OUT_OF_RANGE,
         "value overflows numeric format",
@@ -80,7 +80,7 @@ pub(super) fn scale(value: &Numeric) -> u8 {
 }
 
 /// With another number of fraction digits, rounded.
-fn rescaled(unscaled: i256, from: u8, to: u8) -> Result<i256, FunctionError> {
+pub(super) fn rescaled(unscaled: i256, from: u8, to: u8) -> Result<i256, FunctionError> {
     match from.cmp(&to) {
         Ordering::Equal => Ok(unscaled),
         Ordering::Less => power_of_ten((to - from).into())
@@ -398,7 +398,15 @@ pub(super) fn sqrt(value: &Numeric) -> Answer {
     }
     let (weight, _) = leading(*unscaled, *scale);
     // The root has half the digits.
-    let mut result = significant_scale((weight + 1) * 2 - 1, *scale);
+    sqrt_at(value, significant_scale((weight + 1) * 2 - 1, *scale))
+}
+
+/// The root with so many fraction digits, or fewer where more do not fit.
+pub(super) fn sqrt_at(value: &Numeric, digits: u8) -> Answer {
+    let Finite { unscaled, scale } = value else {
+        return Ok(*value);
+    };
+    let mut result = digits;
     let radicand = loop {
         let shift = 2 * u32::from(result);
         let shifted = if shift >= u32::from(*scale) {

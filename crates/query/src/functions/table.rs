@@ -396,6 +396,14 @@ pub fn apply_cast(value: Typed, target: &SqlType, explicit: bool) -> Result<Type
     casts::apply(value, target, explicit)
 }
 
+/// The expression in the one Arrow form that columns of its type have.
+///
+/// # Errors
+/// When a literal cannot be had in it.
+pub fn canonical_form(value: Typed) -> Result<Typed, FunctionError> {
+    casts::canonical(value)
+}
+
 /// The value that an untyped literal has as a type, in its physical form.
 ///
 /// # Errors

@@ -15,6 +15,8 @@ use datafusion::prelude::{SessionConfig, SessionContext, col};
 use super::io::{self, Zone};
 use super::*;
 
+mod aggregates;
+
 fn vars() -> SessionVars {
     SessionVars {
         time_zone: "America/New_York".into(),

@@ -1,4 +1,4 @@
-//! Aggregates whose states take values one by one, and states that travel between partitions.
+//! Aggregates bound to the types of one call, and the accumulator of those that need all their rows.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use datafusion::common::{Result as DfResult, ScalarValue};
 use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
 use datafusion::logical_expr::utils::AggregateOrderSensitivity;
 use datafusion::logical_expr::{
-    Accumulator, AggregateUDF, AggregateUDFImpl, Signature, Volatility,
+    Accumulator, AggregateUDF, AggregateUDFImpl, GroupsAccumulator, Signature, Volatility,
 };
 
 use super::super::casts;
@@ -18,13 +18,17 @@ use super::super::dates;
 use super::super::error::FunctionError;
 use super::super::io::Zone;
 use super::super::json;
-use super::super::num::{self, Numeric};
-use super::super::operators::{fixed, widen};
+use super::super::operators::fixed;
 use super::super::table::{AggregateUse, Typed};
 use super::super::udf::Context;
 use super::super::value::{self, Value};
 use super::super::vars::SessionVars;
+use super::ends::{Ends, Extreme};
+use super::exact::{Exact, Plain};
+use super::floats::{Floats, Pairs};
+use super::lanes::{Frame, Grouped, Lanes, Make, Single};
 use super::list_of;
+use super::simple::{Bits, Intervals, Percentiles};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Kind {
@@ -34,6 +38,11 @@ pub(super) enum Kind {
     Max,
     First,
     Last,
+    BoolAnd,
+    BoolOr,
+    BitAnd,
+    BitOr,
+    BitXor,
     StddevSamp,
     StddevPop,
     VarSamp,
@@ -62,12 +71,18 @@ pub(super) enum Kind {
 impl Kind {
     fn name(self) -> &'static str {
         match self {
-            Self::Sum => "sum",
+            // DataFusion takes what is named "sum" apart as only its own can be.
+            Self::Sum => "exact_sum",
             Self::Avg => "avg",
             Self::Min => "min",
             Self::Max => "max",
             Self::First => "first",
             Self::Last => "last",
+            Self::BoolAnd => "bool_and",
+            Self::BoolOr => "bool_or",
+            Self::BitAnd => "bit_and",
+            Self::BitOr => "bit_or",
+            Self::BitXor => "bit_xor",
             Self::StddevSamp => "stddev_samp",
             Self::StddevPop => "stddev_pop",
             Self::VarSamp => "var_samp",
@@ -108,10 +123,11 @@ impl Kind {
         )
     }
 
-    fn moments(self) -> bool {
+    /// Whether it asks how far values are from their mean.
+    pub(super) fn spread(self) -> bool {
         matches!(
             self,
-            Self::Avg | Self::StddevSamp | Self::StddevPop | Self::VarSamp | Self::VarPop
+            Self::StddevSamp | Self::StddevPop | Self::VarSamp | Self::VarPop
         )
     }
 
@@ -136,15 +152,39 @@ impl Kind {
 
 /// An aggregate with the types of one call.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-struct Bound {
+pub(super) struct Bound {
     kind: Kind,
     args: Vec<SqlType>,
     forms: Vec<DataType>,
     ty: SqlType,
     arrow: DataType,
-    /// The form of a sum or of moments in transit.
-    sum: DataType,
     signature: Signature,
+}
+
+/// The name that SQL gives an aggregate, which [`AggregateUDF::name`] is not always.
+pub fn aggregate_name(udf: &AggregateUDF) -> &str {
+    match udf.inner().downcast_ref::<Bound>().map(|bound| bound.kind) {
+        Some(Kind::Sum) => "sum",
+        _ => udf.name(),
+    }
+}
+
+/// Precision of a numeric of which 10^18 values add up within 38 digits.
+const SUMMED_IN_128: u8 = 20;
+
+/// The form of a sum.
+fn sum_form(form: &DataType, result: &SqlType) -> DataType {
+    if !matches!(result, SqlType::Numeric(_)) {
+        return result.arrow();
+    }
+    match (form, fixed(form)) {
+        (DataType::Int64, _) => DataType::Decimal128(38, 0),
+        (DataType::Decimal128(precision, scale), _) if *precision <= SUMMED_IN_128 => {
+            DataType::Decimal128(38, *scale)
+        }
+        (_, Some((_, scale))) => DataType::Decimal256(76, scale),
+        _ => result.arrow(),
+    }
 }
 
 /// A use of an aggregate.
@@ -153,32 +193,15 @@ pub(super) fn aggregate(
     args: &[Typed],
     result: &SqlType,
 ) -> Result<AggregateUse, FunctionError> {
-    let mut args = args.to_vec();
-    if kind.moments() || kind == Kind::Sum {
-        // Sums of small integers and of reals are kept wide.
-        args = args
-            .into_iter()
-            .map(|arg| match arg.arrow {
-                DataType::Int16 | DataType::Int32 => widen(arg, &DataType::Int64),
-                DataType::Float32 => widen(arg, &DataType::Float64),
-                _ => Ok(arg),
-            })
-            .collect::<Result<_, _>>()?;
-    }
     let first = args.first().map_or(DataType::Null, |arg| arg.arrow.clone());
-    let sum = match &first {
-        DataType::Int64 => DataType::Decimal128(38, 0),
-        form => match fixed(form) {
-            Some((_, scale)) => DataType::Decimal256(76, scale),
-            None => form.clone(),
-        },
-    };
     let arrow = match kind {
-        Kind::Sum if matches!(result, SqlType::Numeric(_)) => match fixed(&first) {
-            Some((_, scale)) => DataType::Decimal256(76, scale),
-            None => result.arrow(),
-        },
+        Kind::Sum => sum_form(&first, result),
         Kind::First | Kind::Last | Kind::Min | Kind::Max | Kind::Mode => first,
+        Kind::PercentileDisc => match (args.get(1), result) {
+            (Some(arg), SqlType::Array(_)) => list_of(arg.arrow.clone()),
+            (Some(arg), _) => arg.arrow.clone(),
+            _ => result.arrow(),
+        },
         Kind::ArrayAgg => list_of(first),
         _ => result.arrow(),
     };
@@ -188,12 +211,11 @@ pub(super) fn aggregate(
         forms: args.iter().map(|arg| arg.arrow.clone()).collect(),
         ty: result.clone(),
         arrow: arrow.clone(),
-        sum,
         signature: Signature::user_defined(Volatility::Immutable),
     };
     Ok(AggregateUse {
         udf: Arc::new(AggregateUDF::new_from_impl(bound)),
-        args: args.into_iter().map(|arg| arg.expr).collect(),
+        args: args.iter().map(|arg| arg.expr.clone()).collect(),
         ty: result.clone(),
         arrow,
     })
@@ -244,20 +266,90 @@ impl Bound {
         args.chain(more).collect()
     }
 
+    /// The scale of an integer or of a numeric whose values have one scale.
+    fn scale(&self) -> Option<i8> {
+        match self.forms.first()? {
+            DataType::Int16 | DataType::Int32 | DataType::Int64 => Some(0),
+            form => fixed(form).map(|(_, scale)| scale),
+        }
+    }
+
+    fn float(&self) -> bool {
+        self.forms.first().is_some_and(DataType::is_floating)
+    }
+
+    fn interval(&self) -> bool {
+        matches!(self.forms.first(), Some(DataType::Interval(_)))
+    }
+
+    /// Whether its state is all its rows, as [`Rows`] keeps them.
+    fn collects(&self) -> bool {
+        self.kind.collects() && !self.percentiles()
+    }
+
+    /// Percentiles of doubles keep only those.
+    fn percentiles(&self) -> bool {
+        matches!(self.kind, Kind::PercentileCont | Kind::PercentileDisc)
+            && self.forms.get(1) == Some(&DataType::Float64)
+    }
+
     fn state_forms(&self) -> Vec<DataType> {
-        let float = DataType::Float64;
         match self.kind {
-            Kind::Sum => vec![self.sum.clone()],
-            kind if kind.moments() => {
-                let wide = match &self.sum {
-                    DataType::Float64 => float,
-                    DataType::Interval(_) => self.sum.clone(),
-                    _ => chronolith_types::NUMERIC_ANY,
-                };
-                vec![DataType::Int64, wide.clone(), wide]
+            Kind::PercentileCont | Kind::PercentileDisc => {
+                Percentiles::forms(self.forms.first().unwrap_or(&DataType::Float64))
             }
-            kind if kind.pairs() => vec![float; 6],
+            kind if kind.pairs() => vec![DataType::Float64; 6],
+            kind if kind == Kind::Sum || kind == Kind::Avg || kind.spread() => {
+                if self.float() {
+                    Floats::forms()
+                } else if self.interval() {
+                    Intervals::forms()
+                } else {
+                    match self.scale() {
+                        Some(scale) => Exact::forms(kind, scale),
+                        None => Plain::forms(kind),
+                    }
+                }
+            }
             _ => self.forms.clone(),
+        }
+    }
+
+    fn lanes(&self) -> Box<dyn Lanes> {
+        let form = |index: usize| self.forms.get(index).cloned().unwrap_or(DataType::Null);
+        match self.kind {
+            Kind::First => Box::new(Ends::new(false, form(0), form(1))),
+            Kind::Last => Box::new(Ends::new(true, form(0), form(1))),
+            Kind::Min => Box::new(Extreme::new(false, form(0))),
+            Kind::Max => Box::new(Extreme::new(true, form(0))),
+            Kind::BoolAnd | Kind::BoolOr | Kind::BitAnd | Kind::BitOr | Kind::BitXor => {
+                Box::new(Bits::new(self.kind, form(0)))
+            }
+            Kind::PercentileCont | Kind::PercentileDisc => {
+                Box::new(Percentiles::new(self.kind, form(0), self.arrow.clone()))
+            }
+            kind if kind.pairs() => Box::new(Pairs::new(kind, self.arrow.clone())),
+            kind if self.float() => Box::new(Floats::new(kind, self.arrow.clone())),
+            kind if self.interval() => Box::new(Intervals::new(kind)),
+            kind => match self.scale() {
+                Some(scale) => Box::new(Exact::new(kind, scale, self.arrow.clone())),
+                None => Box::new(Plain::new(kind)),
+            },
+        }
+    }
+
+    fn make(&self) -> Make {
+        let bound = self.clone();
+        Arc::new(move || bound.lanes())
+    }
+
+    fn rows(&self, distinct: bool, order: Vec<SortOptions>, more: &[FieldRef]) -> Rows {
+        Rows {
+            bound: self.clone(),
+            distinct,
+            fields: self.row_fields(more),
+            order,
+            rows: Vec::new(),
         }
     }
 }
@@ -280,7 +372,7 @@ impl AggregateUDFImpl for Bound {
     }
 
     fn state_fields(&self, args: StateFieldsArgs<'_>) -> DfResult<Vec<FieldRef>> {
-        let forms = if args.is_distinct || self.kind.collects() {
+        let forms = if args.is_distinct || self.collects() {
             vec![list_of(DataType::Struct(
                 self.row_fields(args.ordering_fields),
             ))]
@@ -304,20 +396,54 @@ impl AggregateUDFImpl for Bound {
                 true,
             )));
         }
-        Ok(Box::new(Rows {
-            bound: self.clone(),
-            distinct: args.is_distinct,
-            collects: args.is_distinct || self.kind.collects(),
-            fields: self.row_fields(&more),
-            order: args.order_bys.iter().map(|order| order.options).collect(),
-            rows: Vec::new(),
-            state: State::new(self),
-        }))
+        if !args.is_distinct && !self.collects() {
+            return Ok(Box::new(Single::new(self.lanes())));
+        }
+        let order = args.order_bys.iter().map(|order| order.options);
+        Ok(Box::new(self.rows(
+            args.is_distinct,
+            order.collect(),
+            &more,
+        )))
+    }
+
+    fn create_sliding_accumulator(
+        &self,
+        args: AccumulatorArgs<'_>,
+    ) -> DfResult<Box<dyn Accumulator>> {
+        if args.is_distinct || !args.order_bys.is_empty() {
+            return self.accumulator(args);
+        }
+        let bound = self.clone();
+        if self.collects() {
+            return Ok(Box::new(Frame::new(Box::new(move || {
+                Box::new(bound.rows(false, Vec::new(), &[]))
+            }))));
+        }
+        let lanes = self.lanes();
+        if lanes.invertible() {
+            return Ok(Box::new(Single::new(lanes)));
+        }
+        Ok(Box::new(Frame::new(Box::new(move || {
+            Box::new(Single::new(bound.lanes()))
+        }))))
+    }
+
+    fn groups_accumulator_supported(&self, args: AccumulatorArgs<'_>) -> bool {
+        !args.is_distinct && !self.collects()
+    }
+
+    fn create_groups_accumulator(
+        &self,
+        _args: AccumulatorArgs<'_>,
+    ) -> DfResult<Box<dyn GroupsAccumulator>> {
+        Ok(Box::new(Grouped::new(self.make())))
     }
 
     fn order_sensitivity(&self) -> AggregateOrderSensitivity {
-        if self.kind.collects() {
-            AggregateOrderSensitivity::HardRequirement
+        if self.collects() {
+            // It sorts its rows itself, so that calls with different orders go together.
+            AggregateOrderSensitivity::Beneficial
         } else {
             AggregateOrderSensitivity::Insensitive
         }
@@ -328,11 +454,9 @@ impl AggregateUDFImpl for Bound {
 struct Rows {
     bound: Bound,
     distinct: bool,
-    collects: bool,
     fields: Fields,
     order: Vec<SortOptions>,
     rows: Vec<Vec<Value>>,
-    state: State,
 }
 
 fn row_of(columns: &[ArrayRef], row: usize) -> Result<Vec<Value>, FunctionError> {
@@ -345,46 +469,42 @@ fn row_of(columns: &[ArrayRef], row: usize) -> Result<Vec<Value>, FunctionError>
 impl Accumulator for Rows {
     fn update_batch(&mut self, values: &[ArrayRef]) -> DfResult<()> {
         let rows = values.first().map_or(0, |column| column.len());
+        let needed = !matches!(
+            self.bound.kind,
+            Kind::ArrayAgg | Kind::JsonAgg | Kind::JsonObjectAgg
+        );
+        // The aggregated value is the last argument of an ordered-set aggregate.
+        let at = usize::from(matches!(
+            self.bound.kind,
+            Kind::PercentileCont | Kind::PercentileDisc
+        ));
         for number in 0..rows {
             let row = row_of(values, number)?;
-            if self.collects {
-                let needed = !matches!(
-                    self.bound.kind,
-                    Kind::ArrayAgg | Kind::JsonAgg | Kind::JsonObjectAgg
-                );
-                // The aggregated value is the last argument of an ordered-set aggregate.
-                let at = if matches!(self.bound.kind, Kind::PercentileCont | Kind::PercentileDisc) {
-                    1
-                } else {
-                    0
-                };
-                if !needed || !row.get(at).is_none_or(Value::is_null) {
-                    self.rows.push(row);
-                }
-            } else {
-                self.state.update(&row)?;
+            if !needed || !row.get(at).is_none_or(Value::is_null) {
+                self.rows.push(row);
             }
         }
         Ok(())
     }
 
     fn evaluate(&mut self) -> DfResult<ScalarValue> {
-        let answer = if self.collects {
-            let rows = self.ordered();
-            if self.bound.kind.collects() {
-                finish_rows(&self.bound, &rows)?
-            } else {
-                let mut state = State::new(&self.bound);
-                for row in &rows {
-                    state.update(row)?;
-                }
-                state.finish(&self.bound)?
-            }
-        } else {
-            self.state.finish(&self.bound)?
-        };
-        let array = value::write(&self.bound.arrow, vec![answer])?;
-        ScalarValue::try_from_array(&array, 0)
+        let rows = self.ordered();
+        if self.bound.collects() {
+            let answer = finish_rows(&self.bound, &rows)?;
+            let array = value::write(&self.bound.arrow, vec![answer])?;
+            return ScalarValue::try_from_array(&array, 0);
+        }
+        let columns = self.bound.forms.iter().enumerate().map(|(index, form)| {
+            let values = rows.iter().map(|row| row.get(index).cloned());
+            value::write(
+                form,
+                values.map(|value| value.unwrap_or(Value::Null)).collect(),
+            )
+        });
+        let columns = columns.collect::<Result<Vec<_>, _>>()?;
+        let mut single = Single::new(self.bound.lanes());
+        single.update_batch(&columns)?;
+        single.evaluate()
     }
 
     fn size(&self) -> usize {
@@ -396,37 +516,23 @@ impl Accumulator for Rows {
     }
 
     fn state(&mut self) -> DfResult<Vec<ScalarValue>> {
-        if self.collects {
-            let rows = std::mem::take(&mut self.rows);
-            let list = Value::List(rows.into_iter().map(Value::Record).collect());
-            let form = list_of(DataType::Struct(self.fields.clone()));
-            return Ok(vec![ScalarValue::try_from_array(
-                &value::write(&form, vec![list])?,
-                0,
-            )?]);
-        }
-        let values = self.state.values();
-        let forms = self.bound.state_forms();
-        forms
-            .iter()
-            .zip(values)
-            .map(|(form, value)| ScalarValue::try_from_array(&value::write(form, vec![value])?, 0))
-            .collect()
+        let rows = std::mem::take(&mut self.rows);
+        let list = Value::List(rows.into_iter().map(Value::Record).collect());
+        let form = list_of(DataType::Struct(self.fields.clone()));
+        Ok(vec![ScalarValue::try_from_array(
+            &value::write(&form, vec![list])?,
+            0,
+        )?])
     }
 
     fn merge_batch(&mut self, states: &[ArrayRef]) -> DfResult<()> {
         let rows = states.first().map_or(0, |column| column.len());
         for number in 0..rows {
-            let row = row_of(states, number)?;
-            if self.collects {
-                if let Some(Value::List(items)) = row.into_iter().next() {
-                    self.rows.extend(items.into_iter().map(|item| match item {
-                        Value::Record(fields) => fields,
-                        _ => Vec::new(),
-                    }));
-                }
-            } else {
-                self.state.merge(&row)?;
+            if let Some(Value::List(items)) = row_of(states, number)?.into_iter().next() {
+                self.rows.extend(items.into_iter().map(|item| match item {
+                    Value::Record(fields) => fields,
+                    _ => Vec::new(),
+                }));
             }
         }
         Ok(())
@@ -468,311 +574,6 @@ impl Rows {
         }
         rows
     }
-}
-
-#[derive(Debug)]
-enum State {
-    Int(Option<i128>),
-    Float(Option<f64>),
-    Numeric(Option<Numeric>),
-    Interval(Option<Value>),
-    /// Count, sum, and sum of squares.
-    Exact(i64, Numeric, Numeric),
-    /// Count, sum, and sum of squared differences from the mean (Youngs and Cramer).
-    Floating(i64, f64, f64),
-    Intervals(i64, Value),
-    /// n, Sx, Sxx, Sy, Syy, Sxy.
-    Pairs([f64; 6]),
-    Extreme(Value, bool),
-    /// Value, what it is compared by, and whether the last is wanted.
-    Pick(Option<(Value, Value)>, bool),
-}
-
-impl State {
-    fn new(bound: &Bound) -> Self {
-        let zero = || num::from_i64(0);
-        match (bound.kind, bound.forms.first()) {
-            (Kind::Sum, Some(DataType::Int64)) => Self::Int(None),
-            (Kind::Sum, Some(DataType::Float64)) => Self::Float(None),
-            (Kind::Sum, Some(DataType::Interval(_))) => Self::Interval(None),
-            (Kind::Sum, _) => Self::Numeric(None),
-            (Kind::Min, _) => Self::Extreme(Value::Null, false),
-            (Kind::Max, _) => Self::Extreme(Value::Null, true),
-            (Kind::First, _) => Self::Pick(None, false),
-            (Kind::Last, _) => Self::Pick(None, true),
-            (kind, _) if kind.pairs() => Self::Pairs([0.0; 6]),
-            (_, Some(DataType::Float64)) => Self::Floating(0, 0.0, 0.0),
-            (_, Some(DataType::Interval(_))) => Self::Intervals(0, dates::interval(0, 0, 0)),
-            _ => Self::Exact(0, zero(), zero()),
-        }
-    }
-
-    fn update(&mut self, row: &[Value]) -> Result<(), FunctionError> {
-        let Some(value) = row.first() else {
-            return Ok(());
-        };
-        if let Self::Pick(kept, last) = self {
-            let Some(by) = row.get(1).filter(|by| !by.is_null()) else {
-                return Ok(());
-            };
-            let better = kept.as_ref().is_none_or(|(_, known)| {
-                let order = by.compare(known);
-                if *last { order.is_ge() } else { order.is_lt() }
-            });
-            if better {
-                *kept = Some((value.clone(), by.clone()));
-            }
-            return Ok(());
-        }
-        if value.is_null() {
-            return Ok(());
-        }
-        match self {
-            Self::Int(total) => *total = Some(total.unwrap_or(0) + i128::from(value.as_int())),
-            Self::Float(total) => *total = Some(total.unwrap_or(0.0) + value.as_float()),
-            Self::Numeric(total) => {
-                let value = value.as_numeric()?;
-                *total = Some(match total {
-                    Some(total) => num::add(total, &value)?,
-                    None => value,
-                });
-            }
-            Self::Interval(total) => {
-                *total = Some(match total.take() {
-                    Some(total) => dates::add_intervals(&[total, value.clone()], 1)?,
-                    None => value.clone(),
-                });
-            }
-            Self::Exact(count, sum, squares) => {
-                let value = value.as_numeric()?;
-                *count += 1;
-                *sum = num::add(sum, &value)?;
-                *squares = num::add(squares, &num::mul(&value, &value)?)?;
-            }
-            Self::Floating(count, sum, squares) => {
-                let value = value.as_float();
-                let before = *count as f64;
-                *count += 1;
-                *sum += value;
-                let n = *count as f64;
-                if before > 0.0 {
-                    let gap = value * n - *sum;
-                    *squares += gap * gap / (n * before);
-                } else if !value.is_finite() {
-                    *squares = f64::NAN;
-                }
-            }
-            Self::Intervals(count, sum) => {
-                *count += 1;
-                *sum = dates::add_intervals(&[sum.clone(), value.clone()], 1)?;
-            }
-            Self::Pairs(s) => {
-                let Some(x) = row.get(1).filter(|x| !x.is_null()) else {
-                    return Ok(());
-                };
-                let (y, x) = (value.as_float(), x.as_float());
-                let [n, sx, sxx, sy, syy, sxy] = s;
-                let before = *n;
-                *n += 1.0;
-                *sx += x;
-                *sy += y;
-                if before > 0.0 {
-                    let (dx, dy) = (x * *n - *sx, y * *n - *sy);
-                    let scale = 1.0 / (*n * before);
-                    *sxx += dx * dx * scale;
-                    *syy += dy * dy * scale;
-                    *sxy += dx * dy * scale;
-                }
-            }
-            Self::Extreme(kept, greatest) => {
-                let order = value.compare(kept);
-                if kept.is_null()
-                    || if *greatest {
-                        order.is_gt()
-                    } else {
-                        order.is_lt()
-                    }
-                {
-                    *kept = value.clone();
-                }
-            }
-            Self::Pick(..) => {}
-        }
-        Ok(())
-    }
-
-    fn values(&self) -> Vec<Value> {
-        let float = |v: f64| Value::Float(v);
-        match self {
-            Self::Int(total) => {
-                vec![total.map_or(Value::Null, |v| Value::Numeric(num::from_fixed128(v, 0)))]
-            }
-            Self::Float(total) => vec![total.map_or(Value::Null, float)],
-            Self::Numeric(total) => vec![(*total).map_or(Value::Null, Value::Numeric)],
-            Self::Interval(total) => vec![total.clone().unwrap_or(Value::Null)],
-            Self::Exact(count, a, b) => {
-                vec![Value::Int(*count), Value::Numeric(*a), Value::Numeric(*b)]
-            }
-            Self::Floating(count, a, b) => vec![Value::Int(*count), float(*a), float(*b)],
-            Self::Intervals(count, sum) => vec![Value::Int(*count), sum.clone(), Value::Null],
-            Self::Pairs(s) => s.iter().copied().map(float).collect(),
-            Self::Extreme(kept, _) => vec![kept.clone()],
-            Self::Pick(Some((value, by)), _) => vec![value.clone(), by.clone()],
-            Self::Pick(None, _) => vec![Value::Null, Value::Null],
-        }
-    }
-
-    fn merge(&mut self, row: &[Value]) -> Result<(), FunctionError> {
-        match (&mut *self, row) {
-            (Self::Int(total), [Value::Numeric(more)]) => {
-                *total = Some(total.unwrap_or(0) + num::to_fixed128(more, 38, 0)?);
-            }
-            (
-                Self::Exact(count, sum, squares),
-                [Value::Int(n), Value::Numeric(a), Value::Numeric(b)],
-            ) => {
-                *count += n;
-                *sum = num::add(sum, a)?;
-                *squares = num::add(squares, b)?;
-            }
-            (
-                Self::Floating(count, sum, squares),
-                [Value::Int(n), Value::Float(a), Value::Float(b)],
-            ) => {
-                if *n > 0 {
-                    if *count > 0 {
-                        let (n1, n2) = (*count as f64, *n as f64);
-                        let gap = *sum / n1 - a / n2;
-                        *squares += b + n1 * n2 * gap * gap / (n1 + n2);
-                    } else {
-                        *squares = *b;
-                    }
-                    *count += n;
-                    *sum += a;
-                }
-            }
-            (Self::Intervals(count, sum), [Value::Int(n), more, _]) => {
-                *count += n;
-                *sum = dates::add_intervals(&[sum.clone(), more.clone()], 1)?;
-            }
-            (Self::Pairs(s), other) if other.len() == 6 => {
-                let mut o = [0.0; 6];
-                for (slot, value) in o.iter_mut().zip(other) {
-                    *slot = value.as_float();
-                }
-                let [n1, sx1, sxx1, sy1, syy1, sxy1] = *s;
-                let [n2, sx2, sxx2, sy2, syy2, sxy2] = o;
-                if n1 == 0.0 {
-                    *s = o;
-                } else if n2 > 0.0 {
-                    let n = n1 + n2;
-                    let (dx, dy) = (sx1 / n1 - sx2 / n2, sy1 / n1 - sy2 / n2);
-                    let scale = n1 * n2 / n;
-                    *s = [
-                        n,
-                        sx1 + sx2,
-                        sxx1 + sxx2 + scale * dx * dx,
-                        sy1 + sy2,
-                        syy1 + syy2 + scale * dy * dy,
-                        sxy1 + sxy2 + scale * dx * dy,
-                    ];
-                }
-            }
-            (_, other) => self.update(other)?,
-        }
-        Ok(())
-    }
-
-    fn finish(&self, bound: &Bound) -> Result<Value, FunctionError> {
-        Ok(match self {
-            Self::Int(None)
-            | Self::Float(None)
-            | Self::Numeric(None)
-            | Self::Interval(None)
-            | Self::Pick(None, _) => Value::Null,
-            Self::Int(Some(total)) if bound.ty == SqlType::Int8 => Value::Int(
-                i64::try_from(*total).map_err(|_| FunctionError::out_of_range("bigint"))?,
-            ),
-            Self::Int(Some(total)) => Value::Numeric(num::from_fixed128(*total, 0)),
-            Self::Float(Some(total)) => Value::Float(*total),
-            Self::Numeric(Some(total)) => Value::Numeric(*total),
-            Self::Interval(Some(total)) => total.clone(),
-            Self::Pick(Some((value, _)), _) | Self::Extreme(value, _) => value.clone(),
-            Self::Intervals(0, _) => Value::Null,
-            Self::Intervals(count, sum) => {
-                dates::scale_interval(&[sum.clone(), Value::Int(*count)], true)?
-            }
-            Self::Exact(count, sum, squares) => exact(bound.kind, *count, sum, squares)?,
-            Self::Floating(count, sum, squares) => floating(bound.kind, *count, *sum, *squares),
-            Self::Pairs(s) => pairs(bound.kind, s),
-        })
-    }
-}
-
-fn exact(kind: Kind, count: i64, sum: &Numeric, squares: &Numeric) -> Result<Value, FunctionError> {
-    let sample = matches!(kind, Kind::StddevSamp | Kind::VarSamp);
-    if count == 0 || (sample && count == 1) {
-        return Ok(Value::Null);
-    }
-    let n = num::from_i64(count);
-    if kind == Kind::Avg {
-        return Ok(Value::Numeric(num::div(sum, &n)?));
-    }
-    let spread = num::sub(&num::mul(&n, squares)?, &num::mul(sum, sum)?)?;
-    if num::compare(&spread, &num::from_i64(0)).is_le() {
-        return Ok(Value::Numeric(num::from_i64(0)));
-    }
-    let below = if sample { count - 1 } else { count };
-    let variance = num::div(&spread, &num::mul(&n, &num::from_i64(below))?)?;
-    Ok(Value::Numeric(
-        if matches!(kind, Kind::StddevSamp | Kind::StddevPop) {
-            num::sqrt(&variance)?
-        } else {
-            variance
-        },
-    ))
-}
-
-fn floating(kind: Kind, count: i64, sum: f64, squares: f64) -> Value {
-    let n = count as f64;
-    let answer = match kind {
-        _ if count == 0 => return Value::Null,
-        Kind::Avg => sum / n,
-        Kind::VarPop => squares / n,
-        Kind::StddevPop => (squares / n).sqrt(),
-        _ if count == 1 => return Value::Null,
-        Kind::VarSamp => squares / (n - 1.0),
-        _ => (squares / (n - 1.0)).sqrt(),
-    };
-    Value::Float(answer)
-}
-
-fn pairs(kind: Kind, [n, sx, sxx, sy, syy, sxy]: &[f64; 6]) -> Value {
-    if kind == Kind::RegrCount {
-        #[expect(clippy::cast_possible_truncation, reason = "a count of rows")]
-        return Value::Int(*n as i64);
-    }
-    if *n < 1.0 {
-        return Value::Null;
-    }
-    let flat = *sxx == 0.0;
-    Value::Float(match kind {
-        Kind::RegrAvgX => sx / n,
-        Kind::RegrAvgY => sy / n,
-        Kind::RegrSxx => *sxx,
-        Kind::RegrSyy => *syy,
-        Kind::RegrSxy => *sxy,
-        Kind::CovarPop => sxy / n,
-        Kind::CovarSamp if *n < 2.0 => return Value::Null,
-        Kind::CovarSamp => sxy / (n - 1.0),
-        _ if flat => return Value::Null,
-        Kind::Corr if *syy == 0.0 => return Value::Null,
-        Kind::Corr => sxy / (sxx * syy).sqrt(),
-        Kind::RegrSlope => sxy / sxx,
-        Kind::RegrIntercept => (sy - sx * sxy / sxx) / n,
-        _ if *syy == 0.0 => 1.0,
-        _ => sxy * sxy / (sxx * syy),
-    })
 }
 
 fn finish_rows(bound: &Bound, rows: &[Vec<Value>]) -> Result<Value, FunctionError> {
@@ -892,12 +693,27 @@ fn finish_rows(bound: &Bound, rows: &[Vec<Value>]) -> Result<Value, FunctionErro
     })
 }
 
+fn percentile(kind: Kind, fraction: &Value, sorted: &[&Value]) -> Result<Value, FunctionError> {
+    let at = |index: usize| {
+        sorted
+            .get(index)
+            .map_or(Value::Null, |value| (*value).clone())
+    };
+    percentile_of(kind, fraction, sorted.len(), &at)
+}
+
+/// A percentile of `count` sorted values, at least one.
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
     reason = "an index below the count of rows"
 )]
-fn percentile(kind: Kind, fraction: &Value, sorted: &[&Value]) -> Result<Value, FunctionError> {
+pub(super) fn percentile_of(
+    kind: Kind,
+    fraction: &Value,
+    count: usize,
+    at: &dyn Fn(usize) -> Value,
+) -> Result<Value, FunctionError> {
     if fraction.is_null() {
         return Ok(Value::Null);
     }
@@ -908,17 +724,10 @@ fn percentile(kind: Kind, fraction: &Value, sorted: &[&Value]) -> Result<Value, 
             format!("percentile value {p} is not between 0 and 1"),
         ));
     }
-    let at = |index: usize| {
-        sorted
-            .get(index)
-            .map_or(Value::Null, |value| (*value).clone())
-    };
     if kind == Kind::PercentileDisc {
-        return Ok(at(
-            ((p * sorted.len() as f64).ceil() as usize).saturating_sub(1)
-        ));
+        return Ok(at(((p * count as f64).ceil() as usize).saturating_sub(1)));
     }
-    let rank = p * (sorted.len() - 1) as f64;
+    let rank = p * (count - 1) as f64;
     let (low, high) = (at(rank.floor() as usize), at(rank.ceil() as usize));
     let part = rank - rank.floor();
     Ok(match (&low, &high) {
@@ -927,6 +736,8 @@ fn percentile(kind: Kind, fraction: &Value, sorted: &[&Value]) -> Result<Value, 
             let part = dates::scale_interval(&[gap, Value::Float(part)], false)?;
             dates::add_intervals(&[low, part], 1)?
         }
+        // Beside an infinite neighbour, nothing is added to a value that is met exactly.
+        (low, high) if rank.floor() == rank.ceil() || low == high => low.clone(),
         (low, high) => Value::Float(low.as_float() + part * (high.as_float() - low.as_float())),
     })
 }

@@ -1,0 +1,745 @@
+//! Calls of functions, aggregates among them.
+
+use chronolith_sql::ast::{
+    self, DuplicateTreatment, FunctionArg, FunctionArgExpr, FunctionArgumentClause,
+    FunctionArguments,
+};
+use chronolith_types::{SqlState, SqlType};
+use datafusion::functions::core;
+use datafusion::logical_expr::Expr;
+use datafusion::logical_expr::expr::{AggregateFunction, Case, ScalarFunction, Sort};
+
+use super::literal::null;
+use super::resolve::{Candidate, Choice, Poly, choose};
+use super::state::{
+    Binder, Clause, Place, Result, column, ident_position, position, told, unsupported,
+};
+use crate::error::Error;
+use crate::functions::{CastContext, Proc, ProcKind, Typed, procs};
+
+/// An argument as it was written.
+pub(super) struct Arg {
+    pub name: Option<String>,
+    pub value: Typed,
+    pub variadic: bool,
+}
+
+/// A function found for a call, with its arguments cast.
+pub(super) struct Resolved {
+    pub proc: &'static Proc,
+    pub args: Vec<Typed>,
+    pub result: SqlType,
+}
+
+impl Binder<'_> {
+    pub(super) fn function(&mut self, place: Place<'_>, function: &ast::Function) -> Result<Typed> {
+        let at = function
+            .name
+            .0
+            .first()
+            .and_then(|part| part.as_ident())
+            .and_then(ident_position);
+        let name = function_name(function).map_err(|error| error.at(at))?;
+        if let Some(special) = self.special(place, &name, function, at)? {
+            return Ok(special);
+        }
+        let list = match &function.args {
+            FunctionArguments::List(list) => list,
+            FunctionArguments::None => return self.keyword(&name, at),
+            FunctionArguments::Subquery(query) => {
+                if name == "array" {
+                    return self.array_subquery(place, query);
+                }
+                let value = self.scalar_subquery(place, query)?;
+                return self.call_plain(&name, vec![value], at);
+            }
+        };
+        let found = procs(&name);
+        let aggregate = found.iter().any(|proc| proc.kind == ProcKind::Aggregate);
+        let window = found.iter().any(|proc| proc.kind == ProcKind::Window);
+        if let Some(over) = &function.over {
+            if !aggregate && !window {
+                let args = self.arguments(place, &list.args)?;
+                self.resolve(&name, args, at)?;
+                return Err(Error::new(
+                    SqlState::WRONG_OBJECT_TYPE,
+                    format!(
+                        "OVER specified, but {name} is not a window function nor an aggregate function"
+                    ),
+                )
+                .at(at));
+            }
+            return self.window_call(place, &name, function, list, over, at);
+        }
+        if aggregate {
+            return self.aggregate_call(place, &name, function, list, at);
+        }
+        if window {
+            return Err(Error::new(
+                SqlState::new(b"42P20"),
+                format!("window function {name} requires an OVER clause"),
+            )
+            .at(at));
+        }
+        if function.filter.is_some() {
+            return Err(Error::new(
+                SqlState::WRONG_OBJECT_TYPE,
+                format!("FILTER specified, but {name} is not an aggregate function"),
+            )
+            .at(at));
+        }
+        if list.duplicate_treatment == Some(DuplicateTreatment::Distinct) {
+            return Err(Error::new(
+                SqlState::WRONG_OBJECT_TYPE,
+                format!("DISTINCT specified, but {name} is not an aggregate function"),
+            )
+            .at(at));
+        }
+        let args = self.arguments(place, &list.args)?;
+        let call = self.resolve(&name, args, at)?;
+        self.finish_call(place, call, at)
+    }
+
+    /// A call with positional arguments, of a name of ours.
+    pub(super) fn call_plain(
+        &mut self,
+        name: &str,
+        args: Vec<Typed>,
+        at: Option<u32>,
+    ) -> Result<Typed> {
+        let args = args
+            .into_iter()
+            .map(|value| Arg {
+                name: None,
+                value,
+                variadic: false,
+            })
+            .collect();
+        let call = self.resolve(name, args, at)?;
+        call.proc
+            .scalar(call.args, &call.result)
+            .map_err(|error| told(error).at(at))
+    }
+
+    /// What CALL calls.
+    pub(super) fn procedure(&mut self, function: &ast::Function) -> Result<Typed> {
+        let at = function
+            .name
+            .0
+            .first()
+            .and_then(|part| part.as_ident())
+            .and_then(ident_position);
+        let name = function_name(function).map_err(|error| error.at(at))?;
+        let nothing = super::scope::Scope::default();
+        let place = Place {
+            scope: &nothing,
+            clause: Clause::Default,
+        };
+        let args = match &function.args {
+            FunctionArguments::List(list) => self.arguments(place, &list.args)?,
+            _ => Vec::new(),
+        };
+        let call = self.resolve(&name, args, at).map_err(|mut error| {
+            if error.code == SqlState::UNDEFINED_FUNCTION {
+                error.message = error.message.replacen("function", "procedure", 1);
+                error.hint = error
+                    .hint
+                    .map(|hint| hint.replacen("function", "procedure", 1));
+            }
+            error
+        })?;
+        if call.proc.kind != ProcKind::Procedure {
+            return Err(Error::new(
+                SqlState::WRONG_OBJECT_TYPE,
+                format!("{} is not a procedure", signature(&name, &call.args)),
+            )
+            .hint("To call a function, use SELECT.")
+            .at(at));
+        }
+        call.proc
+            .scalar(call.args, &call.result)
+            .map_err(|error| told(error).at(at))
+    }
+
+    fn finish_call(&mut self, place: Place<'_>, call: Resolved, at: Option<u32>) -> Result<Typed> {
+        match call.proc.kind {
+            ProcKind::Scalar => call
+                .proc
+                .scalar(call.args, &call.result)
+                .map_err(|error| told(error).at(at)),
+            ProcKind::SetReturning => self.set_call(place, call, at),
+            ProcKind::Procedure => Err(Error::new(
+                SqlState::WRONG_OBJECT_TYPE,
+                format!("{} is a procedure", signature(call.proc.name, &call.args)),
+            )
+            .hint("To call a procedure, use CALL.")
+            .at(at)),
+            ProcKind::Aggregate | ProcKind::Window => {
+                Err(Error::internal("an aggregate is no scalar function"))
+            }
+        }
+    }
+
+    /// A function that returns rows, in a select list.
+    fn set_call(&mut self, place: Place<'_>, call: Resolved, at: Option<u32>) -> Result<Typed> {
+        if !matches!(place.clause, Clause::Select | Clause::OrderBy) {
+            return Err(Error::new(
+                SqlState::FEATURE_NOT_SUPPORTED,
+                format!(
+                    "set-returning functions are not allowed in {}",
+                    place.clause.words()
+                ),
+            )
+            .at(at));
+        }
+        let result = call.result.clone();
+        let list = call
+            .proc
+            .scalar(call.args, &call.result)
+            .map_err(|error| told(error).at(at))?;
+        let arrow = match &list.arrow {
+            arrow::datatypes::DataType::List(item) => item.data_type().clone(),
+            other => other.clone(),
+        };
+        let ty = list.ty.element().cloned().unwrap_or(result);
+        let name = self.fresh();
+        if let Some(calls) = self.calls.last_mut() {
+            calls.sets.push((name.clone(), list.expr));
+        }
+        Ok(Typed {
+            expr: column(&name),
+            ty,
+            arrow,
+        })
+    }
+
+    pub(super) fn arguments(&mut self, place: Place<'_>, args: &[FunctionArg]) -> Result<Vec<Arg>> {
+        let mut bound = Vec::with_capacity(args.len());
+        for arg in args {
+            let (name, value) = match arg {
+                FunctionArg::Unnamed(value) => (None, value),
+                FunctionArg::Named { name, arg, .. } => (Some(name.value.clone()), arg),
+                FunctionArg::ExprNamed { name, arg, .. } => (Some(name.to_string()), arg),
+            };
+            let FunctionArgExpr::Expr(value) = value else {
+                return Err(unsupported("* as an argument"));
+            };
+            let value = self.expr(place, value)?;
+            let variadic = name.as_deref() == Some("variadic");
+            bound.push(Arg {
+                name: name.filter(|_| !variadic),
+                value,
+                variadic,
+            });
+        }
+        Ok(bound)
+    }
+
+    /// Which function of a name a call means.
+    pub(super) fn resolve(
+        &mut self,
+        name: &str,
+        args: Vec<Arg>,
+        at: Option<u32>,
+    ) -> Result<Resolved> {
+        let variadic = args.last().is_some_and(|arg| arg.variadic);
+        let names = args.iter().map(|arg| arg.name.clone()).collect::<Vec<_>>();
+        let given = args
+            .iter()
+            .map(|arg| arg.value.ty.without_typmod())
+            .collect::<Vec<_>>();
+        let mut candidates = Vec::new();
+        for proc in procs(name) {
+            candidates.extend(candidate(proc, &names, variadic));
+        }
+        let values = args.into_iter().map(|arg| arg.value).collect::<Vec<_>>();
+        let found = match choose(candidates, &given) {
+            Choice::One(found) => found,
+            Choice::Many => {
+                return Err(Error::new(
+                    SqlState::AMBIGUOUS_FUNCTION,
+                    format!("function {} is not unique", signature(name, &values)),
+                )
+                .hint(
+                    "Could not choose a best candidate function. \
+                     You might need to add explicit type casts.",
+                )
+                .at(at));
+            }
+            Choice::None => return self.no_function(name, values, at),
+        };
+        self.cast_arguments(found, values, at)
+    }
+
+    fn cast_arguments(
+        &mut self,
+        found: Candidate<(&'static Proc, Vec<usize>)>,
+        values: Vec<Typed>,
+        at: Option<u32>,
+    ) -> Result<Resolved> {
+        let (proc, order) = found.what;
+        let given = values
+            .iter()
+            .map(|value| value.ty.clone())
+            .collect::<Vec<_>>();
+        let poly = Poly::of(&found.args, &given)
+            .map_err(|message| Error::new(SqlState::DATATYPE_MISMATCH, message).at(at))?;
+        let common = self
+            .common(poly.compatible(), "ARRAY")
+            .map_err(|error| error.at(at))?;
+        let mut slots: Vec<Option<Typed>> = Vec::new();
+        for ((value, to), slot) in values.into_iter().zip(&found.args).zip(&order) {
+            let to = match to {
+                // Takes whatever comes, in its own type.
+                SqlType::Any | SqlType::Cstring => value.ty.clone(),
+                to => poly.resolve(to, &common),
+            };
+            let value = if value.ty != SqlType::Unknown && value.ty.without_typmod() == to {
+                value
+            } else {
+                self.coerce(value, &to, CastContext::Implicit)
+                    .map_err(|error| error.at(at))?
+            };
+            if slots.len() <= *slot {
+                slots.resize_with(slot + 1, || None);
+            }
+            if let Some(place) = slots.get_mut(*slot) {
+                *place = Some(value);
+            }
+        }
+        // Defaults between named arguments are nulls, which functions of ours take as "not given".
+        let args = slots
+            .into_iter()
+            .zip(proc.args.iter().map(Some).chain(std::iter::repeat(None)))
+            .map(|(value, declared)| match value {
+                Some(value) => Ok(value),
+                None => self.settle(null(), declared.unwrap_or(&SqlType::Text)),
+            })
+            .collect::<Result<Vec<_>>>()?;
+        let result = poly.resolve(&proc.result, &common);
+        Ok(Resolved { proc, args, result })
+    }
+
+    /// No function of that name and these types: a cast spelled as one, or an error.
+    fn no_function(
+        &mut self,
+        name: &str,
+        mut values: Vec<Typed>,
+        at: Option<u32>,
+    ) -> Result<Resolved> {
+        let call = signature(name, &values);
+        if values.len() == 1
+            && let Some(to) = SqlType::parse_name(name)
+            && !to.is_pseudo()
+            && let Some(value) = values.pop()
+        {
+            let cast = self
+                .coerce(value, &to.without_typmod(), CastContext::Explicit)
+                .map_err(|error| error.at(at))?;
+            // The identity function of any type gives it the shape of a call.
+            return match IDENTITY.as_ref() {
+                Some(proc) => Ok(Resolved {
+                    proc,
+                    result: cast.ty.clone(),
+                    args: vec![cast],
+                }),
+                None => Err(Error::internal("no identity function")),
+            };
+        }
+        let hint = "No function matches the given name and argument types. \
+                    You might need to add explicit type casts.";
+        Err(Error::new(
+            SqlState::UNDEFINED_FUNCTION,
+            format!("function {call} does not exist"),
+        )
+        .hint(hint)
+        .at(at))
+    }
+
+    // ------------------------------------------------------------- special forms
+
+    /// Calls that are not functions of `pg_proc`.
+    fn special(
+        &mut self,
+        place: Place<'_>,
+        name: &str,
+        function: &ast::Function,
+        at: Option<u32>,
+    ) -> Result<Option<Typed>> {
+        let FunctionArguments::List(list) = &function.args else {
+            return Ok(None);
+        };
+        if !matches!(
+            name,
+            "coalesce" | "nullif" | "greatest" | "least" | "row" | "grouping"
+        ) {
+            return Ok(None);
+        }
+        let mut args = self
+            .arguments(place, &list.args)?
+            .into_iter()
+            .map(|arg| arg.value)
+            .collect::<Vec<_>>();
+        match name {
+            "coalesce" | "greatest" | "least" => {
+                let of = name.to_uppercase();
+                let (args, ty) = self.unify(args, &of).map_err(|error| error.at(at))?;
+                let arrow = args
+                    .first()
+                    .map_or_else(|| ty.arrow(), |value| value.arrow.clone());
+                let udf = match name {
+                    "coalesce" => core::coalesce(),
+                    "greatest" => core::greatest(),
+                    _ => core::least(),
+                };
+                let mut exprs = args.into_iter().map(|arg| arg.expr).collect::<Vec<_>>();
+                if exprs.len() == 1
+                    && let Some(expr) = exprs.pop()
+                {
+                    return Ok(Some(Typed { expr, ty, arrow }));
+                }
+                Ok(Some(Typed {
+                    expr: Expr::ScalarFunction(ScalarFunction::new_udf(udf, exprs)),
+                    ty,
+                    arrow,
+                }))
+            }
+            "nullif" => {
+                let (Some(right), Some(left), true) = (args.pop(), args.pop(), args.is_empty())
+                else {
+                    return Err(Error::new(SqlState::SYNTAX_ERROR, "syntax error").at(at));
+                };
+                let left = if left.ty == SqlType::Unknown {
+                    let ty = if right.ty == SqlType::Unknown {
+                        SqlType::Text
+                    } else {
+                        right.ty.without_typmod()
+                    };
+                    self.settle(left, &ty)?
+                } else {
+                    left
+                };
+                let equal = self.operate("=", vec![left.clone(), right], at)?;
+                let none = datafusion::common::ScalarValue::try_from(&left.arrow)
+                    .map_err(super::state::lift)?;
+                Ok(Some(Typed {
+                    expr: Expr::Case(Case {
+                        expr: None,
+                        when_then_expr: vec![(
+                            Box::new(equal.expr),
+                            Box::new(Expr::Literal(none, None)),
+                        )],
+                        else_expr: Some(Box::new(left.expr)),
+                    }),
+                    ty: left.ty,
+                    arrow: left.arrow,
+                }))
+            }
+            "row" => Err(unsupported("a row as a value").at(at)),
+            _ => Err(unsupported("GROUPING()").at(at)),
+        }
+    }
+
+    /// Functions that are called without parentheses.
+    fn keyword(&mut self, name: &str, at: Option<u32>) -> Result<Typed> {
+        let explicit = CastContext::Explicit;
+        match name {
+            "current_timestamp" => self.call_plain("now", Vec::new(), at),
+            "localtimestamp" => {
+                let now = self.call_plain("now", Vec::new(), at)?;
+                self.coerce(now, &SqlType::Timestamp, explicit)
+            }
+            "current_date" => {
+                let now = self.call_plain("now", Vec::new(), at)?;
+                self.coerce(now, &SqlType::Date, explicit)
+            }
+            "localtime" => {
+                let now = self.call_plain("now", Vec::new(), at)?;
+                self.coerce(now, &SqlType::Time, explicit)
+            }
+            "current_time" => Err(unsupported("current_time, a time with time zone,").at(at)),
+            "current_catalog" => self.call_plain("current_database", Vec::new(), at),
+            "current_role" | "user" => self.call_plain("current_user", Vec::new(), at),
+            other => self.call_plain(other, Vec::new(), at),
+        }
+    }
+
+    // ----------------------------------------------------------------- aggregates
+
+    fn aggregate_call(
+        &mut self,
+        place: Place<'_>,
+        name: &str,
+        function: &ast::Function,
+        list: &ast::FunctionArgumentList,
+        at: Option<u32>,
+    ) -> Result<Typed> {
+        match place.clause {
+            Clause::Select | Clause::Having | Clause::OrderBy | Clause::Window => {}
+            Clause::Aggregate => {
+                return Err(Error::new(
+                    SqlState::GROUPING_ERROR,
+                    "aggregate function calls cannot be nested",
+                )
+                .at(at));
+            }
+            other => {
+                return Err(Error::new(
+                    SqlState::GROUPING_ERROR,
+                    format!("aggregate functions are not allowed in {}", other.words()),
+                )
+                .at(at));
+            }
+        }
+        let (call, params) = self.aggregate_parts(place, name, function, list, at)?;
+        let built = call
+            .proc
+            .aggregate(&call.args, &call.result)
+            .map_err(|error| told(error).at(at))?;
+        let expr = Expr::AggregateFunction(AggregateFunction::new_udf(
+            built.udf,
+            built.args,
+            params.distinct,
+            params.filter.map(Box::new),
+            params.order_by,
+            None,
+        ));
+        let fresh = self.fresh();
+        let Some(calls) = self.calls.last_mut() else {
+            return Err(Error::new(
+                SqlState::GROUPING_ERROR,
+                "aggregate functions are not allowed here",
+            )
+            .at(at));
+        };
+        let name = match calls.aggregates.iter().find(|(_, known)| *known == expr) {
+            Some((name, _)) => name.clone(),
+            None => {
+                calls.aggregates.push((fresh.clone(), expr));
+                fresh
+            }
+        };
+        Ok(Typed {
+            expr: column(&name),
+            ty: built.ty,
+            arrow: built.arrow,
+        })
+    }
+
+    /// Arguments, DISTINCT, ORDER BY, WITHIN GROUP and FILTER of an aggregate.
+    pub(super) fn aggregate_parts(
+        &mut self,
+        place: Place<'_>,
+        name: &str,
+        function: &ast::Function,
+        list: &ast::FunctionArgumentList,
+        at: Option<u32>,
+    ) -> Result<(Resolved, AggregateParts)> {
+        // Over a window, an aggregate's arguments may hold aggregates of the group.
+        let inner = Place {
+            scope: place.scope,
+            clause: if function.over.is_some() {
+                Clause::Window
+            } else {
+                Clause::Aggregate
+            },
+        };
+        let mut args = if star(list) {
+            Vec::new()
+        } else {
+            self.arguments(inner, &list.args)?
+        };
+        let mut order_by = Vec::new();
+        for clause in &list.clauses {
+            match clause {
+                FunctionArgumentClause::OrderBy(keys) => {
+                    for key in keys {
+                        let value = self.expr(inner, &key.expr)?;
+                        order_by.push(self.sort_of(value, &key.options)?);
+                    }
+                }
+                other => return Err(unsupported(format!("{other} in an aggregate")).at(at)),
+            }
+        }
+        let within = &function.within_group;
+        if !within.is_empty() {
+            for key in within {
+                if key.options.asc == Some(false) {
+                    return Err(unsupported("WITHIN GROUP (ORDER BY … DESC)").at(at));
+                }
+                let value = self.expr(inner, &key.expr)?;
+                args.push(Arg {
+                    name: None,
+                    value,
+                    variadic: false,
+                });
+            }
+        }
+        let call = self.resolve(name, args, at)?;
+        if call.proc.kind != ProcKind::Aggregate && call.proc.kind != ProcKind::Window {
+            return Err(Error::new(
+                SqlState::WRONG_OBJECT_TYPE,
+                format!("{name} is no aggregate of these arguments"),
+            )
+            .at(at));
+        }
+        if call.proc.ordered_set && within.is_empty() {
+            return Err(Error::new(
+                SqlState::WRONG_OBJECT_TYPE,
+                format!("WITHIN GROUP is required for ordered-set aggregate {name}"),
+            )
+            .at(at));
+        }
+        let filter = match &function.filter {
+            Some(filter) => {
+                let place = Place {
+                    scope: place.scope,
+                    clause: Clause::Filter,
+                };
+                let value = self.expr(place, filter)?;
+                Some(self.condition(value, "FILTER", position(filter.as_ref()))?)
+            }
+            None => None,
+        };
+        let distinct = list.duplicate_treatment == Some(DuplicateTreatment::Distinct);
+        Ok((
+            call,
+            AggregateParts {
+                distinct,
+                filter,
+                order_by,
+            },
+        ))
+    }
+}
+
+/// What an aggregate call has beside its arguments.
+pub(super) struct AggregateParts {
+    pub distinct: bool,
+    pub filter: Option<Expr>,
+    pub order_by: Vec<Sort>,
+}
+
+/// `f(*)`.
+fn star(list: &ast::FunctionArgumentList) -> bool {
+    matches!(
+        list.args.as_slice(),
+        [FunctionArg::Unnamed(
+            FunctionArgExpr::Wildcard | FunctionArgExpr::WildcardWithOptions(_)
+        )]
+    )
+}
+
+/// The name of a function; its schema may be one whose functions all can call.
+pub(super) fn function_name(function: &ast::Function) -> Result<String> {
+    let parts = function
+        .name
+        .0
+        .iter()
+        .filter_map(|part| part.as_ident())
+        .map(|ident| ident.value.clone())
+        .collect::<Vec<_>>();
+    match parts.as_slice() {
+        [name] => Ok(name.clone()),
+        [schema, name]
+            if procs(name).iter().any(|proc| proc.schema == schema)
+                || matches!(schema.as_str(), "pg_catalog" | "public") =>
+        {
+            Ok(name.clone())
+        }
+        _ => Err(Error::new(
+            SqlState::UNDEFINED_FUNCTION,
+            format!("function {}() does not exist", parts.join(".")),
+        )),
+    }
+}
+
+fn signature(name: &str, values: &[Typed]) -> String {
+    let types = values
+        .iter()
+        .map(|value| value.ty.without_typmod().name())
+        .collect::<Vec<_>>();
+    format!("{name}({})", types.join(", "))
+}
+
+/// How a call can be one of this function: the declared types by argument, and where each goes.
+fn candidate(
+    proc: &'static Proc,
+    names: &[Option<String>],
+    variadic: bool,
+) -> Option<Candidate<(&'static Proc, Vec<usize>)>> {
+    let count = names.len();
+    let declared = proc.args.len();
+    let named = names.iter().any(Option::is_some);
+    if let Some(element) = &proc.variadic
+        && !variadic
+        && !named
+    {
+        let fixed = declared.saturating_sub(1);
+        if count < fixed {
+            return None;
+        }
+        let args = proc
+            .args
+            .iter()
+            .take(fixed)
+            .chain(std::iter::repeat_n(element, count - fixed));
+        return Some(Candidate {
+            args: args.cloned().collect(),
+            what: (proc, (0..count).collect()),
+        });
+    }
+    if variadic && proc.variadic.is_none() {
+        return None;
+    }
+    if count > declared || count + proc.defaults < declared {
+        return None;
+    }
+    let mut slots = Vec::with_capacity(count);
+    for (at, name) in names.iter().enumerate() {
+        let slot = match name {
+            None => at,
+            Some(name) => proc.arg_names.iter().position(|arg| arg == name)?,
+        };
+        if slots.contains(&slot) {
+            return None;
+        }
+        slots.push(slot);
+    }
+    // What is not given must have a default.
+    let required = declared - proc.defaults;
+    if (0..required).any(|slot| !slots.contains(&slot)) {
+        return None;
+    }
+    let args = slots
+        .iter()
+        .map(|slot| proc.args.get(*slot).cloned())
+        .collect::<Option<Vec<_>>>()?;
+    Some(Candidate {
+        args,
+        what: (proc, slots),
+    })
+}
+
+/// A function that returns its argument: what a cast spelled as a function is.
+static IDENTITY: std::sync::LazyLock<Option<Proc>> = std::sync::LazyLock::new(|| {
+    Some(Proc {
+        oid: 0,
+        name: "cast",
+        schema: "pg_catalog",
+        kind: ProcKind::Scalar,
+        args: vec![SqlType::Any],
+        arg_names: Vec::new(),
+        defaults: 0,
+        variadic: None,
+        result: SqlType::AnyElement,
+        columns: Vec::new(),
+        strict: true,
+        volatility: crate::functions::Volatile::Immutable,
+        ordered_set: false,
+        imp: crate::functions::Imp::Scalar(|mut args, _| {
+            args.pop()
+                .ok_or_else(|| crate::functions::FunctionError::internal("a cast has an argument"))
+        }),
+    })
+});

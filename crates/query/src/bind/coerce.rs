@@ -1,0 +1,214 @@
+//! Types brought together by PostgreSQL's rules.
+
+use chronolith_types::{SqlState, SqlType};
+use datafusion::common::ScalarValue;
+use datafusion::logical_expr::Expr;
+
+use super::params::number_of;
+use super::state::{Binder, Result, told};
+use crate::error::Error;
+use crate::functions::{CastContext, Typed, apply_cast, canonical_form, cast, literal_from_text};
+
+/// Whether a value of a type may become another in a context, without making it.
+pub(super) fn castable(from: &SqlType, to: &SqlType, context: CastContext) -> bool {
+    let (from, to) = (from.without_typmod(), to.without_typmod());
+    if from == to || from == SqlType::Unknown {
+        return true;
+    }
+    cast(&from, &to).is_some_and(|found| found.context <= context)
+}
+
+/// Whether a value of a type may stand where a function takes `to`, which may be polymorphic.
+pub(super) fn accepts(to: &SqlType, from: &SqlType) -> bool {
+    match to {
+        SqlType::Any | SqlType::AnyElement | SqlType::AnyCompatible => true,
+        SqlType::AnyNonArray => !matches!(from, SqlType::Array(_)),
+        SqlType::AnyArray | SqlType::AnyCompatibleArray => {
+            matches!(
+                from,
+                SqlType::Array(_) | SqlType::Unknown | SqlType::Int2Vector | SqlType::OidVector
+            )
+        }
+        // What a function makes for another, `by_range` for one, passes as it is.
+        SqlType::Cstring => matches!(from, SqlType::Cstring | SqlType::Unknown),
+        _ => castable(from, to, CastContext::Implicit),
+    }
+}
+
+impl Binder<'_> {
+    /// The value as a type, if the context allows it.
+    pub(super) fn coerce(
+        &mut self,
+        value: Typed,
+        to: &SqlType,
+        context: CastContext,
+    ) -> Result<Typed> {
+        if value.ty == SqlType::Unknown {
+            return self.settle(value, to);
+        }
+        if matches!(
+            to,
+            SqlType::Any
+                | SqlType::AnyElement
+                | SqlType::AnyNonArray
+                | SqlType::AnyArray
+                | SqlType::AnyCompatible
+                | SqlType::AnyCompatibleArray
+        ) {
+            return Ok(value);
+        }
+        if !castable(&value.ty, to, context) {
+            return Err(Error::new(
+                SqlState::CANNOT_COERCE,
+                format!(
+                    "cannot cast type {} to {}",
+                    value.ty.without_typmod(),
+                    to.without_typmod()
+                ),
+            ));
+        }
+        apply_cast(value, to, context == CastContext::Explicit).map_err(told)
+    }
+
+    /// An untyped literal or parameter, now that its type is known.
+    pub(super) fn settle(&mut self, value: Typed, to: &SqlType) -> Result<Typed> {
+        let to = match to {
+            SqlType::Any
+            | SqlType::AnyElement
+            | SqlType::AnyNonArray
+            | SqlType::AnyCompatible
+            | SqlType::Unknown => &SqlType::Text,
+            other => other,
+        };
+        if let Some(number) = number_of(&value.expr) {
+            let typed = self.params.decide(number, to)?;
+            // The modifier is applied to whatever comes.
+            return apply_cast(typed, to, false).map_err(told);
+        }
+        match value.as_literal() {
+            Some(ScalarValue::Utf8View(Some(text))) => {
+                let text = text.clone();
+                if let SqlType::Reg(_) = to
+                    && !text.bytes().all(|byte| byte.is_ascii_digit())
+                {
+                    // Names of objects are looked up when the statement runs.
+                    let named = Typed::literal(ScalarValue::Utf8View(Some(text)), SqlType::Text);
+                    return apply_cast(named, to, true).map_err(told);
+                }
+                match literal_from_text(&text, to, self.names.vars()) {
+                    Ok(value) => Ok(Typed::literal(value, to.clone())),
+                    Err(error) => Err(told(error).at(self.literals.get(&text).copied())),
+                }
+            }
+            Some(value) if value.is_null() => {
+                let form = ScalarValue::try_from(&to.arrow()).map_err(super::state::lift)?;
+                Ok(Typed::literal(form, to.clone()))
+            }
+            // Text in memory, of a column that nobody typed.
+            _ => apply_cast(
+                Typed {
+                    ty: SqlType::Text,
+                    ..value
+                },
+                to,
+                true,
+            )
+            .map_err(told),
+        }
+    }
+
+    /// A condition.
+    pub(super) fn condition(&mut self, value: Typed, of: &str, at: Option<u32>) -> Result<Expr> {
+        if value.ty == SqlType::Bool {
+            return Ok(value.expr);
+        }
+        if value.ty == SqlType::Unknown {
+            return Ok(self.settle(value, &SqlType::Bool)?.expr);
+        }
+        Err(Error::new(
+            SqlState::DATATYPE_MISMATCH,
+            format!(
+                "argument of {of} must be type boolean, not type {}",
+                value.ty.without_typmod()
+            ),
+        )
+        .at(at))
+    }
+
+    /// The one type that several values become: of CASE, UNION, VALUES, ARRAY …
+    pub(super) fn common(&self, types: &[SqlType], of: &str) -> Result<SqlType> {
+        let mut chosen: Option<SqlType> = None;
+        for ty in types {
+            if *ty == SqlType::Unknown {
+                continue;
+            }
+            match &chosen {
+                None => chosen = Some(ty.clone()),
+                Some(so_far) if so_far == ty => {}
+                Some(so_far) if so_far.without_typmod() == ty.without_typmod() => {
+                    chosen = Some(ty.without_typmod());
+                }
+                Some(so_far) => {
+                    if so_far.category() != ty.category() {
+                        return Err(Error::new(
+                            SqlState::DATATYPE_MISMATCH,
+                            format!(
+                                "{of} types {} and {} cannot be matched",
+                                so_far.without_typmod(),
+                                ty.without_typmod()
+                            ),
+                        ));
+                    }
+                    if !so_far.without_typmod().preferred()
+                        && castable(so_far, ty, CastContext::Implicit)
+                        && !castable(ty, so_far, CastContext::Implicit)
+                    {
+                        chosen = Some(ty.without_typmod());
+                    } else {
+                        chosen = Some(so_far.without_typmod());
+                    }
+                }
+            }
+        }
+        Ok(chosen.unwrap_or(SqlType::Text))
+    }
+
+    /// Values as their common type, all in one Arrow form.
+    pub(super) fn unify(&mut self, values: Vec<Typed>, of: &str) -> Result<(Vec<Typed>, SqlType)> {
+        let types = values.iter().map(|v| v.ty.clone()).collect::<Vec<_>>();
+        let ty = self.common(&types, of)?;
+        let mut made = Vec::with_capacity(values.len());
+        for value in values {
+            let known = value.ty.clone();
+            made.push(
+                self.coerce(value, &ty, CastContext::Implicit)
+                    .map_err(|error| {
+                        if error.code == SqlState::CANNOT_COERCE {
+                            Error::new(
+                                SqlState::CANNOT_COERCE,
+                                format!("{of} could not convert type {known} to {ty}"),
+                            )
+                        } else {
+                            error
+                        }
+                    })?,
+            );
+        }
+        Ok((self.one_form(made)?, ty))
+    }
+
+    /// Values of one type in one Arrow form.
+    pub(super) fn one_form(&mut self, values: Vec<Typed>) -> Result<Vec<Typed>> {
+        let same = values.windows(2).all(|pair| match pair {
+            [a, b] => a.arrow == b.arrow,
+            _ => true,
+        });
+        if same {
+            return Ok(values);
+        }
+        values
+            .into_iter()
+            .map(|value| canonical_form(value).map_err(told))
+            .collect()
+    }
+}

@@ -1,0 +1,247 @@
+//! WITH.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use arrow::datatypes::Schema;
+use chronolith_sql::ast::{self, SetExpr, SetOperator, SetQuantifier};
+use chronolith_types::{SqlState, SqlType};
+use datafusion::catalog::cte_worktable::CteWorkTable;
+use datafusion::datasource::provider_as_source;
+use datafusion::logical_expr::LogicalPlanBuilder;
+
+use super::scope::{Alias, Scope, ScopeColumn};
+use super::state::{
+    Binder, Rel, Result, column, field, ident_position, lift, project, typed, unsupported,
+};
+use crate::error::Error;
+use crate::functions::CastContext;
+
+/// A query that has a name.
+#[derive(Debug)]
+pub(super) enum Cte {
+    /// Bound once; each use is given names of its own.
+    Bound(Rel),
+    /// The rows so far of the recursive query that is being bound.
+    Working {
+        name: String,
+        columns: Vec<ScopeColumn>,
+    },
+}
+
+impl Binder<'_> {
+    pub(super) fn with(&mut self, with: &ast::With) -> Result<()> {
+        for cte in &with.cte_tables {
+            let name = cte.alias.name.value.clone();
+            let mut rel = if with.recursive && names_itself(&cte.query, &name) {
+                self.recursive(&name, cte)?
+            } else {
+                let bound = self.query(&cte.query, None)?;
+                self.settled_rel(bound)?
+            };
+            rename(&mut rel, &cte.alias)?;
+            rel.scope.relations = vec![Alias {
+                name: name.clone(),
+                schema: None,
+                hides: None,
+            }];
+            self.ctes.push((name, Rc::new(Cte::Bound(rel))));
+        }
+        Ok(())
+    }
+
+    /// A use of a name of WITH.
+    pub(super) fn cte(&mut self, name: &str) -> Result<Option<Rel>> {
+        let found = self.ctes.iter().rev().find(|(known, _)| known == name);
+        let Some((_, cte)) = found else {
+            return Ok(None);
+        };
+        let cte = Rc::clone(cte);
+        let (plan, known) = match cte.as_ref() {
+            Cte::Bound(rel) => (rel.plan.clone(), rel.scope.columns.clone()),
+            Cte::Working { name, columns } => {
+                let schema = Arc::new(Schema::new(
+                    columns
+                        .iter()
+                        .map(|found| field(&found.column, &found.arrow))
+                        .collect::<Vec<_>>(),
+                ));
+                let table = CteWorkTable::new(name, schema);
+                let source = provider_as_source(Arc::new(table));
+                let plan = LogicalPlanBuilder::scan(name.as_str(), source, None)
+                    .map_err(lift)?
+                    .build()
+                    .map_err(lift)?;
+                (plan, columns.clone())
+            }
+        };
+        let mut exprs = Vec::with_capacity(known.len());
+        let mut columns = Vec::with_capacity(known.len());
+        let sources = plan.schema().columns();
+        for (at, mut found) in known.into_iter().enumerate() {
+            let internal = self.fresh();
+            let source = match cte.as_ref() {
+                Cte::Bound(_) => column(&found.column),
+                Cte::Working { .. } => match sources.get(at) {
+                    Some(source) => datafusion::logical_expr::Expr::Column(source.clone()),
+                    None => return Err(Error::internal("a working table has too few columns")),
+                },
+            };
+            exprs.push(source.alias(&internal));
+            found.column = internal;
+            found.table = Some(name.to_owned());
+            found.schema = None;
+            columns.push(found);
+        }
+        Ok(Some(Rel {
+            plan: project(plan, exprs)?,
+            scope: Scope {
+                columns,
+                relations: vec![Alias {
+                    name: name.to_owned(),
+                    schema: None,
+                    hides: None,
+                }],
+            },
+        }))
+    }
+
+    fn recursive(&mut self, name: &str, cte: &ast::Cte) -> Result<Rel> {
+        let at = ident_position(&cte.alias.name);
+        let SetExpr::SetOperation {
+            op: SetOperator::Union,
+            set_quantifier,
+            left,
+            right,
+        } = cte.query.body.as_ref()
+        else {
+            return Err(Error::new(
+                SqlState::new(b"42P19"),
+                format!(
+                    "recursive query \"{name}\" does not have the form non-recursive-term UNION [ALL] recursive-term"
+                ),
+            )
+            .at(at));
+        };
+        if cte.query.with.is_some()
+            || cte.query.order_by.is_some()
+            || cte.query.limit_clause.is_some()
+        {
+            return Err(unsupported("ORDER BY or LIMIT in a recursive query").at(at));
+        }
+        let distinct = !matches!(set_quantifier, SetQuantifier::All);
+        let bound = self.body(left, &[], None)?;
+        let mut first = self.settled_rel(bound)?;
+        rename(&mut first, &cte.alias)?;
+        // Two recursive queries of one name must not share a working table.
+        let working = format!("{name}_{}", self.fresh());
+        let known = self.ctes.len();
+        self.ctes.push((
+            name.to_owned(),
+            Rc::new(Cte::Working {
+                name: working.clone(),
+                columns: first.scope.columns.clone(),
+            }),
+        ));
+        let types = first
+            .scope
+            .columns
+            .iter()
+            .map(|found| found.ty.without_typmod())
+            .collect::<Vec<_>>();
+        let next = self.body(right, &[], Some(&types));
+        self.ctes.truncate(known);
+        let next = next?;
+        if next.scope.columns.len() != types.len() {
+            return Err(Error::new(
+                SqlState::SYNTAX_ERROR,
+                "each UNION query must have the same number of columns",
+            )
+            .at(at));
+        }
+        let mut exprs = Vec::with_capacity(types.len());
+        for (number, (to, from)) in
+            (1_usize..).zip(first.scope.columns.iter().zip(&next.scope.columns))
+        {
+            let value = self
+                .coerce(typed(from), &to.ty.without_typmod(), CastContext::Implicit)
+                .ok()
+                .filter(|_| {
+                    let common = self.common(&[to.ty.clone(), from.ty.clone()], "UNION");
+                    common.is_ok_and(|ty| ty.without_typmod() == to.ty.without_typmod())
+                });
+            let Some(value) = value else {
+                return Err(mismatch(name, number, &to.ty, &from.ty).at(at));
+            };
+            if value.arrow != to.arrow {
+                let value = crate::functions::canonical_form(value).map_err(super::state::told)?;
+                if value.arrow != to.arrow {
+                    return Err(mismatch(name, number, &to.ty, &from.ty).at(at));
+                }
+                exprs.push(value.expr.alias(&to.column));
+                continue;
+            }
+            exprs.push(value.expr.alias(&to.column));
+        }
+        let term = project(next.plan, exprs)?;
+        let plan = LogicalPlanBuilder::from(first.plan)
+            .to_recursive_query(working, term, distinct)
+            .map_err(lift)?
+            .build()
+            .map_err(lift)?;
+        Ok(Rel {
+            plan,
+            scope: first.scope,
+        })
+    }
+}
+
+fn mismatch(name: &str, number: usize, first: &SqlType, overall: &SqlType) -> Error {
+    Error::new(
+        SqlState::DATATYPE_MISMATCH,
+        format!(
+            "recursive query \"{name}\" column {number} has type {} in non-recursive term but type {} overall",
+            first.without_typmod(),
+            overall.without_typmod()
+        ),
+    )
+    .hint("Cast the output of the non-recursive term to the correct type.")
+}
+
+/// The columns' names that the alias gives.
+fn rename(rel: &mut Rel, alias: &ast::TableAlias) -> Result<()> {
+    if alias.columns.len() > rel.scope.columns.len() {
+        return Err(Error::new(
+            SqlState::INVALID_COLUMN_REFERENCE,
+            format!(
+                "WITH query \"{}\" has {} columns available but {} columns specified",
+                alias.name.value,
+                rel.scope.columns.len(),
+                alias.columns.len()
+            ),
+        )
+        .at(ident_position(&alias.name)));
+    }
+    for (found, name) in rel.scope.columns.iter_mut().zip(&alias.columns) {
+        found.name.clone_from(&name.name.value);
+    }
+    Ok(())
+}
+
+/// Whether a query names a relation anywhere.
+fn names_itself(query: &ast::Query, name: &str) -> bool {
+    // Its text is searched, which may find too much: then a query without recursion has the wrong
+    // form only if it is no UNION.
+    let union = matches!(
+        query.body.as_ref(),
+        SetExpr::SetOperation {
+            op: SetOperator::Union,
+            ..
+        }
+    );
+    let text = query.to_string();
+    union
+        && text
+            .split(|c: char| !c.is_alphanumeric() && c != '_' && c != '$')
+            .any(|word| word == name)
+}

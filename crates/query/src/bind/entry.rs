@@ -1,0 +1,162 @@
+//! The ways in.
+
+use arrow::datatypes::DataType;
+use chronolith_sql::ast;
+use chronolith_types::SqlType;
+use datafusion::logical_expr::LogicalPlan;
+
+use super::insert::Target;
+use super::names::Names;
+use super::scope::{Scope, ScopeColumn};
+use super::state::{Binder, Clause, Place, Rel, Result, unnamed};
+use crate::functions::{Typed, canonical_form};
+use crate::outcome::OutputColumn;
+
+/// A statement that can be run.
+#[derive(Debug, Clone)]
+pub struct Bound {
+    /// What DataFusion optimises and runs. Parameters in it are placeholders: see
+    /// [`super::set_parameters`].
+    pub plan: LogicalPlan,
+    /// What the columns of its output are called.
+    pub columns: Vec<OutputColumn>,
+    /// The types of its parameters.
+    pub params: Vec<SqlType>,
+}
+
+/// A query. Its output columns have the physical form of their types.
+///
+/// # Errors
+/// What PostgreSQL says of it; `0A000` for what is not served.
+pub fn bind_query(
+    names: &dyn Names,
+    query: &ast::Query,
+    params: &[Option<SqlType>],
+) -> Result<Bound> {
+    let mut binder = Binder::new(names, params);
+    let mut rel = binder.query(query, None)?;
+    let canonical = rel
+        .scope
+        .columns
+        .iter()
+        .all(|found| found.ty != SqlType::Unknown && found.arrow == found.ty.arrow());
+    let untyped_parameter = rel
+        .scope
+        .columns
+        .iter()
+        .any(|found| found.ty == SqlType::Unknown);
+    if untyped_parameter {
+        // `SELECT $1`: text, as is any constant that nobody typed.
+        let texts = vec![SqlType::Text; rel.scope.columns.len()];
+        let mut again = Binder::new(names, params);
+        rel = again.query(query, Some(&texts))?;
+        binder = again;
+    }
+    if !canonical {
+        let mut items = Vec::with_capacity(rel.scope.columns.len());
+        for found in &rel.scope.columns {
+            let mut value = super::state::typed(found);
+            if value.ty == SqlType::Unknown {
+                value.ty = SqlType::Text;
+            }
+            if !matches!(value.ty, SqlType::Record | SqlType::Void) {
+                value = canonical_form(value).map_err(super::state::told)?;
+            }
+            items.push((value, found.clone()));
+        }
+        rel = binder.project(rel.plan, items)?;
+    }
+    finish(binder, rel)
+}
+
+/// A constant expression: a default, an argument of EXECUTE or CALL, a setting. With a target it is
+/// assigned to it, in the physical form of a column.
+///
+/// # Errors
+/// What PostgreSQL says of it.
+pub fn bind_scalar(names: &dyn Names, expr: &ast::Expr, target: Option<&Target>) -> Result<Typed> {
+    let mut binder = Binder::new(names, &[]);
+    let nothing = Scope::default();
+    let place = Place {
+        scope: &nothing,
+        clause: Clause::Default,
+    };
+    let value = binder.expr(place, expr)?;
+    match target {
+        Some(target) => binder.assign(value, target, super::state::position(expr)),
+        None => binder.settled(value),
+    }
+}
+
+/// An expression over the columns of one relation, whose internal names are their own: a check, a
+/// generated column, the predicate of an index.
+///
+/// # Errors
+/// What PostgreSQL says of it.
+pub fn bind_over(
+    names: &dyn Names,
+    expr: &ast::Expr,
+    relation: &str,
+    columns: &[(String, SqlType, DataType)],
+) -> Result<Typed> {
+    let mut binder = Binder::new(names, &[]);
+    let scope = Scope {
+        columns: columns
+            .iter()
+            .map(|(name, ty, arrow)| ScopeColumn {
+                table: Some(relation.to_owned()),
+                column: name.clone(),
+                ty: ty.clone(),
+                arrow: arrow.clone(),
+                ..unnamed(name)
+            })
+            .collect(),
+        relations: vec![super::scope::Alias {
+            name: relation.to_owned(),
+            schema: None,
+            hides: None,
+        }],
+    };
+    let place = Place {
+        scope: &scope,
+        clause: Clause::Check,
+    };
+    let value = binder.expr(place, expr)?;
+    binder.settled(value)
+}
+
+/// The call of a procedure: the function found and its arguments as one expression.
+///
+/// # Errors
+/// `42883` when there is none, `42809` when it is a function.
+pub fn bind_call(
+    names: &dyn Names,
+    call: &ast::Function,
+    params: &[Option<SqlType>],
+) -> Result<(Typed, Vec<SqlType>)> {
+    let mut binder = Binder::new(names, params);
+    let value = binder.procedure(call)?;
+    Ok((value, binder.params.finish()?))
+}
+
+pub(super) fn finish(binder: Binder<'_>, rel: Rel) -> Result<Bound> {
+    let columns = rel
+        .scope
+        .columns
+        .iter()
+        .map(|found| {
+            let (table_oid, attribute) = found.origin.unwrap_or((0, 0));
+            OutputColumn {
+                name: found.name.clone(),
+                ty: found.ty.clone(),
+                table_oid,
+                attribute,
+            }
+        })
+        .collect();
+    Ok(Bound {
+        plan: rel.plan,
+        columns,
+        params: binder.params.finish()?,
+    })
+}

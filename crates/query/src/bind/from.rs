@@ -1,0 +1,827 @@
+//! FROM: relations, joins and functions that return rows.
+
+use arrow::datatypes::DataType;
+use chronolith_sql::ast::{
+    self, FunctionArg, JoinConstraint, JoinOperator, TableAlias, TableFactor, TableWithJoins,
+};
+use chronolith_types::{SqlState, SqlType};
+use datafusion::common::{Column, JoinType, NullHandling, UnnestOptions};
+use datafusion::functions::core;
+use datafusion::logical_expr::expr::ScalarFunction;
+use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, lit};
+
+use super::array::item_of;
+use super::names::{Relation, Table};
+use super::scope::{Alias, Found, Scope, ScopeColumn};
+use super::select::passed;
+use super::state::{
+    Binder, Clause, Place, Rel, Result, column, ident_position, lift, position, project, typed,
+    unnamed, unsupported,
+};
+use super::subquery::subquery;
+use crate::error::Error;
+use crate::functions::{ProcKind, Typed, procs};
+
+impl Binder<'_> {
+    pub(super) fn from(&mut self, tables: &[TableWithJoins]) -> Result<Rel> {
+        let mut all: Option<Rel> = None;
+        for table in tables {
+            all = Some(match all {
+                None => self.joined(table, None)?,
+                Some(left) => self.joined(table, Some(left))?,
+            });
+        }
+        match all {
+            Some(rel) => Ok(rel),
+            None => Ok(Rel {
+                plan: LogicalPlanBuilder::empty(true).build().map_err(lift)?,
+                scope: Scope::default(),
+            }),
+        }
+    }
+
+    /// A relation with its joins; `before` are those earlier in the list, which LATERAL sees.
+    fn joined(&mut self, table: &TableWithJoins, before: Option<Rel>) -> Result<Rel> {
+        let mut rel = match before {
+            None => self.factor(&table.relation)?,
+            // `FROM a, b JOIN c`: the join binds tighter, unless b is lateral.
+            Some(left) if table.joins.is_empty() => self.cross(left, &table.relation, false)?,
+            Some(left) => {
+                let nested = TableWithJoins {
+                    relation: table.relation.clone(),
+                    joins: table.joins.clone(),
+                };
+                let right = self.joined(&nested, None)?;
+                return self.combine(left, right, JoinType::Inner, &JoinConstraint::None);
+            }
+        };
+        for join in &table.joins {
+            let (kind, constraint) = match &join.join_operator {
+                JoinOperator::Join(on) | JoinOperator::Inner(on) => (JoinType::Inner, on),
+                JoinOperator::Left(on) | JoinOperator::LeftOuter(on) => (JoinType::Left, on),
+                JoinOperator::Right(on) | JoinOperator::RightOuter(on) => (JoinType::Right, on),
+                JoinOperator::FullOuter(on) => (JoinType::Full, on),
+                JoinOperator::CrossJoin(_) => (JoinType::Inner, &JoinConstraint::None),
+                other => return Err(unsupported(format!("the join {other:?}"))),
+            };
+            let on_true = match constraint {
+                JoinConstraint::None => true,
+                JoinConstraint::On(ast::Expr::Value(value)) => {
+                    value.value == ast::Value::Boolean(true)
+                }
+                _ => false,
+            };
+            if on_true
+                && matches!(kind, JoinType::Inner | JoinType::Left)
+                && is_lateral(&join.relation)
+            {
+                rel = self.cross(rel, &join.relation, kind == JoinType::Left)?;
+                continue;
+            }
+            let right = self.lateral_factor(&rel, &join.relation)?;
+            rel = self.combine(rel, right, kind, constraint)?;
+        }
+        Ok(rel)
+    }
+
+    /// A relation that may name columns of those before it.
+    fn lateral_factor(&mut self, left: &Rel, factor: &TableFactor) -> Result<Rel> {
+        if !is_lateral(factor) {
+            return self.factor(factor);
+        }
+        self.outer.push(left.scope.clone());
+        let right = self.factor(factor);
+        self.outer.pop();
+        let mut right = right?;
+        let references = right.plan.all_out_ref_exprs();
+        if !references.is_empty() {
+            right.plan = LogicalPlan::Subquery(subquery(right.plan));
+        }
+        Ok(right)
+    }
+
+    /// `left, right` and `left [LEFT] JOIN LATERAL right ON true`.
+    fn cross(&mut self, left: Rel, factor: &TableFactor, keep: bool) -> Result<Rel> {
+        // A function over columns of the left side is unnested beside them.
+        if let Some(parts) = function_parts(factor) {
+            return self.function_rows(Some(left), &parts, keep);
+        }
+        let right = self.lateral_factor(&left, factor)?;
+        let kind = if keep {
+            JoinType::Left
+        } else {
+            JoinType::Inner
+        };
+        self.combine(left, right, kind, &JoinConstraint::None)
+    }
+
+    fn factor(&mut self, factor: &TableFactor) -> Result<Rel> {
+        if let Some(parts) = function_parts(factor) {
+            return self.function_rows(None, &parts, false);
+        }
+        match factor {
+            TableFactor::Table {
+                name,
+                alias,
+                sample,
+                ..
+            } => {
+                if sample.is_some() {
+                    return Err(unsupported("TABLESAMPLE").at(position(name)));
+                }
+                let rel = self.relation(name)?;
+                self.aliased(rel, alias.as_ref())
+            }
+            TableFactor::Derived {
+                subquery, alias, ..
+            } => {
+                let bound = self.query(subquery, None)?;
+                let rel = self.settled_rel(bound)?;
+                if alias.is_none() {
+                    return Err(Error::new(
+                        SqlState::SYNTAX_ERROR,
+                        "subquery in FROM must have an alias",
+                    )
+                    .hint("For example, FROM (SELECT ...) [AS] foo.")
+                    .at(position(subquery.as_ref())));
+                }
+                self.aliased(rel, alias.as_ref())
+            }
+            TableFactor::NestedJoin {
+                table_with_joins,
+                alias,
+            } => {
+                let rel = self.joined(table_with_joins, None)?;
+                match alias {
+                    None => Ok(rel),
+                    Some(_) => self.aliased(rel, alias.as_ref()),
+                }
+            }
+            other => Err(unsupported(format!("{other} in FROM"))),
+        }
+    }
+
+    /// A subquery's columns, untyped ones made text.
+    pub(super) fn settled_rel(&mut self, mut rel: Rel) -> Result<Rel> {
+        for column in &mut rel.scope.columns {
+            if column.ty == SqlType::Unknown {
+                column.ty = SqlType::Text;
+            }
+            column.visible = true;
+        }
+        Ok(rel)
+    }
+
+    fn relation(&mut self, name: &ast::ObjectName) -> Result<Rel> {
+        let at = position(name);
+        let parts = name
+            .0
+            .iter()
+            .filter_map(|part| part.as_ident())
+            .map(|ident| ident.value.as_str())
+            .collect::<Vec<_>>();
+        let (schema, table) = match parts.as_slice() {
+            [table] => (None, *table),
+            [schema, table] | [_, schema, table] => (Some(*schema), *table),
+            _ => {
+                return Err(Error::new(
+                    SqlState::SYNTAX_ERROR,
+                    format!("improper qualified name (too many dotted names): {name}"),
+                )
+                .at(at));
+            }
+        };
+        if schema.is_none()
+            && let Some(rel) = self.cte(table)?
+        {
+            return Ok(rel);
+        }
+        let found = self
+            .names
+            .relation(schema, table)
+            .map_err(|error| error.at(at))?;
+        match found {
+            Some(Relation::Table(found)) => self.scan(&found),
+            Some(Relation::View {
+                schema,
+                name,
+                columns,
+                sql,
+                ..
+            }) => self.view(&schema, &name, &columns, &sql),
+            None => {
+                let spelled = parts.join(".");
+                Err(Error::new(
+                    SqlState::UNDEFINED_TABLE,
+                    format!("relation \"{spelled}\" does not exist"),
+                )
+                .at(at))
+            }
+        }
+    }
+
+    /// A scan whose columns have internal names.
+    pub(super) fn scan(&mut self, table: &Table) -> Result<Rel> {
+        let scan_name = format!("t{}", self.fresh());
+        let plan = LogicalPlanBuilder::scan(
+            datafusion::common::TableReference::bare(scan_name.clone()),
+            table.source.clone(),
+            None,
+        )
+        .map_err(lift)?
+        .build()
+        .map_err(lift)?;
+        let schema = table.source.schema();
+        let mut exprs = Vec::with_capacity(table.columns.len());
+        let mut columns = Vec::with_capacity(table.columns.len());
+        for (of, field) in table.columns.iter().zip(schema.fields()) {
+            let internal = self.fresh();
+            let source = Column::new(Some(scan_name.clone()), field.name());
+            exprs.push(Expr::Column(source).alias(&internal));
+            columns.push(ScopeColumn {
+                table: Some(table.name.clone()),
+                schema: Some(table.schema.clone()),
+                name: of.name.clone(),
+                column: internal,
+                ty: of.ty.clone(),
+                arrow: field.data_type().clone(),
+                origin: Some((table.oid, of.attribute)),
+                visible: true,
+            });
+        }
+        Ok(Rel {
+            plan: project(plan, exprs)?,
+            scope: Scope {
+                columns,
+                relations: vec![Alias {
+                    name: table.name.clone(),
+                    schema: Some(table.schema.clone()),
+                    hides: None,
+                }],
+            },
+        })
+    }
+
+    fn view(&mut self, schema: &str, name: &str, columns: &[String], sql: &str) -> Result<Rel> {
+        const VIEWS_MAX: usize = 50;
+        if self.views >= VIEWS_MAX {
+            return Err(Error::new(
+                SqlState::new(b"42P17"),
+                format!("infinite recursion detected in rules for relation \"{name}\""),
+            ));
+        }
+        let query = chronolith_sql::query(sql)
+            .map_err(|error| Error::internal(format!("view \"{name}\" cannot be read: {error}")))?;
+        // A view sees neither WITH nor the columns around it.
+        let outer = std::mem::take(&mut self.outer);
+        let ctes = std::mem::take(&mut self.ctes);
+        self.views += 1;
+        let bound = self.query(&query, None);
+        self.views -= 1;
+        self.outer = outer;
+        self.ctes = ctes;
+        let mut rel = bound.map_err(|mut error| {
+            // Positions are in the view's text, not in the client's.
+            error.position = None;
+            error
+        })?;
+        rel = self.settled_rel(rel)?;
+        for (at, column) in rel.scope.columns.iter_mut().enumerate() {
+            column.table = Some(name.to_owned());
+            column.schema = Some(schema.to_owned());
+            column.origin = None;
+            if let Some(name) = columns.get(at) {
+                column.name.clone_from(name);
+            }
+        }
+        rel.scope.relations = vec![Alias {
+            name: name.to_owned(),
+            schema: Some(schema.to_owned()),
+            hides: None,
+        }];
+        Ok(rel)
+    }
+
+    pub(super) fn aliased(&mut self, mut rel: Rel, alias: Option<&TableAlias>) -> Result<Rel> {
+        let Some(alias) = alias else {
+            return Ok(rel);
+        };
+        let hides = match rel.scope.relations.as_slice() {
+            [one] if one.name != alias.name.value => Some(one.name.clone()),
+            _ => None,
+        };
+        rel.scope.columns.retain(|column| column.visible);
+        if alias.columns.len() > rel.scope.columns.len() {
+            return Err(Error::new(
+                SqlState::INVALID_COLUMN_REFERENCE,
+                format!(
+                    "table \"{}\" has {} columns available but {} columns specified",
+                    alias.name.value,
+                    rel.scope.columns.len(),
+                    alias.columns.len()
+                ),
+            )
+            .at(ident_position(&alias.name)));
+        }
+        let mut names = alias.columns.iter();
+        for column in &mut rel.scope.columns {
+            column.table = Some(alias.name.value.clone());
+            column.schema = None;
+            if let Some(name) = names.next() {
+                column.name.clone_from(&name.name.value);
+            }
+        }
+        rel.scope.relations = vec![Alias {
+            name: alias.name.value.clone(),
+            schema: None,
+            hides,
+        }];
+        Ok(rel)
+    }
+
+    // ------------------------------------------------------------------- joins
+
+    fn combine(
+        &mut self,
+        left: Rel,
+        right: Rel,
+        kind: JoinType,
+        constraint: &JoinConstraint,
+    ) -> Result<Rel> {
+        for alias in &right.scope.relations {
+            if left
+                .scope
+                .relations
+                .iter()
+                .any(|other| other.name == alias.name && other.schema == alias.schema)
+            {
+                return Err(Error::new(
+                    SqlState::DUPLICATE_ALIAS,
+                    format!("table name \"{}\" specified more than once", alias.name),
+                ));
+            }
+        }
+        let names = match constraint {
+            JoinConstraint::Using(names) => names
+                .iter()
+                .filter_map(|name| name.0.last().and_then(|part| part.as_ident()))
+                .map(|ident| (ident.value.clone(), ident_position(ident)))
+                .collect(),
+            JoinConstraint::Natural => left
+                .scope
+                .columns
+                .iter()
+                .filter(|column| column.visible)
+                .filter(|column| !matches!(right.scope.by_name(&column.name), Found::None))
+                .map(|column| (column.name.clone(), None))
+                .collect(),
+            _ => Vec::new(),
+        };
+        let mut scope = Scope {
+            columns: left.scope.columns.clone(),
+            relations: left.scope.relations.clone(),
+        };
+        scope.columns.extend(right.scope.columns.iter().cloned());
+        scope
+            .relations
+            .extend(right.scope.relations.iter().cloned());
+        let mut conditions = Vec::new();
+        let mut merged = Vec::new();
+        for (name, at) in &names {
+            let a = self.using(&left.scope, name, "left", *at)?;
+            let b = self.using(&right.scope, name, "right", *at)?;
+            let equal = self.operate("=", vec![typed(&a), typed(&b)], *at)?;
+            conditions.push(equal.expr);
+            merged.push((a, b));
+        }
+        if let JoinConstraint::On(on) = constraint {
+            let place = Place {
+                scope: &scope,
+                clause: Clause::On,
+            };
+            let value = self.expr(place, on)?;
+            let condition = self.condition(value, "JOIN/ON", position(on))?;
+            conditions.extend(datafusion::logical_expr::utils::split_conjunction_owned(
+                condition,
+            ));
+        }
+        let builder = LogicalPlanBuilder::from(left.plan);
+        let plan = if conditions.is_empty() && kind == JoinType::Inner {
+            builder.cross_join(right.plan)
+        } else {
+            if conditions.is_empty() {
+                conditions.push(lit(true));
+            }
+            builder.join_on(right.plan, kind, conditions)
+        }
+        .map_err(lift)?
+        .build()
+        .map_err(lift)?;
+        if merged.is_empty() {
+            return Ok(Rel { plan, scope });
+        }
+        self.merge(plan, scope, merged, kind)
+    }
+
+    fn using(&self, scope: &Scope, name: &str, side: &str, at: Option<u32>) -> Result<ScopeColumn> {
+        match scope.by_name(name) {
+            Found::One(found) => Ok(found.clone()),
+            Found::Many => Err(Error::new(
+                SqlState::AMBIGUOUS_COLUMN,
+                format!("common column name \"{name}\" appears more than once in {side} table"),
+            )
+            .at(at)),
+            Found::None => Err(Error::new(
+                SqlState::UNDEFINED_COLUMN,
+                format!(
+                    "column \"{name}\" specified in USING clause does not exist in {side} table"
+                ),
+            )
+            .at(at)),
+        }
+    }
+
+    /// One column for the two of each name of USING.
+    fn merge(
+        &mut self,
+        plan: LogicalPlan,
+        mut scope: Scope,
+        merged: Vec<(ScopeColumn, ScopeColumn)>,
+        kind: JoinType,
+    ) -> Result<Rel> {
+        let mut computed = Vec::new();
+        let mut first = Vec::new();
+        for (a, b) in merged {
+            for column in &mut scope.columns {
+                if column.column == a.column || column.column == b.column {
+                    column.visible = false;
+                }
+            }
+            let (side, other) = if kind == JoinType::Right {
+                (&b, &a)
+            } else {
+                (&a, &b)
+            };
+            let mut one = ScopeColumn {
+                table: None,
+                schema: None,
+                visible: true,
+                ..side.clone()
+            };
+            if kind == JoinType::Full || side.ty.without_typmod() != other.ty.without_typmod() {
+                let (values, ty) = self.unify(vec![typed(&a), typed(&b)], "JOIN/USING")?;
+                let arrow = values
+                    .first()
+                    .map_or_else(|| ty.arrow(), |value| value.arrow.clone());
+                let mut exprs = values.into_iter().map(|value| value.expr);
+                let (left, right) = (exprs.next(), exprs.next());
+                let expr = match kind {
+                    JoinType::Full => {
+                        core::expr_fn::coalesce(left.into_iter().chain(right).collect())
+                    }
+                    JoinType::Right => right.unwrap_or_else(|| lit(true)),
+                    _ => left.unwrap_or_else(|| lit(true)),
+                };
+                one.column = self.fresh();
+                one.ty = ty;
+                one.arrow = arrow;
+                one.origin = None;
+                computed.push(expr.alias(&one.column));
+            }
+            first.push(one);
+        }
+        let plan = if computed.is_empty() {
+            plan
+        } else {
+            let mut exprs = passed(&scope);
+            exprs.extend(computed);
+            project(plan, exprs)?
+        };
+        // The same internal column may now stand twice: merged and qualified.
+        first.append(&mut scope.columns);
+        scope.columns = first;
+        Ok(Rel { plan, scope })
+    }
+
+    // ------------------------------------------------- functions that return rows
+
+    /// `FROM f(…)`, beside the rows of `left` when there are any.
+    fn function_rows(
+        &mut self,
+        left: Option<Rel>,
+        parts: &FunctionParts<'_>,
+        keep: bool,
+    ) -> Result<Rel> {
+        let left = match left {
+            Some(left) => left,
+            None => self.from(&[])?,
+        };
+        let at = parts.at;
+        let place = Place {
+            scope: &left.scope,
+            clause: Clause::From,
+        };
+        let mut calls = Vec::new();
+        match parts.array_exprs {
+            Some(arrays) => {
+                for array in arrays {
+                    let value = self.expr(place, array)?;
+                    calls.push(super::call::Arg {
+                        name: None,
+                        value,
+                        variadic: false,
+                    });
+                }
+            }
+            None => calls = self.arguments(place, parts.args)?,
+        }
+        let name = parts.name.as_str();
+        if !procs(name)
+            .iter()
+            .any(|proc| matches!(proc.kind, ProcKind::Scalar | ProcKind::SetReturning))
+            && calls.len() != 1
+        {
+            self.resolve(name, calls, at)?;
+            return Err(Error::new(
+                SqlState::GROUPING_ERROR,
+                "aggregate functions are not allowed in functions in FROM",
+            )
+            .at(at));
+        }
+        let mut lists = Vec::new();
+        if parts.array_exprs.is_some() && calls.len() > 1 {
+            for call in calls {
+                lists.push(self.rows_of("unnest", vec![call], at)?);
+            }
+        } else {
+            lists.push(self.rows_of(name, calls, at)?);
+        }
+        self.unnested(left, lists, parts, keep)
+    }
+
+    fn rows_of(
+        &mut self,
+        name: &str,
+        args: Vec<super::call::Arg>,
+        at: Option<u32>,
+    ) -> Result<Rows> {
+        let call = self.resolve(name, args, at)?;
+        let set = match call.proc.kind {
+            ProcKind::SetReturning => true,
+            ProcKind::Scalar => false,
+            _ => {
+                return Err(Error::new(
+                    SqlState::GROUPING_ERROR,
+                    "aggregate functions are not allowed in functions in FROM",
+                )
+                .at(at));
+            }
+        };
+        let columns = call
+            .proc
+            .columns
+            .iter()
+            .map(|(name, ty)| ((*name).to_owned(), ty.clone()))
+            .collect();
+        let result = call.result.clone();
+        let value = call
+            .proc
+            .scalar(call.args, &call.result)
+            .map_err(|error| super::state::told(error).at(at))?;
+        let ty = if set {
+            value.ty.element().cloned().unwrap_or(result)
+        } else {
+            value.ty.clone()
+        };
+        Ok(Rows {
+            value,
+            set,
+            ty,
+            columns,
+        })
+    }
+
+    fn unnested(
+        &mut self,
+        left: Rel,
+        lists: Vec<Rows>,
+        parts: &FunctionParts<'_>,
+        keep: bool,
+    ) -> Result<Rel> {
+        let mut exprs = passed(&left.scope);
+        let mut unnest = Vec::new();
+        let mut made = Vec::new();
+        let alias = parts.alias.map(|alias| alias.name.value.clone());
+        let table = alias.clone().unwrap_or_else(|| parts.name.clone());
+        let single = lists.len() == 1;
+        let mut counted = None;
+        for rows in lists {
+            let internal = self.fresh();
+            let arrow = if rows.set {
+                item_of(&rows.value.arrow)
+            } else {
+                rows.value.arrow.clone()
+            };
+            if rows.set {
+                unnest.push(Column::new_unqualified(&internal));
+                counted = Some(rows.value.clone());
+            }
+            exprs.push(rows.value.expr.alias(&internal));
+            made.push((internal, arrow, rows.ty, rows.columns));
+        }
+        let ordinal = if parts.ordinality {
+            let internal = self.fresh();
+            let expr = match counted {
+                Some(list) => {
+                    let one = Typed::literal(
+                        datafusion::common::ScalarValue::Int64(Some(1)),
+                        SqlType::Int8,
+                    );
+                    let count = self.call_plain("cardinality", vec![list], parts.at)?;
+                    let count = self.coerce(
+                        count,
+                        &SqlType::Int8,
+                        crate::functions::CastContext::Implicit,
+                    )?;
+                    unnest.push(Column::new_unqualified(&internal));
+                    let args = [one, count]
+                        .into_iter()
+                        .map(|value| super::call::Arg {
+                            name: None,
+                            value,
+                            variadic: false,
+                        })
+                        .collect();
+                    self.rows_of("generate_series", args, parts.at)?.value.expr
+                }
+                None => lit(1_i64),
+            };
+            exprs.push(expr.alias(&internal));
+            Some(internal)
+        } else {
+            None
+        };
+        let mut plan = project(left.plan, exprs)?;
+        if !unnest.is_empty() {
+            let handling = if keep {
+                NullHandling::PreserveAndExpandEmpty
+            } else {
+                NullHandling::Drop
+            };
+            plan = LogicalPlanBuilder::from(plan)
+                .unnest_columns_with_options(
+                    unnest,
+                    UnnestOptions::new().with_null_handling(handling),
+                )
+                .map_err(lift)?
+                .build()
+                .map_err(lift)?;
+        }
+        let mut columns = Vec::new();
+        let mut fields = Vec::new();
+        for (internal, arrow, ty, record) in made {
+            let new = |name: String, column: String, ty: SqlType, arrow: DataType| ScopeColumn {
+                table: Some(table.clone()),
+                column,
+                ty,
+                arrow,
+                ..unnamed(&name)
+            };
+            if record.is_empty() {
+                let name = match &alias {
+                    Some(alias) if single => alias.clone(),
+                    _ => parts.name.clone(),
+                };
+                columns.push(new(name, internal, ty, arrow));
+            } else {
+                for (name, ty) in record {
+                    let fresh = self.fresh();
+                    let udf = core::get_field();
+                    let get = Expr::ScalarFunction(ScalarFunction::new_udf(
+                        udf,
+                        vec![column(&internal), lit(name.clone())],
+                    ));
+                    fields.push(get.alias(&fresh));
+                    let arrow = ty.arrow();
+                    columns.push(new(name, fresh, ty, arrow));
+                }
+            }
+        }
+        if let Some(internal) = ordinal {
+            columns.push(ScopeColumn {
+                table: Some(table.clone()),
+                column: internal,
+                ty: SqlType::Int8,
+                arrow: DataType::Int64,
+                ..unnamed("ordinality")
+            });
+        }
+        if !fields.is_empty() {
+            let mut exprs = plan
+                .schema()
+                .fields()
+                .iter()
+                .map(|field| column(field.name()))
+                .collect::<Vec<_>>();
+            exprs.append(&mut fields);
+            plan = project(plan, exprs)?;
+        }
+        let rel = Rel {
+            plan,
+            scope: Scope {
+                columns,
+                relations: vec![Alias {
+                    name: table,
+                    schema: None,
+                    hides: None,
+                }],
+            },
+        };
+        let rel = self.aliased(rel, parts.alias)?;
+        let mut scope = left.scope;
+        scope.columns.extend(rel.scope.columns);
+        scope.relations.extend(rel.scope.relations);
+        Ok(Rel {
+            plan: rel.plan,
+            scope,
+        })
+    }
+}
+
+/// What a function in FROM gives.
+struct Rows {
+    value: Typed,
+    set: bool,
+    ty: SqlType,
+    columns: Vec<(String, SqlType)>,
+}
+
+struct FunctionParts<'f> {
+    name: String,
+    args: &'f [FunctionArg],
+    array_exprs: Option<&'f [ast::Expr]>,
+    ordinality: bool,
+    alias: Option<&'f TableAlias>,
+    at: Option<u32>,
+}
+
+/// The call of a relation that is one.
+fn function_parts(factor: &TableFactor) -> Option<FunctionParts<'_>> {
+    let last = |name: &ast::ObjectName| {
+        name.0
+            .last()
+            .and_then(|part| part.as_ident())
+            .map(|ident| ident.value.clone())
+    };
+    match factor {
+        TableFactor::Table {
+            name,
+            alias,
+            args: Some(args),
+            with_ordinality,
+            ..
+        } => Some(FunctionParts {
+            name: last(name)?,
+            args: &args.args,
+            array_exprs: None,
+            ordinality: *with_ordinality,
+            alias: alias.as_ref(),
+            at: position(name),
+        }),
+        TableFactor::Function {
+            name,
+            args,
+            with_ordinality,
+            alias,
+            ..
+        } => Some(FunctionParts {
+            name: last(name)?,
+            args,
+            array_exprs: None,
+            ordinality: *with_ordinality,
+            alias: alias.as_ref(),
+            at: position(name),
+        }),
+        TableFactor::UNNEST {
+            alias,
+            array_exprs,
+            with_ordinality,
+            ..
+        } => Some(FunctionParts {
+            name: "unnest".to_owned(),
+            args: &[],
+            array_exprs: Some(array_exprs),
+            ordinality: *with_ordinality,
+            alias: alias.as_ref(),
+            at: array_exprs.first().and_then(position),
+        }),
+        _ => None,
+    }
+}
+
+fn is_lateral(factor: &TableFactor) -> bool {
+    match factor {
+        TableFactor::Derived { lateral, .. } => *lateral,
+        other => function_parts(other).is_some(),
+    }
+}

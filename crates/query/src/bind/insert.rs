@@ -1,0 +1,157 @@
+//! Where the rows of INSERT come from.
+
+use chronolith_sql::ast::{self, SetExpr};
+use chronolith_types::{SqlState, SqlType};
+
+use super::coerce::castable;
+use super::entry::Bound;
+use super::literal::null;
+use super::names::Names;
+use super::scope::Scope;
+use super::state::{Binder, Clause, Place, Result, position, told, typed, unnamed};
+use crate::error::Error;
+use crate::functions::{CastContext, Typed, apply_cast, canonical_form};
+
+/// A column that an INSERT gives values to.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Target {
+    /// Its name.
+    pub name: String,
+    /// Its type.
+    pub ty: SqlType,
+    /// What DEFAULT in VALUES stands for; NULL when there is none.
+    pub default: Option<ast::Expr>,
+}
+
+/// The source of an INSERT into some columns: a plan whose output has exactly these types, in the
+/// physical form of columns. There may be fewer outputs than targets, never more.
+///
+/// # Errors
+/// `42804` for a value that cannot be assigned, `42601` for more values than columns, and whatever
+/// the query says.
+pub fn bind_insert_source(
+    names: &dyn Names,
+    source: &ast::Query,
+    targets: &[Target],
+    params: &[Option<SqlType>],
+) -> Result<Bound> {
+    let mut binder = Binder::new(names, params);
+    let plain = source.with.is_none()
+        && source.order_by.is_none()
+        && source.limit_clause.is_none()
+        && source.fetch.is_none();
+    let rel = match source.body.as_ref() {
+        SetExpr::Values(values) if plain => binder.insert_values(values, targets)?,
+        _ => {
+            let types = targets
+                .iter()
+                .map(|target| target.ty.without_typmod())
+                .collect::<Vec<_>>();
+            let rel = binder.query(source, Some(&types))?;
+            check_width(rel.scope.columns.len(), targets.len(), None)?;
+            let mut items = Vec::with_capacity(targets.len());
+            for (found, target) in rel.scope.columns.iter().zip(targets) {
+                let mut value = typed(found);
+                if value.ty == SqlType::Unknown {
+                    value.ty = SqlType::Text;
+                }
+                let value = binder.assign(value, target, None)?;
+                items.push((value, unnamed(&target.name)));
+            }
+            binder.project(rel.plan, items)?
+        }
+    };
+    super::entry::finish(binder, rel)
+}
+
+impl Binder<'_> {
+    fn insert_values(
+        &mut self,
+        values: &ast::Values,
+        targets: &[Target],
+    ) -> Result<super::state::Rel> {
+        let nothing = Scope::default();
+        let width = values.rows.first().map_or(0, |row| row.len());
+        let mut columns: Vec<Vec<Typed>> = (0..width).map(|_| Vec::new()).collect();
+        for row in &values.rows {
+            if row.len() != width {
+                return Err(Error::new(
+                    SqlState::SYNTAX_ERROR,
+                    "VALUES lists must all be the same length",
+                )
+                .at(row.first().and_then(position)));
+            }
+            let beyond = row.get(targets.len()).and_then(position);
+            check_width(width, targets.len(), beyond)?;
+            for ((cell, column), target) in row.iter().zip(&mut columns).zip(targets) {
+                let (tree, clause) = match (is_default(cell), &target.default) {
+                    (false, _) => (Some(cell), Clause::Values),
+                    (true, Some(default)) => (Some(default), Clause::Default),
+                    (true, None) => (None, Clause::Default),
+                };
+                let place = Place {
+                    scope: &nothing,
+                    clause,
+                };
+                let value = match tree {
+                    Some(tree) => self.expr(place, tree)?,
+                    None => null(),
+                };
+                column.push(self.assign(value, target, position(cell))?);
+            }
+        }
+        let columns = columns
+            .into_iter()
+            .zip(targets)
+            .map(|(cells, target)| (cells, target.ty.clone()))
+            .collect();
+        self.values_of(columns, values.rows.len())
+    }
+
+    /// A value as a column takes it.
+    pub(super) fn assign(
+        &mut self,
+        value: Typed,
+        target: &Target,
+        at: Option<u32>,
+    ) -> Result<Typed> {
+        if value.ty != SqlType::Unknown && !castable(&value.ty, &target.ty, CastContext::Assignment)
+        {
+            return Err(Error::new(
+                SqlState::DATATYPE_MISMATCH,
+                format!(
+                    "column \"{}\" is of type {} but expression is of type {}",
+                    target.name,
+                    target.ty.without_typmod(),
+                    value.ty.without_typmod()
+                ),
+            )
+            .hint("You will need to rewrite or cast the expression.")
+            .at(at));
+        }
+        let value = if value.ty == SqlType::Unknown {
+            self.settle(value, &target.ty.without_typmod())
+                .map_err(|error| error.at(at))?
+        } else {
+            value
+        };
+        let value = apply_cast(value, &target.ty, false).map_err(|error| told(error).at(at))?;
+        canonical_form(value).map_err(|error| told(error).at(at))
+    }
+}
+
+fn is_default(cell: &ast::Expr) -> bool {
+    matches!(cell, ast::Expr::Identifier(ident)
+        if ident.quote_style.is_none() && ident.value == "default")
+}
+
+fn check_width(given: usize, targets: usize, at: Option<u32>) -> Result<()> {
+    if given > targets {
+        return Err(Error::new(
+            SqlState::SYNTAX_ERROR,
+            "INSERT has more expressions than target columns",
+        )
+        .at(at));
+    }
+    Ok(())
+}

@@ -1,0 +1,44 @@
+//! Trees of SQL to DataFusion's logical plans, by PostgreSQL's rules.
+//!
+//! Knows names, types and scopes; what relations there are it asks of [`Names`], what functions,
+//! operators and casts there are it reads from [`crate::functions`]. It runs nothing. Start at
+//! [`bind_query`].
+//!
+//! # Invariants
+//! - Every column of a plan has a unique internal name (`c1`, `c2`, …); the user's names are in
+//!   [`Bound::columns`], in the order of the plan's output.
+//! - Every cast is explicit: no expression depends on DataFusion's coercion.
+//! - A comparison of a column with a constant stays `column operator literal` whenever the literal
+//!   has a value of the column's type.
+
+#![allow(
+    clippy::result_large_err,
+    reason = "an error is made once per failed statement and carries what the client is told"
+)]
+
+mod array;
+mod call;
+mod coerce;
+mod cte;
+mod entry;
+mod expr;
+mod from;
+mod group;
+mod insert;
+mod literal;
+mod names;
+mod operate;
+mod params;
+mod query;
+mod resolve;
+mod scope;
+mod select;
+mod sets;
+mod state;
+mod subquery;
+mod window;
+
+pub use entry::{Bound, bind_call, bind_over, bind_query, bind_scalar};
+pub use insert::{Target, bind_insert_source};
+pub use names::{Names, Relation, Table, TableColumn};
+pub use params::set_parameters;

@@ -1,0 +1,79 @@
+//! What the binder asks of the session: which relations there are.
+
+use std::sync::Arc;
+
+use chronolith_types::SqlType;
+use datafusion::logical_expr::TableSource;
+
+use crate::error::Error;
+use crate::functions::SessionVars;
+
+/// Where names are looked up.
+pub trait Names {
+    /// The relation of a name: without a schema, the first one on the search path.
+    ///
+    /// # Errors
+    /// `3F000` for a schema that does not exist, `42501` …; a relation that does not exist is
+    /// `None`, which the binder makes into `42P01`.
+    fn relation(&self, schema: Option<&str>, name: &str) -> Result<Option<Relation>, Error>;
+
+    /// The session's variables, for literals that depend on them.
+    fn vars(&self) -> &SessionVars;
+}
+
+/// A thing with rows.
+#[derive(Debug, Clone)]
+pub enum Relation {
+    /// A table, or a relation of the catalogs.
+    Table(Table),
+    /// A view: its text is bound where it stands.
+    View {
+        /// Its oid.
+        oid: u32,
+        /// Its schema.
+        schema: String,
+        /// Its name.
+        name: String,
+        /// The names of its columns.
+        columns: Vec<String>,
+        /// The query.
+        sql: String,
+    },
+}
+
+/// A table as a scan sees it.
+#[derive(Clone)]
+pub struct Table {
+    /// Its oid.
+    pub oid: u32,
+    /// Its schema.
+    pub schema: String,
+    /// Its name.
+    pub name: String,
+    /// Its columns, in the order of the source's Arrow schema.
+    pub columns: Vec<TableColumn>,
+    /// What DataFusion scans; each field has the physical form of its column.
+    pub source: Arc<dyn TableSource>,
+}
+
+impl std::fmt::Debug for Table {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Table")
+            .field("oid", &self.oid)
+            .field("schema", &self.schema)
+            .field("name", &self.name)
+            .field("columns", &self.columns)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A column of a table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TableColumn {
+    /// Its name.
+    pub name: String,
+    /// Its type.
+    pub ty: SqlType,
+    /// Its number in `pg_attribute`.
+    pub attribute: i16,
+}

@@ -1,0 +1,351 @@
+//! A query: WITH, its body, ORDER BY and LIMIT.
+
+use chronolith_sql::ast::{self, LimitClause, OrderByExpr, OrderByKind, SetExpr};
+use chronolith_types::{SqlState, SqlType};
+use datafusion::common::ScalarValue;
+use datafusion::logical_expr::{Expr, LogicalPlanBuilder, SortExpr};
+
+use super::scope::{Scope, ScopeColumn};
+use super::state::{
+    Binder, Clause, Place, Rel, Result, column, lift, position, typed, unnamed, unsupported,
+};
+use crate::error::Error;
+use crate::functions::{CastContext, Typed};
+
+impl Binder<'_> {
+    /// A query; `expected` are the types that untyped constants of its select list are to have.
+    pub(super) fn query(
+        &mut self,
+        query: &ast::Query,
+        expected: Option<&[SqlType]>,
+    ) -> Result<Rel> {
+        self.deeper(|binder| {
+            let named = binder.ctes.len();
+            let bound = binder.query_here(query, expected);
+            binder.ctes.truncate(named);
+            bound
+        })
+    }
+
+    fn query_here(&mut self, query: &ast::Query, expected: Option<&[SqlType]>) -> Result<Rel> {
+        if let Some(with) = &query.with {
+            self.with(with)?;
+        }
+        if !query.locks.is_empty() {
+            return Err(unsupported("FOR UPDATE and FOR SHARE"));
+        }
+        let keys = match query.order_by.as_ref().map(|order| &order.kind) {
+            None => &[],
+            Some(OrderByKind::Expressions(keys)) => keys.as_slice(),
+            Some(OrderByKind::All(_)) => return Err(unsupported("ORDER BY ALL")),
+        };
+        let rel = self.body(&query.body, keys, expected)?;
+        self.limited(rel, query)
+    }
+
+    pub(super) fn body(
+        &mut self,
+        body: &SetExpr,
+        keys: &[OrderByExpr],
+        expected: Option<&[SqlType]>,
+    ) -> Result<Rel> {
+        match body {
+            SetExpr::Select(select) => self.select(select, keys, expected),
+            SetExpr::Query(inner) => {
+                let rel = self.query(inner, expected)?;
+                self.sorted(rel, keys)
+            }
+            SetExpr::SetOperation {
+                left,
+                op,
+                set_quantifier,
+                right,
+            } => {
+                let rel = self.set_operation(left, *op, *set_quantifier, right)?;
+                self.sorted(rel, keys)
+            }
+            SetExpr::Values(values) => {
+                let rel = self.values(values, expected)?;
+                self.sorted(rel, keys)
+            }
+            SetExpr::Table(table) => {
+                let text = match (&table.schema_name, &table.table_name) {
+                    (Some(schema), Some(name)) => format!("SELECT * FROM {schema}.{name}"),
+                    (_, Some(name)) => format!("SELECT * FROM {name}"),
+                    _ => return Err(unsupported("TABLE without a name")),
+                };
+                let query = chronolith_sql::query(&text)
+                    .map_err(|error| Error::new(error.sqlstate, error.message))?;
+                let rel = self.query(&query, None)?;
+                self.sorted(rel, keys)
+            }
+            SetExpr::Insert(_) | SetExpr::Update(_) | SetExpr::Delete(_) | SetExpr::Merge(_) => {
+                Err(unsupported("a statement that changes rows inside a query"))
+            }
+        }
+    }
+
+    /// ORDER BY of something without a FROM of its own: by output columns only.
+    fn sorted(&mut self, rel: Rel, keys: &[OrderByExpr]) -> Result<Rel> {
+        if keys.is_empty() {
+            return Ok(rel);
+        }
+        let mut sorts = Vec::with_capacity(keys.len());
+        for key in keys {
+            let found = match self.output_key(&rel.scope.columns, &key.expr)? {
+                Some(at) => rel.scope.columns.get(at),
+                None => None,
+            };
+            let Some(found) = found else {
+                return Err(Error::new(
+                    SqlState::FEATURE_NOT_SUPPORTED,
+                    "invalid UNION/INTERSECT/EXCEPT ORDER BY clause",
+                )
+                .detail("Only result column names can be used, not expressions or functions.")
+                .hint(
+                    "Add the expression/function to every SELECT, or move the UNION into a FROM clause.",
+                )
+                .at(position(&key.expr)));
+            };
+            sorts.push(self.sort_of(typed(found), &key.options)?);
+        }
+        self.sort_plan(rel, sorts)
+    }
+
+    pub(super) fn sort_plan(&mut self, rel: Rel, sorts: Vec<SortExpr>) -> Result<Rel> {
+        let plan = LogicalPlanBuilder::from(rel.plan)
+            .sort(sorts)
+            .map_err(lift)?
+            .build()
+            .map_err(lift)?;
+        Ok(Rel { plan, ..rel })
+    }
+
+    /// The output column that a sort key names, by its number or its name.
+    pub(super) fn output_key(
+        &self,
+        columns: &[ScopeColumn],
+        key: &ast::Expr,
+    ) -> Result<Option<usize>> {
+        match key {
+            ast::Expr::Value(value) => match &value.value {
+                ast::Value::Number(digits, _) => match digits.parse::<usize>() {
+                    Ok(number) if (1..=columns.len()).contains(&number) => Ok(Some(number - 1)),
+                    Ok(number) => Err(Error::new(
+                        SqlState::INVALID_COLUMN_REFERENCE,
+                        format!("ORDER BY position {number} is not in select list"),
+                    )
+                    .at(position(key))),
+                    Err(_) => Err(non_integer("ORDER BY", key)),
+                },
+                ast::Value::Placeholder(_) | ast::Value::Null => Ok(None),
+                _ => Err(non_integer("ORDER BY", key)),
+            },
+            ast::Expr::Identifier(ident) => {
+                let mut found = columns
+                    .iter()
+                    .enumerate()
+                    .filter(|(_, column)| column.name == ident.value);
+                match (found.next(), found.next()) {
+                    (Some((at, _)), None) => Ok(Some(at)),
+                    (None, _) => Ok(None),
+                    (Some((at, first)), Some((_, second))) => {
+                        if first.origin.is_some() && first.origin == second.origin {
+                            return Ok(Some(at));
+                        }
+                        Err(Error::new(
+                            SqlState::AMBIGUOUS_COLUMN,
+                            format!("ORDER BY \"{}\" is ambiguous", ident.value),
+                        )
+                        .at(position(key)))
+                    }
+                }
+            }
+            _ => Ok(None),
+        }
+    }
+
+    // ------------------------------------------------------------------- limit
+
+    fn limited(&mut self, rel: Rel, query: &ast::Query) -> Result<Rel> {
+        let (mut limit, mut offset) = match &query.limit_clause {
+            None => (None, None),
+            Some(LimitClause::LimitOffset { limit, offset, .. }) => (
+                limit.clone(),
+                offset.as_ref().map(|offset| offset.value.clone()),
+            ),
+            Some(LimitClause::OffsetCommaLimit { .. }) => {
+                return Err(Error::new(
+                    SqlState::SYNTAX_ERROR,
+                    "LIMIT #,# syntax is not supported",
+                )
+                .hint("Use separate LIMIT and OFFSET clauses."));
+            }
+        };
+        if let Some(fetch) = &query.fetch {
+            if fetch.with_ties {
+                return Err(unsupported("FETCH FIRST … WITH TIES"));
+            }
+            if fetch.percent {
+                return Err(unsupported("FETCH FIRST … PERCENT"));
+            }
+            limit =
+                Some(fetch.quantity.clone().unwrap_or_else(|| {
+                    ast::Expr::value(ast::Value::Number("1".to_owned(), false))
+                }));
+        }
+        // LIMIT ALL and LIMIT NULL are no limit.
+        let none = |expr: &ast::Expr| matches!(expr, ast::Expr::Value(value) if value.value == ast::Value::Null);
+        if limit.as_ref().is_some_and(none) {
+            limit = None;
+        }
+        if offset.as_ref().is_some_and(none) {
+            offset = None;
+        }
+        if limit.is_none() && offset.is_none() {
+            return Ok(rel);
+        }
+        let fetch = match &limit {
+            Some(limit) => Some(self.row_count(limit, "LIMIT")?),
+            None => None,
+        };
+        let skip = match &offset {
+            Some(offset) => Some(self.row_count(offset, "OFFSET")?),
+            None => None,
+        };
+        let plan = LogicalPlanBuilder::from(rel.plan)
+            .limit_by_expr(skip, fetch)
+            .map_err(lift)?
+            .build()
+            .map_err(lift)?;
+        Ok(Rel { plan, ..rel })
+    }
+
+    fn row_count(&mut self, count: &ast::Expr, clause: &str) -> Result<Expr> {
+        let nothing = Scope::default();
+        let place = Place {
+            scope: &nothing,
+            clause: Clause::Limit,
+        };
+        let at = position(count);
+        let value = self.expr(place, count)?;
+        let value = self
+            .coerce(value, &SqlType::Int8, CastContext::Assignment)
+            .map_err(|error| {
+                if error.code == SqlState::CANNOT_COERCE {
+                    Error::new(
+                        SqlState::DATATYPE_MISMATCH,
+                        format!("argument of {clause} must be type bigint"),
+                    )
+                } else {
+                    error
+                }
+                .at(at)
+            })?;
+        if let Some(ScalarValue::Int64(Some(number))) = value.as_literal()
+            && *number < 0
+        {
+            let code = if clause == "LIMIT" {
+                SqlState::INVALID_ROW_COUNT_IN_LIMIT
+            } else {
+                SqlState::INVALID_ROW_COUNT_IN_OFFSET
+            };
+            return Err(Error::new(code, format!("{clause} must not be negative")).at(at));
+        }
+        Ok(value.expr)
+    }
+
+    // ------------------------------------------------------------------ values
+
+    fn values(&mut self, values: &ast::Values, expected: Option<&[SqlType]>) -> Result<Rel> {
+        let nothing = Scope::default();
+        let place = Place {
+            scope: &nothing,
+            clause: Clause::Values,
+        };
+        let width = values.rows.first().map_or(0, |row| row.len());
+        let mut columns: Vec<Vec<Typed>> = (0..width).map(|_| Vec::new()).collect();
+        for row in &values.rows {
+            if row.len() != width {
+                return Err(Error::new(
+                    SqlState::SYNTAX_ERROR,
+                    "VALUES lists must all be the same length",
+                )
+                .at(row.first().and_then(position)));
+            }
+            for (cell, column) in row.iter().zip(&mut columns) {
+                column.push(self.expr(place, cell)?);
+            }
+        }
+        let mut items = Vec::with_capacity(width);
+        for (at, column) in columns.into_iter().enumerate() {
+            let all_unknown = column.iter().all(|cell| cell.ty == SqlType::Unknown);
+            let column = match expected.and_then(|types| types.get(at)) {
+                Some(ty) if all_unknown => {
+                    let mut typed = Vec::with_capacity(column.len());
+                    for cell in column {
+                        typed.push(self.settle(cell, ty)?);
+                    }
+                    typed
+                }
+                _ => column,
+            };
+            items.push(self.unify(column, "VALUES")?);
+        }
+        self.values_of(items, values.rows.len())
+    }
+
+    /// Rows of cells given by columns, each of one type and form.
+    pub(super) fn values_of(
+        &mut self,
+        columns: Vec<(Vec<Typed>, SqlType)>,
+        count: usize,
+    ) -> Result<Rel> {
+        let mut rows: Vec<Vec<Expr>> = (0..count).map(|_| Vec::new()).collect();
+        let mut scope = Scope::default();
+        let mut exprs = Vec::with_capacity(columns.len());
+        for (number, (cells, ty)) in (1_usize..).zip(columns) {
+            let arrow = cells
+                .first()
+                .map_or_else(|| ty.arrow(), |cell| cell.arrow.clone());
+            for (row, cell) in rows.iter_mut().zip(cells) {
+                row.push(cell.expr);
+            }
+            let internal = self.fresh();
+            exprs.push(column(&format!("column{number}")).alias(&internal));
+            scope.columns.push(ScopeColumn {
+                column: internal,
+                ty,
+                arrow,
+                ..unnamed(&format!("column{number}"))
+            });
+        }
+        let schema = scope
+            .columns
+            .iter()
+            .enumerate()
+            .map(|(at, found)| super::state::field(&format!("column{}", at + 1), &found.arrow))
+            .collect::<Vec<_>>();
+        let schema = datafusion::common::DFSchema::from_unqualified_fields(
+            schema.into(),
+            std::collections::HashMap::new(),
+        )
+        .map_err(lift)?;
+        let plan = LogicalPlanBuilder::values_with_schema(rows, &std::sync::Arc::new(schema))
+            .map_err(lift)?
+            .build()
+            .map_err(lift)?;
+        Ok(Rel {
+            plan: super::state::project(plan, exprs)?,
+            scope,
+        })
+    }
+}
+
+pub(super) fn non_integer(clause: &str, key: &ast::Expr) -> Error {
+    Error::new(
+        SqlState::SYNTAX_ERROR,
+        format!("non-integer constant in {clause}"),
+    )
+    .at(position(key))
+}

@@ -1,0 +1,619 @@
+//! SELECT.
+
+use std::collections::HashSet;
+
+use chronolith_sql::ast::{
+    self, Distinct, OrderByExpr, Select, SelectItem, SelectItemQualifiedWildcardKind,
+};
+use chronolith_types::{SqlState, SqlType};
+use datafusion::common::{NullHandling, UnnestOptions};
+use datafusion::functions_window::row_number::row_number_udwf;
+use datafusion::logical_expr::expr::{WindowFunction, WindowFunctionParams};
+use datafusion::logical_expr::logical_plan::Window;
+use datafusion::logical_expr::{
+    Expr, LogicalPlan, LogicalPlanBuilder, SortExpr, WindowFrame, WindowFunctionDefinition, lit,
+};
+
+use super::expr::row_of;
+use super::scope::{Scope, ScopeColumn};
+use super::state::{
+    Binder, Calls, Clause, Place, Rel, Result, column, ident_position, lift, position, typed,
+    unnamed, unsupported,
+};
+use crate::error::Error;
+use crate::functions::Typed;
+
+/// A column of the select list.
+pub(super) struct Item<'q> {
+    /// What it is called, of which table it is.
+    pub column: ScopeColumn,
+    /// Its tree; none for one of `*`.
+    pub tree: Option<&'q ast::Expr>,
+    pub value: Typed,
+}
+
+/// A key of ORDER BY.
+enum Key {
+    /// An output column.
+    Output(usize),
+    /// Something else of the input.
+    Input(Typed),
+}
+
+impl Binder<'_> {
+    pub(super) fn select(
+        &mut self,
+        select: &Select,
+        keys: &[OrderByExpr],
+        expected: Option<&[SqlType]>,
+    ) -> Result<Rel> {
+        refuse(select)?;
+        self.calls.push(Calls::default());
+        self.named_windows.push(select.named_window.clone());
+        let bound = self.select_here(select, keys, expected);
+        self.calls.pop();
+        self.named_windows.pop();
+        bound
+    }
+
+    fn select_here(
+        &mut self,
+        select: &Select,
+        keys: &[OrderByExpr],
+        expected: Option<&[SqlType]>,
+    ) -> Result<Rel> {
+        let mut rel = self.from(&select.from)?;
+        if let Some(condition) = &select.selection {
+            let place = Place {
+                scope: &rel.scope,
+                clause: Clause::Where,
+            };
+            let value = self.expr(place, condition)?;
+            let condition = self.condition(value, "WHERE", position(condition))?;
+            rel.plan = filtered(rel.plan, condition)?;
+        }
+        let mut items = self.items(&rel.scope, &select.projection, expected)?;
+        let mut having = match &select.having {
+            Some(having) => {
+                let place = Place {
+                    scope: &rel.scope,
+                    clause: Clause::Having,
+                };
+                let value = self.expr(place, having)?;
+                Some(self.condition(value, "HAVING", position(having))?)
+            }
+            None => None,
+        };
+        let mut order = Vec::with_capacity(keys.len());
+        for key in keys {
+            order.push((self.order_key(&rel.scope, &items, &key.expr)?, key));
+        }
+        let mut on = self.distinct_on(&rel.scope, &items, select.distinct.as_ref())?;
+        let grouping = self.grouping(&rel.scope, &items, &select.group_by)?;
+        let calls = self
+            .calls
+            .last_mut()
+            .map(std::mem::take)
+            .unwrap_or_default();
+        let Calls {
+            aggregates,
+            mut windows,
+            mut sets,
+        } = calls;
+        let scope = rel.scope.clone();
+        if grouping.is_some() || !aggregates.is_empty() || having.is_some() {
+            let grouping = grouping.unwrap_or_default();
+            let made = self.aggregate(rel.plan, &scope, grouping, aggregates)?;
+            rel.plan = made.plan.clone();
+            let mut known = made.names.clone();
+            known.extend(windows.iter().map(|(name, _)| name.clone()));
+            known.extend(sets.iter().map(|(name, _)| name.clone()));
+            let rewrite = |binder: &Self, expr: Expr| -> Result<Expr> {
+                made.rewrite(expr, &known, &scope, &binder.places)
+            };
+            for item in &mut items {
+                item.value.expr = rewrite(self, item.value.expr.clone())?;
+            }
+            if let Some(condition) = having.take() {
+                having = Some(rewrite(self, condition)?);
+            }
+            for (_, expr) in windows.iter_mut().chain(&mut sets) {
+                *expr = rewrite(self, expr.clone())?;
+            }
+            for (key, _) in &mut order {
+                if let Key::Input(value) = key {
+                    value.expr = rewrite(self, value.expr.clone())?;
+                }
+            }
+            for value in &mut on {
+                value.expr = rewrite(self, value.expr.clone())?;
+            }
+        }
+        if let Some(condition) = having {
+            rel.plan = filtered(rel.plan, condition)?;
+        }
+        rel.plan = windowed(rel.plan, windows)?;
+        rel.plan = unnested(rel.plan, sets)?;
+        self.output(rel.plan, items, order, on, select.distinct.as_ref())
+    }
+
+    // ------------------------------------------------------------ select list
+
+    fn items<'q>(
+        &mut self,
+        scope: &Scope,
+        projection: &'q [SelectItem],
+        expected: Option<&[SqlType]>,
+    ) -> Result<Vec<Item<'q>>> {
+        let mut items = Vec::with_capacity(projection.len());
+        for item in projection {
+            match item {
+                SelectItem::UnnamedExpr(tree) => {
+                    let name = name_of(tree);
+                    items.push(self.item(scope, tree, &name, expected, items.len())?);
+                }
+                SelectItem::ExprWithAlias { expr, alias } => {
+                    items.push(self.item(scope, expr, &alias.value, expected, items.len())?);
+                }
+                SelectItem::Wildcard(options) => {
+                    if options.opt_alias.is_some() {
+                        return Err(Error::new(SqlState::SYNTAX_ERROR, "syntax error"));
+                    }
+                    if scope.columns.is_empty() && scope.relations.is_empty() {
+                        return Err(Error::new(
+                            SqlState::SYNTAX_ERROR,
+                            "SELECT * with no tables specified is not valid",
+                        )
+                        .at(u32::try_from(options.wildcard_token.0.span.start.column).ok()));
+                    }
+                    let visible = scope.columns.iter().filter(|column| column.visible);
+                    items.extend(visible.map(star));
+                }
+                SelectItem::QualifiedWildcard(kind, _) => {
+                    let SelectItemQualifiedWildcardKind::ObjectName(name) = kind else {
+                        return Err(unsupported("(expression).*"));
+                    };
+                    let parts = name
+                        .0
+                        .iter()
+                        .filter_map(|part| part.as_ident())
+                        .collect::<Vec<_>>();
+                    let (schema, table) = match parts.as_slice() {
+                        [table] => (None, *table),
+                        [.., schema, table] => (Some(schema.value.as_str()), *table),
+                        [] => return Err(unsupported("* of nothing")),
+                    };
+                    if !scope.has_table(schema, &table.value) {
+                        let at = parts.first().and_then(|ident| ident_position(ident));
+                        return Err(self.missing_from(scope, schema, &table.value, at));
+                    }
+                    items.extend(scope.of_table(schema, &table.value).map(star));
+                }
+                SelectItem::ExprWithAliases { .. } => {
+                    return Err(unsupported("several aliases of one expression"));
+                }
+            }
+        }
+        Ok(items)
+    }
+
+    fn item<'q>(
+        &mut self,
+        scope: &Scope,
+        tree: &'q ast::Expr,
+        name: &str,
+        expected: Option<&[SqlType]>,
+        at: usize,
+    ) -> Result<Item<'q>> {
+        let place = Place {
+            scope,
+            clause: Clause::Select,
+        };
+        let mut value = self.expr(place, tree)?;
+        if value.ty == SqlType::Unknown
+            && let Some(ty) = expected.and_then(|types| types.get(at))
+        {
+            value = self.settle(value, ty)?;
+        }
+        let name = match tree {
+            // A subquery is called as its column.
+            ast::Expr::Subquery(query) if name == "?column?" => query_name(query),
+            _ => name.to_owned(),
+        };
+        let mut column = unnamed(&name);
+        if let Expr::Column(found) = &value.expr
+            && let Some(found) = scope.internal(&found.name)
+        {
+            column.origin = found.origin;
+        }
+        Ok(Item {
+            column,
+            tree: Some(tree),
+            value,
+        })
+    }
+
+    // ----------------------------------------------------- ORDER BY and DISTINCT
+
+    fn order_key(&mut self, scope: &Scope, items: &[Item<'_>], key: &ast::Expr) -> Result<Key> {
+        let columns = items
+            .iter()
+            .map(|item| item.column.clone())
+            .collect::<Vec<_>>();
+        let found = match self.output_key(&columns, key) {
+            // Two columns of one name are the same when their expressions are.
+            Err(error) if error.code == SqlState::AMBIGUOUS_COLUMN => {
+                let ast::Expr::Identifier(ident) = key else {
+                    return Err(error);
+                };
+                let mut same = items
+                    .iter()
+                    .enumerate()
+                    .filter(|(_, item)| item.column.name == ident.value);
+                let first = same.next();
+                match first {
+                    Some((at, first))
+                        if same.all(|(_, item)| item.value.expr == first.value.expr) =>
+                    {
+                        Some(at)
+                    }
+                    _ => return Err(error),
+                }
+            }
+            found => found?,
+        };
+        if let Some(at) = found {
+            return Ok(Key::Output(at));
+        }
+        let place = Place {
+            scope,
+            clause: Clause::OrderBy,
+        };
+        let value = self.expr(place, key)?;
+        let value = self.settled(value)?;
+        // What stands in the select list is computed once.
+        Ok(
+            match items.iter().position(|item| item.value.expr == value.expr) {
+                Some(at) => Key::Output(at),
+                None => Key::Input(value),
+            },
+        )
+    }
+
+    fn distinct_on(
+        &mut self,
+        scope: &Scope,
+        items: &[Item<'_>],
+        distinct: Option<&Distinct>,
+    ) -> Result<Vec<Typed>> {
+        let Some(Distinct::On(keys)) = distinct else {
+            return Ok(Vec::new());
+        };
+        let mut on = Vec::with_capacity(keys.len());
+        for key in keys {
+            let key = match key {
+                ast::Expr::Nested(inner) => inner,
+                other => other,
+            };
+            match self.order_key(scope, items, key)? {
+                Key::Output(at) => on.extend(items.get(at).map(|item| item.value.clone())),
+                Key::Input(value) => on.push(value),
+            }
+        }
+        Ok(on)
+    }
+
+    /// The last steps: projection, DISTINCT and ORDER BY.
+    fn output(
+        &mut self,
+        plan: LogicalPlan,
+        items: Vec<Item<'_>>,
+        order: Vec<(Key, &OrderByExpr)>,
+        on: Vec<Typed>,
+        distinct: Option<&Distinct>,
+    ) -> Result<Rel> {
+        let plain = matches!(distinct, Some(Distinct::Distinct));
+        let width = items.len();
+        let mut projected = Vec::with_capacity(width + order.len());
+        for item in items {
+            let value = if plain {
+                let value = self.settled(item.value)?;
+                self.groupable(value)?
+            } else {
+                item.value
+            };
+            projected.push((value, item.column));
+        }
+        let mut sort_at = Vec::with_capacity(order.len());
+        for (key, tree) in order {
+            let at = match key {
+                Key::Output(at) => at,
+                Key::Input(_) if plain => {
+                    return Err(Error::new(
+                        SqlState::INVALID_COLUMN_REFERENCE,
+                        "for SELECT DISTINCT, ORDER BY expressions must appear in select list",
+                    )
+                    .at(position(&tree.expr)));
+                }
+                Key::Input(value) => {
+                    projected.push((value, unnamed("?sort?")));
+                    projected.len() - 1
+                }
+            };
+            sort_at.push((at, tree));
+        }
+        let on_from = projected.len();
+        let count = on.len();
+        for value in on {
+            let value = self.groupable(value)?;
+            projected.push((value, unnamed("?on?")));
+        }
+        let extra = projected.len() > width;
+        let mut rel = self.project(plan, projected)?;
+        let mut sorts = Vec::with_capacity(sort_at.len());
+        for (at, tree) in &sort_at {
+            if let Some(found) = rel.scope.columns.get(*at) {
+                sorts.push(self.sort_of(typed(found), &tree.options)?);
+            }
+        }
+        if plain {
+            rel.plan = LogicalPlanBuilder::from(rel.plan)
+                .distinct()
+                .map_err(lift)?
+                .build()
+                .map_err(lift)?;
+        }
+        if count > 0 {
+            self.check_on(&rel, on_from, count, &sort_at)?;
+            rel.plan = self.first_of_each(rel.plan, &rel.scope, on_from, &sorts)?;
+        }
+        if !sorts.is_empty() {
+            rel = self.sort_plan(rel, sorts)?;
+        }
+        if extra {
+            rel.scope.columns.truncate(width);
+            let exprs = rel
+                .scope
+                .columns
+                .iter()
+                .map(|found| column(&found.column))
+                .collect();
+            rel.plan = super::state::project(rel.plan, exprs)?;
+        }
+        Ok(rel)
+    }
+
+    /// SELECT DISTINCT ON wants its expressions first in ORDER BY.
+    fn check_on(
+        &self,
+        rel: &Rel,
+        on_from: usize,
+        count: usize,
+        sort_at: &[(usize, &OrderByExpr)],
+    ) -> Result<()> {
+        let LogicalPlan::Projection(projection) = &rel.plan else {
+            return Ok(());
+        };
+        let bare = |at: usize| projection.expr.get(at).map(|expr| expr.clone().unalias());
+        let on = (on_from..on_from + count).map(bare).collect::<Vec<_>>();
+        for (at, tree) in sort_at.iter().take(count) {
+            if !on.contains(&bare(*at)) {
+                return Err(Error::new(
+                    SqlState::INVALID_COLUMN_REFERENCE,
+                    "SELECT DISTINCT ON expressions must match initial ORDER BY expressions",
+                )
+                .at(position(&tree.expr)));
+            }
+        }
+        Ok(())
+    }
+
+    /// The first row, in the order asked for, of those alike in the last columns.
+    fn first_of_each(
+        &mut self,
+        plan: LogicalPlan,
+        scope: &Scope,
+        on_from: usize,
+        sorts: &[SortExpr],
+    ) -> Result<LogicalPlan> {
+        let partition = scope
+            .columns
+            .iter()
+            .skip(on_from)
+            .map(|found| column(&found.column))
+            .collect();
+        let number = self.fresh();
+        let plan = numbered(plan, partition, sorts.to_vec(), &number)?;
+        filtered(plan, column(&number).eq(lit(1_u64)))
+    }
+}
+
+/// The rows numbered from 1 within each partition.
+pub(super) fn numbered(
+    plan: LogicalPlan,
+    partition_by: Vec<Expr>,
+    order_by: Vec<SortExpr>,
+    name: &str,
+) -> Result<LogicalPlan> {
+    let window_frame = WindowFrame::new((!order_by.is_empty()).then_some(false));
+    let number = Expr::WindowFunction(Box::new(WindowFunction {
+        fun: WindowFunctionDefinition::WindowUDF(row_number_udwf()),
+        params: WindowFunctionParams {
+            args: Vec::new(),
+            partition_by,
+            order_by,
+            window_frame,
+            filter: None,
+            null_treatment: None,
+            distinct: false,
+        },
+    }));
+    windowed(plan, vec![(name.to_owned(), number)])
+}
+
+pub(super) fn filtered(plan: LogicalPlan, condition: Expr) -> Result<LogicalPlan> {
+    LogicalPlanBuilder::from(plan)
+        .filter(condition)
+        .map_err(lift)?
+        .build()
+        .map_err(lift)
+}
+
+/// Window functions, those of one partition and order together.
+fn windowed(mut plan: LogicalPlan, windows: Vec<(String, Expr)>) -> Result<LogicalPlan> {
+    let mut groups: Vec<(Vec<Expr>, Vec<SortExpr>, Vec<Expr>)> = Vec::new();
+    for (name, expr) in windows {
+        let (partition, order) = match &expr {
+            Expr::WindowFunction(call) => (
+                call.params.partition_by.clone(),
+                call.params.order_by.clone(),
+            ),
+            _ => return Err(Error::internal("no window function")),
+        };
+        let expr = expr.alias(name);
+        match groups
+            .iter_mut()
+            .find(|group| group.0 == partition && group.1 == order)
+        {
+            Some(group) => group.2.push(expr),
+            None => groups.push((partition, order, vec![expr])),
+        }
+    }
+    for (_, _, exprs) in groups {
+        let window = Window::try_new(exprs, std::sync::Arc::new(plan)).map_err(lift)?;
+        plan = LogicalPlan::Window(window);
+    }
+    Ok(plan)
+}
+
+/// Lists of the select list, unnested side by side.
+fn unnested(plan: LogicalPlan, sets: Vec<(String, Expr)>) -> Result<LogicalPlan> {
+    if sets.is_empty() {
+        return Ok(plan);
+    }
+    let mut exprs = plan
+        .schema()
+        .columns()
+        .into_iter()
+        .map(Expr::Column)
+        .collect::<Vec<_>>();
+    let mut columns = Vec::with_capacity(sets.len());
+    for (name, list) in sets {
+        columns.push(datafusion::common::Column::new_unqualified(&name));
+        exprs.push(list.alias(name));
+    }
+    let plan = super::state::project(plan, exprs)?;
+    LogicalPlanBuilder::from(plan)
+        .unnest_columns_with_options(
+            columns,
+            UnnestOptions::new().with_null_handling(NullHandling::Drop),
+        )
+        .map_err(lift)?
+        .build()
+        .map_err(lift)
+}
+
+fn star<'q>(found: &ScopeColumn) -> Item<'q> {
+    Item {
+        column: ScopeColumn {
+            table: None,
+            schema: None,
+            visible: true,
+            ..found.clone()
+        },
+        tree: None,
+        value: typed(found),
+    }
+}
+
+/// What PostgreSQL has no words for, or we none yet.
+fn refuse(select: &Select) -> Result<()> {
+    if select.into.is_some() {
+        return Err(unsupported("SELECT INTO here"));
+    }
+    if select.top.is_some()
+        || select.qualify.is_some()
+        || select.prewhere.is_some()
+        || !select.lateral_views.is_empty()
+        || !select.connect_by.is_empty()
+        || !select.cluster_by.is_empty()
+        || !select.distribute_by.is_empty()
+        || !select.sort_by.is_empty()
+        || select.value_table_mode.is_some()
+        || select.exclude.is_some()
+    {
+        return Err(Error::new(SqlState::SYNTAX_ERROR, "syntax error"));
+    }
+    Ok(())
+}
+
+/// All columns of a scope, each once.
+pub(super) fn passed(scope: &Scope) -> Vec<Expr> {
+    let mut seen = HashSet::new();
+    scope
+        .columns
+        .iter()
+        .filter(|found| seen.insert(found.column.as_str()))
+        .map(|found| column(&found.column))
+        .collect()
+}
+
+/// What a column is called that nobody named: PostgreSQL's `FigureColname`.
+pub(super) fn name_of(tree: &ast::Expr) -> String {
+    figure(tree).unwrap_or("?column?".to_owned())
+}
+
+fn figure(tree: &ast::Expr) -> Option<String> {
+    Some(match tree {
+        ast::Expr::Identifier(ident) => ident.value.clone(),
+        ast::Expr::CompoundIdentifier(parts) => parts.last()?.value.clone(),
+        ast::Expr::CompoundFieldAccess { root, .. } => return figure(root),
+        ast::Expr::Nested(inner) if row_of(tree).is_none() => return figure(inner),
+        ast::Expr::Function(function) => function.name.0.last()?.as_ident()?.value.clone(),
+        ast::Expr::Cast {
+            expr, data_type, ..
+        } => match figure(expr) {
+            // A weak name of a literal gives way to the type's.
+            Some(name) if !matches!(expr.as_ref(), ast::Expr::Case { .. }) => name,
+            _ => chronolith_sql::type_of(data_type)?
+                .typname()
+                .trim_start_matches('_')
+                .to_owned(),
+        },
+        ast::Expr::TypedString(typed) => chronolith_sql::type_of(&typed.data_type)?.typname(),
+        ast::Expr::Interval(_) => "interval".to_owned(),
+        ast::Expr::Case { else_result, .. } => else_result
+            .as_deref()
+            .and_then(figure)
+            .unwrap_or("case".to_owned()),
+        ast::Expr::Exists { .. } => "exists".to_owned(),
+        ast::Expr::Array(_) => "array".to_owned(),
+        ast::Expr::Tuple(_) => "row".to_owned(),
+        ast::Expr::Extract { .. } => "extract".to_owned(),
+        ast::Expr::AtTimeZone { .. } => "timezone".to_owned(),
+        ast::Expr::Position { .. } => "position".to_owned(),
+        ast::Expr::Substring { shorthand, .. } => {
+            if *shorthand { "substr" } else { "substring" }.to_owned()
+        }
+        ast::Expr::Trim { trim_where, .. } => super::expr::trim_name(*trim_where).to_owned(),
+        ast::Expr::Overlay { .. } => "overlay".to_owned(),
+        ast::Expr::Ceil { .. } => "ceil".to_owned(),
+        ast::Expr::Floor { .. } => "floor".to_owned(),
+        ast::Expr::Collate { expr, .. } => return figure(expr),
+        _ => return None,
+    })
+}
+
+fn query_name(query: &ast::Query) -> String {
+    let ast::SetExpr::Select(select) = query.body.as_ref() else {
+        return match query.body.as_ref() {
+            ast::SetExpr::Values(_) => "column1".to_owned(),
+            _ => "?column?".to_owned(),
+        };
+    };
+    match select.projection.first() {
+        Some(SelectItem::UnnamedExpr(tree)) => name_of(tree),
+        Some(SelectItem::ExprWithAlias { alias, .. }) => alias.value.clone(),
+        _ => "?column?".to_owned(),
+    }
+}

@@ -1,0 +1,240 @@
+//! What the binder remembers while it binds one statement.
+
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use arrow::datatypes::{DataType, Field};
+use chronolith_sql::ast::{self, Spanned};
+use chronolith_types::{SqlState, SqlType};
+use datafusion::common::{Column, DataFusionError};
+use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
+
+use super::cte::Cte;
+use super::names::Names;
+use super::params::Params;
+use super::scope::{Scope, ScopeColumn};
+use crate::error::Error;
+use crate::functions::{FunctionError, Typed};
+
+pub(super) type Result<T> = std::result::Result<T, Error>;
+
+/// How deep queries, views and expressions may nest.
+const DEPTH_MAX: usize = 900;
+
+pub(super) struct Binder<'a> {
+    pub names: &'a dyn Names,
+    pub params: Params,
+    /// Scopes of the queries around, the outermost first.
+    pub outer: Vec<Scope>,
+    /// Names of WITH, the innermost last.
+    pub ctes: Vec<(String, Rc<Cte>)>,
+    /// What the expressions of the select lists around call, the innermost last.
+    pub calls: Vec<Calls>,
+    pub named_windows: Vec<Vec<ast::NamedWindowDefinition>>,
+    /// Where a column was first named, by its internal name.
+    pub places: HashMap<String, u32>,
+    /// Where the text of an untyped literal was last seen.
+    pub literals: HashMap<String, u32>,
+    pub views: usize,
+    depth: usize,
+    next: u32,
+}
+
+/// Calls that are computed by plans of their own.
+#[derive(Debug, Default)]
+pub(super) struct Calls {
+    pub aggregates: Vec<(String, Expr)>,
+    pub windows: Vec<(String, Expr)>,
+    /// Lists to be unnested, under the name of their column.
+    pub sets: Vec<(String, Expr)>,
+}
+
+/// Where an expression stands, which says what it may call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Clause {
+    Select,
+    Where,
+    On,
+    GroupBy,
+    Having,
+    OrderBy,
+    Window,
+    Filter,
+    /// Arguments of an aggregate.
+    Aggregate,
+    Limit,
+    Values,
+    From,
+    Default,
+    Check,
+}
+
+impl Clause {
+    pub(super) fn words(self) -> &'static str {
+        match self {
+            Self::Select => "SELECT",
+            Self::Where => "WHERE",
+            Self::On => "JOIN conditions",
+            Self::GroupBy => "GROUP BY",
+            Self::Having => "HAVING",
+            Self::OrderBy => "ORDER BY",
+            Self::Window => "window definitions",
+            Self::Filter => "FILTER",
+            Self::Aggregate => "aggregate function calls",
+            Self::Limit => "LIMIT",
+            Self::Values => "VALUES",
+            Self::From => "functions in FROM",
+            Self::Default => "DEFAULT expressions",
+            Self::Check => "check constraints",
+        }
+    }
+}
+
+/// Where an expression is bound.
+#[derive(Clone, Copy)]
+pub(super) struct Place<'s> {
+    pub scope: &'s Scope,
+    pub clause: Clause,
+}
+
+/// A plan with what its columns are called.
+#[derive(Debug, Clone)]
+pub(super) struct Rel {
+    pub plan: LogicalPlan,
+    pub scope: Scope,
+}
+
+impl<'a> Binder<'a> {
+    pub(super) fn new(names: &'a dyn Names, params: &[Option<SqlType>]) -> Self {
+        Self {
+            names,
+            params: Params::new(params),
+            outer: Vec::new(),
+            ctes: Vec::new(),
+            calls: Vec::new(),
+            named_windows: Vec::new(),
+            places: HashMap::new(),
+            literals: HashMap::new(),
+            views: 0,
+            depth: 0,
+            next: 0,
+        }
+    }
+
+    /// A name that no column has yet.
+    pub(super) fn fresh(&mut self) -> String {
+        self.next += 1;
+        format!("c{}", self.next)
+    }
+
+    /// Counts one level of nesting while something is bound.
+    pub(super) fn deeper<T>(&mut self, bind: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
+        if self.depth >= DEPTH_MAX {
+            return Err(
+                Error::new(SqlState::new(b"54001"), "stack depth limit exceeded")
+                    .hint("Nest fewer expressions and subqueries in one another."),
+            );
+        }
+        self.depth += 1;
+        let bound = bind(self);
+        self.depth -= 1;
+        bound
+    }
+
+    /// A projection of typed expressions under fresh names.
+    pub(super) fn project(
+        &mut self,
+        plan: LogicalPlan,
+        items: Vec<(Typed, ScopeColumn)>,
+    ) -> Result<Rel> {
+        let mut exprs = Vec::with_capacity(items.len());
+        let mut columns = Vec::with_capacity(items.len());
+        for (typed, mut column) in items {
+            column.column = self.fresh();
+            column.ty = typed.ty;
+            column.arrow = typed.arrow;
+            exprs.push(typed.expr.alias(&column.column));
+            columns.push(column);
+        }
+        Ok(Rel {
+            plan: project(plan, exprs)?,
+            scope: Scope {
+                columns,
+                relations: Vec::new(),
+            },
+        })
+    }
+}
+
+/// A projection; one without columns keeps its rows.
+pub(super) fn project(plan: LogicalPlan, exprs: Vec<Expr>) -> Result<LogicalPlan> {
+    LogicalPlanBuilder::from(plan)
+        .project(exprs)
+        .and_then(LogicalPlanBuilder::build)
+        .map_err(lift)
+}
+
+/// The expression of a column.
+pub(super) fn column(name: &str) -> Expr {
+    Expr::Column(Column::new_unqualified(name))
+}
+
+/// The column with its types.
+pub(super) fn typed(found: &ScopeColumn) -> Typed {
+    Typed {
+        expr: column(&found.column),
+        ty: found.ty.clone(),
+        arrow: found.arrow.clone(),
+    }
+}
+
+pub(super) fn field(name: &str, arrow: &DataType) -> Field {
+    Field::new(name, arrow.clone(), true)
+}
+
+/// A column that is none of a table's.
+pub(super) fn unnamed(name: &str) -> ScopeColumn {
+    ScopeColumn {
+        table: None,
+        schema: None,
+        name: name.to_owned(),
+        column: String::new(),
+        ty: SqlType::Unknown,
+        arrow: DataType::Utf8View,
+        origin: None,
+        visible: true,
+    }
+}
+
+/// Where a piece of a tree starts in the text.
+pub(super) fn position(piece: &impl Spanned) -> Option<u32> {
+    u32::try_from(piece.span().start.column)
+        .ok()
+        .filter(|column| *column > 0)
+}
+
+pub(super) fn ident_position(ident: &ast::Ident) -> Option<u32> {
+    u32::try_from(ident.span.start.column)
+        .ok()
+        .filter(|column| *column > 0)
+}
+
+/// The error of a function, as ours.
+pub(super) fn told(error: FunctionError) -> Error {
+    let mut told = Error::new(error.code, error.message);
+    told.detail = error.detail;
+    told.hint = error.hint;
+    told
+}
+
+/// DataFusion's error, as ours.
+pub(super) fn lift(error: DataFusionError) -> Error {
+    match FunctionError::find(&error) {
+        Some(found) => told(found.clone()),
+        None => Error::from(error),
+    }
+}
+
+pub(super) fn unsupported(what: impl std::fmt::Display) -> Error {
+    Error::unsupported(what)
+}

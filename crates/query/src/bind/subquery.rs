@@ -1,0 +1,341 @@
+//! Queries inside expressions.
+
+use std::sync::Arc;
+
+use chronolith_sql::ast::{self, BinaryOperator};
+use chronolith_types::{SqlState, SqlType};
+use datafusion::common::{ScalarValue, Spans};
+use datafusion::functions_aggregate::count::count_udaf;
+use datafusion::logical_expr::expr::{
+    AggregateFunction, Case, Exists, InSubquery, SetComparison, SetQuantifier,
+};
+use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, Subquery, lit};
+
+use super::expr::{row_of, symbol_of, truth};
+use super::scope::ScopeColumn;
+use super::state::{Binder, Clause, Place, Rel, Result, column, lift, typed, unsupported};
+use crate::error::Error;
+use crate::functions::Typed;
+
+impl Binder<'_> {
+    /// A query that may name the columns of this place.
+    fn inner(&mut self, place: Place<'_>, query: &ast::Query) -> Result<Rel> {
+        self.outer.push(place.scope.clone());
+        let bound = self.query(query, None);
+        self.outer.pop();
+        let mut rel = bound?;
+        for column in &mut rel.scope.columns {
+            // In memory both are text.
+            if column.ty == SqlType::Unknown {
+                column.ty = SqlType::Text;
+            }
+        }
+        Ok(rel)
+    }
+
+    fn one_column(&self, rel: &Rel) -> Result<ScopeColumn> {
+        match rel.scope.columns.as_slice() {
+            [one] => Ok(one.clone()),
+            _ => Err(Error::new(
+                SqlState::SYNTAX_ERROR,
+                "subquery must return only one column",
+            )),
+        }
+    }
+
+    pub(super) fn scalar_subquery(
+        &mut self,
+        place: Place<'_>,
+        query: &ast::Query,
+    ) -> Result<Typed> {
+        let rel = self.inner(place, query)?;
+        let found = self.one_column(&rel)?;
+        Ok(Typed {
+            expr: Expr::ScalarSubquery(subquery(rel.plan)),
+            ty: found.ty,
+            arrow: found.arrow,
+        })
+    }
+
+    pub(super) fn exists(
+        &mut self,
+        place: Place<'_>,
+        query: &ast::Query,
+        negated: bool,
+    ) -> Result<Typed> {
+        let rel = self.inner(place, query)?;
+        if matches!(place.clause, Clause::Where) {
+            return Ok(truth(Expr::Exists(Exists::new(
+                subquery(rel.plan),
+                negated,
+            ))));
+        }
+        // Elsewhere DataFusion has no EXISTS: it counts.
+        let name = self.fresh();
+        let count = count_of(rel.plan, &name)?;
+        let count = Expr::ScalarSubquery(subquery(count));
+        Ok(truth(if negated {
+            count.eq(lit(0_i64))
+        } else {
+            count.gt(lit(0_i64))
+        }))
+    }
+
+    pub(super) fn in_subquery(
+        &mut self,
+        place: Place<'_>,
+        left: &ast::Expr,
+        query: &ast::Query,
+        negated: bool,
+        at: Option<u32>,
+    ) -> Result<Typed> {
+        if row_of(left).is_some() {
+            if negated {
+                return Err(unsupported("NOT IN of rows").at(at));
+            }
+            let parts = row_of(left).unwrap_or(&[]);
+            return self.row_subquery(place, parts, &BinaryOperator::Eq, query, at);
+        }
+        let value = self.expr(place, left)?;
+        let rel = self.inner(place, query)?;
+        let found = self.one_column(&rel).map_err(|_| {
+            Error::new(SqlState::SYNTAX_ERROR, "subquery has too many columns").at(at)
+        })?;
+        // The operator says in which type both are compared.
+        let equal = self.operate("=", vec![value, typed(&found)], at)?;
+        let Expr::BinaryExpr(equal) = equal.expr else {
+            return Err(unsupported(format!("IN (SELECT …) of type {}", found.ty)).at(at));
+        };
+        let plan = self.only(rel.plan, *equal.right)?;
+        if !matches!(place.clause, Clause::Where) {
+            return self.in_counted(*equal.left, plan, negated, at);
+        }
+        Ok(truth(Expr::InSubquery(InSubquery::new(
+            equal.left,
+            subquery(plan),
+            negated,
+        ))))
+    }
+
+    /// `value IN (query)` where DataFusion has none: by how often it is there.
+    fn in_counted(
+        &mut self,
+        value: Expr,
+        plan: LogicalPlan,
+        negated: bool,
+        at: Option<u32>,
+    ) -> Result<Typed> {
+        let mut unfit = false;
+        datafusion::common::tree_node::TreeNode::apply(&value, |node| {
+            unfit |= matches!(
+                node,
+                Expr::OuterReferenceColumn(..) | Expr::ScalarSubquery(_)
+            );
+            Ok(datafusion::common::tree_node::TreeNodeRecursion::Continue)
+        })
+        .map_err(lift)?;
+        let field = plan.schema().fields().first().cloned();
+        let (Some(field), false) = (field, unfit) else {
+            return Err(unsupported("IN (SELECT …) of an outer value in this place").at(at));
+        };
+        let item = column(field.name());
+        // In the inner query the value is the outer query's.
+        let outer = outward(value.clone())?;
+        let counted = |name: &str, plan: LogicalPlan| -> Result<Expr> {
+            Ok(Expr::ScalarSubquery(subquery(count_of(plan, name)?)))
+        };
+        let filtered = |plan: &LogicalPlan, condition: Expr| -> Result<LogicalPlan> {
+            LogicalPlanBuilder::from(plan.clone())
+                .filter(condition)
+                .map_err(lift)?
+                .build()
+                .map_err(lift)
+        };
+        let (a, b, c) = (self.fresh(), self.fresh(), self.fresh());
+        let hits = counted(&a, filtered(&plan, item.clone().eq(outer))?)?;
+        let nulls = counted(&b, filtered(&plan, item.is_null())?)?;
+        let all = counted(&c, plan)?;
+        let unknown = nulls
+            .gt(lit(0_i64))
+            .or(value.is_null().and(all.gt(lit(0_i64))));
+        Ok(truth(Expr::Case(Case {
+            expr: None,
+            when_then_expr: vec![
+                (Box::new(hits.gt(lit(0_i64))), Box::new(lit(!negated))),
+                (
+                    Box::new(unknown),
+                    Box::new(Expr::Literal(ScalarValue::Boolean(None), None)),
+                ),
+            ],
+            else_expr: Some(Box::new(lit(negated))),
+        })))
+    }
+
+    /// `(a, b) = (SELECT …)` and `(a, b) IN (SELECT …)`.
+    pub(super) fn row_subquery(
+        &mut self,
+        place: Place<'_>,
+        left: &[ast::Expr],
+        op: &BinaryOperator,
+        query: &ast::Query,
+        at: Option<u32>,
+    ) -> Result<Typed> {
+        let rel = self.inner(place, query)?;
+        if rel.scope.columns.len() != left.len() {
+            let message = if rel.scope.columns.len() > left.len() {
+                "subquery has too many columns"
+            } else {
+                "subquery has too few columns"
+            };
+            return Err(Error::new(SqlState::SYNTAX_ERROR, message).at(at));
+        }
+        if symbol_of(op) != "=" || !matches!(place.clause, Clause::Where) {
+            return Err(unsupported("this comparison of a row with a query").at(at));
+        }
+        let mut pairs = Vec::with_capacity(left.len());
+        for (value, found) in left.iter().zip(&rel.scope.columns) {
+            let mut value = self.expr(place, value)?;
+            value.expr = outward(value.expr)?;
+            pairs.push((value, typed(found)));
+        }
+        let same = self.compare_pairs(pairs, op, at)?;
+        let plan = LogicalPlanBuilder::from(rel.plan)
+            .filter(same.expr)
+            .map_err(lift)?
+            .build()
+            .map_err(lift)?;
+        Ok(truth(Expr::Exists(Exists::new(subquery(plan), false))))
+    }
+
+    /// `left op ANY (SELECT …)` and `ALL`.
+    pub(super) fn quantified_subquery(
+        &mut self,
+        place: Place<'_>,
+        left: &ast::Expr,
+        op: &BinaryOperator,
+        query: &ast::Query,
+        all: bool,
+        at: Option<u32>,
+    ) -> Result<Typed> {
+        let symbol = symbol_of(op);
+        match (symbol.as_str(), all) {
+            ("=", false) => return self.in_subquery(place, left, query, false, at),
+            ("<>", true) => return self.in_subquery(place, left, query, true, at),
+            _ => {}
+        }
+        let value = self.expr(place, left)?;
+        let rel = self.inner(place, query)?;
+        let found = self.one_column(&rel).map_err(|error| error.at(at))?;
+        let compared = self.operate(&symbol, vec![value, typed(&found)], at)?;
+        let Expr::BinaryExpr(compared) = compared.expr else {
+            return Err(unsupported(format!("{symbol} ANY (SELECT …) of this type")).at(at));
+        };
+        let plan = self.only(rel.plan, *compared.right)?;
+        let quantifier = if all {
+            SetQuantifier::All
+        } else {
+            SetQuantifier::Any
+        };
+        Ok(truth(Expr::SetComparison(SetComparison::new(
+            compared.left,
+            subquery(plan),
+            compared.op,
+            quantifier,
+        ))))
+    }
+
+    /// `ARRAY(SELECT …)`.
+    pub(super) fn array_subquery(&mut self, place: Place<'_>, query: &ast::Query) -> Result<Typed> {
+        let rel = self.inner(place, query)?;
+        let found = self.one_column(&rel)?;
+        // The rows are numbered as they come, and collected in that order.
+        let number = self.fresh();
+        let numbered = super::select::numbered(rel.plan, Vec::new(), Vec::new(), &number)?;
+        let aggregate = datafusion::functions_aggregate::array_agg::array_agg_udaf();
+        let sort = datafusion::logical_expr::SortExpr::new(column(&number), true, false);
+        let collected = Expr::AggregateFunction(AggregateFunction::new_udf(
+            aggregate,
+            vec![column(&found.column)],
+            false,
+            None,
+            vec![sort],
+            None,
+        ));
+        let name = self.fresh();
+        let plan = LogicalPlanBuilder::from(numbered)
+            .aggregate(Vec::<Expr>::new(), vec![collected.alias(&name)])
+            .map_err(lift)?
+            .build()
+            .map_err(lift)?;
+        let item = Arc::new(arrow::datatypes::Field::new(
+            "item",
+            found.arrow.clone(),
+            true,
+        ));
+        let form = arrow::datatypes::DataType::List(item);
+        let empty = ScalarValue::List(ScalarValue::new_list_nullable(&[], &found.arrow));
+        let list = Expr::ScalarSubquery(subquery(plan));
+        Ok(Typed {
+            expr: datafusion::functions::core::expr_fn::coalesce(vec![
+                list,
+                Expr::Literal(empty, None),
+            ]),
+            ty: found.ty.array_of(),
+            arrow: form,
+        })
+    }
+
+    /// A plan of one expression alone.
+    fn only(&mut self, plan: LogicalPlan, expr: Expr) -> Result<LogicalPlan> {
+        if let (Expr::Column(found), [one]) = (&expr, plan.schema().fields().as_ref())
+            && found.name == *one.name()
+        {
+            return Ok(plan);
+        }
+        let name = self.fresh();
+        super::state::project(plan, vec![expr.alias(name)])
+    }
+}
+
+/// The columns of a place as its subqueries see them.
+fn outward(expr: Expr) -> Result<Expr> {
+    use datafusion::common::tree_node::{Transformed, TreeNode};
+    // The types of the fields are looked up when the plan is built; only the names count here.
+    Ok(expr
+        .transform_up(|node| match node {
+            Expr::Column(found) => {
+                let field = super::state::field(&found.name, &arrow::datatypes::DataType::Null);
+                Ok(Transformed::yes(Expr::OuterReferenceColumn(
+                    Arc::new(field),
+                    found,
+                )))
+            }
+            other => Ok(Transformed::no(other)),
+        })
+        .map_err(lift)?
+        .data)
+}
+
+fn count_of(plan: LogicalPlan, name: &str) -> Result<LogicalPlan> {
+    let count = Expr::AggregateFunction(AggregateFunction::new_udf(
+        count_udaf(),
+        vec![lit(1_i64)],
+        false,
+        None,
+        Vec::new(),
+        None,
+    ));
+    LogicalPlanBuilder::from(plan)
+        .aggregate(Vec::<Expr>::new(), vec![count.alias(name)])
+        .map_err(lift)?
+        .build()
+        .map_err(lift)
+}
+
+pub(super) fn subquery(plan: LogicalPlan) -> Subquery {
+    Subquery {
+        outer_ref_columns: plan.all_out_ref_exprs(),
+        subquery: Arc::new(plan),
+        spans: Spans::new(),
+    }
+}

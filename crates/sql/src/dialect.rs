@@ -1,0 +1,82 @@
+//! PostgreSQL's dialect of sqlparser, without the guesses that make it read a text again and again.
+
+use std::any::TypeId;
+
+use sqlparser::dialect::{Dialect, PostgreSqlDialect, Precedence};
+use sqlparser::keywords::Keyword;
+use sqlparser::parser::{Parser, ParserError};
+
+/// As [`PostgreSqlDialect`], which it says it is.
+#[derive(Debug)]
+pub(crate) struct Postgres;
+
+static POSTGRES: PostgreSqlDialect = PostgreSqlDialect {};
+
+macro_rules! yes {
+    ($($name:ident)*) => { $(fn $name(&self) -> bool { true })* };
+}
+
+impl Dialect for Postgres {
+    fn dialect(&self) -> TypeId {
+        POSTGRES.dialect()
+    }
+
+    fn identifier_quote_style(&self, identifier: &str) -> Option<char> {
+        POSTGRES.identifier_quote_style(identifier)
+    }
+
+    fn is_delimited_identifier_start(&self, ch: char) -> bool {
+        POSTGRES.is_delimited_identifier_start(ch)
+    }
+
+    fn is_identifier_start(&self, ch: char) -> bool {
+        POSTGRES.is_identifier_start(ch)
+    }
+
+    fn is_identifier_part(&self, ch: char) -> bool {
+        POSTGRES.is_identifier_part(ch)
+    }
+
+    /// Of these, a failure is final: trying each once more as a plain name takes time exponential
+    /// in the nesting. Where they are plain names, the tokens already say so.
+    fn is_reserved_for_identifier(&self, kw: Keyword) -> bool {
+        matches!(
+            kw,
+            Keyword::ARRAY
+                | Keyword::CASE
+                | Keyword::CAST
+                | Keyword::CEIL
+                | Keyword::EXISTS
+                | Keyword::EXTRACT
+                | Keyword::FLOOR
+                | Keyword::NOT
+                | Keyword::OVERLAY
+                | Keyword::POSITION
+                | Keyword::STRUCT
+                | Keyword::SUBSTR
+                | Keyword::SUBSTRING
+                | Keyword::TRIM
+        )
+    }
+
+    fn is_custom_operator_part(&self, ch: char) -> bool {
+        POSTGRES.is_custom_operator_part(ch)
+    }
+
+    fn get_next_precedence(&self, parser: &Parser<'_>) -> Option<Result<u8, ParserError>> {
+        POSTGRES.get_next_precedence(parser)
+    }
+
+    fn prec_value(&self, prec: Precedence) -> u8 {
+        POSTGRES.prec_value(prec)
+    }
+
+    yes! {
+        supports_unicode_string_literal supports_filter_during_aggregation supports_group_by_expr
+        allow_extract_custom allow_extract_single_quotes supports_create_index_with_clause
+        supports_bitwise_shift_operators supports_empty_projections supports_nested_comments
+        supports_string_escape_constant supports_array_typedef_with_brackets
+        supports_geometric_types supports_notnull_operator supports_interval_options
+        supports_insert_table_alias supports_comma_separated_trim
+    }
+}
