@@ -5,9 +5,10 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, RecordBatch};
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use chronolith_engine::Isolation;
-use chronolith_types::{DatabaseId, SqlState, TableId};
+use chronolith_query::value::ColumnBuilder;
+use chronolith_types::{DatabaseId, SqlState, TableId, TimeZone};
 
-use crate::append::{Append, ColumnWriter};
+use crate::append::Append;
 use crate::database::Database;
 use crate::error::Error;
 
@@ -48,7 +49,7 @@ pub struct Appender {
     table_name: String,
     schema: SchemaRef,
     not_null: Vec<bool>,
-    columns: Vec<ColumnWriter>,
+    columns: Vec<ColumnBuilder>,
     pending: usize,
     committed: u64,
 }
@@ -104,7 +105,7 @@ impl Appender {
             columns: table
                 .columns
                 .iter()
-                .map(|column| ColumnWriter::new(&column.ty))
+                .map(|column| ColumnBuilder::new(&column.ty, &TimeZone::Utc))
                 .collect(),
             pending: 0,
             committed: 0,
@@ -176,8 +177,8 @@ impl Appender {
         let columns = self
             .columns
             .iter_mut()
-            .map(ColumnWriter::finish)
-            .collect::<Result<Vec<_>, _>>()?;
+            .map(ColumnBuilder::finish)
+            .collect();
         self.commit(columns)
     }
 
@@ -207,11 +208,9 @@ impl Appender {
         }
         let batch = RecordBatch::try_new(Arc::clone(&self.schema), columns)?;
         let rows = u64::try_from(batch.num_rows()).unwrap_or(u64::MAX);
-        let mut transaction = self
-            .db
-            .engine()
-            .begin(self.database, Isolation::ReadCommitted)?;
-        transaction.insert(self.table, batch)?;
+        let engine = self.db.engine();
+        let mut transaction = engine.begin(self.database, Isolation::ReadCommitted);
+        transaction.insert(self.table, &batch)?;
         transaction.commit()?;
         self.committed += rows;
         Ok(())

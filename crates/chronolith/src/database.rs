@@ -156,8 +156,7 @@ fn own_runtime(threads: usize) -> Result<Runtime, Error> {
 
 fn engine_config(config: &Config) -> EngineConfig {
     EngineConfig {
-        hot_bytes_max: config.hot_bytes_max,
-        threads: config.threads,
+        hot_bytes_max: usize::try_from(config.hot_bytes_max).unwrap_or(usize::MAX),
         ..EngineConfig::default()
     }
 }
@@ -222,7 +221,7 @@ impl Database {
     /// # Errors
     /// 53100 for a full disk, 58030 for one that fails.
     pub fn flush(&self) -> Result<(), Error> {
-        self.engine().flush_all()?;
+        self.engine().flush()?;
         self.engine().checkpoint()?;
         Ok(())
     }

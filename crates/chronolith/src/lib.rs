@@ -41,16 +41,18 @@ mod database;
 mod error;
 mod inspect;
 mod params;
-pub mod password;
 mod roles;
 mod row;
-mod text;
 mod value;
 mod verify;
 
-pub use append::{Append, ColumnWriter};
+pub use append::Append;
 pub use appender::Appender;
-pub use chronolith_query::{Outcome, OutputColumn, Session};
+pub use chronolith_query::value::ColumnBuilder;
+pub use chronolith_query::{
+    CopyFormat, Notice, Outcome, OutputColumn, Prepared, RowStream, Session, SessionOptions, Severity,
+    TransactionStatus, cancel::Cancel, password,
+};
 pub use chronolith_types::{SqlState, SqlType, TimeZone};
 pub use config::Config;
 pub use connection::{Batches, Connection, Statement, Transaction};
@@ -61,4 +63,4 @@ pub use params::ToParam;
 pub use roles::RoleSummary;
 pub use row::{Row, Rows};
 pub use value::{Cell, FromValue, Timestamp};
-pub use verify::{Damage, Verification, verify};
+pub use verify::{Verification, verify};

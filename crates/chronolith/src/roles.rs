@@ -4,7 +4,7 @@ use chronolith_catalog::Privilege;
 
 use crate::database::Database;
 use crate::error::Error;
-use crate::password;
+use chronolith_query::password;
 
 /// A role, as authentication sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -7,11 +7,11 @@ use arrow::array::types::{
 };
 use arrow::array::{Array, ArrayRef};
 use arrow::datatypes::{DataType, TimeUnit};
+use chronolith_query::value::{is_null, write_text};
 use chronolith_types::{SqlState, SqlType, TimeZone, datetime};
 use rust_decimal::Decimal;
 
 use crate::error::Error;
-use crate::text::{is_null, text_of};
 
 /// A point in time: microseconds since 1970-01-01 00:00 UTC, as `timestamptz` keeps it; for a
 /// `timestamp`, of the wall clock it shows.
@@ -62,7 +62,7 @@ impl<'a> Cell<'a> {
         if self.is_null() {
             return Ok(None);
         }
-        text_of(self.array, self.row, self.ty, self.zone).map(Some)
+        text_of(*self).map(Some)
     }
 
     /// 22004 when it is NULL.
@@ -94,6 +94,13 @@ impl<'a> Cell<'a> {
             _ => Err(self.mismatch(rust)),
         }
     }
+}
+
+/// The text of a value that is not NULL.
+fn text_of(cell: Cell<'_>) -> Result<String, Error> {
+    let mut out = Vec::new();
+    write_text(cell.array, cell.row, cell.ty, cell.zone, &mut out)?;
+    String::from_utf8(out).map_err(|_| Error::internal("a value's text is not UTF-8"))
 }
 
 /// A Rust type that a column's values can be read as.
@@ -167,13 +174,7 @@ impl FromValue for f64 {
 
 impl FromValue for String {
     fn from_value(cell: Cell<'_>) -> Result<Self, Error> {
-        let Cell {
-            array,
-            row,
-            ty,
-            zone,
-        } = cell.present()?;
-        text_of(array, row, ty, zone)
+        text_of(cell.present()?)
     }
 }
 

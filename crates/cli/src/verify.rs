@@ -12,8 +12,8 @@ pub(crate) fn run(args: &DirectoryArgs) -> Result<ExitCode> {
     directory::must_exist(&args.data_dir)?;
     let report = chronolith::verify(&args.data_dir)?;
     style::print(&format!(
-        "{} files, {} checked\n",
-        style::thousands(report.files),
+        "log and checkpoint, and {} cold parts of {}\n",
+        style::thousands(report.parts),
         style::bytes(report.bytes)
     ))?;
     if report.damages.is_empty() {
@@ -21,7 +21,7 @@ pub(crate) fn run(args: &DirectoryArgs) -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     for damage in &report.damages {
-        style::print(&format!("{damage}\n"))?;
+        style::print(&style::describe(damage, None))?;
     }
     Ok(ExitCode::FAILURE)
 }
