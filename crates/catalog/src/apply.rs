@@ -45,6 +45,20 @@ impl Catalog {
                 set(&mut self.database(*id)?.settings, name, value.as_ref());
                 Ok(())
             }
+            Change::RenameDatabase { id, name } => {
+                if self
+                    .database_named(name)
+                    .is_some_and(|other| other.id != *id)
+                {
+                    return Err(CatalogError::DatabaseExists(name.clone()));
+                }
+                self.database(*id)?.name.clone_from(name);
+                Ok(())
+            }
+            Change::SetDatabaseOwner { id, owner } => {
+                self.database(*id)?.owner = *owner;
+                Ok(())
+            }
             Change::CreateSchema { database, schema } => {
                 self.take_oid(schema.id.0)?;
                 let database = self.database(*database)?;
@@ -55,16 +69,32 @@ impl Catalog {
                 Ok(())
             }
             Change::DropSchema { database, id } => self.database(*database)?.drop_schema(*id),
+            Change::ChangeSchema { database, schema } => {
+                let database = self.database(*database)?;
+                let named = database.schema_named(&schema.name);
+                if named.is_some_and(|other| other.id != schema.id) {
+                    return Err(CatalogError::SchemaExists(schema.name.clone()));
+                }
+                match database.schemas.get_mut(&schema.id) {
+                    Some(known) => {
+                        *known = Arc::new(schema.clone());
+                        Ok(())
+                    }
+                    None => Err(CatalogError::NoSchema(schema.name.clone())),
+                }
+            }
             Change::CreateTable { database, table } => {
                 self.take_oid(table.id.0)?;
                 self.take_oids_of(table)?;
                 let database = self.database(*database)?;
                 database.check_name(table.schema, &table.name)?;
                 let mut table = Table::clone(table);
-                table
-                    .chunks
-                    .entry(Table::PLAIN_CHUNK)
-                    .or_insert_with(|| Arc::new(plain_chunk()));
+                if table.hypertable.is_none() {
+                    table
+                        .chunks
+                        .entry(Table::PLAIN_CHUNK)
+                        .or_insert_with(|| Arc::new(plain_chunk()));
+                }
                 database.tables.insert(table.id, Arc::new(table));
                 Ok(())
             }
@@ -79,6 +109,36 @@ impl Catalog {
                 let schema = database.table(*id)?.schema;
                 database.check_name(schema, name)?;
                 database.table(*id)?.name.clone_from(name);
+                Ok(())
+            }
+            Change::SetTableSchema {
+                database,
+                id,
+                schema,
+            } => {
+                let database = self.database(*database)?;
+                let table = database.table(*id)?;
+                if table.schema == *schema {
+                    return Ok(());
+                }
+                let mut names = vec![table.name.clone()];
+                names.extend(table.indexes.iter().map(|index| index.name.clone()));
+                for name in names {
+                    database.check_name(*schema, &name)?;
+                }
+                database.table(*id)?.schema = *schema;
+                Ok(())
+            }
+            Change::SetTableOwner {
+                database,
+                id,
+                owner,
+            } => {
+                self.database(*database)?.table(*id)?.owner = *owner;
+                Ok(())
+            }
+            Change::SetTableAcl { database, id, acl } => {
+                self.database(*database)?.table(*id)?.acl.clone_from(acl);
                 Ok(())
             }
             Change::CreateView {
@@ -104,6 +164,45 @@ impl Catalog {
                 Some(_) => Ok(()),
                 None => Err(CatalogError::NoRelation(id.to_string())),
             },
+            Change::ChangeView { database, view } => {
+                let database = self.database(*database)?;
+                let Some(known) = database.views.get(&view.id) else {
+                    return Err(CatalogError::NoRelation(view.name.clone()));
+                };
+                if (known.schema, &known.name) != (view.schema, &view.name) {
+                    database.check_name(view.schema, &view.name)?;
+                }
+                database.views.insert(view.id, Arc::new(view.clone()));
+                Ok(())
+            }
+            Change::RenameConstraint {
+                database,
+                table,
+                from,
+                name,
+            } => self
+                .database(*database)?
+                .rename_constraint(*table, from, name),
+            Change::RenameIndex {
+                database,
+                table,
+                id,
+                name,
+            } => {
+                let database = self.database(*database)?;
+                let table_now = database.table(*table)?;
+                let Some(index) = table_now.indexes.iter().find(|index| index.id == *id) else {
+                    return Err(CatalogError::NoRelation(id.to_string()));
+                };
+                if index.constraint {
+                    let from = index.name.clone();
+                    return database.rename_constraint(*table, &from, name);
+                }
+                let schema = table_now.schema;
+                database.check_name(schema, name)?;
+                database.table(*table)?.rename_index(*id, name);
+                Ok(())
+            }
             Change::CreateIndex {
                 database,
                 table,
@@ -248,6 +347,7 @@ impl Catalog {
             | Change::DropChunk {
                 database, table, ..
             }
+            | Change::Truncate { database, table }
             | Change::Comment {
                 database, table, ..
             } => {
@@ -332,6 +432,41 @@ impl Database {
         Ok(())
     }
 
+    /// A key's index has the key's name, in the space of all relations.
+    fn rename_constraint(&mut self, table: TableId, from: &str, name: &str) -> Applied {
+        let found = self.table(table)?;
+        let of = |index: &crate::table::Index| index.constraint && index.name == from;
+        let index = found.indexes.iter().find(|index| of(index));
+        let (schema, index) = (found.schema, index.map(|index| index.id));
+        if index.is_some() {
+            self.check_name(schema, name)?;
+        }
+        let found = self.table(table)?;
+        if found.constraints.iter().any(|known| known.name == name) {
+            return Err(CatalogError::ConstraintExists {
+                constraint: name.to_owned(),
+                relation: found.name.clone(),
+            });
+        }
+        if let Some(index) = index {
+            found.rename_index(index, name);
+        }
+        match found
+            .constraints
+            .iter_mut()
+            .find(|known| known.name == from)
+        {
+            Some(known) => {
+                name.clone_into(&mut known.name);
+                Ok(())
+            }
+            None => Err(CatalogError::NoConstraint {
+                constraint: from.to_owned(),
+                relation: found.name.clone(),
+            }),
+        }
+    }
+
     fn drop_schema(&mut self, id: SchemaId) -> Applied {
         let Some(schema) = self.schemas.get(&id) else {
             return Err(CatalogError::NoSchema(id.to_string()));
@@ -352,6 +487,12 @@ impl Table {
             .get_mut(&id)
             .map(Arc::make_mut)
             .ok_or_else(|| CatalogError::NoChunk(id.to_string()))
+    }
+
+    fn rename_index(&mut self, id: chronolith_types::IndexId, name: &str) {
+        for index in self.indexes.iter_mut().filter(|index| index.id == id) {
+            name.clone_into(&mut index.name);
+        }
     }
 
     fn no_column(&self, column: impl ToString) -> CatalogError {
@@ -413,7 +554,10 @@ impl Table {
                     .iter()
                     .any(|known| known.name == constraint.name)
                 {
-                    return Err(CatalogError::RelationExists(constraint.name.clone()));
+                    return Err(CatalogError::ConstraintExists {
+                        constraint: constraint.name.clone(),
+                        relation: self.name.clone(),
+                    });
                 }
                 self.constraints.push(constraint.clone());
             }
@@ -421,7 +565,10 @@ impl Table {
                 let before = self.constraints.len();
                 self.constraints.retain(|known| known.name != *name);
                 if self.constraints.len() == before {
-                    return Err(CatalogError::NoRelation(name.clone()));
+                    return Err(CatalogError::NoConstraint {
+                        constraint: name.clone(),
+                        relation: self.name.clone(),
+                    });
                 }
                 self.indexes
                     .retain(|index| !(index.constraint && index.name == *name));
@@ -442,6 +589,13 @@ impl Table {
             Change::DropChunk { chunk, .. } => {
                 if self.chunks.remove(chunk).is_none() {
                     return Err(CatalogError::NoChunk(chunk.to_string()));
+                }
+            }
+            Change::Truncate { .. } => {
+                self.chunks.clear();
+                if self.hypertable.is_none() {
+                    self.chunks
+                        .insert(Self::PLAIN_CHUNK, Arc::new(plain_chunk()));
                 }
             }
             Change::Comment { column, text, .. } => match column {

@@ -28,6 +28,14 @@ pub enum Change {
         name: String,
         value: Option<String>,
     },
+    RenameDatabase {
+        id: DatabaseId,
+        name: String,
+    },
+    SetDatabaseOwner {
+        id: DatabaseId,
+        owner: RoleId,
+    },
     CreateSchema {
         database: DatabaseId,
         schema: Schema,
@@ -35,6 +43,11 @@ pub enum Change {
     DropSchema {
         database: DatabaseId,
         id: SchemaId,
+    },
+    /// The same schema with another name or owner.
+    ChangeSchema {
+        database: DatabaseId,
+        schema: Schema,
     },
     CreateTable {
         database: DatabaseId,
@@ -49,6 +62,28 @@ pub enum Change {
         id: TableId,
         name: String,
     },
+    /// Its indexes go with it.
+    SetTableSchema {
+        database: DatabaseId,
+        id: TableId,
+        schema: SchemaId,
+    },
+    SetTableOwner {
+        database: DatabaseId,
+        id: TableId,
+        owner: RoleId,
+    },
+    /// Grants, in PostgreSQL's aclitem form; None for the owner's alone.
+    SetTableAcl {
+        database: DatabaseId,
+        id: TableId,
+        acl: Option<Vec<String>>,
+    },
+    /// All its rows go; a hypertable's chunks too.
+    Truncate {
+        database: DatabaseId,
+        table: TableId,
+    },
     CreateView {
         database: DatabaseId,
         view: View,
@@ -57,6 +92,11 @@ pub enum Change {
     DropView {
         database: DatabaseId,
         id: TableId,
+    },
+    /// The same view with another name, schema or owner.
+    ChangeView {
+        database: DatabaseId,
+        view: View,
     },
     AddColumn {
         database: DatabaseId,
@@ -68,7 +108,7 @@ pub enum Change {
         table: TableId,
         column: ColumnId,
     },
-    /// The same column with another name, default or nullability.
+    /// The same column with another name, default, nullability or type.
     ChangeColumn {
         database: DatabaseId,
         table: TableId,
@@ -84,6 +124,13 @@ pub enum Change {
         table: TableId,
         name: String,
     },
+    /// The index that it is kept by gets the name too.
+    RenameConstraint {
+        database: DatabaseId,
+        table: TableId,
+        from: String,
+        name: String,
+    },
     CreateIndex {
         database: DatabaseId,
         table: TableId,
@@ -93,6 +140,13 @@ pub enum Change {
         database: DatabaseId,
         table: TableId,
         id: IndexId,
+    },
+    /// The constraint that it keeps gets the name too.
+    RenameIndex {
+        database: DatabaseId,
+        table: TableId,
+        id: IndexId,
+        name: String,
     },
     MakeHypertable {
         database: DatabaseId,

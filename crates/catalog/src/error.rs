@@ -43,6 +43,22 @@ pub enum CatalogError {
         /// Its table.
         relation: String,
     },
+    /// The constraint is not there.
+    #[error("constraint \"{constraint}\" of relation \"{relation}\" does not exist")]
+    NoConstraint {
+        /// The constraint.
+        constraint: String,
+        /// Its table.
+        relation: String,
+    },
+    /// A constraint of that name is there.
+    #[error("constraint \"{constraint}\" for relation \"{relation}\" already exists")]
+    ConstraintExists {
+        /// The constraint.
+        constraint: String,
+        /// Its table.
+        relation: String,
+    },
     /// The table is a hypertable already.
     #[error("table \"{0}\" is already a hypertable")]
     AlreadyHypertable(String),
@@ -85,8 +101,8 @@ impl CatalogError {
             Self::ColumnExists { .. } => SqlState::DUPLICATE_COLUMN,
             Self::AlreadyHypertable(_) => SqlState::HYPERTABLE_EXISTS,
             Self::NotHypertable(_) => SqlState::HYPERTABLE_NOT_EXIST,
-            Self::NoRole(_) => SqlState::UNDEFINED_OBJECT,
-            Self::RoleExists(_) => SqlState::DUPLICATE_OBJECT,
+            Self::NoRole(_) | Self::NoConstraint { .. } => SqlState::UNDEFINED_OBJECT,
+            Self::RoleExists(_) | Self::ConstraintExists { .. } => SqlState::DUPLICATE_OBJECT,
             Self::ChunkOverlap(_) | Self::WrongPart(_) | Self::NumberInUse(_) => {
                 SqlState::INTERNAL_ERROR
             }

@@ -202,6 +202,9 @@ pub struct Part {
     pub data: PartFile,
     /// Its series directory.
     pub directory: PartFile,
+    /// Bytes its rows took unpacked, as columns in memory; 0 where nobody counted.
+    #[serde(default)]
+    pub unpacked: u64,
     /// Rows that are gone, as a serialised roaring bitmap; empty for none.
     #[serde(default)]
     pub deleted: Vec<u8>,

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::compute::concat_batches;
+use arrow::datatypes::DataType;
 use arrow::record_batch::RecordBatch;
 
 use crate::error::ChunkError;
@@ -32,6 +34,56 @@ impl Default for HotPart {
     }
 }
 
+/// Bytes that a batch's rows take, as columns of their own: what they share with others of the
+/// buffers that they came in counts as theirs alone.
+#[must_use]
+pub fn bytes_of(batch: &RecordBatch) -> usize {
+    batch.columns().iter().map(column_bytes).sum()
+}
+
+fn column_bytes(column: &ArrayRef) -> usize {
+    let nulls = column.nulls().map_or(0, |_| column.len().div_ceil(8));
+    let values = match column.data_type() {
+        DataType::Boolean => column.len().div_ceil(8),
+        DataType::Utf8View => {
+            let views = column.as_string_view();
+            views.len() * 16 + long_bytes(views.views())
+        }
+        DataType::BinaryView => {
+            let views = column.as_binary_view();
+            views.len() * 16 + long_bytes(views.views())
+        }
+        DataType::List(_) => {
+            let list = column.as_list::<i32>();
+            let ends = list.value_offsets();
+            let (first, last) = (ends.first().copied(), ends.last().copied());
+            let (first, last) = (first.unwrap_or(0), last.unwrap_or(0));
+            let (from, to) = (usize::try_from(first), usize::try_from(last));
+            let items = match (from, to) {
+                (Ok(from), Ok(to)) => list.values().slice(from, to.saturating_sub(from)),
+                _ => Arc::clone(list.values()),
+            };
+            list.len() * 4 + column_bytes(&items)
+        }
+        ty => ty.primitive_width().map_or_else(
+            || match ty {
+                DataType::FixedSizeBinary(width) => {
+                    column.len() * usize::try_from(*width).unwrap_or(0)
+                }
+                _ => 0,
+            },
+            |width| column.len() * width,
+        ),
+    };
+    nulls + values
+}
+
+/// Bytes of the strings that do not lie in their views; the view's first four bytes are the length.
+fn long_bytes(views: &[u128]) -> usize {
+    let length = |view: &u128| usize::try_from(view & 0xffff_ffff).unwrap_or(0);
+    views.iter().map(length).filter(|length| *length > 12).sum()
+}
+
 fn next_generation() -> u64 {
     static NEXT: AtomicU64 = AtomicU64::new(1);
     NEXT.fetch_add(1, Ordering::Relaxed)
@@ -53,6 +105,7 @@ impl HotPart {
             return Ok(());
         }
         self.rows += batch.num_rows();
+        self.bytes += bytes_of(&batch);
         let batches = Arc::make_mut(&mut self.batches);
         let mut last = batch;
         while let Some(before) = batches.last() {
@@ -64,7 +117,6 @@ impl HotPart {
             batches.pop();
         }
         batches.push(last);
-        self.bytes = batches.iter().map(RecordBatch::get_array_memory_size).sum();
         Ok(())
     }
 
@@ -116,7 +168,7 @@ impl HotPart {
             kept.push(batch.slice(skip, batch.num_rows() - skip));
             skip = 0;
         }
-        let bytes = kept.iter().map(RecordBatch::get_array_memory_size).sum();
+        let bytes = kept.iter().map(bytes_of).sum();
         Self {
             rows: self.rows - rows,
             bytes,

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, Decimal256Array};
-use arrow::datatypes::Decimal256Type;
+use arrow::buffer::NullBuffer;
+use arrow::datatypes::{Decimal256Type, SchemaRef};
 use arrow::record_batch::RecordBatch;
-use arrow::row::{RowConverter, SortField};
+use arrow::row::{RowConverter, Rows, SortField};
 use chronolith_types::{NUMERIC_ANY, Numeric};
 
 use crate::error::ChunkError;
@@ -18,13 +19,52 @@ pub struct KeyEncoder {
     converter: RowConverter,
 }
 
+/// Keys of some rows.
+#[derive(Debug)]
+pub struct Keys {
+    rows: Rows,
+    /// Where a column of the key is NULL.
+    nulls: Option<NullBuffer>,
+}
+
+impl Keys {
+    /// How many rows they are of.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.rows.num_rows()
+    }
+
+    /// Whether they are of no rows.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// A row's key; None where a column is NULL, for NULLs are never alike.
+    #[must_use]
+    pub fn get(&self, row: usize) -> Option<&[u8]> {
+        if self.nulls.as_ref().is_some_and(|nulls| nulls.is_null(row)) {
+            return None;
+        }
+        Some(self.rows.row(row).data())
+    }
+
+    /// Each row's key.
+    pub fn iter(&self) -> impl Iterator<Item = Option<&[u8]>> {
+        (0..self.len()).map(|row| self.get(row))
+    }
+}
+
 impl KeyEncoder {
     /// For the columns at some places of a layout.
     ///
     /// # Errors
     /// When a column's type has no order.
     pub fn new(layout: &Layout, columns: &[usize]) -> Result<Self, ChunkError> {
-        let schema = layout.projected(columns);
+        Self::of_schema(&layout.projected(columns), columns)
+    }
+
+    fn of_schema(schema: &SchemaRef, columns: &[usize]) -> Result<Self, ChunkError> {
         let fields = schema
             .fields()
             .iter()
@@ -36,13 +76,13 @@ impl KeyEncoder {
         })
     }
 
-    /// Each row's key; None where a column is NULL, for NULLs are never alike.
+    /// Each row's key.
     ///
     /// `batch` has all columns of the layout.
     ///
     /// # Errors
     /// When it has not.
-    pub fn keys(&self, batch: &RecordBatch) -> Result<Vec<Option<Box<[u8]>>>, ChunkError> {
+    pub fn keys(&self, batch: &RecordBatch) -> Result<Keys, ChunkError> {
         let columns = batch.project(&self.columns)?;
         self.keys_of(columns.columns())
     }
@@ -51,16 +91,34 @@ impl KeyEncoder {
     ///
     /// # Errors
     /// When they are of other types.
-    pub fn keys_of(&self, columns: &[ArrayRef]) -> Result<Vec<Option<Box<[u8]>>>, ChunkError> {
+    pub fn keys_of(&self, columns: &[ArrayRef]) -> Result<Keys, ChunkError> {
         let columns: Vec<ArrayRef> = columns.iter().map(normalised).collect();
+        let nulls = columns.iter().fold(None, |nulls, column| {
+            NullBuffer::union(nulls.as_ref(), column.nulls())
+        });
         let rows = self.converter.convert_columns(&columns)?;
-        Ok((0..rows.num_rows())
-            .map(|row| {
-                let null = columns.iter().any(|column| column.is_null(row));
-                (!null).then(|| rows.row(row).as_ref().into())
-            })
-            .collect())
+        Ok(Keys { rows, nulls })
     }
+}
+
+/// A number for rows in any order: the same for the same rows, and for others hardly ever.
+///
+/// # Errors
+/// When a column's type has no order.
+pub fn checksum(layout: &Layout, batches: &[RecordBatch]) -> Result<u64, ChunkError> {
+    let all: Vec<usize> = (0..layout.columns.len()).collect();
+    if all.is_empty() {
+        return Ok(0);
+    }
+    let encoder = KeyEncoder::of_schema(layout.schema(), &all)?;
+    let mut sum = 0u64;
+    for batch in batches {
+        let rows = encoder.converter.convert_columns(batch.columns())?;
+        for row in &rows {
+            sum = sum.wrapping_add(crate::hash::hash(row.data()));
+        }
+    }
+    Ok(sum)
 }
 
 /// 1.0 and 1.00 are one key.

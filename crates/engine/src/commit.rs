@@ -5,37 +5,62 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use chronolith_catalog::{Change, Table};
-use chronolith_types::{ChunkId, Lsn};
-use chronolith_wal::Log;
+use chronolith_types::{ChunkId, Lsn, PartId};
+use chronolith_wal::{Log, WalError};
 use parking_lot::Mutex;
 
+use crate::check::{Checked, Rule};
 use crate::engine::Engine;
 use crate::error::EngineError;
-use crate::record::{Place, Record};
+use crate::layout::same_shape;
+use crate::record::{Place, Record, TableKey};
 use crate::route::Claim;
-use crate::state::State;
+use crate::state::{Loaded, OpenPart, Parts, State};
 
 /// The log, and how much of it a restart would replay.
 #[derive(Debug)]
 pub(crate) struct Writer {
     pub(crate) log: Log,
-    /// Bytes logged since the last checkpoint.
-    pub(crate) log_bytes: u64,
     /// Up to where the checkpoint before the last one holds: the log is kept from there on.
     pub(crate) checkpoint: Lsn,
+}
+
+/// What a transaction wants to be committed, and what it took for granted.
+#[derive(Debug, Default)]
+pub(crate) struct Work {
+    pub(crate) record: Record,
+    pub(crate) claims: Vec<Arc<Claim>>,
+    /// Parts that the record adds and that are open.
+    pub(crate) loaded: Loaded,
+    /// Tables as the rows were made for.
+    pub(crate) shapes: Vec<(TableKey, Arc<Table>)>,
+    /// Rules that were held against all rows.
+    pub(crate) checked: Vec<Checked>,
+    /// What a flush or merge packed.
+    pub(crate) packed: Option<Packed>,
+}
+
+/// Rows that have been packed, and must be the ones that are there when their part takes their
+/// place.
+#[derive(Debug)]
+pub(crate) struct Packed {
+    pub(crate) place: Place,
+    /// Of the hot part whose first rows were packed, where there were any.
+    pub(crate) generation: Option<u64>,
+    pub(crate) parts: Vec<PartId>,
 }
 
 /// A transaction that waits to be committed.
 #[derive(Debug)]
 pub(crate) struct Pending {
-    work: Mutex<Option<(Record, Vec<Claim>)>>,
+    work: Mutex<Option<Work>>,
     outcome: Mutex<Option<Result<Lsn, EngineError>>>,
 }
 
 impl Pending {
-    pub(crate) fn new(record: Record, claims: Vec<Claim>) -> Arc<Self> {
+    pub(crate) fn new(work: Work) -> Arc<Self> {
         Arc::new(Self {
-            work: Mutex::new(Some((record, claims))),
+            work: Mutex::new(Some(work)),
             outcome: Mutex::new(None),
         })
     }
@@ -49,6 +74,16 @@ impl Pending {
             )),
         }
     }
+}
+
+/// A group that is being written.
+#[derive(Debug, Default)]
+struct Group {
+    /// Parts that its records name for the first time.
+    named: Vec<Arc<OpenPart>>,
+    /// Parts that its records name no more.
+    dropped: Vec<Arc<OpenPart>>,
+    bytes: u64,
 }
 
 impl Engine {
@@ -66,126 +101,246 @@ impl Engine {
     }
 
     /// Writes a group of transactions: one sync, then visible in the log's order.
-    pub(crate) fn write(&self, writer: &mut Writer, group: &[Arc<Pending>]) {
-        let mut state = self.state();
+    pub(crate) fn write(&self, writer: &mut Writer, pendings: &[Arc<Pending>]) {
+        let mut state = State::clone(&self.state());
+        let mut group = Group::default();
         let mut written = Vec::new();
-        let mut bytes = 0;
-        for pending in group {
-            let Some((record, claims)) = pending.work.lock().take() else {
+        for pending in pendings {
+            let Some(work) = pending.work.lock().take() else {
                 continue;
             };
-            match self.prepare(writer, &state, record, &claims) {
-                Ok((next, lsn, length)) => {
-                    state = Arc::new(next);
-                    bytes += length;
-                    written.push((pending, lsn));
-                }
+            match self.prepare(writer, &mut state, work, &mut group) {
+                Ok(lsn) => written.push((pending, lsn)),
                 Err(error) => *pending.outcome.lock() = Some(Err(error)),
             }
         }
         if written.is_empty() {
             return;
         }
-        match writer.log.sync() {
+        let synced = writer.log.sync();
+        self.note(&writer.log);
+        match synced {
             Ok(_) => {
-                writer.log_bytes += bytes;
-                self.publish(state);
+                self.log_bytes.fetch_add(group.bytes, Ordering::Relaxed);
+                for part in &group.named {
+                    part.set_named(true);
+                }
+                *self.state.write() = Arc::new(state);
+                for part in &group.dropped {
+                    // The record that drops it is safe: the files go with their last reader.
+                    part.set_named(false);
+                }
                 for (pending, lsn) in written {
                     *pending.outcome.lock() = Some(Ok(lsn));
                 }
             }
             Err(error) => {
+                if !matches!(error, WalError::NoSpace { .. }) {
+                    // The records may be safe for all we know, and then name these files.
+                    for part in &group.named {
+                        part.set_named(true);
+                    }
+                }
+                // It may know rows that are not there.
+                self.keys.lock().clear();
                 // One failure, as many errors as there are transactions that waited for it.
                 let mut first = Some(error);
                 for (pending, _) in written {
-                    let error = first.take().unwrap_or(chronolith_wal::WalError::Poisoned);
+                    let error = first.take().unwrap_or(WalError::Poisoned);
                     *pending.outcome.lock() = Some(Err(error.into()));
                 }
             }
         }
     }
 
-    fn publish(&self, next: Arc<State>) {
-        let before = std::mem::replace(&mut *self.state.write(), Arc::clone(&next));
-        for (id, part) in before.cold.iter() {
-            if !next.cold.contains_key(id) {
-                // The record that drops it is safe: the files go with their last reader.
-                part.dropped.store(true, Ordering::Release);
-            }
-        }
-    }
-
+    /// Puts a transaction into the log's group and into the state; or refuses it, and leaves both
+    /// as they were.
     fn prepare(
         &self,
         writer: &mut Writer,
-        state: &State,
-        mut record: Record,
-        claims: &[Claim],
-    ) -> Result<(State, Lsn, u64), EngineError> {
-        let moved = settle_chunks(state, &mut record, || self.allocate_oid());
-        self.check_claims(state, claims, &moved)?;
-        let next = state.after(&record, &self.platform.disk)?;
-        let parts = record.encode()?;
-        let parts: Vec<&[u8]> = parts.iter().map(Vec::as_slice).collect();
-        let length = parts.iter().map(|part| part.len() as u64).sum();
-        let lsn = writer.log.append_parts(&parts)?;
-        Ok((next, lsn, length))
+        state: &mut State,
+        mut work: Work,
+        group: &mut Group,
+    ) -> Result<Lsn, EngineError> {
+        let moved = settle_chunks(state, &mut work.record, || self.allocate_oid())?.moved;
+        if let Some(packed) = &work.packed {
+            packed.check(state)?;
+        }
+        let record = &work.record;
+        let mut next = state.clone();
+        let mut dropped = Vec::new();
+        let parts = Parts::Now(&self.platform.disk, &work.loaded);
+        for change in &record.changes {
+            next.change(change, parts, &mut dropped)?;
+        }
+        for checked in &work.checked {
+            if state.print(checked.key) != checked.print {
+                // Others wrote to the table since it was looked at.
+                next.check_rule(checked.key, &BTreeMap::new(), &checked.rule)?;
+            }
+        }
+        for (key, table) in &work.shapes {
+            if next.table(*key).is_some_and(|now| !same_shape(now, table)) {
+                return Err(EngineError::Overtaken(table.name.clone()));
+            }
+        }
+        next.check_rows(&record.rows)?;
+        self.check_claims(&next, &work.claims, &moved)?;
+        let pieces = record.encode()?;
+        let pieces: Vec<&[u8]> = pieces.iter().map(Vec::as_slice).collect();
+        let length: u64 = pieces.iter().map(|piece| piece.len() as u64).sum();
+        let lsn = writer.log.append_parts(&pieces)?;
+        // Nothing refuses from here on. Unless there were changes, the maps that rows go into are
+        // shared with nobody but the readers' state: one copy a group.
+        *state = next;
+        let applied = state.apply_rows(record);
+        // A log that says more than the state would, replayed, give other rows.
+        assert!(applied.is_ok(), "rows that were checked do not fit");
+        group.bytes += length;
+        group.named.extend(work.loaded.into_values());
+        group.dropped.append(&mut dropped);
+        Ok(lsn)
+    }
+
+    /// Notes for those who do not hold the log how it is.
+    pub(crate) fn note(&self, log: &Log) {
+        self.poisoned.store(log.poisoned(), Ordering::Release);
+        self.durable.store(log.durable_lsn().0, Ordering::Release);
     }
 }
 
+impl Packed {
+    fn check(&self, state: &State) -> Result<(), EngineError> {
+        let overtaken = || EngineError::Overtaken(self.place.table.to_string());
+        let table = state.table(self.place.table_key()).ok_or_else(overtaken)?;
+        let chunk = table.chunks.get(&self.place.chunk).ok_or_else(overtaken)?;
+        let named = |id: &PartId| chunk.parts.iter().any(|part| part.id == *id);
+        let hot = match self.generation {
+            Some(generation) => state
+                .hot(self.place)
+                .is_some_and(|hot| hot.generation() == generation),
+            None => true,
+        };
+        match hot && self.parts.iter().all(named) {
+            true => Ok(()),
+            false => Err(overtaken()),
+        }
+    }
+}
+
+/// What became of chunks that a transaction meant to make.
+#[derive(Debug, Default)]
+pub(crate) struct Settled {
+    /// The new number of each that has another.
+    pub(crate) moved: BTreeMap<Place, ChunkId>,
+    /// Which of the changes went, since another made the chunk.
+    pub(crate) gone: Vec<usize>,
+}
+
 /// Chunks that the transaction meant to make may have been made since by another, or their numbers
-/// given away: rows then go to the chunk that is there. Gives the new number of each old one.
+/// given away: rows and parts then go to the chunk that is there.
 pub(crate) fn settle_chunks(
     state: &State,
     record: &mut Record,
     mut oid: impl FnMut() -> u32,
-) -> BTreeMap<Place, ChunkId> {
-    let mut moved = BTreeMap::new();
+) -> Result<Settled, EngineError> {
+    let mut settled = Settled::default();
     let mut next_chunks = BTreeMap::new();
+    let mut index = 0;
+    let mut truncated: Vec<TableKey> = Vec::new();
+    let mut dropped: Vec<Place> = Vec::new();
+    let mut misfit: Option<EngineError> = None;
+    let moved = &mut settled.moved;
     record.changes.retain_mut(|change| {
-        let Change::AddChunk {
-            database,
-            table,
-            chunk,
-            range,
-            oid: own_oid,
-            ..
-        } = change
-        else {
-            return true;
-        };
-        let place = Place {
-            database: *database,
-            table: *table,
-            chunk: *chunk,
-        };
-        let there = state
-            .catalog
-            .table(*database, *table)
-            .and_then(|table: &Arc<Table>| table.chunk_at(range.start));
-        if let Some(there) = there {
-            moved.insert(place, there.id);
-            return false;
+        index += 1;
+        match change {
+            Change::AddChunk {
+                database,
+                table,
+                chunk,
+                range,
+                oid: own_oid,
+                ..
+            } => {
+                let key = TableKey::new(*database, *table);
+                let there = state
+                    .table(key)
+                    .filter(|_| !truncated.contains(&key))
+                    .and_then(|table| table.chunk_at(range.start))
+                    .filter(|there| !dropped.contains(&key.place(there.id)));
+                if let Some(there) = there {
+                    if there.range.start > range.start || there.range.end < range.end {
+                        // Cut by another width: not all rows lie within it.
+                        misfit = Some(EngineError::Overtaken(table.to_string()));
+                    }
+                    moved.insert(key.place(*chunk), there.id);
+                    settled.gone.push(index - 1);
+                    return false;
+                }
+                let next = next_chunks.entry(*database).or_insert_with(|| {
+                    let database = state.catalog.databases.get(database);
+                    database.map_or(1, |database| database.next_chunk)
+                });
+                if chunk.0 != *next {
+                    moved.insert(key.place(*chunk), ChunkId(*next));
+                    *chunk = ChunkId(*next);
+                    *own_oid = oid();
+                }
+                *next += 1;
+            }
+            Change::ReplaceParts {
+                database,
+                table,
+                chunk,
+                ..
+            }
+            | Change::DropChunk {
+                database,
+                table,
+                chunk,
+            } => {
+                let key = TableKey::new(*database, *table);
+                if let Some(now) = moved.get(&key.place(*chunk)) {
+                    *chunk = *now;
+                }
+                if let Change::DropChunk { chunk, .. } = change {
+                    dropped.push(key.place(*chunk));
+                }
+            }
+            Change::Truncate { database, table } => {
+                truncated.push(TableKey::new(*database, *table));
+            }
+            _ => {}
         }
-        let next = next_chunks.entry(*database).or_insert_with(|| {
-            state
-                .catalog
-                .databases
-                .get(database)
-                .map_or(1, |database| database.next_chunk)
-        });
-        if chunk.0 != *next {
-            moved.insert(place, ChunkId(*next));
-            *chunk = ChunkId(*next);
-            *own_oid = oid();
-        }
-        *next += 1;
         true
     });
+    if let Some(misfit) = misfit {
+        return Err(misfit);
+    }
     for (place, _) in &mut record.rows {
-        if let Some(chunk) = moved.get(place) {
+        if let Some(chunk) = settled.moved.get(place) {
             place.chunk = *chunk;
         }
     }
-    moved
+    Ok(settled)
+}
+
+/// The rules that a change asks of the rows that are there.
+pub(crate) fn rules(before: &State, change: &Change) -> Vec<(TableKey, Rule)> {
+    let (Change::AddColumn {
+        database, table, ..
+    }
+    | Change::ChangeColumn {
+        database, table, ..
+    }
+    | Change::AddConstraint {
+        database, table, ..
+    }) = change
+    else {
+        return Vec::new();
+    };
+    let key = TableKey::new(*database, *table);
+    let table = before.table(key).map(|table| &**table);
+    let rules = Rule::of(table, change).into_iter();
+    rules.map(|rule| (key, rule)).collect()
 }

@@ -5,11 +5,15 @@ use chronolith_wal::LogOptions;
 /// Limits of an engine; all may change when it is reopened.
 #[derive(Debug, Clone)]
 pub struct EngineConfig {
-    /// Bytes of hot rows past which a commit flushes the largest chunks. One GiB holds some ten
+    /// Bytes of hot rows and their keys past which a commit waits until some are flushed; at three
+    /// quarters of it the largest chunks are flushed in the background. One GiB holds some ten
     /// million ticks, and a restart replays them in seconds.
     pub hot_bytes_max: usize,
     /// Bytes of log past which a commit takes a checkpoint, so that a restart replays no more.
     pub log_bytes_max: u64,
+    /// Whether a thread flushes and checkpoints; without it, commits do so themselves. Tests on a
+    /// simulated disk do without, so that a seed tells all that happens.
+    pub background: bool,
     /// The log's own.
     pub log: LogOptions,
 }
@@ -19,6 +23,7 @@ impl Default for EngineConfig {
         Self {
             hot_bytes_max: 1 << 30,
             log_bytes_max: 512 << 20,
+            background: true,
             log: LogOptions::default(),
         }
     }

@@ -1,18 +1,19 @@
 //! An open engine, and what all its users share.
 
 use std::fmt;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use chronolith_catalog::Catalog;
 use chronolith_platform::{Clock, Lock, Platform};
 use chronolith_types::{DatabaseId, PartId};
 use parking_lot::{Mutex, RwLock};
 
+use crate::background::Background;
 use crate::commit::{Pending, Writer};
 use crate::config::EngineConfig;
 use crate::error::EngineError;
-use crate::route::KeyCache;
+use crate::keys::KeyCache;
 use crate::state::State;
 use crate::transaction::{Isolation, Transaction};
 
@@ -27,6 +28,16 @@ pub struct Engine {
     /// One flush, merge or checkpoint at a time: each takes rows that no other may take.
     pub(crate) maintenance: Mutex<()>,
     pub(crate) keys: Mutex<KeyCache>,
+    /// Bytes that the keys take.
+    pub(crate) key_bytes: AtomicUsize,
+    /// The thread that flushes and checkpoints.
+    pub(crate) background: OnceLock<Background>,
+    /// Whether the log takes nothing more.
+    pub(crate) poisoned: AtomicBool,
+    /// The last record that is safe.
+    pub(crate) durable: AtomicU64,
+    /// Bytes logged since the last checkpoint.
+    pub(crate) log_bytes: AtomicU64,
     pub(crate) next_oid: AtomicU32,
     pub(crate) next_part: AtomicU64,
     pub(crate) lock: Box<dyn Lock>,
@@ -39,6 +50,14 @@ impl fmt::Debug for Engine {
             .field("state", &self.state.read())
             .field("lock", &self.lock)
             .finish_non_exhaustive()
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        if let Some(background) = self.background.get() {
+            background.stop();
+        }
     }
 }
 
@@ -64,20 +83,21 @@ impl Engine {
     /// Whether an earlier failure refuses all writes until the engine is reopened.
     #[must_use]
     pub fn poisoned(&self) -> bool {
-        self.writer.lock().log.poisoned()
+        self.poisoned.load(Ordering::Acquire)
     }
 
-    /// Bytes of rows in memory.
+    /// Bytes of rows in memory, with those of their keys.
     #[must_use]
     pub fn hot_bytes(&self) -> usize {
-        self.state().hot_bytes()
+        self.state.read().hot_bytes + self.key_bytes.load(Ordering::Relaxed)
     }
 
     /// Checks every byte of every cold part; the failures found.
     #[must_use]
     pub fn verify(&self) -> Vec<EngineError> {
         let state = self.state();
-        let mut parts: Vec<_> = state.cold.values().collect();
+        let tables = state.tables.values();
+        let mut parts: Vec<_> = tables.flat_map(|rows| rows.cold.values()).collect();
         parts.sort_by_key(|part| part.id);
         let damage = parts
             .into_iter()

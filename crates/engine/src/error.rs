@@ -4,7 +4,7 @@ use std::io;
 
 use chronolith_catalog::{CatalogError, CheckpointError};
 use chronolith_chunk::ChunkError;
-use chronolith_types::SqlState;
+use chronolith_types::{SqlState, ValueError};
 use chronolith_wal::WalError;
 
 /// Why the engine refused or failed.
@@ -66,9 +66,33 @@ pub enum EngineError {
     /// A table with rows cannot become a hypertable in place.
     #[error("table \"{0}\" is not empty")]
     TableNotEmpty(String),
-    /// The columns are no longer those that the transaction's rows were made for.
-    #[error("could not serialize access to relation \"{0}\": its columns changed")]
-    ColumnsChanged(String),
+    /// Rows that are there have NULL in a column that is to take none.
+    #[error("column \"{column}\" of relation \"{table}\" contains null values")]
+    NullsThere {
+        /// The column.
+        column: String,
+        /// Its table.
+        table: String,
+    },
+    /// Rows that are there are alike in columns that are to be unique.
+    #[error("could not create unique index \"{constraint}\"")]
+    Duplicates {
+        /// The constraint.
+        constraint: String,
+        /// Its table.
+        table: String,
+        /// "Key (a, b)=(1, 2) is duplicated."
+        detail: String,
+    },
+    /// A column's type changes to one that its values would have to be computed for.
+    #[error("cannot change the type of column \"{0}\" while its table has rows")]
+    ColumnHasRows(String),
+    /// A value's text is none of its type.
+    #[error(transparent)]
+    Value(ValueError),
+    /// Columns, keys or chunks are no longer those that the transaction's rows were made for.
+    #[error("could not serialize access to relation \"{0}\" due to a concurrent change")]
+    Overtaken(String),
     /// A savepoint that is not there.
     #[error("savepoint \"{0}\" does not exist")]
     NoSavepoint(String),
@@ -91,8 +115,11 @@ impl EngineError {
             Self::NotNull { .. } => SqlState::NOT_NULL_VIOLATION,
             Self::Unique { .. } => SqlState::UNIQUE_VIOLATION,
             Self::Columns(_) => SqlState::INTERNAL_ERROR,
-            Self::TableNotEmpty(_) => SqlState::FEATURE_NOT_SUPPORTED,
-            Self::ColumnsChanged(_) => SqlState::SERIALIZATION_FAILURE,
+            Self::NullsThere { .. } => SqlState::NOT_NULL_VIOLATION,
+            Self::Duplicates { .. } => SqlState::UNIQUE_VIOLATION,
+            Self::TableNotEmpty(_) | Self::ColumnHasRows(_) => SqlState::FEATURE_NOT_SUPPORTED,
+            Self::Value(error) => error.code,
+            Self::Overtaken(_) => SqlState::SERIALIZATION_FAILURE,
             Self::NoSavepoint(_) => SqlState::INVALID_SAVEPOINT_SPECIFICATION,
         }
     }

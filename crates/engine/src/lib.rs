@@ -9,20 +9,26 @@
 //! - What a reader holds never changes: files go only when nobody reads them.
 //! - After a failed sync nothing more is written until the engine is opened anew.
 
+mod background;
+mod check;
 mod commit;
 mod config;
 mod engine;
 mod error;
 mod files;
+mod keys;
+mod layout;
 mod maintain;
 mod record;
 mod recover;
 mod route;
 mod state;
 mod transaction;
+mod view;
 
 pub use config::EngineConfig;
 pub use engine::Engine;
 pub use error::EngineError;
-pub use state::TableView;
+pub use layout::layout_of;
 pub use transaction::{Isolation, Transaction};
+pub use view::TableView;

@@ -1,34 +1,81 @@
 //! Flush, compress and checkpoint: the same rows in another place.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use arrow::record_batch::RecordBatch;
-use chronolith_catalog::{Change, encode};
-use chronolith_chunk::{HotPart, ScanRequest, cold};
+use chronolith_catalog::{CatalogError, Change, Part, encode};
+use chronolith_chunk::{ChunkView, HotPart, Layout, ScanRequest, bytes_of, checksum, cold};
 use chronolith_platform::{RelPath, write_whole};
 use chronolith_types::{ChunkId, DatabaseId, PartId, TableId};
 
-use crate::commit::{Pending, Writer};
+use crate::commit::{Packed, Pending, Work, Writer};
 use crate::engine::Engine;
 use crate::error::{EngineError, io_error};
 use crate::files;
-use crate::record::{Place, Record};
-use crate::state::{State, entry, path_error};
+use crate::record::{Place, Record, TableKey};
+use crate::state::{Loaded, OpenPart, State, entry, path_error};
+
+/// How often a chunk is packed anew because another transaction changed it meanwhile.
+const ATTEMPTS: usize = 4;
+
+/// The checksum of the rows that a part gives.
+fn read_back(part: &OpenPart, layout: &Arc<Layout>) -> Result<u64, EngineError> {
+    let view = ChunkView {
+        range: i64::MIN..i64::MAX,
+        hot: Vec::new(),
+        cold: vec![Arc::clone(&part.part)],
+    };
+    let all: Vec<usize> = (0..layout.columns.len()).collect();
+    let scan = view.scan(layout, &ScanRequest::all(all));
+    let batches = scan.collect::<Result<Vec<RecordBatch>, _>>()?;
+    Ok(checksum(layout, &batches)?)
+}
 
 impl Engine {
     /// Keeps memory and log within their limits; called when a commit is done, so that whoever
     /// writes more than the disk takes waits for it.
     pub(crate) fn after_commit(&self) -> Result<(), EngineError> {
-        if self.writer.lock().log_bytes > self.config.log_bytes_max {
-            return self.checkpoint();
+        let Some(background) = self.background.get() else {
+            return self.tidy();
+        };
+        if self.hot_bytes() > self.config.hot_bytes_max {
+            // A failure is told by the thread; the next commit tries again.
+            while background.wait() && self.hot_bytes() > self.config.hot_bytes_max {}
+        } else if self.is_untidy() {
+            background.wake();
         }
-        while self.state().hot_bytes() > self.config.hot_bytes_max {
+        Ok(())
+    }
+
+    pub(crate) fn is_untidy(&self) -> bool {
+        self.hot_bytes() > self.hot_bytes_soft()
+            || self.log_bytes.load(Ordering::Relaxed) > self.config.log_bytes_max
+    }
+
+    /// What hot rows may take before they are flushed. Where nobody flushes in the background,
+    /// commits do, and leave it at that.
+    fn hot_bytes_soft(&self) -> usize {
+        match self.config.background {
+            true => self.config.hot_bytes_max / 4 * 3,
+            false => self.config.hot_bytes_max,
+        }
+    }
+
+    /// Flushes and checkpoints until memory and log are within their limits.
+    pub(crate) fn tidy(&self) -> Result<(), EngineError> {
+        if self.log_bytes.load(Ordering::Relaxed) > self.config.log_bytes_max {
+            self.checkpoint()?;
+        }
+        while self.hot_bytes() > self.hot_bytes_soft() {
             let state = self.state();
-            let largest = state.hot.iter().max_by_key(|(_, hot)| hot.bytes());
+            let largest = state.hot_places().max_by_key(|(_, hot)| hot.bytes());
             let Some((place, _)) = largest else {
+                // Keys of rows that went with their tables.
+                self.keys.lock().clear();
+                self.key_bytes.store(0, Ordering::Relaxed);
                 break;
             };
-            let place = *place;
             let _one = self.maintenance.lock();
             self.flush_chunk(place, false)?;
         }
@@ -41,10 +88,11 @@ impl Engine {
     /// As the disk gives them; the rows then stay where they are.
     pub fn flush(&self) -> Result<(), EngineError> {
         let _one = self.maintenance.lock();
-        let places: Vec<Place> = self.state().hot.keys().copied().collect();
-        places
-            .into_iter()
-            .try_for_each(|place| self.flush_chunk(place, false))
+        let places: Vec<Place> = self.state().hot_places().map(|(place, _)| place).collect();
+        for place in places {
+            self.flush_chunk(place, false)?;
+        }
+        Ok(())
     }
 
     /// Packs a chunk's rows into one part, as well as they go; false when they are already.
@@ -58,52 +106,61 @@ impl Engine {
         chunk: ChunkId,
     ) -> Result<bool, EngineError> {
         let _one = self.maintenance.lock();
-        let place = Place {
-            database,
-            table,
-            chunk,
-        };
+        let place = TableKey::new(database, table).place(chunk);
         let state = self.state();
-        let known = state
-            .catalog
-            .table(database, table)
-            .and_then(|table| table.chunks.get(&chunk))
-            .map(|chunk| (chunk.compressed, chunk.parts.len()));
-        let hot = state.hot.contains_key(&place);
-        if known.is_some_and(|(compressed, parts)| compressed && parts <= 1) && !hot {
+        let found = state.catalog.table(database, table);
+        let Some(known) = found.and_then(|table| table.chunks.get(&chunk)) else {
+            return Err(CatalogError::NoChunk(chunk.to_string()).into());
+        };
+        if known.compressed && known.parts.len() <= 1 && state.hot(place).is_none() {
             return Ok(false);
         }
-        self.flush_chunk(place, true)?;
-        Ok(true)
+        match self.flush_chunk(place, true)? {
+            true => Ok(true),
+            false => Err(EngineError::Overtaken(
+                found.map(|table| table.name.clone()).unwrap_or_default(),
+            )),
+        }
     }
 
-    /// Turns a chunk's hot rows, and with `merge` its parts too, into one new part. The caller has
-    /// the maintenance lock.
-    fn flush_chunk(&self, place: Place, merge: bool) -> Result<(), EngineError> {
-        let state = self.state();
-        let Some(record) = self.pack(&state, place, merge)? else {
-            return Ok(());
-        };
-        self.commit(&Pending::new(record, Vec::new()))?;
-        self.keys.lock().forget(place);
-        Ok(())
+    /// Turns a chunk's hot rows, and with `merge` its parts too, into one new part; false when it
+    /// was always another transaction that came first. The caller has the maintenance lock.
+    fn flush_chunk(&self, place: Place, merge: bool) -> Result<bool, EngineError> {
+        for _ in 0..ATTEMPTS {
+            let state = self.state();
+            let Some(work) = self.pack(&state, place, merge)? else {
+                return Ok(true);
+            };
+            match self.commit(&Pending::new(work)) {
+                Ok(_) => {
+                    self.forget_keys(place);
+                    return Ok(true);
+                }
+                Err(EngineError::Overtaken(_)) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(false)
     }
 
-    /// Writes the part and gives the record that puts it in the rows' place.
-    fn pack(
-        &self,
-        state: &State,
-        place: Place,
-        merge: bool,
-    ) -> Result<Option<Record>, EngineError> {
+    fn forget_keys(&self, place: Place) {
+        let mut keys = self.keys.lock();
+        keys.forget(place);
+        self.key_bytes.store(keys.bytes(), Ordering::Relaxed);
+    }
+
+    /// Writes the part and gives what puts it in the rows' place.
+    fn pack(&self, state: &State, place: Place, merge: bool) -> Result<Option<Work>, EngineError> {
         let own = std::collections::BTreeMap::new();
-        let Some(view) = state.view(&state.catalog, place.database, place.table, &own) else {
+        let key = place.table_key();
+        let Some(view) = state.view(key, &own, &(i64::MIN..i64::MAX)) else {
             return Ok(None);
         };
         let Some((_, chunk)) = view.chunks.iter().find(|(id, _)| *id == place.chunk) else {
             return Ok(None);
         };
-        let hot_rows = state.hot.get(&place).map_or(0, HotPart::rows);
+        let hot = state.hot(place);
+        let hot_rows = hot.map_or(0, HotPart::rows);
         let mut source = chunk.clone();
         let mut removed: Vec<PartId> = Vec::new();
         if merge {
@@ -118,49 +175,120 @@ impl Engine {
         let batches = source
             .scan(&view.layout, &ScanRequest::all(all))
             .collect::<Result<Vec<RecordBatch>, _>>()?;
-        let compressed = merge.then_some(true);
         let mut added = Vec::new();
+        let mut loaded = Loaded::new();
         if source.rows() > 0 {
-            let id = self.allocate_part();
-            let data = files::data(id).map_err(path_error)?;
-            let directory = files::directory(id).map_err(path_error)?;
-            let disk = &*self.platform.disk;
-            let written = cold::write(disk, &data, &directory, &view.layout, &batches)?;
+            let (part, open) = self.write_part(&view.layout, &batches)?;
             // A row lost or doubled here would be lost or doubled for ever.
-            assert_eq!(written.rows, source.rows(), "rows of chunk {}", place.chunk);
-            added.push(Arc::new(entry(id, &written)));
+            assert_eq!(part.rows, source.rows(), "rows of chunk {}", place.chunk);
+            loaded.insert(part.id, open);
+            added.push(Arc::new(part));
         } else if removed.is_empty() && !merge {
             return Ok(None);
         }
-        Ok(Some(Record {
-            changes: vec![Change::ReplaceParts {
-                database: place.database,
-                table: place.table,
-                chunk: place.chunk,
-                removed,
-                added,
-                compressed,
-            }],
-            rows: Vec::new(),
-            flushed: vec![(place, hot_rows)],
+        Ok(Some(Work {
+            record: Record {
+                changes: vec![Change::ReplaceParts {
+                    database: place.database,
+                    table: place.table,
+                    chunk: place.chunk,
+                    removed: removed.clone(),
+                    added,
+                    compressed: merge.then_some(true),
+                }],
+                rows: Vec::new(),
+                flushed: vec![(place, hot_rows)],
+            },
+            loaded,
+            packed: Some(Packed {
+                place,
+                generation: hot.filter(|_| hot_rows > 0).map(HotPart::generation),
+                parts: removed,
+            }),
+            ..Work::default()
         }))
     }
 
-    /// Packs all hot rows, writes the catalog down, and cuts the log. Writers wait meanwhile.
+    /// Packs rows into a part that no catalog names yet: dropped, its files go.
+    pub(crate) fn write_part(
+        &self,
+        layout: &Arc<Layout>,
+        batches: &[RecordBatch],
+    ) -> Result<(Part, Arc<OpenPart>), EngineError> {
+        let id = self.allocate_part();
+        let data = files::data(id).map_err(path_error)?;
+        let directory = files::directory(id).map_err(path_error)?;
+        let disk = &self.platform.disk;
+        let written = cold::write(&**disk, &data, &directory, layout, batches)?;
+        let unpacked: usize = batches.iter().map(bytes_of).sum();
+        let part = entry(id, &written, unpacked as u64);
+        let open = OpenPart::open(disk, &part, false)?;
+        debug_assert_eq!(
+            checksum(layout, batches).ok(),
+            read_back(&open, layout).ok(),
+            "the rows of part {id} are not those that were packed"
+        );
+        Ok((part, open))
+    }
+
+    /// Counts a chunk's rows as not compressed; they stay where they are. False when they are
+    /// counted so already.
+    ///
+    /// # Errors
+    /// As the disk gives them, and 42P01 for a chunk that is not there.
+    pub fn decompress_chunk(
+        &self,
+        database: DatabaseId,
+        table: TableId,
+        chunk: ChunkId,
+    ) -> Result<bool, EngineError> {
+        let _one = self.maintenance.lock();
+        let state = self.state();
+        let found = state.catalog.table(database, table);
+        let Some(known) = found.and_then(|table| table.chunks.get(&chunk)) else {
+            return Err(CatalogError::NoChunk(chunk.to_string()).into());
+        };
+        if !known.compressed {
+            return Ok(false);
+        }
+        self.commit(&Pending::new(Work {
+            record: Record {
+                changes: vec![Change::ReplaceParts {
+                    database,
+                    table,
+                    chunk,
+                    removed: Vec::new(),
+                    added: Vec::new(),
+                    compressed: Some(false),
+                }],
+                ..Record::default()
+            },
+            ..Work::default()
+        }))?;
+        Ok(true)
+    }
+
+    /// Packs all hot rows, writes the catalog down, and cuts the log. Writers wait for the last
+    /// bit of it alone.
     ///
     /// # Errors
     /// As the disk gives them; the log then stays as long as it is.
     pub fn checkpoint(&self) -> Result<(), EngineError> {
         let _one = self.maintenance.lock();
+        // What comes while these are packed is little.
+        let places: Vec<Place> = self.state().hot_places().map(|(place, _)| place).collect();
+        for place in places {
+            self.flush_chunk(place, false)?;
+        }
         let mut writer = self.writer.lock();
-        let places: Vec<Place> = self.state().hot.keys().copied().collect();
+        let places: Vec<Place> = self.state().hot_places().map(|(place, _)| place).collect();
         for place in places {
             let state = self.state();
-            if let Some(record) = self.pack(&state, place, false)? {
-                let pending = Pending::new(record, Vec::new());
+            if let Some(work) = self.pack(&state, place, false)? {
+                let pending = Pending::new(work);
                 self.write(&mut writer, &[Arc::clone(&pending)]);
                 pending.result()?;
-                self.keys.lock().forget(place);
+                self.forget_keys(place);
             }
         }
         self.write_checkpoint(&mut writer)
@@ -169,7 +297,10 @@ impl Engine {
     fn write_checkpoint(&self, writer: &mut Writer) -> Result<(), EngineError> {
         let state = self.state();
         // Rows that are in no part must stay in the log.
-        assert!(state.hot.is_empty(), "a checkpoint with rows in memory");
+        assert!(
+            state.hot_places().next().is_none(),
+            "a checkpoint with rows in memory"
+        );
         let lsn = writer.log.durable_lsn();
         if lsn == writer.checkpoint {
             return Ok(());
@@ -183,7 +314,7 @@ impl Engine {
         // damaged, nothing is lost.
         let before = std::mem::replace(&mut writer.checkpoint, lsn);
         writer.log.cut_before(before)?;
-        writer.log_bytes = 0;
+        self.log_bytes.store(0, Ordering::Relaxed);
         let dir = RelPath::new(files::CHECKPOINTS_DIR).map_err(path_error)?;
         for name in disk.list(&dir).map_err(io_error("list checkpoints"))? {
             if files::parse_checkpoint(&name).is_some_and(|old| old < before) {
@@ -201,6 +332,9 @@ impl Engine {
     /// # Errors
     /// As the disk gives them.
     pub fn close(&self) -> Result<(), EngineError> {
+        if let Some(background) = self.background.get() {
+            background.stop();
+        }
         self.checkpoint()
     }
 }

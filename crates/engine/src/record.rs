@@ -20,6 +20,19 @@ pub(crate) struct Place {
     pub(crate) chunk: ChunkId,
 }
 
+/// A table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct TableKey {
+    pub(crate) database: DatabaseId,
+    pub(crate) table: TableId,
+}
+
+impl Place {
+    pub(crate) fn table_key(self) -> TableKey {
+        TableKey::new(self.database, self.table)
+    }
+}
+
 /// What a transaction does.
 #[derive(Debug, Default)]
 pub(crate) struct Record {

@@ -1,8 +1,8 @@
 //! Opening a data directory: the newest checkpoint, and what the log says since.
 
 use std::collections::HashSet;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize};
+use std::sync::{Arc, OnceLock};
 
 use chronolith_catalog::{Checkpoint, decode};
 use chronolith_platform::{Disk, Platform, RelPath, read_whole};
@@ -10,13 +10,14 @@ use chronolith_types::{Lsn, PartId};
 use chronolith_wal::Log;
 use parking_lot::{Mutex, RwLock};
 
+use crate::background::Background;
 use crate::commit::Writer;
 use crate::config::EngineConfig;
 use crate::engine::Engine;
 use crate::error::{EngineError, io_error};
 use crate::files;
+use crate::keys::KeyCache;
 use crate::record::Record;
-use crate::route::KeyCache;
 use crate::state::{State, path_error};
 
 impl Engine {
@@ -54,10 +55,7 @@ impl Engine {
             &log_dir,
             config.log.clone(),
             from,
-            |_, payload| -> Result<(), EngineError> {
-                state = state.replayed(&Record::decode(payload)?)?;
-                Ok(())
-            },
+            |_, payload| -> Result<(), EngineError> { state.replay(&Record::decode(payload)?) },
         )?;
         if replayed.cut_bytes > 0 {
             tracing::warn!(bytes = replayed.cut_bytes, "cut a torn tail off the log");
@@ -66,22 +64,34 @@ impl Engine {
         remove_orphans(&*disk, &state)?;
         let next_oid = state.catalog.next_oid;
         let next_part = state.catalog.next_part;
-        Ok(Arc::new(Self {
+        let engine = Arc::new(Self {
             platform,
             config,
             state: RwLock::new(Arc::new(state)),
             queue: Mutex::default(),
+            poisoned: AtomicBool::new(log.poisoned()),
+            durable: AtomicU64::new(log.durable_lsn().0),
+            log_bytes: AtomicU64::new(replayed.bytes),
             writer: Mutex::new(Writer {
                 log,
-                log_bytes: replayed.bytes,
                 checkpoint: from,
             }),
             maintenance: Mutex::new(()),
             keys: Mutex::new(KeyCache::default()),
             next_oid: AtomicU32::new(next_oid),
             next_part: AtomicU64::new(next_part),
+            key_bytes: AtomicUsize::new(0),
+            background: OnceLock::new(),
             lock,
-        }))
+        });
+        if engine.config.background {
+            let background = Background::start(&engine)?;
+            if engine.is_untidy() {
+                background.wake();
+            }
+            drop(engine.background.set(background));
+        }
+        Ok(engine)
     }
 }
 
@@ -112,7 +122,7 @@ fn newest_checkpoint(disk: &dyn Disk) -> Result<Option<Checkpoint>, EngineError>
 
 /// Files of parts that no record names: written by a transaction that did not come to its commit.
 fn remove_orphans(disk: &dyn Disk, state: &State) -> Result<(), EngineError> {
-    let named: HashSet<PartId> = state.cold.keys().copied().collect();
+    let named: HashSet<PartId> = state.catalog.parts().map(|part| part.id).collect();
     for dir in [files::PARTS_DIR, files::CHECKPOINTS_DIR] {
         let dir = RelPath::new(dir).map_err(path_error)?;
         for name in disk.list(&dir).map_err(io_error("list files"))? {

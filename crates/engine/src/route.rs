@@ -1,21 +1,23 @@
 //! Rows on their way into chunks: checked, cut by time, and held against the keys that are there.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use arrow::array::{Array, ArrayRef, UInt32Array};
 use arrow::compute::take_record_batch;
 use arrow::record_batch::RecordBatch;
-use arrow::util::display::{ArrayFormatter, FormatOptions};
-use chronolith_catalog::Table;
-use chronolith_chunk::{ChunkView, HotPart, KeyEncoder, Layout, ScanRequest, cold};
-use chronolith_types::{ChunkId, PartId};
+use chronolith_catalog::{ConstraintKind, Table};
+use chronolith_chunk::{ChunkView, KeyEncoder, Layout, ScanRequest, cold, text_of};
+use chronolith_types::{ChunkId, ColumnId, PartId};
 
 use crate::engine::Engine;
 use crate::error::EngineError;
+use crate::keys::KeyCache;
+use crate::layout::layout_of;
 use crate::record::Place;
-use crate::state::{State, layout_of};
+use crate::state::State;
 
 pub(crate) type Key = Box<[u8]>;
 
@@ -36,62 +38,16 @@ pub(crate) struct Claim {
     pub(crate) key_rows: Vec<usize>,
 }
 
-/// Keys of hot rows, by chunk and constraint; catches up with the rows when it is asked.
-#[derive(Debug, Default)]
-pub(crate) struct KeyCache {
-    sets: HashMap<(Place, u32), KeySet>,
-}
-
-#[derive(Debug, Default)]
-struct KeySet {
-    keys: HashSet<Key>,
-    covered: usize,
-    /// Of the hot part whose rows are covered.
-    generation: u64,
-}
-
-impl KeyCache {
-    /// Rows left the chunk's hot part: what is known of it is void.
-    pub(crate) fn forget(&mut self, place: Place) {
-        self.sets.retain(|(of, _), _| *of != place);
-    }
-
-    fn set(
-        &mut self,
-        place: Place,
-        constraint: u32,
-        hot: Option<&HotPart>,
-        encoder: &KeyEncoder,
-    ) -> Result<&HashSet<Key>, EngineError> {
-        let set = self.sets.entry((place, constraint)).or_default();
-        let rows = hot.map_or(0, HotPart::rows);
-        let generation = hot.map_or(0, HotPart::generation);
-        // A row count alone could match when rows were flushed and as many came since.
-        if set.generation != generation || set.covered > rows {
-            *set = KeySet {
-                generation,
-                ..KeySet::default()
-            };
-        }
-        let mut skip = set.covered;
-        for batch in hot.map(HotPart::batches).unwrap_or_default() {
-            if skip >= batch.num_rows() {
-                skip -= batch.num_rows();
-                continue;
-            }
-            let fresh = batch.slice(skip, batch.num_rows() - skip);
-            skip = 0;
-            set.keys.extend(encoder.keys(&fresh)?.into_iter().flatten());
-        }
-        set.covered = rows;
-        Ok(&set.keys)
-    }
-}
-
 /// Refuses NULL where a column takes none.
 pub(crate) fn check_not_null(table: &Table, batch: &RecordBatch) -> Result<(), EngineError> {
+    let in_key = |id: ColumnId| {
+        let mut kinds = table.constraints.iter().map(|constraint| &constraint.kind);
+        kinds.any(
+            |kind| matches!(kind, ConstraintKind::PrimaryKey { columns } if columns.contains(&id)),
+        )
+    };
     for (column, values) in table.columns.iter().zip(batch.columns()) {
-        if column.not_null && values.null_count() > 0 {
+        if values.null_count() > 0 && (column.not_null || in_key(column.id)) {
             return Err(EngineError::NotNull {
                 column: column.name.clone(),
                 table: table.name.clone(),
@@ -164,27 +120,15 @@ pub(crate) fn time_values(column: &ArrayRef) -> Result<Vec<i64>, EngineError> {
     Ok(cold::times(column)?)
 }
 
-/// "Key (a, b)=(1, 2) already exists."
-fn describe(table: &Table, columns: &[usize], rows: &RecordBatch, row: usize) -> String {
-    let options = FormatOptions::default();
-    let names: Vec<&str> = columns
-        .iter()
-        .filter_map(|place| table.columns.get(*place))
-        .map(|column| column.name.as_str())
-        .collect();
-    let values: Vec<String> = columns
-        .iter()
-        .map(|place| {
-            ArrayFormatter::try_new(rows.column(*place).as_ref(), &options)
-                .map(|formatter| formatter.value(row).to_string())
-                .unwrap_or_default()
-        })
-        .collect();
-    format!(
-        "Key ({})=({}) already exists.",
-        names.join(", "),
-        values.join(", ")
-    )
+/// "Key (a, b)=(1, 2)"; `places` are those of the columns in the batch.
+pub(crate) fn describe(names: &[&str], places: &[usize], rows: &RecordBatch, row: usize) -> String {
+    let value = |place: &usize| {
+        let column = rows.columns().get(*place);
+        let text = column.and_then(|column| text_of(column, row));
+        text.unwrap_or_else(|| "null".to_owned())
+    };
+    let values: Vec<String> = places.iter().map(value).collect();
+    format!("Key ({})=({})", names.join(", "), values.join(", "))
 }
 
 impl Claim {
@@ -202,9 +146,9 @@ impl Claim {
             let encoder = KeyEncoder::new(layout, &columns)?;
             let mut keys = Vec::new();
             let mut key_rows = Vec::new();
-            for (row, key) in encoder.keys(rows)?.into_iter().enumerate() {
+            for (row, key) in encoder.keys(rows)?.iter().enumerate() {
                 if let Some(key) = key {
-                    keys.push(key);
+                    keys.push(key.into());
                     key_rows.push(row);
                 }
             }
@@ -242,10 +186,17 @@ impl Claim {
             None => (String::new(), Vec::new()),
         };
         let row = self.key_rows.get(index).copied().unwrap_or(0);
+        let names = columns
+            .iter()
+            .filter_map(|place| self.table.columns.get(*place));
+        let names: Vec<&str> = names.map(|column| column.name.as_str()).collect();
         EngineError::Unique {
             constraint: name,
             table: self.table.name.clone(),
-            detail: describe(&self.table, &columns, &self.rows, row),
+            detail: format!(
+                "{} already exists.",
+                describe(&names, &columns, &self.rows, row)
+            ),
         }
     }
 }
@@ -255,7 +206,7 @@ impl Engine {
     pub(crate) fn check_claims(
         &self,
         state: &State,
-        claims: &[Claim],
+        claims: &[Arc<Claim>],
         moved: &BTreeMap<Place, ChunkId>,
     ) -> Result<(), EngineError> {
         for claim in claims {
@@ -268,66 +219,104 @@ impl Engine {
         Ok(())
     }
 
+    /// Holds a claim against the rows of a state whose columns are those that it was made for.
     pub(crate) fn check_claim(
         &self,
         state: &State,
         claim: &Claim,
         place: Place,
     ) -> Result<(), EngineError> {
-        if claim.keys.is_empty() {
-            return Ok(());
-        }
-        let layout = Arc::new(layout_of(&claim.table));
-        let keys = claim.table.unique_keys();
-        let Some((_, columns)) = keys.iter().find(|(known, _)| known.id == claim.constraint) else {
-            return Ok(());
-        };
-        let encoder = KeyEncoder::new(&layout, columns)?;
         {
-            let mut cache = self.keys.lock();
-            let there = cache.set(place, claim.constraint, state.hot.get(&place), &encoder)?;
-            if let Some(index) = claim.keys.iter().position(|key| there.contains(key)) {
-                return Err(claim.refuse(index));
-            }
+            let mut keys = self.keys.lock();
+            check_hot(&mut keys, state, claim, place)?;
+            self.key_bytes.store(keys.bytes(), Ordering::Relaxed);
         }
-        let chunk = state
-            .catalog
-            .table(place.database, place.table)
-            .and_then(|table| table.chunks.get(&place.chunk));
-        let Some(chunk) = chunk else {
-            return Ok(());
+        check_cold(state, claim, place)
+    }
+}
+
+/// How a claim's keys are made of rows.
+struct Made {
+    layout: Arc<Layout>,
+    columns: Vec<usize>,
+    encoder: KeyEncoder,
+}
+
+fn made(claim: &Claim) -> Result<Option<Made>, EngineError> {
+    if claim.keys.is_empty() {
+        return Ok(None);
+    }
+    let layout = Arc::new(layout_of(&claim.table));
+    let mut keys = claim.table.unique_keys().into_iter();
+    let Some((_, columns)) = keys.find(|(known, _)| known.id == claim.constraint) else {
+        return Ok(None);
+    };
+    let encoder = KeyEncoder::new(&layout, &columns)?;
+    Ok(Some(Made {
+        layout,
+        columns,
+        encoder,
+    }))
+}
+
+/// Holds a claim against hot rows.
+pub(crate) fn check_hot(
+    cache: &mut KeyCache,
+    state: &State,
+    claim: &Claim,
+    place: Place,
+) -> Result<(), EngineError> {
+    let (Some(hot), Some(Made { encoder, .. })) = (state.hot(place), made(claim)?) else {
+        return Ok(());
+    };
+    let keys = claim.keys.iter().map(|key| &**key);
+    match cache.find(place, claim.constraint, hot, &encoder, keys)? {
+        Some(index) => Err(claim.refuse(index)),
+        None => Ok(()),
+    }
+}
+
+/// Holds a claim against the parts that it was not held against yet.
+pub(crate) fn check_cold(state: &State, claim: &Claim, place: Place) -> Result<(), EngineError> {
+    let Some(Made {
+        layout,
+        columns,
+        encoder,
+    }) = made(claim)?
+    else {
+        return Ok(());
+    };
+    let table = state.table(place.table_key());
+    let Some(chunk) = table.and_then(|table| table.chunks.get(&place.chunk)) else {
+        return Ok(());
+    };
+    let new = |part: &&Arc<chronolith_catalog::Part>| !claim.parts.contains(&part.id);
+    let mut wanted: HashMap<&[u8], usize> = HashMap::new();
+    for part in chunk.parts.iter().filter(new) {
+        let Some(open) = state.part(place.table_key(), part.id) else {
+            continue;
         };
-        let wanted: HashMap<&[u8], usize> = claim
-            .keys
-            .iter()
-            .enumerate()
-            .map(|(index, key)| (&**key, index))
-            .collect();
-        for part in &chunk.parts {
-            let Some(open) = state.cold.get(&part.id) else {
-                continue;
-            };
-            if claim.parts.contains(&part.id) {
-                continue;
-            }
-            let view = ChunkView {
-                range: i64::MIN..i64::MAX,
-                hot: Vec::new(),
-                cold: vec![Arc::clone(&open.part)],
-            };
-            let request = ScanRequest {
-                time: claim.times.clone().unwrap_or(i64::MIN..i64::MAX),
-                ..ScanRequest::all(columns.clone())
-            };
-            for batch in view.scan(&layout, &request) {
-                let batch = batch?;
-                for key in encoder.keys_of(batch.columns())?.into_iter().flatten() {
-                    if let Some(index) = wanted.get(&*key) {
-                        return Err(claim.refuse(*index));
-                    }
+        if wanted.is_empty() {
+            let keys = claim.keys.iter().enumerate();
+            wanted.extend(keys.map(|(index, key)| (&**key, index)));
+        }
+        let view = ChunkView {
+            range: i64::MIN..i64::MAX,
+            hot: Vec::new(),
+            cold: vec![Arc::clone(&open.part)],
+        };
+        let request = ScanRequest {
+            time: claim.times.clone().unwrap_or(i64::MIN..i64::MAX),
+            ..ScanRequest::all(columns.clone())
+        };
+        for batch in view.scan(&layout, &request) {
+            let batch = batch?;
+            for key in encoder.keys_of(batch.columns())?.iter().flatten() {
+                if let Some(index) = wanted.get(key) {
+                    return Err(claim.refuse(*index));
                 }
             }
         }
-        Ok(())
     }
+    Ok(())
 }

@@ -3,40 +3,74 @@
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use arrow::array::new_null_array;
-use arrow::record_batch::{RecordBatch, RecordBatchOptions};
+use arrow::record_batch::RecordBatch;
 use chronolith_catalog::{Catalog, CatalogError, Change, Part, PartFile, Region, Table};
 use chronolith_chunk::cold::{Checked, Written};
-use chronolith_chunk::{ChunkView, ColdPart, HotPart, Layout, LayoutColumn, SortColumn};
+use chronolith_chunk::{ColdPart, HotPart, constant};
 use chronolith_platform::{Disk, PathError};
-use chronolith_types::{ChunkId, DatabaseId, PartId, SqlType, TableId};
+use chronolith_types::{ChunkId, DatabaseId, PartId, TableId};
 
 use crate::error::{EngineError, io_error};
 use crate::files;
-use crate::record::{Place, Record};
+use crate::layout::{fit_part, widens};
+use crate::record::{Place, Record, TableKey};
 
-/// All that is committed.
+/// All that is committed. Copies share what neither changes, a table at a time.
 #[derive(Clone, Default)]
 pub(crate) struct State {
     pub(crate) catalog: Arc<Catalog>,
-    pub(crate) hot: Arc<BTreeMap<Place, HotPart>>,
-    pub(crate) cold: Arc<HashMap<PartId, Arc<OpenPart>>>,
+    /// Of tables that have rows.
+    pub(crate) tables: Arc<HashMap<TableKey, Arc<TableRows>>>,
+    /// Bytes of all hot rows.
+    pub(crate) hot_bytes: usize,
 }
 
-/// An open part, whose files go with it once it is dropped from the catalog.
+/// A table's rows.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct TableRows {
+    pub(crate) hot: BTreeMap<ChunkId, HotPart>,
+    pub(crate) cold: HashMap<PartId, Arc<OpenPart>>,
+}
+
+/// An open part, whose files go with it while no catalog names it.
 #[derive(Debug)]
 pub(crate) struct OpenPart {
     pub(crate) id: PartId,
     pub(crate) part: Arc<ColdPart>,
     disk: Arc<dyn Disk>,
-    /// Set when no catalog names it any more.
-    pub(crate) dropped: std::sync::atomic::AtomicBool,
+    /// No catalog names it: not yet, or not any more.
+    unnamed: AtomicBool,
+}
+
+impl OpenPart {
+    /// Opens a part; `named` when a catalog names it.
+    pub(crate) fn open(
+        disk: &Arc<dyn Disk>,
+        part: &Part,
+        named: bool,
+    ) -> Result<Arc<Self>, EngineError> {
+        let data = files::data(part.id).map_err(path_error)?;
+        let directory = files::directory(part.id).map_err(path_error)?;
+        let cold = ColdPart::open(&**disk, &data, &directory, written(part))?;
+        Ok(Arc::new(Self {
+            id: part.id,
+            part: Arc::new(cold),
+            disk: Arc::clone(disk),
+            unnamed: AtomicBool::new(!named),
+        }))
+    }
+
+    /// Whether a catalog that is safe names it, or may do so.
+    pub(crate) fn set_named(&self, named: bool) {
+        self.unnamed.store(!named, Ordering::Release);
+    }
 }
 
 impl Drop for OpenPart {
     fn drop(&mut self) {
-        if self.dropped.load(std::sync::atomic::Ordering::Acquire) {
+        if self.unnamed.load(Ordering::Acquire) {
             // A file that stays is removed when the engine is opened next.
             for path in [files::data(self.id), files::directory(self.id)]
                 .into_iter()
@@ -52,8 +86,7 @@ impl fmt::Debug for State {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("State")
             .field("version", &self.catalog.version)
-            .field("hot", &self.hot.len())
-            .field("cold", &self.cold.len())
+            .field("tables", &self.tables.len())
             .finish()
     }
 }
@@ -63,7 +96,7 @@ pub(crate) fn path_error(error: PathError) -> EngineError {
 }
 
 /// A part's catalog entry from what writing it gave.
-pub(crate) fn entry(id: PartId, written: &Written) -> Part {
+pub(crate) fn entry(id: PartId, written: &Written, unpacked: u64) -> Part {
     let file = |checked: &Checked| PartFile {
         bytes: checked.bytes,
         regions: checked
@@ -82,6 +115,7 @@ pub(crate) fn entry(id: PartId, written: &Written) -> Part {
         times: written.times,
         data: file(&written.data),
         directory: file(&written.directory),
+        unpacked,
         deleted: Vec::new(),
     }
 }
@@ -103,168 +137,213 @@ fn written(part: &Part) -> Written {
     }
 }
 
-/// What a chunk must know of a table.
-pub(crate) fn layout_of(table: &Table) -> Layout {
-    let column = |column: &chronolith_catalog::Column| LayoutColumn {
-        id: column.id,
-        name: column.name.clone(),
-        ty: column.ty.clone(),
-    };
-    let place = |id| table.columns.iter().position(|column| column.id == id);
-    let time = table
-        .hypertable
-        .as_ref()
-        .and_then(|hypertable| place(hypertable.time));
-    let compression = table
-        .hypertable
-        .as_ref()
-        .and_then(|h| h.compression.as_ref());
-    let (segment_by, mut order_by) = match compression {
-        Some(compression) => (
-            compression
-                .segment_by
-                .iter()
-                .filter_map(|id| place(*id))
-                .collect(),
-            compression
-                .order_by
-                .iter()
-                .filter_map(|order| {
-                    Some(SortColumn {
-                        column: place(order.column)?,
-                        descending: order.descending,
-                        nulls_first: order.nulls_first,
-                    })
-                })
-                .collect(),
-        ),
-        // Nobody said: the key's text columns are what a series is called by.
-        None => (automatic_segments(table), Vec::new()),
-    };
-    if let (Some(time), true) = (time, order_by.is_empty()) {
-        order_by.push(SortColumn {
-            column: time,
-            descending: false,
-            nulls_first: false,
-        });
-    }
-    let columns = table.columns.iter().map(column).collect();
-    let segment_by = if time.is_some() {
-        segment_by
-    } else {
-        Vec::new()
-    };
-    Layout::new(columns, time, segment_by, order_by)
-}
+/// Parts that somebody opened already, by their numbers.
+pub(crate) type Loaded = HashMap<PartId, Arc<OpenPart>>;
 
-fn automatic_segments(table: &Table) -> Vec<usize> {
-    let keys = table.unique_keys();
-    let Some((_, places)) = keys.first() else {
-        return Vec::new();
-    };
-    let text = |place: &usize| {
-        table.columns.get(*place).is_some_and(|column| {
-            matches!(
-                column.ty,
-                SqlType::Text | SqlType::Varchar(_) | SqlType::Char(_)
-            )
-        })
-    };
-    places.iter().copied().filter(text).collect()
-}
-
-/// A table at one moment, with a transaction's own rows.
-#[derive(Debug, Clone)]
-pub struct TableView {
-    /// The table.
-    pub table: Arc<Table>,
-    /// What its chunks know of it.
-    pub layout: Arc<Layout>,
-    /// Its chunks, by their ranges.
-    pub chunks: Vec<(ChunkId, ChunkView)>,
-    /// Keeps files from being removed while they may be read.
-    pub(crate) held: Vec<Arc<OpenPart>>,
-}
-
-impl TableView {
-    /// How many rows it has.
-    #[must_use]
-    pub fn rows(&self) -> u64 {
-        self.chunks.iter().map(|(_, chunk)| chunk.rows()).sum()
-    }
-
-    /// Bytes of its cold parts.
-    #[must_use]
-    pub fn cold_bytes(&self) -> u64 {
-        self.held.iter().map(|part| part.part.bytes()).sum()
-    }
+/// Where the parts come from that a change adds.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Parts<'a> {
+    /// Nobody opens them yet: a replay passes states whose parts are gone since.
+    Later,
+    /// From those that are open, else from the disk.
+    Now(&'a Arc<dyn Disk>, &'a Loaded),
 }
 
 impl State {
-    /// A table, with rows that are not committed yet put behind those that are.
-    pub(crate) fn view(
-        &self,
-        catalog: &Catalog,
-        database: DatabaseId,
-        table: TableId,
-        own: &BTreeMap<Place, HotPart>,
-    ) -> Option<TableView> {
-        let table = catalog.table(database, table)?;
-        let mut held = Vec::new();
-        let mut chunks: Vec<(ChunkId, ChunkView)> = Vec::with_capacity(table.chunks.len());
-        for chunk in table.chunks.values() {
-            let place = Place {
-                database,
-                table: table.id,
-                chunk: chunk.id,
-            };
-            let mut cold = Vec::with_capacity(chunk.parts.len());
-            for part in &chunk.parts {
-                let open = self.cold.get(&part.id)?;
-                cold.push(Arc::clone(&open.part));
-                held.push(Arc::clone(open));
-            }
-            let hot = [self.hot.get(&place), own.get(&place)];
-            let view = ChunkView {
-                range: chunk.range.clone(),
-                hot: hot.into_iter().flatten().map(HotPart::snapshot).collect(),
-                cold,
-            };
-            chunks.push((chunk.id, view));
-        }
-        chunks.sort_by_key(|(_, view)| view.range.start);
-        Some(TableView {
-            table: Arc::clone(table),
-            layout: Arc::new(layout_of(table)),
-            chunks,
-            held,
+    /// A chunk's rows in memory.
+    pub(crate) fn hot(&self, place: Place) -> Option<&HotPart> {
+        self.tables.get(&place.table_key())?.hot.get(&place.chunk)
+    }
+
+    /// A part of a table, where it is open.
+    pub(crate) fn part(&self, key: TableKey, id: PartId) -> Option<&Arc<OpenPart>> {
+        self.tables.get(&key)?.cold.get(&id)
+    }
+
+    /// Every chunk with rows in memory.
+    pub(crate) fn hot_places(&self) -> impl Iterator<Item = (Place, &HotPart)> {
+        self.tables.iter().flat_map(|(key, rows)| {
+            let hot = rows.hot.iter();
+            hot.map(|(chunk, part)| (key.place(*chunk), part))
         })
     }
 
-    /// The state after a record. Parts that the record adds are opened and checked.
-    pub(crate) fn after(&self, record: &Record, disk: &Arc<dyn Disk>) -> Result<Self, EngineError> {
-        let mut next = self.replayed(record)?;
-        if !record.changes.is_empty() {
-            next.open_parts(disk)?;
-        }
-        Ok(next)
+    fn count_hot_bytes(&mut self) {
+        self.hot_bytes = self.hot_places().map(|(_, part)| part.bytes()).sum();
     }
 
-    /// The same without opening parts: a replay passes states whose parts are gone since.
-    pub(crate) fn replayed(&self, record: &Record) -> Result<Self, EngineError> {
-        let mut next = self.clone();
-        if !record.changes.is_empty() {
-            for change in &record.changes {
-                next.check_change(change)?;
-                let before = Arc::clone(&next.catalog);
-                Arc::make_mut(&mut next.catalog).apply(change)?;
-                next.fit_columns(&before, change)?;
+    fn rows_mut(&mut self, key: TableKey) -> &mut TableRows {
+        let tables = Arc::make_mut(&mut self.tables);
+        Arc::make_mut(tables.entry(key).or_default())
+    }
+
+    /// Applies a change. Parts that it takes away are put into `dropped`.
+    ///
+    /// On an error the state is worth nothing: change a copy.
+    pub(crate) fn change(
+        &mut self,
+        change: &Change,
+        parts: Parts<'_>,
+        dropped: &mut Vec<Arc<OpenPart>>,
+    ) -> Result<(), EngineError> {
+        self.check(change)?;
+        let before = Arc::clone(&self.catalog);
+        Arc::make_mut(&mut self.catalog).apply(change)?;
+        match change {
+            Change::AddColumn {
+                database, table, ..
             }
+            | Change::DropColumn {
+                database, table, ..
+            }
+            | Change::ChangeColumn {
+                database, table, ..
+            } => self.fit_columns(&before, TableKey::new(*database, *table))?,
+            Change::ReplaceParts {
+                database,
+                table,
+                removed,
+                added,
+                ..
+            } => {
+                let key = TableKey::new(*database, *table);
+                let Parts::Now(disk, loaded) = parts else {
+                    return Ok(());
+                };
+                for part in added {
+                    let open = match loaded.get(&part.id) {
+                        Some(open) => Arc::clone(open),
+                        None => OpenPart::open(disk, part, true)?,
+                    };
+                    self.rows_mut(key).cold.insert(part.id, open);
+                }
+                for id in removed {
+                    dropped.extend(self.rows_mut(key).cold.remove(id));
+                }
+                self.forget_empty(key);
+            }
+            Change::DropChunk {
+                database,
+                table,
+                chunk,
+            } => {
+                let key = TableKey::new(*database, *table);
+                if self.tables.contains_key(&key) {
+                    let gone = before.table(*database, *table);
+                    let gone = gone.and_then(|table| table.chunks.get(chunk));
+                    let rows = self.rows_mut(key);
+                    rows.hot.remove(chunk);
+                    for part in gone.map(|chunk| &chunk.parts).into_iter().flatten() {
+                        dropped.extend(rows.cold.remove(&part.id));
+                    }
+                    self.forget_empty(key);
+                }
+            }
+            Change::Truncate { database, table }
+            | Change::DropTable {
+                database,
+                id: table,
+            } => self.forget(dropped, |key| *key == TableKey::new(*database, *table)),
+            Change::DropDatabase { id } => self.forget(dropped, |key| key.database == *id),
+            _ => return Ok(()),
         }
-        for (place, batches) in &record.rows {
-            let table = next.catalog.table(place.database, place.table);
-            let Some(table) = table.filter(|table| table.chunks.contains_key(&place.chunk)) else {
-                // Rows of a table that went meanwhile would be nobody's.
+        self.count_hot_bytes();
+        Ok(())
+    }
+
+    fn forget(&mut self, dropped: &mut Vec<Arc<OpenPart>>, gone: impl Fn(&TableKey) -> bool) {
+        if !self.tables.keys().any(&gone) {
+            return;
+        }
+        Arc::make_mut(&mut self.tables).retain(|key, rows| {
+            let gone = gone(key);
+            if gone {
+                dropped.extend(rows.cold.values().cloned());
+            }
+            !gone
+        });
+    }
+
+    fn forget_empty(&mut self, key: TableKey) {
+        let rows = self.tables.get(&key);
+        if rows.is_some_and(|rows| rows.hot.is_empty() && rows.cold.is_empty()) {
+            Arc::make_mut(&mut self.tables).remove(&key);
+        }
+    }
+
+    /// Refuses what the catalog alone cannot see to be wrong.
+    fn check(&self, change: &Change) -> Result<(), EngineError> {
+        match change {
+            Change::MakeHypertable {
+                database, table, ..
+            } => {
+                let key = TableKey::new(*database, *table);
+                let (found, rows) = (self.table(key), self.has_rows(key));
+                match found {
+                    Some(table) if rows => Err(EngineError::TableNotEmpty(table.name.clone())),
+                    _ => Ok(()),
+                }
+            }
+            Change::AddColumn { column, .. } => match &column.missing {
+                Some(missing) => match constant(missing, &column.ty) {
+                    Ok(_) => Ok(()),
+                    Err(error) => Err(EngineError::Value(error)),
+                },
+                None => Ok(()),
+            },
+            Change::ChangeColumn {
+                database,
+                table,
+                column,
+            } => {
+                let key = TableKey::new(*database, *table);
+                let known = self.table(key).and_then(|table| table.column(column.id));
+                let fits = known.is_none_or(|known| {
+                    known.ty == column.ty || widens(&known.ty.arrow(), &column.ty.arrow())
+                });
+                match fits || !self.has_rows(key) {
+                    true => Ok(()),
+                    false => Err(EngineError::ColumnHasRows(column.name.clone())),
+                }
+            }
+            _ => Ok(()),
+        }
+    }
+
+    pub(crate) fn table(&self, key: TableKey) -> Option<&Arc<Table>> {
+        self.catalog.table(key.database, key.table)
+    }
+
+    fn has_rows(&self, key: TableKey) -> bool {
+        let hot = |rows: &Arc<TableRows>| rows.hot.values().any(|part| part.rows() > 0);
+        // Of parts the catalog knows also while a replay opens none.
+        let cold = |table: &Arc<Table>| table.chunks.values().any(|chunk| !chunk.parts.is_empty());
+        self.tables.get(&key).is_some_and(hot) || self.table(key).is_some_and(cold)
+    }
+
+    /// Gives hot rows the columns that the table has after a change.
+    fn fit_columns(&mut self, before: &Catalog, key: TableKey) -> Result<(), EngineError> {
+        let old = before.table(key.database, key.table);
+        let new = self.catalog.table(key.database, key.table);
+        let (Some(old), Some(new)) = (old.cloned(), new.cloned()) else {
+            return Ok(());
+        };
+        let Some(rows) = self.tables.get(&key).filter(|rows| !rows.hot.is_empty()) else {
+            return Ok(());
+        };
+        let fitted = rows
+            .hot
+            .iter()
+            .map(|(chunk, part)| Ok((*chunk, fit_part(&old, &new, part)?)))
+            .collect::<Result<BTreeMap<_, _>, EngineError>>()?;
+        self.rows_mut(key).hot = fitted;
+        Ok(())
+    }
+
+    /// Refuses rows that the tables cannot take as they are.
+    pub(crate) fn check_rows(&self, rows: &[(Place, Vec<RecordBatch>)]) -> Result<(), EngineError> {
+        for (place, batches) in rows {
+            let Some(table) = self.table(place.table_key()) else {
                 return Err(CatalogError::NoRelation(place.table.to_string()).into());
             };
             let fits = |batch: &RecordBatch| {
@@ -272,148 +351,80 @@ impl State {
                 let types = types.fields().iter().map(|field| field.data_type().clone());
                 types.eq(table.columns.iter().map(|column| column.ty.arrow()))
             };
-            if !batches.iter().all(fits) {
-                // Another transaction changed the columns since the rows were made.
-                return Err(EngineError::ColumnsChanged(table.name.clone()));
+            // Rows of a chunk that went meanwhile would be nobody's.
+            if !table.chunks.contains_key(&place.chunk) || !batches.iter().all(fits) {
+                return Err(EngineError::Overtaken(table.name.clone()));
             }
-            next.append(*place, batches)?;
-        }
-        for (place, rows) in &record.flushed {
-            let hot = Arc::make_mut(&mut next.hot);
-            if let Some(part) = hot.get_mut(place) {
-                *part = part.without_first((*rows).min(part.rows()));
-                if part.rows() == 0 {
-                    hot.remove(place);
-                }
-            }
-        }
-        if !record.changes.is_empty() {
-            next.forget_dropped();
-        }
-        Ok(next)
-    }
-
-    /// Refuses what the catalog alone cannot see to be wrong.
-    fn check_change(&self, change: &Change) -> Result<(), EngineError> {
-        let Change::MakeHypertable {
-            database, table, ..
-        } = change
-        else {
-            return Ok(());
-        };
-        let hot = self
-            .hot
-            .keys()
-            .any(|place| place.database == *database && place.table == *table);
-        let found = self.catalog.table(*database, *table);
-        let cold =
-            found.is_some_and(|table| table.chunks.values().any(|chunk| !chunk.parts.is_empty()));
-        if hot || cold {
-            let table = found.map(|table| table.name.clone()).unwrap_or_default();
-            return Err(EngineError::TableNotEmpty(table));
         }
         Ok(())
     }
 
-    /// Gives hot rows the columns that the table has after a change.
-    fn fit_columns(&mut self, before: &Catalog, change: &Change) -> Result<(), EngineError> {
-        let (Change::AddColumn {
-            database, table, ..
+    /// Adds and takes away hot rows.
+    pub(crate) fn apply_rows(&mut self, record: &Record) -> Result<(), EngineError> {
+        for (place, batches) in &record.rows {
+            let rows = self.rows_mut(place.table_key());
+            let part = rows.hot.entry(place.chunk).or_default();
+            let before = part.bytes();
+            for batch in batches {
+                part.append(batch.clone())?;
+            }
+            let added = part.bytes() - before;
+            self.hot_bytes += added;
         }
-        | Change::DropColumn {
-            database, table, ..
-        }) = change
-        else {
-            return Ok(());
-        };
-        let places: Vec<Place> = self
-            .hot
-            .keys()
-            .filter(|place| place.database == *database && place.table == *table)
-            .copied()
-            .collect();
-        let old = before.table(*database, *table);
-        let new = self.catalog.table(*database, *table);
-        let (Some(old), Some(new)) = (old, new) else {
-            return Ok(());
-        };
-        let layout = layout_of(new);
-        for place in places {
-            let Some(part) = self.hot.get(&place) else {
+        for (place, count) in &record.flushed {
+            if self.hot(*place).is_none() {
                 continue;
-            };
-            let mut fitted = HotPart::default();
-            for batch in part.batches() {
-                let column = |column: &chronolith_catalog::Column| {
-                    let place = old.columns.iter().position(|known| known.id == column.id);
-                    match place.and_then(|place| batch.columns().get(place)) {
-                        Some(values) => Arc::clone(values),
-                        None => new_null_array(&column.ty.arrow(), batch.num_rows()),
-                    }
-                };
-                let columns = new.columns.iter().map(column).collect();
-                let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
-                let schema = Arc::clone(layout.schema());
-                let batch = RecordBatch::try_new_with_options(schema, columns, &options)
-                    .map_err(chronolith_chunk::ChunkError::from)?;
-                fitted.append(batch)?;
             }
-            Arc::make_mut(&mut self.hot).insert(place, fitted);
-        }
-        Ok(())
-    }
-
-    fn append(&mut self, place: Place, batches: &[RecordBatch]) -> Result<(), EngineError> {
-        let hot = Arc::make_mut(&mut self.hot).entry(place).or_default();
-        for batch in batches {
-            hot.append(batch.clone())?;
-        }
-        Ok(())
-    }
-
-    /// Hot rows go with their table or chunk.
-    fn forget_dropped(&mut self) {
-        let catalog = Arc::clone(&self.catalog);
-        let there = |place: &Place| {
-            catalog
-                .table(place.database, place.table)
-                .is_some_and(|table| table.chunks.contains_key(&place.chunk))
-        };
-        if self.hot.keys().any(|place| !there(place)) {
-            Arc::make_mut(&mut self.hot).retain(|place, _| there(place));
-        }
-    }
-
-    /// Opens parts that the catalog names and lets go of those that it names no more.
-    pub(crate) fn open_parts(&mut self, disk: &Arc<dyn Disk>) -> Result<(), EngineError> {
-        let mut named = HashMap::new();
-        let mut changed = false;
-        for part in self.catalog.parts() {
-            let open = match self.cold.get(&part.id) {
-                Some(open) => Arc::clone(open),
-                None => {
-                    changed = true;
-                    let data = files::data(part.id).map_err(path_error)?;
-                    let directory = files::directory(part.id).map_err(path_error)?;
-                    let cold = ColdPart::open(&**disk, &data, &directory, written(part))?;
-                    Arc::new(OpenPart {
-                        id: part.id,
-                        part: Arc::new(cold),
-                        disk: Arc::clone(disk),
-                        dropped: std::sync::atomic::AtomicBool::new(false),
-                    })
+            let rows = self.rows_mut(place.table_key());
+            if let Some(part) = rows.hot.get_mut(&place.chunk) {
+                *part = part.without_first((*count).min(part.rows()));
+                if part.rows() == 0 {
+                    rows.hot.remove(&place.chunk);
                 }
-            };
-            named.insert(part.id, open);
-        }
-        if changed || named.len() != self.cold.len() {
-            self.cold = Arc::new(named);
+            }
+            self.forget_empty(place.table_key());
+            self.count_hot_bytes();
         }
         Ok(())
     }
 
-    /// Bytes of hot rows.
-    pub(crate) fn hot_bytes(&self) -> usize {
-        self.hot.values().map(HotPart::bytes).sum()
+    /// Applies a record of the log.
+    pub(crate) fn replay(&mut self, record: &Record) -> Result<(), EngineError> {
+        for change in &record.changes {
+            self.change(change, Parts::Later, &mut Vec::new())?;
+        }
+        self.check_rows(&record.rows)?;
+        self.apply_rows(record)
+    }
+
+    /// Opens all parts that the catalog names.
+    pub(crate) fn open_parts(&mut self, disk: &Arc<dyn Disk>) -> Result<(), EngineError> {
+        let mut opened: Vec<(TableKey, Arc<OpenPart>)> = Vec::new();
+        for database in self.catalog.databases.values() {
+            for table in database.tables.values() {
+                let key = TableKey::new(database.id, table.id);
+                for part in table.chunks.values().flat_map(|chunk| chunk.parts.iter()) {
+                    opened.push((key, OpenPart::open(disk, part, true)?));
+                }
+            }
+        }
+        for (key, part) in opened {
+            self.rows_mut(key).cold.insert(part.id, part);
+        }
+        Ok(())
+    }
+}
+
+impl TableKey {
+    pub(crate) fn new(database: DatabaseId, table: TableId) -> Self {
+        Self { database, table }
+    }
+
+    pub(crate) fn place(self, chunk: ChunkId) -> Place {
+        Place {
+            database: self.database,
+            table: self.table,
+            chunk,
+        }
     }
 }

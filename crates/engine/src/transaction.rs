@@ -1,20 +1,26 @@
 //! A transaction: what it sees, and what it will have done.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
+use arrow::datatypes::{DataType, Schema};
 use arrow::record_batch::RecordBatch;
-use chronolith_catalog::{Catalog, Change, Table};
+use chronolith_catalog::{Catalog, CatalogError, Change, Table};
 use chronolith_chunk::HotPart;
 use chronolith_types::{ChunkId, DatabaseId, Lsn, PartId, TableId};
 
-use crate::commit::{Pending, settle_chunks};
+use crate::check::Checked;
+use crate::commit::{Pending, Work, rules, settle_chunks};
 use crate::engine::Engine;
 use crate::error::EngineError;
-use crate::record::{Place, Record};
+use crate::keys::KeyCache;
+use crate::layout::{fit, layout_of, same_shape};
+use crate::record::{Place, Record, TableKey};
 use crate::route::{self, Claim, Key};
-use crate::state::{State, TableView, layout_of};
+use crate::state::{Loaded, Parts, State};
+use crate::view::TableView;
 
 /// What a transaction sees of those that commit beside it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,12 +37,16 @@ pub struct Transaction {
     engine: Arc<Engine>,
     database: DatabaseId,
     isolation: Isolation,
+    /// What is committed, as of the snapshot.
     snapshot: Arc<State>,
-    /// The snapshot's catalog with the transaction's own changes.
-    catalog: Arc<Catalog>,
+    /// The same with the transaction's own changes.
+    state: Arc<State>,
     changes: Vec<Change>,
+    /// Rows that wait for the commit, with the columns that their tables have in `state`.
     rows: Vec<(Place, RecordBatch)>,
-    claims: Vec<Claim>,
+    claims: Vec<Arc<Claim>>,
+    checked: Vec<Checked>,
+    loaded: Loaded,
     /// `rows` again, to read.
     own: BTreeMap<Place, HotPart>,
     own_keys: BTreeMap<(Place, u32), HashSet<Key>>,
@@ -49,20 +59,34 @@ struct Savepoint {
     changes: usize,
     rows: usize,
     claims: usize,
+    checked: usize,
+    /// The rows and claims that the counts count, where a change has made others of them since.
+    before: Option<Arc<Before>>,
+}
+
+type Rows = Vec<(Place, RecordBatch)>;
+type Claims = Vec<Arc<Claim>>;
+
+#[derive(Debug, Clone)]
+struct Before {
+    rows: Rows,
+    claims: Claims,
 }
 
 impl Transaction {
     pub(crate) fn new(engine: Arc<Engine>, database: DatabaseId, isolation: Isolation) -> Self {
         let snapshot = engine.state();
         Self {
-            catalog: Arc::clone(&snapshot.catalog),
             engine,
             database,
             isolation,
+            state: Arc::clone(&snapshot),
             snapshot,
             changes: Vec::new(),
             rows: Vec::new(),
             claims: Vec::new(),
+            checked: Vec::new(),
+            loaded: Loaded::new(),
             own: BTreeMap::new(),
             own_keys: BTreeMap::new(),
             savepoints: Vec::new(),
@@ -72,55 +96,111 @@ impl Transaction {
     /// A statement begins: at READ COMMITTED it sees what is committed now.
     ///
     /// # Errors
-    /// When the transaction's own changes no longer fit what others did.
+    /// When the transaction's own changes or rows no longer fit what others did.
     pub fn begin_statement(&mut self) -> Result<(), EngineError> {
         if self.isolation == Isolation::RepeatableRead {
             return Ok(());
         }
         let snapshot = self.engine.state();
-        if !self.changes.is_empty() && snapshot.catalog.version != self.snapshot.catalog.version {
+        if Arc::ptr_eq(&snapshot, &self.snapshot) {
+            return Ok(());
+        }
+        let same_catalog = Arc::ptr_eq(&snapshot.catalog, &self.snapshot.catalog);
+        if !same_catalog && !self.changes.is_empty() {
             self.settle(&snapshot)?;
         }
-        if !self.changes.is_empty() && snapshot.catalog.version != self.snapshot.catalog.version {
-            let mut catalog = Catalog::clone(&snapshot.catalog);
-            for change in &self.changes {
-                catalog.apply(change)?;
-            }
-            self.catalog = Arc::new(catalog);
-        } else if self.changes.is_empty() {
-            self.catalog = Arc::clone(&snapshot.catalog);
+        let before = std::mem::replace(&mut self.snapshot, snapshot);
+        let state = std::mem::replace(&mut self.state, Arc::clone(&self.snapshot));
+        let applied = self.reapply().and_then(|()| self.check_shapes(&state));
+        if let Err(error) = applied {
+            self.snapshot = before;
+            self.state = state;
+            return Err(error);
         }
-        self.snapshot = snapshot;
         Ok(())
+    }
+
+    /// Puts the transaction's own changes upon the snapshot.
+    fn reapply(&mut self) -> Result<(), EngineError> {
+        if self.changes.is_empty() {
+            self.state = Arc::clone(&self.snapshot);
+            return Ok(());
+        }
+        let mut state = State::clone(&self.snapshot);
+        let parts = Parts::Now(&self.engine.platform.disk, &self.loaded);
+        for change in &self.changes {
+            state.change(change, parts, &mut Vec::new())?;
+        }
+        self.state = Arc::new(state);
+        Ok(())
+    }
+
+    /// Refuses when others changed a table that the transaction has rows for.
+    fn check_shapes(&self, before: &State) -> Result<(), EngineError> {
+        for key in self.written() {
+            let (Some(made_for), Some(now)) = (before.table(key), self.state.table(key)) else {
+                continue;
+            };
+            if !same_shape(made_for, now) {
+                return Err(EngineError::Overtaken(now.name.clone()));
+            }
+        }
+        Ok(())
+    }
+
+    /// The tables that it has rows for.
+    fn written(&self) -> BTreeSet<TableKey> {
+        let rows = self.rows.iter().map(|(place, _)| place.table_key());
+        let changes = self.changes.iter().filter_map(|change| match change {
+            Change::ReplaceParts {
+                database, table, ..
+            } => Some(TableKey::new(*database, *table)),
+            _ => None,
+        });
+        rows.chain(changes).collect()
     }
 
     /// Chunks that others made meanwhile take the place of the transaction's own.
     fn settle(&mut self, snapshot: &State) -> Result<(), EngineError> {
-        let rows = std::mem::take(&mut self.rows);
         let mut record = Record {
-            changes: std::mem::take(&mut self.changes),
-            rows: rows
-                .into_iter()
-                .map(|(place, rows)| (place, vec![rows]))
-                .collect(),
-            flushed: Vec::new(),
+            changes: self.changes.clone(),
+            ..Record::default()
         };
         let engine = &self.engine;
-        let moved = settle_chunks(snapshot, &mut record, || engine.allocate_oid());
-        // A savepoint counts changes: one that is no longer needed would shift them.
-        for savepoint in &mut self.savepoints {
-            savepoint.changes = savepoint.changes.min(record.changes.len());
+        let settled = settle_chunks(snapshot, &mut record, || engine.allocate_oid())?;
+        if settled.moved.is_empty() {
+            return Ok(());
         }
         self.changes = record.changes;
-        let single = |(place, rows): (Place, Vec<RecordBatch>)| {
-            rows.into_iter().map(move |rows| (place, rows))
+        let moved = |place: Place| match settled.moved.get(&place) {
+            Some(chunk) => place.table_key().place(*chunk),
+            None => place,
         };
-        self.rows = record.rows.into_iter().flat_map(single).collect();
-        for claim in &mut self.claims {
-            if let Some(chunk) = moved.get(&claim.place) {
-                claim.place.chunk = *chunk;
-                // Its parts are others than those that were looked into.
-                claim.parts.clear();
+        let move_rows = |rows: &mut Rows| {
+            for (place, _) in rows {
+                *place = moved(*place);
+            }
+        };
+        let move_claims = |claims: &mut Claims| {
+            for claim in claims {
+                if settled.moved.contains_key(&claim.place) {
+                    let claim = Arc::make_mut(claim);
+                    claim.place = moved(claim.place);
+                    // Its parts are others than those that were looked into.
+                    claim.parts.clear();
+                }
+            }
+        };
+        move_rows(&mut self.rows);
+        move_claims(&mut self.claims);
+        for savepoint in &mut self.savepoints {
+            let count = savepoint.changes;
+            let gone = settled.gone.iter().filter(|index| **index < count).count();
+            savepoint.changes -= gone;
+            if let Some(before) = &mut savepoint.before {
+                let before = Arc::make_mut(before);
+                move_rows(&mut before.rows);
+                move_claims(&mut before.claims);
             }
         }
         self.rebuild_own()
@@ -135,14 +215,20 @@ impl Transaction {
     /// What exists, with the transaction's own changes.
     #[must_use]
     pub fn catalog(&self) -> Arc<Catalog> {
-        Arc::clone(&self.catalog)
+        Arc::clone(&self.state.catalog)
     }
 
     /// A table's rows, with the transaction's own.
     #[must_use]
     pub fn table(&self, table: TableId) -> Option<TableView> {
-        self.snapshot
-            .view(&self.catalog, self.database, table, &self.own)
+        self.table_between(table, &(i64::MIN..i64::MAX))
+    }
+
+    /// The same with those chunks alone that may have rows between some times.
+    #[must_use]
+    pub fn table_between(&self, table: TableId, time: &Range<i64>) -> Option<TableView> {
+        let key = TableKey::new(self.database, table);
+        self.state.view(key, &self.own, time)
     }
 
     /// A number for a new object.
@@ -151,16 +237,110 @@ impl Transaction {
         self.engine.allocate_oid()
     }
 
-    /// Changes what exists.
+    /// Changes what exists. Rows follow: those of a dropped chunk go, also the transaction's own,
+    /// and those of a changed table get its columns. A column that is to take no NULL, and a key
+    /// that is to be unique, are held against all rows that are there.
     ///
     /// # Errors
-    /// When the change does not fit.
+    /// When the change does not fit, or rows do not fit it (23502, 23505).
     pub fn change(&mut self, change: Change) -> Result<(), EngineError> {
-        let mut catalog = Catalog::clone(&self.catalog);
-        catalog.apply(&change)?;
-        self.catalog = Arc::new(catalog);
+        let mut next = State::clone(&self.state);
+        let parts = Parts::Now(&self.engine.platform.disk, &self.loaded);
+        next.change(&change, parts, &mut Vec::new())?;
+        let refitted = self.refitted(&next, &change)?;
+        let mut checked = Vec::new();
+        for (key, rule) in rules(&self.state, &change) {
+            let own = match &refitted {
+                Some(refitted) => own_of(&refitted.rows)?,
+                None => self.own.clone(),
+            };
+            next.check_rule(key, &own, &rule)?;
+            let print = self.snapshot.print(key);
+            checked.push(Checked { key, rule, print });
+        }
+        self.state = Arc::new(next);
         self.changes.push(change);
+        self.checked.append(&mut checked);
+        if let Some(refitted) = refitted {
+            let before = Before {
+                rows: std::mem::replace(&mut self.rows, refitted.rows),
+                claims: std::mem::replace(&mut self.claims, refitted.claims),
+            };
+            let before = Arc::new(before);
+            for savepoint in &mut self.savepoints {
+                savepoint.before.get_or_insert_with(|| Arc::clone(&before));
+            }
+            self.rebuild_own()?;
+        }
         Ok(())
+    }
+
+    /// The transaction's own rows and claims after a change; None where they stay as they are.
+    fn refitted(&self, next: &State, change: &Change) -> Result<Option<Before>, EngineError> {
+        let gone = |place: Place| match change {
+            Change::Truncate { database, table } => {
+                place.table_key() == TableKey::new(*database, *table)
+            }
+            _ => {
+                let table = next.table(place.table_key());
+                !table.is_some_and(|table| table.chunks.contains_key(&place.chunk))
+            }
+        };
+        let same = |place: Place| {
+            let (now, then) = (place.table_key(), place.table_key());
+            match (self.state.table(then), next.table(now)) {
+                (Some(old), Some(new)) => Arc::ptr_eq(old, new) || same_shape(old, new),
+                _ => false,
+            }
+        };
+        let mut places = self.own.keys().copied();
+        if !places.any(|place| gone(place) || !same(place)) {
+            return Ok(None);
+        }
+        let mut kept = Before {
+            rows: Rows::new(),
+            claims: Claims::new(),
+        };
+        for claim in &self.claims {
+            if !gone(claim.place) && same(claim.place) {
+                kept.claims.push(Arc::clone(claim));
+            }
+        }
+        for (place, batch) in &self.rows {
+            let key = place.table_key();
+            let (Some(old), Some(new)) = (self.state.table(key), next.table(key)) else {
+                continue;
+            };
+            if gone(*place) {
+                continue;
+            }
+            if same(*place) {
+                kept.rows.push((*place, batch.clone()));
+                continue;
+            }
+            let layout = layout_of(new);
+            let batch = fit(old, new, &layout, batch)?;
+            let claims = Claim::of(new, &layout, *place, &batch, &[])?;
+            kept.claims.extend(claims.into_iter().map(Arc::new));
+            kept.rows.push((*place, batch));
+        }
+        Ok(Some(kept))
+    }
+
+    /// Takes away all rows of a table; a hypertable's chunks go with them.
+    ///
+    /// # Errors
+    /// 42P01 for a table that is not there.
+    pub fn truncate(&mut self, table: TableId) -> Result<(), EngineError> {
+        self.change(Change::Truncate {
+            database: self.database,
+            table,
+        })
+    }
+
+    fn found(&self, table: TableId) -> Result<Arc<Table>, EngineError> {
+        let found = self.state.catalog.table(self.database, table).cloned();
+        found.ok_or_else(|| CatalogError::NoRelation(table.to_string()).into())
     }
 
     /// Adds rows; `batch` has the table's columns in their order and physical types.
@@ -168,19 +348,11 @@ impl Transaction {
     /// # Errors
     /// 23502, 23505, and 42P01 for a table that is not there.
     pub fn insert(&mut self, table: TableId, batch: &RecordBatch) -> Result<u64, EngineError> {
-        let found = self.catalog.table(self.database, table).map(Arc::clone);
-        let table = found.ok_or_else(|| {
-            EngineError::Catalog(chronolith_catalog::CatalogError::NoRelation(
-                table.to_string(),
-            ))
-        })?;
+        let table = self.found(table)?;
         let layout = layout_of(&table);
-        let types = |schema: &arrow::datatypes::Schema| -> Vec<arrow::datatypes::DataType> {
-            schema
-                .fields()
-                .iter()
-                .map(|field| field.data_type().clone())
-                .collect()
+        let types = |schema: &Schema| -> Vec<DataType> {
+            let fields = schema.fields().iter();
+            fields.map(|field| field.data_type().clone()).collect()
         };
         if types(&batch.schema()) != types(layout.schema()) {
             return Err(EngineError::Columns(table.name.clone()));
@@ -191,12 +363,13 @@ impl Transaction {
             .map_err(|_| EngineError::Columns(table.name.clone()))?;
         route::check_not_null(&table, &batch)?;
         let (changes, rows, claims) = (self.changes.len(), self.rows.len(), self.claims.len());
+        let checked = self.checked.len();
         let inserted = route::split(&table, &layout, &batch)?
             .into_iter()
             .try_for_each(|(range, rows)| self.insert_into(&table, range, rows));
         if let Err(error) = inserted {
             // A statement is whole or not at all.
-            self.truncate(changes, rows, claims)?;
+            self.undo_to(changes, rows, claims, checked)?;
             return Err(error);
         }
         Ok(batch.num_rows() as u64)
@@ -209,16 +382,9 @@ impl Transaction {
         rows: RecordBatch,
     ) -> Result<(), EngineError> {
         let place = self.place(table, range)?;
-        let table = self
-            .catalog
-            .table(self.database, table.id)
-            .map_or_else(|| Arc::clone(table), Arc::clone);
+        let table = self.found(table.id)?;
         let layout = layout_of(&table);
-        let chunk = table.chunks.get(&place.chunk);
-        let parts: Vec<PartId> = chunk
-            .map(|chunk| chunk.parts.iter().map(|part| part.id).collect())
-            .unwrap_or_default();
-        for mut claim in Claim::of(&table, &layout, place, &rows, &parts)? {
+        for mut claim in Claim::of(&table, &layout, place, &rows, &[])? {
             let own = self.own_keys.entry((place, claim.constraint)).or_default();
             let mut fresh = HashSet::with_capacity(claim.keys.len());
             for (index, key) in claim.keys.iter().enumerate() {
@@ -227,44 +393,70 @@ impl Transaction {
                 }
             }
             own.extend(fresh);
-            // Held against all that is there now; at commit only against what came since.
-            let state = self.engine.state();
-            claim.parts = Vec::new();
-            self.engine.check_claim(&state, &claim, place)?;
-            claim.parts = state
-                .catalog
-                .table(place.database, place.table)
-                .and_then(|table| table.chunks.get(&place.chunk))
-                .map(|chunk| chunk.parts.iter().map(|part| part.id).collect())
-                .unwrap_or_default();
-            self.claims.push(claim);
+            self.hold(&mut claim)?;
+            self.claims.push(Arc::new(claim));
         }
         self.own.entry(place).or_default().append(rows.clone())?;
         self.rows.push((place, rows));
         Ok(())
     }
 
+    /// Holds a claim against all that is there now; the commit holds it against what came since.
+    fn hold(&self, claim: &mut Claim) -> Result<(), EngineError> {
+        let place = claim.place;
+        let key = place.table_key();
+        let latest = self.engine.state();
+        let parts = |state: &State| -> Vec<PartId> {
+            let chunk = state
+                .table(key)
+                .and_then(|table| table.chunks.get(&place.chunk));
+            let parts = chunk.map(|chunk| chunk.parts.iter().map(|part| part.id));
+            parts.into_iter().flatten().collect()
+        };
+        if latest
+            .table(key)
+            .is_some_and(|now| same_shape(now, &claim.table))
+            && !self.removes_rows(key)
+        {
+            // The latest rows, whatever the snapshot: what they have cannot be had twice.
+            self.engine.check_claim(&latest, claim, place)?;
+            claim.parts = parts(&latest);
+            let loaded = parts(&self.state);
+            if loaded.iter().any(|part| !claim.parts.contains(part)) {
+                route::check_cold(&self.state, claim, place)?;
+                claim.parts.extend(loaded);
+            }
+            return Ok(());
+        }
+        route::check_hot(&mut KeyCache::default(), &self.state, claim, place)?;
+        route::check_cold(&self.state, claim, place)?;
+        claim.parts = parts(&self.state);
+        Ok(())
+    }
+
+    /// Whether its own changes take rows of a table away.
+    fn removes_rows(&self, key: TableKey) -> bool {
+        self.changes.iter().any(|change| match change {
+            Change::Truncate { database, table }
+            | Change::DropChunk {
+                database, table, ..
+            } => key == TableKey::new(*database, *table),
+            _ => false,
+        })
+    }
+
     /// The chunk of a range, made when it is not there.
     fn place(&mut self, table: &Arc<Table>, range: Range<i64>) -> Result<Place, EngineError> {
-        let place = |chunk: ChunkId| Place {
-            database: self.database,
-            table: table.id,
-            chunk,
-        };
+        let key = TableKey::new(self.database, table.id);
         if table.hypertable.is_none() {
-            return Ok(place(Table::PLAIN_CHUNK));
+            return Ok(key.place(Table::PLAIN_CHUNK));
         }
-        let now = self.catalog.table(self.database, table.id);
+        let now = self.state.table(key);
         if let Some(chunk) = now.and_then(|table| table.chunk_at(range.start)) {
-            return Ok(place(chunk.id));
+            return Ok(key.place(chunk.id));
         }
-        let chunk = ChunkId(
-            self.catalog
-                .databases
-                .get(&self.database)
-                .map_or(1, |database| database.next_chunk),
-        );
-        let place = place(chunk);
+        let database = self.state.catalog.databases.get(&self.database);
+        let chunk = ChunkId(database.map_or(1, |database| database.next_chunk));
         self.change(Change::AddChunk {
             database: self.database,
             table: table.id,
@@ -273,7 +465,7 @@ impl Transaction {
             range,
             created_us: self.engine.platform.clock.wall_us(),
         })?;
-        Ok(place)
+        Ok(key.place(chunk))
     }
 
     /// Marks a point to come back to.
@@ -283,6 +475,8 @@ impl Transaction {
             changes: self.changes.len(),
             rows: self.rows.len(),
             claims: self.claims.len(),
+            checked: self.checked.len(),
+            before: None,
         });
     }
 
@@ -309,33 +503,52 @@ impl Transaction {
     /// 3B001
     pub fn rollback_to(&mut self, name: &str) -> Result<(), EngineError> {
         let place = self.find_savepoint(name)?;
-        let Some(savepoint) = self.savepoints.get(place).cloned() else {
+        self.savepoints.truncate(place + 1);
+        let Some(savepoint) = self.savepoints.get_mut(place) else {
             return Err(EngineError::NoSavepoint(name.to_owned()));
         };
-        self.savepoints.truncate(place + 1);
-        self.truncate(savepoint.changes, savepoint.rows, savepoint.claims)
+        if let Some(before) = savepoint.before.take() {
+            let before = Arc::unwrap_or_clone(before);
+            self.rows = before.rows;
+            self.claims = before.claims;
+        }
+        let (changes, rows) = (savepoint.changes, savepoint.rows);
+        let (claims, checked) = (savepoint.claims, savepoint.checked);
+        self.undo_to(changes, rows, claims, checked)
     }
 
-    fn truncate(&mut self, changes: usize, rows: usize, claims: usize) -> Result<(), EngineError> {
-        if changes != self.changes.len() {
-            self.changes.truncate(changes);
-            let mut catalog = Catalog::clone(&self.snapshot.catalog);
-            for change in &self.changes {
-                catalog.apply(change)?;
-            }
-            self.catalog = Arc::new(catalog);
-        }
+    fn undo_to(
+        &mut self,
+        changes: usize,
+        rows: usize,
+        claims: usize,
+        checked: usize,
+    ) -> Result<(), EngineError> {
         self.rows.truncate(rows);
         self.claims.truncate(claims);
+        self.checked.truncate(checked);
+        if changes != self.changes.len() {
+            self.changes.truncate(changes);
+            self.reapply()?;
+            self.forget_loaded();
+        }
         self.rebuild_own()
+    }
+
+    /// Files of parts that no change names any more go.
+    fn forget_loaded(&mut self) {
+        let changes = &self.changes;
+        self.loaded.retain(|id, _| {
+            changes.iter().any(|change| match change {
+                Change::ReplaceParts { added, .. } => added.iter().any(|part| part.id == *id),
+                _ => false,
+            })
+        });
     }
 
     /// What is read of the transaction's own rows, made anew from them.
     fn rebuild_own(&mut self) -> Result<(), EngineError> {
-        self.own.clear();
-        for (place, batch) in &self.rows {
-            self.own.entry(*place).or_default().append(batch.clone())?;
-        }
+        self.own = own_of(&self.rows)?;
         self.own_keys.clear();
         for claim in &self.claims {
             let keys = self
@@ -353,22 +566,40 @@ impl Transaction {
     /// 23505 and the like for what others committed meanwhile; 53100; 58030.
     pub fn commit(self) -> Result<Lsn, EngineError> {
         if self.changes.is_empty() && self.rows.is_empty() {
-            return Ok(self.engine.writer.lock().log.durable_lsn());
+            return Ok(Lsn(self.engine.durable.load(Ordering::Acquire)));
         }
+        let table = |key: TableKey| Some((key, Arc::clone(self.state.table(key)?)));
+        let shapes = self.written().into_iter().filter_map(table).collect();
         let mut rows: BTreeMap<Place, Vec<RecordBatch>> = BTreeMap::new();
         for (place, batch) in self.rows {
             rows.entry(place).or_default().push(batch);
         }
-        let record = Record {
-            changes: self.changes,
-            rows: rows.into_iter().collect(),
-            flushed: Vec::new(),
+        let work = Work {
+            record: Record {
+                changes: self.changes,
+                rows: rows.into_iter().collect(),
+                flushed: Vec::new(),
+            },
+            claims: self.claims,
+            loaded: self.loaded,
+            shapes,
+            checked: self.checked,
+            packed: None,
         };
-        let lsn = self.engine.commit(&Pending::new(record, self.claims))?;
+        let lsn = self.engine.commit(&Pending::new(work))?;
         // The transaction is safe: that there was no room to tidy up is no failure of it.
         if let Err(error) = self.engine.after_commit() {
             tracing::error!(%error, "could not flush or checkpoint after a commit");
         }
         Ok(lsn)
     }
+}
+
+/// Rows as they are read.
+fn own_of(rows: &[(Place, RecordBatch)]) -> Result<BTreeMap<Place, HotPart>, EngineError> {
+    let mut own: BTreeMap<Place, HotPart> = BTreeMap::new();
+    for (place, batch) in rows {
+        own.entry(*place).or_default().append(batch.clone())?;
+    }
+    Ok(own)
 }

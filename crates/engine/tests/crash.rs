@@ -3,129 +3,40 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, AsArray, Int64Array, StringViewArray, TimestampMicrosecondArray};
+use arrow::array::{AsArray, Int64Array};
 use arrow::datatypes::Int64Type;
 use arrow::record_batch::RecordBatch;
-use chronolith_catalog::{Change, Column, Constraint, ConstraintKind, Hypertable, Table};
+use chronolith_catalog::{Change, Column, Hypertable, Table};
 use chronolith_chunk::ScanRequest;
 use chronolith_engine::{Engine, EngineConfig, EngineError, Isolation, Transaction};
 use chronolith_platform::sim::{Fault, SimDisk};
-use chronolith_platform::{Platform, SimRandom};
-use chronolith_types::{
-    ChunkId, ColumnId, DatabaseId, HypertableId, RoleId, SchemaId, SqlState, SqlType, TableId,
-};
-use chronolith_wal::LogOptions;
+use chronolith_platform::{Disk, Platform, RelPath, SimRandom};
+use chronolith_types::{ChunkId, ColumnId, HypertableId, SqlState, SqlType};
 
-const DB: DatabaseId = DatabaseId(5);
+mod shared;
+use shared::{DB, TICKS, TOTALS, column, config, create, ids, open, ticks, time_of, totals};
 
-fn config() -> EngineConfig {
-    EngineConfig {
-        log: LogOptions {
-            segment_bytes_max: 4096,
-        },
-        ..EngineConfig::default()
+/// What a transaction of some number does beside adding its number to the totals. From 100,000 on
+/// all add ticks, so that their order is of no matter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Ticks,
+    Truncate,
+    /// Of the ten µs from there.
+    DropChunk(i64),
+    AddColumn,
+}
+
+fn kind_of(n: i64) -> Kind {
+    match n % 11 {
+        _ if n >= 100_000 => Kind::Ticks,
+        5 => Kind::DropChunk(n / 11 % 4 * 10),
+        7 => Kind::AddColumn,
+        10 => Kind::Truncate,
+        _ => Kind::Ticks,
     }
-}
-
-fn open(disk: &SimDisk, seed: u64) -> Result<Arc<Engine>, EngineError> {
-    Engine::open(Platform::simulated(disk.clone(), seed), config())
-}
-
-fn column(id: u32, name: &str, ty: SqlType) -> Column {
-    Column {
-        id: ColumnId(id),
-        name: name.to_owned(),
-        ty,
-        not_null: id != 2,
-        default: None,
-        missing: None,
-        comment: None,
-    }
-}
-
-/// A hypertable of ten-µs chunks with the key (time, id), and a plain table of one number.
-fn create(engine: &Arc<Engine>) -> Result<(), EngineError> {
-    let mut transaction = engine.begin(DB, Isolation::ReadCommitted);
-    let table = |id: TableId, name: &str, columns: Vec<Column>, key: Vec<ColumnId>| Table {
-        id,
-        schema: SchemaId(2200),
-        name: name.to_owned(),
-        owner: RoleId(10),
-        columns,
-        next_column: ColumnId(9),
-        constraints: vec![Constraint {
-            id: id.0 + 1000,
-            name: format!("{name}_pkey"),
-            kind: ConstraintKind::PrimaryKey { columns: key },
-        }],
-        indexes: Vec::new(),
-        hypertable: None,
-        chunks: BTreeMap::new(),
-        comment: None,
-        acl: None,
-    };
-    let ticks = table(
-        TICKS,
-        "ticks",
-        vec![
-            column(1, "time", SqlType::Timestamptz),
-            column(2, "symbol", SqlType::Text),
-            column(3, "id", SqlType::Int8),
-        ],
-        vec![ColumnId(1), ColumnId(3)],
-    );
-    let totals = table(
-        TOTALS,
-        "totals",
-        vec![column(1, "id", SqlType::Int8)],
-        vec![ColumnId(1)],
-    );
-    for table in [ticks, totals] {
-        transaction.change(Change::CreateTable {
-            database: DB,
-            table: Box::new(table),
-        })?;
-    }
-    transaction.change(Change::MakeHypertable {
-        database: DB,
-        table: TICKS,
-        hypertable: Hypertable {
-            id: HypertableId(1),
-            time: ColumnId(1),
-            interval: 10,
-            compression: None,
-        },
-    })?;
-    transaction.commit()?;
-    Ok(())
-}
-
-const TICKS: TableId = TableId(20_000);
-const TOTALS: TableId = TableId(20_001);
-
-fn ticks(ids: &[i64]) -> RecordBatch {
-    let times: Vec<i64> = ids.iter().map(|id| id * 7 % 40).collect();
-    let symbols: Vec<Option<String>> = ids
-        .iter()
-        .map(|id| (id % 5 != 0).then(|| format!("S{}", id % 3)))
-        .collect();
-    let columns: Vec<(&str, ArrayRef)> = vec![
-        (
-            "time",
-            Arc::new(TimestampMicrosecondArray::from(times).with_timezone("UTC")),
-        ),
-        ("symbol", Arc::new(StringViewArray::from_iter(symbols))),
-        ("id", Arc::new(Int64Array::from(ids.to_vec()))),
-    ];
-    RecordBatch::try_from_iter(columns).unwrap()
-}
-
-fn totals(id: i64) -> RecordBatch {
-    let columns: Vec<(&str, ArrayRef)> = vec![("id", Arc::new(Int64Array::from(vec![id])))];
-    RecordBatch::try_from_iter(columns).unwrap()
 }
 
 /// Transaction `n` adds a few ticks and one total: both are there, or neither.
@@ -133,26 +44,71 @@ fn ids_of(n: i64) -> Vec<i64> {
     (n * 10..n * 10 + 1 + n % 4).collect()
 }
 
-fn commit(engine: &Arc<Engine>, n: i64) -> Result<(), EngineError> {
-    let mut transaction = engine.begin(DB, Isolation::ReadCommitted);
-    transaction.insert(TICKS, &ticks(&ids_of(n)))?;
-    transaction.insert(TOTALS, &totals(n))?;
-    transaction.commit()?;
+/// The ticks that some transactions leave, one after another.
+fn model(committed: &[i64]) -> Vec<i64> {
+    let mut ids = Vec::new();
+    for n in committed {
+        match kind_of(*n) {
+            Kind::Ticks => ids.extend(ids_of(*n)),
+            Kind::Truncate => ids.clear(),
+            Kind::DropChunk(from) => ids.retain(|id| !(from..from + 10).contains(&time_of(*id))),
+            Kind::AddColumn => {}
+        }
+    }
+    ids.sort_unstable();
+    ids
+}
+
+/// Ticks with the columns that the table has by now; those that were added hold the id.
+fn insert_ticks(transaction: &mut Transaction, numbers: &[i64]) -> Result<(), EngineError> {
+    let view = transaction.table(TICKS).unwrap();
+    let mut columns = ticks(numbers).columns().to_vec();
+    while columns.len() < view.layout.columns.len() {
+        columns.push(Arc::new(Int64Array::from(numbers.to_vec())));
+    }
+    let batch = RecordBatch::try_new(Arc::clone(view.layout.schema()), columns).unwrap();
+    transaction.insert(TICKS, &batch)?;
     Ok(())
 }
 
-fn ids(transaction: &Transaction, table: TableId, place: usize) -> Vec<i64> {
-    let view = transaction.table(table).unwrap();
-    let mut found = Vec::new();
-    for (_, chunk) in &view.chunks {
-        for batch in chunk.scan(&view.layout, &ScanRequest::all(vec![place])) {
-            let batch = batch.unwrap();
-            found.extend(batch.column(0).as_primitive::<Int64Type>().values().iter());
+fn commit(engine: &Arc<Engine>, n: i64) -> Result<(), EngineError> {
+    let mut transaction = engine.begin(DB, Isolation::ReadCommitted);
+    let (database, table) = (DB, TICKS);
+    match kind_of(n) {
+        Kind::Ticks => insert_ticks(&mut transaction, &ids_of(n))?,
+        Kind::Truncate => {
+            insert_ticks(&mut transaction, &ids_of(n))?;
+            transaction.truncate(table)?;
+        }
+        Kind::DropChunk(from) => {
+            let catalog = transaction.catalog();
+            if let Some(chunk) = catalog.table(database, table).unwrap().chunk_at(from) {
+                transaction.change(Change::DropChunk {
+                    database,
+                    table,
+                    chunk: chunk.id,
+                })?;
+            }
+        }
+        Kind::AddColumn => {
+            let id = transaction
+                .catalog()
+                .table(database, table)
+                .unwrap()
+                .next_column;
+            transaction.change(Change::AddColumn {
+                database,
+                table,
+                column: Column {
+                    missing: Some("7".to_owned()),
+                    ..column(id.0, &format!("x{n}"), SqlType::Int8)
+                },
+            })?;
         }
     }
-    assert_eq!(found.len() as u64, view.rows());
-    found.sort_unstable();
-    found
+    transaction.insert(TOTALS, &totals(n))?;
+    transaction.commit()?;
+    Ok(())
 }
 
 /// What is there is whole transactions; gives their numbers.
@@ -162,18 +118,38 @@ fn check(engine: &Arc<Engine>) -> Vec<i64> {
         return Vec::new();
     }
     let committed = ids(&transaction, TOTALS, 0);
-    let mut expected: Vec<i64> = committed.iter().flat_map(|n| ids_of(*n)).collect();
-    expected.sort_unstable();
     assert_eq!(
         ids(&transaction, TICKS, 2),
-        expected,
+        model(&committed),
         "a transaction is there in part"
     );
+    check_added(&transaction, &committed);
     let mut once = committed.clone();
     once.dedup();
     assert_eq!(once, committed, "a transaction is there twice");
     assert!(engine.verify().is_empty());
     committed
+}
+
+/// Ticks older than a column have its default there, others their number.
+fn check_added(transaction: &Transaction, committed: &[i64]) {
+    let view = transaction.table(TICKS).unwrap();
+    let added = committed.iter().filter(|n| kind_of(**n) == Kind::AddColumn);
+    for n in added {
+        let name = format!("x{n}");
+        let (place, _) = view.table.column_named(&name).unwrap();
+        for (_, chunk) in &view.chunks {
+            for batch in chunk.scan(&view.layout, &ScanRequest::all(vec![2, place])) {
+                let batch = batch.unwrap();
+                let ids = batch.column(0).as_primitive::<Int64Type>().values();
+                let added = batch.column(1).as_primitive::<Int64Type>().values();
+                for (id, value) in ids.iter().zip(added.iter()) {
+                    let expected = if *id < n * 10 { 7 } else { *id };
+                    assert_eq!(*value, expected, "{name} of {id}");
+                }
+            }
+        }
+    }
 }
 
 /// Commits, flushes, merges and checkpoints; gives the acknowledged transactions.
@@ -188,13 +164,15 @@ fn work(
     let mut step = |n: i64| -> Result<(), EngineError> {
         commit(engine, n)?;
         acknowledged.push(n);
-        match random.below(7) {
-            0 => engine.flush(),
-            1 => engine.checkpoint(),
-            2 => {
-                let chunk = ChunkId(i32::try_from(random.below(4)).unwrap() + 1);
-                engine.compress_chunk(DB, TICKS, chunk).map(|_| ())
-            }
+        let choice = random.below(8);
+        let catalog = engine.catalog();
+        let chunks = &catalog.table(DB, TICKS).unwrap().chunks;
+        let chunk = chunks.keys().nth(usize::try_from(random.below(4)).unwrap());
+        match (choice, chunk) {
+            (0, _) => engine.flush(),
+            (1, _) => engine.checkpoint(),
+            (2, Some(chunk)) => engine.compress_chunk(DB, TICKS, *chunk).map(|_| ()),
+            (3, Some(chunk)) => engine.decompress_chunk(DB, TICKS, *chunk).map(|_| ()),
             _ => Ok(()),
         }
     };
@@ -211,7 +189,7 @@ fn a_crash_at_any_operation_loses_nothing_acknowledged() {
             disk.plan(at, Fault::PowerCut);
             let outcome = open(&disk, seed).and_then(|engine| {
                 create(&engine)?;
-                let (acknowledged, outcome) = work(&engine, 1, seed, 12);
+                let (acknowledged, outcome) = work(&engine, 1, seed, 16);
                 Ok((acknowledged, outcome.is_ok()))
             });
             let acknowledged = match outcome {
@@ -372,7 +350,7 @@ fn many_writers_commit_in_groups_and_lose_nothing() {
             let engine = &engine;
             scope.spawn(move || {
                 for n in 0..20 {
-                    commit(engine, writer * 100 + n).unwrap();
+                    commit(engine, 100_000 + writer * 100 + n).unwrap();
                 }
             });
         }
@@ -386,6 +364,39 @@ fn many_writers_commit_in_groups_and_lose_nothing() {
     assert_eq!(check(&engine).len(), 160);
     drop(engine);
     assert_eq!(check(&open(&disk.crash(), 15).unwrap()).len(), 160);
+}
+
+#[test]
+fn a_thread_flushes_and_checkpoints_and_writers_wait_for_it() {
+    let disk = SimDisk::new(17);
+    let small = EngineConfig {
+        hot_bytes_max: 4000,
+        log_bytes_max: 30_000,
+        background: true,
+        ..config()
+    };
+    let engine = Engine::open(Platform::simulated(disk.clone(), 17), small).unwrap();
+    create(&engine).unwrap();
+    std::thread::scope(|scope| {
+        for writer in 0..4 {
+            let engine = &engine;
+            scope.spawn(move || {
+                for n in 0..40 {
+                    commit(engine, 100_000 + writer * 100 + n).unwrap();
+                    // Four writers may each have put in one commit's rows past the limit.
+                    assert!(engine.hot_bytes() < 8000, "{}", engine.hot_bytes());
+                }
+            });
+        }
+    });
+    assert_eq!(check(&engine).len(), 160);
+    let catalog = engine.catalog();
+    assert!(catalog.parts().count() > 1);
+    let checkpoints = disk.list(&RelPath::new("checkpoints").unwrap()).unwrap();
+    assert!(!checkpoints.is_empty());
+    engine.close().unwrap();
+    drop(engine);
+    assert_eq!(check(&open(&disk.restart(), 18).unwrap()).len(), 160);
 }
 
 #[test]
@@ -494,8 +505,7 @@ fn a_table_with_rows_becomes_no_hypertable_and_a_dropped_one_takes_none() {
     };
     for _ in 0..2 {
         let mut transaction = engine.begin(DB, Isolation::ReadCommitted);
-        transaction.change(make.clone()).unwrap();
-        let error = transaction.commit().unwrap_err();
+        let error = transaction.change(make.clone()).unwrap_err();
         assert!(matches!(error, EngineError::TableNotEmpty(_)), "{error}");
         assert_eq!(check(&engine), vec![1]);
         engine.flush().unwrap();

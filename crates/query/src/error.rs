@@ -3,9 +3,13 @@
 use std::error::Error as StdError;
 use std::fmt;
 
-use chronolith_types::SqlState;
+use chronolith_chunk::ChunkError;
+use chronolith_engine::EngineError;
+use chronolith_types::{SqlState, ValueError};
 use datafusion::arrow::error::ArrowError;
 use datafusion::common::DataFusionError;
+
+use crate::functions::FunctionError;
 
 /// Why a statement failed, as a client sees it.
 ///
@@ -101,6 +105,64 @@ impl StdError for Error {
     }
 }
 
+impl From<ValueError> for Error {
+    fn from(error: ValueError) -> Self {
+        Self {
+            detail: error.detail,
+            ..Self::new(error.code, error.message)
+        }
+    }
+}
+
+impl From<chronolith_sql::SqlError> for Error {
+    fn from(error: chronolith_sql::SqlError) -> Self {
+        Self {
+            hint: error.hint,
+            position: error.position.and_then(|at| u32::try_from(at).ok()),
+            ..Self::new(error.sqlstate, error.message)
+        }
+    }
+}
+
+impl From<EngineError> for Error {
+    fn from(error: EngineError) -> Self {
+        let mut told = Self::new(error.sqlstate(), error.to_string());
+        match &error {
+            EngineError::NotNull { column, table } => {
+                told.column = Some(column.clone());
+                told.table = Some(table.clone());
+            }
+            EngineError::Unique {
+                constraint,
+                table,
+                detail,
+            } => {
+                told.constraint = Some(constraint.clone());
+                told.table = Some(table.clone());
+                told.detail = Some(detail.clone());
+            }
+            _ => {}
+        }
+        told.source = Some(Box::new(error));
+        told
+    }
+}
+
+impl From<ChunkError> for Error {
+    fn from(error: ChunkError) -> Self {
+        Self::from(EngineError::from(error))
+    }
+}
+
+impl From<FunctionError> for Error {
+    fn from(error: FunctionError) -> Self {
+        let mut told = Self::new(error.code, error.message);
+        told.detail = error.detail;
+        told.hint = error.hint;
+        told
+    }
+}
+
 impl From<Error> for DataFusionError {
     fn from(error: Error) -> Self {
         Self::External(Box::new(error))
@@ -156,6 +218,14 @@ fn from_external(inner: Box<dyn StdError + Send + Sync>) -> Error {
         Ok(own) => return *own,
         Err(inner) => inner,
     };
+    let inner = match inner.downcast::<FunctionError>() {
+        Ok(own) => return Error::from(*own),
+        Err(inner) => inner,
+    };
+    let inner = match inner.downcast::<EngineError>() {
+        Ok(own) => return Error::from(*own),
+        Err(inner) => inner,
+    };
     let inner = match inner.downcast::<DataFusionError>() {
         Ok(nested) => return Error::from(*nested),
         Err(inner) => inner,
@@ -170,19 +240,13 @@ fn from_external(inner: Box<dyn StdError + Send + Sync>) -> Error {
 /// A shared error cannot be taken apart, so its facts are copied.
 fn from_shared(inner: &DataFusionError) -> Error {
     match inner {
-        DataFusionError::External(boxed) => match boxed.downcast_ref::<Error>() {
-            Some(own) => own.copied(),
-            None => Error::internal(boxed.to_string()),
-        },
+        DataFusionError::External(boxed) => from_borrowed(boxed.as_ref()),
         DataFusionError::Shared(inner) => from_shared(inner),
         DataFusionError::Context(_, inner) | DataFusionError::Diagnostic(_, inner) => {
             from_shared(inner)
         }
         DataFusionError::ArrowError(inner, _) => match inner.as_ref() {
-            ArrowError::ExternalError(boxed) => match boxed.downcast_ref::<Error>() {
-                Some(own) => own.copied(),
-                None => Error::internal(boxed.to_string()),
-            },
+            ArrowError::ExternalError(boxed) => from_borrowed(boxed.as_ref()),
             ArrowError::DivideByZero => Error::new(SqlState::DIVISION_BY_ZERO, "division by zero"),
             ArrowError::ArithmeticOverflow(message) => {
                 Error::new(SqlState::NUMERIC_VALUE_OUT_OF_RANGE, message.clone())
@@ -190,6 +254,22 @@ fn from_shared(inner: &DataFusionError) -> Error {
             other => Error::internal(other.to_string()),
         },
         other => Error::internal(other.strip_backtrace()),
+    }
+}
+
+fn from_borrowed(inner: &(dyn StdError + Send + Sync + 'static)) -> Error {
+    if let Some(own) = inner.downcast_ref::<Error>() {
+        return own.copied();
+    }
+    if let Some(own) = inner.downcast_ref::<FunctionError>() {
+        return Error::from(own.clone());
+    }
+    if let Some(own) = inner.downcast_ref::<EngineError>() {
+        return Error::new(own.sqlstate(), own.to_string());
+    }
+    match inner.downcast_ref::<DataFusionError>() {
+        Some(nested) => from_shared(nested),
+        None => Error::internal(inner.to_string()),
     }
 }
 

@@ -1,8 +1,8 @@
 //! Statements become plans, and plans become rows.
 //!
 //! Alone names DataFusion. Knows PostgreSQL's types, functions and settings, and what COPY's data
-//! looks like; knows no sockets and no files. Start at [`functions`] for what can be computed and at
-//! [`settings::Settings`] for what a session has set.
+//! looks like; knows no sockets and no files. Start at [`Session`]; at [`functions`] for what can be
+//! computed and at [`settings::Settings`] for what a session has set.
 //!
 //! # Invariants
 //! - Every error that leaves has a SQLSTATE and PostgreSQL's words.
@@ -10,12 +10,26 @@
 
 pub mod bind;
 pub mod cancel;
+mod catalogs;
 pub mod copy;
+mod ddl;
+mod effects;
 mod error;
+mod explain;
 pub mod functions;
+mod insert;
 pub mod instance;
 pub mod outcome;
 pub mod password;
+mod scan;
+mod session;
 pub mod settings;
+pub mod value;
 
 pub use error::Error;
+pub use instance::{Instance, QueryOptions};
+pub use outcome::{
+    CopyFormat, Notice, Outcome, OutputColumn, RowStream, Severity, TransactionStatus,
+};
+pub use session::{Prepared, Session, SessionOptions, Statement};
+pub use value::value_from_text;

@@ -229,4 +229,6 @@ pub trait Session: Send {
     fn take_notices(&mut self) -> Vec<Notice>;
     /// Its off switch.
     fn canceller(&self) -> Arc<dyn Canceller>;
+    /// Its number, by which a cancel request finds it; no other session has it.
+    fn pid(&self) -> i32;
 }

@@ -30,7 +30,7 @@ pub use backend::{
     Backend, ByteStream, Canceller, Column, Described, Notice, Outcome, Parameter, Plan, RoleAuth,
     RowStream, Session, Startup, Status,
 };
-pub use encode::{OutputStyle, ZoneOffset};
+pub use encode::OutputStyle;
 pub use failure::{Failure, ServerError, Severity};
 pub use guard::{Budget, Limits, PREAUTH_FRAME_BYTES_MAX};
 pub use server::{Server, ServerConfig};

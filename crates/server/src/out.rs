@@ -1,12 +1,12 @@
 //! The messages a server sends, written into one growing buffer.
 
-use bytes::{BufMut, BytesMut};
+use bytes::BufMut;
 
 use crate::backend::Column;
 use crate::failure::{Failure, Severity};
 
 /// Writes one message: its type, room for its length, its body.
-pub(crate) fn message(out: &mut BytesMut, kind: u8, body: impl FnOnce(&mut BytesMut)) {
+pub(crate) fn message(out: &mut Vec<u8>, kind: u8, body: impl FnOnce(&mut Vec<u8>)) {
     out.put_u8(kind);
     let start = out.len();
     out.put_i32(0);
@@ -18,7 +18,7 @@ pub(crate) fn message(out: &mut BytesMut, kind: u8, body: impl FnOnce(&mut Bytes
 }
 
 /// A text and its terminator; a NUL inside would end it early, so it ends there.
-fn text(out: &mut BytesMut, value: &str) {
+fn text(out: &mut Vec<u8>, value: &str) {
     let end = value.find('\0').unwrap_or(value.len());
     out.put_slice(&value.as_bytes()[..end]);
     out.put_u8(0);
@@ -29,7 +29,7 @@ fn count(n: usize) -> i16 {
 }
 
 /// ErrorResponse or NoticeResponse.
-pub(crate) fn failure(out: &mut BytesMut, severity: Severity, failure: &Failure) {
+pub(crate) fn failure(out: &mut Vec<u8>, severity: Severity, failure: &Failure) {
     let kind = match severity {
         Severity::Notice(_) => b'N',
         Severity::Error | Severity::Fatal => b'E',
@@ -65,7 +65,7 @@ pub(crate) fn failure(out: &mut BytesMut, severity: Severity, failure: &Failure)
 }
 
 /// AuthenticationOk, SASL and its steps.
-pub(crate) fn authentication(out: &mut BytesMut, code: i32, data: &[u8]) {
+pub(crate) fn authentication(out: &mut Vec<u8>, code: i32, data: &[u8]) {
     message(out, b'R', |out| {
         out.put_i32(code);
         out.put_slice(data);
@@ -73,7 +73,7 @@ pub(crate) fn authentication(out: &mut BytesMut, code: i32, data: &[u8]) {
 }
 
 /// ParameterStatus.
-pub(crate) fn parameter_status(out: &mut BytesMut, name: &str, value: &str) {
+pub(crate) fn parameter_status(out: &mut Vec<u8>, name: &str, value: &str) {
     message(out, b'S', |out| {
         text(out, name);
         text(out, value);
@@ -81,7 +81,7 @@ pub(crate) fn parameter_status(out: &mut BytesMut, name: &str, value: &str) {
 }
 
 /// BackendKeyData.
-pub(crate) fn backend_key(out: &mut BytesMut, pid: i32, secret: &[u8]) {
+pub(crate) fn backend_key(out: &mut Vec<u8>, pid: i32, secret: &[u8]) {
     message(out, b'K', |out| {
         out.put_i32(pid);
         out.put_slice(secret);
@@ -89,7 +89,7 @@ pub(crate) fn backend_key(out: &mut BytesMut, pid: i32, secret: &[u8]) {
 }
 
 /// NegotiateProtocolVersion.
-pub(crate) fn negotiate(out: &mut BytesMut, newest: i32, unknown: &[String]) {
+pub(crate) fn negotiate(out: &mut Vec<u8>, newest: i32, unknown: &[String]) {
     message(out, b'v', |out| {
         out.put_i32(newest);
         out.put_i32(i32::from(count(unknown.len())));
@@ -100,22 +100,22 @@ pub(crate) fn negotiate(out: &mut BytesMut, newest: i32, unknown: &[String]) {
 }
 
 /// ReadyForQuery.
-pub(crate) fn ready(out: &mut BytesMut, status: u8) {
+pub(crate) fn ready(out: &mut Vec<u8>, status: u8) {
     message(out, b'Z', |out| out.put_u8(status));
 }
 
 /// A message without a body: ParseComplete, NoData and the like.
-pub(crate) fn bare(out: &mut BytesMut, kind: u8) {
+pub(crate) fn bare(out: &mut Vec<u8>, kind: u8) {
     message(out, kind, |_| {});
 }
 
 /// CommandComplete.
-pub(crate) fn complete(out: &mut BytesMut, tag: &str) {
+pub(crate) fn complete(out: &mut Vec<u8>, tag: &str) {
     message(out, b'C', |out| text(out, tag));
 }
 
 /// ParameterDescription.
-pub(crate) fn parameters(out: &mut BytesMut, oids: impl ExactSizeIterator<Item = u32>) {
+pub(crate) fn parameters(out: &mut Vec<u8>, oids: impl ExactSizeIterator<Item = u32>) {
     message(out, b't', |out| {
         out.put_i16(count(oids.len()));
         oids.for_each(|oid| out.put_u32(oid));
@@ -124,7 +124,7 @@ pub(crate) fn parameters(out: &mut BytesMut, oids: impl ExactSizeIterator<Item =
 
 /// RowDescription; `binary` tells of each column.
 pub(crate) fn row_description(
-    out: &mut BytesMut,
+    out: &mut Vec<u8>,
     columns: &[Column],
     binary: impl Fn(usize) -> bool,
 ) {
@@ -143,7 +143,7 @@ pub(crate) fn row_description(
 }
 
 /// CopyInResponse (`G`) or CopyOutResponse (`H`).
-pub(crate) fn copy_response(out: &mut BytesMut, kind: u8, binary: bool, columns: usize) {
+pub(crate) fn copy_response(out: &mut Vec<u8>, kind: u8, binary: bool, columns: usize) {
     message(out, kind, |out| {
         out.put_u8(u8::from(binary));
         out.put_i16(count(columns));

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use chronolith_types::SqlState;
@@ -81,7 +81,6 @@ struct Shared {
     /// Makes mock salts that are the same each time.
     mock_secret: [u8; 32],
     cancels: Mutex<BTreeMap<i32, Registered>>,
-    next_pid: AtomicI32,
     sessions: AtomicUsize,
     unauthenticated: Arc<Semaphore>,
 }
@@ -154,7 +153,6 @@ impl Server {
             tls,
             mock_secret,
             cancels: Mutex::default(),
-            next_pid: AtomicI32::new(1),
             sessions: AtomicUsize::new(0),
         };
         Ok(Self {
@@ -247,7 +245,7 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>, stopped: watch::Rece
 
 async fn tell(mut socket: Box<dyn Socket>, failure: &Failure) {
     use tokio::io::AsyncWriteExt;
-    let mut message = bytes::BytesMut::new();
+    let mut message = Vec::new();
     out::failure(&mut message, Severity::Fatal, failure);
     let send = async {
         let _ = socket.write_all(&message).await;
@@ -406,7 +404,7 @@ async fn admit(
     for (name, value) in session.reported() {
         out::parameter_status(&mut wire.out, name, &value);
     }
-    let pid = shared.next_pid.fetch_add(1, Ordering::AcqRel);
+    let pid = session.pid();
     let mut secret = [0; 4];
     scram::random(&mut secret)?;
     out::backend_key(&mut wire.out, pid, &secret);

@@ -188,7 +188,7 @@ fn hello(code: u32, body: &[u8]) -> Result<(Startup, Option<Vec<String>>), Failu
 }
 
 /// Tells the client of the newest version and the options that are not known.
-pub(crate) fn negotiate(out: &mut BytesMut, unknown: &[String]) {
+pub(crate) fn negotiate(out: &mut Vec<u8>, unknown: &[String]) {
     out::negotiate(out, PROTOCOL_3_2, unknown);
 }
 

@@ -84,6 +84,8 @@ impl CancelSlot {
 
 /// Replies are sent when so many have gathered, even before the client waits for them.
 const FLUSH_BYTES: usize = 256 * 1024;
+/// A connection that sent more at once gives the memory back.
+const OUT_BYTES_KEPT: usize = 2 * 1024 * 1024;
 /// While a statement runs no more input than this is read ahead.
 const AHEAD_BYTES: usize = 64 * 1024;
 
@@ -91,7 +93,11 @@ pub(crate) struct Wire {
     read: ReadHalf<Box<dyn Socket>>,
     write: WriteHalf<Box<dyn Socket>>,
     pub(crate) input: BytesMut,
-    pub(crate) out: BytesMut,
+    /// Replies that wait to be sent; what is before `sent` has been.
+    pub(crate) out: Vec<u8>,
+    sent: usize,
+    /// Up to here there are whole messages.
+    mark: usize,
     pub(crate) guard: Guard,
     pub(crate) slot: Arc<CancelSlot>,
     shutdown: watch::Receiver<bool>,
@@ -109,7 +115,9 @@ impl Wire {
             read,
             write,
             input: BytesMut::with_capacity(8 * 1024),
-            out: BytesMut::with_capacity(8 * 1024),
+            out: Vec::with_capacity(8 * 1024),
+            sent: 0,
+            mark: 0,
             guard,
             slot: Arc::default(),
             shutdown,
@@ -154,23 +162,42 @@ impl Wire {
         }
     }
 
+    /// Remembers that what has gathered are whole messages.
+    pub(crate) fn mark(&mut self) {
+        self.mark = self.out.len();
+    }
+
+    /// Forgets what was written since, which may be half a message.
+    pub(crate) fn back_to_mark(&mut self) {
+        self.out.truncate(self.mark);
+    }
+
     /// Sends what has gathered.
     pub(crate) async fn flush(&mut self) -> Result<(), End> {
-        while !self.out.is_empty() {
-            match self.write.write_buf(&mut self.out).await {
+        // What is sent in part cannot be taken back.
+        self.mark();
+        while let Some(rest) = self.out.get(self.sent..).filter(|rest| !rest.is_empty()) {
+            match self.write.write(rest).await {
                 Ok(0) | Err(_) => {
                     self.gone = true;
                     return Err(End::Closed);
                 }
-                Ok(_) => {}
+                // Counted at once: this future may be dropped at its next await.
+                Ok(bytes) => self.sent += bytes,
             }
+        }
+        self.out.clear();
+        self.sent = 0;
+        self.mark = 0;
+        if self.out.capacity() > OUT_BYTES_KEPT {
+            self.out.shrink_to(OUT_BYTES_KEPT);
         }
         self.write.flush().await.map_err(|_| End::Closed)
     }
 
     /// Sends when much has gathered; gives up when the statement is cancelled meanwhile.
     pub(crate) async fn relieve(&mut self) -> Result<(), End> {
-        if self.out.len() < FLUSH_BYTES {
+        if self.out.len() - self.sent < FLUSH_BYTES {
             return Ok(());
         }
         let slot = Arc::clone(&self.slot);

@@ -4,6 +4,7 @@
 //! the number's range are the infinities. Calendar arithmetic is the proleptic Gregorian calendar's
 //! (H. Hinnant, "chrono-compatible low-level date algorithms").
 
+use crate::digits::pair;
 use crate::value::ValueError;
 use crate::zone::{TimeZone, parse_offset, write_offset};
 
@@ -74,31 +75,34 @@ pub fn days_in_month(year: i64, month: u32) -> u32 {
 }
 
 pub(crate) fn write_two(value: u32, out: &mut Vec<u8>) {
-    let digit = |value: u32| b'0' + u8::try_from(value % 10).unwrap_or(0);
-    out.push(digit(value / 10));
-    out.push(digit(value));
+    out.extend_from_slice(&pair(value % 100));
 }
 
 fn write_year_month_day(year: i64, month: u32, day: u32, out: &mut Vec<u8>) {
     let shown = if year <= 0 { 1 - year } else { year };
-    let digits = shown.to_string();
-    out.resize(out.len() + 4usize.saturating_sub(digits.len()), b'0');
-    out.extend_from_slice(digits.as_bytes());
-    out.push(b'-');
-    write_two(month, out);
-    out.push(b'-');
-    write_two(day, out);
+    let [month_tens, month_ones] = pair(month);
+    let [day_tens, day_ones] = pair(day);
+    let rest = [b'-', month_tens, month_ones, b'-', day_tens, day_ones];
+    match u32::try_from(shown) {
+        Ok(year) if year < 10_000 => {
+            let ([a, b], [c, d]) = (pair(year / 100), pair(year % 100));
+            out.extend_from_slice(&[a, b, c, d]);
+        }
+        _ => crate::text::write_integer(shown, out),
+    }
+    out.extend_from_slice(&rest);
 }
 
 /// Appends a time of day, its fraction without zeros at the end.
 pub fn write_time(us: i64, out: &mut Vec<u8>) {
     let seconds = us.div_euclid(US_PER_SECOND);
-    let part = |value: i64| u32::try_from(value).unwrap_or(0);
-    write_two(part(seconds / 3600), out);
-    out.push(b':');
-    write_two(part(seconds / 60 % 60), out);
-    out.push(b':');
-    write_two(part(seconds % 60), out);
+    let seconds = u32::try_from(seconds).unwrap_or(0);
+    let [[a, b], [c, d], [e, f]] = [
+        pair(seconds / 3600),
+        pair(seconds / 60 % 60),
+        pair(seconds % 60),
+    ];
+    out.extend_from_slice(&[a, b, b':', c, d, b':', e, f]);
     write_fraction(us.rem_euclid(US_PER_SECOND), out);
 }
 
@@ -106,16 +110,12 @@ fn write_fraction(us: i64, out: &mut Vec<u8>) {
     if us == 0 {
         return;
     }
-    out.push(b'.');
-    let start = out.len();
-    let mut divisor = 100_000;
-    while divisor > 0 {
-        out.push(b'0' + u8::try_from(us / divisor % 10).unwrap_or(0));
-        divisor /= 10;
-    }
-    while out.len() > start + 1 && out.last() == Some(&b'0') {
-        out.pop();
-    }
+    let us = u32::try_from(us).unwrap_or(0);
+    let [[a, b], [c, d], [e, f]] = [pair(us / 10_000), pair(us / 100 % 100), pair(us % 100)];
+    let digits = [b'.', a, b, c, d, e, f];
+    let zeros = digits.iter().rev().take_while(|digit| **digit == b'0');
+    let shown = digits.len() - zeros.count();
+    out.extend_from_slice(digits.get(..shown).unwrap_or_default());
 }
 
 /// Appends a date.

@@ -8,6 +8,7 @@
 
 pub mod binary;
 pub mod datetime;
+mod digits;
 mod ids;
 pub mod interval;
 pub mod numeric;

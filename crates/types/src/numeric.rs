@@ -7,6 +7,7 @@ use std::cmp::Ordering;
 
 use arrow_buffer::i256;
 
+use crate::digits::Digits;
 use crate::sqlstate::SqlState;
 use crate::sqltype::NUMERIC_ANY_SCALE;
 use crate::value::ValueError;
@@ -662,29 +663,8 @@ pub fn write_decimal(unscaled: i128, scale: u8, out: &mut Vec<u8>) {
     if unscaled < 0 {
         out.push(b'-');
     }
-    let mut buffer = [0u8; 40];
-    let mut at = buffer.len();
-    let mut rest = unscaled.unsigned_abs();
-    // Most numbers fit 64 bits, whose division is a tenth as dear.
-    while rest > u128::from(u64::MAX) {
-        at -= 1;
-        if let Some(place) = buffer.get_mut(at) {
-            *place = b'0' + u8::try_from(rest % 10).unwrap_or(0);
-        }
-        rest /= 10;
-    }
-    let mut rest = u64::try_from(rest).unwrap_or(0);
-    loop {
-        at -= 1;
-        if let Some(place) = buffer.get_mut(at) {
-            *place = b'0' + u8::try_from(rest % 10).unwrap_or(0);
-        }
-        rest /= 10;
-        if rest == 0 {
-            break;
-        }
-    }
-    point(buffer.get(at..).unwrap_or_default(), scale, out);
+    let digits = Digits::of(unscaled.unsigned_abs());
+    point(digits.as_bytes(), scale, out);
 }
 
 /// Reads the usual form of a decimal into a fixed scale; None for any other form, which

@@ -1,5 +1,6 @@
 //! The text forms of the other types: truth, whole numbers, floats, bytes, UUIDs, JSON, arrays.
 
+use crate::digits::Digits;
 use crate::sqlstate::SqlState;
 use crate::value::ValueError;
 
@@ -142,6 +143,18 @@ pub fn write_float4(value: f32, out: &mut Vec<u8>) {
     }
 }
 
+/// Appends a float rounded to so many significant digits, at least one: what
+/// `extra_float_digits` below 1 asks for.
+pub fn write_float_rounded(value: f64, digits: i32, out: &mut Vec<u8>) {
+    if value.is_finite() {
+        let digits = digits.max(1);
+        let precision = usize::try_from(digits - 1).unwrap_or(0);
+        write_shortest(&format!("{value:.precision$e}"), digits, out);
+    } else {
+        write_special(value, out);
+    }
+}
+
 fn write_special(value: f64, out: &mut Vec<u8>) {
     out.extend_from_slice(if value.is_nan() {
         b"NaN"
@@ -152,90 +165,85 @@ fn write_special(value: f64, out: &mut Vec<u8>) {
     });
 }
 
-/// Lays out shortest digits: plain while the exponent is from -4 to below `digits`, else with `e`.
+/// Lays out `-12.5e-7` or `12.5`: plain while the exponent is from -4 to below `digits_max`, else
+/// with `e`; zeros at the end of a fraction are left out.
 fn write_shortest(shortest: &str, digits_max: i32, out: &mut Vec<u8>) {
-    let (negative, rest) = match shortest.strip_prefix('-') {
-        Some(rest) => (true, rest),
-        None => (false, shortest),
+    let rest = match shortest.strip_prefix('-') {
+        Some(rest) => {
+            out.push(b'-');
+            rest
+        }
+        None => shortest,
     };
     let (mantissa, exponent) = match rest.split_once('e') {
         Some((mantissa, exponent)) => (mantissa, exponent.parse().unwrap_or(0)),
         None => (rest, 0),
     };
-    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
-    let fraction = if fraction == "0" { "" } else { fraction };
-    let all: Vec<u8> = whole.bytes().chain(fraction.bytes()).collect();
-    let leading = all.iter().take_while(|byte| **byte == b'0').count();
-    let digits: Vec<u8> = all.get(leading..).unwrap_or_default().to_vec();
-    if negative {
-        out.push(b'-');
+    // All digits without the point, then those from the first to the last that are not zero.
+    let mut all = [0_u8; 48];
+    let mut count = 0;
+    let mut whole = mantissa.len();
+    for (at, byte) in mantissa.bytes().enumerate() {
+        if byte == b'.' {
+            whole = at;
+        } else if let Some(slot) = all.get_mut(count) {
+            *slot = byte;
+            count += 1;
+        }
     }
-    if digits.is_empty() {
+    let digits = all.get(..count).unwrap_or_default();
+    let Some(leading) = digits.iter().position(|byte| *byte != b'0') else {
         out.push(b'0');
         return;
-    }
-    // The decimal exponent of the first digit.
-    let count = |n: usize| i32::try_from(n).unwrap_or(0);
-    let point = count(whole.len()) + exponent - count(leading) - 1;
-    let significant: Vec<u8> = {
-        let end = digits
-            .iter()
-            .rposition(|byte| *byte != b'0')
-            .map_or(0, |at| at + 1);
-        digits.get(..end).unwrap_or_default().to_vec()
     };
+    let end = digits
+        .iter()
+        .rposition(|byte| *byte != b'0')
+        .map_or(0, |at| at + 1);
+    let significant = digits.get(leading..end).unwrap_or_default();
+    // The decimal exponent of the first digit.
+    let signed = |n: usize| i32::try_from(n).unwrap_or(0);
+    let point = signed(whole) + exponent - signed(leading) - 1;
     if (-4..digits_max).contains(&point) {
-        if point < 0 {
-            out.extend_from_slice(b"0.");
-            for _ in 0..(-point - 1) {
-                out.push(b'0');
-            }
-            out.extend_from_slice(&significant);
-        } else {
-            let whole = usize::try_from(point + 1).unwrap_or(0);
-            for index in 0..whole.max(significant.len()) {
-                if index == whole {
+        match usize::try_from(point + 1) {
+            Ok(whole) if whole > 0 => {
+                let (head, tail) = significant.split_at(whole.min(significant.len()));
+                out.extend_from_slice(head);
+                out.resize(out.len() + whole - head.len(), b'0');
+                if !tail.is_empty() {
                     out.push(b'.');
+                    out.extend_from_slice(tail);
                 }
-                out.push(significant.get(index).copied().unwrap_or(b'0'));
+            }
+            _ => {
+                out.extend_from_slice(b"0.");
+                let zeros = usize::try_from(-point - 1).unwrap_or(0);
+                out.resize(out.len() + zeros, b'0');
+                out.extend_from_slice(significant);
             }
         }
         return;
     }
-    for (index, digit) in significant.iter().enumerate() {
-        if index == 1 {
-            out.push(b'.');
-        }
-        out.push(*digit);
+    let (first, fraction) = significant.split_at(1);
+    out.extend_from_slice(first);
+    if !fraction.is_empty() {
+        out.push(b'.');
+        out.extend_from_slice(fraction);
     }
     out.push(b'e');
     out.push(if point < 0 { b'-' } else { b'+' });
-    let exponent = point.unsigned_abs().to_string();
-    if exponent.len() < 2 {
+    if point.unsigned_abs() < 10 {
         out.push(b'0');
     }
-    out.extend_from_slice(exponent.as_bytes());
+    out.extend_from_slice(Digits::of(u128::from(point.unsigned_abs())).as_bytes());
 }
 
 /// Appends a whole number.
 pub fn write_integer(value: i64, out: &mut Vec<u8>) {
-    let mut buffer = [0u8; 20];
-    let mut at = buffer.len();
-    let mut rest = value.unsigned_abs();
-    loop {
-        at -= 1;
-        if let Some(place) = buffer.get_mut(at) {
-            *place = b'0' + u8::try_from(rest % 10).unwrap_or(0);
-        }
-        rest /= 10;
-        if rest == 0 {
-            break;
-        }
-    }
     if value < 0 {
         out.push(b'-');
     }
-    out.extend_from_slice(buffer.get(at..).unwrap_or_default());
+    out.extend_from_slice(Digits::of(u128::from(value.unsigned_abs())).as_bytes());
 }
 
 /// Appends bytes in the hex form.
@@ -246,14 +254,25 @@ pub fn write_bytea(bytes: &[u8], out: &mut Vec<u8>) {
     }
 }
 
-fn push_hex(byte: u8, out: &mut Vec<u8>) {
-    for nibble in [byte >> 4, byte & 15] {
-        out.push(if nibble < 10 {
-            b'0' + nibble
-        } else {
-            b'a' + nibble - 10
-        });
+/// Appends bytes in the form of `bytea_output = escape`.
+pub fn write_bytea_escaped(bytes: &[u8], out: &mut Vec<u8>) {
+    for &byte in bytes {
+        match byte {
+            b'\\' => out.extend_from_slice(b"\\\\"),
+            0x20..=0x7e => out.push(byte),
+            _ => {
+                let octal = [byte >> 6, byte >> 3 & 7, byte & 7].map(|digit| b'0' + digit);
+                out.push(b'\\');
+                out.extend_from_slice(&octal);
+            }
+        }
     }
+}
+
+fn push_hex(byte: u8, out: &mut Vec<u8>) {
+    const HEX: &[u8; 16] = b"0123456789abcdef";
+    let digit = |nibble: u8| HEX.get(usize::from(nibble)).copied().unwrap_or(b'0');
+    out.extend_from_slice(&[digit(byte >> 4), digit(byte & 15)]);
 }
 
 fn nibble(byte: u8) -> Option<u8> {

@@ -1,6 +1,6 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use chronolith_types::{ColumnId, HypertableId, PartId, RoleId, SqlType};
+use chronolith_types::{ColumnId, HypertableId, IndexId, PartId, RoleId, SqlType};
 
 use super::*;
 use crate::table::{Hypertable, Part, PartFile};
@@ -72,6 +72,7 @@ fn part(id: u64) -> Arc<Part> {
         times: Some((0, 0)),
         data: PartFile::default(),
         directory: PartFile::default(),
+        unpacked: 0,
         deleted: Vec::new(),
     })
 }
@@ -157,6 +158,179 @@ fn parts_are_replaced_in_one_step_and_numbers_never_return() {
         })
         .unwrap();
     assert!(catalog.next_oid > 21_000);
+    assert_eq!(catalog.databases[&DB].next_chunk, 2);
+}
+
+#[test]
+fn names_and_owners_change_and_no_two_relations_share_a_name() {
+    let mut catalog = Catalog::default();
+    let (database, id, table) = (DB, T, T);
+    let index = |oid: u32, name: &str, constraint: bool| Change::CreateIndex {
+        database,
+        table,
+        index: crate::table::Index {
+            id: IndexId(oid),
+            name: name.to_owned(),
+            method: "btree".to_owned(),
+            keys: vec!["time".to_owned()],
+            unique: constraint,
+            constraint,
+            predicate: None,
+        },
+    };
+    let view = |name: &str| crate::model::View {
+        id: TableId(30_000),
+        schema: PUBLIC,
+        name: name.to_owned(),
+        owner: RoleId(10),
+        query: "SELECT 1".to_owned(),
+        columns: Vec::new(),
+    };
+    let schema = |name: &str| crate::model::Schema {
+        id: SchemaId(31_000),
+        name: name.to_owned(),
+        owner: RoleId(10),
+    };
+    let changes = [
+        create("t"),
+        index(22_001, "t_time", false),
+        index(22_002, "t_pkey", true),
+        Change::AddConstraint {
+            database,
+            table,
+            constraint: crate::table::Constraint {
+                id: 22_003,
+                name: "t_pkey".to_owned(),
+                kind: crate::table::ConstraintKind::PrimaryKey {
+                    columns: vec![ColumnId(1)],
+                },
+            },
+        },
+        Change::CreateView {
+            database,
+            view: view("v"),
+            replace: false,
+        },
+        Change::CreateSchema {
+            database,
+            schema: schema("s"),
+        },
+    ];
+    for change in &changes {
+        catalog.apply(change).unwrap();
+    }
+    let refused = [
+        Change::ChangeView {
+            database,
+            view: view("t"),
+        },
+        Change::ChangeSchema {
+            database,
+            schema: schema("public"),
+        },
+        Change::RenameIndex {
+            database,
+            table,
+            id: IndexId(22_001),
+            name: "v".to_owned(),
+        },
+        Change::RenameConstraint {
+            database,
+            table,
+            from: "t_pkey".to_owned(),
+            name: "t_time".to_owned(),
+        },
+        Change::RenameConstraint {
+            database,
+            table,
+            from: "other".to_owned(),
+            name: "t_new".to_owned(),
+        },
+        Change::RenameDatabase {
+            id: DB,
+            name: "template1".to_owned(),
+        },
+    ];
+    for change in refused {
+        let before = catalog.clone();
+        assert!(catalog.apply(&change).is_err(), "{change:?}");
+        assert_eq!(catalog, before);
+    }
+    let changes = [
+        Change::RenameIndex {
+            database,
+            table,
+            id: IndexId(22_002),
+            name: "t_key".to_owned(),
+        },
+        Change::SetTableSchema {
+            database,
+            id,
+            schema: SchemaId(31_000),
+        },
+        Change::SetTableOwner {
+            database,
+            id,
+            owner: RoleId(11),
+        },
+        Change::SetTableAcl {
+            database,
+            id,
+            acl: Some(vec!["=r/postgres".to_owned()]),
+        },
+        Change::ChangeView {
+            database,
+            view: view("t"),
+        },
+        Change::ChangeSchema {
+            database,
+            schema: schema("z"),
+        },
+        Change::RenameDatabase {
+            id: DB,
+            name: "prices".to_owned(),
+        },
+        Change::SetDatabaseOwner {
+            id: DB,
+            owner: RoleId(11),
+        },
+    ];
+    for change in &changes {
+        catalog.apply(change).unwrap();
+    }
+    let database = catalog.database_named("prices").unwrap();
+    let moved = database.table_named(SchemaId(31_000), "t").unwrap();
+    assert_eq!(moved.constraints[0].name, "t_key");
+    assert_eq!(moved.owner, RoleId(11));
+    assert!(database.relation_exists(SchemaId(31_000), "t_key"));
+    assert!(database.view_named(PUBLIC, "t").is_some());
+    assert!(database.schema_named("z").is_some());
+}
+
+#[test]
+fn a_truncated_table_has_no_parts_and_a_hypertable_no_chunks() {
+    let mut catalog = Catalog::default();
+    catalog.apply(&create("t")).unwrap();
+    let truncate = Change::Truncate {
+        database: DB,
+        table: T,
+    };
+    let add = |chunk: ChunkId| Change::ReplaceParts {
+        database: DB,
+        table: T,
+        chunk,
+        removed: Vec::new(),
+        added: vec![part(u64::from(chunk.0.unsigned_abs()) + 3)],
+        compressed: None,
+    };
+    catalog.apply(&add(Table::PLAIN_CHUNK)).unwrap();
+    catalog.apply(&truncate).unwrap();
+    assert_eq!(catalog.parts().count(), 0);
+    assert_eq!(catalog.table(DB, T).unwrap().chunks.len(), 1);
+    for change in [hypertable(), chunk(1, 0), add(ChunkId(1)), truncate] {
+        catalog.apply(&change).unwrap();
+    }
+    assert!(catalog.table(DB, T).unwrap().chunks.is_empty());
     assert_eq!(catalog.databases[&DB].next_chunk, 2);
 }
 

@@ -15,7 +15,7 @@ fn unit_error(unit: &str, ty: &SqlType) -> FunctionError {
 }
 
 /// Singular, lower-case names of units.
-fn unit(name: &str) -> String {
+pub(super) fn unit(name: &str) -> String {
     let name = name.to_lowercase();
     match name.as_str() {
         "us" | "usec" | "usecs" | "microsecond" | "useconds" => "microseconds",
@@ -78,31 +78,43 @@ fn truncate(wall: i64, unit: &str, ty: &SqlType) -> Result<i64, FunctionError> {
     }
 }
 
-fn date_trunc(context: &Context<'_>, args: &[Value]) -> Result<Value, FunctionError> {
+/// Whether a unit is shorter than a day, so that the zone's offset does not change at the cut.
+pub(super) fn below_day(unit: &str) -> bool {
+    matches!(
+        unit,
+        "microseconds" | "milliseconds" | "second" | "minute" | "hour"
+    )
+}
+
+/// An instant cut to a unit on the wall clock of a zone.
+pub(super) fn truncate_in(
+    zone: &Zone,
+    us: i64,
+    unit: &str,
+    ty: &SqlType,
+) -> Result<i64, FunctionError> {
+    if dates::infinite(us) {
+        return Ok(us);
+    }
+    let wall = truncate(zone.to_local(us), unit, ty)?;
+    Ok(if below_day(unit) {
+        wall - zone.offset_at(us) * 1_000_000
+    } else {
+        zone.to_utc(wall)
+    })
+}
+
+pub(super) fn date_trunc(context: &Context<'_>, args: &[Value]) -> Result<Value, FunctionError> {
     let ty = context.args.get(1).cloned().unwrap_or(SqlType::Timestamp);
     match args {
         [name, Value::Interval(span)] => truncate_interval(&unit(name.as_str()), span),
         [name, Value::Timestamp(us), rest @ ..] => {
-            if dates::infinite(*us) {
-                return Ok(Value::Timestamp(*us));
-            }
             let zone = match rest.first() {
                 Some(name) => zone_named(name.as_str())?,
                 None if ty == SqlType::Timestamptz => *context.zone,
                 None => Zone::fixed(0),
             };
-            let name = unit(name.as_str());
-            let wall = truncate(zone.to_local(*us), &name, &ty)?;
-            // Below a day the offset does not change at the cut.
-            let small = matches!(
-                name.as_str(),
-                "microseconds" | "milliseconds" | "second" | "minute" | "hour"
-            );
-            Ok(Value::Timestamp(if small {
-                wall - zone.offset_at(*us) * 1_000_000
-            } else {
-                zone.to_utc(wall)
-            }))
+            truncate_in(&zone, *us, &unit(name.as_str()), &ty).map(Value::Timestamp)
         }
         _ => Ok(Value::Null),
     }
@@ -125,11 +137,16 @@ fn truncate_interval(unit: &str, span: &IntervalMonthDayNano) -> Result<Value, F
         "decade" => months(120),
         "century" => months(1200),
         "millennium" => months(12_000),
+        "week" => Err(FunctionError::new(
+            SqlState::FEATURE_NOT_SUPPORTED,
+            "unit \"week\" not supported for type interval",
+        )
+        .with_detail("Months usually have fractional weeks.")),
         other => Err(unit_error(other, &SqlType::Interval)),
     }
 }
 
-fn zone_named(name: &str) -> Result<Zone, FunctionError> {
+pub(super) fn zone_named(name: &str) -> Result<Zone, FunctionError> {
     Zone::parse(name).ok_or_else(|| {
         FunctionError::invalid_parameter(format!("time zone \"{name}\" not recognized"))
     })
@@ -145,13 +162,67 @@ fn whole(value: i64) -> Value {
 }
 
 /// `extract`: a numeric, or null for what infinity has not.
-fn field(context: &Context<'_>, args: &[Value]) -> Result<Value, FunctionError> {
+pub(super) fn field(context: &Context<'_>, args: &[Value]) -> Result<Value, FunctionError> {
     let [name, value] = args else {
         return Ok(Value::Null);
     };
     let ty = context.args.get(1).cloned().unwrap_or(SqlType::Timestamp);
-    let name = unit(name.as_str());
+    field_of(context.zone, &unit(name.as_str()), value, &ty)
+}
+
+/// `date_part`: a field as a double; a date is its midnight.
+pub(super) fn date_part(context: &mut Context<'_>, args: &[Value]) -> Result<Value, FunctionError> {
+    let [name, value] = args else {
+        return Ok(Value::Null);
+    };
+    let ty = match context.args.get(1) {
+        Some(SqlType::Date) | None => SqlType::Timestamp,
+        Some(ty) => ty.clone(),
+    };
+    Ok(
+        match field_of(context.zone, &unit(name.as_str()), value, &ty)? {
+            Value::Null => Value::Null,
+            number => Value::Float(number.as_float()),
+        },
+    )
+}
+
+/// Whether some type has a field of this name.
+fn is_unit(name: &str) -> bool {
+    below_day(name)
+        || matches!(
+            name,
+            "day"
+                | "week"
+                | "month"
+                | "quarter"
+                | "year"
+                | "decade"
+                | "century"
+                | "millennium"
+                | "epoch"
+                | "dow"
+                | "isodow"
+                | "doy"
+                | "isoyear"
+                | "julian"
+                | "timezone"
+                | "timezone_hour"
+                | "timezone_minute"
+        )
+}
+
+/// The field of a value of a type, on the wall clock of a zone.
+pub(super) fn field_of(
+    zone: &Zone,
+    name: &str,
+    value: &Value,
+    ty: &SqlType,
+) -> Result<Value, FunctionError> {
     let refused = || {
+        if !is_unit(name) {
+            return unit_error(name, ty);
+        }
         FunctionError::new(
             SqlState::FEATURE_NOT_SUPPORTED,
             format!("unit \"{name}\" not supported for type {ty}"),
@@ -159,7 +230,7 @@ fn field(context: &Context<'_>, args: &[Value]) -> Result<Value, FunctionError> 
     };
     let clock = |us: i64| -> Option<Value> {
         let in_minute = us % 60_000_000;
-        Some(match name.as_str() {
+        Some(match name {
             "microseconds" => whole(in_minute),
             "milliseconds" => parts(in_minute.into(), 3),
             "second" => parts(in_minute.into(), 6),
@@ -175,7 +246,7 @@ fn field(context: &Context<'_>, args: &[Value]) -> Result<Value, FunctionError> 
                 return Ok(answer);
             }
             let (years, months) = (i64::from(span.months / 12), i64::from(span.months % 12));
-            Ok(match name.as_str() {
+            Ok(match name {
                 "day" => whole(span.days.into()),
                 "month" => whole(months),
                 "quarter" => whole(months / 3 + 1),
@@ -189,17 +260,20 @@ fn field(context: &Context<'_>, args: &[Value]) -> Result<Value, FunctionError> 
                         + (i128::from(months) * 30 + i128::from(span.days)) * 24;
                     parts(days * 3_600_000_000 + i128::from(us), 6)
                 }
-                _ => return Err(unit_error(&name, &ty)),
+                _ => return Err(refused()),
             })
         }
-        Value::Time(us) => match name.as_str() {
+        Value::Time(us) => match name {
             "epoch" => Ok(parts((*us).into(), 6)),
-            _ => clock(*us).ok_or_else(|| unit_error(&name, &ty)),
+            _ => clock(*us).ok_or_else(refused),
         },
         value => {
             let us = dates::local(value)?;
             if dates::infinite(us) {
-                return Ok(match name.as_str() {
+                if !is_unit(name) {
+                    return Err(refused());
+                }
+                return Ok(match name {
                     "epoch" | "year" | "decade" | "century" | "millennium" | "julian"
                     | "isoyear" => {
                         Value::Numeric(num::parse(if us > 0 { "Infinity" } else { "-Infinity" })?)
@@ -208,15 +282,15 @@ fn field(context: &Context<'_>, args: &[Value]) -> Result<Value, FunctionError> 
                 });
             }
             if name == "epoch" {
-                return Ok(if ty == SqlType::Date {
+                return Ok(if *ty == SqlType::Date {
                     whole(us / 1_000_000)
                 } else {
                     parts(us.into(), 6)
                 });
             }
-            let zoned = ty == SqlType::Timestamptz;
-            let wall = if zoned { context.zone.to_local(us) } else { us };
-            if ty != SqlType::Date
+            let zoned = *ty == SqlType::Timestamptz;
+            let wall = if zoned { zone.to_local(us) } else { us };
+            if *ty != SqlType::Date
                 && let Some(answer) = clock(wall.rem_euclid(DAY_US))
             {
                 return Ok(answer);
@@ -225,7 +299,7 @@ fn field(context: &Context<'_>, args: &[Value]) -> Result<Value, FunctionError> 
             let (year, month, day) = civil(date);
             // There is no year 0: 1 BC is -1.
             let shown = if year > 0 { year } else { year - 1 };
-            Ok(match name.as_str() {
+            Ok(match name {
                 "day" => whole(day),
                 "month" => whole(month),
                 "quarter" => whole((month - 1) / 3 + 1),
@@ -249,7 +323,7 @@ fn field(context: &Context<'_>, args: &[Value]) -> Result<Value, FunctionError> 
                     let year = iso_year(date);
                     whole(if year > 0 { year } else { year - 1 })
                 }
-                "julian" if ty == SqlType::Date => whole(date + 2_440_588),
+                "julian" if *ty == SqlType::Date => whole(date + 2_440_588),
                 "julian" => Value::Numeric(num::add(
                     &num::from_i64(date + 2_440_588),
                     &num::div(
@@ -257,14 +331,10 @@ fn field(context: &Context<'_>, args: &[Value]) -> Result<Value, FunctionError> 
                         &num::from_i64(DAY_US),
                     )?,
                 )?),
-                "timezone" if zoned => whole(context.zone.offset_at(us)),
-                "timezone_hour" if zoned => whole(context.zone.offset_at(us) / 3600),
-                "timezone_minute" if zoned => whole(context.zone.offset_at(us) / 60 % 60),
-                "timezone" | "timezone_hour" | "timezone_minute" => return Err(refused()),
-                "microseconds" | "milliseconds" | "second" | "minute" | "hour" => {
-                    return Err(refused());
-                }
-                _ => return Err(unit_error(&name, &ty)),
+                "timezone" if zoned => whole(zone.offset_at(us)),
+                "timezone_hour" if zoned => whole(zone.offset_at(us) / 3600),
+                "timezone_minute" if zoned => whole(zone.offset_at(us) / 60 % 60),
+                _ => return Err(refused()),
             })
         }
     }
@@ -326,10 +396,15 @@ fn made_time(args: &[Value], from: usize) -> Result<i64, FunctionError> {
         args.get(from + 1).map_or(0, Value::as_int),
     );
     let second = args.get(from + 2).map_or(0.0, Value::as_float);
-    if !(0..=24).contains(&hour) || !(0..60).contains(&minute) || !(0.0..=60.0).contains(&second) {
+    let past_midnight = hour == 24 && (minute > 0 || second > 0.0);
+    if past_midnight
+        || !(0..=24).contains(&hour)
+        || !(0..60).contains(&minute)
+        || !(0.0..=60.0).contains(&second)
+    {
         return Err(FunctionError::new(
             SqlState::DATETIME_FIELD_OVERFLOW,
-            format!("time field value out of range: {hour}:{minute:02}:{second:02}"),
+            format!("time field value out of range: {hour}:{minute:02}:{second}"),
         ));
     }
     Ok(hour * 3_600_000_000 + minute * 60_000_000 + (second * 1e6).round() as i64)
@@ -414,10 +489,10 @@ fn justify(args: &[Value], hours: bool, months: bool) -> Result<Value, FunctionE
         m += d / 30;
         d %= 30;
     }
-    if months && m > 0 && (d < 0 || (d == 0 && us < 0)) {
+    if months && m > 0 && (d < 0 || (hours && d == 0 && us < 0)) {
         d += 30;
         m -= 1;
-    } else if months && m < 0 && (d > 0 || (d == 0 && us > 0)) {
+    } else if months && m < 0 && (d > 0 || (hours && d == 0 && us > 0)) {
         d -= 30;
         m += 1;
     }
@@ -481,12 +556,7 @@ pub(super) fn imp(name: &str, args: &[SqlType], result: &SqlType) -> Option<RowF
         "clock_timestamp" => |_, _| Ok(Value::Timestamp(wall_now_us())),
         "date_trunc" => |c, a| date_trunc(c, a),
         "extract" => |c, a| field(c, a),
-        "date_part" => |c, a| {
-            Ok(match field(c, a)? {
-                Value::Null => Value::Null,
-                number => Value::Float(number.as_float()),
-            })
-        },
+        "date_part" => date_part,
         "age" if *result == SqlType::Interval && args.len() == 2 => |c, a| match a {
             [later, earlier] => {
                 let zoned = c.args.first() == Some(&SqlType::Timestamptz);

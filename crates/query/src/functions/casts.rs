@@ -8,6 +8,7 @@ use super::dates::{self, DAY_US};
 use super::error::FunctionError;
 use super::io::{self, Zone};
 use super::num;
+use super::numbers;
 use super::operators::widen;
 use super::table::{Typed, Volatile, cast};
 use super::udf::{self, Context, Row, RowFn};
@@ -89,6 +90,15 @@ pub(super) fn apply(
     };
     let sessional = sessional(&value.ty, &bare);
     let literal = value.as_literal().is_some();
+    if !literal && let Some(kernel) = numbers::cast(&value, target) {
+        return Ok(udf::column_call(
+            "cast",
+            kernel,
+            vec![value],
+            target.clone(),
+            form,
+        ));
+    }
     let call = udf::row_call(
         Row {
             name: if explicit { "cast" } else { "coerce" },
@@ -124,6 +134,9 @@ pub(super) fn canonical(value: Typed) -> Result<Typed, FunctionError> {
     }
     let literal = value.as_literal().is_some();
     let ty = value.ty.clone();
+    if !literal && let Some(kernel) = numbers::cast(&value, &ty) {
+        return Ok(udf::column_call("reform", kernel, vec![value], ty, form));
+    }
     let call = udf::row_call(
         Row {
             name: "reform",

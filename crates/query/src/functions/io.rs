@@ -21,6 +21,15 @@ impl Zone {
         TimeZone::parse(name).map(Self)
     }
 
+    pub(super) fn time_zone(self) -> TimeZone {
+        self.0
+    }
+
+    /// Whether its wall clock shows UTC at all times.
+    pub(super) fn is_utc(self) -> bool {
+        matches!(self.0, TimeZone::Utc | TimeZone::Fixed(0))
+    }
+
     /// Seconds east of Greenwich.
     pub(super) fn fixed(seconds: i32) -> Self {
         Self(TimeZone::Fixed(seconds))

@@ -284,6 +284,51 @@ pub(super) fn delete(args: &[Value]) -> Result<Value, FunctionError> {
     Ok(Value::Text(canonical(&json)))
 }
 
+/// `#-`: without what is at the end of a path.
+pub(super) fn delete_path(args: &[Value]) -> Result<Value, FunctionError> {
+    let [document, Value::List(path)] = args else {
+        return Ok(Value::Null);
+    };
+    let mut json = parse(document.as_str())?;
+    if let Some((last, path)) = path.split_last() {
+        let mut at = Some(&mut json);
+        for step in path {
+            at = match at {
+                Some(Json::Object(fields)) => fields.get_mut(step.as_str()),
+                Some(Json::Array(items)) => {
+                    place(step.as_str(), items.len())?.and_then(|index| items.get_mut(index))
+                }
+                _ => None,
+            };
+        }
+        match at {
+            Some(Json::Object(fields)) => {
+                fields.shift_remove(last.as_str());
+            }
+            Some(Json::Array(items)) => {
+                if let Some(index) = place(last.as_str(), items.len())? {
+                    items.remove(index);
+                }
+            }
+            _ => {}
+        }
+    }
+    Ok(Value::Text(canonical(&json)))
+}
+
+/// The place in an array that a step of a path names, counted from the end when negative.
+fn place(step: &str, length: usize) -> Result<Option<usize>, FunctionError> {
+    let index: i64 = step.trim().parse().map_err(|_| {
+        FunctionError::new(
+            chronolith_types::SqlState::INVALID_TEXT_REPRESENTATION,
+            format!("path element at position 1 is not an integer: \"{step}\""),
+        )
+    })?;
+    let length = i64::try_from(length).unwrap_or(0);
+    let index = if index < 0 { length + index } else { index };
+    Ok(usize::try_from(index).ok().filter(|_| index < length))
+}
+
 /// A value of any type as JSON.
 pub(super) fn of_value(
     context: &Context<'_>,

@@ -42,6 +42,7 @@ pub(super) fn sign(args: &[Value]) -> Result<Value, FunctionError> {
         } else {
             0.0
         }),
+        [Value::Numeric(Numeric::NaN)] => Value::Numeric(Numeric::NaN),
         [value] => {
             let zero = Value::Numeric(num::from_i64(0));
             let order = Value::Numeric(value.as_numeric()?).compare(&zero);

@@ -1,6 +1,7 @@
 //! Numeric values between their three physical forms, and their arithmetic in 256 bits.
 
 use std::cmp::Ordering;
+use std::sync::LazyLock;
 
 use arrow::datatypes::i256;
 pub(super) use chronolith_types::Numeric;
@@ -21,6 +22,58 @@ pub(super) fn overflow() -> FunctionError {
 
 fn power_of_ten(digits: u32) -> Option<i256> {
     i256::from_i128(10).checked_pow(digits)
+}
+
+/// Powers of ten up to what 256 bits hold.
+static POWERS: LazyLock<[i256; 77]> = LazyLock::new(|| {
+    let mut powers = [i256::ONE; 77];
+    for index in 1..powers.len() {
+        powers[index] = powers[index - 1].wrapping_mul(i256::from_i128(10));
+    }
+    powers
+});
+
+/// Ten to a power of at most 76.
+pub(super) fn ten_to(digits: u8) -> i256 {
+    POWERS
+        .get(usize::from(digits))
+        .copied()
+        .unwrap_or(i256::MAX)
+}
+
+/// Bits of the plain form that tell how many digits a value shows.
+const SHOWN_BITS: u8 = 6;
+
+/// All digits of a plain numeric and how many fraction digits it shows; none when not finite.
+pub(super) fn any_digits(code: i256) -> Option<(i256, u8)> {
+    if code >= i256::MAX.wrapping_sub(i256::ONE) || code == i256::MIN {
+        return None;
+    }
+    let (low, _) = code.to_parts();
+    Some((code >> SHOWN_BITS, u8::try_from(low & 0x3f).unwrap_or(0)))
+}
+
+/// A plain numeric of all its digits; `22003` when there are more than 38 before the point.
+pub(super) fn any_of_digits(digits: i256, shown: u8) -> Result<i256, FunctionError> {
+    let limit = ten_to(38 + NUMERIC_ANY_SCALE);
+    if digits >= limit || digits <= limit.wrapping_neg() {
+        return Err(overflow());
+    }
+    Ok((digits << SHOWN_BITS).wrapping_add(i256::from_i128(shown.into())))
+}
+
+/// A fixed numeric as the nearest double.
+pub(super) fn small_to_f64(unscaled: i128, scale: u8) -> f64 {
+    const EXACT: i128 = 1 << 53;
+    // Both exact, so their quotient is rounded once.
+    if (-EXACT..=EXACT).contains(&unscaled) && scale <= 22 {
+        return unscaled as f64 / 10_f64.powi(scale.into());
+    }
+    let value = Finite {
+        unscaled: i256::from_i128(unscaled),
+        scale,
+    };
+    value.to_f64()
 }
 
 pub(super) fn from_i64(value: i64) -> Numeric {
@@ -69,7 +122,13 @@ fn divided(unscaled: i256, digits: u32) -> i256 {
 }
 
 pub(super) fn to_f64(value: &Numeric) -> f64 {
-    value.to_f64()
+    match value {
+        Finite { unscaled, scale } => match unscaled.to_i128() {
+            Some(unscaled) => small_to_f64(unscaled, *scale),
+            None => value.to_f64(),
+        },
+        special => special.to_f64(),
+    }
 }
 
 pub(super) fn scale(value: &Numeric) -> u8 {
@@ -130,6 +189,12 @@ pub(super) fn from_any(code: i256) -> Numeric {
 pub(super) fn to_any(value: &Numeric) -> Result<i256, FunctionError> {
     // A product may show more digits than the form keeps.
     match value {
+        Finite { unscaled, scale } if *scale <= NUMERIC_ANY_SCALE => {
+            match unscaled.checked_mul(ten_to(NUMERIC_ANY_SCALE - scale)) {
+                Some(digits) => any_of_digits(digits, *scale),
+                None => Err(overflow()),
+            }
+        }
         Finite { unscaled, scale } => Ok(Numeric::finite(*unscaled, (*scale).into())?.to_any()),
         special => Ok(special.to_any()),
     }
@@ -345,10 +410,67 @@ fn quotient(a: (i256, u8), b: (i256, u8), scale: u8) -> Answer {
 }
 
 pub(super) fn div(a: &Numeric, b: &Numeric) -> Answer {
+    if let (
+        Finite {
+            unscaled: a,
+            scale: s,
+        },
+        Finite {
+            unscaled: b,
+            scale: t,
+        },
+    ) = (a, b)
+        && let (Some(a), Some(b)) = (a.to_i128(), b.to_i128())
+        && let Some(quotient) = small_div((a, *s), (b, *t))
+    {
+        return Ok(quotient);
+    }
     Ok(a.div(b)?)
 }
 
+/// Weight of the first base-10000 digit, and that digit.
+fn small_leading(unscaled: i128, scale: u8) -> (i32, u128) {
+    let digits = unscaled.unsigned_abs();
+    let Some(last) = digits.checked_ilog10() else {
+        return (0, 0);
+    };
+    let exponent = last.cast_signed() - i32::from(scale);
+    let in_group = exponent.rem_euclid(4).cast_unsigned();
+    let first = if last >= in_group {
+        digits / 10_u128.pow(last - in_group)
+    } else {
+        digits * 10_u128.pow(in_group - last)
+    };
+    (exponent.div_euclid(4), first)
+}
+
+/// A quotient with the digits that PostgreSQL shows, where 128 bits are enough.
+fn small_div((a, s): (i128, u8), (b, t): (i128, u8)) -> Option<Numeric> {
+    let ((a_weight, a_first), (b_weight, b_first)) = (small_leading(a, s), small_leading(b, t));
+    let weight = a_weight - b_weight - i32::from(a_first <= b_first);
+    let scale = (16 - weight * 4)
+        .max(s.into())
+        .max(t.into())
+        .clamp(0, NUMERIC_ANY_SCALE.into());
+    let shift = scale + i32::from(t) - i32::from(s);
+    let top = a.checked_mul(10_i128.checked_pow(u32::try_from(shift).ok()?)?)?;
+    let (whole, rest) = (top.checked_div(b)?, top.checked_rem(b)?);
+    let up = rest.unsigned_abs() >= b.unsigned_abs() - rest.unsigned_abs();
+    let quotient = match (up, (top < 0) == (b < 0)) {
+        (false, _) => whole,
+        (true, true) => whole + 1,
+        (true, false) => whole - 1,
+    };
+    Some(Finite {
+        unscaled: i256::from_i128(quotient),
+        scale: u8::try_from(scale).ok()?,
+    })
+}
+
 pub(super) fn rem(a: &Numeric, b: &Numeric) -> Answer {
+    if !matches!(a, NaN) && sign(b).is_eq() {
+        return Err(FunctionError::division_by_zero());
+    }
     Ok(a.rem(b)?)
 }
 

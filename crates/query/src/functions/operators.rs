@@ -18,7 +18,7 @@ use super::error::FunctionError;
 use super::table::{Operator, Typed, Volatile};
 use super::udf::{self, Row, RowFn};
 use super::value::Value;
-use super::{arrays, casts, dates, json, num, text};
+use super::{arrays, casts, dates, json, num, numbers, text, times};
 
 /// Whether a row of the recorded operators is offered.
 pub(super) fn implements(operator: &Operator) -> bool {
@@ -46,6 +46,37 @@ pub(super) fn apply(
         {
             return Ok(like(operator.name, args));
         }
+        if operator.code == "textcat" && args.iter().all(|arg| arg.arrow == DataType::Utf8View) {
+            let mut args = args.into_iter().map(|arg| Box::new(arg.expr));
+            if let (Some(left), Some(right)) = (args.next(), args.next()) {
+                let joined = BinaryExpr::new(left, Op::StringConcat, right);
+                return Ok(Typed::new(Expr::BinaryExpr(joined), result.clone()));
+            }
+            return Err(FunctionError::internal("|| has two operands"));
+        }
+        if let Some((name, function, zoned)) = times::operator(operator.code)
+            && args.iter().all(|arg| times::reads(&arg.arrow))
+        {
+            let form = result.arrow();
+            let call = if zoned {
+                udf::stable_column_call
+            } else {
+                udf::column_call
+            };
+            return Ok(call(name, function, args, result.clone(), form));
+        }
+    }
+    if operator.code == "numeric_uminus"
+        && let [arg] = args.as_slice()
+    {
+        let form = arg.arrow.clone();
+        return Ok(udf::column_call(
+            "numeric_uminus",
+            numbers::negate,
+            args,
+            SqlType::Numeric(None),
+            form,
+        ));
     }
     let function = row(operator.code).ok_or_else(|| {
         FunctionError::unsupported(format!("operator {} is not supported yet", operator.name))
@@ -140,6 +171,18 @@ fn compare(op: Op, function: RowFn, args: Vec<Typed>) -> Result<Typed, FunctionE
         Op::Gt => "greater",
         _ => "greater_or_equal",
     };
+    if matches!(left.ty, SqlType::Numeric(_))
+        && matches!(right.ty, SqlType::Numeric(_))
+        && let Some((name, function)) = numbers::comparison(name)
+    {
+        return Ok(udf::column_call(
+            name,
+            function,
+            vec![left, right],
+            SqlType::Bool,
+            DataType::Boolean,
+        ));
+    }
     call(name, function, vec![left, right], &SqlType::Bool)
 }
 
@@ -369,6 +412,15 @@ fn compute_numeric(op: Arithmetic, args: Vec<Typed>) -> Result<Typed, FunctionEr
         } else {
             DataType::Decimal256(76, scale)
         };
+        if op == Arithmetic::Multiply && matches!(form, DataType::Decimal256(..)) {
+            return Ok(udf::column_call(
+                "times_wide",
+                numbers::multiply_wide,
+                vec![left, right],
+                SqlType::Numeric(None),
+                form,
+            ));
+        }
         let (left, right) = if matches!(form, DataType::Decimal256(..)) {
             (
                 widen(left, &DataType::Decimal256(76, s1))?,
@@ -386,14 +438,20 @@ fn compute_numeric(op: Arithmetic, args: Vec<Typed>) -> Result<Typed, FunctionEr
             form,
         ));
     }
-    let (name, function): (&'static str, RowFn) = match op {
-        Arithmetic::Add => ("numeric_add", |_, a| binary(a, num::add)),
-        Arithmetic::Subtract => ("numeric_sub", |_, a| binary(a, num::sub)),
-        Arithmetic::Multiply => ("numeric_mul", |_, a| binary(a, num::mul)),
-        Arithmetic::Divide => ("numeric_div", |_, a| binary(a, num::div)),
-        Arithmetic::Modulo => ("numeric_mod", |_, a| binary(a, num::rem)),
+    let (name, function): (&'static str, udf::ColumnFn) = match op {
+        Arithmetic::Add => ("numeric_add", numbers::add),
+        Arithmetic::Subtract => ("numeric_sub", numbers::subtract),
+        Arithmetic::Multiply => ("numeric_mul", numbers::multiply),
+        Arithmetic::Divide => ("numeric_div", numbers::divide),
+        Arithmetic::Modulo => ("numeric_mod", numbers::modulo),
     };
-    call(name, function, vec![left, right], &SqlType::Numeric(None))
+    Ok(udf::column_call(
+        name,
+        function,
+        vec![left, right],
+        SqlType::Numeric(None),
+        NUMERIC_ANY,
+    ))
 }
 
 /// Precision and scale of fixed-scale arithmetic as Arrow's kernels answer it.
@@ -409,18 +467,6 @@ fn fixed_result(op: Arithmetic, (p1, s1): (u8, i8), (p2, s2): (u8, i8)) -> Optio
             (scale <= 36).then_some((p1.checked_add(p2)?.checked_add(1)?, scale))
         }
         Arithmetic::Divide | Arithmetic::Modulo => None,
-    }
-}
-
-type Two = fn(&num::Numeric, &num::Numeric) -> Result<num::Numeric, FunctionError>;
-
-fn binary(args: &[Value], function: Two) -> Result<Value, FunctionError> {
-    match args {
-        [a, b] => Ok(Value::Numeric(function(
-            &a.as_numeric()?,
-            &b.as_numeric()?,
-        )?)),
-        _ => Ok(Value::Null),
     }
 }
 
@@ -654,7 +700,8 @@ fn row(code: &str) -> Option<RowFn> {
         "jsonb_exists" | "jsonb_exists_any" => |_, a| json::exists(a, false),
         "jsonb_exists_all" => |_, a| json::exists(a, true),
         "jsonb_concat" => |_, a| json::concat(a),
-        "jsonb_delete" | "pg_catalog.jsonb_delete" | "jsonb_delete_path" => |_, a| json::delete(a),
+        "jsonb_delete" | "pg_catalog.jsonb_delete" => |_, a| json::delete(a),
+        "jsonb_delete_path" => |_, a| json::delete_path(a),
 
         "arraycontains" => |_, a| arrays::contains(a),
         "arraycontained" => |_, a| arrays::contains(&swapped(a)),

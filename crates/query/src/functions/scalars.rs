@@ -6,7 +6,7 @@ use super::error::FunctionError;
 use super::table::Imp;
 use super::udf::RowFn;
 use super::value::Value;
-use super::{arrays, calendar, json, math, system, text};
+use super::{arrays, calendar, json, math, numbers, system, text, times};
 
 fn first(args: &[Value]) -> &Value {
     args.first().unwrap_or(&Value::Null)
@@ -33,17 +33,23 @@ pub(super) fn imp(name: &str, args: &[SqlType], result: &SqlType) -> Option<Imp>
     if let Some(effect) = system::effect(name) {
         return Some(Imp::Effect(effect));
     }
+    if args.first() == Some(&SqlType::Numeric(None)) {
+        match name {
+            "round" => return Some(Imp::Scalar(|args, _| numbers::rounded(false, args))),
+            "trunc" => return Some(Imp::Scalar(|args, _| numbers::rounded(true, args))),
+            _ => {}
+        }
+    }
+    if let Some(imp) = times::imp(name, args) {
+        return Some(imp);
+    }
     let zoned = args.first() == Some(&SqlType::Timestamptz);
     let function: RowFn = match name {
         "length" | "char_length" | "character_length" if args.len() == 1 => |_, a| text::length(a),
         "octet_length" => |_, a| text::octet_length(a),
         "bit_length" => |_, a| Ok(Value::Int(text::octet_length(a)?.as_int() * 8)),
-        "lower" if *result == SqlType::Text => {
-            |_, a| Ok(Value::Text(first(a).as_str().to_lowercase()))
-        }
-        "upper" if *result == SqlType::Text => {
-            |_, a| Ok(Value::Text(first(a).as_str().to_uppercase()))
-        }
+        "lower" if *result == SqlType::Text => |_, a| text::lower(a),
+        "upper" if *result == SqlType::Text => |_, a| text::upper(a),
         "initcap" => |_, a| text::initcap(a),
         "substr" | "substring" if *result == SqlType::Text || *result == SqlType::Bytea => {
             |c, a| text::substring(c, a)

@@ -16,6 +16,7 @@ use super::io::{self, Zone};
 use super::*;
 
 mod aggregates;
+mod scalars;
 
 fn vars() -> SessionVars {
     SessionVars {
@@ -591,4 +592,157 @@ fn literals_of_casts_fold() {
         folded.as_literal(),
         Some(&ScalarValue::Decimal128(Some(4200), 10, 2))
     );
+}
+
+/// A column of one value, and what an expression over it answers.
+fn of_columns(columns: &[(&str, &str)], build: impl Fn(&[Typed]) -> Typed) -> String {
+    let mut fields = Vec::new();
+    let mut arrays = Vec::new();
+    let mut typed = Vec::new();
+    for (index, (text, name)) in columns.iter().enumerate() {
+        let ty = ty(name);
+        let value = literal_from_text(text, &ty, &vars()).unwrap();
+        fields.push(Field::new(format!("c{index}"), ty.arrow(), true));
+        arrays.push(value.to_array().unwrap());
+        typed.push(Typed::new(col(format!("c{index}")), ty));
+    }
+    let batch = RecordBatch::try_new(Arc::new(Schema::new(fields)), arrays).unwrap();
+    let built = build(&typed);
+    let frame = context().read_batch(batch).unwrap();
+    let frame = frame.select(vec![built.expr.alias("a")]).unwrap();
+    let batches = wait(frame.collect()).unwrap();
+    assert_eq!(batches[0].column(0).data_type(), &built.arrow);
+    shown(batches[0].column(0), &built.ty)
+}
+
+fn apply(left: &Typed, name: &str, right: &Typed) -> Typed {
+    let found = operators(name)
+        .iter()
+        .find(|o| o.left.as_ref().is_some_and(|l| fits(l, &left.ty)) && fits(&o.right, &right.ty))
+        .unwrap();
+    found
+        .apply(vec![left.clone(), right.clone()], &found.result)
+        .unwrap()
+}
+
+fn rounded(value: Typed, digits: &str) -> Typed {
+    let round = procs("round").iter().find(|p| p.args.len() == 2).unwrap();
+    round
+        .scalar(vec![value, lit(digits, "int4")], &SqlType::Numeric(None))
+        .unwrap()
+}
+
+#[test]
+fn products_that_need_256_bits_keep_their_digits() {
+    let wide = [
+        ("123456789012.12345678", "numeric(20,8)"),
+        ("-987654321098.87654321", "numeric(20,8)"),
+    ];
+    let product = "-121932631136816034007548.8245681622374638";
+    assert_eq!(of_columns(&wide, |c| apply(&c[0], "*", &c[1])), product);
+    // select 123456789012.12345678 * -987654321098.87654321 / 123456789012.12345678
+    assert_eq!(
+        of_columns(&wide, |c| apply(&apply(&c[0], "*", &c[1]), "/", &c[0])),
+        "-987654321098.8765432100000000"
+    );
+    assert_eq!(
+        of_columns(&wide, |c| apply(&apply(&c[0], "*", &c[1]), "-", &c[0])),
+        "-121932631136939490796560.9480249422374638"
+    );
+    assert_eq!(
+        of_columns(&wide, |c| rounded(apply(&c[0], "*", &c[1]), "4")),
+        "-121932631136816034007548.8246"
+    );
+    assert_eq!(
+        of_columns(&wide, |c| {
+            apply_cast(apply(&c[0], "*", &c[1]), &SqlType::Float8, true).unwrap()
+        }),
+        "-1.2193263113681603e+23"
+    );
+    assert_eq!(
+        of_columns(&wide, |c| apply(
+            &apply(&c[0], "*", &c[1]),
+            "<",
+            &lit("0.5", "numeric")
+        )),
+        "t"
+    );
+}
+
+#[test]
+fn a_change_in_percent_is_rounded_as_in_postgresql() {
+    let prices = [
+        ("42000.12345678", "numeric(20,8)"),
+        ("41234.5", "numeric(20,8)"),
+    ];
+    let change = |c: &[Typed]| {
+        let gap = apply(&c[0], "-", &c[1]);
+        let hundred = apply_cast(lit("100", "int4"), &SqlType::Numeric(None), false).unwrap();
+        rounded(apply(&apply(&hundred, "*", &gap), "/", &c[1]), "4")
+    };
+    assert_eq!(of_columns(&prices, change), "1.8568");
+}
+
+#[test]
+fn buckets_of_a_column_are_those_of_its_values() {
+    use chronolith_rollup::bucket::{BucketOptions, Bucketer};
+    use chronolith_types::{Interval, TimeZone};
+    // Hours around both changes of the clocks and the ends of months, in no order.
+    let start = 1_709_000_000_000_000_i64;
+    let mut times: Vec<i64> = (0..20_000)
+        .map(|n: i64| start + n * 7_919 % 20_000 * 1_800_000_000)
+        .collect();
+    times.extend([i64::MAX, i64::MIN, -1]);
+    let form = ty("timestamptz").arrow();
+    let column = arrow::array::TimestampMicrosecondArray::from(times.clone());
+    let column: ArrayRef = Arc::new(column.with_data_type(form.clone()));
+    let schema = Arc::new(Schema::new(vec![Field::new("t", form, true)]));
+    let batch = RecordBatch::try_new(schema, vec![column]).unwrap();
+    for (width, zone) in [
+        ("5 minutes", None),
+        ("1 week", None),
+        ("1 month", None),
+        ("1 hour", Some("America/New_York")),
+        ("1 day", Some("America/New_York")),
+        ("1 month", Some("Asia/Kathmandu")),
+        ("1 year", None),
+    ] {
+        let mut args = vec![
+            lit(width, "interval"),
+            Typed::new(col("t"), ty("timestamptz")),
+        ];
+        args.extend(zone.map(|zone| lit(zone, "text")));
+        let found = procs("time_bucket")
+            .iter()
+            .find(|p| {
+                p.args.len() - p.defaults == args.len()
+                    && p.args.iter().zip(&args).all(|(w, a)| fits(w, &a.ty))
+            })
+            .unwrap();
+        let built = found.scalar(args, &SqlType::Timestamptz).unwrap();
+        let frame = context().read_batch(batch.clone()).unwrap();
+        let frame = frame.select(vec![built.expr.alias("a")]).unwrap();
+        let batches = wait(frame.collect()).unwrap();
+        let bucketer = Bucketer::new(
+            Interval::parse(width.as_bytes()).unwrap(),
+            BucketOptions {
+                zone: zone.and_then(TimeZone::parse),
+                ..BucketOptions::default()
+            },
+        )
+        .unwrap();
+        let have: Vec<i64> = batches
+            .iter()
+            .flat_map(|batch| {
+                use arrow::array::AsArray;
+                let column = batch.column(0);
+                column
+                    .as_primitive::<arrow::datatypes::TimestampMicrosecondType>()
+                    .values()
+                    .to_vec()
+            })
+            .collect();
+        let want: Vec<i64> = times.iter().map(|t| bucketer.bucket(*t).unwrap()).collect();
+        assert_eq!(have, want, "{width} in {zone:?}");
+    }
 }

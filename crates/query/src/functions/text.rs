@@ -186,9 +186,21 @@ pub(super) fn regexp_split(
         pattern.as_str(),
         rest.first().map_or("", Value::as_str),
     )?;
-    Ok(Value::List(
-        regex.split(subject.as_str()).map(Value::text).collect(),
-    ))
+    let subject = subject.as_str();
+    let mut parts = Vec::new();
+    let mut start = 0;
+    for found in regex.find_iter(subject) {
+        // An empty match at either end or right after another parts nothing.
+        if found.is_empty() && (found.start() <= start || found.start() == subject.len()) {
+            continue;
+        }
+        parts.push(Value::text(
+            subject.get(start..found.start()).unwrap_or_default(),
+        ));
+        start = found.end();
+    }
+    parts.push(Value::text(subject.get(start..).unwrap_or_default()));
+    Ok(Value::List(parts))
 }
 
 pub(super) fn regexp_count(
@@ -403,15 +415,38 @@ pub(super) fn repeat(args: &[Value]) -> Result<Value, FunctionError> {
     ))
 }
 
+/// A capital of one character; others, as of ß, stay as they are.
+fn raised(c: char) -> char {
+    let mut capital = c.to_uppercase();
+    match (capital.next(), capital.next()) {
+        (Some(one), None) => one,
+        _ => c,
+    }
+}
+
+fn lowered(c: char) -> char {
+    let mut small = c.to_lowercase();
+    match (small.next(), small.next()) {
+        (Some(one), None) => one,
+        _ => c,
+    }
+}
+
+pub(super) fn upper(args: &[Value]) -> Result<Value, FunctionError> {
+    let text = args.first().map_or("", Value::as_str);
+    Ok(Value::Text(text.chars().map(raised).collect()))
+}
+
+pub(super) fn lower(args: &[Value]) -> Result<Value, FunctionError> {
+    let text = args.first().map_or("", Value::as_str);
+    Ok(Value::Text(text.chars().map(lowered).collect()))
+}
+
 pub(super) fn initcap(args: &[Value]) -> Result<Value, FunctionError> {
     let mut inside = false;
     let mut out = String::new();
     for c in args.first().map_or("", Value::as_str).chars() {
-        if inside {
-            out.extend(c.to_lowercase());
-        } else {
-            out.extend(c.to_uppercase());
-        }
+        out.push(if inside { lowered(c) } else { raised(c) });
         inside = c.is_alphanumeric();
     }
     Ok(Value::Text(out))

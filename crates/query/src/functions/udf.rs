@@ -288,6 +288,26 @@ pub(super) fn column_call(
     bound(call, args)
 }
 
+/// A call of a function of columns that asks for the session's time zone.
+pub(super) fn stable_column_call(
+    name: &'static str,
+    function: ColumnFn,
+    args: Vec<Typed>,
+    ty: SqlType,
+    arrow: DataType,
+) -> Typed {
+    let call = Bound {
+        name: name.to_owned(),
+        body: Body::Columns(function),
+        args: args.iter().map(|arg| arg.ty.clone()).collect(),
+        ty,
+        arrow,
+        strict: false,
+        signature: Signature::user_defined(Volatility::Stable),
+    };
+    bound(call, args)
+}
+
 /// A call of something that the session does.
 pub(super) fn effect_call(
     name: &'static str,

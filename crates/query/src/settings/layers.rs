@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use chronolith_types::{SqlState, TimeZone};
 
-use super::known::{Context, find};
+use super::known::{Context, find, known};
 use crate::error::Error;
 
 /// How long a value set by a statement lasts.
@@ -26,6 +26,8 @@ pub struct Settings {
     local: BTreeMap<String, String>,
     /// The session's values when the transaction began, for ROLLBACK.
     before: Option<BTreeMap<String, String>>,
+    /// What SHOW prints of every setting, until one changes.
+    shown: Option<Arc<BTreeMap<String, String>>>,
 }
 
 impl Settings {
@@ -120,6 +122,7 @@ impl Settings {
             None if name.contains('.') => value.to_owned(),
             None => return Err(unknown(name)),
         };
+        self.shown = None;
         let key = name.to_lowercase();
         match scope {
             Scope::Local => {
@@ -141,6 +144,7 @@ impl Settings {
         if find(name).is_none() && !name.contains('.') {
             return Err(unknown(name));
         }
+        self.shown = None;
         let key = name.to_lowercase();
         self.local.remove(&key);
         self.session.remove(&key);
@@ -149,6 +153,7 @@ impl Settings {
 
     /// RESET ALL.
     pub fn reset_all(&mut self) {
+        self.shown = None;
         self.local.clear();
         self.session.clear();
     }
@@ -162,12 +167,36 @@ impl Settings {
 
     /// The transaction ended.
     pub fn end(&mut self, committed: bool) {
-        self.local.clear();
+        if !self.local.is_empty() {
+            self.local.clear();
+            self.shown = None;
+        }
         if let Some(before) = self.before.take()
             && !committed
+            && before != self.session
         {
             self.session = before;
+            self.shown = None;
         }
+    }
+
+    /// Every setting as SHOW prints it, by lower-case name.
+    pub fn all_shown(&mut self) -> Arc<BTreeMap<String, String>> {
+        if let Some(shown) = &self.shown {
+            return Arc::clone(shown);
+        }
+        let own = self
+            .local
+            .keys()
+            .chain(self.session.keys())
+            .map(String::as_str);
+        let names = known().iter().map(|known| known.name).chain(own);
+        let shown = names
+            .filter_map(|name| Some((name.to_lowercase(), self.show(name).ok()?)))
+            .collect();
+        let shown = Arc::new(shown);
+        self.shown = Some(Arc::clone(&shown));
+        shown
     }
 }
 

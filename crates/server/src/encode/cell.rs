@@ -6,12 +6,16 @@ use arrow::array::{
     Int64Array, IntervalMonthDayNanoArray, ListArray, StringArray, StringViewArray,
     Time64MicrosecondArray, TimestampMicrosecondArray, UInt32Array,
 };
-use arrow::datatypes::{DataType, IntervalUnit, TimeUnit};
-use bytes::{BufMut, BytesMut};
-use chronolith_types::{SqlState, SqlType};
+use arrow::datatypes::{DataType, IntervalMonthDayNano, IntervalUnit, TimeUnit, i256};
+use bytes::BufMut;
+use chronolith_types::{Interval, Numeric, SqlState, SqlType, binary, datetime, numeric, text};
 
-use super::{OutputStyle, binary, patch, text};
+use super::{OutputStyle, patch};
 use crate::failure::Failure;
+
+/// The significant digits that a float has for sure.
+const FLOAT4_DIGITS: i32 = 6;
+const FLOAT8_DIGITS: i32 = 15;
 
 pub(super) struct Cells<'a> {
     array: &'a dyn Array,
@@ -109,36 +113,51 @@ impl<'a> Cells<'a> {
 
     pub(super) fn text(
         &self,
-        out: &mut BytesMut,
+        out: &mut Vec<u8>,
         row: usize,
         style: &OutputStyle,
     ) -> Result<(), Failure> {
         match &self.kind {
             Kind::Null => {}
             Kind::Bool(a) => out.put_u8(if a.value(row) { b't' } else { b'f' }),
-            Kind::Int2(a) => text::integer(out, i64::from(a.value(row))),
-            Kind::Int4(a) => text::integer(out, i64::from(a.value(row))),
-            Kind::Int8(a) => text::integer(out, a.value(row)),
-            Kind::Oid(a) => text::integer(out, i64::from(a.value(row))),
-            Kind::Float4(a) => text::float4(out, a.value(row), style.extra_float_digits),
-            Kind::Float8(a) => text::float8(out, a.value(row), style.extra_float_digits),
-            Kind::Decimal(a, scale) => text::decimal(out, a.value(row), *scale),
-            Kind::Wide(a, scale) => text::wide(out, a.value(row), *scale),
-            Kind::AnyNumeric(a) => text::any_numeric(out, a.value(row)),
+            Kind::Int2(a) => text::write_integer(i64::from(a.value(row)), out),
+            Kind::Int4(a) => text::write_integer(i64::from(a.value(row)), out),
+            Kind::Int8(a) => text::write_integer(a.value(row), out),
+            Kind::Oid(a) => text::write_integer(i64::from(a.value(row)), out),
+            Kind::Float4(a) if style.extra_float_digits > 0 => {
+                text::write_float4(a.value(row), out);
+            }
+            Kind::Float4(a) => {
+                let digits = FLOAT4_DIGITS + style.extra_float_digits;
+                text::write_float_rounded(f64::from(a.value(row)), digits, out);
+            }
+            Kind::Float8(a) if style.extra_float_digits > 0 => {
+                text::write_float8(a.value(row), out);
+            }
+            Kind::Float8(a) => {
+                let digits = FLOAT8_DIGITS + style.extra_float_digits;
+                text::write_float_rounded(a.value(row), digits, out);
+            }
+            Kind::Decimal(a, scale) => numeric::write_decimal(a.value(row), *scale, out),
+            Kind::Wide(a, scale) => fixed(a.value(row), *scale).write(out),
+            Kind::AnyNumeric(a) => Numeric::from_any(a.value(row)).write(out),
             Kind::TextView(a) => self.string(out, a.value(row)),
             Kind::Text(a) => self.string(out, a.value(row)),
-            Kind::Bytea(a) => text::bytea(out, a.value(row), style.bytea_escape),
-            Kind::Date(a) => text::date(out, a.value(row)),
-            Kind::Time(a) => text::time(out, a.value(row)),
-            Kind::Timestamp(a) => text::timestamp(out, a.value(row), None),
-            Kind::Timestamptz(a) => text::timestamp(out, a.value(row), Some(&style.zone)),
-            Kind::Interval(a) => text::interval(out, a.value(row)),
-            Kind::Uuid(a) => text::uuid(out, a.value(row)),
+            Kind::Bytea(a) if style.bytea_escape => text::write_bytea_escaped(a.value(row), out),
+            Kind::Bytea(a) => text::write_bytea(a.value(row), out),
+            Kind::Date(a) => datetime::write_date(a.value(row), out),
+            Kind::Time(a) => datetime::write_time(a.value(row), out),
+            Kind::Timestamp(a) => datetime::write_timestamp(a.value(row), out),
+            Kind::Timestamptz(a) => {
+                datetime::write_timestamptz(a.value(row), &style.zone, out);
+            }
+            Kind::Interval(a) => interval(a.value(row)).write(out),
+            Kind::Uuid(a) => text::write_uuid(a.value(row), out),
             Kind::List { list, element } => {
                 let items = list.value(row);
                 let cells = Cells::new(&items, element)?;
                 let vector = matches!(self.ty, SqlType::Int2Vector | SqlType::OidVector);
-                let mut item = BytesMut::new();
+                let mut item = Vec::new();
                 if !vector {
                     out.put_u8(b'{');
                 }
@@ -147,12 +166,12 @@ impl<'a> Cells<'a> {
                         out.put_u8(if vector { b' ' } else { b',' });
                     }
                     if cells.is_null(index) {
-                        out.put_slice(b"NULL");
+                        text::write_array_item(None, out);
                         continue;
                     }
                     item.clear();
                     cells.text(&mut item, index, style)?;
-                    text::array_item(out, &item);
+                    text::write_array_item(Some(&item), out);
                 }
                 if !vector {
                     out.put_u8(b'}');
@@ -163,7 +182,7 @@ impl<'a> Cells<'a> {
     }
 
     /// A text; char(n) gets its blanks back.
-    fn string(&self, out: &mut BytesMut, value: &str) {
+    fn string(&self, out: &mut Vec<u8>, value: &str) {
         out.put_slice(value.as_bytes());
         if let SqlType::Char(Some(length)) = self.ty {
             let length = usize::try_from(*length).unwrap_or(0);
@@ -172,7 +191,7 @@ impl<'a> Cells<'a> {
         }
     }
 
-    pub(super) fn binary(&self, out: &mut BytesMut, row: usize) -> Result<(), Failure> {
+    pub(super) fn binary(&self, out: &mut Vec<u8>, row: usize) -> Result<(), Failure> {
         match &self.kind {
             Kind::Null => {}
             Kind::Bool(a) => out.put_u8(u8::from(a.value(row))),
@@ -182,16 +201,20 @@ impl<'a> Cells<'a> {
             Kind::Oid(a) => out.put_u32(a.value(row)),
             Kind::Float4(a) => out.put_f32(a.value(row)),
             Kind::Float8(a) => out.put_f64(a.value(row)),
-            Kind::Decimal(a, scale) => binary::decimal(out, a.value(row), *scale),
-            Kind::Wide(a, scale) => binary::wide(out, a.value(row), *scale),
-            Kind::AnyNumeric(a) => binary::any_numeric(out, a.value(row)),
+            Kind::Decimal(a, scale) => binary::write_decimal(a.value(row), *scale, out),
+            Kind::Wide(a, scale) => binary::write_numeric(&fixed(a.value(row), *scale), out),
+            Kind::AnyNumeric(a) => {
+                binary::write_numeric(&Numeric::from_any(a.value(row)), out);
+            }
             Kind::TextView(a) => self.binary_string(out, a.value(row)),
             Kind::Text(a) => self.binary_string(out, a.value(row)),
             Kind::Bytea(a) => out.put_slice(a.value(row)),
-            Kind::Date(a) => binary::date(out, a.value(row)),
+            Kind::Date(a) => binary::write_date(a.value(row), out),
             Kind::Time(a) => out.put_i64(a.value(row)),
-            Kind::Timestamp(a) | Kind::Timestamptz(a) => binary::timestamp(out, a.value(row)),
-            Kind::Interval(a) => binary::interval(out, a.value(row)),
+            Kind::Timestamp(a) | Kind::Timestamptz(a) => {
+                binary::write_timestamp(a.value(row), out);
+            }
+            Kind::Interval(a) => binary::write_interval(interval(a.value(row)), out),
             Kind::Uuid(a) => out.put_slice(a.value(row)),
             Kind::List { list, element } => {
                 let items = list.value(row);
@@ -213,18 +236,32 @@ impl<'a> Cells<'a> {
                     let at = out.len();
                     out.put_i32(0);
                     cells.binary(out, index)?;
-                    patch(out, at, out.len() - at - 4);
+                    let length = out.len() - at - 4;
+                    patch(out, at, length);
                 }
             }
         }
         Ok(())
     }
 
-    fn binary_string(&self, out: &mut BytesMut, value: &str) {
+    fn binary_string(&self, out: &mut Vec<u8>, value: &str) {
         if matches!(self.ty, SqlType::Jsonb) {
             // The version of jsonb's binary form.
             out.put_u8(1);
         }
         self.string(out, value);
+    }
+}
+
+/// A number of a fixed scale; more digits than a numeric of its column may have cannot be there.
+fn fixed(unscaled: i256, scale: u8) -> Numeric {
+    Numeric::Finite { unscaled, scale }
+}
+
+fn interval(value: IntervalMonthDayNano) -> Interval {
+    Interval {
+        months: value.months,
+        days: value.days,
+        us: value.nanoseconds / 1000,
     }
 }

@@ -1,7 +1,7 @@
 //! A database of a few canned statements.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
 
 use arrow::array::{ArrayRef, Int64Array, StringViewArray, TimestampMicrosecondArray};
 use arrow::datatypes::{Field, Schema};
@@ -44,14 +44,18 @@ impl Backend for Fake {
             status: Status::Idle,
             copied: Vec::new(),
             off: Arc::default(),
+            pid: NEXT_PID.fetch_add(1, Ordering::Relaxed),
         }))
     }
 }
+
+static NEXT_PID: AtomicI32 = AtomicI32::new(1);
 
 struct FakeSession {
     status: Status,
     copied: Vec<u8>,
     off: Arc<Off>,
+    pid: i32,
 }
 
 #[derive(Default)]
@@ -116,9 +120,8 @@ impl Session for FakeSession {
                     column("s", SqlType::Text),
                 ],
             ),
-            "begin" | "start transaction" | "commit" | "sleep" | "copy in" | "copy out" => {
-                (vec![], vec![])
-            }
+            "begin" | "start transaction" | "commit" | "sleep" | "panic" | "copy in"
+            | "copy out" => (vec![], vec![]),
             other => {
                 return Err(Failure::new(
                     SqlState::SYNTAX_ERROR,
@@ -184,6 +187,7 @@ impl Session for FakeSession {
                 self.off.0.notified().await;
                 Err(Failure::cancelled())
             }
+            "panic" => panic!("as asked"),
             "copy in" => Ok(Outcome::CopyIn {
                 binary: false,
                 columns: 1,
@@ -247,6 +251,9 @@ impl Session for FakeSession {
     fn take_notices(&mut self) -> Vec<Notice> {
         Vec::new()
     }
+    fn pid(&self) -> i32 {
+        self.pid
+    }
     fn canceller(&self) -> Arc<dyn Canceller> {
         Arc::clone(&self.off) as Arc<dyn Canceller>
     }
@@ -254,12 +261,21 @@ impl Session for FakeSession {
 
 /// Starts a server on a free port; it stops when the test's runtime does.
 pub(super) async fn serve(fake: Fake, config: ServerConfig) -> std::net::SocketAddr {
+    serve_until(fake, config, std::future::pending()).await.0
+}
+
+/// Likewise until `shutdown` is done; the task ends when the server has.
+pub(super) async fn serve_until(
+    fake: Fake,
+    config: ServerConfig,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> (std::net::SocketAddr, tokio::task::JoinHandle<()>) {
     let config = ServerConfig {
         listen: vec![([127, 0, 0, 1], 0).into()],
         ..config
     };
     let server = Server::bind(Arc::new(fake), config).await.unwrap();
     let address = server.addresses()[0];
-    tokio::spawn(server.run(std::future::pending()));
-    address
+    let running = tokio::spawn(async move { server.run(shutdown).await.unwrap() });
+    (address, running)
 }

@@ -6,7 +6,7 @@ use tokio::net::TcpStream;
 use super::fake::{Fake, serve};
 use crate::ServerConfig;
 
-fn startup() -> Vec<u8> {
+pub(super) fn startup() -> Vec<u8> {
     let body = b"\0\x03\0\0user\0postgres\0database\0postgres\0\0";
     let mut packet = u32::try_from(body.len() + 4)
         .unwrap()
@@ -24,7 +24,7 @@ async fn answer(socket: &mut TcpStream, millis: u64) -> Vec<u8> {
     all
 }
 
-fn says(bytes: &[u8], text: &str) -> bool {
+pub(super) fn says(bytes: &[u8], text: &str) -> bool {
     bytes.windows(text.len()).any(|w| w == text.as_bytes())
 }
 

@@ -2,4 +2,7 @@
 
 mod fake;
 mod hostile;
+mod limits;
 mod protocol;
+mod shutdown;
+mod tls;

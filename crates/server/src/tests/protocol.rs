@@ -8,7 +8,7 @@ use super::fake::{Fake, serve};
 use crate::ServerConfig;
 
 /// The verifier of "pencil" as PostgreSQL would store it.
-fn pencil() -> String {
+pub(super) fn pencil() -> String {
     use base64::Engine as _;
     use base64::engine::general_purpose::STANDARD;
     use ring::{digest, hmac, pbkdf2};
@@ -146,6 +146,50 @@ async fn a_cancel_stops_a_statement_that_waits_and_one_that_streams() {
         assert_eq!(code(&result.unwrap_err()).0, "57014", "{sql}");
     }
     assert!(client.simple_query("ticks").await.is_ok());
+}
+
+#[tokio::test]
+async fn a_statement_that_panics_fails_and_leaves_the_session() {
+    let client = client().await;
+    for _ in 0..2 {
+        let error = client.batch_execute("begin; panic").await.unwrap_err();
+        assert_eq!(code(&error).0, "XX000");
+    }
+    let error = client.query("panic", &[]).await.unwrap_err();
+    assert_eq!(code(&error).0, "XX000");
+    assert_eq!(client.query("many", &[]).await.unwrap().len(), 1000);
+}
+
+#[tokio::test]
+async fn a_portal_ends_with_its_transaction() {
+    let mut client = client().await;
+    let transaction = client.transaction().await.unwrap();
+    let portal = transaction.bind("many", &[]).await.unwrap();
+    let first = transaction.query_portal(&portal, 10).await.unwrap();
+    assert_eq!(first.len(), 10);
+    transaction.batch_execute("commit").await.unwrap();
+    let error = transaction.query_portal(&portal, 10).await.unwrap_err();
+    assert_eq!(code(&error).0, "34000");
+}
+
+#[tokio::test]
+async fn a_cancel_with_a_wrong_secret_stops_nothing() {
+    use tokio::io::AsyncWriteExt;
+    let address = serve(Fake::default(), ServerConfig::default()).await;
+    let client = connect(address.port(), "postgres", "postgres", "")
+        .await
+        .unwrap();
+    for pid in 0..200_u32 {
+        let mut packet = vec![0, 0, 0, 16, 4, 210, 22, 46];
+        packet.extend_from_slice(&pid.to_be_bytes());
+        packet.extend_from_slice(&[1, 2, 3, 4]);
+        let mut socket = tokio::net::TcpStream::connect(address).await.unwrap();
+        socket.write_all(&packet).await.unwrap();
+    }
+    assert_eq!(client.query("many", &[]).await.unwrap().len(), 1000);
+    let wait = std::time::Duration::from_millis(200);
+    let sleep = client.batch_execute("sleep");
+    assert!(tokio::time::timeout(wait, sleep).await.is_err());
 }
 
 #[tokio::test]

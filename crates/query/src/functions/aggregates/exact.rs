@@ -409,9 +409,6 @@ pub(super) struct Plain {
     squares: Vec<Numeric>,
 }
 
-/// Bits of the plain form that tell how many digits a value shows.
-const SHOWN_BITS: u8 = 6;
-
 impl Plain {
     pub(super) fn new(kind: Kind) -> Self {
         Self {
@@ -434,8 +431,7 @@ impl Plain {
 
     #[inline]
     fn take(&mut self, group: usize, code: i256) -> Result<(), FunctionError> {
-        let edge = i256::MAX.wrapping_sub(i256::ONE);
-        if code >= edge || code == i256::MIN {
+        let Some((digits, shown)) = num::any_digits(code) else {
             let special = num::from_any(code);
             let slot = &mut self.specials[group];
             *slot = Some(match slot {
@@ -443,11 +439,9 @@ impl Plain {
                 None => special,
             });
             return Ok(());
-        }
-        let (low, _) = code.to_parts();
-        let shown = u8::try_from(low & 0x3f).unwrap_or(0);
+        };
         let slot = &mut self.sums[group];
-        *slot = slot.checked_add(code >> SHOWN_BITS).ok_or(Overflow)?;
+        *slot = slot.checked_add(digits).ok_or(Overflow)?;
         let scale = &mut self.scales[group];
         *scale = (*scale).max(shown);
         Ok(())

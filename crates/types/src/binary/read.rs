@@ -1,14 +1,10 @@
-//! Reading values in PostgreSQL's binary form, as drivers bind them.
-//!
-//! Every reader takes the whole value: bytes that lack are 08P01, bytes that remain 22P03.
+//! Values read from their binary form.
 
+use super::EPOCH_DAYS;
 use crate::datetime::{
     DATE_INFINITY, DATE_NEGATIVE_INFINITY, INFINITY, NEGATIVE_INFINITY, US_PER_DAY,
 };
 use crate::{Interval, Numeric, SqlState, ValueError};
-
-/// Days from 1970 to 2000, PostgreSQL's epoch.
-const EPOCH_DAYS: i32 = 10_957;
 
 /// The first and last day of a date, counted from 2000.
 const DAYS: std::ops::Range<i32> = -2_451_545..2_145_031_949;

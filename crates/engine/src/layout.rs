@@ -1,0 +1,150 @@
+//! What chunks must know of a table, and rows made to fit it when it changes.
+
+use std::sync::Arc;
+
+use arrow::compute::cast;
+use arrow::datatypes::DataType;
+use arrow::record_batch::{RecordBatch, RecordBatchOptions};
+use chronolith_catalog::{Column, Table};
+use chronolith_chunk::{ChunkError, HotPart, Layout, LayoutColumn, SortColumn, constant};
+use chronolith_types::SqlType;
+
+use crate::error::EngineError;
+
+/// What a chunk must know of a table.
+#[must_use]
+pub fn layout_of(table: &Table) -> Layout {
+    let column = |column: &Column| LayoutColumn {
+        id: column.id,
+        name: column.name.clone(),
+        ty: column.ty.clone(),
+    };
+    let place = |id| table.columns.iter().position(|column| column.id == id);
+    let time = table
+        .hypertable
+        .as_ref()
+        .and_then(|hypertable| place(hypertable.time));
+    let compression = table
+        .hypertable
+        .as_ref()
+        .and_then(|h| h.compression.as_ref());
+    let (segment_by, mut order_by) = match compression {
+        Some(compression) => (
+            compression
+                .segment_by
+                .iter()
+                .filter_map(|id| place(*id))
+                .collect(),
+            compression
+                .order_by
+                .iter()
+                .filter_map(|order| {
+                    Some(SortColumn {
+                        column: place(order.column)?,
+                        descending: order.descending,
+                        nulls_first: order.nulls_first,
+                    })
+                })
+                .collect(),
+        ),
+        // Nobody said: the key's text columns are what a series is called by.
+        None => (automatic_segments(table), Vec::new()),
+    };
+    if let (Some(time), true) = (time, order_by.is_empty()) {
+        order_by.push(SortColumn {
+            column: time,
+            descending: false,
+            nulls_first: false,
+        });
+    }
+    let columns = table.columns.iter().map(column).collect();
+    let segment_by = if time.is_some() {
+        segment_by
+    } else {
+        Vec::new()
+    };
+    let layout = Layout::new(columns, time, segment_by, order_by);
+    if table.columns.iter().all(|column| column.missing.is_none()) {
+        return layout;
+    }
+    // The catalog was given a value of the type: State::change checks it.
+    let missing = |column: &Column| constant(column.missing.as_ref()?, &column.ty).ok();
+    layout.with_missing(table.columns.iter().map(missing).collect())
+}
+
+fn automatic_segments(table: &Table) -> Vec<usize> {
+    let keys = table.unique_keys();
+    let Some((_, places)) = keys.first() else {
+        return Vec::new();
+    };
+    let text = |place: &usize| {
+        table.columns.get(*place).is_some_and(|column| {
+            matches!(
+                column.ty,
+                SqlType::Text | SqlType::Varchar(_) | SqlType::Char(_)
+            )
+        })
+    };
+    places.iter().copied().filter(text).collect()
+}
+
+/// Whether rows made for one table are rows of the other as they are, its keys held.
+pub(crate) fn same_shape(one: &Table, other: &Table) -> bool {
+    let alike = |(a, b): (&Column, &Column)| {
+        a.id == b.id && a.not_null == b.not_null && a.ty.arrow() == b.ty.arrow()
+    };
+    let constraints = |table: &Table| {
+        let kinds = table.constraints.iter().map(|known| known.kind.clone());
+        kinds.collect::<Vec<_>>()
+    };
+    let time = |table: &Table| table.hypertable.as_ref().map(|known| known.time);
+    one.columns.len() == other.columns.len()
+        && one.columns.iter().zip(&other.columns).all(alike)
+        && time(one) == time(other)
+        && constraints(one) == constraints(other)
+}
+
+/// Whether every value of a type is a value of another, so that rows need no rewriting.
+pub(crate) fn widens(from: &DataType, to: &DataType) -> bool {
+    use DataType::{Decimal128, Float32, Float64, Int16, Int32, Int64};
+    match (from, to) {
+        (Int16, Int32 | Int64) | (Int32, Int64) | (Float32, Float64) => true,
+        (Decimal128(digits, scale), Decimal128(more, finer)) => {
+            finer >= scale && i16::from(*more) - i16::from(*digits) >= i16::from(finer - scale)
+        }
+        _ => from == to,
+    }
+}
+
+/// A batch with the columns that its table has now.
+pub(crate) fn fit(
+    old: &Table,
+    new: &Table,
+    layout: &Layout,
+    batch: &RecordBatch,
+) -> Result<RecordBatch, EngineError> {
+    let rows = batch.num_rows();
+    let mut columns = Vec::with_capacity(new.columns.len());
+    for (place, column) in new.columns.iter().enumerate() {
+        let known = old.columns.iter().position(|known| known.id == column.id);
+        let values = known.and_then(|place| batch.columns().get(place));
+        columns.extend(match values {
+            Some(values) => Some(cast(values, &column.ty.arrow()).map_err(ChunkError::from)?),
+            None => layout.absent(place, rows),
+        });
+    }
+    let options = RecordBatchOptions::new().with_row_count(Some(rows));
+    let schema = Arc::clone(layout.schema());
+    let fitted = RecordBatch::try_new_with_options(schema, columns, &options);
+    Ok(fitted.map_err(ChunkError::from)?)
+}
+
+/// The same for a hot part.
+pub(crate) fn fit_part(old: &Table, new: &Table, part: &HotPart) -> Result<HotPart, EngineError> {
+    let layout = layout_of(new);
+    let mut fitted = HotPart::default();
+    for batch in part.batches() {
+        fitted.append(fit(old, new, &layout, batch)?)?;
+    }
+    Ok(fitted)
+}

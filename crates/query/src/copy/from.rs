@@ -1,0 +1,497 @@
+//! COPY FROM STDIN: blocks of rows parsed by several threads, written in their order.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, AsArray, new_null_array};
+use arrow::compute::filter_record_batch;
+use arrow::datatypes::{Schema, SchemaRef};
+use arrow::record_batch::{RecordBatch, RecordBatchOptions};
+use bytes::{Bytes, BytesMut};
+use chronolith_catalog::Table;
+use chronolith_sql::{Copy, CopySource, CopyTarget};
+use chronolith_types::{SqlState, SqlType, TimeZone};
+use datafusion::common::DFSchema;
+use datafusion::physical_expr::PhysicalExpr;
+use tokio::task::JoinHandle;
+
+use super::binary;
+use super::lines::{Fields, LineError, Splitter, parse_block};
+use super::options::CopyOptions;
+use super::parse_options;
+use crate::bind::{Names, Target, bind_over, bind_scalar};
+use crate::error::Error;
+use crate::insert::{Checks, find_target, undefined_column};
+use crate::outcome::{CopyFormat, Outcome};
+use crate::session::{Session, SessionNames, Shared, blocking};
+use crate::value::ColumnBuilder;
+
+/// Bytes of rows that one thread parses at a time: enough to spread what a block costs, little
+/// enough that all threads have one early.
+const BLOCK_BYTES: usize = 1 << 20;
+
+/// A COPY FROM STDIN that runs.
+pub(crate) struct CopyIn {
+    shared: Arc<Shared>,
+    form: Arc<Form>,
+    sink: Sink,
+    buffer: BytesMut,
+    splitter: Splitter,
+    /// Bytes of the buffer known to be whole rows; in the binary format.
+    whole: usize,
+    /// Nothing was cut off the data's start yet.
+    first: bool,
+    /// The end mark was met: what follows is not read.
+    ended: bool,
+    /// Blocks being parsed, in the order of the data.
+    parsing: VecDeque<JoinHandle<Result<Parsed, LineError>>>,
+    /// Lines before those being parsed.
+    lines: u64,
+    rows: u64,
+}
+
+/// What the threads must know to parse.
+struct Form {
+    options: CopyOptions,
+    relation: String,
+    names: Vec<String>,
+    types: Vec<SqlType>,
+    zone: TimeZone,
+    schema: SchemaRef,
+}
+
+struct Parsed {
+    batch: RecordBatch,
+    lines: u64,
+    ended: bool,
+}
+
+/// Where parsed rows go.
+struct Sink {
+    table: Arc<Table>,
+    schema: SchemaRef,
+    /// For each column of the table, its place in the data, or what stands for it.
+    sources: Vec<Source>,
+    filter: Option<Arc<dyn PhysicalExpr>>,
+    checks: Checks,
+}
+
+enum Source {
+    Data(usize),
+    Default(Arc<dyn PhysicalExpr>),
+    Null,
+}
+
+/// Begins to take rows.
+///
+/// # Errors
+/// 42P01, 42703, 42601 and 22023 for what the statement names or asks wrongly.
+pub(crate) fn begin_in(shared: &Arc<Shared>, copy: &Copy) -> Result<(CopyIn, Outcome), Error> {
+    if copy.target != CopyTarget::Client {
+        return Err(
+            Error::unsupported("COPY from a file or program of the server")
+                .hint("Copy from STDIN; psql's \\copy does that."),
+        );
+    }
+    let CopySource::Table { name, columns } = &copy.source else {
+        return Err(Error::new(
+            SqlState::SYNTAX_ERROR,
+            "COPY FROM takes a table",
+        ));
+    };
+    let table = find_target(shared, name.schema(), name.name())
+        .map_err(|error| error.at(u32::try_from(name.position).ok()))?;
+    let mut places = Vec::new();
+    for column in columns {
+        let (place, _) = table
+            .column_named(&column.value)
+            .ok_or_else(|| undefined_column(&column.value, &table.name))?;
+        if places.contains(&place) {
+            return Err(Error::new(
+                SqlState::DUPLICATE_COLUMN,
+                format!("column \"{}\" specified more than once", column.value),
+            ));
+        }
+        places.push(place);
+    }
+    if columns.is_empty() {
+        places = (0..table.columns.len()).collect();
+    }
+    let of_data = || places.iter().filter_map(|place| table.columns.get(*place));
+    let names: Vec<String> = of_data().map(|column| column.name.clone()).collect();
+    let types: Vec<SqlType> = of_data().map(|column| column.ty.clone()).collect();
+    let options = parse_options(copy, &names)?;
+    let outcome = Outcome::CopyIn {
+        format: options.format,
+        columns: names.len(),
+    };
+    let layout = chronolith_engine::layout_of(&table);
+    let form = Form {
+        options,
+        relation: table.name.clone(),
+        names,
+        types,
+        zone: shared.time_zone(),
+        schema: layout.projected(&places),
+    };
+    let sink = Sink::new(shared, table, &places, copy)?;
+    let copy = CopyIn {
+        shared: Arc::clone(shared),
+        form: Arc::new(form),
+        sink,
+        buffer: BytesMut::new(),
+        splitter: Splitter::default(),
+        whole: 0,
+        first: true,
+        ended: false,
+        parsing: VecDeque::new(),
+        lines: 0,
+        rows: 0,
+    };
+    Ok((copy, outcome))
+}
+
+impl CopyIn {
+    /// Takes a piece of the data.
+    async fn data(&mut self, data: &Bytes) -> Result<(), Error> {
+        self.shared.cancel.check()?;
+        if self.ended {
+            return Ok(());
+        }
+        self.buffer.extend_from_slice(data);
+        if self.buffer.len() < BLOCK_BYTES {
+            return Ok(());
+        }
+        let length = self.whole_rows()?;
+        if length > 0 {
+            self.cut(length).await?;
+        }
+        Ok(())
+    }
+
+    fn whole_rows(&mut self) -> Result<usize, Error> {
+        if self.form.options.format != CopyFormat::Binary {
+            return Ok(self.splitter.whole_rows(&self.buffer, &self.form.options));
+        }
+        if self.first {
+            match binary::header(&self.buffer)? {
+                Some(length) => {
+                    drop(self.buffer.split_to(length));
+                    self.first = false;
+                }
+                None => return Ok(0),
+            }
+        }
+        self.whole = binary::whole_rows(&self.buffer, self.whole);
+        Ok(self.whole)
+    }
+
+    /// Has the first bytes of the buffer parsed.
+    async fn cut(&mut self, length: usize) -> Result<(), Error> {
+        let block = self.buffer.split_to(length).freeze();
+        if self.form.options.format == CopyFormat::Binary {
+            self.whole = 0;
+        } else {
+            self.splitter.taken(length);
+        }
+        let first = std::mem::take(&mut self.first);
+        let form = Arc::clone(&self.form);
+        // The threads that run this COPY's queries are few; parsing has its own.
+        self.parsing.push_back(tokio::task::spawn_blocking(move || {
+            form.parse(&block, first)
+        }));
+        let most = self.shared.instance.options.threads.max(1) + 1;
+        while self.parsing.len() > most {
+            self.write_oldest().await?;
+        }
+        Ok(())
+    }
+
+    async fn write_oldest(&mut self) -> Result<(), Error> {
+        let Some(oldest) = self.parsing.pop_front() else {
+            return Ok(());
+        };
+        let parsed = oldest
+            .await
+            .map_err(|_| Error::internal("a thread that parsed rows failed"))?;
+        let parsed = parsed.map_err(|error| self.form.explain(error, self.lines))?;
+        if self.ended {
+            return Ok(());
+        }
+        self.lines += parsed.lines;
+        self.ended = parsed.ended;
+        let rows = self.sink.write(&self.shared, &parsed.batch);
+        self.rows += rows.map_err(|error| {
+            let context = format!("COPY {}, line {}", self.form.relation, self.lines);
+            error.context(context)
+        })?;
+        Ok(())
+    }
+
+    /// The data has ended; how many rows there were.
+    async fn done(&mut self) -> Result<u64, Error> {
+        if self.form.options.format == CopyFormat::Binary {
+            let length = self.whole_rows()?;
+            if length > 0 {
+                self.cut(length).await?;
+            }
+            if !self.buffer.is_empty() && !self.ended {
+                return Err(Error::new(
+                    SqlState::new(b"22P04"),
+                    "unexpected EOF in COPY data",
+                ));
+            }
+        } else if !self.buffer.is_empty() {
+            let length = self.buffer.len();
+            // The last line may lack its end, which a splitter waits for.
+            self.splitter = Splitter::default();
+            let first = std::mem::take(&mut self.first);
+            let block = self.buffer.split_to(length).freeze();
+            let form = Arc::clone(&self.form);
+            self.parsing.push_back(tokio::task::spawn_blocking(move || {
+                form.parse(&block, first)
+            }));
+        }
+        while !self.parsing.is_empty() {
+            self.write_oldest().await?;
+        }
+        Ok(self.rows)
+    }
+}
+
+impl Drop for CopyIn {
+    fn drop(&mut self) {
+        for task in &self.parsing {
+            task.abort();
+        }
+    }
+}
+
+impl Form {
+    fn parse(&self, block: &[u8], first: bool) -> Result<Parsed, LineError> {
+        let mut columns = Columns {
+            builders: self
+                .types
+                .iter()
+                .map(|ty| ColumnBuilder::new(ty, &self.zone))
+                .collect(),
+            names: &self.names,
+            binary: self.options.format == CopyFormat::Binary,
+            rows: 0,
+        };
+        let count = self.names.len();
+        let (lines, ended) = if columns.binary {
+            binary::parse_block(block, count, &mut columns)?
+        } else {
+            parse_block(block, &self.options, count, first, &mut columns)?
+        };
+        let arrays: Vec<ArrayRef> = columns
+            .builders
+            .iter_mut()
+            .map(ColumnBuilder::finish)
+            .collect();
+        let options = RecordBatchOptions::new().with_row_count(Some(columns.rows));
+        let schema = Arc::clone(&self.schema);
+        let batch = RecordBatch::try_new_with_options(schema, arrays, &options);
+        Ok(Parsed {
+            batch: batch.map_err(|error| LineError {
+                line: 0,
+                field: None,
+                error: Error::from(error),
+                text: None,
+            })?,
+            lines,
+            ended,
+        })
+    }
+
+    /// An error with where in the data it is.
+    fn explain(&self, error: LineError, lines_before: u64) -> Error {
+        let line = lines_before + error.line + 1;
+        let place = format!("COPY {}, line {line}", self.relation);
+        let context = match (&error.field, &error.text) {
+            (Some((column, text)), _) => {
+                let name = self.names.get(*column).map_or("", String::as_str);
+                if self.options.format == CopyFormat::Binary {
+                    format!("{place}, column {name}")
+                } else {
+                    format!("{place}, column {name}: \"{text}\"")
+                }
+            }
+            (None, Some(text)) => format!("{place}: \"{text}\""),
+            (None, None) => place,
+        };
+        error.error.context(context)
+    }
+}
+
+/// The columns of one block while it is parsed.
+struct Columns<'f> {
+    builders: Vec<ColumnBuilder>,
+    names: &'f [String],
+    binary: bool,
+    rows: usize,
+}
+
+impl Fields for Columns<'_> {
+    fn field(&mut self, column: usize, value: Option<&[u8]>) -> Result<(), Error> {
+        let Some(builder) = self.builders.get_mut(column) else {
+            return Err(Error::internal("a field of no column"));
+        };
+        match value {
+            Some(value) if self.binary => builder.push_binary(value),
+            Some(value) => builder.push_text(value),
+            None => {
+                builder.push_null();
+                Ok(())
+            }
+        }
+    }
+
+    fn end_row(&mut self) -> Result<(), Error> {
+        self.rows += 1;
+        Ok(())
+    }
+
+    fn name(&self, column: usize) -> &str {
+        self.names.get(column).map_or("", String::as_str)
+    }
+}
+
+impl Sink {
+    fn new(
+        shared: &Arc<Shared>,
+        table: Arc<Table>,
+        places: &[usize],
+        copy: &Copy,
+    ) -> Result<Self, Error> {
+        let names = SessionNames::new(shared)?;
+        let planner = shared.planner(names.vars().clone());
+        let nothing = DFSchema::empty();
+        let mut sources = Vec::with_capacity(table.columns.len());
+        for (place, column) in table.columns.iter().enumerate() {
+            let of_data = places.iter().position(|given| *given == place);
+            sources.push(match (of_data, &column.default) {
+                (Some(index), _) => Source::Data(index),
+                (None, None) => Source::Null,
+                (None, Some(text)) => {
+                    let target = Target {
+                        name: column.name.clone(),
+                        ty: column.ty.clone(),
+                        default: None,
+                    };
+                    let tree = chronolith_sql::expression(text)?;
+                    let value = bind_scalar(&names, &tree, Some(&target))?;
+                    Source::Default(planner.create_physical_expr(value.expr, &nothing)?)
+                }
+            });
+        }
+        let layout = chronolith_engine::layout_of(&table);
+        let schema = Arc::clone(layout.schema());
+        let filter = match &copy.filter {
+            None => None,
+            Some(tree) => {
+                let columns: Vec<_> = table
+                    .columns
+                    .iter()
+                    .map(|column| (column.name.clone(), column.ty.clone(), column.ty.arrow()))
+                    .collect();
+                let typed = bind_over(&names, tree, &table.name, &columns)?;
+                if typed.ty != SqlType::Bool {
+                    return Err(Error::new(
+                        SqlState::DATATYPE_MISMATCH,
+                        format!(
+                            "argument of WHERE must be type boolean, not type {}",
+                            typed.ty
+                        ),
+                    ));
+                }
+                let of_table = DFSchema::try_from(Schema::clone(&schema))?;
+                Some(planner.create_physical_expr(typed.expr, &of_table)?)
+            }
+        };
+        Ok(Self {
+            checks: Checks::of(shared, &table)?,
+            table,
+            schema,
+            sources,
+            filter,
+        })
+    }
+
+    fn write(&self, shared: &Shared, data: &RecordBatch) -> Result<u64, Error> {
+        let rows = data.num_rows();
+        if rows == 0 {
+            return Ok(0);
+        }
+        let options = RecordBatchOptions::new().with_row_count(Some(rows));
+        let nothing =
+            RecordBatch::try_new_with_options(Arc::new(Schema::empty()), Vec::new(), &options)?;
+        let mut arrays = Vec::with_capacity(self.sources.len());
+        for (source, column) in self.sources.iter().zip(&self.table.columns) {
+            arrays.push(match source {
+                Source::Data(place) => Arc::clone(data.column(*place)),
+                Source::Default(value) => value.evaluate(&nothing)?.into_array(rows)?,
+                Source::Null => new_null_array(&column.ty.arrow(), rows),
+            });
+        }
+        let mut batch =
+            RecordBatch::try_new_with_options(Arc::clone(&self.schema), arrays, &options)?;
+        if let Some(filter) = &self.filter {
+            let kept = filter.evaluate(&batch)?.into_array(rows)?;
+            let kept = kept
+                .as_boolean_opt()
+                .ok_or_else(|| Error::internal("a filter that is no Boolean"))?;
+            batch = filter_record_batch(&batch, kept)?;
+        }
+        self.checks.hold(&batch)?;
+        blocking(|| shared.transact(|transaction| transaction.insert(self.table.id, &batch)))
+    }
+}
+
+impl Session {
+    /// Takes a piece of the data of the COPY FROM STDIN that runs.
+    ///
+    /// # Errors
+    /// For the first row that is wrong, with its line and column; nothing of the COPY is kept.
+    pub async fn copy_data(&mut self, data: Bytes) -> Result<(), Error> {
+        let Some(copy) = self.copy_mut() else {
+            return Err(no_copy());
+        };
+        let taken = copy.data(&data).await;
+        taken.map_err(|error| self.copy_failed(error))
+    }
+
+    /// The data is complete; the command tag.
+    ///
+    /// # Errors
+    /// As [`Session::copy_data`].
+    pub async fn copy_done(&mut self) -> Result<String, Error> {
+        let Some(copy) = self.copy_mut() else {
+            return Err(no_copy());
+        };
+        match copy.done().await {
+            Ok(rows) => {
+                self.end_copy();
+                Ok(format!("COPY {rows}"))
+            }
+            Err(error) => Err(self.copy_failed(error)),
+        }
+    }
+
+    /// The client gives the COPY up; what it is told.
+    pub fn copy_fail(&mut self, reason: &str) -> Error {
+        let error = Error::new(
+            SqlState::QUERY_CANCELED,
+            format!("COPY from stdin failed: {reason}"),
+        );
+        self.copy_failed(error)
+    }
+}
+
+fn no_copy() -> Error {
+    Error::new(
+        SqlState::PROTOCOL_VIOLATION,
+        "there is no COPY that takes data",
+    )
+}

@@ -1,0 +1,460 @@
+//! ALTER TABLE and its kin.
+
+use std::sync::Arc;
+
+use chronolith_catalog::{Change, Column, Table};
+use chronolith_sql::{AlterAction, AlterTable, ColumnDef, Constraint, ObjectKind, Spelled};
+use chronolith_types::{RoleId, SqlState, TableId};
+
+use super::drop;
+use super::hypertable::{self, width_from_text, width_of};
+use super::options::TableOptions;
+use super::schema::no_role;
+use super::table::{check_default, check_name, column_of, constraint_of};
+use crate::error::Error;
+use crate::insert::{Checks, undefined_column, undefined_table};
+use crate::outcome::Severity;
+use crate::session::{Shared, evaluate};
+use crate::value::{is_null, write_text};
+
+pub(super) async fn run(shared: &Arc<Shared>, of: &AlterTable) -> Result<(), Error> {
+    let (schema, name) = (of.name.schema(), of.name.name());
+    match of.kind {
+        ObjectKind::Table => {}
+        ObjectKind::View => return view(shared, of),
+        ObjectKind::Index => return index(shared, of),
+        _ => return Err(Error::unsupported("ALTER of this kind of relation")),
+    }
+    let Some(table) = shared.find_table(schema, name)? else {
+        let missing = undefined_table(schema, name);
+        if of.if_exists {
+            let message = format!("{}, skipping", missing.message);
+            shared.notice(Severity::Notice, Error::new(missing.code, message));
+            return Ok(());
+        }
+        return Err(missing.at(u32::try_from(of.name.position).ok()));
+    };
+    for action in &of.actions {
+        one(shared, table.id, action).await?;
+    }
+    Ok(())
+}
+
+async fn one(shared: &Arc<Shared>, id: TableId, action: &AlterAction) -> Result<(), Error> {
+    let table = hypertable::table_of(shared, id)?;
+    let database = shared.database;
+    match action {
+        AlterAction::AddColumn {
+            if_not_exists,
+            column,
+            constraints,
+        } => add_column(shared, &table, *if_not_exists, column, constraints).await,
+        AlterAction::DropColumn {
+            name, if_exists, ..
+        } => drop_column(shared, &table, name, *if_exists),
+        AlterAction::SetType { name, ty, .. } => {
+            let column = find(&table, name)?;
+            if column.ty == *ty {
+                return Ok(());
+            }
+            Err(Error::unsupported(format!(
+                "changing column \"{}\" from type {} to {ty}",
+                name.value, column.ty
+            )))
+        }
+        AlterAction::SetDefault { name, default } => {
+            let mut column = find(&table, name)?.clone();
+            column.default = match default {
+                Some(default) => {
+                    check_default(shared, &column.name, &column.ty, &default.expr)?;
+                    Some(default.text.clone())
+                }
+                None => None,
+            };
+            change_column(shared, id, column)
+        }
+        AlterAction::SetNotNull { name, not_null } => {
+            let mut column = find(&table, name)?.clone();
+            let time = table.hypertable.as_ref().map(|hypertable| hypertable.time);
+            let keyed = table.constraints.iter().any(|constraint| {
+                matches!(&constraint.kind, chronolith_catalog::ConstraintKind::PrimaryKey { columns }
+                    if columns.contains(&column.id))
+            });
+            if !not_null && keyed {
+                return Err(Error::new(
+                    SqlState::INVALID_TABLE_DEFINITION,
+                    format!("column \"{}\" is in a primary key", name.value),
+                ));
+            }
+            if !not_null && time == Some(column.id) {
+                return Err(Error::new(
+                    SqlState::new(b"TS101"),
+                    format!(
+                        "cannot drop not-null constraint from a time-partitioned column \"{}\"",
+                        name.value
+                    ),
+                ));
+            }
+            column.not_null = *not_null;
+            change_column(shared, id, column)
+        }
+        AlterAction::AddConstraint(declared) => add_constraint(shared, &table, declared),
+        AlterAction::DropConstraint {
+            name, if_exists, ..
+        } => drop_constraint(shared, &table, name, *if_exists),
+        AlterAction::RenameColumn { from, to } => {
+            check_name(&to.value)?;
+            let mut column = find(&table, from)?.clone();
+            column.name.clone_from(&to.value);
+            change_column(shared, id, column)
+        }
+        AlterAction::RenameTo(to) => {
+            check_name(&to.value)?;
+            shared.change(Change::RenameTable {
+                database,
+                id,
+                name: to.value.clone(),
+            })
+        }
+        AlterAction::SetOptions(options) => {
+            let options = TableOptions::read(options)?;
+            if let Some(width) = &options.chunk_interval {
+                let Some(of) = &table.hypertable else {
+                    return Err(hypertable::not_hypertable(&table.name));
+                };
+                if let Some(time) = table.column(of.time) {
+                    let interval = width_of(&time.name, &time.ty, Some(width_from_text(width)?))?;
+                    shared.change(Change::SetChunkInterval {
+                        database,
+                        table: id,
+                        interval,
+                    })?;
+                }
+            }
+            hypertable::set_compression(shared, id, &options)
+        }
+        AlterAction::OwnerTo(role) => shared.change(Change::SetTableOwner {
+            database,
+            id,
+            owner: role_of(shared, &role.value)?,
+        }),
+        AlterAction::SetSchema(schema) => {
+            let schema = shared.creation_schema(Some(&schema.value))?;
+            shared.change(Change::SetTableSchema {
+                database,
+                id,
+                schema,
+            })
+        }
+        AlterAction::RenameConstraint { from, to } => {
+            check_name(&to.value)?;
+            shared.change(Change::RenameConstraint {
+                database,
+                table: id,
+                from: from.value.clone(),
+                name: to.value.clone(),
+            })
+        }
+        AlterAction::ResetOptions(_) => Err(Error::unsupported("ALTER TABLE … RESET")),
+        AlterAction::Other(words) => Err(Error::unsupported(format!("ALTER TABLE … {words}"))),
+    }
+}
+
+fn find<'t>(table: &'t Table, name: &Spelled) -> Result<&'t Column, Error> {
+    match table.column_named(&name.value) {
+        Some((_, column)) => Ok(column),
+        None => {
+            Err(undefined_column(&name.value, &table.name).at(u32::try_from(name.position).ok()))
+        }
+    }
+}
+
+fn change_column(shared: &Arc<Shared>, table: TableId, column: Column) -> Result<(), Error> {
+    shared.change(Change::ChangeColumn {
+        database: shared.database,
+        table,
+        column,
+    })
+}
+
+async fn add_column(
+    shared: &Arc<Shared>,
+    table: &Table,
+    if_not_exists: bool,
+    declared: &ColumnDef,
+    constraints: &[Constraint],
+) -> Result<(), Error> {
+    if table.column_named(&declared.name.value).is_some() {
+        let exists = Error::new(
+            SqlState::DUPLICATE_COLUMN,
+            format!(
+                "column \"{}\" of relation \"{}\" already exists",
+                declared.name.value, table.name
+            ),
+        );
+        if if_not_exists {
+            let message = format!("{}, skipping", exists.message);
+            shared.notice(Severity::Notice, Error::new(exists.code, message));
+            return Ok(());
+        }
+        return Err(exists);
+    }
+    let mut column = column_of(shared, table, declared)?;
+    let rows = shared.transact(|transaction| {
+        Ok::<_, Error>(transaction.table(table.id).map_or(0, |view| view.rows()))
+    })?;
+    if let Some(default) = &declared.default {
+        // Rows that are there have the default as it is now, as in PostgreSQL.
+        let value = check_default(shared, &column.name, &column.ty, &default.expr)?;
+        let value = evaluate(shared, &value).await?;
+        if !is_null(&value, 0) {
+            let mut text = Vec::new();
+            let utc = chronolith_types::TimeZone::default();
+            write_text(&value, 0, &column.ty, &utc, &mut text)?;
+            column.missing = String::from_utf8(text).ok();
+        }
+    }
+    if rows > 0 && column.not_null && column.missing.is_none() {
+        return Err(Error::new(
+            SqlState::NOT_NULL_VIOLATION,
+            format!(
+                "column \"{}\" of relation \"{}\" contains null values",
+                column.name, table.name
+            ),
+        ));
+    }
+    shared.change(Change::AddColumn {
+        database: shared.database,
+        table: table.id,
+        column,
+    })?;
+    for declared in constraints {
+        let table = hypertable::table_of(shared, table.id)?;
+        add_constraint(shared, &table, declared)?;
+    }
+    Ok(())
+}
+
+fn drop_column(
+    shared: &Arc<Shared>,
+    table: &Table,
+    name: &Spelled,
+    if_exists: bool,
+) -> Result<(), Error> {
+    let column = match find(table, name) {
+        Ok(column) => column,
+        Err(missing) if if_exists => {
+            let message = format!("{}, skipping", missing.message);
+            shared.notice(Severity::Notice, Error::new(missing.code, message));
+            return Ok(());
+        }
+        Err(missing) => return Err(missing),
+    };
+    if let Some(hypertable) = &table.hypertable {
+        if hypertable.time == column.id {
+            return Err(Error::new(
+                SqlState::FEATURE_NOT_SUPPORTED,
+                "cannot drop column named in partition key",
+            )
+            .detail(
+                "Cannot drop column that is a hypertable partitioning (space or time) dimension.",
+            ));
+        }
+        let settings = hypertable.compression.as_ref();
+        if settings.is_some_and(|c| c.segment_by.contains(&column.id)) {
+            return Err(Error::new(
+                SqlState::FEATURE_NOT_SUPPORTED,
+                "cannot drop orderby or segmentby column from a hypertable with compression enabled",
+            ));
+        }
+    }
+    for index in table.indexes.iter().filter(|index| {
+        index.keys.iter().any(|key| {
+            let word = |c: char| !(c.is_alphanumeric() || c == '_');
+            key.split(word).any(|found| found == column.name)
+        })
+    }) {
+        shared.change(Change::DropIndex {
+            database: shared.database,
+            table: table.id,
+            id: index.id,
+        })?;
+    }
+    shared.change(Change::DropColumn {
+        database: shared.database,
+        table: table.id,
+        column: column.id,
+    })
+}
+
+fn add_constraint(shared: &Arc<Shared>, table: &Table, declared: &Constraint) -> Result<(), Error> {
+    let (constraint, index) = constraint_of(shared, table, declared)?;
+    let kind = constraint.kind.clone();
+    if let chronolith_catalog::ConstraintKind::PrimaryKey { columns } = &kind {
+        for column in table.columns.iter().filter(|c| columns.contains(&c.id)) {
+            if !column.not_null {
+                let mut column = column.clone();
+                column.not_null = true;
+                change_column(shared, table.id, column)?;
+            }
+        }
+    }
+    let name = constraint.name.clone();
+    shared.change(Change::AddConstraint {
+        database: shared.database,
+        table: table.id,
+        constraint,
+    })?;
+    if let Some(index) = index {
+        shared.change(Change::CreateIndex {
+            database: shared.database,
+            table: table.id,
+            index,
+        })?;
+    }
+    if matches!(kind, chronolith_catalog::ConstraintKind::Check { .. }) {
+        hold_all(shared, table.id, &name)?;
+    }
+    Ok(())
+}
+
+/// A new check is held against the rows that are there.
+fn hold_all(shared: &Arc<Shared>, id: TableId, name: &str) -> Result<(), Error> {
+    let table = hypertable::table_of(shared, id)?;
+    let checks = Checks::of(shared, &table)?;
+    let view = shared.transact(|transaction| Ok::<_, Error>(transaction.table(id)))?;
+    let Some(view) = view else {
+        return Ok(());
+    };
+    let all = chronolith_chunk::ScanRequest::all((0..view.layout.columns.len()).collect());
+    for (_, chunk) in &view.chunks {
+        for batch in chunk.scan(&view.layout, &all) {
+            checks.hold(&batch?).map_err(|error| {
+                Error::new(
+                    error.code,
+                    format!(
+                        "check constraint \"{name}\" of relation \"{}\" is violated by some row",
+                        table.name
+                    ),
+                )
+            })?;
+        }
+    }
+    Ok(())
+}
+
+fn drop_constraint(
+    shared: &Arc<Shared>,
+    table: &Table,
+    name: &Spelled,
+    if_exists: bool,
+) -> Result<(), Error> {
+    if !table.constraints.iter().any(|c| c.name == name.value) {
+        let message = format!(
+            "constraint \"{}\" of relation \"{}\" does not exist",
+            name.value, table.name
+        );
+        if if_exists {
+            shared.notice(
+                Severity::Notice,
+                Error::new(SqlState::UNDEFINED_OBJECT, format!("{message}, skipping")),
+            );
+            return Ok(());
+        }
+        return Err(Error::new(SqlState::UNDEFINED_OBJECT, message));
+    }
+    if let Some(index) = table.indexes.iter().find(|i| i.name == name.value) {
+        shared.change(Change::DropIndex {
+            database: shared.database,
+            table: table.id,
+            id: index.id,
+        })?;
+    }
+    shared.change(Change::DropConstraint {
+        database: shared.database,
+        table: table.id,
+        name: name.value.clone(),
+    })
+}
+
+fn role_of(shared: &Arc<Shared>, name: &str) -> Result<RoleId, Error> {
+    let user = shared.with(|state| state.user.clone());
+    let name = match name {
+        "current_user" | "current_role" | "session_user" => user.as_str(),
+        name => name,
+    };
+    let catalog = shared.catalog();
+    let role = catalog.role_named(name);
+    role.map(|role| role.id).ok_or_else(|| no_role(name))
+}
+
+/// ALTER VIEW: its name, its schema, its owner.
+fn view(shared: &Arc<Shared>, of: &AlterTable) -> Result<(), Error> {
+    let home = shared.home()?;
+    let found = drop::schemas(shared, &home, of.name.schema())?
+        .into_iter()
+        .find_map(|schema| home.view_named(schema, of.name.name()).cloned());
+    let Some(view) = found else {
+        let missing = undefined_table(of.name.schema(), of.name.name());
+        if of.if_exists {
+            let message = format!("{}, skipping", missing.message);
+            shared.notice(Severity::Notice, Error::new(missing.code, message));
+            return Ok(());
+        }
+        return Err(missing);
+    };
+    let mut view = chronolith_catalog::View::clone(&view);
+    for action in &of.actions {
+        match action {
+            AlterAction::RenameTo(to) => {
+                check_name(&to.value)?;
+                view.name.clone_from(&to.value);
+            }
+            AlterAction::SetSchema(schema) => {
+                view.schema = shared.creation_schema(Some(&schema.value))?;
+            }
+            AlterAction::OwnerTo(role) => view.owner = role_of(shared, &role.value)?,
+            _ => return Err(Error::unsupported("this form of ALTER VIEW")),
+        }
+    }
+    shared.change(Change::ChangeView {
+        database: shared.database,
+        view,
+    })
+}
+
+/// ALTER INDEX: its name.
+fn index(shared: &Arc<Shared>, of: &AlterTable) -> Result<(), Error> {
+    let home = shared.home()?;
+    let schemas = drop::schemas(shared, &home, of.name.schema())?;
+    let found = home
+        .tables
+        .values()
+        .filter(|table| schemas.contains(&table.schema))
+        .find_map(|table| {
+            let index = table.indexes.iter().find(|i| i.name == of.name.name())?;
+            Some((table.id, index.id))
+        });
+    let Some((table, id)) = found else {
+        let missing = undefined_table(of.name.schema(), of.name.name());
+        if of.if_exists {
+            let message = format!("{}, skipping", missing.message);
+            shared.notice(Severity::Notice, Error::new(missing.code, message));
+            return Ok(());
+        }
+        return Err(missing);
+    };
+    for action in &of.actions {
+        let AlterAction::RenameTo(to) = action else {
+            return Err(Error::unsupported("this form of ALTER INDEX"));
+        };
+        check_name(&to.value)?;
+        shared.change(Change::RenameIndex {
+            database: shared.database,
+            table,
+            id,
+            name: to.value.clone(),
+        })?;
+    }
+    Ok(())
+}

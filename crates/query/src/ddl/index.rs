@@ -1,0 +1,157 @@
+//! CREATE INDEX.
+//!
+//! Rows are found by chunk, series and order of time; an index is kept for what it promises
+//! (uniqueness) and for those who read the catalogs.
+
+use std::sync::Arc;
+
+use chronolith_catalog::{Change, Constraint, ConstraintKind, Index};
+use chronolith_sql::CreateIndex;
+use chronolith_types::{IndexId, SqlState};
+
+use super::hypertable;
+use super::options;
+use super::table::{check_name, free_name};
+use crate::bind::bind_over;
+use crate::error::Error;
+use crate::insert::{undefined_column, undefined_table};
+use crate::outcome::Severity;
+use crate::session::{SessionNames, Shared};
+
+pub(super) fn create(shared: &Arc<Shared>, create: &CreateIndex) -> Result<(), Error> {
+    let at = u32::try_from(create.table.position).ok();
+    let (schema, name) = (create.table.schema(), create.table.name());
+    let table = shared
+        .find_table(schema, name)?
+        .ok_or_else(|| undefined_table(schema, name).at(at))?;
+    if !matches!(create.method.as_str(), "btree" | "hash" | "brin") {
+        return Err(Error::unsupported(format!(
+            "access method \"{}\"",
+            create.method
+        )));
+    }
+    for option in &create.options {
+        // TimescaleDB's way of locking one chunk at a time: nothing is locked here.
+        let known = matches!(
+            option.name.as_str(),
+            "timescaledb.transaction_per_chunk"
+                | "fillfactor"
+                | "deduplicate_items"
+                | "pages_per_range"
+        );
+        if !known {
+            options::TableOptions::read(std::slice::from_ref(option))?;
+        }
+    }
+    if create.unique && create.predicate.is_some() {
+        return Err(Error::unsupported("a partial unique index"));
+    }
+    let columns: Vec<_> = table
+        .columns
+        .iter()
+        .map(|column| (column.name.clone(), column.ty.clone(), column.ty.arrow()))
+        .collect();
+    let names = SessionNames::new(shared)?;
+    let mut keys = Vec::with_capacity(create.keys.len());
+    let mut plain = Vec::new();
+    for key in &create.keys {
+        let text = match &key.column {
+            Some(column) => {
+                if table.column_named(&column.value).is_none() {
+                    return Err(Error::new(
+                        SqlState::UNDEFINED_COLUMN,
+                        format!("column \"{}\" does not exist", column.value),
+                    )
+                    .at(u32::try_from(column.position).ok()));
+                }
+                plain.push(column.value.clone());
+                column.value.clone()
+            }
+            None => {
+                bind_over(&names, &key.expr.expr, &table.name, &columns)?;
+                format!("({})", key.expr.text)
+            }
+        };
+        let order = match (key.desc, key.nulls_first) {
+            (false, false) => "",
+            (false, true) => " NULLS FIRST",
+            (true, true) => " DESC",
+            (true, false) => " DESC NULLS LAST",
+        };
+        keys.push(format!("{text}{order}"));
+    }
+    for column in &create.include {
+        if table.column_named(&column.value).is_none() {
+            return Err(undefined_column(&column.value, &table.name));
+        }
+    }
+    if let Some(predicate) = &create.predicate {
+        bind_over(&names, &predicate.expr, &table.name, &columns)?;
+    }
+    let home = shared.home()?;
+    let taken = |name: &str| home.relation_exists(table.schema, name);
+    let name = match &create.name {
+        Some(name) => {
+            check_name(&name.value)?;
+            if taken(&name.value) {
+                let message = format!("relation \"{}\" already exists", name.value);
+                if !create.if_not_exists {
+                    return Err(Error::new(SqlState::DUPLICATE_TABLE, message));
+                }
+                shared.notice(
+                    Severity::Notice,
+                    Error::new(SqlState::DUPLICATE_TABLE, format!("{message}, skipping")),
+                );
+                return Ok(());
+            }
+            name.value.clone()
+        }
+        None => {
+            let words: Vec<String> = create
+                .keys
+                .iter()
+                .map(|key| match &key.column {
+                    Some(column) => column.value.clone(),
+                    None => "expr".to_owned(),
+                })
+                .collect();
+            free_name(&table.name, &words, "idx", taken)
+        }
+    };
+    if create.unique {
+        if plain.len() != create.keys.len() {
+            return Err(Error::unsupported("a unique index over expressions"));
+        }
+        hypertable::check_key(&table, &plain)?;
+        // Uniqueness is kept where keys are: as a constraint of the index's name.
+        let columns = plain
+            .iter()
+            .filter_map(|name| table.column_named(name))
+            .map(|(_, column)| column.id)
+            .collect();
+        let id = shared.transact(|transaction| Ok::<_, Error>(transaction.allocate_oid()))?;
+        shared.change(Change::AddConstraint {
+            database: shared.database,
+            table: table.id,
+            constraint: Constraint {
+                id,
+                name: name.clone(),
+                kind: ConstraintKind::Unique { columns },
+            },
+        })?;
+    }
+    let id = shared.transact(|transaction| Ok::<_, Error>(transaction.allocate_oid()))?;
+    shared.change(Change::CreateIndex {
+        database: shared.database,
+        table: table.id,
+        index: Index {
+            id: IndexId(id),
+            name,
+            method: create.method.clone(),
+            keys,
+            unique: create.unique,
+            constraint: false,
+            predicate: create.predicate.as_ref().map(|text| text.text.clone()),
+        },
+    })
+}

@@ -1,0 +1,17 @@
+//! Statements that change what exists.
+//!
+//! Each becomes catalog changes in the session's transaction: seen by it at once, by others when
+//! it commits. Start at [`run`]; hypertables, which functions make too, are in [`hypertable`].
+
+mod alter;
+mod drop;
+pub(crate) mod hypertable;
+mod index;
+mod options;
+mod role;
+mod run;
+mod schema;
+mod table;
+mod view;
+
+pub(crate) use run::run;

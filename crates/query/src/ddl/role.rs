@@ -1,0 +1,125 @@
+//! Roles: CREATE and ALTER ROLE.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use chronolith_catalog::{Change, Privilege, Role};
+use chronolith_sql::{Opt, SettingChange, Spelled};
+use chronolith_types::{RoleId, SqlState};
+
+use super::run::demand;
+use super::schema::{no_role, set_of_role};
+use super::table::check_name;
+use crate::error::Error;
+use crate::password;
+use crate::session::Shared;
+
+pub(super) fn create(
+    shared: &Arc<Shared>,
+    name: &str,
+    user: bool,
+    options: &[Opt],
+) -> Result<(), Error> {
+    demand(shared, Privilege::CreateRole, "create role")?;
+    check_name(name)?;
+    if shared.catalog().role_named(name).is_some() {
+        return Err(Error::new(
+            SqlState::DUPLICATE_OBJECT,
+            format!("role \"{name}\" already exists"),
+        ));
+    }
+    let id = shared.transact(|transaction| Ok::<_, Error>(transaction.allocate_oid()))?;
+    let mut role = Role {
+        id: RoleId(id),
+        name: name.to_owned(),
+        privileges: Vec::new(),
+        verifier: None,
+        member_of: Vec::new(),
+        settings: BTreeMap::new(),
+    };
+    if user {
+        role.privileges.push(Privilege::Login);
+    }
+    apply(shared, &mut role, options)?;
+    shared.change(Change::CreateRole { role })
+}
+
+pub(super) fn alter(
+    shared: &Arc<Shared>,
+    name: &str,
+    options: &[Opt],
+    rename: Option<&Spelled>,
+    set: Option<&SettingChange>,
+) -> Result<(), Error> {
+    let catalog = shared.catalog();
+    let current = shared.with(|state| state.user.clone());
+    let name = match name {
+        "current_user" | "current_role" | "session_user" => current.as_str(),
+        name => name,
+    };
+    let own_password = name == current
+        && options.iter().all(|option| option.name == "password")
+        && rename.is_none();
+    if !own_password {
+        demand(shared, Privilege::CreateRole, "alter role")?;
+    }
+    let mut role = catalog
+        .role_named(name)
+        .map(|role| Role::clone(role))
+        .ok_or_else(|| no_role(name))?;
+    apply(shared, &mut role, options)?;
+    if let Some(rename) = rename {
+        check_name(&rename.value)?;
+        if catalog.role_named(&rename.value).is_some() {
+            return Err(Error::new(
+                SqlState::DUPLICATE_OBJECT,
+                format!("role \"{}\" already exists", rename.value),
+            ));
+        }
+        role.name.clone_from(&rename.value);
+    }
+    if let Some(set) = set {
+        set_of_role(&mut role.settings, set)?;
+    }
+    shared.change(Change::ChangeRole { role })
+}
+
+fn apply(shared: &Arc<Shared>, role: &mut Role, options: &[Opt]) -> Result<(), Error> {
+    for option in options {
+        let (on, word) = match option.name.strip_prefix("no") {
+            Some(word) => (false, word),
+            None => (true, option.name.as_str()),
+        };
+        let privilege = match word {
+            "superuser" => Privilege::Superuser,
+            "login" => Privilege::Login,
+            "createdb" => Privilege::CreateDatabase,
+            "createrole" => Privilege::CreateRole,
+            "replication" => Privilege::Replication,
+            "bypassrls" => Privilege::BypassRowSecurity,
+            "password" => {
+                role.verifier = match option.value.as_deref() {
+                    None | Some("") => None,
+                    Some(text) => Some(password::verifier_of(text)?),
+                };
+                continue;
+            }
+            // Rights are had through membership at once; there is no other way.
+            "inherit" | "encrypted" if on => continue,
+            other => {
+                return Err(Error::unsupported(format!(
+                    "role option {}",
+                    other.to_uppercase()
+                )));
+            }
+        };
+        if privilege == Privilege::Superuser && on {
+            demand(shared, Privilege::Superuser, "create superuser")?;
+        }
+        role.privileges.retain(|known| *known != privilege);
+        if on {
+            role.privileges.push(privilege);
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,146 @@
+//! Each statement to the file that knows it.
+
+use std::sync::Arc;
+
+use chronolith_catalog::{Change, Privilege};
+use chronolith_sql::{ObjectKind, Statement};
+use chronolith_types::{RoleId, SqlState};
+
+use super::{alter, drop, index, role, schema, table, view};
+use crate::error::Error;
+use crate::insert::{undefined_column, undefined_table};
+use crate::session::Shared;
+
+/// Runs a statement; its command tag.
+///
+/// # Errors
+/// What PostgreSQL says of it; `0A000` for what is not served.
+pub(crate) async fn run(
+    shared: &Arc<Shared>,
+    statement: &Statement,
+    tag: &str,
+) -> Result<String, Error> {
+    match statement {
+        Statement::CreateTable(create) => table::create(shared, create)?,
+        Statement::CreateTableAs(create) => return table::create_as(shared, create).await,
+        Statement::CreateView(create) => view::create(shared, create)?,
+        Statement::CreateIndex(create) => index::create(shared, create)?,
+        Statement::CreateSchema(create) => schema::create(shared, create)?,
+        Statement::CreateDatabase { name, options } => {
+            schema::create_database(shared, &name.value, options)?;
+        }
+        Statement::CreateExtension {
+            name,
+            if_not_exists,
+            ..
+        } => schema::create_extension(shared, &name.value, *if_not_exists)?,
+        Statement::CreateRole {
+            name,
+            user,
+            options,
+        } => role::create(shared, &name.value, *user, options)?,
+        Statement::AlterRole {
+            name,
+            options,
+            rename,
+            set,
+        } => role::alter(shared, &name.value, options, rename.as_ref(), set.as_ref())?,
+        Statement::AlterDatabase {
+            name,
+            options,
+            rename,
+            owner,
+            set,
+        } => {
+            if !options.is_empty() {
+                return Err(Error::unsupported("this form of ALTER DATABASE"));
+            }
+            let change = schema::DatabaseChange {
+                rename: rename.as_ref(),
+                owner: owner.as_ref(),
+                set: set.as_ref(),
+            };
+            schema::alter_database(shared, &name.value, change)?;
+        }
+        Statement::AlterSchema {
+            name,
+            rename,
+            owner,
+        } => schema::alter(shared, &name.value, rename.as_ref(), owner.as_ref())?,
+        Statement::AlterSystem(set) => schema::set_of_system(shared, set)?,
+        Statement::AlterTable(of) => alter::run(shared, of).await?,
+        Statement::Drop(of) => drop::run(shared, of)?,
+        Statement::Truncate {
+            tables, cascade: _, ..
+        } => drop::truncate(shared, tables)?,
+        Statement::Comment { kind, name, text } => {
+            comment(shared, *kind, name, text.as_ref())?;
+        }
+        _ => return Err(Error::unsupported(tag)),
+    }
+    Ok(tag.to_owned())
+}
+
+fn comment(
+    shared: &Arc<Shared>,
+    kind: ObjectKind,
+    name: &chronolith_sql::Name,
+    text: Option<&String>,
+) -> Result<(), Error> {
+    let (relation, column) = match (kind, name.parts.as_slice()) {
+        (ObjectKind::Table, parts) => (parts, None),
+        (ObjectKind::Column, [relation @ .., column]) => (relation, Some(column)),
+        _ => return Err(Error::unsupported("COMMENT ON this kind of object")),
+    };
+    let (schema, table) = match relation {
+        [table] => (None, table.as_str()),
+        [.., schema, table] => (Some(schema.as_str()), table.as_str()),
+        [] => (None, ""),
+    };
+    let found = shared
+        .find_table(schema, table)?
+        .ok_or_else(|| undefined_table(schema, table))?;
+    let column = match column {
+        Some(column) => {
+            let (_, column) = found
+                .column_named(column)
+                .ok_or_else(|| undefined_column(column, table))?;
+            Some(column.id)
+        }
+        None => None,
+    };
+    shared.change(Change::Comment {
+        database: shared.database,
+        table: found.id,
+        column,
+        text: text.cloned(),
+    })
+}
+
+/// The role that what is made belongs to.
+pub(super) fn owner(shared: &Shared) -> Result<RoleId, Error> {
+    let user = shared.with(|state| state.user.clone());
+    shared
+        .catalog()
+        .role_named(&user)
+        .map(|role| role.id)
+        .ok_or_else(|| {
+            Error::new(
+                SqlState::UNDEFINED_OBJECT,
+                format!("role \"{user}\" does not exist"),
+            )
+        })
+}
+
+/// 42501 unless the current role has an attribute.
+pub(super) fn demand(shared: &Shared, privilege: Privilege, what: &str) -> Result<(), Error> {
+    let user = shared.with(|state| state.user.clone());
+    let catalog = shared.catalog();
+    match catalog.role_named(&user) {
+        Some(role) if role.may(privilege) => Ok(()),
+        _ => Err(Error::new(
+            SqlState::INSUFFICIENT_PRIVILEGE,
+            format!("permission denied to {what}"),
+        )),
+    }
+}

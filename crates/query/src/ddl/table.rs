@@ -1,0 +1,557 @@
+//! CREATE TABLE.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use chronolith_catalog::{Change, Column, Constraint, ConstraintKind, Index, Table};
+use chronolith_sql::{
+    ColumnDef, Constraint as Declared, ConstraintKind as DeclaredKind, CreateTable, CreateTableAs,
+    Like, Spelled,
+};
+use chronolith_types::{ColumnId, IndexId, SqlState, SqlType, TableId};
+
+use super::hypertable;
+use super::options::{self, TableOptions};
+use super::run::owner;
+use crate::bind::{Target, bind_query, bind_scalar};
+use crate::error::Error;
+use crate::insert::{self, InsertPlan, check_expr, undefined_table};
+use crate::outcome::Severity;
+use crate::session::{SessionNames, Shared};
+
+/// PostgreSQL's NAMEDATALEN less one.
+pub(super) const NAME_BYTES_MAX: usize = 63;
+
+pub(super) fn create(shared: &Arc<Shared>, create: &CreateTable) -> Result<(), Error> {
+    for (asked, what) in [
+        (create.temporary, "CREATE TEMPORARY TABLE"),
+        (create.unlogged, "CREATE UNLOGGED TABLE"),
+        (!create.inherits.is_empty(), "INHERITS"),
+        (create.partition_by.is_some(), "PARTITION BY"),
+        (create.partition_of.is_some(), "PARTITION OF"),
+    ] {
+        if asked {
+            return Err(Error::unsupported(what));
+        }
+    }
+    let Some(mut table) = begin(
+        shared,
+        create.name.schema(),
+        create.name.name(),
+        create.if_not_exists,
+    )?
+    else {
+        return Ok(());
+    };
+    let options = TableOptions::read(&create.options)?;
+    for like in &create.like {
+        copy_columns(shared, &mut table, like)?;
+    }
+    for column in &create.columns {
+        let column = column_of(shared, &table, column)?;
+        table.next_column.0 += 1;
+        table.columns.push(column);
+    }
+    for declared in &create.constraints {
+        add_constraint(shared, &mut table, declared)?;
+    }
+    let id = table.id;
+    let checks: Vec<String> = table
+        .constraints
+        .iter()
+        .filter_map(|constraint| match &constraint.kind {
+            ConstraintKind::Check { expression } => Some(expression.clone()),
+            _ => None,
+        })
+        .collect();
+    let names = SessionNames::new(shared)?;
+    for check in &checks {
+        check_expr(&names, &table, check)?;
+    }
+    shared.change(Change::CreateTable {
+        database: shared.database,
+        table: Box::new(table),
+    })?;
+    if options.hypertable {
+        hypertable::from_options(shared, id, &options)?;
+    }
+    Ok(())
+}
+
+/// A table without columns under a free name; None when it is there and may be.
+fn begin(
+    shared: &Arc<Shared>,
+    schema: Option<&str>,
+    name: &str,
+    if_not_exists: bool,
+) -> Result<Option<Table>, Error> {
+    check_name(name)?;
+    let schema = shared.creation_schema(schema)?;
+    if shared.home()?.relation_exists(schema, name) {
+        let exists = Error::new(
+            SqlState::DUPLICATE_TABLE,
+            format!("relation \"{name}\" already exists"),
+        );
+        if !if_not_exists {
+            return Err(exists);
+        }
+        let message = format!("{}, skipping", exists.message);
+        shared.notice(
+            Severity::Notice,
+            Error::new(SqlState::DUPLICATE_TABLE, message),
+        );
+        return Ok(None);
+    }
+    let id = shared.transact(|transaction| Ok::<_, Error>(transaction.allocate_oid()))?;
+    Ok(Some(Table {
+        id: TableId(id),
+        schema,
+        name: name.to_owned(),
+        owner: owner(shared)?,
+        columns: Vec::new(),
+        next_column: ColumnId(1),
+        constraints: Vec::new(),
+        indexes: Vec::new(),
+        hypertable: None,
+        chunks: BTreeMap::new(),
+        comment: None,
+        acl: None,
+    }))
+}
+
+/// PostgreSQL cuts longer names silently; a name that is not what was written surprises more.
+pub(super) fn check_name(name: &str) -> Result<(), Error> {
+    if name.len() > NAME_BYTES_MAX {
+        return Err(Error::new(
+            SqlState::NAME_TOO_LONG,
+            format!("identifier \"{name}\" is longer than {NAME_BYTES_MAX} bytes"),
+        ));
+    }
+    Ok(())
+}
+
+fn copy_columns(shared: &Arc<Shared>, table: &mut Table, like: &Like) -> Result<(), Error> {
+    let source = shared
+        .find_table(like.table.schema(), like.table.name())?
+        .ok_or_else(|| undefined_table(like.table.schema(), like.table.name()))?;
+    let including = |what: &str| {
+        like.including
+            .iter()
+            .any(|word| word == what || word == "all")
+    };
+    for column in &source.columns {
+        refuse_twice(table, &column.name, None)?;
+        table.columns.push(Column {
+            id: table.next_column,
+            default: column.default.clone().filter(|_| including("defaults")),
+            missing: None,
+            comment: column.comment.clone().filter(|_| including("comments")),
+            ..column.clone()
+        });
+        table.next_column.0 += 1;
+    }
+    for constraint in &source.constraints {
+        let (asked, columns) = match &constraint.kind {
+            ConstraintKind::Check { expression } => {
+                if including("constraints") {
+                    let id = shared.transact(|t| Ok::<_, Error>(t.allocate_oid()))?;
+                    table.constraints.push(Constraint {
+                        id,
+                        name: constraint.name.clone(),
+                        kind: ConstraintKind::Check {
+                            expression: expression.clone(),
+                        },
+                    });
+                }
+                continue;
+            }
+            ConstraintKind::PrimaryKey { columns } | ConstraintKind::Unique { columns } => {
+                (including("indexes"), columns)
+            }
+        };
+        if !asked {
+            continue;
+        }
+        let names = columns
+            .iter()
+            .filter_map(|id| source.column(*id))
+            .map(|column| Spelled {
+                value: column.name.clone(),
+                position: 0,
+            })
+            .collect();
+        let kind = match constraint.kind {
+            ConstraintKind::PrimaryKey { .. } => DeclaredKind::PrimaryKey(names),
+            _ => DeclaredKind::Unique(names),
+        };
+        let declared = Declared {
+            name: None,
+            kind,
+            position: 0,
+        };
+        add_constraint(shared, table, &declared)?;
+    }
+    Ok(())
+}
+
+fn refuse_twice(table: &Table, name: &str, position: Option<usize>) -> Result<(), Error> {
+    if table.column_named(name).is_some() {
+        return Err(Error::new(
+            SqlState::DUPLICATE_COLUMN,
+            format!("column \"{name}\" specified more than once"),
+        )
+        .at(position.and_then(|at| u32::try_from(at).ok())));
+    }
+    Ok(())
+}
+
+/// A column as it is declared, under the table's next number.
+pub(super) fn column_of(
+    shared: &Arc<Shared>,
+    table: &Table,
+    declared: &ColumnDef,
+) -> Result<Column, Error> {
+    const COLUMNS_MAX: usize = 1600;
+    let name = &declared.name.value;
+    check_name(name)?;
+    refuse_twice(table, name, Some(declared.name.position))?;
+    if table.columns.len() >= COLUMNS_MAX {
+        return Err(Error::new(
+            SqlState::TOO_MANY_COLUMNS,
+            format!("tables can have at most {COLUMNS_MAX} columns"),
+        ));
+    }
+    let system = ["tableoid", "xmin", "cmin", "xmax", "cmax", "ctid"];
+    if system.contains(&name.as_str()) {
+        return Err(Error::new(
+            SqlState::DUPLICATE_COLUMN,
+            format!("column name \"{name}\" conflicts with a system column name"),
+        ));
+    }
+    if declared.sequence {
+        return Err(Error::unsupported(format!(
+            "column \"{name}\": serial and identity columns"
+        )));
+    }
+    if declared.generated.is_some() {
+        return Err(Error::unsupported(format!(
+            "column \"{name}\": generated columns"
+        )));
+    }
+    if let Some(collation) = &declared.collation
+        && !matches!(collation.as_str(), "C" | "POSIX" | "default" | "ucs_basic")
+    {
+        return Err(Error::unsupported(format!("collation \"{collation}\"")));
+    }
+    if !storable(&declared.ty) {
+        return Err(Error::new(
+            SqlState::INVALID_TABLE_DEFINITION,
+            format!("column \"{name}\" has pseudo-type {}", declared.ty),
+        ));
+    }
+    let default = match &declared.default {
+        Some(default) => {
+            check_default(shared, name, &declared.ty, &default.expr)?;
+            Some(default.text.clone())
+        }
+        None => None,
+    };
+    Ok(Column {
+        id: table.next_column,
+        name: name.clone(),
+        ty: declared.ty.clone(),
+        not_null: declared.not_null,
+        default,
+        missing: None,
+        comment: None,
+    })
+}
+
+/// 42804 and the like for a default that its column does not take.
+pub(super) fn check_default(
+    shared: &Arc<Shared>,
+    name: &str,
+    ty: &SqlType,
+    expr: &chronolith_sql::ast::Expr,
+) -> Result<crate::functions::Typed, Error> {
+    let target = Target {
+        name: name.to_owned(),
+        ty: ty.clone(),
+        default: None,
+    };
+    bind_scalar(&SessionNames::new(shared)?, expr, Some(&target))
+}
+
+fn storable(ty: &SqlType) -> bool {
+    match ty {
+        SqlType::Array(item) => storable(item),
+        SqlType::Record
+        | SqlType::Void
+        | SqlType::Unknown
+        | SqlType::Any
+        | SqlType::AnyElement
+        | SqlType::AnyArray
+        | SqlType::AnyNonArray
+        | SqlType::AnyCompatible
+        | SqlType::AnyCompatibleArray
+        | SqlType::Trigger
+        | SqlType::Internal
+        | SqlType::Cstring => false,
+        _ => true,
+    }
+}
+
+/// Adds a constraint, with the index that a key brings.
+pub(super) fn add_constraint(
+    shared: &Arc<Shared>,
+    table: &mut Table,
+    declared: &Declared,
+) -> Result<(), Error> {
+    let (constraint, index) = constraint_of(shared, table, declared)?;
+    if let ConstraintKind::PrimaryKey { columns } = &constraint.kind {
+        for column in &mut table.columns {
+            column.not_null |= columns.contains(&column.id);
+        }
+    }
+    table.constraints.push(constraint);
+    table.indexes.extend(index);
+    Ok(())
+}
+
+/// A constraint as the catalog has it, and the index of a key.
+pub(super) fn constraint_of(
+    shared: &Arc<Shared>,
+    table: &Table,
+    declared: &Declared,
+) -> Result<(Constraint, Option<Index>), Error> {
+    let oid = || shared.transact(|transaction| Ok::<_, Error>(transaction.allocate_oid()));
+    let at = u32::try_from(declared.position).ok();
+    let (kind, columns, suffix) = match &declared.kind {
+        DeclaredKind::PrimaryKey(columns) => {
+            let primary = |c: &Constraint| matches!(c.kind, ConstraintKind::PrimaryKey { .. });
+            if table.constraints.iter().any(primary) {
+                return Err(Error::new(
+                    SqlState::INVALID_TABLE_DEFINITION,
+                    format!(
+                        "multiple primary keys for table \"{}\" are not allowed",
+                        table.name
+                    ),
+                )
+                .at(at));
+            }
+            let ids = key_columns(table, columns)?;
+            (
+                ConstraintKind::PrimaryKey { columns: ids },
+                names_of(columns),
+                "pkey",
+            )
+        }
+        DeclaredKind::Unique(columns) => {
+            let ids = key_columns(table, columns)?;
+            (
+                ConstraintKind::Unique { columns: ids },
+                names_of(columns),
+                "key",
+            )
+        }
+        DeclaredKind::Check(text) => (
+            ConstraintKind::Check {
+                expression: text.text.clone(),
+            },
+            columns_in(table, &text.text),
+            "check",
+        ),
+        DeclaredKind::ForeignKey { .. } => {
+            return Err(Error::unsupported("FOREIGN KEY").at(at));
+        }
+        DeclaredKind::UsingIndex { .. } => {
+            return Err(Error::unsupported("a constraint USING INDEX").at(at));
+        }
+        DeclaredKind::Exclude => return Err(Error::unsupported("EXCLUDE").at(at)),
+    };
+    let taken = |name: &str| -> bool {
+        let here = table.constraints.iter().any(|c| c.name == name)
+            || table.indexes.iter().any(|index| index.name == name);
+        here || (suffix != "check"
+            && shared
+                .home()
+                .is_ok_and(|home| home.relation_exists(table.schema, name)))
+    };
+    let name = match &declared.name {
+        Some(name) if taken(&name.value) => {
+            return Err(Error::new(
+                SqlState::DUPLICATE_OBJECT,
+                format!(
+                    "constraint \"{}\" for relation \"{}\" already exists",
+                    name.value, table.name
+                ),
+            ));
+        }
+        Some(name) => name.value.clone(),
+        None => {
+            let of = if suffix == "pkey" { &[][..] } else { &columns };
+            free_name(&table.name, of, suffix, taken)
+        }
+    };
+    if suffix != "check" {
+        hypertable::check_key(table, &columns)?;
+    }
+    let index = if suffix == "check" {
+        None
+    } else {
+        Some(Index {
+            id: IndexId(oid()?),
+            name: name.clone(),
+            method: "btree".to_owned(),
+            keys: columns,
+            unique: true,
+            constraint: true,
+            predicate: None,
+        })
+    };
+    Ok((
+        Constraint {
+            id: oid()?,
+            name,
+            kind,
+        },
+        index,
+    ))
+}
+
+fn names_of(columns: &[Spelled]) -> Vec<String> {
+    columns.iter().map(|column| column.value.clone()).collect()
+}
+
+/// The one column that a check names, for the check's own name.
+fn columns_in(table: &Table, text: &str) -> Vec<String> {
+    let word = |c: char| c.is_alphanumeric() || c == '_';
+    let mut named: Vec<&str> = text
+        .split(|c: char| !word(c))
+        .filter(|word| table.column_named(word).is_some())
+        .collect();
+    named.dedup();
+    match named.as_slice() {
+        [one] => vec![(*one).to_owned()],
+        _ => Vec::new(),
+    }
+}
+
+fn key_columns(table: &Table, columns: &[Spelled]) -> Result<Vec<ColumnId>, Error> {
+    let mut ids = Vec::with_capacity(columns.len());
+    for column in columns {
+        let at = u32::try_from(column.position).ok();
+        let (_, found) = table.column_named(&column.value).ok_or_else(|| {
+            Error::new(
+                SqlState::UNDEFINED_COLUMN,
+                format!("column \"{}\" named in key does not exist", column.value),
+            )
+            .at(at)
+        })?;
+        if ids.contains(&found.id) {
+            return Err(Error::new(
+                SqlState::DUPLICATE_COLUMN,
+                format!(
+                    "column \"{}\" appears twice in primary key constraint",
+                    column.value
+                ),
+            )
+            .at(at));
+        }
+        ids.push(found.id);
+    }
+    Ok(ids)
+}
+
+/// `table_column_suffix`, cut to fit, with a number when it is taken.
+pub(super) fn free_name(
+    table: &str,
+    columns: &[String],
+    suffix: &str,
+    taken: impl Fn(&str) -> bool,
+) -> String {
+    let middle = columns.join("_");
+    for number in 0_u32.. {
+        let tail = match number {
+            0 => suffix.to_owned(),
+            number => format!("{suffix}{number}"),
+        };
+        let room = NAME_BYTES_MAX.saturating_sub(tail.len() + 1);
+        let mut stem = match middle.as_str() {
+            "" => table.to_owned(),
+            middle => format!("{table}_{middle}"),
+        };
+        while stem.len() > room {
+            stem.pop();
+        }
+        let name = format!("{stem}_{tail}");
+        if !taken(&name) {
+            return name;
+        }
+    }
+    String::new()
+}
+
+/// CREATE TABLE … AS; the tag.
+pub(super) async fn create_as(
+    shared: &Arc<Shared>,
+    create: &CreateTableAs,
+) -> Result<String, Error> {
+    if create.temporary {
+        return Err(Error::unsupported("CREATE TEMPORARY TABLE"));
+    }
+    let Some(mut table) = begin(
+        shared,
+        create.name.schema(),
+        create.name.name(),
+        create.if_not_exists,
+    )?
+    else {
+        return Ok("CREATE TABLE AS".to_owned());
+    };
+    options::TableOptions::read(&create.options)?.refuse_hypertable()?;
+    let names = SessionNames::new(shared)?;
+    let bound = bind_query(&names, &create.query, &[])?;
+    if create.columns.len() > bound.columns.len() {
+        return Err(Error::new(
+            SqlState::SYNTAX_ERROR,
+            "too many column names were specified",
+        ));
+    }
+    for (place, column) in bound.columns.iter().enumerate() {
+        let name = create
+            .columns
+            .get(place)
+            .map_or(&column.name, |given| &given.value);
+        refuse_twice(&table, name, None)?;
+        if !storable(&column.ty) {
+            return Err(Error::new(
+                SqlState::INVALID_TABLE_DEFINITION,
+                format!("column \"{name}\" has pseudo-type {}", column.ty),
+            ));
+        }
+        table.columns.push(Column {
+            id: table.next_column,
+            name: name.clone(),
+            ty: column.ty.clone(),
+            not_null: false,
+            default: None,
+            missing: None,
+            comment: None,
+        });
+        table.next_column.0 += 1;
+    }
+    let places: Vec<usize> = (0..table.columns.len()).collect();
+    let plan = insert::completed(&names, &table, bound.plan, &places)?;
+    let id = table.id;
+    shared.change(Change::CreateTable {
+        database: shared.database,
+        table: Box::new(table),
+    })?;
+    if !create.with_data {
+        return Ok("CREATE TABLE AS".to_owned());
+    }
+    let filled = InsertPlan::new(id, plan, Vec::new());
+    let rows = insert::run(shared, &filled, &[]).await?;
+    Ok(format!("SELECT {rows}"))
+}

@@ -1,0 +1,269 @@
+//! Chunks: shown, dropped, compressed.
+
+use std::sync::Arc;
+
+use arrow::datatypes::DataType;
+use chronolith_catalog::{Change, Chunk, Table};
+use chronolith_types::{SqlState, SqlType, TableId};
+use datafusion::common::ScalarValue;
+
+use super::args::{Args, integer, list, text};
+use crate::ddl::hypertable::{not_hypertable, table_of};
+use crate::error::Error;
+use crate::functions::literal_from_text;
+use crate::outcome::Severity;
+use crate::session::{Shared, blocking};
+
+const DAY_US: i64 = 86_400_000_000;
+
+pub(super) fn show(shared: &Arc<Shared>, args: Args<'_>) -> Result<ScalarValue, Error> {
+    let table = hypertable(shared, args)?;
+    let bounds = Bounds::read(shared, &table, args, [1, 2, 3, 4])?;
+    let chunks = bounds.choose(&table);
+    let oids: Vec<ScalarValue> = chunks
+        .iter()
+        .map(|chunk| ScalarValue::UInt32(Some(chunk.oid)))
+        .collect();
+    Ok(list(&oids, &DataType::UInt32))
+}
+
+pub(super) fn drop_chunks(shared: &Arc<Shared>, args: Args<'_>) -> Result<ScalarValue, Error> {
+    let table = hypertable(shared, args)?;
+    let bounds = Bounds::read(shared, &table, args, [1, 2, 4, 5])?;
+    if bounds == Bounds::default() {
+        return Err(Error::new(
+            SqlState::INVALID_PARAMETER_VALUE,
+            "invalid time range for dropping chunks",
+        )
+        .hint("At least one of older_than and newer_than must be provided."));
+    }
+    let id = table
+        .hypertable
+        .as_ref()
+        .map(|hypertable| hypertable.id)
+        .unwrap_or_default();
+    let mut dropped = Vec::new();
+    for chunk in bounds.choose(&table) {
+        let name = format!("_timescaledb_internal.{}", chunk.name(id));
+        if args.bool(3) == Some(true) {
+            shared.notice(
+                Severity::Info,
+                Error::new(
+                    SqlState::SUCCESSFUL_COMPLETION,
+                    format!("dropping chunk {name}"),
+                ),
+            );
+        }
+        shared.change(Change::DropChunk {
+            database: shared.database,
+            table: table.id,
+            chunk: chunk.id,
+        })?;
+        dropped.push(text(name));
+    }
+    Ok(list(&dropped, &DataType::Utf8View))
+}
+
+pub(super) fn compress(
+    shared: &Arc<Shared>,
+    name: &str,
+    args: Args<'_>,
+) -> Result<ScalarValue, Error> {
+    let (table, chunk, oid) = chunk_of(shared, args)?;
+    let engine = Arc::clone(&shared.instance.engine);
+    let database = shared.database;
+    let done = blocking(|| engine.compress_chunk(database, table.id, chunk.id))?;
+    if !done {
+        let id = table.hypertable.as_ref().map(|h| h.id).unwrap_or_default();
+        let message = format!("chunk \"{}\" is already compressed", chunk.name(id));
+        if args.bool(1) == Some(false) {
+            return Err(Error::new(SqlState::DUPLICATE_OBJECT, message));
+        }
+        shared.notice(
+            Severity::Notice,
+            Error::new(SqlState::DUPLICATE_OBJECT, message),
+        );
+    }
+    Ok(answer(name, oid))
+}
+
+pub(super) fn decompress(
+    shared: &Arc<Shared>,
+    name: &str,
+    args: Args<'_>,
+) -> Result<ScalarValue, Error> {
+    let (table, chunk, oid) = chunk_of(shared, args)?;
+    let engine = Arc::clone(&shared.instance.engine);
+    let database = shared.database;
+    let done = blocking(|| engine.decompress_chunk(database, table.id, chunk.id))?;
+    if !done {
+        let id = table.hypertable.as_ref().map(|h| h.id).unwrap_or_default();
+        let message = format!("chunk \"{}\" is not compressed", chunk.name(id));
+        if args.bool(1) == Some(false) {
+            return Err(Error::new(SqlState::DUPLICATE_OBJECT, message));
+        }
+        shared.notice(
+            Severity::Notice,
+            Error::new(SqlState::DUPLICATE_OBJECT, message),
+        );
+    }
+    Ok(answer(name, oid))
+}
+
+/// Functions give the chunk; procedures nothing.
+fn answer(name: &str, oid: u32) -> ScalarValue {
+    match name {
+        "compress_chunk" | "decompress_chunk" => ScalarValue::UInt32(Some(oid)),
+        _ => ScalarValue::Null,
+    }
+}
+
+fn hypertable(shared: &Arc<Shared>, args: Args<'_>) -> Result<Arc<Table>, Error> {
+    let id = TableId(args.need(args.oid(0), "relation")?);
+    let table = table_of(shared, id)?;
+    if table.hypertable.is_none() {
+        return Err(not_hypertable(&table.name));
+    }
+    Ok(table)
+}
+
+fn chunk_of(shared: &Arc<Shared>, args: Args<'_>) -> Result<(Arc<Table>, Arc<Chunk>, u32), Error> {
+    let oid = args.need(args.oid(0), "chunk")?;
+    let home = shared.home()?;
+    for table in home.tables.values() {
+        let found = table.chunks.values().find(|chunk| chunk.oid == oid);
+        if let Some(chunk) = found.filter(|chunk| chunk.id != Table::PLAIN_CHUNK) {
+            return Ok((Arc::clone(table), Arc::clone(chunk), oid));
+        }
+    }
+    let mut error = Error::new(SqlState::new(b"TS501"), "chunk not found");
+    if let Some(table) = home.tables.get(&TableId(oid)) {
+        let schema = home.schemas.get(&table.schema);
+        error = error.detail(format!(
+            "schema_name: {}, table_name: {}",
+            schema.map_or("", |schema| schema.name.as_str()),
+            table.name
+        ));
+    }
+    Err(error)
+}
+
+/// Which chunks are meant, in the time column's unit.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct Bounds {
+    older: Option<i64>,
+    newer: Option<i64>,
+    created_before: Option<i64>,
+    created_after: Option<i64>,
+}
+
+impl Bounds {
+    /// From the arguments older_than, newer_than, created_before and created_after at some places.
+    fn read(
+        shared: &Arc<Shared>,
+        table: &Table,
+        args: Args<'_>,
+        [older, newer, before, after]: [usize; 4],
+    ) -> Result<Self, Error> {
+        let time = table
+            .hypertable
+            .as_ref()
+            .and_then(|hypertable| table.column(hypertable.time))
+            .map_or(SqlType::Timestamptz, |column| column.ty.clone());
+        let of_time = |place: usize| -> Result<Option<i64>, Error> {
+            args.get(place)
+                .map(|value| point(shared, value, &time))
+                .transpose()
+        };
+        let of_creation = |place: usize| -> Result<Option<i64>, Error> {
+            args.get(place)
+                .map(|value| point(shared, value, &SqlType::Timestamptz))
+                .transpose()
+        };
+        Ok(Self {
+            older: of_time(older)?,
+            newer: of_time(newer)?,
+            created_before: of_creation(before)?,
+            created_after: of_creation(after)?,
+        })
+    }
+
+    fn choose(&self, table: &Table) -> Vec<Arc<Chunk>> {
+        let fits = |chunk: &&Arc<Chunk>| {
+            self.older.is_none_or(|older| chunk.range.end <= older)
+                && self.newer.is_none_or(|newer| chunk.range.start >= newer)
+                && self.created_before.is_none_or(|us| chunk.created_us < us)
+                && self.created_after.is_none_or(|us| chunk.created_us >= us)
+        };
+        table.chunks.values().filter(fits).cloned().collect()
+    }
+}
+
+/// A moment in the unit of a time column; an interval counts back from now.
+fn point(shared: &Arc<Shared>, value: &ScalarValue, time: &SqlType) -> Result<i64, Error> {
+    let whole = matches!(time, SqlType::Int2 | SqlType::Int4 | SqlType::Int8);
+    if let (Some(number), true) = (integer(value), whole) {
+        return Ok(number);
+    }
+    let of_us = |us: i64| match time {
+        SqlType::Date => us.div_euclid(DAY_US),
+        _ => us,
+    };
+    let zone = shared.time_zone();
+    // A moment with a zone and one without meet at the session's wall clock.
+    let aware = |us: i64| match time {
+        SqlType::Timestamptz => us,
+        _ => zone.local(us),
+    };
+    let naive = |us: i64| match time {
+        SqlType::Timestamptz => zone.instant(us),
+        _ => us,
+    };
+    let wrong = || {
+        Error::new(
+            SqlState::INVALID_PARAMETER_VALUE,
+            format!("invalid time argument type \"{}\"", value.data_type()),
+        )
+        .hint(format!("Try casting the argument to \"{time}\"."))
+    };
+    if whole {
+        return Err(wrong());
+    }
+    match value {
+        ScalarValue::TimestampMicrosecond(Some(us), Some(_)) => Ok(of_us(aware(*us))),
+        ScalarValue::TimestampMicrosecond(Some(us), None) => Ok(of_us(naive(*us))),
+        ScalarValue::Date32(Some(days)) => Ok(of_us(naive(i64::from(*days) * DAY_US))),
+        ScalarValue::IntervalMonthDayNano(Some(span)) => {
+            let now = shared.with(|state| state.transaction_us);
+            let back = chronolith_types::Interval {
+                months: span.months,
+                days: span.days,
+                us: span.nanoseconds / 1000,
+            };
+            Ok(of_us(aware(before(now, back, &zone))))
+        }
+        ScalarValue::Utf8View(Some(words)) | ScalarValue::Utf8(Some(words)) => {
+            let vars = shared.vars();
+            let read = literal_from_text(words, time, &vars)
+                .or_else(|_| literal_from_text(words, &SqlType::Interval, &vars))?;
+            point(shared, &read, time)
+        }
+        _ => Err(wrong()),
+    }
+}
+
+/// A moment less an interval, by the calendar of a zone.
+fn before(us: i64, span: chronolith_types::Interval, zone: &chronolith_types::TimeZone) -> i64 {
+    use chronolith_types::datetime::{civil_from_days, days_from_civil, days_in_month};
+    let local = zone.local(us);
+    let (days, of_day) = (local.div_euclid(DAY_US), local.rem_euclid(DAY_US));
+    let (year, month, day) = civil_from_days(days);
+    let months = year * 12 + i64::from(month) - 1 - i64::from(span.months);
+    let (year, month) = (
+        months.div_euclid(12),
+        u32::try_from(months.rem_euclid(12)).unwrap_or(0) + 1,
+    );
+    let day = day.min(days_in_month(year, month));
+    let days = days_from_civil(year, month, day) - i64::from(span.days);
+    zone.instant(days * DAY_US + of_day) - span.us
+}

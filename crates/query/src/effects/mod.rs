@@ -1,0 +1,15 @@
+//! Functions that reach the database: hypertables and chunks, names of objects, sizes, settings.
+//!
+//! The binder calls them like any function; they run in the session's transaction. Start at
+//! [`SessionEffects`].
+
+mod args;
+mod call;
+mod chunks;
+mod hypertables;
+mod names;
+mod sizes;
+mod system;
+
+pub(crate) use call::SessionEffects;
+pub(crate) use names::object_name;

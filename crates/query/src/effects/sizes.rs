@@ -1,0 +1,153 @@
+//! How large things are.
+
+use std::sync::Arc;
+
+use arrow::datatypes::DataType;
+use chronolith_catalog::{Database, Table};
+use chronolith_chunk::{ChunkView, HotPart};
+use chronolith_engine::TableView;
+use chronolith_types::TableId;
+use datafusion::common::ScalarValue;
+
+use super::args::{Args, bigint, records, text};
+use crate::ddl::hypertable::{not_hypertable, table_of};
+use crate::error::Error;
+use crate::session::Shared;
+
+/// Bytes of a chunk: its parts on disk and its rows in memory.
+fn chunk_bytes(chunk: &ChunkView) -> u64 {
+    let cold: u64 = chunk.cold.iter().map(|part| part.bytes()).sum();
+    let hot: usize = chunk.hot.iter().map(HotPart::bytes).sum();
+    cold + hot as u64
+}
+
+fn table_bytes(view: &TableView) -> u64 {
+    view.chunks
+        .iter()
+        .map(|(_, chunk)| chunk_bytes(chunk))
+        .sum()
+}
+
+pub(super) fn call(shared: &Arc<Shared>, name: &str, args: Args<'_>) -> Result<ScalarValue, Error> {
+    if name == "pg_database_size" {
+        return database_bytes(shared).map(bigint);
+    }
+    let Some(oid) = args.oid(0) else {
+        return Ok(ScalarValue::Null);
+    };
+    let home = shared.home()?;
+    let view_of = |table: &Arc<Table>| -> Result<Option<TableView>, Error> {
+        shared.transact(|transaction| Ok::<_, Error>(transaction.table(table.id)))
+    };
+    let Some(table) = home.tables.get(&TableId(oid)) else {
+        return of_chunk(shared, &home, name, oid);
+    };
+    let Some(view) = view_of(table)? else {
+        return Ok(ScalarValue::Null);
+    };
+    let whole = table_bytes(&view);
+    let nothing = || ScalarValue::Int64(Some(0));
+    match name {
+        "approximate_row_count" => Ok(bigint(view.rows())),
+        "pg_relation_size" | "pg_table_size" | "pg_total_relation_size" => Ok(bigint(whole)),
+        // There are none apart from the parts themselves.
+        "pg_indexes_size" | "hypertable_index_size" => Ok(nothing()),
+        _ if table.hypertable.is_none() => Err(not_hypertable(&table.name)),
+        "hypertable_size" | "hypertable_approximate_size" => Ok(bigint(whole)),
+        "hypertable_detailed_size" => records(
+            &[
+                ("table_bytes", DataType::Int64),
+                ("index_bytes", DataType::Int64),
+                ("toast_bytes", DataType::Int64),
+                ("total_bytes", DataType::Int64),
+                ("node_name", DataType::Utf8View),
+            ],
+            &[vec![
+                bigint(whole),
+                nothing(),
+                nothing(),
+                bigint(whole),
+                ScalarValue::Utf8View(None),
+            ]],
+        ),
+        "hypertable_approximate_detailed_size" => records(
+            &[
+                ("table_bytes", DataType::Int64),
+                ("index_bytes", DataType::Int64),
+                ("toast_bytes", DataType::Int64),
+                ("total_bytes", DataType::Int64),
+            ],
+            &[vec![bigint(whole), nothing(), nothing(), bigint(whole)]],
+        ),
+        _ => {
+            let id = table.hypertable.as_ref().map(|h| h.id).unwrap_or_default();
+            let rows: Vec<Vec<ScalarValue>> = view
+                .chunks
+                .iter()
+                .filter_map(|(chunk, view)| Some((table.chunks.get(chunk)?, view)))
+                .map(|(chunk, view)| {
+                    let bytes = chunk_bytes(view);
+                    vec![
+                        text(Database::INTERNAL_SCHEMA),
+                        text(chunk.name(id)),
+                        bigint(bytes),
+                        nothing(),
+                        nothing(),
+                        bigint(bytes),
+                        ScalarValue::Utf8View(None),
+                    ]
+                })
+                .collect();
+            records(
+                &[
+                    ("chunk_schema", DataType::Utf8View),
+                    ("chunk_name", DataType::Utf8View),
+                    ("table_bytes", DataType::Int64),
+                    ("index_bytes", DataType::Int64),
+                    ("toast_bytes", DataType::Int64),
+                    ("total_bytes", DataType::Int64),
+                    ("node_name", DataType::Utf8View),
+                ],
+                &rows,
+            )
+        }
+    }
+}
+
+fn of_chunk(
+    shared: &Arc<Shared>,
+    home: &Database,
+    name: &str,
+    oid: u32,
+) -> Result<ScalarValue, Error> {
+    for table in home.tables.values() {
+        let Some(chunk) = table.chunks.values().find(|c| c.oid == oid && oid != 0) else {
+            continue;
+        };
+        let view = shared.transact(|transaction| Ok::<_, Error>(transaction.table(table.id)))?;
+        let found = view.iter().flat_map(|view| &view.chunks);
+        let found = found
+            .filter(|(id, _)| *id == chunk.id)
+            .map(|(_, view)| view);
+        return Ok(match name {
+            "pg_indexes_size" => ScalarValue::Int64(Some(0)),
+            "approximate_row_count" => bigint(found.map(ChunkView::rows).sum()),
+            _ => bigint(found.map(chunk_bytes).sum()),
+        });
+    }
+    if name.starts_with("pg_") {
+        // Views and system relations take no room of their own.
+        return Ok(ScalarValue::Int64(Some(0)));
+    }
+    table_of(shared, TableId(oid)).map(|_| ScalarValue::Null)
+}
+
+fn database_bytes(shared: &Arc<Shared>) -> Result<u64, Error> {
+    let home = shared.home()?;
+    let mut bytes = 0;
+    for id in home.tables.keys() {
+        let view = shared.transact(|transaction| Ok::<_, Error>(transaction.table(*id)))?;
+        bytes += view.as_ref().map_or(0, table_bytes);
+    }
+    Ok(bytes)
+}

@@ -1,0 +1,93 @@
+//! Functions about the session, its settings and its fellows.
+
+use std::sync::Arc;
+
+use chronolith_types::SqlState;
+use datafusion::common::ScalarValue;
+
+use super::args::{Args, integer, text};
+use super::names::quoted;
+use crate::catalogs::describe;
+use crate::error::Error;
+use crate::session::{Shared, blocking};
+use crate::settings::Scope;
+
+pub(super) fn call(shared: &Arc<Shared>, name: &str, args: Args<'_>) -> Result<ScalarValue, Error> {
+    match name {
+        "set_config" => {
+            let setting = args.need(args.text(0), "setting name")?;
+            let scope = match args.bool(2) {
+                Some(true) => Scope::Local,
+                _ => Scope::Session,
+            };
+            shared.with(|state| {
+                match args.text(1) {
+                    Some(value) => state.settings.set(setting, value, scope)?,
+                    None => state.settings.reset(setting)?,
+                }
+                Ok(text(state.settings.show(setting)?))
+            })
+        }
+        "pg_sleep" => {
+            let seconds = match args.get(0) {
+                Some(ScalarValue::Float64(Some(seconds))) => *seconds,
+                Some(other) => integer(other).unwrap_or(0) as f64,
+                None => return Ok(ScalarValue::Null),
+            };
+            sleep(shared, seconds)?;
+            Ok(ScalarValue::Null)
+        }
+        "pg_cancel_backend" => {
+            let pid = args.integer(0).and_then(|pid| i32::try_from(pid).ok());
+            let found = pid.is_some_and(|pid| shared.instance.cancel(pid));
+            Ok(ScalarValue::Boolean(Some(found)))
+        }
+        "pg_postmaster_start_time" => Ok(ScalarValue::TimestampMicrosecond(
+            Some(shared.instance.started_us),
+            Some("UTC".into()),
+        )),
+        "pg_get_userbyid" => {
+            let catalog = shared.catalog();
+            let oid = args.oid(0).unwrap_or(0);
+            let role = catalog.roles.values().find(|role| role.id.0 == oid);
+            Ok(text(match role {
+                Some(role) => role.name.clone(),
+                None => format!("unknown (OID={oid})"),
+            }))
+        }
+        "pg_get_serial_sequence" => Ok(ScalarValue::Null),
+        _ => {
+            let context = shared.catalog_context()?;
+            let ints: Vec<Option<i64>> = (0..args.0.len()).map(|at| args.integer(at)).collect();
+            match describe::call(&context, name, &ints) {
+                Some(answer) => Ok(answer),
+                None => Err(Error::new(
+                    SqlState::FEATURE_NOT_SUPPORTED,
+                    format!("function {} is not supported", quoted(name)),
+                )),
+            }
+        }
+    }
+}
+
+/// Waits, and looks now and then whether it was told to stop.
+fn sleep(shared: &Arc<Shared>, seconds: f64) -> Result<(), Error> {
+    const STEP_MS: u64 = 10;
+    let clock = shared.instance.engine.clock();
+    // Past a year nobody waits any more; a NaN is no wait.
+    let us = (seconds.clamp(0.0, 31_536_000.0) * 1e6).round();
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "the number is at most that of a year's microseconds"
+    )]
+    let end = clock.wall_us() + us as i64;
+    blocking(|| {
+        while clock.wall_us() < end {
+            shared.cancel.check()?;
+            let left = u64::try_from(end - clock.wall_us()).unwrap_or(0);
+            let step = std::time::Duration::from_micros(left.min(STEP_MS * 1000));
+            std::thread::sleep(step);
+        }
+        Ok(())
+    })
+}

@@ -1,0 +1,14 @@
+//! Rows into tables: what INSERT binds to, and the checks that every new row passes.
+//!
+//! Start at [`bind`] and [`run`].
+
+mod bind;
+mod checks;
+mod run;
+mod values;
+
+pub(crate) use bind::{
+    InsertPlan, bind, completed, find_target, undefined_column, undefined_table,
+};
+pub(crate) use checks::{Checks, check_expr};
+pub(crate) use run::run;

@@ -1,0 +1,13 @@
+//! Tables as DataFusion sees them: chunks, read in parallel, with what a query asks for cut out early.
+//!
+//! Knows no SQL and no sessions: what a scan may see comes as a [`Snapshot`]. Start at [`ChunkTable`].
+//!
+//! # Invariants
+//! - A scan reads the snapshot of its statement, however long it runs.
+//! - A filter reported as exact leaves no row behind that it refuses.
+
+mod exec;
+mod filter;
+mod provider;
+
+pub(crate) use provider::{ChunkTable, Snapshot, SystemTable};

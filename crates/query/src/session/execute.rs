@@ -1,0 +1,402 @@
+//! Statements bound and run, each by its kind.
+
+use std::sync::Arc;
+
+use arrow::array::ArrayRef;
+use arrow::record_batch::RecordBatch;
+use chronolith_sql::Statement as Tree;
+use chronolith_types::{SqlState, SqlType};
+
+use super::block::Block;
+use super::handle::{BoundTo, Prepared, Session, Statement};
+use super::names::SessionNames;
+use super::present;
+use super::run;
+use super::shared::Shared;
+use crate::bind::{Bound, bind_call, bind_query, set_parameters};
+use crate::copy;
+use crate::ddl;
+use crate::error::Error;
+use crate::explain;
+use crate::insert::{self, InsertPlan};
+use crate::outcome::{Outcome, OutputColumn};
+
+/// A statement as far as it goes without running it.
+pub(crate) enum Ready {
+    Query(Bound),
+    Insert(Box<InsertPlan>),
+    Explain(Box<Ready>),
+    /// COPY TO STDOUT, from what it reads.
+    CopyOut(Bound),
+    /// CALL: the effect is an expression.
+    Call(Bound),
+    /// Everything that is done at once.
+    Utility,
+}
+
+impl Ready {
+    /// What a plan within is given before it runs.
+    fn params(&self) -> Vec<SqlType> {
+        match self {
+            Self::Query(bound) | Self::CopyOut(bound) | Self::Call(bound) => bound.params.clone(),
+            Self::Insert(insert) => insert.params.clone(),
+            Self::Explain(inner) => inner.params(),
+            Self::Utility => Vec::new(),
+        }
+    }
+}
+
+impl Session {
+    /// Binds a statement; types that the client left open are `None`.
+    ///
+    /// # Errors
+    /// What PostgreSQL says of it.
+    #[expect(
+        clippy::unused_async,
+        reason = "the session's calls are all awaited alike"
+    )]
+    pub async fn prepare(
+        &mut self,
+        statement: &Statement,
+        types: &[Option<SqlType>],
+    ) -> Result<Arc<Prepared>, Error> {
+        let prepared = self
+            .refuse_in_failed(&statement.parsed.statement)
+            .and_then(|()| {
+                // Names are looked up in what the transaction sees, if there is one.
+                let idle = self.shared.with(|state| state.transaction.is_none());
+                if !idle {
+                    self.enter()?;
+                }
+                self.bind_statement(statement, types)
+            });
+        prepared.map_err(|error| self.failed(error))
+    }
+
+    pub(super) fn bind_statement(
+        &mut self,
+        statement: &Statement,
+        types: &[Option<SqlType>],
+    ) -> Result<Arc<Prepared>, Error> {
+        let names = SessionNames::new(&self.shared)?;
+        let tree = &statement.parsed.statement;
+        let ready = ready(&self.shared, &names, tree, types)?;
+        let columns = match (&ready, tree) {
+            (Ready::Query(bound), _) => present::columns(&bound.columns),
+            (Ready::Explain(_), _) => vec![explain::column()],
+            (Ready::Utility, Tree::Show(name)) => self.show_columns(name.as_deref()),
+            (Ready::Utility, Tree::Execute { name, .. }) => self.named(name)?.columns.clone(),
+            _ => Vec::new(),
+        };
+        Ok(Arc::new(Prepared {
+            params: ready.params(),
+            columns,
+            statement: statement.clone(),
+            given: types.to_vec(),
+            ready,
+            bound_to: self.bound_to(),
+        }))
+    }
+
+    fn bound_to(&self) -> BoundTo {
+        BoundTo {
+            version: self.shared.catalog().version,
+            search_path: self.shared.search_path(),
+            time_zone: self
+                .shared
+                .with(|state| state.settings.get("timezone").unwrap_or("UTC").to_owned()),
+        }
+    }
+
+    /// Runs a bound statement.
+    ///
+    /// # Errors
+    /// Whatever it meets; then nothing of it is left, and a block has failed.
+    pub async fn execute(
+        &mut self,
+        prepared: &Arc<Prepared>,
+        params: &[ArrayRef],
+    ) -> Result<Outcome, Error> {
+        let done = self.execute_one(prepared, params).await;
+        done.map_err(|error| self.failed(error))
+    }
+
+    fn failed(&mut self, error: Error) -> Error {
+        self.copy = None;
+        match self.block {
+            Block::Open => self.block = Block::Failed,
+            Block::Implicit if !self.several => self.abandon(),
+            _ => {}
+        }
+        error
+    }
+
+    /// The COPY FROM STDIN that runs.
+    pub(crate) fn copy_mut(&mut self) -> Option<&mut copy::CopyIn> {
+        self.copy.as_mut()
+    }
+
+    pub(crate) fn end_copy(&mut self) {
+        self.copy = None;
+    }
+
+    pub(crate) fn copy_failed(&mut self, error: Error) -> Error {
+        self.failed(error)
+    }
+
+    fn refuse_in_failed(&self, tree: &Tree) -> Result<(), Error> {
+        let ends = matches!(
+            tree,
+            Tree::Commit { .. } | Tree::Rollback { .. } | Tree::RollbackTo(_)
+        );
+        if self.block == Block::Failed && !ends {
+            return Err(Error::new(
+                SqlState::IN_FAILED_SQL_TRANSACTION,
+                "current transaction is aborted, commands ignored until end of transaction block",
+            ));
+        }
+        Ok(())
+    }
+
+    async fn execute_one(
+        &mut self,
+        prepared: &Arc<Prepared>,
+        params: &[ArrayRef],
+    ) -> Result<Outcome, Error> {
+        let tree = &prepared.statement.parsed.statement;
+        self.refuse_in_failed(tree)?;
+        self.shared.cancel.arm();
+        let now = self.shared.instance.engine.clock().wall_us();
+        self.shared.with(|state| state.statement_us = now);
+        self.shared.instance.update(self.shared.pid, |activity| {
+            activity.state = "active";
+            activity.statement_us = Some(now);
+            activity.transaction_us.get_or_insert(now);
+        });
+        if let Some(outcome) = self.control(tree)? {
+            return Ok(outcome);
+        }
+        self.enter()?;
+        self.refuse_writes(tree)?;
+        self.rerun(prepared, params).await
+    }
+
+    pub(super) async fn rerun(
+        &mut self,
+        prepared: &Arc<Prepared>,
+        params: &[ArrayRef],
+    ) -> Result<Outcome, Error> {
+        let again;
+        let prepared = if prepared.bound_to == self.bound_to() {
+            prepared
+        } else {
+            // What names mean may have changed since.
+            again = self.bind_statement(&prepared.statement, &prepared.given)?;
+            if again.columns != prepared.columns || again.params != prepared.params {
+                return Err(Error::new(
+                    SqlState::FEATURE_NOT_SUPPORTED,
+                    "cached plan must not change result type",
+                ));
+            }
+            &again
+        };
+        self.dispatch(prepared, params).await
+    }
+
+    async fn dispatch(
+        &mut self,
+        prepared: &Prepared,
+        params: &[ArrayRef],
+    ) -> Result<Outcome, Error> {
+        let shared = Arc::clone(&self.shared);
+        let values = run::scalars(params)?;
+        let tree = &prepared.statement.parsed.statement;
+        match &prepared.ready {
+            Ready::Query(bound) => {
+                let plan = set_parameters(&bound.plan, &values)?;
+                Ok(Outcome::Rows {
+                    columns: prepared.columns.clone(),
+                    stream: present::rows(&shared, &bound.columns, run::run(&shared, &plan).await?),
+                    verb: "SELECT".to_owned(),
+                    counted: true,
+                })
+            }
+            Ready::Insert(plan) => {
+                let rows = insert::run(&shared, plan, &values).await?;
+                Ok(command(format!("INSERT 0 {rows}")))
+            }
+            Ready::Call(bound) => {
+                let plan = set_parameters(&bound.plan, &values)?;
+                run::collect(&shared, &plan).await?;
+                Ok(command("CALL"))
+            }
+            Ready::Explain(inner) => {
+                let Tree::Explain(of) = tree else {
+                    return Err(Error::internal("an explanation of nothing"));
+                };
+                let lines = explain::run(&shared, of, inner, &values).await?;
+                Ok(rows(
+                    prepared.columns.clone(),
+                    explain::batch(&lines)?,
+                    "EXPLAIN",
+                    false,
+                ))
+            }
+            Ready::CopyOut(bound) => {
+                let Tree::Copy(of) = tree else {
+                    return Err(Error::internal("a copy of nothing"));
+                };
+                let plan = set_parameters(&bound.plan, &values)?;
+                copy::begin_out(&shared, of, bound, &plan).await
+            }
+            Ready::Utility => self.utility(prepared).await,
+        }
+    }
+
+    async fn utility(&mut self, prepared: &Prepared) -> Result<Outcome, Error> {
+        let tree = &prepared.statement.parsed.statement;
+        let tag = &prepared.statement.parsed.tag;
+        match tree {
+            Tree::Copy(of) => {
+                let (copy, outcome) = copy::begin_in(&self.shared, of)?;
+                self.copy = Some(copy);
+                Ok(outcome)
+            }
+            Tree::Execute { name, args } => self.execute_named(name, args).await,
+            Tree::Prepare { .. }
+            | Tree::Deallocate(_)
+            | Tree::Set { .. }
+            | Tree::Reset(_)
+            | Tree::Show(_)
+            | Tree::SetTransaction { .. }
+            | Tree::SetConstraints
+            | Tree::Discard(_)
+            | Tree::Vacuum { .. }
+            | Tree::Analyze { .. }
+            | Tree::Maintain { .. } => self.change_setting(tree, tag),
+            _ => {
+                self.refuse_in_block(tree, tag)?;
+                let tag = ddl::run(&self.shared, tree, tag).await?;
+                Ok(command(tag))
+            }
+        }
+    }
+
+    /// BEGIN and its kin, which need no transaction of their own.
+    fn control(&mut self, tree: &Tree) -> Result<Option<Outcome>, Error> {
+        let tag = match tree {
+            Tree::Begin(modes) => self.begin(modes)?,
+            Tree::Commit { chain } => self.commit(*chain)?,
+            Tree::Rollback { chain } => self.rollback(*chain)?,
+            Tree::Savepoint(name) => self.savepoint(name)?,
+            Tree::ReleaseSavepoint(name) => self.release(name)?,
+            Tree::RollbackTo(name) => self.rollback_to(name)?,
+            _ => return Ok(None),
+        };
+        Ok(Some(command(tag)))
+    }
+
+    /// What cannot be undone stands alone.
+    fn refuse_in_block(&self, tree: &Tree, tag: &str) -> Result<(), Error> {
+        let alone = match tree {
+            Tree::CreateDatabase { .. } | Tree::AlterSystem(_) => true,
+            Tree::Drop(of) => of.kind == chronolith_sql::ObjectKind::Database,
+            _ => false,
+        };
+        if alone && (self.block != Block::Implicit || self.several) {
+            return Err(Error::new(
+                SqlState::new(b"25001"),
+                format!("{tag} cannot run inside a transaction block"),
+            ));
+        }
+        Ok(())
+    }
+
+    fn refuse_writes(&self, tree: &Tree) -> Result<(), Error> {
+        let read_only = self.shared.with(|state| {
+            state.settings.on("transaction_read_only")
+                || (self.block == Block::Implicit
+                    && state.settings.on("default_transaction_read_only"))
+        });
+        let reads = match tree {
+            Tree::Query(_)
+            | Tree::Explain(_)
+            | Tree::Set { .. }
+            | Tree::Reset(_)
+            | Tree::Show(_)
+            | Tree::SetTransaction { .. }
+            | Tree::SetConstraints
+            | Tree::Prepare { .. }
+            | Tree::Execute { .. }
+            | Tree::Deallocate(_)
+            | Tree::Discard(_) => true,
+            Tree::Copy(of) => !of.from,
+            _ => false,
+        };
+        if read_only && !reads {
+            let what = match tree {
+                Tree::Insert(_) => "INSERT",
+                Tree::Update(_) => "UPDATE",
+                Tree::Delete(_) => "DELETE",
+                Tree::Copy(_) => "COPY FROM",
+                _ => "this statement",
+            };
+            return Err(Error::new(
+                SqlState::new(b"25006"),
+                format!("cannot execute {what} in a read-only transaction"),
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// Binds whatever of a statement can be bound.
+pub(crate) fn ready(
+    shared: &Arc<Shared>,
+    names: &SessionNames,
+    tree: &Tree,
+    types: &[Option<SqlType>],
+) -> Result<Ready, Error> {
+    Ok(match tree {
+        Tree::Query(query) => Ready::Query(bind_query(names, query, types)?),
+        Tree::Insert(insert) => {
+            Ready::Insert(Box::new(insert::bind(shared, names, insert, types)?))
+        }
+        Tree::Explain(of) => Ready::Explain(Box::new(ready(shared, names, &of.inner, types)?)),
+        Tree::Copy(of) if !of.from => Ready::CopyOut(copy::bind_out(names, of)?),
+        Tree::Call(call) => {
+            let (value, params) = bind_call(names, call, types)?;
+            let plan = datafusion::logical_expr::LogicalPlanBuilder::empty(true)
+                .project([value.expr.alias("value")])?
+                .build()?;
+            Ready::Call(Bound {
+                plan,
+                columns: Vec::new(),
+                params,
+            })
+        }
+        Tree::Update(_) => return Err(Error::unsupported("UPDATE")),
+        Tree::Delete(_) => return Err(Error::unsupported("DELETE")),
+        Tree::Merge(_) => return Err(Error::unsupported("MERGE")),
+        _ => Ready::Utility,
+    })
+}
+
+pub(super) fn command(tag: impl Into<String>) -> Outcome {
+    Outcome::Command { tag: tag.into() }
+}
+
+/// Rows that are there already.
+pub(super) fn rows(
+    columns: Vec<OutputColumn>,
+    batch: RecordBatch,
+    verb: &str,
+    counted: bool,
+) -> Outcome {
+    Outcome::Rows {
+        columns,
+        stream: Box::pin(futures::stream::iter([Ok(batch)])),
+        verb: verb.to_owned(),
+        counted,
+    }
+}

@@ -1,0 +1,274 @@
+//! A session as its owner, a connection, drives it.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, new_null_array};
+use chronolith_catalog::Privilege;
+use chronolith_sql::Parsed;
+use chronolith_types::{SqlState, SqlType, TimeZone};
+
+use super::block::Block;
+use super::execute::Ready;
+use super::shared::Shared;
+use crate::cancel::Cancel;
+use crate::copy::CopyIn;
+use crate::error::Error;
+use crate::instance::{Activity, Instance};
+use crate::outcome::{Notice, OutputColumn};
+use crate::settings::{Scope, Settings, known, reported};
+use crate::value::ColumnBuilder;
+
+/// Who connects, and to what.
+#[derive(Debug, Clone, Default)]
+pub struct SessionOptions {
+    /// The database's name.
+    pub database: String,
+    /// The role's name.
+    pub user: String,
+    /// What the client calls itself.
+    pub application_name: String,
+    /// The client's address, where there is one.
+    pub client: Option<String>,
+    /// Settings that the client asks for.
+    pub settings: Vec<(String, String)>,
+}
+
+/// One statement of a text, read.
+#[derive(Debug, Clone)]
+pub struct Statement {
+    pub(crate) parsed: Arc<Parsed>,
+    /// Its own text.
+    pub(crate) text: Arc<str>,
+}
+
+impl Statement {
+    /// What its completion is called: `SELECT`, `CREATE TABLE` …
+    #[must_use]
+    pub fn tag(&self) -> &str {
+        &self.parsed.tag
+    }
+
+    /// Its text.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+}
+
+/// A statement that was bound: what it takes and gives is known.
+pub struct Prepared {
+    /// The parameters' types, `$1` first.
+    pub params: Vec<SqlType>,
+    /// The result's columns; none for a statement that gives no rows.
+    pub columns: Vec<OutputColumn>,
+    pub(crate) statement: Statement,
+    /// The types that the client gave.
+    pub(crate) given: Vec<Option<SqlType>>,
+    pub(crate) ready: Ready,
+    /// What it was bound against: bound anew when that has changed.
+    pub(crate) bound_to: BoundTo,
+}
+
+/// What names in a statement depend on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct BoundTo {
+    pub(crate) version: u64,
+    pub(crate) search_path: Vec<String>,
+    pub(crate) time_zone: String,
+}
+
+impl fmt::Debug for Prepared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Prepared")
+            .field("statement", &self.statement.text)
+            .field("params", &self.params)
+            .field("columns", &self.columns)
+            .finish_non_exhaustive()
+    }
+}
+
+/// One client's session. Dropped, it rolls back what is open.
+pub struct Session {
+    pub(crate) shared: Arc<Shared>,
+    pub(super) block: Block,
+    /// The message holds several statements: they are one transaction.
+    pub(super) several: bool,
+    /// PREPARE's statements.
+    pub(super) prepared: BTreeMap<String, Arc<Prepared>>,
+    /// COPY FROM STDIN, while it runs.
+    pub(super) copy: Option<CopyIn>,
+}
+
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Session")
+            .field("shared", &self.shared)
+            .field("block", &self.block)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Session {
+    /// Begins a session.
+    ///
+    /// # Errors
+    /// 3D000 for a database and 28000 for a role that does not exist; those of the settings asked
+    /// for.
+    pub fn new(instance: Arc<Instance>, options: SessionOptions) -> Result<Self, Error> {
+        let catalog = instance.engine.catalog();
+        let database = catalog.database_named(&options.database).ok_or_else(|| {
+            Error::new(
+                SqlState::INVALID_CATALOG_NAME,
+                format!("database \"{}\" does not exist", options.database),
+            )
+        })?;
+        let role = catalog.role_named(&options.user).ok_or_else(|| {
+            Error::new(
+                SqlState::INVALID_AUTHORIZATION_SPECIFICATION,
+                format!("role \"{}\" does not exist", options.user),
+            )
+        })?;
+        if !role.privileges.contains(&Privilege::Login) {
+            return Err(Error::new(
+                SqlState::INVALID_AUTHORIZATION_SPECIFICATION,
+                format!("role \"{}\" is not permitted to log in", options.user),
+            ));
+        }
+        let mut base = BTreeMap::clone(&instance.settings.read());
+        base.extend(catalog.settings.clone());
+        base.extend(database.settings.clone());
+        base.extend(role.settings.clone());
+        let superuser = role.privileges.contains(&Privilege::Superuser);
+        base.insert(
+            "is_superuser".to_owned(),
+            if superuser { "on" } else { "off" }.to_owned(),
+        );
+        base.insert("session_authorization".to_owned(), options.user.clone());
+        let mut settings = Settings::new(Arc::new(base));
+        if !options.application_name.is_empty() {
+            settings.set(
+                "application_name",
+                &options.application_name,
+                Scope::Session,
+            )?;
+        }
+        for (name, value) in &options.settings {
+            settings.set(name, value, Scope::Session)?;
+        }
+        let cancel = Arc::new(Cancel::default());
+        let pid = instance.enter(Activity {
+            pid: 0,
+            database: options.database.clone(),
+            user: options.user.clone(),
+            application_name: options.application_name.clone(),
+            client: options.client.clone(),
+            started_us: instance.engine.clock().wall_us(),
+            transaction_us: None,
+            statement_us: None,
+            state: "idle",
+            query: String::new(),
+            cancel: Arc::clone(&cancel),
+        });
+        let shared = Shared::new(instance, pid, database, cancel, &options.user, settings);
+        Ok(Self {
+            shared: Arc::new(shared),
+            block: Block::Implicit,
+            several: false,
+            prepared: BTreeMap::new(),
+            copy: None,
+        })
+    }
+
+    /// Cuts a text into its statements and reads each.
+    ///
+    /// # Errors
+    /// 42601 for the first that is none.
+    pub fn parse(&mut self, sql: &str) -> Result<Vec<Statement>, Error> {
+        let now = self.shared.instance.engine.clock().wall_us();
+        self.shared.with(|state| state.statement_us = now);
+        self.shared.instance.update(self.shared.pid, |activity| {
+            activity.state = "active";
+            sql.clone_into(&mut activity.query);
+            activity.statement_us = Some(now);
+        });
+        let parsed = chronolith_sql::parse(sql).map_err(|error| {
+            let failed = self.block == Block::Open;
+            if failed {
+                self.block = Block::Failed;
+            }
+            Error::from(error)
+        })?;
+        Ok(parsed
+            .into_iter()
+            .map(|parsed| Statement {
+                text: sql.get(parsed.range.clone()).unwrap_or(sql).into(),
+                parsed: Arc::new(parsed),
+            })
+            .collect())
+    }
+
+    /// A parameter's value as it came over the wire.
+    ///
+    /// # Errors
+    /// 22P02, 22P03 and the like for bytes that are no value of the type.
+    pub fn parameter(
+        &self,
+        ty: &SqlType,
+        binary: bool,
+        value: Option<&[u8]>,
+    ) -> Result<ArrayRef, Error> {
+        let Some(value) = value else {
+            return Ok(new_null_array(&ty.arrow(), 1));
+        };
+        let mut builder = ColumnBuilder::new(ty, &self.shared.time_zone());
+        if binary {
+            builder.push_binary(value)?;
+        } else {
+            builder.push_text(value)?;
+        }
+        Ok(builder.finish())
+    }
+
+    /// The session's time zone.
+    #[must_use]
+    pub fn time_zone(&self) -> TimeZone {
+        self.shared.time_zone()
+    }
+
+    /// What SHOW prints of a setting; None for an unknown one.
+    #[must_use]
+    pub fn setting(&self, name: &str) -> Option<String> {
+        self.shared.with(|state| state.settings.show(name).ok())
+    }
+
+    /// The settings that clients are told of, as they are now.
+    #[must_use]
+    pub fn reported(&self) -> Vec<(&'static str, String)> {
+        self.shared.with(|state| {
+            known()
+                .iter()
+                .filter(|known| reported(known.name))
+                .filter_map(|known| Some((known.name, state.settings.show(known.name).ok()?)))
+                .collect()
+        })
+    }
+
+    /// Takes the messages that came up since the last call, those that the client asked to see.
+    pub fn take_notices(&mut self) -> Vec<Notice> {
+        self.shared.with(|state| std::mem::take(&mut state.notices))
+    }
+
+    /// Its off switch.
+    #[must_use]
+    pub fn cancel(&self) -> Arc<Cancel> {
+        Arc::clone(&self.shared.cancel)
+    }
+
+    /// Its number, unique while the database is open.
+    #[must_use]
+    pub fn pid(&self) -> i32 {
+        self.shared.pid
+    }
+}

@@ -1,0 +1,26 @@
+//! Sessions: statements in, outcomes out.
+//!
+//! Knows transactions, settings and what one client may see; knows no sockets. Start at
+//! [`Session`]: `parse`, `prepare`, `execute`, and an end to what was begun.
+//!
+//! # Invariants
+//! - A statement that fails leaves nothing of itself; in a block it fails the block.
+//! - What runs outside a block is committed before its success is told.
+//! - The state's lock is never held while something is bound, planned or awaited.
+
+mod block;
+mod execute;
+mod handle;
+mod names;
+mod present;
+mod run;
+
+mod shared;
+mod utility;
+
+pub use handle::{Prepared, Session, SessionOptions, Statement};
+
+pub(crate) use execute::Ready;
+pub(crate) use names::SessionNames;
+pub(crate) use run::{evaluate, physical, run, stream};
+pub(crate) use shared::{Shared, blocking, no_schema};

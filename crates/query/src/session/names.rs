@@ -1,0 +1,124 @@
+//! Names to relations, along the search path.
+
+use std::sync::Arc;
+
+use arrow::datatypes::{Field, Schema};
+use chronolith_catalog::{Database, Schema as CatalogSchema, Table as CatalogTable};
+use datafusion::datasource::provider_as_source;
+
+use super::shared::{Shared, no_schema};
+use crate::bind::{Names, Relation, Table, TableColumn};
+use crate::catalogs;
+use crate::error::Error;
+use crate::functions::SessionVars;
+use crate::scan::{ChunkTable, SystemTable};
+
+/// The names of one statement.
+pub(crate) struct SessionNames {
+    shared: Arc<Shared>,
+    home: Arc<Database>,
+    vars: SessionVars,
+}
+
+impl SessionNames {
+    pub(crate) fn new(shared: &Arc<Shared>) -> Result<Self, Error> {
+        Ok(Self {
+            home: shared.home()?,
+            vars: shared.vars(),
+            shared: Arc::clone(shared),
+        })
+    }
+
+    fn system(&self, schema: &str, name: &str) -> Option<Relation> {
+        let found = catalogs::find(schema, name)?;
+        let mut fields = Vec::new();
+        let mut columns = Vec::new();
+        for (attribute, (name, ty)) in (1_i16..).zip(found.columns()) {
+            fields.push(Field::new(name, ty.arrow(), true));
+            columns.push(TableColumn {
+                name: name.to_owned(),
+                ty,
+                attribute,
+            });
+        }
+        let shared = Arc::clone(&self.shared);
+        let rows = move || found.rows(&shared.catalog_context()?);
+        let source = SystemTable::new(name, Schema::new(fields), Box::new(rows));
+        Some(Relation::Table(Table {
+            oid: found.oid(),
+            schema: schema.to_owned(),
+            name: name.to_owned(),
+            columns,
+            source: provider_as_source(Arc::new(source)),
+        }))
+    }
+
+    fn user(&self, schema: &CatalogSchema, name: &str) -> Option<Relation> {
+        if let Some(table) = self.home.table_named(schema.id, name) {
+            return Some(Relation::Table(table_of(&schema.name, table)));
+        }
+        let view = self.home.view_named(schema.id, name)?;
+        Some(Relation::View {
+            oid: view.id.0,
+            schema: schema.name.clone(),
+            name: view.name.clone(),
+            columns: view.columns.clone(),
+            sql: view.query.clone(),
+        })
+    }
+}
+
+/// A table as the binder sees it.
+fn table_of(schema: &str, table: &CatalogTable) -> Table {
+    let layout = Arc::new(chronolith_engine::layout_of(table));
+    let columns = table
+        .columns
+        .iter()
+        .map(|column| TableColumn {
+            name: column.name.clone(),
+            ty: column.ty.clone(),
+            attribute: attribute_of(column.id.0),
+        })
+        .collect();
+    let source = ChunkTable::new(table.id, &table.name, layout);
+    Table {
+        oid: table.id.0,
+        schema: schema.to_owned(),
+        name: table.name.clone(),
+        columns,
+        source: provider_as_source(Arc::new(source)),
+    }
+}
+
+/// A column's number in `pg_attribute`.
+fn attribute_of(column: impl TryInto<i16>) -> i16 {
+    column.try_into().unwrap_or(i16::MAX)
+}
+
+impl Names for SessionNames {
+    fn relation(&self, schema: Option<&str>, name: &str) -> Result<Option<Relation>, Error> {
+        if let Some(schema) = schema {
+            if catalogs::is_system_schema(schema) {
+                return Ok(self.system(schema, name));
+            }
+            let found = self.home.schema_named(schema);
+            let found = found.ok_or_else(|| no_schema(schema))?;
+            return Ok(self.user(found, name));
+        }
+        // pg_catalog comes first unless the path says where it comes.
+        let path = &self.vars.search_path;
+        if !path.iter().any(|name| name == "pg_catalog")
+            && let Some(found) = self.system("pg_catalog", name)
+        {
+            return Ok(Some(found));
+        }
+        Ok(path.iter().find_map(|schema| {
+            self.system(schema, name)
+                .or_else(|| self.user(self.home.schema_named(schema)?, name))
+        }))
+    }
+
+    fn vars(&self) -> &SessionVars {
+        &self.vars
+    }
+}

@@ -1,0 +1,93 @@
+//! Plans running: to a stream, to batches, to one value.
+
+use std::sync::Arc;
+
+use arrow::array::ArrayRef;
+use arrow::record_batch::RecordBatch;
+use datafusion::common::ScalarValue;
+use datafusion::execution::SessionState;
+use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder};
+use datafusion::physical_plan::{ExecutionPlan, execute_stream};
+use futures::StreamExt;
+
+use super::shared::Shared;
+use crate::cancel::cancelled;
+use crate::error::Error;
+use crate::functions::Typed;
+use crate::outcome::RowStream;
+
+/// The values of parameters as the binder puts them into plans.
+pub(crate) fn scalars(params: &[ArrayRef]) -> Result<Vec<ScalarValue>, Error> {
+    params
+        .iter()
+        .map(|value| Ok(ScalarValue::try_from_array(value, 0)?))
+        .collect()
+}
+
+/// Optimises a plan and makes it ready to run.
+pub(crate) async fn physical(
+    planner: &SessionState,
+    plan: &LogicalPlan,
+) -> Result<Arc<dyn ExecutionPlan>, Error> {
+    Ok(planner.create_physical_plan(plan).await?)
+}
+
+/// Runs a plan; it ends early when the statement is cancelled.
+pub(crate) async fn run(shared: &Arc<Shared>, plan: &LogicalPlan) -> Result<RowStream, Error> {
+    let planner = shared.planner(shared.vars());
+    let physical = physical(&planner, plan).await?;
+    stream(shared, &planner, physical)
+}
+
+/// The rows of a physical plan.
+pub(crate) fn stream(
+    shared: &Arc<Shared>,
+    planner: &SessionState,
+    physical: Arc<dyn ExecutionPlan>,
+) -> Result<RowStream, Error> {
+    let rows = execute_stream(physical, planner.task_ctx())?;
+    let cancel = Arc::clone(&shared.cancel);
+    let stopped = async move { cancel.wait().await };
+    let rows = rows
+        .map(|batch| batch.map_err(Error::from))
+        .take_until(stopped);
+    let cancel = Arc::clone(&shared.cancel);
+    // A stream that was stopped must not look like one that ended.
+    let end = futures::stream::once(async move {
+        if cancel.asked() {
+            Some(Err(cancelled()))
+        } else {
+            None
+        }
+    })
+    .filter_map(|end| async move { end });
+    Ok(Box::pin(rows.chain(end)))
+}
+
+/// Runs a plan and gathers its rows.
+pub(crate) async fn collect(
+    shared: &Arc<Shared>,
+    plan: &LogicalPlan,
+) -> Result<Vec<RecordBatch>, Error> {
+    let mut rows = run(shared, plan).await?;
+    let mut batches = Vec::new();
+    while let Some(batch) = rows.next().await {
+        batches.push(batch?);
+    }
+    Ok(batches)
+}
+
+/// The value of an expression without columns.
+pub(crate) async fn evaluate(shared: &Arc<Shared>, value: &Typed) -> Result<ArrayRef, Error> {
+    let plan = LogicalPlanBuilder::empty(true)
+        .project([value.expr.clone().alias("value")])?
+        .build()?;
+    let batches = collect(shared, &plan).await?;
+    let column = batches
+        .iter()
+        .find(|batch| batch.num_rows() > 0)
+        .and_then(|batch| batch.columns().first());
+    column
+        .cloned()
+        .ok_or_else(|| Error::internal("an expression without a value"))
+}

@@ -1,0 +1,308 @@
+//! What a session shares with the functions and scans that it runs.
+
+use std::fmt;
+use std::ops::Range;
+use std::sync::Arc;
+
+use chronolith_catalog::{Catalog, Change, Database, Table};
+use chronolith_engine::{Isolation, Transaction};
+use chronolith_types::{DatabaseId, SchemaId, SqlState, TableId, TimeZone};
+use datafusion::execution::SessionState;
+use datafusion::execution::session_state::SessionStateBuilder;
+use datafusion::prelude::SessionConfig;
+use parking_lot::Mutex;
+
+use crate::cancel::Cancel;
+use crate::effects::SessionEffects;
+use crate::error::Error;
+use crate::functions::SessionVars;
+use crate::instance::Instance;
+use crate::outcome::{Notice, Severity};
+use crate::scan::Snapshot;
+use crate::settings::Settings;
+
+/// One session, as all its parts see it.
+pub(crate) struct Shared {
+    pub(crate) instance: Arc<Instance>,
+    pub(crate) pid: i32,
+    pub(crate) database: DatabaseId,
+    pub(crate) database_name: String,
+    pub(crate) cancel: Arc<Cancel>,
+    state: Mutex<State>,
+    planner: SessionState,
+}
+
+/// What changes while a session lives.
+pub(crate) struct State {
+    /// `current_user`; SET ROLE changes it.
+    pub(crate) user: String,
+    pub(crate) session_user: String,
+    pub(crate) settings: Settings,
+    pub(crate) transaction: Option<Transaction>,
+    /// When the transaction began, µs since 1970.
+    pub(crate) transaction_us: i64,
+    /// When the statement arrived.
+    pub(crate) statement_us: i64,
+    pub(crate) notices: Vec<Notice>,
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shared")
+            .field("pid", &self.pid)
+            .field("database", &self.database_name)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        self.instance.leave(self.pid);
+    }
+}
+
+impl Shared {
+    pub(crate) fn new(
+        instance: Arc<Instance>,
+        pid: i32,
+        database: &Database,
+        cancel: Arc<Cancel>,
+        user: &str,
+        settings: Settings,
+    ) -> Self {
+        let now = instance.engine.clock().wall_us();
+        let mut config = SessionConfig::new()
+            .with_target_partitions(instance.options.threads.max(1))
+            // Rows dealt out again above a sort would lose their order; scans split themselves.
+            .with_round_robin_repartition(false)
+            .with_information_schema(false);
+        // What a plan was bound to must stay: the binder has put every cast where it belongs.
+        config.options_mut().optimizer.skip_failed_rules = false;
+        config.options_mut().execution.collect_statistics = true;
+        let planner = SessionStateBuilder::new()
+            .with_config(config)
+            .with_runtime_env(Arc::clone(&instance.runtime))
+            .build();
+        Self {
+            pid,
+            database: database.id,
+            database_name: database.name.clone(),
+            cancel,
+            state: Mutex::new(State {
+                user: user.to_owned(),
+                session_user: user.to_owned(),
+                settings,
+                transaction: None,
+                transaction_us: now,
+                statement_us: now,
+                notices: Vec::new(),
+            }),
+            planner,
+            instance,
+        }
+    }
+
+    /// Reads or changes the session's state. Nothing that waits belongs in `look`.
+    pub(crate) fn with<T>(&self, look: impl FnOnce(&mut State) -> T) -> T {
+        look(&mut self.state.lock())
+    }
+
+    /// What exists for this session now, its own changes included.
+    pub(crate) fn catalog(&self) -> Arc<Catalog> {
+        self.with(|state| match &state.transaction {
+            Some(transaction) => transaction.catalog(),
+            None => self.instance.engine.catalog(),
+        })
+    }
+
+    /// The session's database.
+    ///
+    /// # Errors
+    /// 3D000 when it was dropped.
+    pub(crate) fn home(&self) -> Result<Arc<Database>, Error> {
+        self.catalog()
+            .databases
+            .get(&self.database)
+            .cloned()
+            .ok_or_else(|| {
+                Error::new(
+                    SqlState::INVALID_CATALOG_NAME,
+                    format!("database \"{}\" does not exist", self.database_name),
+                )
+            })
+    }
+
+    /// Runs something in the open transaction.
+    ///
+    /// # Errors
+    /// Those of `change`; XX000 when none is open.
+    pub(crate) fn transact<T, E: Into<Error>>(
+        &self,
+        change: impl FnOnce(&mut Transaction) -> Result<T, E>,
+    ) -> Result<T, Error> {
+        self.with(|state| match &mut state.transaction {
+            Some(transaction) => change(transaction).map_err(Into::into),
+            None => Err(Error::internal("there is no transaction")),
+        })
+    }
+
+    /// Changes what exists, in the open transaction.
+    ///
+    /// # Errors
+    /// When the change does not fit.
+    pub(crate) fn change(&self, change: Change) -> Result<(), Error> {
+        self.transact(|transaction| transaction.change(change))
+    }
+
+    /// The isolation of a new transaction.
+    pub(crate) fn isolation(&self) -> Isolation {
+        let level = self.with(|state| {
+            let level = state.settings.get("default_transaction_isolation");
+            level.map(str::to_lowercase)
+        });
+        isolation_of(level.as_deref().unwrap_or_default())
+    }
+
+    /// A message beside the result.
+    pub(crate) fn notice(&self, severity: Severity, body: Error) {
+        self.with(|state| {
+            state.notices.push(Notice {
+                severity,
+                body: Arc::new(body),
+            });
+        });
+    }
+
+    pub(crate) fn time_zone(&self) -> TimeZone {
+        let name = self.with(|state| state.settings.get("timezone").map(str::to_owned));
+        name.and_then(|name| TimeZone::parse(&name))
+            .unwrap_or_default()
+    }
+
+    /// The schemas of the search path that exist, in order.
+    pub(crate) fn search_path(&self) -> Vec<String> {
+        let (path, user) = self.with(|state| {
+            let path = state.settings.get("search_path").unwrap_or_default();
+            (path.to_owned(), state.user.clone())
+        });
+        let Ok(home) = self.home() else {
+            return Vec::new();
+        };
+        path.split(',')
+            .map(|name| match name.trim().trim_matches('"') {
+                "$user" => user.clone(),
+                name => name.to_owned(),
+            })
+            .filter(|name| {
+                home.schema_named(name).is_some() || crate::catalogs::is_system_schema(name)
+            })
+            .collect()
+    }
+
+    /// What functions see of the session.
+    pub(crate) fn vars(self: &Arc<Self>) -> SessionVars {
+        let search_path = self.search_path();
+        let effects = SessionEffects::new(Arc::downgrade(self));
+        self.with(|state| SessionVars {
+            time_zone: state.settings.get("timezone").unwrap_or("UTC").to_owned(),
+            user: state.user.clone(),
+            session_user: state.session_user.clone(),
+            database: self.database_name.clone(),
+            search_path,
+            transaction_us: state.transaction_us,
+            statement_us: state.statement_us,
+            backend_pid: self.pid,
+            version: env!("CARGO_PKG_VERSION"),
+            settings: state.settings.all_shown(),
+            effects: Some(Arc::new(effects)),
+        })
+    }
+
+    /// DataFusion's state for one statement: functions see the session, scans its snapshot.
+    pub(crate) fn planner(self: &Arc<Self>, vars: SessionVars) -> SessionState {
+        let mut planner = self.planner.clone();
+        let shared = Arc::clone(self);
+        let view = move |table: TableId, times: &Range<i64>| {
+            shared.with(|state| state.transaction.as_ref()?.table_between(table, times))
+        };
+        let config = planner.config_mut();
+        config.options_mut().extensions.insert(vars);
+        config.set_extension(Arc::new(Snapshot(Box::new(view))));
+        // Functions read the session's variables from what is marked here.
+        planner.mark_start_execution();
+        planner
+    }
+
+    /// What the rows of system relations are made from.
+    ///
+    /// # Errors
+    /// None is known.
+    pub(crate) fn catalog_context(&self) -> Result<crate::catalogs::Context, Error> {
+        Ok(crate::catalogs::Context)
+    }
+
+    /// The first schema of the search path, where new objects go.
+    ///
+    /// # Errors
+    /// 3F000 when there is none.
+    pub(crate) fn creation_schema(&self, schema: Option<&str>) -> Result<SchemaId, Error> {
+        let home = self.home()?;
+        let named = |name: &str| home.schema_named(name).map(|schema| schema.id);
+        match schema {
+            Some(name) => named(name).ok_or_else(|| no_schema(name)),
+            None => self
+                .search_path()
+                .iter()
+                .find_map(|name| named(name))
+                .ok_or_else(|| {
+                    Error::new(
+                        SqlState::INVALID_SCHEMA_NAME,
+                        "no schema has been selected to create in",
+                    )
+                }),
+        }
+    }
+
+    /// A table of a name, by the search path when it has no schema.
+    ///
+    /// # Errors
+    /// 3F000 for a schema that does not exist.
+    pub(crate) fn find_table(
+        &self,
+        schema: Option<&str>,
+        name: &str,
+    ) -> Result<Option<Arc<Table>>, Error> {
+        let home = self.home()?;
+        if let Some(schema) = schema {
+            let schema = home.schema_named(schema).ok_or_else(|| no_schema(schema))?;
+            return Ok(home.table_named(schema.id, name).cloned());
+        }
+        Ok(self.search_path().iter().find_map(|path| {
+            let schema = home.schema_named(path)?;
+            home.table_named(schema.id, name).cloned()
+        }))
+    }
+}
+
+pub(crate) fn no_schema(name: &str) -> Error {
+    Error::new(
+        SqlState::INVALID_SCHEMA_NAME,
+        format!("schema \"{name}\" does not exist"),
+    )
+}
+
+pub(crate) fn isolation_of(level: &str) -> Isolation {
+    match level {
+        "repeatable read" => Isolation::RepeatableRead,
+        _ => Isolation::ReadCommitted,
+    }
+}
+
+/// Runs what blocks: a sync, a merge of parts. The thread's other tasks move on meanwhile.
+pub(crate) fn blocking<T>(work: impl FnOnce() -> T) -> T {
+    use tokio::runtime::{Handle, RuntimeFlavor};
+    match Handle::try_current().map(|handle| handle.runtime_flavor()) {
+        Ok(RuntimeFlavor::MultiThread) => tokio::task::block_in_place(work),
+        _ => work(),
+    }
+}

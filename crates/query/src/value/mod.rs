@@ -1,0 +1,11 @@
+//! Values between PostgreSQL's text and binary forms and Arrow columns.
+//!
+//! Start at [`ColumnBuilder`] for values that come in and at [`write_text`] for those that go out.
+
+mod binary;
+mod build;
+mod write;
+
+pub use binary::write_binary;
+pub use build::{ColumnBuilder, value_from_text};
+pub use write::{is_null, write_text};

@@ -1,0 +1,3 @@
+//! Sessions over an engine on the simulated disk.
+
+mod session;

@@ -1,0 +1,214 @@
+//! Encrypted connections, and passwords bound to them.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use ring::digest;
+use rustls::pki_types::{CertificateDer, ServerName};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio_postgres::config::{ChannelBinding, SslMode};
+use tokio_postgres::tls::{self, TlsConnect};
+use tokio_postgres::{Client, Config};
+
+use super::fake::{Fake, serve};
+use super::protocol::pencil;
+use crate::{Server, ServerConfig, ServerError, TlsFiles};
+
+/// A certificate of its own in a directory of its own.
+struct Certificate {
+    der: CertificateDer<'static>,
+    files: TlsFiles,
+    _dir: tempfile::TempDir,
+}
+
+impl Certificate {
+    fn new() -> Self {
+        use std::os::unix::fs::PermissionsExt;
+        let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let files = TlsFiles {
+            certificate: dir.path().join("server.crt"),
+            key: dir.path().join("server.key"),
+        };
+        std::fs::write(&files.certificate, made.cert.pem()).unwrap();
+        std::fs::write(&files.key, made.signing_key.serialize_pem()).unwrap();
+        std::fs::set_permissions(&files.key, std::fs::Permissions::from_mode(0o600)).unwrap();
+        Self {
+            der: made.cert.der().clone(),
+            files,
+            _dir: dir,
+        }
+    }
+
+    fn config(&self) -> ServerConfig {
+        ServerConfig {
+            tls: Some(self.files.clone()),
+            ..ServerConfig::default()
+        }
+    }
+}
+
+/// A client's side of TLS that trusts one certificate; `binding` is what it takes the server's
+/// end point to be.
+struct Trust {
+    config: Arc<rustls::ClientConfig>,
+    binding: Vec<u8>,
+}
+
+impl Trust {
+    fn of(certificate: &Certificate) -> Self {
+        let mut roots = rustls::RootCertStore::empty();
+        roots.add(certificate.der.clone()).unwrap();
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = rustls::ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        let binding = digest::digest(&digest::SHA256, &certificate.der);
+        Self {
+            config: Arc::new(config),
+            binding: binding.as_ref().to_vec(),
+        }
+    }
+}
+
+struct Stream {
+    inner: tokio_rustls::client::TlsStream<TcpStream>,
+    binding: Vec<u8>,
+}
+
+impl AsyncRead for Stream {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        into: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_read(context, into)
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.inner).poll_write(context, bytes)
+    }
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_flush(context)
+    }
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_shutdown(context)
+    }
+}
+
+impl tls::TlsStream for Stream {
+    fn channel_binding(&self) -> tls::ChannelBinding {
+        tls::ChannelBinding::tls_server_end_point(self.binding.clone())
+    }
+}
+
+impl TlsConnect<TcpStream> for Trust {
+    type Stream = Stream;
+    type Error = io::Error;
+    type Future = Pin<Box<dyn Future<Output = Result<Stream, io::Error>> + Send>>;
+
+    fn connect(self, socket: TcpStream) -> Self::Future {
+        Box::pin(async move {
+            let name = ServerName::try_from("localhost").unwrap();
+            let connector = tokio_rustls::TlsConnector::from(self.config);
+            Ok(Stream {
+                inner: connector.connect(name, socket).await?,
+                binding: self.binding,
+            })
+        })
+    }
+}
+
+async fn connect(
+    port: u16,
+    trust: Trust,
+    binding: ChannelBinding,
+) -> Result<Client, tokio_postgres::Error> {
+    let socket = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+    let (client, connection) = Config::new()
+        .user("postgres")
+        .dbname("postgres")
+        .password("pencil")
+        .ssl_mode(SslMode::Require)
+        .channel_binding(binding)
+        .connect_raw(socket, trust)
+        .await?;
+    tokio::spawn(connection);
+    Ok(client)
+}
+
+fn guarded() -> Fake {
+    Fake {
+        verifier: Some(pencil()),
+    }
+}
+
+#[tokio::test]
+async fn a_password_is_proved_over_tls_with_and_without_channel_binding() {
+    let certificate = Certificate::new();
+    let address = serve(guarded(), certificate.config()).await;
+    for binding in [ChannelBinding::Require, ChannelBinding::Disable] {
+        let trust = Trust::of(&certificate);
+        let client = connect(address.port(), trust, binding).await.unwrap();
+        let row = client.query_one("echo", &[&7_i64]).await.unwrap();
+        assert_eq!(row.get::<_, i64>(0), 7);
+    }
+}
+
+#[tokio::test]
+async fn a_proof_bound_to_another_certificate_is_refused() {
+    let certificate = Certificate::new();
+    let address = serve(guarded(), certificate.config()).await;
+    let mut trust = Trust::of(&certificate);
+    trust.binding = vec![7; 32];
+    let error = connect(address.port(), trust, ChannelBinding::Require)
+        .await
+        .err()
+        .unwrap();
+    assert_eq!(error.code().unwrap().code(), "28000");
+}
+
+#[tokio::test]
+async fn other_addresses_need_tls_and_a_password() {
+    let certificate = Certificate::new();
+    let anywhere = |tls| ServerConfig {
+        listen: vec![([0, 0, 0, 0], 0).into()],
+        tls,
+        ..ServerConfig::default()
+    };
+    let files = || Some(certificate.files.clone());
+    for (fake, config) in [
+        (guarded(), anywhere(None)),
+        (Fake::default(), anywhere(files())),
+    ] {
+        let refused = Server::bind(Arc::new(fake), config).await.unwrap_err();
+        assert!(matches!(refused, ServerError::Refused(_)), "{refused}");
+    }
+    assert!(
+        Server::bind(Arc::new(guarded()), anywhere(files()))
+            .await
+            .is_ok()
+    );
+}
+
+#[tokio::test]
+async fn a_key_that_others_can_read_is_refused() {
+    use std::os::unix::fs::PermissionsExt;
+    let certificate = Certificate::new();
+    let open = std::fs::Permissions::from_mode(0o644);
+    std::fs::set_permissions(&certificate.files.key, open).unwrap();
+    let refused = Server::bind(Arc::new(guarded()), certificate.config()).await;
+    let text = refused.unwrap_err().to_string();
+    assert!(text.contains("permissions"), "{text}");
+}
