@@ -174,11 +174,7 @@ impl Appender {
             return Ok(());
         }
         self.pending = 0;
-        let columns = self
-            .columns
-            .iter_mut()
-            .map(ColumnBuilder::finish)
-            .collect();
+        let columns = self.columns.iter_mut().map(ColumnBuilder::finish).collect();
         self.commit(columns)
     }
 

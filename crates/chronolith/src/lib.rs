@@ -46,12 +46,17 @@ mod row;
 mod value;
 mod verify;
 
+/// The pieces that a [`Session`] is driven with, for servers.
+pub mod session {
+    pub use chronolith_query::Statement;
+}
+
 pub use append::Append;
 pub use appender::Appender;
 pub use chronolith_query::value::ColumnBuilder;
 pub use chronolith_query::{
-    CopyFormat, Notice, Outcome, OutputColumn, Prepared, RowStream, Session, SessionOptions, Severity,
-    TransactionStatus, cancel::Cancel, password,
+    CopyFormat, Notice, Outcome, OutputColumn, Prepared, RowStream, Session, SessionOptions,
+    Severity, TransactionStatus, cancel::Cancel, password,
 };
 pub use chronolith_types::{SqlState, SqlType, TimeZone};
 pub use config::Config;

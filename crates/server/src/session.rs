@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use chronolith::{Cancel, CopyFormat, Database, Error, Prepared, SessionOptions, Statement, TransactionStatus};
+use chronolith::{
+    Cancel, CopyFormat, Database, Error, Prepared, SessionOptions, TransactionStatus,
+    session::Statement,
+};
 use chronolith_types::SqlType;
 use futures::StreamExt;
 
@@ -37,7 +40,9 @@ impl Backend for Facade {
 
     fn has_password(&self) -> bool {
         let roles = self.db.roles();
-        roles.iter().any(|role| role.login && role.verifier.is_some())
+        roles
+            .iter()
+            .any(|role| role.login && role.verifier.is_some())
     }
 
     async fn connect(&self, startup: &Startup) -> Result<Box<dyn Session>, Failure> {
@@ -331,14 +336,14 @@ mod tests {
 
     #[test]
     fn options_are_settings_in_either_spelling() {
-        let read = options(r"-c statement_timeout=5s -csearch_path=a,b --date-style=ISO\ DMY").unwrap();
+        let read = options(r"-c statement_timeout=5s -csearch_path=a,b --work-mem=64\ MB").unwrap();
         let pairs: Vec<(&str, &str)> = read.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
         assert_eq!(
             pairs,
             [
                 ("statement_timeout", "5s"),
                 ("search_path", "a,b"),
-                ("date_style", "ISO DMY")
+                ("work_mem", "64 MB")
             ]
         );
         assert!(options("-B 100").is_err());
