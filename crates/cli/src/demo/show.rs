@@ -64,8 +64,11 @@ pub(crate) fn run(args: &DemoArgs) -> Result<ExitCode> {
 
 /// Whether an earlier run ended its load: the table is made in the transaction that says so.
 fn has_data(connection: &mut Connection) -> Result<bool> {
-    let tables: i64 = connection
-        .query("SELECT count(*) FROM information_schema.tables WHERE table_schema = 'public' AND table_name IN ('ticks', 'demo_loaded')")?
+    let tables: i32 = connection
+        .query(
+            "SELECT (to_regclass('public.ticks') IS NOT NULL)::int \
+                  + (to_regclass('public.demo_loaded') IS NOT NULL)::int",
+        )?
         .single()?;
     if tables == 1 {
         say("An earlier run was stopped while it loaded; starting over.")?;

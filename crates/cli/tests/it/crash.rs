@@ -15,7 +15,7 @@ async fn acknowledged_rows_survive_kill_9() {
         .await
         .unwrap();
     let insert = client
-        .prepare("INSERT INTO ticks VALUES (timestamptz '2026-01-05 00:00+00' + $1 * interval '1 hour', $1)")
+        .prepare("INSERT INTO ticks VALUES (timestamptz '2026-01-05 00:00+00' + $1::int * interval '1 hour', $1)")
         .await
         .unwrap();
     for id in 0..100_i32 {
