@@ -4,12 +4,9 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use arrow::array::{Array, ArrayRef, AsArray, UInt32Array};
-use arrow::compute::{
-    SortColumn as ArrowSortColumn, SortOptions, concat_batches, lexsort_to_indices,
-    take_record_batch,
-};
+use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::datatypes::{DataType, Field, Int64Type, Schema};
+use arrow::error::ArrowError;
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use bytes::{Buf, Bytes};
@@ -21,14 +18,18 @@ use parquet::arrow::arrow_reader::{
 };
 use parquet::arrow::{ArrowWriter, PARQUET_FIELD_ID_META_KEY, ProjectionMask};
 use parquet::basic::{Compression, Encoding, ZstdLevel};
+use parquet::file::metadata::PageIndexPolicy;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::file::reader::{ChunkReader, Length};
+use parquet::file::serialized_reader::SerializedPageReader;
 use parquet::schema::types::ColumnPath;
 
 use crate::constant::repeated;
 use crate::directory::{Directory, Series, crc32c};
 use crate::error::ChunkError;
 use crate::layout::Layout;
+use crate::load::{self, Sorted};
+use crate::numbers::NumberReader;
 use crate::stored;
 
 /// Rows of one row group: small enough that a look-up decodes little.
@@ -70,10 +71,28 @@ pub fn write(
     layout: &Layout,
     batches: &[RecordBatch],
 ) -> Result<Written, ChunkError> {
-    let rows = concat_batches(layout.schema(), batches)?;
-    let rows = sorted(layout, rows)?;
-    let series = series_of(layout, &rows)?;
-    let bytes = pack(layout, &rows)?;
+    match load::sort(layout, batches.to_vec(), &[])? {
+        Sorted::Rows(rows) => write_sorted(disk, data, directory, layout, &rows),
+        // No key was asked for.
+        Sorted::Twice { .. } => Err(ChunkError::Columns(ArrowError::InvalidArgumentError(
+            "rows that are alike".to_owned(),
+        ))),
+    }
+}
+
+/// The same for rows that are sorted already, as [`load::sort`] sorts them.
+///
+/// # Errors
+/// As the disk gives them.
+pub fn write_sorted(
+    disk: &dyn Disk,
+    data: &RelPath,
+    directory: &RelPath,
+    layout: &Layout,
+    rows: &RecordBatch,
+) -> Result<Written, ChunkError> {
+    let series = series_of(layout, rows)?;
+    let bytes = pack(layout, rows)?;
     let regions = regions_of(&bytes)?;
     write_whole(disk, data, &bytes).map_err(|source| ChunkError::Io {
         action: "write",
@@ -95,36 +114,6 @@ pub fn write(
             regions: vec![(0, directory_bytes, crc)],
         },
     })
-}
-
-fn sorted(layout: &Layout, rows: RecordBatch) -> Result<RecordBatch, ChunkError> {
-    let mut keys: Vec<ArrowSortColumn> = Vec::new();
-    let mut key = |column: usize, descending: bool, nulls_first: bool| {
-        keys.push(ArrowSortColumn {
-            values: Arc::clone(rows.column(column)),
-            options: Some(SortOptions {
-                descending,
-                nulls_first,
-            }),
-        });
-    };
-    for column in &layout.segment_by {
-        key(*column, false, false);
-    }
-    for order in &layout.order_by {
-        key(order.column, order.descending, order.nulls_first);
-    }
-    if keys.is_empty() {
-        return Ok(rows);
-    }
-    // The arrival number makes the sort stable.
-    let count = u32::try_from(rows.num_rows()).unwrap_or(u32::MAX);
-    keys.push(ArrowSortColumn {
-        values: Arc::new(UInt32Array::from_iter_values(0..count)),
-        options: None,
-    });
-    let order = lexsort_to_indices(&keys, None)?;
-    Ok(take_record_batch(&rows, &order)?)
 }
 
 /// Runs of rows whose segment-by columns are equal.
@@ -180,7 +169,7 @@ pub(crate) fn time_values(
     Ok(Some(time_array(rows.column(place))?))
 }
 
-const US_PER_DAY: i64 = 86_400_000_000;
+pub(crate) const US_PER_DAY: i64 = 86_400_000_000;
 
 pub use self::time_array as times;
 
@@ -218,7 +207,9 @@ fn pack(layout: &Layout, rows: &RecordBatch) -> Result<Vec<u8>, ChunkError> {
         .set_created_by(concat!("chronolith ", env!("CARGO_PKG_VERSION")).to_owned());
     for (column, values) in layout.columns.iter().zip(rows.columns()) {
         let values = stored::narrow(values)?;
-        let field = Field::new(&column.name, values.data_type().clone(), true);
+        // Where no row is NULL the file keeps, and a reader unpacks, no levels.
+        let nullable = values.null_count() > 0 || values.data_type().is_nested();
+        let field = Field::new(&column.name, values.data_type().clone(), nullable);
         let id = (PARQUET_FIELD_ID_META_KEY.to_owned(), column.id.to_string());
         fields.push(field.with_metadata([id].into()));
         if matches!(
@@ -317,9 +308,13 @@ impl CheckedBytes {
 
     /// Checks the regions that a range touches.
     fn check(&self, range: Range<u64>) -> Result<(), ChunkError> {
-        for ((start, length, crc), matched) in self.regions.iter().zip(self.matched.iter()) {
-            let touched = *start < range.end && range.start < start + length;
-            if !touched || matched.load(Ordering::Acquire) {
+        let first = self.region_at(range.start);
+        let regions = self.regions.iter().zip(self.matched.iter()).skip(first);
+        for ((start, length, crc), matched) in regions {
+            if *start >= range.end {
+                break;
+            }
+            if matched.load(Ordering::Acquire) {
                 continue;
             }
             let part = slice(&self.bytes, *start, *length);
@@ -341,6 +336,14 @@ fn slice(bytes: &Bytes, start: u64, length: u64) -> Bytes {
     bytes.slice(clamp(start)..clamp(start.saturating_add(length)))
 }
 
+impl CheckedBytes {
+    /// The first region that ends behind an offset.
+    fn region_at(&self, offset: u64) -> usize {
+        self.regions
+            .partition_point(|(start, length, _)| start + length <= offset)
+    }
+}
+
 impl Length for CheckedBytes {
     fn len(&self) -> u64 {
         self.bytes.len() as u64
@@ -351,10 +354,13 @@ impl ChunkReader for CheckedBytes {
     type T = bytes::buf::Reader<Bytes>;
 
     fn get_read(&self, start: u64) -> parquet::errors::Result<Self::T> {
-        let rest = self.len().saturating_sub(start);
-        Ok(self
-            .get_bytes(start, usize::try_from(rest).unwrap_or(usize::MAX))?
-            .reader())
+        // Whoever reads on from here stays within the region: a column chunk, or the footer.
+        let end = self
+            .regions
+            .get(self.region_at(start))
+            .map_or(self.len(), |(at, length, _)| at + length);
+        let rest = usize::try_from(end.saturating_sub(start)).unwrap_or(usize::MAX);
+        Ok(self.get_bytes(start, rest)?.reader())
     }
 
     fn get_bytes(&self, start: u64, length: usize) -> parquet::errors::Result<Bytes> {
@@ -370,6 +376,8 @@ impl ChunkReader for CheckedBytes {
 pub struct ColdPart {
     input: CheckedBytes,
     metadata: ArrowReaderMetadata,
+    /// Rows of each row group.
+    groups: Vec<Range<u64>>,
     directory: Directory,
     written: Written,
 }
@@ -398,11 +406,23 @@ impl ColdPart {
         index.check(0..u64::MAX)?;
         let directory = Directory::decode(&index.bytes, directory)?;
         let input = CheckedBytes::open(disk, data, &written.data)?;
-        let options = ArrowReaderOptions::new().with_skip_arrow_metadata(false);
+        let options = ArrowReaderOptions::new().with_page_index_policy(PageIndexPolicy::Optional);
         let metadata = ArrowReaderMetadata::load(&input, options).map_err(unwrap_external)?;
+        let mut at = 0;
+        let groups = metadata
+            .metadata()
+            .row_groups()
+            .iter()
+            .map(|group| {
+                let start = at;
+                at += u64::try_from(group.num_rows()).unwrap_or(0);
+                start..at
+            })
+            .collect();
         Ok(Self {
             input,
             metadata,
+            groups,
             directory,
             written,
         })
@@ -443,17 +463,19 @@ impl ColdPart {
         self.input.check(0..u64::MAX)
     }
 
-    /// Row ranges that may hold rows of the series asked for; None when that is all rows.
-    pub(crate) fn select(
+    /// The series that may have rows that are asked for, by number.
+    pub(crate) fn select_series(
         &self,
         layout: &Layout,
         times: &Range<i64>,
         equals: &[(usize, Vec<String>)],
-    ) -> Option<Vec<Range<u64>>> {
-        let wanted = |series: &&Series| {
-            let in_time = series
-                .times
-                .is_none_or(|(first, last)| first < times.end && last >= times.start);
+    ) -> Vec<usize> {
+        let all_times = *times == (i64::MIN..i64::MAX);
+        let wanted = |series: &Series| {
+            let in_time = all_times
+                || series
+                    .times
+                    .is_none_or(|(first, last)| first < times.end && last >= times.start);
             in_time
                 && equals.iter().all(|(column, allowed)| {
                     let place = layout.segment_by.iter().position(|c| c == column);
@@ -464,15 +486,36 @@ impl ColdPart {
                     }
                 })
         };
-        let ranges: Vec<Range<u64>> = self
-            .directory
-            .series
+        let series = self.directory.series.iter().enumerate();
+        series
+            .filter(|(_, series)| wanted(series))
+            .map(|(number, _)| number)
+            .collect()
+    }
+
+    /// Row ranges that may hold rows of the series asked for; None when that is all rows.
+    pub(crate) fn select(
+        &self,
+        layout: &Layout,
+        times: &Range<i64>,
+        equals: &[(usize, Vec<String>)],
+    ) -> Option<Vec<Range<u64>>> {
+        let selected = self.select_series(layout, times, equals);
+        if selected.len() == self.directory.series.len() {
+            return None;
+        }
+        let mut ranges: Vec<Range<u64>> = Vec::new();
+        for series in selected
             .iter()
-            .filter(wanted)
-            .map(|series| series.start..series.start + series.rows)
-            .collect();
-        let kept: u64 = ranges.iter().map(|range| range.end - range.start).sum();
-        (kept != self.written.rows).then_some(ranges)
+            .filter_map(|number| self.directory.series.get(*number))
+        {
+            let end = series.start + series.rows;
+            match ranges.last_mut() {
+                Some(last) if last.end == series.start => last.end = end,
+                _ => ranges.push(series.start..end),
+            }
+        }
+        Some(ranges)
     }
 
     /// Reads rows in the table's types.
@@ -541,6 +584,51 @@ impl ColdPart {
             }
         }
         Ok(())
+    }
+
+    /// The rows of each row group.
+    pub(crate) fn groups(&self) -> &[Range<u64>] {
+        &self.groups
+    }
+
+    /// The type in which the file has a column; None for a column that is younger than the part.
+    pub(crate) fn stored_type(&self, id: ColumnId) -> Option<&DataType> {
+        let root = self.root_of(id)?;
+        Some(self.metadata.schema().field(root).data_type())
+    }
+
+    /// Whether a column has NULLs.
+    pub(crate) fn may_be_null(&self, id: ColumnId) -> bool {
+        self.root_of(id)
+            .is_none_or(|root| self.metadata.schema().field(root).is_nullable())
+    }
+
+    /// A reader of a column's numbers in a row group; None for a column of other values, or that
+    /// the file has not.
+    pub(crate) fn numbers(
+        &self,
+        group: usize,
+        id: ColumnId,
+    ) -> Result<Option<NumberReader>, ChunkError> {
+        let metadata = self.metadata.metadata();
+        let schema = metadata.file_metadata().schema_descr();
+        let leaf = self.root_of(id).and_then(|root| {
+            (0..schema.num_columns()).find(|l| schema.get_column_root_idx(*l) == root)
+        });
+        let (Some(leaf), Some(rows)) = (leaf, metadata.row_groups().get(group)) else {
+            return Ok(None);
+        };
+        let column = rows.column(leaf);
+        let (offset, length) = column.byte_range();
+        self.input.check(offset..offset + length)?;
+        let pages = metadata
+            .offset_index()
+            .and_then(|index| Some(index.get(group)?.get(leaf)?.page_locations().clone()))
+            .filter(|pages| !pages.is_empty());
+        let count = usize::try_from(rows.num_rows()).unwrap_or(0);
+        let input = Arc::new(self.input.clone());
+        let pages = SerializedPageReader::new(input, column, count, pages)?;
+        Ok(NumberReader::new(schema.column(leaf), Box::new(pages)))
     }
 
     /// The file's column of a number; none for a column that is younger than the part.
@@ -616,8 +704,7 @@ impl Iterator for Reader {
     }
 }
 
-fn from_arrow(error: arrow::error::ArrowError) -> ChunkError {
-    use arrow::error::ArrowError;
+fn from_arrow(error: ArrowError) -> ChunkError {
     match error {
         ArrowError::ExternalError(inner) => match inner.downcast::<parquet::errors::ParquetError>()
         {

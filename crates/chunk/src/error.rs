@@ -3,7 +3,7 @@
 use std::io;
 
 use arrow::error::ArrowError;
-use chronolith_types::SqlState;
+use chronolith_types::{SqlState, ValueError};
 use parquet::errors::ParquetError;
 
 /// Why rows could not be packed or read.
@@ -36,6 +36,12 @@ pub enum ChunkError {
     /// Parquet refused: a fault of ours, since the bytes were checked.
     #[error("could not pack or unpack rows")]
     Parquet(#[from] ParquetError),
+    /// A value that PostgreSQL refuses, as it words it.
+    #[error(transparent)]
+    Value(#[from] ValueError),
+    /// An aggregate that is not computed here: a fault of the caller's.
+    #[error("an aggregate over columns of such types is not computed by chunks")]
+    Unsupported,
     /// The directory could not be packed or unpacked.
     #[error("could not pack or unpack the series directory of {file}")]
     Directory {
@@ -69,7 +75,8 @@ impl ChunkError {
                 SqlState::DISK_FULL
             }
             Self::Io { .. } => SqlState::IO_ERROR,
-            Self::Columns(_) | Self::Parquet(_) => SqlState::INTERNAL_ERROR,
+            Self::Value(error) => error.code,
+            Self::Columns(_) | Self::Parquet(_) | Self::Unsupported => SqlState::INTERNAL_ERROR,
         }
     }
 }

@@ -10,6 +10,7 @@
 //!
 //! Bytes: `docs/formats/chunk.md`.
 
+mod aggregate;
 pub mod cold;
 mod constant;
 mod directory;
@@ -18,9 +19,12 @@ mod hash;
 mod hot;
 mod key;
 mod layout;
+pub mod load;
+mod numbers;
 mod stored;
 mod view;
 
+pub use aggregate::{AggKind, Aggregate, AggregateRequest, Buckets, bucket_aggregate};
 pub use cold::ColdPart;
 pub use constant::{constant, text_of};
 pub use directory::{Directory, Series};

@@ -82,7 +82,7 @@ impl ChunkView {
         let cold_request = request.clone();
         let from_cold = cold
             .into_iter()
-            .flat_map(move |part| scan_part(&part, &cold_layout, &cold_request));
+            .flat_map(move |part| scan_part(&part, &cold_layout, &cold_request, None));
         let layout = Arc::clone(layout);
         let request = request.clone();
         let from_hot = hot
@@ -96,14 +96,28 @@ impl ChunkView {
     }
 }
 
-fn scan_part(part: &Arc<ColdPart>, layout: &Arc<Layout>, request: &ScanRequest) -> BatchIter {
+/// A part's rows, or those of them within a range of rows.
+pub(crate) fn scan_part(
+    part: &Arc<ColdPart>,
+    layout: &Arc<Layout>,
+    request: &ScanRequest,
+    within: Option<Range<u64>>,
+) -> BatchIter {
     let outside = part
         .times()
         .is_some_and(|(first, last)| first >= request.time.end || last < request.time.start);
     if outside {
         return Box::new(std::iter::empty());
     }
-    let rows = part.select(layout, &request.time, &request.equals);
+    let mut rows = part.select(layout, &request.time, &request.equals);
+    if let Some(within) = within {
+        let all = std::iter::once(0..part.rows()).collect();
+        let clipped = rows.unwrap_or(all).into_iter().map(|rows: Range<u64>| {
+            let start = rows.start.clamp(within.start, within.end);
+            start..rows.end.clamp(within.start, within.end)
+        });
+        rows = Some(clipped.filter(|rows| !rows.is_empty()).collect());
+    }
     if rows.as_ref().is_some_and(Vec::is_empty) {
         return Box::new(std::iter::empty());
     }

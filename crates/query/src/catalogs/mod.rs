@@ -1,56 +1,33 @@
-//! The relations of the system's schemas.
+//! System catalogs: what exists, told in the relations that PostgreSQL's and TimescaleDB's clients read.
+//!
+//! Knows the catalog and what a [`Context`] tells of the session; reads no user's rows and parses no
+//! SQL. [`find`] gives a relation by its name, [`SystemRelation::rows`] its rows of this moment, and
+//! [`describe`] the texts that functions such as `pg_get_indexdef` answer.
+//!
+//! # Invariants
+//! - A relation's columns are PostgreSQL 15's, all of them and in their order.
+//! - Rows are made from the catalog, or recorded from PostgreSQL where they tell of the types,
+//!   functions and operators that this program really has. A relation without rows is one of a kind of
+//!   thing that does not exist here.
+//! - An oid names one thing in all relations.
+mod activity;
+mod attributes;
+mod classes;
+mod constraints;
+mod context;
+pub(crate) mod describe;
+mod information_schema;
+mod objects;
+mod recorded;
+mod relation;
+mod routines;
+mod rows;
+mod server;
+mod timescale;
+mod types;
 
-use arrow::record_batch::RecordBatch;
-use chronolith_types::SqlType;
+pub(crate) use context::{Context, Lazy, PreparedStatement, Size, Sizes, ViewColumns};
+pub(crate) use relation::{find, is_system_schema};
 
-use crate::error::Error;
-
-/// What the rows of a system relation are made from.
-pub(crate) struct Context;
-
-pub(crate) struct SystemRelation;
-
-impl SystemRelation {
-    pub(crate) fn oid(&self) -> u32 {
-        0
-    }
-    pub(crate) fn columns(&self) -> Vec<(&'static str, SqlType)> {
-        Vec::new()
-    }
-    pub(crate) fn rows(&self, _context: &Context) -> Result<RecordBatch, Error> {
-        Err(Error::internal("none"))
-    }
-}
-
-pub(crate) fn find(_schema: &str, _name: &str) -> Option<&'static SystemRelation> {
-    None
-}
-
-pub(crate) fn is_system_schema(name: &str) -> bool {
-    matches!(
-        name,
-        "pg_catalog"
-            | "information_schema"
-            | "timescaledb_information"
-            | "timescaledb_experimental"
-            | "_timescaledb_catalog"
-            | "_timescaledb_config"
-    )
-}
-
-pub(crate) fn system_schema_oid(name: &str) -> Option<u32> {
-    (name == "pg_catalog").then_some(11)
-}
-
-pub(crate) fn name_of(_oid: u32) -> Option<(&'static str, &'static str)> {
-    None
-}
-
-pub(crate) mod describe {
-    use super::Context;
-    use datafusion::common::ScalarValue;
-
-    pub(crate) fn call(_: &Context, _name: &str, _args: &[Option<i64>]) -> Option<ScalarValue> {
-        None
-    }
-}
+#[cfg(test)]
+mod tests;

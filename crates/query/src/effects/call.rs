@@ -4,19 +4,38 @@ use std::fmt;
 use std::sync::{Arc, Weak};
 
 use datafusion::common::ScalarValue;
+use parking_lot::Mutex;
 
 use super::args::Args;
-use super::{chunks, hypertables, names, sizes, system};
+use super::{chunks, describe, hypertables, names, sizes, system};
+use crate::catalogs::Context;
 use crate::error::Error;
 use crate::functions::{Effects, FunctionError};
 use crate::session::Shared;
 
 /// What functions can do in a session. Does not keep the session alive.
-pub(crate) struct SessionEffects(Weak<Shared>);
+pub(crate) struct SessionEffects {
+    shared: Weak<Shared>,
+    /// What the last call that described an object saw: a statement calls many.
+    seen: Mutex<Option<Arc<Context>>>,
+}
 
 impl SessionEffects {
     pub(crate) fn new(shared: Weak<Shared>) -> Self {
-        Self(shared)
+        Self {
+            shared,
+            seen: Mutex::default(),
+        }
+    }
+
+    fn context(&self, shared: &Arc<Shared>) -> Arc<Context> {
+        let mut seen = self.seen.lock();
+        match &*seen {
+            Some(context) if Arc::ptr_eq(&context.catalog, &shared.catalog()) => {
+                Arc::clone(context)
+            }
+            _ => Arc::clone(seen.insert(Arc::new(shared.catalog_context()))),
+        }
     }
 }
 
@@ -26,48 +45,64 @@ impl fmt::Debug for SessionEffects {
     }
 }
 
-impl Effects for SessionEffects {
-    fn call(&self, name: &str, args: &[ScalarValue]) -> Result<ScalarValue, FunctionError> {
-        let shared = self
-            .0
-            .upgrade()
-            .ok_or_else(|| FunctionError::internal("the session is gone"))?;
-        call(&shared, name, Args(args)).map_err(|error| FunctionError {
-            code: error.code,
-            message: error.message,
-            detail: error.detail,
-            hint: error.hint,
-        })
+impl SessionEffects {
+    fn dispatch(
+        &self,
+        shared: &Arc<Shared>,
+        name: &str,
+        args: Args<'_>,
+    ) -> Result<ScalarValue, Error> {
+        match name {
+            "create_hypertable" => hypertables::create(shared, args),
+            "by_range" => hypertables::by_range(args),
+            "by_hash" => Err(Error::unsupported("partitioning by hash")),
+            "set_chunk_time_interval" => hypertables::set_interval(shared, args),
+            "show_chunks" => chunks::show(shared, args),
+            "drop_chunks" => chunks::drop_chunks(shared, args),
+            "compress_chunk" | "convert_to_columnstore" | "recompress_chunk" => {
+                chunks::compress(shared, name, args)
+            }
+            "decompress_chunk" | "convert_to_rowstore" => chunks::decompress(shared, name, args),
+            "hypertable_size"
+            | "hypertable_approximate_size"
+            | "hypertable_index_size"
+            | "approximate_row_count"
+            | "hypertable_detailed_size"
+            | "hypertable_approximate_detailed_size"
+            | "chunks_detailed_size"
+            | "pg_relation_size"
+            | "pg_total_relation_size"
+            | "pg_table_size"
+            | "pg_indexes_size"
+            | "pg_database_size" => sizes::call(shared, name, args),
+            _ if name.starts_with("reg") || name.starts_with("to_reg") => {
+                names::call(&self.context(shared), name, args)
+            }
+            "set_config" => {
+                // It may change the search path.
+                *self.seen.lock() = None;
+                system::call(shared, name, args)
+            }
+            _ => match describe::call(&self.context(shared), name, args)? {
+                Some(answer) => Ok(answer),
+                None => system::call(shared, name, args),
+            },
+        }
     }
 }
 
-fn call(shared: &Arc<Shared>, name: &str, args: Args<'_>) -> Result<ScalarValue, Error> {
-    match name {
-        "create_hypertable" => hypertables::create(shared, args),
-        "by_range" => hypertables::by_range(args),
-        "by_hash" => Err(Error::unsupported("partitioning by hash")),
-        "set_chunk_time_interval" => hypertables::set_interval(shared, args),
-        "show_chunks" => chunks::show(shared, args),
-        "drop_chunks" => chunks::drop_chunks(shared, args),
-        "compress_chunk" | "convert_to_columnstore" | "recompress_chunk" => {
-            chunks::compress(shared, name, args)
-        }
-        "decompress_chunk" | "convert_to_rowstore" => chunks::decompress(shared, name, args),
-        "hypertable_size"
-        | "hypertable_approximate_size"
-        | "hypertable_index_size"
-        | "approximate_row_count"
-        | "hypertable_detailed_size"
-        | "hypertable_approximate_detailed_size"
-        | "chunks_detailed_size"
-        | "pg_relation_size"
-        | "pg_total_relation_size"
-        | "pg_table_size"
-        | "pg_indexes_size"
-        | "pg_database_size" => sizes::call(shared, name, args),
-        _ if name.starts_with("reg") || name.starts_with("to_reg") => {
-            names::call(shared, name, args)
-        }
-        _ => system::call(shared, name, args),
+impl Effects for SessionEffects {
+    fn call(&self, name: &str, args: &[ScalarValue]) -> Result<ScalarValue, FunctionError> {
+        let shared = self
+            .shared
+            .upgrade()
+            .ok_or_else(|| FunctionError::internal("the session is gone"))?;
+        self.dispatch(&shared, name, Args(args))
+            .map_err(|error| FunctionError {
+                code: error.code,
+                message: error.message,
+                detail: error.detail,
+                hint: error.hint,
+            })
     }
 }

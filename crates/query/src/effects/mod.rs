@@ -6,6 +6,7 @@
 mod args;
 mod call;
 mod chunks;
+mod describe;
 mod hypertables;
 mod names;
 mod sizes;

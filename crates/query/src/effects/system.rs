@@ -6,7 +6,6 @@ use chronolith_types::SqlState;
 use datafusion::common::ScalarValue;
 
 use super::args::{Args, integer, text};
-use super::names::quoted;
 use crate::catalogs::describe;
 use crate::error::Error;
 use crate::session::{Shared, blocking};
@@ -46,27 +45,11 @@ pub(super) fn call(shared: &Arc<Shared>, name: &str, args: Args<'_>) -> Result<S
             Some(shared.instance.started_us),
             Some("UTC".into()),
         )),
-        "pg_get_userbyid" => {
-            let catalog = shared.catalog();
-            let oid = args.oid(0).unwrap_or(0);
-            let role = catalog.roles.values().find(|role| role.id.0 == oid);
-            Ok(text(match role {
-                Some(role) => role.name.clone(),
-                None => format!("unknown (OID={oid})"),
-            }))
-        }
         "pg_get_serial_sequence" => Ok(ScalarValue::Null),
-        _ => {
-            let context = shared.catalog_context()?;
-            let ints: Vec<Option<i64>> = (0..args.0.len()).map(|at| args.integer(at)).collect();
-            match describe::call(&context, name, &ints) {
-                Some(answer) => Ok(answer),
-                None => Err(Error::new(
-                    SqlState::FEATURE_NOT_SUPPORTED,
-                    format!("function {} is not supported", quoted(name)),
-                )),
-            }
-        }
+        _ => Err(Error::new(
+            SqlState::FEATURE_NOT_SUPPORTED,
+            format!("function {} is not supported", describe::quoted(name)),
+        )),
     }
 }
 

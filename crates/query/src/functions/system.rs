@@ -28,6 +28,21 @@ pub(super) fn effect(name: &str) -> Option<&'static str> {
         "pg_get_constraintdef",
         "pg_get_viewdef",
         "pg_get_userbyid",
+        "pg_get_ruledef",
+        "pg_get_function_result",
+        "pg_get_function_arguments",
+        "pg_get_function_identity_arguments",
+        "pg_get_function_arg_default",
+        "pg_get_function_sqlbody",
+        "pg_get_functiondef",
+        "pg_get_triggerdef",
+        "pg_get_statisticsobjdef",
+        "pg_get_statisticsobjdef_columns",
+        "pg_get_partkeydef",
+        "pg_get_partition_constraintdef",
+        "obj_description",
+        "col_description",
+        "shobj_description",
         "pg_table_is_visible",
         "pg_relation_size",
         "pg_total_relation_size",
@@ -202,12 +217,18 @@ pub(super) fn imp(name: &str, args: &[SqlType]) -> Option<RowFn> {
         },
         "pg_backend_pid" => |c, _| Ok(Value::Int(c.vars.backend_pid.into())),
         "format_type" => |_, a| Ok(format_type(a)),
-        "obj_description" | "col_description" | "shobj_description" => |_, _| Ok(Value::Null),
         // The catalogs keep expressions as SQL text.
         "pg_get_expr" => |_, a| Ok(a.first().cloned().unwrap_or(Value::Null)),
         "pg_type_is_visible"
         | "pg_function_is_visible"
         | "pg_operator_is_visible"
+        | "pg_opfamily_is_visible"
+        | "pg_conversion_is_visible"
+        | "pg_ts_config_is_visible"
+        | "pg_ts_dict_is_visible"
+        | "pg_ts_parser_is_visible"
+        | "pg_ts_template_is_visible"
+        | "pg_statistics_obj_is_visible"
         | "pg_collation_is_visible"
         | "pg_opclass_is_visible" => |_, _| Ok(Value::Bool(true)),
         "has_table_privilege"

@@ -42,7 +42,7 @@ impl SessionNames {
             });
         }
         let shared = Arc::clone(&self.shared);
-        let rows = move || found.rows(&shared.catalog_context()?);
+        let rows = move || found.rows(&shared.catalog_context());
         let source = SystemTable::new(name, Schema::new(fields), Box::new(rows));
         Some(Relation::Table(Table {
             oid: found.oid(),

@@ -71,6 +71,7 @@ fn names(shared: &Arc<Shared>, kind: RegKind, array: &ArrayRef) -> Result<ArrayR
         RegKind::Role => "regrole",
         _ => "regproc",
     };
+    let context = shared.catalog_context();
     let mut known: HashMap<u32, String> = HashMap::new();
     let mut out = StringViewBuilder::with_capacity(oids.len());
     for oid in oids {
@@ -80,7 +81,7 @@ fn names(shared: &Arc<Shared>, kind: RegKind, array: &ArrayRef) -> Result<ArrayR
         };
         let name = match known.entry(oid) {
             Entry::Occupied(name) => name.into_mut(),
-            Entry::Vacant(place) => place.insert(object_name(shared, kind, oid)?),
+            Entry::Vacant(place) => place.insert(object_name(&context, kind, oid)?),
         };
         out.append_value(name);
     }

@@ -13,6 +13,7 @@ use datafusion::prelude::SessionConfig;
 use parking_lot::Mutex;
 
 use crate::cancel::Cancel;
+use crate::catalogs::PreparedStatement;
 use crate::effects::SessionEffects;
 use crate::error::Error;
 use crate::functions::SessionVars;
@@ -44,6 +45,8 @@ pub(crate) struct State {
     /// When the statement arrived.
     pub(crate) statement_us: i64,
     pub(crate) notices: Vec<Notice>,
+    /// What PREPARE has made, as the catalog shows it.
+    pub(crate) prepared: Vec<PreparedStatement>,
 }
 
 impl fmt::Debug for Shared {
@@ -96,6 +99,7 @@ impl Shared {
                 transaction_us: now,
                 statement_us: now,
                 notices: Vec::new(),
+                prepared: Vec::new(),
             }),
             planner,
             instance,
@@ -231,14 +235,6 @@ impl Shared {
         // Functions read the session's variables from what is marked here.
         planner.mark_start_execution();
         planner
-    }
-
-    /// What the rows of system relations are made from.
-    ///
-    /// # Errors
-    /// None is known.
-    pub(crate) fn catalog_context(&self) -> Result<crate::catalogs::Context, Error> {
-        Ok(crate::catalogs::Context)
     }
 
     /// The first schema of the search path, where new objects go.

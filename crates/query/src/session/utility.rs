@@ -13,6 +13,7 @@ use super::handle::{Prepared, Session, Statement};
 use super::names::SessionNames;
 use super::run;
 use crate::bind::{Target, bind_scalar};
+use crate::catalogs::PreparedStatement;
 use crate::error::Error;
 use crate::outcome::{Outcome, OutputColumn};
 use crate::settings::{Scope, find, known};
@@ -37,16 +38,18 @@ impl Session {
                 inner,
                 text,
             } => self.prepare_named(name, types, inner, text)?,
-            Tree::Deallocate(None) => self.prepared.clear(),
+            Tree::Deallocate(None) => self.forget_prepared(),
             Tree::Deallocate(Some(name)) => {
                 if self.prepared.remove(name).is_none() {
                     return Err(no_statement(name));
                 }
+                let shown = |known: &PreparedStatement| known.name != *name;
+                self.shared.with(|state| state.prepared.retain(shown));
             }
             Tree::Discard(what) => {
                 if *what == Discard::All {
                     self.shared.with(|state| state.settings.reset_all());
-                    self.prepared.clear();
+                    self.forget_prepared();
                 }
             }
             // Constraints are never deferred; statistics and dead rows are kept in order by
@@ -207,8 +210,22 @@ impl Session {
         };
         let given: Vec<Option<SqlType>> = types.iter().cloned().map(Some).collect();
         let prepared = self.bind_statement(&statement, &given)?;
+        self.shared.with(|state| {
+            state.prepared.push(PreparedStatement {
+                name: name.to_owned(),
+                text: text.to_owned(),
+                prepared_us: state.statement_us,
+                params: prepared.params.clone(),
+                from_sql: true,
+            });
+        });
         self.prepared.insert(name.to_owned(), prepared);
         Ok(())
+    }
+
+    fn forget_prepared(&mut self) {
+        self.prepared.clear();
+        self.shared.with(|state| state.prepared.clear());
     }
 
     pub(super) fn named(&self, name: &str) -> Result<Arc<Prepared>, Error> {

@@ -11,6 +11,7 @@ use chronolith_query::value::{is_null, write_text};
 use chronolith_query::{Error, Instance, Outcome, QueryOptions, Session, SessionOptions};
 use futures::StreamExt;
 
+mod catalogs;
 mod hypertables;
 mod tables;
 

@@ -1,0 +1,123 @@
+//! Who is connected and what goes on: sessions, prepared statements, statistics.
+
+use super::context::Context;
+use super::objects::{self, Relation};
+use super::relation::Fill;
+use super::rows::{NULL, Rows, count, row};
+use crate::error::Error;
+
+pub(super) fn fill(name: &str) -> Option<Fill> {
+    Some(match name {
+        "pg_stat_activity" => sessions,
+        "pg_stat_gssapi" => gssapi,
+        "pg_stat_database" => databases,
+        "pg_stat_user_tables" => tables,
+        "pg_stat_user_indexes" => indexes,
+        "pg_prepared_statements" => prepared,
+        _ => return None,
+    })
+}
+
+fn sessions<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
+    let catalog = &context.catalog;
+    for session in context.sessions.iter() {
+        let database = catalog.database_named(&session.database);
+        let user = catalog.role_named(&session.user);
+        // An address may carry its port.
+        let address = session.client.as_deref();
+        let socket = address.and_then(|text| text.parse::<std::net::SocketAddr>().ok());
+        let host = socket.map(|socket| socket.ip().to_string());
+        rows.push(row![
+            database.map(|database| database.id.0),
+            &session.database,
+            session.pid,
+            NULL,
+            user.map(|user| user.id.0),
+            &session.user,
+            &session.application_name,
+            host.or_else(|| address.map(str::to_owned)),
+            NULL,
+            socket.map(|socket| i64::from(socket.port())),
+            session.started_us,
+            session.transaction_us,
+            session.statement_us,
+            session.statement_us,
+            NULL,
+            NULL,
+            session.state,
+            NULL,
+            NULL,
+            NULL,
+            &session.query,
+            "client backend",
+        ]);
+    }
+    Ok(())
+}
+
+/// No session is by GSSAPI.
+fn gssapi<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
+    for session in context.sessions.iter() {
+        rows.push(row![session.pid, false, NULL, false]);
+    }
+    Ok(())
+}
+
+/// Sessions are counted; what nobody counts is NULL.
+fn databases<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
+    for database in context.catalog.databases.values() {
+        let sessions = context.sessions.iter();
+        let backends = sessions.filter(|session| session.database == database.name);
+        let mut row = row![database.id.0, &database.name, count(backends.count())];
+        row.resize(28, super::rows::Cell::Null);
+        rows.push(row);
+    }
+    Ok(())
+}
+
+fn tables<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
+    let home = context.home()?;
+    for relation in objects::user_relations(home).filter(|relation| relation.kind() == 'r') {
+        let mut row = row![relation.oid(), relation.schema(home).1, relation.name()];
+        row.resize(11, super::rows::Cell::Null);
+        row.push(count(relation.size(context).rows).into());
+        row.resize(23, super::rows::Cell::Null);
+        rows.push(row);
+    }
+    Ok(())
+}
+
+fn indexes<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
+    let home = context.home()?;
+    for relation in objects::user_relations(home) {
+        if let Relation::Index(table, index) = relation {
+            rows.push(row![
+                table.id.0,
+                index.id.0,
+                relation.schema(home).1,
+                &table.name,
+                &index.name,
+                NULL,
+                NULL,
+                NULL,
+            ]);
+        }
+    }
+    Ok(())
+}
+
+fn prepared<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
+    for statement in context.prepared.iter() {
+        let types: Vec<u32> = statement.params.iter().map(|ty| ty.oid()).collect();
+        rows.push(row![
+            &statement.name,
+            &statement.text,
+            statement.prepared_us,
+            types,
+            statement.from_sql,
+            NULL,
+            NULL,
+        ]);
+    }
+    Ok(())
+}

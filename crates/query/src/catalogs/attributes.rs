@@ -1,0 +1,183 @@
+//! Columns, their defaults, and the comments on relations and columns.
+
+use std::borrow::Cow;
+
+use chronolith_types::SqlType;
+
+use super::context::Context;
+use super::objects::{self, Relation, index_keys};
+use super::relation::{self, Fill};
+use super::rows::{NULL, Rows, count, row};
+use super::types;
+use crate::error::Error;
+
+pub(super) fn fill(name: &str) -> Option<Fill> {
+    Some(match name {
+        "pg_attribute" => attributes,
+        "pg_attrdef" => defaults,
+        "pg_description" => descriptions,
+        _ => return None,
+    })
+}
+
+/// What `pg_attribute` tells of a column beyond its type.
+struct Attribute<'a> {
+    relation: u32,
+    number: i64,
+    name: Cow<'a, str>,
+    /// None for an expression, whose type only the binder knows.
+    ty: Option<Cow<'a, SqlType>>,
+    not_null: bool,
+    has_default: bool,
+    inherited: bool,
+}
+
+fn push<'a>(rows: &mut Rows<'a>, attribute: Attribute<'a>) {
+    let ty = attribute.ty.as_deref();
+    let oid = ty.map_or(0, SqlType::oid);
+    let facts = types::facts(oid);
+    rows.push(row![
+        attribute.relation,
+        attribute.name,
+        oid,
+        -1,
+        i64::from(facts.length),
+        attribute.number,
+        i64::from(matches!(ty, Some(SqlType::Array(_)))),
+        -1,
+        i64::from(ty.map_or(-1, SqlType::typmod)),
+        facts.by_value,
+        facts.align,
+        facts.storage,
+        "",
+        attribute.not_null,
+        attribute.has_default,
+        false,
+        "",
+        "",
+        false,
+        !attribute.inherited,
+        i64::from(attribute.inherited),
+        facts.collation,
+        NULL,
+        NULL,
+        NULL,
+        NULL,
+    ]);
+}
+
+fn attributes<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
+    let home = context.home()?;
+    for relation in objects::relations(home) {
+        let oid = relation.oid();
+        match relation {
+            Relation::System(system) => {
+                for (number, column) in (1..).zip(&system.columns) {
+                    push(
+                        rows,
+                        Attribute {
+                            relation: oid,
+                            number,
+                            name: column.name.into(),
+                            ty: Some(Cow::Borrowed(&column.ty)),
+                            not_null: column.not_null,
+                            has_default: false,
+                            inherited: false,
+                        },
+                    );
+                }
+            }
+            Relation::Table(table) | Relation::Chunk(table, ..) => {
+                for column in &table.columns {
+                    push(
+                        rows,
+                        Attribute {
+                            relation: oid,
+                            number: column.id.0.into(),
+                            name: column.name.as_str().into(),
+                            ty: Some(Cow::Borrowed(&column.ty)),
+                            not_null: column.not_null,
+                            has_default: column.default.is_some(),
+                            inherited: matches!(relation, Relation::Chunk(..)),
+                        },
+                    );
+                }
+            }
+            Relation::Index(table, index) => {
+                for (number, key) in (1..).zip(index_keys(table, index)) {
+                    push(
+                        rows,
+                        Attribute {
+                            relation: oid,
+                            number,
+                            name: if key.attribute == 0 { "expr" } else { key.text }.into(),
+                            ty: key.ty.map(Cow::Borrowed),
+                            not_null: false,
+                            has_default: false,
+                            inherited: false,
+                        },
+                    );
+                }
+            }
+            Relation::View(view) => {
+                for (number, (name, ty)) in (1..).zip((context.view_columns)(view)) {
+                    push(
+                        rows,
+                        Attribute {
+                            relation: oid,
+                            number,
+                            name: name.into(),
+                            ty: Some(Cow::Owned(ty)),
+                            not_null: false,
+                            has_default: false,
+                            inherited: false,
+                        },
+                    );
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Defaults with their oids: relation, column, text. A chunk's are its hypertable's.
+pub(super) fn each_default(
+    context: &Context,
+) -> Result<impl Iterator<Item = (u32, u32, u32, &String)>, Error> {
+    let home = context.home()?;
+    let all = objects::user_relations(home).filter_map(|relation| match relation {
+        Relation::Table(table) | Relation::Chunk(table, ..) => Some((relation.oid(), table)),
+        _ => None,
+    });
+    Ok(all
+        .flat_map(|(oid, table)| {
+            table
+                .columns
+                .iter()
+                .filter_map(move |column| Some((oid, column.id.0, column.default.as_ref()?)))
+        })
+        .enumerate()
+        .map(|(place, (relation, column, text))| (objects::default(place), relation, column, text)))
+}
+
+fn defaults<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
+    for (oid, relation, column, text) in each_default(context)? {
+        rows.push(row![oid, relation, i64::from(column), text]);
+    }
+    Ok(())
+}
+
+fn descriptions<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
+    let class = relation::find("pg_catalog", "pg_class").map_or(0, |relation| relation.oid());
+    for table in context.home()?.tables.values() {
+        if let Some(comment) = &table.comment {
+            rows.push(row![table.id.0, class, 0, comment]);
+        }
+        for column in &table.columns {
+            if let Some(comment) = &column.comment {
+                rows.push(row![table.id.0, class, count(column.id.0), comment]);
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,264 @@
+//! Relations of relations: schemas, tables, indexes, views, chunks under their hypertables.
+
+use chronolith_catalog::{ConstraintKind, Index, Table};
+
+use super::context::Context;
+use super::describe;
+use super::objects::{self, Relation, index_keys};
+use super::relation::Fill;
+use super::rows::{NULL, Rows, count, row};
+use super::{routines, types};
+use crate::error::Error;
+
+const BLOCK_BYTES: u64 = 8192;
+const HEAP: u32 = 2;
+
+pub(super) fn fill(name: &str) -> Option<Fill> {
+    Some(match name {
+        "pg_namespace" => namespaces,
+        "pg_class" => classes,
+        "pg_index" => indexes,
+        "pg_inherits" => inherits,
+        "pg_rewrite" => rewrites,
+        "pg_tables" => tables,
+        "pg_views" => views,
+        "pg_indexes" => index_texts,
+        _ => return None,
+    })
+}
+
+fn namespaces<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
+    for (oid, name, owner) in objects::schemas(context.home()?) {
+        rows.push(row![oid, name, owner.0, NULL]);
+    }
+    Ok(())
+}
+
+/// The oid of an access method.
+pub(super) fn access_method(method: &str) -> u32 {
+    match method {
+        "hash" => 405,
+        "brin" => 3580,
+        _ => 403,
+    }
+}
+
+fn classes<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
+    let home = context.home()?;
+    for relation in objects::relations(home) {
+        let kind = relation.kind();
+        let oid = relation.oid();
+        let stored = kind != 'v' && !matches!(relation, Relation::System(_));
+        let size = relation.size(context);
+        let am = match relation {
+            Relation::Index(_, index) => access_method(&index.method),
+            _ if kind == 'r' => HEAP,
+            _ => 0,
+        };
+        let columns = match relation {
+            Relation::System(system) => system.columns.len(),
+            Relation::Table(table) | Relation::Chunk(table, ..) => table
+                .columns
+                .iter()
+                .map(|column| column.id.0)
+                .max()
+                .and_then(|last| usize::try_from(last).ok())
+                .unwrap_or(0),
+            Relation::Index(_, index) => index.keys.len(),
+            Relation::View(view) => (context.view_columns)(view).len(),
+        };
+        let (checks, acl) = match relation {
+            Relation::Table(table) => (
+                table
+                    .constraints
+                    .iter()
+                    .filter(|constraint| matches!(constraint.kind, ConstraintKind::Check { .. }))
+                    .count(),
+                table.acl.clone(),
+            ),
+            Relation::Chunk(..) => (1, None),
+            _ => (0, None),
+        };
+        let has_indexes = matches!(relation, Relation::Table(table) if !table.indexes.is_empty());
+        let parent = matches!(relation, Relation::Table(table)
+            if table.hypertable.is_some() && !table.chunks.is_empty());
+        rows.push(row![
+            oid,
+            relation.name(),
+            relation.schema(home).0,
+            relation.row_types().0,
+            0,
+            relation.owner().0,
+            am,
+            if stored { oid } else { 0 },
+            0,
+            i32::try_from(size.bytes.div_ceil(BLOCK_BYTES)).unwrap_or(i32::MAX),
+            if stored && kind == 'r' {
+                count(size.rows)
+            } else {
+                0
+            },
+            0,
+            0,
+            has_indexes,
+            false,
+            'p',
+            kind,
+            count(columns),
+            count(checks),
+            kind == 'v',
+            false,
+            parent,
+            false,
+            false,
+            true,
+            if stored && kind == 'r' { 'd' } else { 'n' },
+            false,
+            0,
+            0,
+            0,
+            acl,
+            NULL,
+            NULL,
+        ]);
+    }
+    Ok(())
+}
+
+/// Whether an index belongs to the primary key.
+pub(super) fn is_primary(table: &Table, index: &Index) -> bool {
+    index.constraint
+        && table.constraints.iter().any(|constraint| {
+            constraint.name == index.name
+                && matches!(constraint.kind, ConstraintKind::PrimaryKey { .. })
+        })
+}
+
+fn indexes<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
+    for relation in objects::user_relations(context.home()?) {
+        let Relation::Index(table, index) = relation else {
+            continue;
+        };
+        let keys = index_keys(table, index);
+        let method = access_method(&index.method);
+        let expressions: Vec<&str> = keys
+            .iter()
+            .filter(|key| key.attribute == 0)
+            .map(|key| key.text)
+            .collect();
+        let expressions = (!expressions.is_empty()).then(|| expressions.join(", "));
+        let collations: Vec<u32> = keys
+            .iter()
+            .map(|key| key.ty.map_or(0, |ty| types::collation(ty.oid())))
+            .collect();
+        let classes: Vec<u32> = keys
+            .iter()
+            .map(|key| key.ty.map_or(0, |ty| routines::operator_class(method, ty)))
+            .collect();
+        let options: Vec<i64> = keys
+            .iter()
+            .map(|key| i64::from(key.descending) + 2 * i64::from(key.nulls_first))
+            .collect();
+        rows.push(row![
+            index.id.0,
+            table.id.0,
+            count(keys.len()),
+            count(keys.len()),
+            index.unique,
+            false,
+            is_primary(table, index),
+            false,
+            true,
+            false,
+            true,
+            false,
+            true,
+            true,
+            false,
+            keys.iter().map(|key| key.attribute).collect::<Vec<_>>(),
+            collations,
+            classes,
+            options,
+            expressions,
+            index.predicate.as_ref(),
+        ]);
+    }
+    Ok(())
+}
+
+fn inherits<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
+    for table in context.home()?.tables.values() {
+        for (_, chunk) in objects::chunks(table) {
+            rows.push(row![chunk.oid, table.id.0, 1, false]);
+        }
+    }
+    Ok(())
+}
+
+fn rewrites<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
+    for view in context.home()?.views.values() {
+        rows.push(row![
+            objects::rule(view.id.0),
+            "_RETURN",
+            view.id.0,
+            '1',
+            'O',
+            true,
+            "<>",
+            &view.query,
+        ]);
+    }
+    Ok(())
+}
+
+fn tables<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
+    let home = context.home()?;
+    for relation in objects::relations(home).filter(|relation| relation.kind() == 'r') {
+        let indexed = matches!(relation, Relation::Table(table) if !table.indexes.is_empty());
+        rows.push(row![
+            relation.schema(home).1,
+            relation.name(),
+            context.role_name(relation.owner()),
+            NULL,
+            indexed,
+            false,
+            false,
+            false,
+        ]);
+    }
+    Ok(())
+}
+
+fn views<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
+    let home = context.home()?;
+    for relation in objects::relations(home).filter(|relation| relation.kind() == 'v') {
+        // A system view is made by the program, not by a query.
+        let text = match relation {
+            Relation::View(view) => Some(describe::view_text(view)),
+            _ => None,
+        };
+        rows.push(row![
+            relation.schema(home).1,
+            relation.name(),
+            context.role_name(relation.owner()),
+            text,
+        ]);
+    }
+    Ok(())
+}
+
+fn index_texts<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
+    let home = context.home()?;
+    for relation in objects::user_relations(home) {
+        if let Relation::Index(table, index) = relation {
+            rows.push(row![
+                relation.schema(home).1,
+                &table.name,
+                &index.name,
+                NULL,
+                describe::index_text(context, table, index, true),
+            ]);
+        }
+    }
+    Ok(())
+}

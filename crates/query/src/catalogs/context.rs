@@ -1,0 +1,120 @@
+//! What the rows of system relations are made from.
+
+use std::fmt;
+use std::sync::{Arc, LazyLock};
+
+use chronolith_catalog::{Catalog, Database, Privilege, View};
+use chronolith_types::{ChunkId, DatabaseId, SqlState, SqlType, TableId};
+
+use crate::error::Error;
+use crate::instance::Activity;
+use crate::settings::Settings;
+
+/// How much there is of a chunk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Size {
+    /// Rows that are not deleted, or nearly so.
+    pub(crate) rows: u64,
+    /// Bytes on disk and in memory.
+    pub(crate) bytes: u64,
+}
+
+impl std::ops::AddAssign for Size {
+    fn add_assign(&mut self, other: Self) {
+        self.rows = self.rows.saturating_add(other.rows);
+        self.bytes = self.bytes.saturating_add(other.bytes);
+    }
+}
+
+/// A prepared statement of the session, as `pg_prepared_statements` shows it.
+#[derive(Debug, Clone)]
+pub(crate) struct PreparedStatement {
+    /// Its name.
+    pub(crate) name: String,
+    /// Its text.
+    pub(crate) text: String,
+    /// When it was prepared, µs since 1970.
+    pub(crate) prepared_us: i64,
+    /// The types of its parameters.
+    pub(crate) params: Vec<SqlType>,
+    /// By PREPARE, not by the protocol.
+    pub(crate) from_sql: bool,
+}
+
+/// What a statement that reads system relations knows.
+pub(crate) struct Context {
+    /// The catalog as the statement's transaction sees it.
+    pub(crate) catalog: Arc<Catalog>,
+    /// The session's database.
+    pub(crate) database: DatabaseId,
+    /// The session's role.
+    pub(crate) user: String,
+    /// The existing schemas of the search path, without the implicit ones.
+    pub(crate) search_path: Vec<String>,
+    /// When the statement began, µs since 1970.
+    pub(crate) now_us: i64,
+    /// Who is connected.
+    pub(crate) sessions: Lazy<Vec<Activity>>,
+    /// The session's settings.
+    pub(crate) settings: Lazy<Settings>,
+    /// The session's prepared statements.
+    pub(crate) prepared: Lazy<Vec<PreparedStatement>>,
+    /// How much there is of a chunk.
+    pub(crate) size: Box<Sizes>,
+    /// Names and types of a view's columns; none when its query no longer binds.
+    pub(crate) view_columns: Box<ViewColumns>,
+}
+
+/// How much there is of a chunk.
+pub(crate) type Sizes = dyn Fn(TableId, ChunkId) -> Size + Send + Sync;
+
+/// Names and types of a view's columns.
+pub(crate) type ViewColumns = dyn Fn(&View) -> Vec<(String, SqlType)> + Send + Sync;
+
+/// What few relations show and is found when it is looked at.
+pub(crate) type Lazy<T> = LazyLock<T, Box<dyn FnOnce() -> T + Send>>;
+
+impl fmt::Debug for Context {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Context")
+            .field("database", &self.database)
+            .field("user", &self.user)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Context {
+    /// The session's database.
+    pub(super) fn home(&self) -> Result<&Database, Error> {
+        let home = self.catalog.databases.get(&self.database);
+        home.map(Arc::as_ref).ok_or_else(|| {
+            Error::new(
+                SqlState::INVALID_CATALOG_NAME,
+                "the session's database no longer exists",
+            )
+        })
+    }
+
+    /// 42501 for what holds secrets, unless the role is a superuser.
+    pub(super) fn superuser_only(&self, relation: &str) -> Result<(), Error> {
+        let superuser = self
+            .catalog
+            .role_named(&self.user)
+            .is_some_and(|role| role.may(Privilege::Superuser));
+        if superuser {
+            return Ok(());
+        }
+        Err(Error::new(
+            SqlState::INSUFFICIENT_PRIVILEGE,
+            format!("permission denied for table {relation}"),
+        ))
+    }
+
+    /// A role's name, as functions of PostgreSQL print it.
+    pub(super) fn role_name(&self, role: chronolith_types::RoleId) -> String {
+        match self.catalog.roles.get(&role) {
+            Some(role) => role.name.clone(),
+            None => format!("unknown (OID={role})"),
+        }
+    }
+}

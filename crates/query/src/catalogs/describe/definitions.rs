@@ -1,0 +1,280 @@
+//! Objects as the SQL that makes them.
+
+use std::borrow::Cow;
+
+use chronolith_catalog::{ConstraintKind, Index, Table, View};
+use chronolith_types::{SqlType, TimeZone, datetime};
+
+use super::names::{full_name, quoted, shown_name};
+use crate::catalogs::constraints::{self, Shown};
+use crate::catalogs::context::Context;
+use crate::catalogs::objects::{self, IndexKey, Relation, index_keys};
+use crate::catalogs::routines;
+use crate::error::Error;
+use crate::functions::{ProcKind, Volatile};
+
+/// Whether an expression in parentheses is a call, which an index shows without them.
+fn is_call(expression: &str) -> bool {
+    let name = expression.split('(').next().unwrap_or_default();
+    let plain = !name.is_empty()
+        && name
+            .chars()
+            .all(|c| c.is_alphanumeric() || matches!(c, '_' | '.'));
+    // The first parenthesis must be closed by the last one.
+    let mut depth = 0;
+    let mut quote = false;
+    let mut closed = 0;
+    for c in expression.chars() {
+        match c {
+            '\'' => quote = !quote,
+            '(' if !quote => depth += 1,
+            ')' if !quote => {
+                depth -= 1;
+                closed += usize::from(depth == 0);
+            }
+            _ => {}
+        }
+    }
+    plain && closed == 1 && expression.ends_with(')')
+}
+
+fn key_text<'a>(key: &IndexKey<'a>) -> Cow<'a, str> {
+    if key.attribute != 0 {
+        return quoted(key.text);
+    }
+    let inner = key.text.strip_prefix('(').and_then(|s| s.strip_suffix(')'));
+    match inner {
+        Some(call) if is_call(call) => Cow::Borrowed(call),
+        _ => Cow::Borrowed(key.text),
+    }
+}
+
+/// CREATE INDEX as it could be said; with the table's schema, or only where it is needed.
+pub(in crate::catalogs) fn index_text(
+    context: &Context,
+    table: &Table,
+    index: &Index,
+    qualified: bool,
+) -> String {
+    let keys: Vec<String> = index_keys(table, index)
+        .iter()
+        .map(|key| {
+            let order = match (key.descending, key.nulls_first) {
+                (false, false) => "",
+                (false, true) => " NULLS FIRST",
+                (true, true) => " DESC",
+                (true, false) => " DESC NULLS LAST",
+            };
+            format!("{}{order}", key_text(key))
+        })
+        .collect();
+    let relation = Relation::Table(table);
+    let on = match context.home() {
+        Ok(home) if qualified => full_name(home, relation),
+        Ok(home) => shown_name(context, home, relation),
+        Err(_) => quoted(&table.name).into_owned(),
+    };
+    let unique = if index.unique { "UNIQUE " } else { "" };
+    let predicate = match &index.predicate {
+        Some(predicate) if qualified => format!(" WHERE ({predicate})"),
+        Some(predicate) => format!(" WHERE {predicate}"),
+        None => String::new(),
+    };
+    format!(
+        "CREATE {unique}INDEX {} ON {on} USING {} ({}){predicate}",
+        quoted(&index.name),
+        index.method,
+        keys.join(", ")
+    )
+}
+
+/// `pg_get_indexdef(oid, column, pretty)`; column 0 is the whole definition.
+pub(crate) fn indexdef(
+    context: &Context,
+    oid: u32,
+    column: i32,
+    pretty: bool,
+) -> Result<Option<String>, Error> {
+    let Some(Relation::Index(table, index)) = objects::by_oid(context.home()?, oid) else {
+        return Ok(None);
+    };
+    if column == 0 {
+        return Ok(Some(index_text(context, table, index, !pretty)));
+    }
+    let place = usize::try_from(column - 1).ok();
+    let keys = index_keys(table, index);
+    let key = place.and_then(|place| keys.get(place));
+    Ok(Some(key.map_or_else(String::new, |key| {
+        key_text(key).into_owned()
+    })))
+}
+
+/// `pg_get_constraintdef(oid, pretty)`.
+pub(crate) fn constraintdef(
+    context: &Context,
+    oid: u32,
+    pretty: bool,
+) -> Result<Option<String>, Error> {
+    let found = constraints::shown(context)?.find(|shown| shown.oid() == oid);
+    let check = |expression: &str| {
+        if pretty {
+            format!("CHECK ({expression})")
+        } else {
+            format!("CHECK (({expression}))")
+        }
+    };
+    Ok(found.map(|shown| match shown {
+        Shown::Range(..) => check(&range_text(context, shown.relation())),
+        Shown::Declared(table, constraint) => match &constraint.kind {
+            ConstraintKind::PrimaryKey { columns } => {
+                format!("PRIMARY KEY ({})", column_list(table, columns))
+            }
+            ConstraintKind::Unique { columns } => {
+                format!("UNIQUE ({})", column_list(table, columns))
+            }
+            ConstraintKind::Check { expression } => check(expression),
+        },
+    }))
+}
+
+fn column_list(table: &Table, columns: &[chronolith_types::ColumnId]) -> String {
+    let names: Vec<_> = columns
+        .iter()
+        .filter_map(|id| Some(quoted(&table.column(*id)?.name)))
+        .collect();
+    names.join(", ")
+}
+
+/// What the times of a chunk's rows satisfy.
+pub(in crate::catalogs) fn range_text(context: &Context, relation: Relation<'_>) -> String {
+    let Relation::Chunk(table, hypertable, chunk) = relation else {
+        return String::new();
+    };
+    let Some(time) = table.column(hypertable.time) else {
+        return String::new();
+    };
+    let zone = context.settings.get("TimeZone").and_then(TimeZone::parse);
+    let bound = |value: i64| {
+        let mut text = Vec::new();
+        match time.ty {
+            SqlType::Timestamptz => {
+                datetime::write_timestamptz(value, &zone.unwrap_or_default(), &mut text);
+            }
+            SqlType::Timestamp => datetime::write_timestamp(value, &mut text),
+            SqlType::Date => datetime::write_date(i32::try_from(value).unwrap_or(0), &mut text),
+            SqlType::Int4 => return value.to_string(),
+            _ => text.extend(value.to_string().into_bytes()),
+        }
+        format!("'{}'::{}", String::from_utf8_lossy(&text), time.ty)
+    };
+    let name = quoted(&time.name);
+    let mut ends = Vec::new();
+    if chunk.range.start != i64::MIN {
+        ends.push(format!("({name} >= {})", bound(chunk.range.start)));
+    }
+    if chunk.range.end != i64::MAX {
+        ends.push(format!("({name} < {})", bound(chunk.range.end)));
+    }
+    if ends.is_empty() {
+        return "true".to_owned();
+    }
+    ends.join(" AND ")
+}
+
+/// The query of a view, with its semicolon.
+pub(in crate::catalogs) fn view_text(view: &View) -> String {
+    let query = view.query.trim().trim_end_matches(';').trim_end();
+    format!(" {query};")
+}
+
+/// `pg_get_viewdef(oid)`: the query as it was written.
+pub(crate) fn viewdef(context: &Context, oid: u32) -> Result<Option<String>, Error> {
+    match objects::by_oid(context.home()?, oid) {
+        Some(Relation::View(view)) => Ok(Some(view_text(view))),
+        _ => Ok(None),
+    }
+}
+
+/// `pg_get_ruledef(oid)`.
+pub(crate) fn ruledef(context: &Context, oid: u32) -> Result<Option<String>, Error> {
+    let home = context.home()?;
+    let views = &home.views;
+    let view = views.values().find(|view| objects::rule(view.id.0) == oid);
+    Ok(view.map(|view| {
+        let name = full_name(home, Relation::View(view));
+        format!(
+            "CREATE RULE \"_RETURN\" AS ON SELECT TO {name} DO INSTEAD {}",
+            view_text(view)
+        )
+    }))
+}
+
+/// `pg_get_function_result(oid)`; None for a procedure.
+pub(crate) fn function_result(oid: u32) -> Option<String> {
+    let proc = routines::proc(oid)?;
+    if proc.kind == ProcKind::Procedure {
+        return None;
+    }
+    if !proc.columns.is_empty() && proc.kind == ProcKind::SetReturning {
+        let columns: Vec<String> = proc
+            .columns
+            .iter()
+            .map(|(name, ty)| format!("{} {ty}", quoted(name)))
+            .collect();
+        return Some(format!("TABLE({})", columns.join(", ")));
+    }
+    let set = if proc.kind == ProcKind::SetReturning {
+        "SETOF "
+    } else {
+        ""
+    };
+    Some(format!("{set}{}", proc.result))
+}
+
+/// `pg_get_function_arguments(oid)`, and of the identity: which are the same, as the text of a default
+/// is not kept.
+pub(crate) fn function_arguments(oid: u32) -> Option<String> {
+    let proc = routines::proc(oid)?;
+    let words: Vec<String> = proc
+        .args
+        .iter()
+        .enumerate()
+        .map(|(place, ty)| {
+            let variadic = proc.variadic.is_some() && place + 1 == proc.args.len();
+            let mode = if variadic { "VARIADIC " } else { "" };
+            let name = proc.arg_names.get(place).filter(|name| !name.is_empty());
+            let name = name.map_or_else(String::new, |name| format!("{} ", quoted(name)));
+            format!("{mode}{name}{ty}")
+        })
+        .collect();
+    Some(words.join(", "))
+}
+
+/// `pg_get_functiondef(oid)`: the functions there are are the program's own.
+pub(crate) fn functiondef(oid: u32) -> Option<String> {
+    let proc = routines::proc(oid)?;
+    let kind = match proc.kind {
+        ProcKind::Procedure => "PROCEDURE",
+        ProcKind::Scalar | ProcKind::SetReturning => "FUNCTION",
+        ProcKind::Aggregate | ProcKind::Window => return None,
+    };
+    let returns = function_result(oid).map_or_else(String::new, |ty| format!("\n RETURNS {ty}"));
+    let volatility = match proc.volatility {
+        Volatile::Immutable => " IMMUTABLE",
+        Volatile::Stable => " STABLE",
+        Volatile::Volatile => "",
+    };
+    let strict = if proc.strict { " STRICT" } else { "" };
+    let marks = format!("{volatility}{strict}");
+    let marks = match marks.is_empty() {
+        true => String::new(),
+        false => format!("\n{marks}"),
+    };
+    Some(format!(
+        "CREATE OR REPLACE {kind} {}.{}({}){returns}\n LANGUAGE internal{marks}\nAS $function${}$function$\n",
+        proc.schema,
+        quoted(proc.name),
+        function_arguments(oid)?,
+        proc.name,
+    ))
+}

@@ -1,0 +1,18 @@
+//! What functions tell of objects: names, definitions and comments.
+//!
+//! An oid that names nothing gives None, which is SQL's NULL.
+
+mod comments;
+mod definitions;
+mod names;
+
+pub(crate) use comments::{column_comment, object_comment};
+pub(crate) use definitions::{
+    constraintdef, function_arguments, function_result, functiondef, indexdef, ruledef, viewdef,
+};
+pub(in crate::catalogs) use definitions::{index_text, range_text, view_text};
+pub(crate) use names::{
+    quoted, regclass_in, regclass_out, regnamespace_in, regnamespace_out, regproc_in, regproc_out,
+    regprocedure_in, regprocedure_out, regrole_in, regrole_out, regtype_in, regtype_out,
+    table_is_visible, to_regclass, to_regnamespace, to_regrole, to_regtype, user_by_id,
+};

@@ -1,0 +1,292 @@
+//! The relations of a database, whatever they are, and their numbers.
+
+use std::borrow::Cow;
+
+use chronolith_catalog::{Chunk, Database, Hypertable, Index, Table, View};
+use chronolith_types::{ChunkId, RoleId, SqlType, TableId};
+
+use super::context::{Context, Size};
+use super::relation::{self, SCHEMAS, SystemRelation};
+
+/// The role that owns what nobody made.
+pub(super) const BOOTSTRAP_ROLE: RoleId = RoleId(10);
+
+/// Numbers of things that PostgreSQL numbers and the catalog does not, apart from all others by their
+/// range. They stay below 2^31, which some drivers take oids to be.
+const ROW_TYPE: u32 = 0x4000_0000;
+const ROW_ARRAY: u32 = 0x5000_0000;
+const RULE: u32 = 0x6000_0000;
+const CHUNK_CHECK: u32 = 0x7000_0000;
+const DEFAULT: u32 = 0x2000_0000;
+
+/// The oid of the type of a relation's rows.
+pub(super) fn row_type(relation: u32) -> u32 {
+    relation | ROW_TYPE
+}
+
+/// The oid of the array of it.
+pub(super) fn row_array(relation: u32) -> u32 {
+    relation | ROW_ARRAY
+}
+
+/// The oid of a view's rule.
+pub(super) fn rule(view: u32) -> u32 {
+    view | RULE
+}
+
+/// The oid of the check that keeps a chunk's rows in its range.
+pub(super) fn chunk_check(chunk: u32) -> u32 {
+    chunk | CHUNK_CHECK
+}
+
+/// The oid of a column's default, by its place among all defaults.
+pub(super) fn default(place: usize) -> u32 {
+    u32::try_from(place).unwrap_or(0) | DEFAULT
+}
+
+/// Anything that `pg_class` shows.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Relation<'a> {
+    System(&'static SystemRelation),
+    Table(&'a Table),
+    Chunk(&'a Table, &'a Hypertable, &'a Chunk),
+    Index(&'a Table, &'a Index),
+    View(&'a View),
+}
+
+impl<'a> Relation<'a> {
+    pub(super) fn oid(self) -> u32 {
+        match self {
+            Self::System(relation) => relation.oid(),
+            Self::Table(table) => table.id.0,
+            Self::Chunk(_, _, chunk) => chunk.oid,
+            Self::Index(_, index) => index.id.0,
+            Self::View(view) => view.id.0,
+        }
+    }
+
+    pub(super) fn name(self) -> Cow<'a, str> {
+        match self {
+            Self::System(relation) => relation.name().into(),
+            Self::Table(table) => table.name.as_str().into(),
+            Self::Chunk(_, hypertable, chunk) => chunk.name(hypertable.id).into(),
+            Self::Index(_, index) => index.name.as_str().into(),
+            Self::View(view) => view.name.as_str().into(),
+        }
+    }
+
+    /// `pg_class.relkind`.
+    pub(super) fn kind(self) -> char {
+        match self {
+            Self::System(relation) => relation.kind(),
+            Self::Table(_) | Self::Chunk(..) => 'r',
+            Self::Index(..) => 'i',
+            Self::View(_) => 'v',
+        }
+    }
+
+    pub(super) fn owner(self) -> RoleId {
+        match self {
+            Self::System(_) => BOOTSTRAP_ROLE,
+            Self::Table(table) | Self::Chunk(table, ..) | Self::Index(table, _) => table.owner,
+            Self::View(view) => view.owner,
+        }
+    }
+
+    /// Oid and name of its schema.
+    pub(super) fn schema(self, home: &'a Database) -> (u32, &'a str) {
+        let id = match self {
+            Self::System(relation) => return system_schema(relation.schema()),
+            Self::Chunk(..) => {
+                let internal = home.schema_named(Database::INTERNAL_SCHEMA);
+                return internal.map_or((0, Database::INTERNAL_SCHEMA), |schema| {
+                    (schema.id.0, Database::INTERNAL_SCHEMA)
+                });
+            }
+            Self::Table(table) | Self::Index(table, _) => table.schema,
+            Self::View(view) => view.schema,
+        };
+        let name = home
+            .schemas
+            .get(&id)
+            .map_or("", |schema| schema.name.as_str());
+        (id.0, name)
+    }
+
+    /// Oids of its row type and the array of that; 0 for an index.
+    pub(super) fn row_types(self) -> (u32, u32) {
+        match self {
+            Self::System(relation) => relation.row_types,
+            Self::Index(..) => (0, 0),
+            other => (row_type(other.oid()), row_array(other.oid())),
+        }
+    }
+
+    /// How much there is of it; of a hypertable, with its chunks.
+    pub(super) fn size(self, context: &Context) -> Size {
+        match self {
+            Self::Table(table) => {
+                let mut total = Size::default();
+                for chunk in table.chunks.keys() {
+                    total += (context.size)(table.id, *chunk);
+                }
+                // A plain table's chunk is there before its first row.
+                if table.chunks.is_empty() && table.hypertable.is_none() {
+                    total += (context.size)(table.id, ChunkId(0));
+                }
+                total
+            }
+            Self::Chunk(table, _, chunk) => (context.size)(table.id, chunk.id),
+            Self::System(_) | Self::Index(..) | Self::View(_) => Size::default(),
+        }
+    }
+}
+
+/// Oid and name of a schema that every database has.
+pub(super) fn system_schema(name: &'static str) -> (u32, &'static str) {
+    let found = SCHEMAS.iter().find(|schema| schema.name == name);
+    (found.map_or(0, |schema| schema.oid), name)
+}
+
+/// A table's hypertable with its chunks, without the one chunk of a plain table.
+pub(super) fn chunks(table: &Table) -> impl Iterator<Item = (&Hypertable, &Chunk)> {
+    let hypertable = table.hypertable.as_ref();
+    let chunks = table.chunks.values().map(AsRef::as_ref);
+    hypertable
+        .into_iter()
+        .flat_map(move |hypertable| chunks.clone().map(move |chunk| (hypertable, chunk)))
+}
+
+/// What users made in a database.
+pub(super) fn user_relations(home: &Database) -> impl Iterator<Item = Relation<'_>> {
+    let tables = home.tables.values().flat_map(|table| {
+        let indexes = table
+            .indexes
+            .iter()
+            .map(|index| Relation::Index(table, index));
+        let chunks =
+            chunks(table).map(|(hypertable, chunk)| Relation::Chunk(table, hypertable, chunk));
+        std::iter::once(Relation::Table(table))
+            .chain(indexes)
+            .chain(chunks)
+    });
+    let views = home.views.values().map(|view| Relation::View(view));
+    tables.chain(views)
+}
+
+/// Everything that `pg_class` shows.
+pub(super) fn relations(home: &Database) -> impl Iterator<Item = Relation<'_>> {
+    relation::all()
+        .map(Relation::System)
+        .chain(user_relations(home))
+}
+
+/// The relation of an oid.
+pub(super) fn by_oid(home: &Database, oid: u32) -> Option<Relation<'_>> {
+    if let Some(table) = home.tables.get(&TableId(oid)) {
+        return Some(Relation::Table(table));
+    }
+    if let Some(view) = home.views.get(&TableId(oid)) {
+        return Some(Relation::View(view));
+    }
+    relations(home).find(|relation| relation.oid() == oid)
+}
+
+/// The relation of a name in a schema.
+pub(super) fn by_name<'a>(home: &'a Database, schema: &str, name: &str) -> Option<Relation<'a>> {
+    if let Some(found) = relation::find(schema, name) {
+        return Some(Relation::System(found));
+    }
+    let id = home.schema_named(schema)?.id;
+    if let Some(table) = home.table_named(id, name) {
+        return Some(Relation::Table(table));
+    }
+    if let Some(view) = home.view_named(id, name) {
+        return Some(Relation::View(view));
+    }
+    if schema == Database::INTERNAL_SCHEMA {
+        return user_relations(home)
+            .find(|relation| matches!(relation, Relation::Chunk(..)) && relation.name() == name);
+    }
+    let tables = home.tables.values().filter(|table| table.schema == id);
+    tables.into_iter().find_map(|table| {
+        let index = table.indexes.iter().find(|index| index.name == name)?;
+        Some(Relation::Index(table, index))
+    })
+}
+
+/// Oids and names of all schemas.
+pub(super) fn schemas(home: &Database) -> impl Iterator<Item = (u32, &str, RoleId)> {
+    let system = SCHEMAS
+        .iter()
+        .map(|schema| (schema.oid, schema.name, BOOTSTRAP_ROLE));
+    let own = home
+        .schemas
+        .values()
+        .map(|schema| (schema.id.0, schema.name.as_str(), schema.owner));
+    system.chain(own)
+}
+
+/// The key of an index: a column or an expression, and its order.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct IndexKey<'a> {
+    /// The column's number; 0 for an expression.
+    pub(super) attribute: u32,
+    /// The column's name, or the expression in parentheses.
+    pub(super) text: &'a str,
+    /// The type of the column.
+    pub(super) ty: Option<&'a SqlType>,
+    pub(super) descending: bool,
+    pub(super) nulls_first: bool,
+}
+
+/// The keys of an index, taken apart. Names of columns stand in them as they are, without quotes.
+pub(super) fn index_keys<'a>(table: &'a Table, index: &'a Index) -> Vec<IndexKey<'a>> {
+    const ORDERS: [(&str, bool, bool); 4] = [
+        (" DESC NULLS LAST", true, false),
+        (" DESC", true, true),
+        (" NULLS FIRST", false, true),
+        ("", false, false),
+    ];
+    let read = |key: &'a String| {
+        // A column's name may end in what looks like an order, so names are tried first.
+        let splits = || {
+            ORDERS.iter().filter_map(|(suffix, desc, first)| {
+                Some((key.strip_suffix(suffix)?, *desc, *first))
+            })
+        };
+        let column = splits().find_map(|(name, descending, nulls_first)| {
+            let (_, column) = table.column_named(name)?;
+            Some(IndexKey {
+                attribute: column.id.0,
+                text: &column.name,
+                ty: Some(&column.ty),
+                descending,
+                nulls_first,
+            })
+        });
+        column.or_else(|| {
+            splits()
+                .next()
+                .map(|(text, descending, nulls_first)| IndexKey {
+                    attribute: 0,
+                    text,
+                    ty: None,
+                    descending,
+                    nulls_first,
+                })
+        })
+    };
+    index.keys.iter().filter_map(read).collect()
+}
+
+/// A time or number of a hypertable's dimension in µs; none for a dimension of numbers.
+pub(super) fn dimension_us(ty: &SqlType, value: i64) -> Option<i64> {
+    const DAY_US: i64 = 86_400_000_000;
+    match ty {
+        SqlType::Timestamptz | SqlType::Timestamp => Some(value),
+        SqlType::Date if value == i64::MIN || value == i64::MAX => Some(value),
+        SqlType::Date => Some(value.saturating_mul(DAY_US)),
+        _ => None,
+    }
+}

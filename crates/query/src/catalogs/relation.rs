@@ -1,0 +1,199 @@
+//! The relations there are: PostgreSQL's and TimescaleDB's, with their columns.
+//!
+//! `relations.tsv` is recorded from PostgreSQL 15 and TimescaleDB 2.28, one line a relation: schema,
+//! name, oid, kind, oid of its row type and of that one's array, and its columns, where `!` is NOT NULL.
+//! TimescaleDB's oids, which differ from server to server, are 15000 and up here.
+
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
+use arrow::record_batch::RecordBatch;
+use chronolith_types::SqlType;
+
+use super::context::Context;
+use super::rows::Rows;
+use super::{
+    activity, attributes, classes, constraints, information_schema, routines, server, timescale,
+    types,
+};
+use crate::error::Error;
+
+/// Makes a relation's rows.
+pub(super) type Fill = for<'a> fn(&'a Context, &mut Rows<'a>) -> Result<(), Error>;
+
+/// A column of a system relation.
+#[derive(Debug)]
+pub(super) struct SystemColumn {
+    pub(super) name: &'static str,
+    pub(super) ty: SqlType,
+    pub(super) not_null: bool,
+}
+
+/// A relation that every database has.
+pub(crate) struct SystemRelation {
+    oid: u32,
+    schema: &'static str,
+    name: &'static str,
+    kind: char,
+    /// Oids of its row type and of the array of that.
+    pub(super) row_types: (u32, u32),
+    pub(super) columns: Vec<SystemColumn>,
+    /// None for a kind of thing that there is none of.
+    fill: Option<Fill>,
+}
+
+impl std::fmt::Debug for SystemRelation {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "SystemRelation({}.{})", self.schema, self.name)
+    }
+}
+
+impl SystemRelation {
+    /// Its oid: PostgreSQL's own, or below 16384.
+    pub(crate) fn oid(&self) -> u32 {
+        self.oid
+    }
+
+    /// Its schema's name.
+    pub(crate) fn schema(&self) -> &'static str {
+        self.schema
+    }
+
+    /// Its name.
+    pub(crate) fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// `r` for a table, `v` for a view.
+    pub(crate) fn kind(&self) -> char {
+        self.kind
+    }
+
+    /// Its columns, in the order of `SELECT *`.
+    pub(crate) fn columns(&self) -> impl Iterator<Item = (&'static str, SqlType)> {
+        self.columns
+            .iter()
+            .map(|column| (column.name, column.ty.clone()))
+    }
+
+    /// Its rows of this moment.
+    ///
+    /// # Errors
+    /// 42501 for what holds secrets.
+    pub(crate) fn rows(&self, context: &Context) -> Result<RecordBatch, Error> {
+        let mut rows = Rows::new(self.columns.len());
+        if let Some(fill) = self.fill {
+            fill(context, &mut rows)?;
+        }
+        rows.finish(self.columns())
+    }
+}
+
+/// A schema that every database has, besides those in the catalog.
+#[derive(Debug)]
+pub(super) struct SystemSchema {
+    pub(super) oid: u32,
+    pub(super) name: &'static str,
+}
+
+pub(super) const SCHEMAS: &[SystemSchema] = &[
+    SystemSchema {
+        oid: 11,
+        name: "pg_catalog",
+    },
+    SystemSchema {
+        oid: 13_207,
+        name: "information_schema",
+    },
+    SystemSchema {
+        oid: 14_990,
+        name: "timescaledb_information",
+    },
+    SystemSchema {
+        oid: 14_991,
+        name: "timescaledb_experimental",
+    },
+    SystemSchema {
+        oid: 14_992,
+        name: "_timescaledb_catalog",
+    },
+];
+
+/// The oid of `pg_catalog`.
+pub(super) const PG_CATALOG: u32 = 11;
+
+struct Relations {
+    all: Vec<SystemRelation>,
+    by_name: HashMap<(&'static str, &'static str), usize>,
+}
+
+static RELATIONS: LazyLock<Relations> = LazyLock::new(|| {
+    let all: Vec<_> = include_str!("relations.tsv")
+        .lines()
+        .filter_map(parse_line)
+        .collect();
+    let by_name = all
+        .iter()
+        .enumerate()
+        .map(|(place, relation)| ((relation.schema, relation.name), place))
+        .collect();
+    Relations { all, by_name }
+});
+
+fn parse_line(line: &'static str) -> Option<SystemRelation> {
+    let mut fields = line.split('\t');
+    let schema = fields.next()?;
+    let name = fields.next()?;
+    let oid = fields.next()?.parse().ok()?;
+    let kind = fields.next()?.chars().next()?;
+    let row_types = (fields.next()?.parse().ok()?, fields.next()?.parse().ok()?);
+    let columns = fields
+        .next()?
+        .split(',')
+        .map(|column| {
+            let (name, ty) = column.split_once(' ')?;
+            let bare = ty.strip_suffix('!');
+            Some(SystemColumn {
+                name,
+                ty: SqlType::parse_name(bare.unwrap_or(ty))?,
+                not_null: bare.is_some(),
+            })
+        })
+        .collect::<Option<Vec<_>>>()?;
+    let fill = match schema {
+        "pg_catalog" => classes::fill(name)
+            .or_else(|| attributes::fill(name))
+            .or_else(|| types::fill(name))
+            .or_else(|| routines::fill(name))
+            .or_else(|| constraints::fill(name))
+            .or_else(|| server::fill(name))
+            .or_else(|| activity::fill(name)),
+        "information_schema" => information_schema::fill(name),
+        _ => timescale::fill(schema, name),
+    };
+    Some(SystemRelation {
+        oid,
+        schema,
+        name,
+        kind,
+        row_types,
+        columns,
+        fill,
+    })
+}
+
+/// The relation of a name.
+pub(crate) fn find(schema: &str, name: &str) -> Option<&'static SystemRelation> {
+    let relations = &*RELATIONS;
+    relations.all.get(*relations.by_name.get(&(schema, name))?)
+}
+
+/// Every relation, those of a schema together.
+pub(crate) fn all() -> impl Iterator<Item = &'static SystemRelation> {
+    RELATIONS.all.iter()
+}
+
+/// Whether every database has a schema of that name, besides those in the catalog.
+pub(crate) fn is_system_schema(name: &str) -> bool {
+    SCHEMAS.iter().any(|schema| schema.name == name)
+}

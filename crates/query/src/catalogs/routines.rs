@@ -1,0 +1,358 @@
+//! Functions, aggregates, operators, casts and the classes of operators: those the binder binds by.
+//!
+//! The facts that the binder does not need (what commutes, which function is behind) are recorded from
+//! PostgreSQL in `recorded/`; a recorded row is shown when the binder has what it tells of.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::LazyLock;
+
+use chronolith_types::SqlType;
+
+use super::context::Context;
+use super::objects::{self, BOOTSTRAP_ROLE};
+use super::recorded;
+use super::relation::{self, Fill, PG_CATALOG};
+use super::rows::{Cell, NULL, Rows, count, row};
+use crate::error::Error;
+use crate::functions::{self, Imp, Proc, ProcKind, Volatile};
+
+pub(super) fn fill(name: &str) -> Option<Fill> {
+    Some(match name {
+        "pg_proc" => procs,
+        "pg_aggregate" => aggregates,
+        "pg_operator" => operators,
+        "pg_cast" => casts,
+        "pg_am" => |_, rows| recorded_rows(rows, "pg_am", include_str!("recorded/pg_am.tsv")),
+        "pg_opclass" => {
+            |_, rows| recorded_rows(rows, "pg_opclass", include_str!("recorded/pg_opclass.tsv"))
+        }
+        "pg_opfamily" => |_, rows| {
+            recorded_rows(
+                rows,
+                "pg_opfamily",
+                include_str!("recorded/pg_opfamily.tsv"),
+            )
+        },
+        "pg_amop" => |_, rows| recorded_rows(rows, "pg_amop", include_str!("recorded/pg_amop.tsv")),
+        "pg_amproc" => {
+            |_, rows| recorded_rows(rows, "pg_amproc", include_str!("recorded/pg_amproc.tsv"))
+        }
+        "pg_language" => |_, rows| {
+            recorded_rows(
+                rows,
+                "pg_language",
+                include_str!("recorded/pg_language.tsv"),
+            )
+        },
+        "pg_collation" => |_, rows| {
+            recorded_rows(
+                rows,
+                "pg_collation",
+                include_str!("recorded/pg_collation.tsv"),
+            )
+        },
+        _ => return None,
+    })
+}
+
+/// All rows recorded of a relation.
+pub(super) fn recorded_rows(
+    rows: &mut Rows<'_>,
+    name: &str,
+    text: &'static str,
+) -> Result<(), Error> {
+    recorded_where(rows, name, text, |_| true)
+}
+
+fn recorded_where(
+    rows: &mut Rows<'_>,
+    name: &str,
+    text: &'static str,
+    keep: impl Fn(&[&'static str]) -> bool,
+) -> Result<(), Error> {
+    if let Some(own) = relation::find("pg_catalog", name) {
+        for fields in recorded::lines(text).filter(|fields| keep(fields)) {
+            rows.push(recorded::cells(&fields, own.columns()));
+        }
+    }
+    Ok(())
+}
+
+/// The default operator class of a type for an access method; 0 when it has none.
+pub(super) fn operator_class(method: u32, ty: &SqlType) -> u32 {
+    static CLASSES: LazyLock<HashMap<(u32, u32), u32>> = LazyLock::new(|| {
+        recorded::lines(include_str!("recorded/pg_opclass.tsv"))
+            .filter(|fields| fields.get(7) == Some(&"t"))
+            .map(|fields| {
+                let at = |place| recorded::oid(&fields, place);
+                ((at(1), at(6)), at(0))
+            })
+            .collect()
+    });
+    // Types that have another's order.
+    let stand_in = match ty {
+        SqlType::Varchar(_) => SqlType::Text,
+        SqlType::Reg(_) => SqlType::Oid,
+        SqlType::Array(_) => SqlType::AnyArray,
+        other => other.without_typmod(),
+    };
+    CLASSES.get(&(method, stand_in.oid())).copied().unwrap_or(0)
+}
+
+// -------------------------------------------------------------------------------------- functions
+
+const INTERNAL: u32 = 12;
+
+/// A function that a type, an operator or an aggregate has behind it, and that SQL does not call.
+struct Support {
+    oid: u32,
+    name: &'static str,
+    kind: char,
+    set: bool,
+    strict: bool,
+    volatility: char,
+    args: Vec<i64>,
+    result: u32,
+}
+
+static SUPPORT: LazyLock<Vec<Support>> = LazyLock::new(|| {
+    let called: BTreeSet<u32> = functions::all_procs().map(|proc| proc.oid).collect();
+    recorded::lines(include_str!("recorded/support.tsv"))
+        .filter(|fields| !called.contains(&recorded::oid(fields, 0)))
+        .filter_map(|fields| {
+            let letter = |place: usize| fields.get(place)?.chars().next();
+            Some(Support {
+                oid: recorded::oid(&fields, 0),
+                name: fields.get(1)?,
+                kind: letter(2)?,
+                set: fields.get(3) == Some(&"t"),
+                strict: fields.get(4) == Some(&"t"),
+                volatility: letter(5)?,
+                args: fields
+                    .get(6)?
+                    .split_ascii_whitespace()
+                    .filter_map(|oid| oid.parse().ok())
+                    .collect(),
+                result: recorded::oid(&fields, 7),
+            })
+        })
+        .collect()
+});
+
+/// The functions of SQL, in the order of their oids.
+static PROCS: LazyLock<Vec<&'static Proc>> = LazyLock::new(|| {
+    let mut all: Vec<_> = functions::all_procs().collect();
+    all.sort_by_key(|proc| proc.oid);
+    all
+});
+
+/// The name of the function of an oid.
+pub(super) fn proc_name(oid: u32) -> Option<&'static str> {
+    let support = || SUPPORT.iter().find(|support| support.oid == oid);
+    proc(oid)
+        .map(|proc| proc.name)
+        .or_else(|| support().map(|support| support.name))
+}
+
+/// The function of an oid, if SQL can call it.
+pub(super) fn proc(oid: u32) -> Option<&'static Proc> {
+    let place = PROCS.binary_search_by_key(&oid, |proc| proc.oid).ok()?;
+    PROCS.get(place).copied()
+}
+
+/// The functions of a name: those of SQL, then the others.
+pub(super) fn procs_named(name: &str) -> Vec<u32> {
+    let called = PROCS.iter().filter(|proc| proc.name == name);
+    let support = SUPPORT.iter().filter(|support| support.name == name);
+    called
+        .map(|proc| proc.oid)
+        .chain(support.map(|support| support.oid))
+        .collect()
+}
+
+/// The oid of a function's schema.
+fn schema_oid(context: &Context, name: &'static str) -> Result<u32, Error> {
+    let home = context.home()?;
+    let found = objects::schemas(home).find(|(_, schema, _)| *schema == name);
+    Ok(found.map_or(PG_CATALOG, |(oid, ..)| oid))
+}
+
+fn type_oids<'a>(types: impl IntoIterator<Item = &'a SqlType>) -> Vec<i64> {
+    types.into_iter().map(|ty| i64::from(ty.oid())).collect()
+}
+
+fn procs<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
+    for proc in PROCS.iter() {
+        let kind = match proc.kind {
+            ProcKind::Aggregate => 'a',
+            ProcKind::Window => 'w',
+            ProcKind::Procedure => 'p',
+            ProcKind::Scalar | ProcKind::SetReturning => 'f',
+        };
+        let set = proc.kind == ProcKind::SetReturning;
+        let volatility = match proc.volatility {
+            Volatile::Immutable => 'i',
+            Volatile::Stable => 's',
+            Volatile::Volatile => 'v',
+        };
+        // A result of several columns is shown as arguments that go out.
+        let (mut all_types, mut modes) = (Cell::Null, Cell::Null);
+        let mut names: Vec<&str> = proc.arg_names.clone();
+        let variadic = proc.variadic.is_some();
+        if !proc.columns.is_empty() || variadic {
+            let out = proc.columns.iter().map(|(_, ty)| ty);
+            all_types = type_oids(proc.args.iter().chain(out)).into();
+            let ins = (1..=proc.args.len()).map(|place| {
+                if variadic && place == proc.args.len() {
+                    "v"
+                } else {
+                    "i"
+                }
+            });
+            let out_mode = if set { "t" } else { "o" };
+            let outs = proc.columns.iter().map(|_| out_mode);
+            modes = ins.chain(outs).collect::<Vec<_>>().into();
+        }
+        if !proc.columns.is_empty() {
+            names.resize(proc.args.len(), "");
+            names.extend(proc.columns.iter().map(|(name, _)| *name));
+        }
+        let names: Cell<'a> = if names.is_empty() {
+            Cell::Null
+        } else {
+            names.into()
+        };
+        rows.push(row![
+            proc.oid,
+            proc.name,
+            schema_oid(context, proc.schema)?,
+            BOOTSTRAP_ROLE.0,
+            INTERNAL,
+            1,
+            if set { 1000 } else { 0 },
+            proc.variadic.as_ref().map_or(0, SqlType::oid),
+            0,
+            kind,
+            false,
+            false,
+            proc.strict,
+            set,
+            volatility,
+            if matches!(proc.imp, Imp::Effect(_)) {
+                'u'
+            } else {
+                's'
+            },
+            count(proc.args.len()),
+            count(proc.defaults),
+            proc.result.oid(),
+            type_oids(&proc.args),
+            all_types,
+            modes,
+            names,
+            NULL,
+            NULL,
+            proc.name,
+            NULL,
+            NULL,
+            NULL,
+            NULL,
+        ]);
+    }
+    for support in SUPPORT.iter() {
+        rows.push(row![
+            support.oid,
+            support.name,
+            PG_CATALOG,
+            BOOTSTRAP_ROLE.0,
+            INTERNAL,
+            1,
+            0,
+            0,
+            0,
+            support.kind,
+            false,
+            false,
+            support.strict,
+            support.set,
+            support.volatility,
+            's',
+            count(support.args.len()),
+            0,
+            support.result,
+            support.args.clone(),
+            NULL,
+            NULL,
+            NULL,
+            NULL,
+            NULL,
+            support.name,
+            NULL,
+            NULL,
+            NULL,
+            NULL,
+        ]);
+    }
+    Ok(())
+}
+
+fn aggregates<'a>(_: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
+    let is_aggregate = |oid: u32| proc(oid).is_some_and(|proc| proc.kind == ProcKind::Aggregate);
+    let text = include_str!("recorded/pg_aggregate.tsv");
+    recorded_where(rows, "pg_aggregate", text, |fields| {
+        is_aggregate(recorded::oid(fields, 0))
+    })?;
+    let recorded: BTreeSet<u32> = recorded::lines(text)
+        .map(|fields| recorded::oid(&fields, 0))
+        .collect();
+    // TimescaleDB's own: their states are the program's, and no SQL function makes them.
+    for proc in PROCS.iter() {
+        if proc.kind == ProcKind::Aggregate && !recorded.contains(&proc.oid) {
+            rows.push(row![
+                proc.oid,
+                if proc.ordered_set { 'o' } else { 'n' },
+                0,
+                0,
+                0,
+                0,
+                0,
+                0,
+                0,
+                0,
+                0,
+                false,
+                false,
+                'r',
+                'r',
+                0,
+                SqlType::Internal.oid(),
+                0,
+                0,
+                0,
+                NULL,
+                NULL,
+            ]);
+        }
+    }
+    Ok(())
+}
+
+fn operators<'a>(_: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
+    let bound: BTreeSet<u32> = functions::all_operators()
+        .map(|operator| operator.oid)
+        .collect();
+    let text = include_str!("recorded/pg_operator.tsv");
+    recorded_where(rows, "pg_operator", text, |fields| {
+        bound.contains(&recorded::oid(fields, 0))
+    })
+}
+
+fn casts<'a>(_: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
+    let bound: BTreeSet<(u32, u32)> = functions::all_casts()
+        .map(|cast| (cast.source.oid(), cast.target.oid()))
+        .collect();
+    let text = include_str!("recorded/pg_cast.tsv");
+    recorded_where(rows, "pg_cast", text, |fields| {
+        bound.contains(&(recorded::oid(fields, 1), recorded::oid(fields, 2)))
+    })
+}

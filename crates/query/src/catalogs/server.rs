@@ -1,0 +1,322 @@
+//! What belongs to the whole server: databases, roles, settings, extensions, time zones.
+
+use chronolith_catalog::{Privilege, Role};
+use chronolith_types::TimeZone;
+
+use super::context::Context;
+use super::objects::BOOTSTRAP_ROLE;
+use super::recorded;
+use super::relation::Fill;
+use super::routines::recorded_rows;
+use super::rows::{Cell, NULL, Rows, row};
+use crate::error::Error;
+use crate::settings;
+
+const UTF8: i64 = 6;
+const DEFAULT_TABLESPACE: u32 = 1663;
+const TEMPLATE1: u32 = 1;
+/// The oid of the extension `timescaledb`.
+pub(super) const TIMESCALEDB: u32 = 14_995;
+/// The oid of the extension `plpgsql`.
+const PLPGSQL: u32 = 13_559;
+const PUBLIC: u32 = 2200;
+/// The version of TimescaleDB that this program answers as.
+const TIMESCALEDB_VERSION: &str = "2.29.2";
+const HIDDEN: &str = "********";
+
+pub(super) fn fill(name: &str) -> Option<Fill> {
+    Some(match name {
+        "pg_database" => databases,
+        "pg_roles" => roles,
+        "pg_authid" => authid,
+        "pg_user" => users,
+        "pg_shadow" => shadow,
+        "pg_group" => groups,
+        "pg_auth_members" => members,
+        "pg_db_role_setting" => role_settings,
+        "pg_settings" => show_all,
+        "pg_extension" => extensions,
+        "pg_available_extensions" => available_extensions,
+        "pg_available_extension_versions" => available_versions,
+        "pg_timezone_names" => time_zones,
+        "pg_tablespace" => |_, rows| {
+            recorded_rows(
+                rows,
+                "pg_tablespace",
+                include_str!("recorded/pg_tablespace.tsv"),
+            )
+        },
+        _ => return None,
+    })
+}
+
+fn databases<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
+    for database in context.catalog.databases.values() {
+        let collate = context.settings.get("lc_collate").unwrap_or("C");
+        let ctype = context.settings.get("lc_ctype").unwrap_or("C");
+        rows.push(row![
+            database.id.0,
+            &database.name,
+            database.owner.0,
+            UTF8,
+            'c',
+            database.id.0 == TEMPLATE1,
+            true,
+            -1,
+            0,
+            0,
+            DEFAULT_TABLESPACE,
+            collate,
+            ctype,
+            NULL,
+            NULL,
+            NULL,
+        ]);
+    }
+    Ok(())
+}
+
+/// A role's or database's settings as `name=value`; NULL for none.
+fn config<'a>(settings: &std::collections::BTreeMap<String, String>) -> Cell<'a> {
+    if settings.is_empty() {
+        return Cell::Null;
+    }
+    let words: Vec<String> = settings
+        .iter()
+        .map(|(name, value)| format!("{name}={value}"))
+        .collect();
+    words.into()
+}
+
+fn has(role: &Role, privilege: Privilege) -> bool {
+    role.privileges.contains(&privilege)
+}
+
+fn roles<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
+    for role in context.catalog.roles.values() {
+        rows.push(row![
+            &role.name,
+            has(role, Privilege::Superuser),
+            true,
+            has(role, Privilege::CreateRole),
+            has(role, Privilege::CreateDatabase),
+            has(role, Privilege::Login),
+            has(role, Privilege::Replication),
+            -1,
+            HIDDEN,
+            NULL,
+            has(role, Privilege::BypassRowSecurity),
+            config(&role.settings),
+            role.id.0,
+        ]);
+    }
+    Ok(())
+}
+
+fn authid<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
+    context.superuser_only("pg_authid")?;
+    for role in context.catalog.roles.values() {
+        rows.push(row![
+            role.id.0,
+            &role.name,
+            has(role, Privilege::Superuser),
+            true,
+            has(role, Privilege::CreateRole),
+            has(role, Privilege::CreateDatabase),
+            has(role, Privilege::Login),
+            has(role, Privilege::Replication),
+            has(role, Privilege::BypassRowSecurity),
+            -1,
+            role.verifier.as_ref(),
+            NULL,
+        ]);
+    }
+    Ok(())
+}
+
+fn login_roles<'a>(context: &'a Context, rows: &mut Rows<'a>, secrets: bool) -> Result<(), Error> {
+    for role in context.catalog.roles.values() {
+        if !has(role, Privilege::Login) {
+            continue;
+        }
+        let password = if secrets {
+            role.verifier.as_deref()
+        } else {
+            Some(HIDDEN)
+        };
+        rows.push(row![
+            &role.name,
+            role.id.0,
+            has(role, Privilege::CreateDatabase),
+            has(role, Privilege::Superuser),
+            has(role, Privilege::Replication),
+            has(role, Privilege::BypassRowSecurity),
+            password,
+            NULL,
+            config(&role.settings),
+        ]);
+    }
+    Ok(())
+}
+
+fn users<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
+    login_roles(context, rows, false)
+}
+
+fn shadow<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
+    context.superuser_only("pg_shadow")?;
+    login_roles(context, rows, true)
+}
+
+fn groups<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
+    let roles = &context.catalog.roles;
+    for group in roles.values().filter(|role| !has(role, Privilege::Login)) {
+        let members: Vec<u32> = roles
+            .values()
+            .filter(|role| role.member_of.contains(&group.id))
+            .map(|role| role.id.0)
+            .collect();
+        rows.push(row![&group.name, group.id.0, members]);
+    }
+    Ok(())
+}
+
+fn members<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
+    for role in context.catalog.roles.values() {
+        for group in &role.member_of {
+            rows.push(row![group.0, role.id.0, BOOTSTRAP_ROLE.0, false]);
+        }
+    }
+    Ok(())
+}
+
+fn role_settings<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
+    let databases = context.catalog.databases.values();
+    for database in databases.filter(|database| !database.settings.is_empty()) {
+        rows.push(row![database.id.0, 0, config(&database.settings)]);
+    }
+    let roles = context.catalog.roles.values();
+    for role in roles.filter(|role| !role.settings.is_empty()) {
+        rows.push(row![0, role.id.0, config(&role.settings)]);
+    }
+    Ok(())
+}
+
+fn show_all<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
+    let described: std::collections::HashMap<&str, Vec<&str>> =
+        recorded::lines(include_str!("recorded/settings.tsv"))
+            .filter_map(|fields| Some((*fields.first()?, fields)))
+            .collect();
+    for known in settings::known() {
+        let field = |place: usize| Some(*described.get(known.name)?.get(place)?);
+        let filled = |text: &'static str| (!text.is_empty()).then_some(text);
+        let words: Option<Vec<&str>> = filled(known.words).map(|words| words.split(',').collect());
+        rows.push(row![
+            known.name,
+            context.settings.get(known.name),
+            filled(known.unit),
+            field(1).unwrap_or("Customized Options"),
+            field(2),
+            NULL,
+            known.context.name(),
+            known.kind.name(),
+            context.settings.source(known.name),
+            filled(known.min),
+            filled(known.max),
+            words,
+            known.default,
+            known.default,
+            NULL,
+            NULL,
+            false,
+        ]);
+    }
+    Ok(())
+}
+
+/// Oid, name, schema, version and comment of each extension.
+const EXTENSIONS: [(u32, &str, u32, &str, &str); 2] = [
+    (
+        PLPGSQL,
+        "plpgsql",
+        super::relation::PG_CATALOG,
+        "1.0",
+        "PL/pgSQL procedural language",
+    ),
+    (
+        TIMESCALEDB,
+        "timescaledb",
+        PUBLIC,
+        TIMESCALEDB_VERSION,
+        "Enables scalable inserts and complex queries for time-series data",
+    ),
+];
+
+fn extensions<'a>(_: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
+    for (oid, name, schema, version, _) in EXTENSIONS {
+        rows.push(row![
+            oid,
+            name,
+            BOOTSTRAP_ROLE.0,
+            schema,
+            false,
+            version,
+            NULL,
+            NULL
+        ]);
+    }
+    Ok(())
+}
+
+fn available_extensions<'a>(_: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
+    for (_, name, _, version, comment) in EXTENSIONS {
+        rows.push(row![name, version, version, comment]);
+    }
+    Ok(())
+}
+
+fn available_versions<'a>(_: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
+    for (oid, name, _, version, comment) in EXTENSIONS {
+        let schema = (oid == PLPGSQL).then_some("pg_catalog");
+        rows.push(row![
+            name,
+            version,
+            true,
+            true,
+            oid == TIMESCALEDB || oid == PLPGSQL,
+            false,
+            schema,
+            NULL,
+            comment
+        ]);
+    }
+    Ok(())
+}
+
+fn time_zones<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
+    for zone in chrono_tz::TZ_VARIANTS {
+        let offset = TimeZone::Named(zone).offset_at(context.now_us);
+        let (abbreviation, summer) = zone_now(zone, context.now_us);
+        rows.push(row![
+            zone.name(),
+            abbreviation,
+            Cell::Span(i64::from(offset) * 1_000_000),
+            summer
+        ]);
+    }
+    Ok(())
+}
+
+/// A zone's abbreviation and whether its clocks are put forward.
+fn zone_now(zone: chrono_tz::Tz, now_us: i64) -> (Option<String>, bool) {
+    use chrono::TimeZone as _;
+    use chrono_tz::{OffsetComponents, OffsetName};
+    let Some(now) = chrono::DateTime::from_timestamp_micros(now_us) else {
+        return (None, false);
+    };
+    let offset = zone.offset_from_utc_datetime(&now.naive_utc());
+    (
+        offset.abbreviation().map(str::to_owned),
+        !offset.dst_offset().is_zero(),
+    )
+}

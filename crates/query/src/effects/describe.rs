@@ -1,0 +1,82 @@
+//! Functions that tell of objects: definitions, comments, who may see what.
+
+use datafusion::common::ScalarValue;
+
+use super::args::{Args, text};
+use crate::catalogs::{Context, describe};
+use crate::error::Error;
+
+/// The answer of such a function; None for a function that is none of them.
+pub(super) fn call(
+    context: &Context,
+    name: &str,
+    args: Args<'_>,
+) -> Result<Option<ScalarValue>, Error> {
+    let Some(oid) = object(context, name, args)? else {
+        return Ok(None);
+    };
+    let pretty = args.bool(1).or(args.bool(2)).unwrap_or(false);
+    let column = || {
+        let column = args
+            .integer(1)
+            .and_then(|number| i32::try_from(number).ok());
+        column.unwrap_or(0)
+    };
+    let answer = match name {
+        "pg_get_indexdef" => describe::indexdef(context, oid, column(), pretty)?,
+        "pg_get_constraintdef" => describe::constraintdef(context, oid, pretty)?,
+        "pg_get_viewdef" => describe::viewdef(context, oid)?,
+        "pg_get_ruledef" => describe::ruledef(context, oid)?,
+        "pg_get_userbyid" => Some(describe::user_by_id(context, oid)),
+        "pg_get_function_result" => describe::function_result(oid),
+        "pg_get_function_arguments" | "pg_get_function_identity_arguments" => {
+            describe::function_arguments(oid)
+        }
+        "pg_get_functiondef" => describe::functiondef(oid),
+        "obj_description" => {
+            describe::object_comment(context, oid, args.text(1).unwrap_or("pg_class"))?
+        }
+        "col_description" => describe::column_comment(context, oid, column())?,
+        "pg_table_is_visible" => {
+            let visible = describe::table_is_visible(context, oid)?;
+            return Ok(Some(ScalarValue::Boolean(visible)));
+        }
+        // Of kinds that there are none of.
+        _ => None,
+    };
+    Ok(Some(answer.map_or(ScalarValue::Utf8View(None), text)))
+}
+
+/// The oid that such a function is asked about; None when it is another function.
+fn object(context: &Context, name: &str, args: Args<'_>) -> Result<Option<u32>, Error> {
+    let known = matches!(
+        name,
+        "pg_get_indexdef"
+            | "pg_get_constraintdef"
+            | "pg_get_viewdef"
+            | "pg_get_ruledef"
+            | "pg_get_userbyid"
+            | "pg_get_function_result"
+            | "pg_get_function_arguments"
+            | "pg_get_function_identity_arguments"
+            | "pg_get_function_arg_default"
+            | "pg_get_function_sqlbody"
+            | "pg_get_functiondef"
+            | "pg_get_triggerdef"
+            | "pg_get_statisticsobjdef"
+            | "pg_get_statisticsobjdef_columns"
+            | "pg_get_partkeydef"
+            | "pg_get_partition_constraintdef"
+            | "pg_table_is_visible"
+            | "obj_description"
+            | "col_description"
+            | "shobj_description"
+    );
+    if !known {
+        return Ok(None);
+    }
+    Ok(Some(match args.text(0) {
+        Some(given) => describe::regclass_in(context, given)?,
+        None => args.oid(0).unwrap_or(0),
+    }))
+}

@@ -1,0 +1,97 @@
+//! What the rows of system relations are made from, as the session sees it.
+
+use std::collections::HashMap;
+use std::sync::{Arc, LazyLock};
+
+use chronolith_catalog::View;
+use chronolith_chunk::{ChunkView, HotPart};
+use chronolith_sql::Statement as Tree;
+use chronolith_types::{ChunkId, SqlType, TableId};
+use parking_lot::Mutex;
+
+use super::names::SessionNames;
+use super::shared::Shared;
+use crate::bind::bind_query;
+use crate::catalogs::{Context, Lazy, Size, Sizes, ViewColumns};
+
+impl Shared {
+    /// What system relations and the functions that describe objects see. Cheap: what few of them
+    /// ask for is found when they do.
+    pub(crate) fn catalog_context(self: &Arc<Self>) -> Context {
+        let (user, now_us) = self.with(|state| (state.user.clone(), state.statement_us));
+        Context {
+            catalog: self.catalog(),
+            database: self.database,
+            user,
+            search_path: self.search_path(),
+            now_us,
+            sessions: self.lazy(|shared| shared.instance.activity()),
+            settings: self.lazy(|shared| shared.with(|state| state.settings.clone())),
+            prepared: self.lazy(|shared| shared.with(|state| state.prepared.clone())),
+            size: self.chunk_sizes(),
+            view_columns: self.view_columns(),
+        }
+    }
+
+    fn lazy<T>(self: &Arc<Self>, find: impl FnOnce(&Arc<Self>) -> T + Send + 'static) -> Lazy<T> {
+        let shared = Arc::clone(self);
+        LazyLock::new(Box::new(move || find(&shared)))
+    }
+
+    fn chunk_sizes(self: &Arc<Self>) -> Box<Sizes> {
+        let shared = Arc::clone(self);
+        // A table is looked at once, however many chunks it has.
+        let known = Mutex::new(HashMap::new());
+        Box::new(move |table, chunk| {
+            let mut known = known.lock();
+            let sizes = known.entry(table).or_insert_with(|| shared.sizes_of(table));
+            sizes.get(&chunk).copied().unwrap_or_default()
+        })
+    }
+
+    fn sizes_of(&self, table: TableId) -> HashMap<ChunkId, Size> {
+        let view = self.with(|state| state.transaction.as_ref()?.table(table));
+        let chunks = view.iter().flat_map(|view| &view.chunks);
+        chunks.map(|(id, chunk)| (*id, size_of(chunk))).collect()
+    }
+
+    fn view_columns(self: &Arc<Self>) -> Box<ViewColumns> {
+        let shared = Arc::clone(self);
+        let known = Mutex::new(HashMap::new());
+        Box::new(move |view: &View| {
+            let found = known.lock().get(&view.id).cloned();
+            found.unwrap_or_else(|| {
+                // Bound without the lock: nothing keeps a view from reading pg_class.
+                let columns = shared.columns_of(view).unwrap_or_default();
+                known.lock().insert(view.id, columns.clone());
+                columns
+            })
+        })
+    }
+
+    fn columns_of(self: &Arc<Self>, view: &View) -> Option<Vec<(String, SqlType)>> {
+        let parsed = chronolith_sql::parse(&view.query).ok()?;
+        let Tree::Query(query) = &parsed.first()?.statement else {
+            return None;
+        };
+        let names = SessionNames::new(self).ok()?;
+        let bound = bind_query(&names, query, &[]).ok()?;
+        let name = |place: usize, own: &String| view.columns.get(place).unwrap_or(own).clone();
+        let columns = bound.columns.iter().enumerate();
+        Some(
+            columns
+                .map(|(place, column)| (name(place, &column.name), column.ty.clone()))
+                .collect(),
+        )
+    }
+}
+
+/// Rows and bytes of a chunk, in parts on disk and in memory.
+pub(crate) fn size_of(chunk: &ChunkView) -> Size {
+    let cold: u64 = chunk.cold.iter().map(|part| part.bytes()).sum();
+    let hot: usize = chunk.hot.iter().map(HotPart::bytes).sum();
+    Size {
+        rows: chunk.rows(),
+        bytes: cold + hot as u64,
+    }
+}
