@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::program::{run, stderr, stdout};
+use crate::program::{program, run, stderr, stdout};
 
 #[test]
 fn sql_runs_commands_and_keeps_what_they_did() {
@@ -29,6 +29,18 @@ fn sql_runs_commands_and_keeps_what_they_did() {
         "{}",
         stderr(&asked)
     );
+}
+
+#[test]
+fn a_data_directory_may_be_named_relative_to_the_working_directory() {
+    let dir = tempfile::tempdir().unwrap();
+    let asked = program()
+        .current_dir(dir.path())
+        .args(["sql", "--data-dir", "db", "-A", "-c", "SELECT 1"])
+        .output()
+        .unwrap();
+    assert_eq!(stdout(&asked), "1\n", "{}", stderr(&asked));
+    assert!(dir.path().join("db").is_dir());
 }
 
 #[test]

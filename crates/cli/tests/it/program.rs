@@ -9,11 +9,14 @@ use tokio_postgres::{Client, Config, NoTls};
 
 /// Runs a command of the program to its end.
 pub(crate) fn run(args: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_chronolith"))
-        .args(args)
-        .stdin(Stdio::null())
-        .output()
-        .unwrap()
+    program().args(args).output().unwrap()
+}
+
+/// The program, with nothing on its stdin.
+pub(crate) fn program() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_chronolith"));
+    command.stdin(Stdio::null());
+    command
 }
 
 /// What a finished command wrote to stdout.
