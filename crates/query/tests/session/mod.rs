@@ -14,6 +14,7 @@ use futures::StreamExt;
 mod catalogs;
 mod expressions;
 mod hypertables;
+mod subqueries;
 mod tables;
 
 /// A database in memory, with one session.
