@@ -12,6 +12,7 @@ use chronolith_query::{Error, Instance, Outcome, QueryOptions, Session, SessionO
 use futures::StreamExt;
 
 mod catalogs;
+mod expressions;
 mod hypertables;
 mod tables;
 
