@@ -128,7 +128,10 @@ fn refused(engine: &Arc<Engine>, disk: &SimDisk, numbers: &[i64], twice: i64) {
     };
     assert_eq!((&*constraint, &*table), ("ticks_pkey", "ticks"));
     assert!(detail.starts_with("Key (time, id)=(1970-01-01"), "{detail}");
-    assert!(detail.ends_with(&format!(", {twice}) already exists.")), "{detail}");
+    assert!(
+        detail.ends_with(&format!(", {twice}) already exists.")),
+        "{detail}"
+    );
     // The statement failed alone: nothing of it is seen, and the transaction goes on.
     assert_eq!(ids(&transaction, TICKS, 2), before);
     drop(transaction);
@@ -178,7 +181,8 @@ fn keys_are_unique_within_a_load_and_over_hot_and_cold_rows() {
 #[test]
 fn a_load_is_held_against_what_others_commit_before_it_does() {
     let many: Vec<i64> = (1000..5000).collect();
-    let meanwhile: [(&str, fn(&Arc<Engine>)); 5] = [
+    type Meanwhile = fn(&Arc<Engine>);
+    let meanwhile: [(&str, Meanwhile); 5] = [
         ("an insert", |engine| insert(engine, &[2000])),
         ("an insert and a flush", |engine| {
             insert(engine, &[2000]);
@@ -192,7 +196,11 @@ fn a_load_is_held_against_what_others_commit_before_it_does() {
         }),
         ("a load", |engine| {
             let mut other = begin(engine);
-            load(&mut other, &(1999..2001).chain(6000..9000).collect::<Vec<_>>()).unwrap();
+            load(
+                &mut other,
+                &(1999..2001).chain(6000..9000).collect::<Vec<_>>(),
+            )
+            .unwrap();
             other.commit().unwrap();
         }),
         ("a column", |engine| {
@@ -306,7 +314,10 @@ fn a_crash_at_any_operation_of_a_load_leaves_all_of_it_or_nothing() {
         let disk = disk.crash();
         let engine = open(&disk, at + 1).unwrap();
         let there = ids(&begin(&engine), TOTALS, 0).len();
-        assert!(outcome.is_err() || there == 1, "operation {at}: a commit is lost");
+        assert!(
+            outcome.is_err() || there == 1,
+            "operation {at}: a commit is lost"
+        );
         match there {
             0 => assert_eq!(found(&engine), [1, 2]),
             _ => assert_eq!(found(&engine), [vec![1, 2], many.clone()].concat()),
@@ -463,7 +474,10 @@ fn series_that_a_part_has_not_are_held_against_no_row_of_it() {
     let error = load_series(&engine, "A", 0..2).unwrap_err();
     assert_eq!(error.sqlstate(), SqlState::DATA_CORRUPTED, "{error}");
     let message = error.to_string();
-    assert!(message.contains(file.as_str()) && message.contains("byte 4"), "{message}");
+    assert!(
+        message.contains(file.as_str()) && message.contains("byte 4"),
+        "{message}"
+    );
     drop(engine);
     let disk = disk.restart();
     disk.flip_bit(&file, 50, 1).unwrap();
