@@ -33,5 +33,6 @@ pub use engine::Engine;
 pub use error::EngineError;
 pub use layout::layout_of;
 pub use load::BulkLoader;
+pub use route::check_not_null;
 pub use transaction::{Isolation, Transaction};
 pub use view::TableView;
