@@ -63,8 +63,11 @@ pub(crate) fn fitting(
     Ok(batch)
 }
 
-/// Refuses NULL where a column takes none.
-fn check_not_null(table: &Table, batch: &RecordBatch) -> Result<(), EngineError> {
+/// Refuses NULL where a column takes none; `batch` has the table's columns.
+///
+/// # Errors
+/// 23502
+pub fn check_not_null(table: &Table, batch: &RecordBatch) -> Result<(), EngineError> {
     let in_key = |id: ColumnId| {
         let mut kinds = table.constraints.iter().map(|constraint| &constraint.kind);
         kinds.any(
