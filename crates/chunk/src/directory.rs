@@ -3,9 +3,11 @@
 use std::io;
 
 use chronolith_platform::{Disk, RelPath, write_whole};
+use chronolith_types::ColumnId;
 use serde::{Deserialize, Serialize};
 
 use crate::error::ChunkError;
+use crate::layout::Layout;
 
 const VERSION: u32 = 1;
 const ZSTD_LEVEL: i32 = 3;
@@ -15,8 +17,25 @@ const UNPACKED_BYTES_MAX: usize = 1 << 30;
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Directory {
     version: u32,
+    /// The segment-by columns that its rows were sorted by. A table's may be others since.
+    #[serde(default)]
+    pub columns: Vec<ColumnId>,
+    /// The order of the rows of a series, as it was then.
+    #[serde(default)]
+    pub order: Vec<Order>,
     /// The series.
     pub series: Vec<Series>,
+}
+
+/// A column of the order within a series.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Order {
+    /// The column.
+    pub column: ColumnId,
+    /// Greatest first.
+    pub descending: bool,
+    /// NULLs first.
+    pub nulls_first: bool,
 }
 
 /// One series of a part.
@@ -33,13 +52,27 @@ pub struct Series {
 }
 
 impl Directory {
-    /// A directory of some series.
+    /// A directory of the series of rows that were sorted as a layout says.
     #[must_use]
-    pub fn new(series: Vec<Series>) -> Self {
+    pub fn new(layout: &Layout, series: Vec<Series>) -> Self {
         Self {
             version: VERSION,
+            columns: columns_of(layout),
+            order: order_of(layout),
             series,
         }
+    }
+
+    /// Whether its rows are sorted as a layout says: by the same columns, in the same order.
+    #[must_use]
+    pub fn is_sorted_as(&self, layout: &Layout) -> bool {
+        self.columns == columns_of(layout) && self.order == order_of(layout)
+    }
+
+    /// Where a column's value is among those of a series; None for a column that makes none.
+    #[must_use]
+    pub fn place_of(&self, column: ColumnId) -> Option<usize> {
+        self.columns.iter().position(|known| *known == column)
     }
 
     /// Writes it; its length and checksum.
@@ -74,6 +107,24 @@ impl Directory {
     }
 }
 
+fn columns_of(layout: &Layout) -> Vec<ColumnId> {
+    let places = layout.segment_by.iter();
+    let columns = places.filter_map(|place| layout.columns.get(*place));
+    columns.map(|column| column.id).collect()
+}
+
+fn order_of(layout: &Layout) -> Vec<Order> {
+    let orders = layout.order_by.iter().filter_map(|order| {
+        let column = layout.columns.get(order.column)?.id;
+        Some(Order {
+            column,
+            descending: order.descending,
+            nulls_first: order.nulls_first,
+        })
+    });
+    orders.collect()
+}
+
 pub(crate) fn crc32c(bytes: &[u8]) -> u32 {
     crc32c::crc32c(bytes)
 }
@@ -84,7 +135,7 @@ mod tests {
     use super::*;
 
     fn example() -> Directory {
-        Directory::new(vec![
+        let series = vec![
             Series {
                 values: vec![Some("binance".to_owned()), Some("BTCUSDT".to_owned())],
                 start: 0,
@@ -97,7 +148,17 @@ mod tests {
                 rows: 1,
                 times: Some((1_740_960_000_000_001, 1_740_960_000_000_001)),
             },
-        ])
+        ];
+        Directory {
+            version: VERSION,
+            columns: vec![ColumnId(2), ColumnId(3)],
+            order: vec![Order {
+                column: ColumnId(1),
+                descending: false,
+                nulls_first: false,
+            }],
+            series,
+        }
     }
 
     #[test]

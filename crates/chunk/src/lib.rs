@@ -21,13 +21,14 @@ mod key;
 mod layout;
 pub mod load;
 mod numbers;
+mod pack;
 mod stored;
 mod view;
 
 pub use aggregate::{AggKind, Aggregate, AggregateRequest, Buckets, bucket_aggregate};
 pub use cold::ColdPart;
 pub use constant::{constant, text_of};
-pub use directory::{Directory, Series};
+pub use directory::{Directory, Order, Series};
 pub use error::ChunkError;
 pub use hash::hash;
 pub use hot::{HotPart, HotSnapshot, bytes_of};

@@ -1,12 +1,13 @@
 //! A table's rows held against a column or a key that is to be stricter from now on.
 
 use std::collections::{BTreeMap, HashSet};
+use std::ops::Range;
 use std::sync::Arc;
 
 use arrow::array::Array;
 use arrow::record_batch::RecordBatch;
 use chronolith_catalog::{Change, Constraint, ConstraintKind, Table};
-use chronolith_chunk::{ChunkView, HotPart, KeyEncoder, ScanRequest, hash};
+use chronolith_chunk::{ChunkView, HotPart, KeyEncoder, Layout, ScanRequest, hash};
 use chronolith_types::{ChunkId, ColumnId, PartId};
 
 use crate::error::EngineError;
@@ -87,7 +88,7 @@ impl State {
         own: &BTreeMap<Place, HotPart>,
         rule: &Rule,
     ) -> Result<(), EngineError> {
-        let Some(view) = self.view(key, own, &(i64::MIN..i64::MAX)) else {
+        let Some(view) = self.view(key, own, &ALL_TIMES) else {
             return Ok(());
         };
         match rule {
@@ -135,7 +136,7 @@ fn no_duplicates(view: &TableView, name: &str, places: &[usize]) -> Result<(), E
         false => vec![&chunks],
     };
     for group in groups {
-        if let Some((batch, row)) = duplicate(view, places, group)? {
+        if let Some((batch, row)) = duplicate(&view.layout, places, group, &ALL_TIMES)? {
             let columns: Vec<usize> = (0..places.len()).collect();
             let names = places
                 .iter()
@@ -151,47 +152,129 @@ fn no_duplicates(view: &TableView, name: &str, places: &[usize]) -> Result<(), E
     Ok(())
 }
 
-/// A row, by the columns of its key, whose key another row has too.
-fn duplicate(
-    view: &TableView,
+/// Of all times there are; scans take it for no bound at all.
+pub(crate) const ALL_TIMES: Range<i64> = i64::MIN..i64::MAX;
+
+/// Hashes of keys that are held at once; eight bytes each.
+const HASHES_MAX: usize = 8 << 20;
+
+/// A row, by the columns of its key, whose key another row of some times has too.
+///
+/// Eight bytes a row find the few keys that may be twice; those are looked at whole. Where that
+/// would be too many bytes, the hashes are cut into slices, and the rows read for each.
+pub(crate) fn duplicate(
+    layout: &Arc<Layout>,
     places: &[usize],
     chunks: &[&ChunkView],
+    times: &Range<i64>,
 ) -> Result<Option<(RecordBatch, usize)>, EngineError> {
-    let encoder = KeyEncoder::new(&view.layout, places)?;
-    let request = ScanRequest::all(places.to_vec());
+    duplicate_within(layout, places, chunks, times, HASHES_MAX)
+}
+
+fn duplicate_within(
+    layout: &Arc<Layout>,
+    places: &[usize],
+    chunks: &[&ChunkView],
+    times: &Range<i64>,
+    hashes_max: usize,
+) -> Result<Option<(RecordBatch, usize)>, EngineError> {
+    let encoder = KeyEncoder::new(layout, places)?;
+    let request = ScanRequest {
+        time: times.clone(),
+        ..ScanRequest::all(places.to_vec())
+    };
     let scan = || {
         let batches = chunks.iter();
-        batches.flat_map(|chunk| chunk.scan(&view.layout, &request))
+        batches.flat_map(|chunk| chunk.scan(layout, &request))
     };
-    // Eight bytes a row find the few keys that may be twice; those are looked at whole.
-    let mut hashes: Vec<u64> = Vec::new();
-    for batch in scan() {
-        let keys = encoder.keys_of(batch?.columns())?;
-        hashes.extend(keys.iter().flatten().map(hash));
+    // A slice is the hashes that begin with some bits.
+    let mut bits = 0u32;
+    let mut slice = 0u64;
+    loop {
+        let mut hashes: Vec<u64> = Vec::new();
+        for batch in scan() {
+            let keys = encoder.keys_of(batch?.columns())?;
+            for hash in keys.iter().flatten().map(hash) {
+                if in_slice(hash, bits, slice) {
+                    hashes.push(hash);
+                }
+            }
+            // All earlier slices were as narrow, so only the first one finds out how wide they are.
+            while slice == 0 && hashes.len() > hashes_max && bits < 32 {
+                bits += 1;
+                hashes.retain(|hash| in_slice(*hash, bits, slice));
+            }
+        }
+        hashes.sort_unstable();
+        let twice: HashSet<u64> = hashes
+            .windows(2)
+            .filter_map(|pair| match pair {
+                [one, other] if one == other => Some(*one),
+                _ => None,
+            })
+            .collect();
+        drop(hashes);
+        if !twice.is_empty() {
+            let mut seen: HashSet<Box<[u8]>> = HashSet::new();
+            for batch in scan() {
+                let batch = batch?;
+                let keys = encoder.keys_of(batch.columns())?;
+                for (row, key) in keys.iter().enumerate() {
+                    if let Some(key) = key.filter(|key| twice.contains(&hash(key)))
+                        && !seen.insert(key.into())
+                    {
+                        return Ok(Some((batch, row)));
+                    }
+                }
+            }
+        }
+        slice += 1;
+        if slice == 1 << bits {
+            return Ok(None);
+        }
     }
-    hashes.sort_unstable();
-    let twice: HashSet<u64> = hashes
-        .windows(2)
-        .filter_map(|pair| match pair {
-            [one, other] if one == other => Some(*one),
-            _ => None,
-        })
-        .collect();
-    drop(hashes);
-    if twice.is_empty() {
-        return Ok(None);
-    }
-    let mut seen: HashSet<Box<[u8]>> = HashSet::new();
-    for batch in scan() {
-        let batch = batch?;
-        let keys = encoder.keys_of(batch.columns())?;
-        for (row, key) in keys.iter().enumerate() {
-            if let Some(key) = key.filter(|key| twice.contains(&hash(key)))
-                && !seen.insert(key.into())
-            {
-                return Ok(Some((batch, row)));
+}
+
+fn in_slice(hash: u64, bits: u32, slice: u64) -> bool {
+    bits == 0 || hash >> (64 - bits) == slice
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+    use arrow::array::{ArrayRef, Int64Array};
+    use chronolith_chunk::LayoutColumn;
+    use chronolith_types::SqlType;
+
+    use super::*;
+
+    #[test]
+    fn two_rows_of_one_key_are_found_however_few_hashes_are_held() {
+        let column = LayoutColumn {
+            id: ColumnId(1),
+            name: "id".to_owned(),
+            ty: SqlType::Int8,
+        };
+        let layout = Arc::new(Layout::new(vec![column], None, Vec::new(), Vec::new()));
+        let found = |numbers: Vec<i64>, hashes_max: usize| {
+            let values: ArrayRef = Arc::new(Int64Array::from(numbers));
+            let batch = RecordBatch::try_new(Arc::clone(layout.schema()), vec![values]);
+            let mut hot = HotPart::default();
+            hot.append(batch.unwrap()).unwrap();
+            let view = ChunkView {
+                range: ALL_TIMES,
+                hot: vec![hot],
+                cold: Vec::new(),
+            };
+            let twice = duplicate_within(&layout, &[0], &[&view], &ALL_TIMES, hashes_max);
+            twice.unwrap().map(|(_, row)| row)
+        };
+        for hashes_max in [1, 7, 100, 10_000] {
+            assert_eq!(found((0..1000).collect(), hashes_max), None);
+            for twice in (0..1000).step_by(37) {
+                let numbers = (0..1000).chain([twice]).collect();
+                assert_eq!(found(numbers, hashes_max), Some(1000), "{hashes_max}");
             }
         }
     }
-    Ok(None)
 }

@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering;
 
 use arrow::array::{Array, ArrayRef, UInt32Array};
 use arrow::compute::take_record_batch;
+use arrow::datatypes::{DataType, Schema};
 use arrow::record_batch::RecordBatch;
 use chronolith_catalog::{ConstraintKind, Table};
 use chronolith_chunk::{ChunkView, KeyEncoder, Layout, ScanRequest, cold, text_of};
@@ -38,8 +39,35 @@ pub(crate) struct Claim {
     pub(crate) key_rows: Vec<usize>,
 }
 
-/// Refuses NULL where a column takes none.
-pub(crate) fn check_not_null(table: &Table, batch: &RecordBatch) -> Result<(), EngineError> {
+/// A batch as rows of a table.
+///
+/// # Errors
+/// When its columns are of other types, or have NULL where the table takes none (23502).
+pub(crate) fn fitting(
+    table: &Table,
+    layout: &Layout,
+    batch: &RecordBatch,
+) -> Result<RecordBatch, EngineError> {
+    let types = |schema: &Schema| -> Vec<DataType> {
+        let fields = schema.fields().iter();
+        fields.map(|field| field.data_type().clone()).collect()
+    };
+    if types(&batch.schema()) != types(layout.schema()) {
+        return Err(EngineError::Columns(table.name.clone()));
+    }
+    let batch = batch
+        .clone()
+        .with_schema(Arc::clone(layout.schema()))
+        .map_err(|_| EngineError::Columns(table.name.clone()))?;
+    check_not_null(table, &batch)?;
+    Ok(batch)
+}
+
+/// Refuses NULL where a column takes none; `batch` has the table's columns.
+///
+/// # Errors
+/// 23502
+pub fn check_not_null(table: &Table, batch: &RecordBatch) -> Result<(), EngineError> {
     let in_key = |id: ColumnId| {
         let mut kinds = table.constraints.iter().map(|constraint| &constraint.kind);
         kinds.any(
@@ -131,6 +159,24 @@ pub(crate) fn describe(names: &[&str], places: &[usize], rows: &RecordBatch, row
     format!("Key ({})=({})", names.join(", "), values.join(", "))
 }
 
+/// 23505 for a row of a batch, whose key lies at some places of it.
+pub(crate) fn exists(
+    table: &Table,
+    constraint: &str,
+    key: &[usize],
+    places: &[usize],
+    rows: &RecordBatch,
+    row: usize,
+) -> EngineError {
+    let names = key.iter().filter_map(|place| table.columns.get(*place));
+    let names: Vec<&str> = names.map(|column| column.name.as_str()).collect();
+    EngineError::Unique {
+        constraint: constraint.to_owned(),
+        table: table.name.clone(),
+        detail: format!("{} already exists.", describe(&names, places, rows, row)),
+    }
+}
+
 impl Claim {
     /// A claim for each key of a table that rows bring to a chunk; 23505 when two of the rows
     /// are alike.
@@ -186,18 +232,7 @@ impl Claim {
             None => (String::new(), Vec::new()),
         };
         let row = self.key_rows.get(index).copied().unwrap_or(0);
-        let names = columns
-            .iter()
-            .filter_map(|place| self.table.columns.get(*place));
-        let names: Vec<&str> = names.map(|column| column.name.as_str()).collect();
-        EngineError::Unique {
-            constraint: name,
-            table: self.table.name.clone(),
-            detail: format!(
-                "{} already exists.",
-                describe(&names, &columns, &self.rows, row)
-            ),
-        }
+        exists(&self.table, &name, &columns, &columns, &self.rows, row)
     }
 }
 

@@ -93,6 +93,24 @@ impl TimeZone {
         }
     }
 
+    /// What a clock there writes behind the time at an instant: `UTC`, `CEST`, `+05:30`.
+    #[must_use]
+    pub fn abbreviation_at(&self, utc_us: i64) -> String {
+        match self {
+            Self::Utc => "UTC".to_owned(),
+            Self::Fixed(seconds) => {
+                let mut out = Vec::new();
+                write_offset(*seconds, &mut out);
+                String::from_utf8_lossy(&out).into_owned()
+            }
+            Self::Named(zone) => {
+                let seconds = utc_us.div_euclid(US_PER_SECOND);
+                let at = chrono::DateTime::from_timestamp(seconds, 0).unwrap_or_default();
+                zone.offset_from_utc_datetime(&at.naive_utc()).to_string()
+            }
+        }
+    }
+
     /// What its clocks show (µs since 1970 as if there were no zones) at an instant.
     #[must_use]
     pub fn local(&self, utc_us: i64) -> i64 {

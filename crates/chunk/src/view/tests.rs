@@ -185,6 +185,33 @@ fn a_series_is_found_without_reading_the_others() {
 }
 
 #[test]
+fn a_part_sorted_by_other_columns_than_its_table_says_now_loses_no_row() {
+    let layout = layout();
+    let disk = SimDisk::new(4);
+    let all = rows(&layout, &SimRandom::new(4), 0, 300);
+    let mut other = Layout::clone(&layout);
+    other.segment_by = vec![5, 1];
+    let view = ChunkView {
+        range: 0..50,
+        hot: Vec::new(),
+        cold: vec![part(&disk, &other, "p", std::slice::from_ref(&all))],
+    };
+    assert!(!view.cold[0].directory().is_sorted_as(&layout));
+    assert!(view.cold[0].directory().is_sorted_as(&other));
+    let request = ScanRequest {
+        equals: vec![(1, vec!["S2".to_owned()])],
+        ..ScanRequest::all(vec![1])
+    };
+    let found = lines(&layout, &view, &request);
+    let wanted = |batch: &RecordBatch| -> Vec<String> {
+        let lines = text(&batch.project(&[1]).unwrap()).into_iter();
+        lines.filter(|line| line.contains("\"S2\"")).collect()
+    };
+    assert!(wanted(&all).len() > 30);
+    assert_eq!(found, wanted(&all));
+}
+
+#[test]
 fn equal_keys_keep_their_order_of_arrival() {
     let layout = layout();
     let disk = SimDisk::new(2);

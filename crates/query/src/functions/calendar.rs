@@ -37,9 +37,16 @@ pub(super) fn unit(name: &str) -> String {
 }
 
 /// The Monday of an ISO week-numbering year's first week.
-fn iso_start(year: i64) -> i64 {
+pub(super) fn iso_start(year: i64) -> i64 {
     let fourth = days(year, 1, 4);
     fourth - (fourth + 3).rem_euclid(7)
+}
+
+/// Year and week by ISO 8601 of a civil date.
+pub(super) fn iso_week(year: i64, month: i64, day: i64) -> (i64, i64, i64) {
+    let date = days(year, month, day);
+    let year = iso_year(date);
+    (year, (date - iso_start(year)) / 7 + 1, date)
 }
 
 fn iso_year(date: i64) -> i64 {

@@ -15,6 +15,7 @@ mod calendar;
 mod casts;
 mod dates;
 mod error;
+mod formats;
 mod io;
 mod json;
 mod math;

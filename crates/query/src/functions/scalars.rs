@@ -6,7 +6,7 @@ use super::error::FunctionError;
 use super::table::Imp;
 use super::udf::RowFn;
 use super::value::Value;
-use super::{arrays, calendar, json, math, numbers, system, text, times};
+use super::{arrays, calendar, formats, json, math, numbers, system, text, times};
 
 fn first(args: &[Value]) -> &Value {
     args.first().unwrap_or(&Value::Null)
@@ -199,7 +199,9 @@ pub(super) fn imp(name: &str, args: &[SqlType], result: &SqlType) -> Option<Imp>
         "jsonb_pretty" => |_, a| json::pretty(a),
         "jsonb_contains" => |_, a| json::contains(a),
         "jsonb_concat" => |_, a| json::concat(a),
-        name => calendar::imp(name, args, result).or_else(|| system::imp(name, args))?,
+        name => calendar::imp(name, args, result)
+            .or_else(|| formats::imp(name, args))
+            .or_else(|| system::imp(name, args))?,
     };
     Some(Imp::Rows(function))
 }

@@ -19,7 +19,7 @@ use crate::error::Error;
 use crate::functions::SessionVars;
 use crate::instance::Instance;
 use crate::outcome::{Notice, Severity};
-use crate::scan::Snapshot;
+use crate::scan::{Snapshot, SystemRows};
 use crate::settings::Settings;
 
 /// One session, as all its parts see it.
@@ -232,6 +232,7 @@ impl Shared {
         let config = planner.config_mut();
         config.options_mut().extensions.insert(vars);
         config.set_extension(Arc::new(Snapshot(Box::new(view))));
+        config.set_extension(Arc::new(SystemRows::default()));
         // Functions read the session's variables from what is marked here.
         planner.mark_start_execution();
         planner

@@ -12,7 +12,9 @@ use chronolith_query::{Error, Instance, Outcome, QueryOptions, Session, SessionO
 use futures::StreamExt;
 
 mod catalogs;
+mod expressions;
 mod hypertables;
+mod subqueries;
 mod tables;
 
 /// A database in memory, with one session.
