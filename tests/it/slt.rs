@@ -178,14 +178,14 @@ impl Bench {
 fn run_file(path: &Path, name: &str, way: Way, failures: &mut String) {
     let mut bench = Bench::new();
     for record in parse(&fs::read_to_string(path).unwrap(), name) {
-        if matches!(record.expect, Expect::Rows { .. }) {
-            if let Err(error) = bench.prepare(way) {
-                let _ = writeln!(
-                    failures,
-                    "{name}:{}: {way:?}: {} {error}",
-                    record.line, error.code
-                );
-            }
+        if matches!(record.expect, Expect::Rows { .. })
+            && let Err(error) = bench.prepare(way)
+        {
+            let _ = writeln!(
+                failures,
+                "{name}:{}: {way:?}: {} {error}",
+                record.line, error.code
+            );
         }
         let result = bench.run(&record.sql);
         if let Err(reason) = check(&record.expect, result) {
