@@ -189,10 +189,9 @@ mod tests {
 
     #[test]
     fn no_symbol_trades_twice_at_one_time_and_all_lie_in_the_days() {
-        let mut feed = Feed::new(7, 50_000, 1, 3);
         let mut seen = HashSet::new();
         let mut count = 0;
-        while let Some(tick) = feed.next() {
+        for tick in Feed::new(7, 50_000, 1, 3) {
             assert!(seen.insert((tick.symbol, tick.ts)), "{tick:?}");
             assert!(
                 tick.ts.0 >= START_US && tick.ts.0 < START_US + DAY_US,
