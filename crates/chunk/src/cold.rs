@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use arrow::array::{Array, ArrayRef, AsArray};
-use arrow::datatypes::{DataType, Field, Int64Type, Schema};
+use arrow::datatypes::{DataType, Int64Type};
 use arrow::error::ArrowError;
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use arrow::util::display::{ArrayFormatter, FormatOptions};
@@ -16,13 +16,10 @@ use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader,
     ParquetRecordBatchReaderBuilder, RowSelection, RowSelector,
 };
-use parquet::arrow::{ArrowWriter, PARQUET_FIELD_ID_META_KEY, ProjectionMask};
-use parquet::basic::{Compression, Encoding, ZstdLevel};
+use parquet::arrow::{PARQUET_FIELD_ID_META_KEY, ProjectionMask};
 use parquet::file::metadata::PageIndexPolicy;
-use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::file::reader::{ChunkReader, Length};
 use parquet::file::serialized_reader::SerializedPageReader;
-use parquet::schema::types::ColumnPath;
 
 use crate::constant::repeated;
 use crate::directory::{Directory, Series, crc32c};
@@ -30,11 +27,8 @@ use crate::error::ChunkError;
 use crate::layout::Layout;
 use crate::load::{self, Sorted};
 use crate::numbers::NumberReader;
+use crate::pack::{Packed, pack};
 use crate::stored;
-
-/// Rows of one row group: small enough that a look-up decodes little.
-const GROUP_ROWS_MAX: usize = 128 * 1024;
-const ZSTD_LEVEL: i32 = 3;
 
 /// A file's length, and the checksums of regions that cover it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -92,8 +86,7 @@ pub fn write_sorted(
     rows: &RecordBatch,
 ) -> Result<Written, ChunkError> {
     let series = series_of(layout, rows)?;
-    let bytes = pack(layout, rows)?;
-    let regions = regions_of(&bytes)?;
+    let Packed { bytes, regions } = pack(layout, rows)?;
     write_whole(disk, data, &bytes).map_err(|source| ChunkError::Io {
         action: "write",
         file: data.to_string(),
@@ -195,79 +188,6 @@ pub fn time_array(column: &ArrayRef) -> Result<Vec<i64>, ChunkError> {
     } else {
         values.to_vec()
     })
-}
-
-fn pack(layout: &Layout, rows: &RecordBatch) -> Result<Vec<u8>, ChunkError> {
-    let mut fields = Vec::new();
-    let mut columns = Vec::new();
-    let mut properties = WriterProperties::builder()
-        .set_compression(Compression::ZSTD(ZstdLevel::try_new(ZSTD_LEVEL)?))
-        .set_max_row_group_row_count(Some(GROUP_ROWS_MAX))
-        .set_statistics_enabled(EnabledStatistics::Page)
-        .set_created_by(concat!("chronolith ", env!("CARGO_PKG_VERSION")).to_owned());
-    for (column, values) in layout.columns.iter().zip(rows.columns()) {
-        let values = stored::narrow(values)?;
-        // Where no row is NULL the file keeps, and a reader unpacks, no levels.
-        let nullable = values.null_count() > 0 || values.data_type().is_nested();
-        let field = Field::new(&column.name, values.data_type().clone(), nullable);
-        let id = (PARQUET_FIELD_ID_META_KEY.to_owned(), column.id.to_string());
-        fields.push(field.with_metadata([id].into()));
-        if matches!(
-            values.data_type(),
-            DataType::Int16
-                | DataType::Int32
-                | DataType::Int64
-                | DataType::Date32
-                | DataType::Time64(_)
-                | DataType::Timestamp(_, _)
-                | DataType::Decimal128(0..=18, _)
-        ) {
-            // Neighbours in a series differ little: their differences pack best.
-            let path = ColumnPath::from(vec![column.name.clone()]);
-            properties = properties
-                .set_column_dictionary_enabled(path.clone(), false)
-                .set_column_encoding(path, Encoding::DELTA_BINARY_PACKED);
-        }
-        columns.push(values);
-    }
-    let schema = Arc::new(Schema::new(fields));
-    let options = RecordBatchOptions::new().with_row_count(Some(rows.num_rows()));
-    let stored = RecordBatch::try_new_with_options(Arc::clone(&schema), columns, &options)?;
-    let mut bytes = Vec::new();
-    let mut writer = ArrowWriter::try_new(&mut bytes, schema, Some(properties.build()))?;
-    writer.write(&stored)?;
-    writer.close()?;
-    Ok(bytes)
-}
-
-/// Checksums of every column chunk, and of all that lies between and behind them.
-fn regions_of(bytes: &[u8]) -> Result<Vec<(u64, u64, u32)>, ChunkError> {
-    let input = Bytes::copy_from_slice(bytes);
-    let metadata = ArrowReaderMetadata::load(&input, ArrowReaderOptions::new())?;
-    let mut spans: Vec<(u64, u64)> = metadata
-        .metadata()
-        .row_groups()
-        .iter()
-        .flat_map(|group| group.columns().iter().map(|column| column.byte_range()))
-        .collect();
-    spans.sort_unstable();
-    let mut regions = Vec::new();
-    let mut at = 0;
-    let mut region = |start: u64, end: u64| {
-        let (Ok(from), Ok(to)) = (usize::try_from(start), usize::try_from(end)) else {
-            return;
-        };
-        if let Some(part) = bytes.get(from..to).filter(|part| !part.is_empty()) {
-            regions.push((start, end - start, crc32c(part)));
-        }
-    };
-    for (start, length) in spans {
-        region(at, start);
-        region(start, start + length);
-        at = start + length;
-    }
-    region(at, bytes.len() as u64);
-    Ok(regions)
 }
 
 /// A file's bytes, of which none is given out before its region's checksum matched.

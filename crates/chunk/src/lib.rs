@@ -21,6 +21,7 @@ mod key;
 mod layout;
 pub mod load;
 mod numbers;
+mod pack;
 mod stored;
 mod view;
 

@@ -147,10 +147,12 @@ fn narrow_decimal(values: &Decimal128Array, scale: i8) -> ArrayRef {
     let scale = scale.unsigned_abs();
     let mut drop = u32::from(scale);
     let mut most: u128 = 0;
+    let mut unit = 10i128.pow(drop);
     for value in values.iter().flatten() {
         most = most.max(value.unsigned_abs());
-        while drop > 0 && value % 10i128.pow(drop) != 0 {
+        while drop > 0 && !divides(unit, value) {
             drop -= 1;
+            unit /= 10;
         }
     }
     let divisor = 10i128.pow(drop);
@@ -162,9 +164,24 @@ fn narrow_decimal(values: &Decimal128Array, scale: i8) -> ArrayRef {
         10..=18 => 18,
         _ => 38,
     };
-    let narrowed: Decimal128Array = values.unary(|value| value / divisor);
+    let narrowed: Decimal128Array = match (i64::try_from(divisor), i64::try_from(most)) {
+        (Ok(1), _) => values.clone(),
+        (Ok(divisor), Ok(_)) => values.unary(|value| match i64::try_from(value) {
+            Ok(value) => i128::from(value / divisor),
+            Err(_) => value / i128::from(divisor),
+        }),
+        _ => values.unary(|value| value / divisor),
+    };
     let kept = i8::try_from(kept).unwrap_or(0);
     Arc::new(narrowed.with_data_type(DataType::Decimal128(precision, kept)))
+}
+
+/// Whether a value is so many units. Most fit 64 bits, where that is ten times faster to tell.
+fn divides(unit: i128, value: i128) -> bool {
+    match (i64::try_from(unit), i64::try_from(value)) {
+        (Ok(unit), Ok(value)) => value % unit == 0,
+        _ => value % unit == 0,
+    }
 }
 
 /// Plain numerics that all show the same digits are a decimal column; others are text, which any

@@ -15,6 +15,7 @@ pub mod copy;
 mod ddl;
 mod effects;
 mod error;
+mod expand;
 mod explain;
 pub mod functions;
 mod insert;

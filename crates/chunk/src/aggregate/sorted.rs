@@ -73,19 +73,18 @@ pub(crate) fn pieces(
     keys: &mut Keys,
 ) -> Result<Option<Vec<Piece>>, ChunkError> {
     let (layout, request) = (query.layout, query.request);
-    let segments = &layout.segment_by;
-    let by_series = request.groups.iter().all(|place| segments.contains(place))
-        && request
-            .equals
-            .iter()
-            .all(|(place, _)| segments.contains(place));
-    let by_time = match (layout.time, layout.order_by.first()) {
+    let directory = part.directory();
+    let id = |place: &usize| layout.columns.get(*place).map(|column| column.id);
+    let of_series = |place: &usize| id(place).and_then(|id| directory.place_of(id)).is_some();
+    let by_series =
+        request.groups.iter().all(of_series) && request.equals.iter().all(|(p, _)| of_series(p));
+    let by_time = match (layout.time, directory.order.first()) {
         (None, _) => true,
-        (Some(time), Some(first)) => first.column == time && !first.descending,
+        (Some(time), Some(first)) => Some(first.column) == id(&time) && !first.descending,
         (Some(_), None) => false,
     };
-    // The table may be sorted otherwise than when the part was written.
-    if !by_series || !by_time || !part.directory().is_sorted_as(layout) {
+    // What the part was sorted by counts, not what its table says since.
+    if !by_series || !by_time {
         return Ok(None);
     }
     let Some(plan) = plan(query, part) else {
@@ -223,10 +222,10 @@ fn keys_of(
     let series = &part.directory().series;
     let mut columns: Vec<ArrayRef> = Vec::new();
     for place in groups {
-        let (Some(segment), Some(column)) = (
-            query.layout.segment_by.iter().position(|c| c == place),
-            query.layout.columns.get(*place),
-        ) else {
+        let Some(column) = query.layout.columns.get(*place) else {
+            return Ok(None);
+        };
+        let Some(segment) = part.directory().place_of(column.id) else {
             return Ok(None);
         };
         let text = selected.iter().map(|number| {

@@ -27,6 +27,7 @@ mod operators;
 mod patterns;
 mod quoting;
 mod scalars;
+mod series;
 mod spans;
 mod system;
 mod table;
@@ -40,6 +41,7 @@ mod windows;
 
 pub use aggregates::aggregate_name;
 pub use error::FunctionError;
+pub(crate) use series::{SERIES, Series, SeriesBlock};
 pub use table::{
     AggregateUse, Cast, CastContext, Imp, Operator, Proc, ProcKind, Typed, Volatile, WindowUse,
     all_casts, all_operators, all_procs, apply_cast, canonical_form, cast, literal_from_text,

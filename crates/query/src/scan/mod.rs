@@ -10,4 +10,4 @@ mod exec;
 mod filter;
 mod provider;
 
-pub(crate) use provider::{ChunkTable, Snapshot, SystemTable};
+pub(crate) use provider::{ChunkTable, Snapshot, SystemRows, SystemTable};

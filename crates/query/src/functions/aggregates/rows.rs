@@ -456,6 +456,7 @@ impl AggregateUDFImpl for Bound {
             AggregateOrderSensitivity::Insensitive
         }
     }
+
 }
 
 #[derive(Debug)]
