@@ -2,7 +2,6 @@
 //!
 //! A line of `expressions/*.tsv` is a statement and its answer: the rows one under the other, or
 //! `!` and a SQLSTATE. Backslash, newline and tab are escaped as COPY does. A file is one session.
-//! What answers otherwise is in `differences.tsv`, and leaves it when it does no more.
 
 use super::Db;
 
@@ -52,27 +51,6 @@ fn check(recorded: &str) {
         "{} differ\n{}",
         wrong.len(),
         wrong.join("\n")
-    );
-}
-
-#[test]
-fn known_differences_are_still_there() {
-    let mut db = Db::new();
-    let mut gone = Vec::new();
-    for line in include_str!("expressions/differences.tsv").lines() {
-        let (statement, answer) = line.split_once('\t').expect(line);
-        let (have, message) = answered(&mut db, statement);
-        // What answers nothing prepares the rest.
-        if answer.is_empty() {
-            assert_eq!(have, "", "{statement}: {message}");
-        } else if have == unescaped(answer) {
-            gone.push(statement);
-        }
-    }
-    assert!(
-        gone.is_empty(),
-        "these belong into the other files now:\n{}",
-        gone.join("\n")
     );
 }
 

@@ -456,7 +456,6 @@ impl AggregateUDFImpl for Bound {
             AggregateOrderSensitivity::Insensitive
         }
     }
-
 }
 
 #[derive(Debug)]
