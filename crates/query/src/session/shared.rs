@@ -85,6 +85,7 @@ impl Shared {
         let planner = SessionStateBuilder::new()
             .with_config(config)
             .with_runtime_env(Arc::clone(&instance.runtime))
+            .with_physical_optimizer_rules(crate::fast::rules())
             .build();
         Self {
             pid,

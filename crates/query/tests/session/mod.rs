@@ -13,6 +13,7 @@ use futures::StreamExt;
 
 mod catalogs;
 mod expressions;
+mod fast;
 mod hypertables;
 mod tables;
 
