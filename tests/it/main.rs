@@ -1,3 +1,4 @@
 //! The tests that look at Chronolith as its users do: one binary, so that it links once.
 
+mod slt;
 mod tidy;

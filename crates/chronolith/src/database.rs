@@ -1,136 +1,284 @@
 //! An open data directory.
 
-use std::fmt;
-use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use chronolith_engine::{Engine, EngineConfig, EngineError};
+use chronolith_engine::{Engine, EngineConfig};
 use chronolith_platform::Platform;
+use chronolith_query::{Instance, QueryOptions, Session, SessionOptions};
 use chronolith_types::SqlState;
+use tokio::runtime::{Handle, Runtime};
 
-/// Why something could not be done.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum Error {
-    /// The directory can neither be found nor made.
-    #[error("could not open the data directory")]
-    Directory(#[source] io::Error),
-    /// The engine refused or failed.
-    #[error(transparent)]
-    Engine(#[from] EngineError),
+use crate::appender::Appender;
+use crate::config::Config;
+use crate::connection::Connection;
+use crate::error::Error;
+
+/// The database every data directory is born with.
+pub(crate) const DATABASE_DEFAULT: &str = "postgres";
+/// The superuser every data directory is born with.
+pub(crate) const USER_DEFAULT: &str = "postgres";
+
+/// An open data directory. Cloning it is cheap; the directory is released when the last clone, and
+/// every connection and session of it, is gone.
+///
+/// ```
+/// use chronolith::Database;
+///
+/// let dir = tempfile::tempdir().expect("a temporary directory");
+/// let db = Database::open(dir.path())?;
+/// db.connect()?.execute("CREATE TABLE notes (id int PRIMARY KEY, body text)")?;
+/// db.close()?;
+///
+/// let db = Database::open(dir.path())?;
+/// let count: i64 = db.connect()?.query("SELECT count(*) FROM notes")?.single()?;
+/// assert_eq!(count, 0);
+/// # Ok::<(), chronolith::Error>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct Database {
+    inner: Arc<Inner>,
 }
 
-impl Error {
-    /// The SQLSTATE.
-    #[must_use]
-    pub fn sqlstate(&self) -> SqlState {
-        match self {
-            Self::Directory(_) => SqlState::IO_ERROR,
-            Self::Engine(error) => error.sqlstate(),
+#[derive(Debug)]
+struct Inner {
+    path: PathBuf,
+    config: Config,
+    instance: Arc<Instance>,
+    runtime: Runner,
+}
+
+/// Where the asynchronous half of a query runs.
+#[derive(Debug)]
+enum Runner {
+    /// Our own threads; None only while dropping.
+    Own(Option<Runtime>),
+    /// The caller's.
+    Given(Handle),
+}
+
+impl Drop for Runner {
+    fn drop(&mut self) {
+        if let Self::Own(runtime) = self
+            && let Some(runtime) = runtime.take()
+        {
+            // Waiting for its threads would panic when the last clone goes inside a task.
+            runtime.shutdown_background();
         }
     }
 }
 
-/// An open data directory; clones are handles to the same.
+/// Opens a [`Database`] with other than the default configuration.
 ///
 /// ```
-/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// # let dir = tempfile::tempdir()?;
-/// let database = chronolith::Database::open(dir.path())?;
-/// assert_eq!(database.overview().databases, ["template1", "postgres"]);
-/// database.close()?;
-/// # Ok(())
-/// # }
+/// use chronolith::{Config, Database};
+///
+/// let dir = tempfile::tempdir().expect("a temporary directory");
+/// let mut config = Config::default();
+/// config.set("timezone", "Europe/Zurich")?;
+/// let db = Database::builder().config(config).open(dir.path())?;
+/// let zone: String = db.connect()?.query("SHOW timezone")?.single()?;
+/// assert_eq!(zone, "Europe/Zurich");
+/// # Ok::<(), chronolith::Error>(())
 /// ```
-#[derive(Debug, Clone)]
-pub struct Database {
-    engine: Arc<Engine>,
+#[derive(Debug, Clone, Default)]
+pub struct Builder {
+    config: Config,
+    runtime: Option<Handle>,
 }
 
-/// What is in a data directory.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Overview {
-    /// The databases' names, oldest first.
-    pub databases: Vec<String>,
-    /// Tables of all databases.
-    pub tables: usize,
-    /// Chunks of all hypertables.
-    pub chunks: usize,
-    /// Cold parts.
-    pub parts: usize,
-    /// Rows in cold parts.
-    pub cold_rows: u64,
-    /// Bytes of cold parts.
-    pub cold_bytes: u64,
-    /// Bytes of rows in memory.
-    pub hot_bytes: usize,
+impl Builder {
+    /// The configuration.
+    #[must_use]
+    pub fn config(mut self, config: Config) -> Self {
+        self.config = config;
+        self
+    }
+
+    /// Runs queries on the threads of this tokio runtime, which must be a multi-threaded one,
+    /// instead of starting one of the database's own.
+    #[must_use]
+    pub fn runtime(mut self, handle: Handle) -> Self {
+        self.runtime = Some(handle);
+        self
+    }
+
+    /// Opens the data directory at `path`; makes it when there is none.
+    ///
+    /// # Errors
+    /// F0001 when another process holds the directory, XX001 when its files are damaged, 58030
+    /// when they cannot be read or written.
+    pub fn open(self, path: impl AsRef<Path>) -> Result<Database, Error> {
+        let path = path.as_ref().to_owned();
+        let runtime = match self.runtime {
+            Some(handle) => Runner::Given(handle),
+            None => Runner::Own(Some(own_runtime(self.config.threads)?)),
+        };
+        let platform = Platform::real(&path).map_err(|source| Error {
+            source: Some(Box::new(source)),
+            ..Error::new(
+                SqlState::IO_ERROR,
+                format!("could not open data directory \"{}\"", path.display()),
+            )
+        })?;
+        let engine = Engine::open(platform, engine_config(&self.config))?;
+        let options = QueryOptions {
+            memory_bytes_max: usize::try_from(self.config.query_bytes_max).unwrap_or(usize::MAX),
+            threads: self.config.threads,
+        };
+        let instance = Instance::new(engine, options, self.config.settings.clone())?;
+        let inner = Inner {
+            path,
+            config: self.config,
+            instance,
+            runtime,
+        };
+        Ok(Database {
+            inner: Arc::new(inner),
+        })
+    }
 }
 
-impl fmt::Display for Overview {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "databases   {}", self.databases.join(", "))?;
-        writeln!(f, "tables      {}", self.tables)?;
-        writeln!(f, "chunks      {}", self.chunks)?;
-        writeln!(f, "cold parts  {}", self.parts)?;
-        writeln!(f, "cold rows   {}", self.cold_rows)?;
-        writeln!(f, "cold bytes  {}", self.cold_bytes)?;
-        write!(f, "hot bytes   {}", self.hot_bytes)
+fn own_runtime(threads: usize) -> Result<Runtime, Error> {
+    // Binding and planning recurse with the statement, so that these threads want a deep stack.
+    const STACK_BYTES: usize = 8 * 1024 * 1024;
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(threads)
+        .thread_name("chronolith")
+        .thread_stack_size(STACK_BYTES)
+        .enable_all()
+        .build()
+        .map_err(|source| Error {
+            source: Some(Box::new(source)),
+            ..Error::new(SqlState::SYSTEM_ERROR, "could not start threads")
+        })
+}
+
+fn engine_config(config: &Config) -> EngineConfig {
+    EngineConfig {
+        hot_bytes_max: usize::try_from(config.hot_bytes_max).unwrap_or(usize::MAX),
+        ..EngineConfig::default()
     }
 }
 
 impl Database {
-    /// Opens a data directory, making it when it is missing.
+    /// Opens the data directory at `path` with the default configuration; makes it when there is
+    /// none.
     ///
     /// # Errors
-    /// F0001 when another process has it, XX001 when it is damaged, 58030 when the disk fails.
+    /// As [`Builder::open`].
     pub fn open(path: impl AsRef<Path>) -> Result<Self, Error> {
-        let platform = Platform::real(path.as_ref()).map_err(Error::Directory)?;
-        let engine = Engine::open(platform, EngineConfig::default())?;
-        Ok(Self { engine })
+        Self::builder().open(path)
     }
 
-    /// What is in it.
+    /// Opens with other than the default configuration.
     #[must_use]
-    pub fn overview(&self) -> Overview {
-        let catalog = self.engine.catalog();
-        let tables = || {
-            catalog
-                .databases
-                .values()
-                .flat_map(|database| database.tables.values())
-        };
-        let hypertables = || tables().filter(|table| table.hypertable.is_some());
-        Overview {
-            databases: catalog
-                .databases
-                .values()
-                .map(|database| database.name.clone())
-                .collect(),
-            tables: tables().count(),
-            chunks: hypertables().map(|table| table.chunks.len()).sum(),
-            parts: catalog.parts().count(),
-            cold_rows: catalog.parts().map(|part| part.rows).sum(),
-            cold_bytes: catalog
-                .parts()
-                .map(|part| part.data.bytes + part.directory.bytes)
-                .sum(),
-            hot_bytes: self.engine.hot_bytes(),
-        }
+    pub fn builder() -> Builder {
+        Builder::default()
     }
 
-    /// Checks every byte of every cold part; the log and the checkpoint were checked on opening.
-    /// Gives what is damaged.
-    #[must_use]
-    pub fn verify(&self) -> Vec<Error> {
-        self.engine.verify().into_iter().map(Error::from).collect()
-    }
-
-    /// Packs what is in memory and writes a checkpoint, so that the next start replays nothing.
+    /// A connection to database `postgres` as its superuser.
     ///
     /// # Errors
-    /// 53100 and 58030; nothing is lost then.
-    pub fn close(&self) -> Result<(), Error> {
-        Ok(self.engine.close()?)
+    /// As [`Database::connect_to`].
+    pub fn connect(&self) -> Result<Connection, Error> {
+        self.connect_to(DATABASE_DEFAULT, USER_DEFAULT)
+    }
+
+    /// A connection to one of the databases as one of the roles. No password is asked: who can
+    /// open the directory can read it.
+    ///
+    /// # Errors
+    /// 3D000 for a database and 28000 for a role that does not exist.
+    pub fn connect_to(&self, database: &str, user: &str) -> Result<Connection, Error> {
+        let session = self.session(SessionOptions {
+            database: database.to_owned(),
+            user: user.to_owned(),
+            ..SessionOptions::default()
+        })?;
+        Ok(Connection::new(self.clone(), session))
+    }
+
+    /// The asynchronous half of a connection, for servers and asynchronous programs.
+    ///
+    /// # Errors
+    /// As [`Database::connect_to`].
+    pub fn session(&self, options: SessionOptions) -> Result<Session, Error> {
+        Session::new(Arc::clone(&self.inner.instance), options)
+    }
+
+    /// An appender to `table` (`name` or `schema.name`) of database `postgres`.
+    ///
+    /// # Errors
+    /// 42P01 for a table that does not exist, 0A000 for one whose constraints need SQL.
+    pub fn appender(&self, table: &str) -> Result<Appender, Error> {
+        Appender::new(self.clone(), DATABASE_DEFAULT, table)
+    }
+
+    /// Writes every hot row to cold parts and a checkpoint, so that the log is short and the next
+    /// opening quick. Nothing is lost without it.
+    ///
+    /// # Errors
+    /// 53100 for a full disk, 58030 for one that fails.
+    pub fn flush(&self) -> Result<(), Error> {
+        self.engine().flush()?;
+        self.engine().checkpoint()?;
+        Ok(())
+    }
+
+    /// Ends this database: flushes what is committed, and refuses further writes.
+    ///
+    /// # Errors
+    /// As [`Database::flush`].
+    pub fn close(self) -> Result<(), Error> {
+        self.engine().close()?;
+        Ok(())
+    }
+
+    /// Where it lies.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.inner.path
+    }
+
+    /// How it was opened.
+    #[must_use]
+    pub fn config(&self) -> &Config {
+        &self.inner.config
+    }
+
+    /// What all sessions share: who is connected, and how to cancel them.
+    #[must_use]
+    pub fn instance(&self) -> &Arc<Instance> {
+        &self.inner.instance
+    }
+
+    /// The storage below.
+    pub(crate) fn engine(&self) -> &Arc<Engine> {
+        &self.inner.instance.engine
+    }
+
+    /// Waits for `future` on the database's threads.
+    pub(crate) fn wait<T>(
+        &self,
+        future: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Error> {
+        if Handle::try_current().is_ok() {
+            // Blocking here would panic, or stall the caller's other tasks.
+            return Err(Error::new(
+                SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE,
+                "a blocking call was made on an asynchronous thread",
+            )
+            .hint("Call it inside tokio's spawn_blocking, or use Database::session."));
+        }
+        self.handle()?.block_on(future)
+    }
+
+    fn handle(&self) -> Result<Handle, Error> {
+        match &self.inner.runtime {
+            Runner::Given(handle) => Ok(handle.clone()),
+            Runner::Own(Some(runtime)) => Ok(runtime.handle().clone()),
+            Runner::Own(None) => Err(Error::internal("the database is closing")),
+        }
     }
 }

@@ -1,13 +1,71 @@
-//! Chronolith in a program: open a data directory and work with its tables.
+//! Chronolith inside your program: the same engine that serves Postgres clients, without a server.
 //!
-//! Knows how to put the rooms below together, and nothing of sockets. So far it opens, looks and
-//! verifies; SQL comes with the session. Start at [`Database::open`].
+//! [`Database::open`] opens or creates a data directory, which one process at a time may hold.
+//! [`Connection`]s run SQL on it; an [`Appender`] takes rows at full speed. All calls block; from
+//! asynchronous code use [`Database::session`], which is what the server does.
+//!
+//! Knows nothing of sockets, messages or terminals. Start at [`Database`].
+//!
+//! ```
+//! use chronolith::{Database, Timestamp};
+//!
+//! let dir = tempfile::tempdir().expect("a temporary directory");
+//! let db = Database::open(dir.path())?;
+//! let mut connection = db.connect()?;
+//! connection.execute(
+//!     "CREATE TABLE ticks (ts timestamptz NOT NULL, symbol text NOT NULL, price numeric(20,8))",
+//! )?;
+//! connection.execute("SELECT create_hypertable('ticks', by_range('ts'))")?;
+//! connection.execute("INSERT INTO ticks VALUES ('2026-01-02 09:30:00+00', 'AAPL', 187.15)")?;
+//!
+//! let rows = connection.query("SELECT ts, symbol, price FROM ticks")?;
+//! for row in rows.iter() {
+//!     let ts: Timestamp = row.get(0)?;
+//!     let symbol: String = row.get(1)?;
+//!     let price: Option<rust_decimal::Decimal> = row.get(2)?;
+//!     println!("{ts:?} {symbol} {price:?}");
+//! }
+//! # Ok::<(), chronolith::Error>(())
+//! ```
 //!
 //! # Invariants
-//! - One process has a data directory; a second is refused.
-//! - What [`Database::close`] left behind opens without a replay.
+//! - A commit that a call has returned from survives power loss, unless `synchronous_commit` is off.
+//! - Every error carries PostgreSQL's SQLSTATE; no input panics.
+//! - Dropping a [`Transaction`] or an [`Appender`] half-way leaves nothing of what it had not committed.
 
+mod append;
+mod appender;
+mod config;
+mod connection;
 mod database;
+mod error;
+mod inspect;
+mod params;
+mod roles;
+mod row;
+mod value;
+mod verify;
 
-pub use chronolith_types::SqlState;
-pub use database::{Database, Error, Overview};
+/// The pieces that a [`Session`] is driven with, for servers.
+pub mod session {
+    pub use chronolith_query::Statement;
+}
+
+pub use append::Append;
+pub use appender::Appender;
+pub use chronolith_query::value::ColumnBuilder;
+pub use chronolith_query::{
+    CopyFormat, Notice, Outcome, OutputColumn, Prepared, RowStream, Session, SessionOptions,
+    Severity, TransactionStatus, cancel::Cancel, password,
+};
+pub use chronolith_types::{SqlState, SqlType, TimeZone};
+pub use config::Config;
+pub use connection::{Batches, Connection, Statement, Transaction};
+pub use database::{Builder, Database};
+pub use error::Error;
+pub use inspect::{ChunkSummary, DatabaseSummary, TableSummary};
+pub use params::ToParam;
+pub use roles::RoleSummary;
+pub use row::{Row, Rows};
+pub use value::{Cell, FromValue, Timestamp};
+pub use verify::{Verification, verify};

@@ -1,68 +1,64 @@
-//! The `chronolith` program. Owns stdout: everything a person reads is printed here.
+//! The `chronolith` program: serve, demo, sql, inspect and verify.
 //!
-//! Knows the embedding API alone. So far it looks into a data directory and verifies it.
+//! Owns the terminal: results go to stdout, everything else to stderr. Knows databases by the
+//! embedding API and the server by its door, and nothing below either. Start at [`args`].
+//!
+//! Exit codes: 0 done; 1 it failed, or `verify` found damage; 2 the command line was wrong;
+//! 74 the disk failed a sync, so that what it holds must be read afresh.
 
-use std::path::PathBuf;
+mod args;
+mod demo;
+mod directory;
+mod inspect;
+mod serve;
+mod shell;
+mod style;
+mod verify;
+
+use std::io::{self, IsTerminal};
 use std::process::ExitCode;
 
-use chronolith::Database;
-use clap::{Parser, Subcommand};
+use clap::Parser;
+use tracing_subscriber::EnvFilter;
 
-/// A time-series database for market data.
-#[derive(Debug, Parser)]
-#[command(version, about)]
-struct Args {
-    #[command(subcommand)]
-    command: Command,
-}
+use args::{Args, Command};
 
-#[derive(Debug, Subcommand)]
-enum Command {
-    /// Show what is in a data directory.
-    Inspect {
-        /// The data directory.
-        #[arg(long)]
-        data_dir: PathBuf,
-    },
-    /// Check every checksum of a data directory; exits with 1 and names what is damaged.
-    Verify {
-        /// The data directory.
-        #[arg(long)]
-        data_dir: PathBuf,
-    },
-}
+/// Loading and scanning free large buffers on threads other than those that made them, where the
+/// system's allocator keeps what it should give back.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-#[expect(clippy::print_stdout, reason = "this is the room that owns stdout")]
-fn main() -> anyhow::Result<ExitCode> {
-    tracing_subscriber::fmt()
-        .with_writer(std::io::stderr)
-        .init();
-    match Args::parse().command {
-        Command::Inspect { data_dir } => {
-            println!("{}", open(&data_dir)?.overview());
-            Ok(ExitCode::SUCCESS)
-        }
-        Command::Verify { data_dir } => {
-            let damage = open(&data_dir)?.verify();
-            for error in &damage {
-                println!("{}: {error}", error.sqlstate());
-            }
-            println!("{} damaged", damage.len());
-            Ok(if damage.is_empty() {
-                ExitCode::SUCCESS
-            } else {
-                ExitCode::FAILURE
-            })
+fn main() -> ExitCode {
+    let args = Args::parse();
+    log_to_stderr(&args);
+    let result = match args.command {
+        Command::Serve(args) => serve::run(&args),
+        Command::Demo(args) => demo::run(&args),
+        Command::Sql(args) => shell::run(&args),
+        Command::Inspect(args) => inspect::run(&args),
+        Command::Verify(args) => verify::run(&args),
+    };
+    match result {
+        Ok(code) => code,
+        Err(error) => {
+            style::print_error(&error);
+            ExitCode::FAILURE
         }
     }
 }
 
-/// Opens a directory that is there: looking must not make one.
-fn open(path: &std::path::Path) -> anyhow::Result<Database> {
-    anyhow::ensure!(
-        path.is_dir(),
-        "there is no data directory {}",
-        path.display()
-    );
-    Ok(Database::open(path)?)
+/// Only a server tells what it does; the other commands say what goes wrong. `RUST_LOG` decides
+/// otherwise.
+fn log_to_stderr(args: &Args) {
+    let level = match args.command {
+        Command::Serve(_) => "info",
+        Command::Demo(_) | Command::Sql(_) | Command::Inspect(_) | Command::Verify(_) => "warn",
+    };
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr)
+        .with_ansi(io::stderr().is_terminal())
+        .with_target(false)
+        .init();
 }

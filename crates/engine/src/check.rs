@@ -238,3 +238,43 @@ fn duplicate_within(
 fn in_slice(hash: u64, bits: u32, slice: u64) -> bool {
     bits == 0 || hash >> (64 - bits) == slice
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+    use arrow::array::{ArrayRef, Int64Array};
+    use chronolith_chunk::LayoutColumn;
+    use chronolith_types::SqlType;
+
+    use super::*;
+
+    #[test]
+    fn two_rows_of_one_key_are_found_however_few_hashes_are_held() {
+        let column = LayoutColumn {
+            id: ColumnId(1),
+            name: "id".to_owned(),
+            ty: SqlType::Int8,
+        };
+        let layout = Arc::new(Layout::new(vec![column], None, Vec::new(), Vec::new()));
+        let found = |numbers: Vec<i64>, hashes_max: usize| {
+            let values: ArrayRef = Arc::new(Int64Array::from(numbers));
+            let batch = RecordBatch::try_new(Arc::clone(layout.schema()), vec![values]);
+            let mut hot = HotPart::default();
+            hot.append(batch.unwrap()).unwrap();
+            let view = ChunkView {
+                range: ALL_TIMES,
+                hot: vec![hot],
+                cold: Vec::new(),
+            };
+            let twice = duplicate_within(&layout, &[0], &[&view], &ALL_TIMES, hashes_max);
+            twice.unwrap().map(|(_, row)| row)
+        };
+        for hashes_max in [1, 7, 100, 10_000] {
+            assert_eq!(found((0..1000).collect(), hashes_max), None);
+            for twice in (0..1000).step_by(37) {
+                let numbers = (0..1000).chain([twice]).collect();
+                assert_eq!(found(numbers, hashes_max), Some(1000), "{hashes_max}");
+            }
+        }
+    }
+}

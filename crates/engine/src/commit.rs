@@ -10,6 +10,7 @@ use chronolith_wal::{Log, WalError};
 use parking_lot::Mutex;
 
 use crate::check::{Checked, Rule};
+use crate::clash::LoadClaim;
 use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::layout::same_shape;
@@ -32,6 +33,8 @@ pub(crate) struct Work {
     pub(crate) claims: Vec<Arc<Claim>>,
     /// Parts that the record adds and that are open.
     pub(crate) loaded: Loaded,
+    /// Keys of those parts.
+    pub(crate) loads: Vec<Arc<LoadClaim>>,
     /// Tables as the rows were made for.
     pub(crate) shapes: Vec<(TableKey, Arc<Table>)>,
     /// Rules that were held against all rows.
@@ -186,6 +189,9 @@ impl Engine {
         }
         next.check_rows(&record.rows)?;
         self.check_claims(&next, &work.claims, &moved)?;
+        for load in &work.loads {
+            load.check(&next)?;
+        }
         let pieces = record.encode()?;
         let pieces: Vec<&[u8]> = pieces.iter().map(Vec::as_slice).collect();
         let length: u64 = pieces.iter().map(|piece| piece.len() as u64).sum();

@@ -30,6 +30,9 @@ pub struct Engine {
     pub(crate) keys: Mutex<KeyCache>,
     /// Bytes that the keys take.
     pub(crate) key_bytes: AtomicUsize,
+    /// Loads that run, and bytes of the rows that they hold.
+    pub(crate) loads: AtomicUsize,
+    pub(crate) load_bytes: AtomicUsize,
     /// The thread that flushes and checkpoints.
     pub(crate) background: OnceLock<Background>,
     /// Whether the log takes nothing more.
@@ -90,6 +93,21 @@ impl Engine {
     #[must_use]
     pub fn hot_bytes(&self) -> usize {
         self.state.read().hot_bytes + self.key_bytes.load(Ordering::Relaxed)
+    }
+
+    /// Bytes of rows that a statement may well leave in memory: with more of them, a
+    /// [`BulkLoader`](crate::BulkLoader) is what they are for.
+    #[must_use]
+    pub fn load_bytes_min(&self) -> usize {
+        self.config.hot_bytes_max / 16
+    }
+
+    /// Threads that one load packs with; none where a seed is to tell all that happens.
+    pub(crate) fn load_threads(&self) -> usize {
+        match self.config.background {
+            true => std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+            false => 0,
+        }
     }
 
     /// Checks every byte of every cold part; the failures found.

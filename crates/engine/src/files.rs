@@ -1,6 +1,6 @@
 //! Where things lie in the data directory: numbers, never names that users gave.
 
-use chronolith_platform::{PathError, RelPath};
+use chronolith_platform::{Disk, PathError, RelPath};
 use chronolith_types::{Lsn, PartId};
 
 pub(crate) const LOG_DIR: &str = "wal";
@@ -26,6 +26,14 @@ pub(crate) fn parse_part(name: &str) -> Option<PartId> {
         .strip_suffix(DATA)
         .or_else(|| name.strip_suffix(DIRECTORY))?;
     digits.parse().ok().map(PartId)
+}
+
+/// Removes a part's files, as far as they are there and the disk lets them go: one that stays is
+/// removed when the engine is opened next.
+pub(crate) fn remove_part(disk: &dyn Disk, part: PartId) {
+    for path in [data(part), directory(part)].into_iter().flatten() {
+        drop(disk.remove(&path));
+    }
 }
 
 pub(crate) fn checkpoint(lsn: Lsn) -> Result<RelPath, PathError> {

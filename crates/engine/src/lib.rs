@@ -11,6 +11,7 @@
 
 mod background;
 mod check;
+mod clash;
 mod commit;
 mod config;
 mod engine;
@@ -18,6 +19,7 @@ mod error;
 mod files;
 mod keys;
 mod layout;
+mod load;
 mod maintain;
 mod record;
 mod recover;
@@ -30,5 +32,7 @@ pub use config::EngineConfig;
 pub use engine::Engine;
 pub use error::EngineError;
 pub use layout::layout_of;
+pub use load::BulkLoader;
+pub use route::check_not_null;
 pub use transaction::{Isolation, Transaction};
 pub use view::TableView;

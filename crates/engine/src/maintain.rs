@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 
 use arrow::record_batch::RecordBatch;
 use chronolith_catalog::{CatalogError, Change, Part, encode};
+use chronolith_chunk::load::{Sorted, sort};
 use chronolith_chunk::{ChunkView, HotPart, Layout, ScanRequest, bytes_of, checksum, cold};
 use chronolith_platform::{RelPath, write_whole};
 use chronolith_types::{ChunkId, DatabaseId, PartId, TableId};
@@ -39,9 +40,9 @@ impl Engine {
         let Some(background) = self.background.get() else {
             return self.tidy();
         };
-        if self.hot_bytes() > self.config.hot_bytes_max {
+        if self.hot_bytes() > self.hot_bytes_hard() {
             // A failure is told by the thread; the next commit tries again.
-            while background.wait() && self.hot_bytes() > self.config.hot_bytes_max {}
+            while background.wait() && self.hot_bytes() > self.hot_bytes_hard() {}
         } else if self.is_untidy() {
             background.wake();
         }
@@ -53,12 +54,18 @@ impl Engine {
             || self.log_bytes.load(Ordering::Relaxed) > self.config.log_bytes_max
     }
 
+    /// What hot rows may take; loads, which hold at most half of it, leave less.
+    fn hot_bytes_hard(&self) -> usize {
+        let most = self.config.hot_bytes_max;
+        most - self.load_bytes.load(Ordering::Relaxed).min(most / 2)
+    }
+
     /// What hot rows may take before they are flushed. Where nobody flushes in the background,
     /// commits do, and leave it at that.
     fn hot_bytes_soft(&self) -> usize {
         match self.config.background {
-            true => self.config.hot_bytes_max / 4 * 3,
-            false => self.config.hot_bytes_max,
+            true => self.hot_bytes_hard() / 4 * 3,
+            false => self.hot_bytes_hard(),
         }
     }
 
@@ -143,6 +150,16 @@ impl Engine {
         Ok(false)
     }
 
+    /// Packs a chunk's hot rows, if there are any.
+    pub(crate) fn flush_hot(&self, place: Place) -> Result<(), EngineError> {
+        if self.state().hot(place).is_none() {
+            return Ok(());
+        }
+        let _one = self.maintenance.lock();
+        self.flush_chunk(place, false)?;
+        Ok(())
+    }
+
     fn forget_keys(&self, place: Place) {
         let mut keys = self.keys.lock();
         keys.forget(place);
@@ -178,7 +195,7 @@ impl Engine {
         let mut added = Vec::new();
         let mut loaded = Loaded::new();
         if source.rows() > 0 {
-            let (part, open) = self.write_part(&view.layout, &batches)?;
+            let (part, open) = self.pack_part(&view.layout, batches)?;
             // A row lost or doubled here would be lost or doubled for ever.
             assert_eq!(part.rows, source.rows(), "rows of chunk {}", place.chunk);
             loaded.insert(part.id, open);
@@ -210,25 +227,47 @@ impl Engine {
     }
 
     /// Packs rows into a part that no catalog names yet: dropped, its files go.
-    pub(crate) fn write_part(
+    fn pack_part(
         &self,
         layout: &Arc<Layout>,
-        batches: &[RecordBatch],
+        batches: Vec<RecordBatch>,
     ) -> Result<(Part, Arc<OpenPart>), EngineError> {
-        let id = self.allocate_part();
-        let data = files::data(id).map_err(path_error)?;
-        let directory = files::directory(id).map_err(path_error)?;
-        let disk = &self.platform.disk;
-        let written = cold::write(&**disk, &data, &directory, layout, batches)?;
         let unpacked: usize = batches.iter().map(bytes_of).sum();
-        let part = entry(id, &written, unpacked as u64);
-        let open = OpenPart::open(disk, &part, false)?;
-        debug_assert_eq!(
-            checksum(layout, batches).ok(),
-            read_back(&open, layout).ok(),
+        let sum = cfg!(debug_assertions).then(|| checksum(layout, &batches).ok());
+        let Sorted::Rows(rows) = sort(layout, batches, &[])? else {
+            return Err(EngineError::Columns(String::new()));
+        };
+        let id = self.allocate_part();
+        let (part, open) = self.write_part(id, layout, &rows, unpacked as u64)?;
+        debug_assert!(
+            sum.is_none_or(|sum| sum == read_back(&open, layout).ok()),
             "the rows of part {id} are not those that were packed"
         );
         Ok((part, open))
+    }
+
+    /// Writes rows that are sorted already.
+    pub(crate) fn write_part(
+        &self,
+        id: PartId,
+        layout: &Arc<Layout>,
+        rows: &RecordBatch,
+        unpacked: u64,
+    ) -> Result<(Part, Arc<OpenPart>), EngineError> {
+        let data = files::data(id).map_err(path_error)?;
+        let directory = files::directory(id).map_err(path_error)?;
+        let disk = &self.platform.disk;
+        let written = cold::write_sorted(&**disk, &data, &directory, layout, rows);
+        let opened = written.map_err(EngineError::from).and_then(|written| {
+            let part = entry(id, &written, unpacked);
+            let open = OpenPart::open(disk, &part, false)?;
+            Ok((part, open))
+        });
+        if opened.is_err() {
+            // A full disk must not stay full of what nobody reads.
+            files::remove_part(&**disk, id);
+        }
+        opened
     }
 
     /// Counts a chunk's rows as not compressed; they stay where they are. False when they are

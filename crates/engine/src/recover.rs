@@ -81,6 +81,8 @@ impl Engine {
             next_oid: AtomicU32::new(next_oid),
             next_part: AtomicU64::new(next_part),
             key_bytes: AtomicUsize::new(0),
+            loads: AtomicUsize::new(0),
+            load_bytes: AtomicUsize::new(0),
             background: OnceLock::new(),
             lock,
         });

@@ -71,13 +71,7 @@ impl OpenPart {
 impl Drop for OpenPart {
     fn drop(&mut self) {
         if self.unnamed.load(Ordering::Acquire) {
-            // A file that stays is removed when the engine is opened next.
-            for path in [files::data(self.id), files::directory(self.id)]
-                .into_iter()
-                .flatten()
-            {
-                drop(self.disk.remove(&path));
-            }
+            files::remove_part(&*self.disk, self.id);
         }
     }
 }

@@ -6,19 +6,21 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use arrow::record_batch::RecordBatch;
-use chronolith_catalog::{Catalog, CatalogError, Change, Table};
+use chronolith_catalog::{Catalog, CatalogError, Change, Part, Table};
 use chronolith_chunk::HotPart;
 use chronolith_types::{ChunkId, DatabaseId, Lsn, PartId, TableId};
 
 use crate::check::Checked;
+use crate::clash::LoadClaim;
 use crate::commit::{Pending, Work, rules, settle_chunks};
 use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::keys::KeyCache;
 use crate::layout::{fit, layout_of, same_shape};
+use crate::load::BulkLoader;
 use crate::record::{Place, Record, TableKey};
 use crate::route::{self, Claim, Key};
-use crate::state::{Loaded, Parts, State};
+use crate::state::{Loaded, OpenPart, Parts, State};
 use crate::view::TableView;
 
 /// What a transaction sees of those that commit beside it.
@@ -45,7 +47,9 @@ pub struct Transaction {
     rows: Vec<(Place, RecordBatch)>,
     claims: Vec<Arc<Claim>>,
     checked: Vec<Checked>,
+    /// Parts that it adds, and what their keys were held against.
     loaded: Loaded,
+    loads: Vec<Arc<LoadClaim>>,
     /// `rows` again, to read.
     own: BTreeMap<Place, HotPart>,
     own_keys: BTreeMap<(Place, u32), HashSet<Key>>,
@@ -55,12 +59,19 @@ pub struct Transaction {
 #[derive(Debug, Clone)]
 struct Savepoint {
     name: String,
+    point: Point,
+    /// The rows and claims that the point counts, where a change has made others of them since.
+    before: Option<Arc<Before>>,
+}
+
+/// How much a transaction had done at some time.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Point {
     changes: usize,
     rows: usize,
     claims: usize,
     checked: usize,
-    /// The rows and claims that the counts count, where a change has made others of them since.
-    before: Option<Arc<Before>>,
+    loads: usize,
 }
 
 type Rows = Vec<(Place, RecordBatch)>;
@@ -86,6 +97,7 @@ impl Transaction {
             claims: Vec::new(),
             checked: Vec::new(),
             loaded: Loaded::new(),
+            loads: Vec::new(),
             own: BTreeMap::new(),
             own_keys: BTreeMap::new(),
             savepoints: Vec::new(),
@@ -193,9 +205,9 @@ impl Transaction {
         move_rows(&mut self.rows);
         move_claims(&mut self.claims);
         for savepoint in &mut self.savepoints {
-            let count = savepoint.changes;
+            let count = savepoint.point.changes;
             let gone = settled.gone.iter().filter(|index| **index < count).count();
-            savepoint.changes -= gone;
+            savepoint.point.changes -= gone;
             if let Some(before) = &mut savepoint.before {
                 let before = Arc::make_mut(before);
                 move_rows(&mut before.rows);
@@ -350,17 +362,87 @@ impl Transaction {
         let table = self.found(table)?;
         let layout = layout_of(&table);
         let batch = route::fitting(&table, &layout, batch)?;
-        let (changes, rows, claims) = (self.changes.len(), self.rows.len(), self.claims.len());
-        let checked = self.checked.len();
+        let point = self.point();
         let inserted = route::split(&table, &layout, &batch)?
             .into_iter()
             .try_for_each(|(range, rows)| self.insert_into(&table, range, rows));
         if let Err(error) = inserted {
             // A statement is whole or not at all.
-            self.undo_to(changes, rows, claims, checked)?;
+            self.undo_to(point)?;
             return Err(error);
         }
         Ok(batch.num_rows() as u64)
+    }
+
+    /// Begins a load: more rows for a table than memory is for.
+    ///
+    /// # Errors
+    /// 42P01 for a table that is not there.
+    pub fn loader(&self, table: TableId) -> Result<BulkLoader, EngineError> {
+        let table = self.found(table)?;
+        Ok(BulkLoader::new(Arc::clone(&self.engine), table))
+    }
+
+    /// Adds parts to the chunk of a range; they were packed for `made_for`, and are all there is
+    /// of a load for that chunk.
+    pub(crate) fn add_parts(
+        &mut self,
+        made_for: &Arc<Table>,
+        range: &Range<i64>,
+        parts: Vec<(Part, Arc<OpenPart>)>,
+    ) -> Result<(), EngineError> {
+        let overtaken = || EngineError::Overtaken(made_for.name.clone());
+        let table = self.found(made_for.id)?;
+        if !same_shape(&table, made_for) {
+            return Err(overtaken());
+        }
+        let place = self.place(&table, range.clone())?;
+        let table = self.found(table.id)?;
+        let chunk = table.chunks.get(&place.chunk);
+        if chunk.is_none_or(|at| at.range.start > range.start || at.range.end < range.end) {
+            // Cut by another width meanwhile: not all rows lie within it.
+            return Err(overtaken());
+        }
+        let fresh: Vec<Arc<OpenPart>> = parts.iter().map(|(_, open)| Arc::clone(open)).collect();
+        // Rows that are there already arrived before these, and are to be read before them.
+        self.engine.flush_hot(place)?;
+        let claim = self.hold_load(&table, place, range, fresh)?;
+        let mut added = Vec::with_capacity(parts.len());
+        for (part, open) in parts {
+            self.loaded.insert(part.id, open);
+            added.push(Arc::new(part));
+        }
+        self.change(Change::ReplaceParts {
+            database: self.database,
+            table: table.id,
+            chunk: place.chunk,
+            removed: Vec::new(),
+            added,
+            compressed: None,
+        })?;
+        self.loads.push(Arc::new(claim));
+        Ok(())
+    }
+
+    /// Holds the keys of fresh parts against all that is there now.
+    fn hold_load(
+        &self,
+        table: &Arc<Table>,
+        place: Place,
+        range: &Range<i64>,
+        fresh: Vec<Arc<OpenPart>>,
+    ) -> Result<LoadClaim, EngineError> {
+        let key = place.table_key();
+        let latest = self.engine.state();
+        let same = latest.table(key).is_some_and(|now| same_shape(now, table));
+        // The latest rows, whatever the snapshot, unless the transaction takes them away.
+        let (state, behind) = match same && !self.removes_rows(key) {
+            true => (&*latest, Some(&*self.state)),
+            false => (&*self.state, None),
+        };
+        let mut claim = LoadClaim::new(Arc::clone(table), key, range.start, fresh);
+        claim.hold(state, behind, self.own.get(&place))?;
+        Ok(claim)
     }
 
     fn insert_into(
@@ -460,10 +542,7 @@ impl Transaction {
     pub fn savepoint(&mut self, name: &str) {
         self.savepoints.push(Savepoint {
             name: name.to_owned(),
-            changes: self.changes.len(),
-            rows: self.rows.len(),
-            claims: self.claims.len(),
-            checked: self.checked.len(),
+            point: self.point(),
             before: None,
         });
     }
@@ -500,26 +579,30 @@ impl Transaction {
             self.rows = before.rows;
             self.claims = before.claims;
         }
-        let (changes, rows) = (savepoint.changes, savepoint.rows);
-        let (claims, checked) = (savepoint.claims, savepoint.checked);
-        self.undo_to(changes, rows, claims, checked)
+        let point = savepoint.point;
+        self.undo_to(point)
     }
 
-    fn undo_to(
-        &mut self,
-        changes: usize,
-        rows: usize,
-        claims: usize,
-        checked: usize,
-    ) -> Result<(), EngineError> {
-        self.rows.truncate(rows);
-        self.claims.truncate(claims);
-        self.checked.truncate(checked);
-        if changes != self.changes.len() {
-            self.changes.truncate(changes);
-            self.reapply()?;
-            self.forget_loaded();
+    pub(crate) fn point(&self) -> Point {
+        Point {
+            changes: self.changes.len(),
+            rows: self.rows.len(),
+            claims: self.claims.len(),
+            checked: self.checked.len(),
+            loads: self.loads.len(),
         }
+    }
+
+    pub(crate) fn undo_to(&mut self, point: Point) -> Result<(), EngineError> {
+        self.rows.truncate(point.rows);
+        self.claims.truncate(point.claims);
+        self.checked.truncate(point.checked);
+        self.loads.truncate(point.loads);
+        if point.changes != self.changes.len() {
+            self.changes.truncate(point.changes);
+            self.reapply()?;
+        }
+        self.forget_loaded();
         self.rebuild_own()
     }
 
@@ -570,6 +653,7 @@ impl Transaction {
             },
             claims: self.claims,
             loaded: self.loaded,
+            loads: self.loads,
             shapes,
             checked: self.checked,
             packed: None,

@@ -23,7 +23,11 @@ impl RealDisk {
     /// # Errors
     /// When it can neither be found nor made.
     pub fn open(root: &Path) -> io::Result<Self> {
-        let missing: Vec<&Path> = root.ancestors().take_while(|dir| !dir.exists()).collect();
+        // The last ancestor of a relative path is the empty one: the working directory.
+        let missing: Vec<&Path> = root
+            .ancestors()
+            .take_while(|dir| !dir.as_os_str().is_empty() && !dir.exists())
+            .collect();
         fs::DirBuilder::new()
             .recursive(true)
             .mode(0o700)

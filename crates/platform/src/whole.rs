@@ -11,18 +11,26 @@ const TEMPORARY: &str = ".tmp";
 /// Writes a file so that after a crash it has its old content or the new, never a mixture.
 ///
 /// # Errors
-/// As the disk gives them; the old content then stays, perhaps beside a temporary file.
+/// As the disk gives them; the old content then stays, and what was written of the new goes, as far
+/// as the disk still does that.
 pub fn write_whole(disk: &dyn Disk, path: &RelPath, bytes: &[u8]) -> io::Result<()> {
     let temporary = RelPath::new(&format!("{path}{TEMPORARY}")).map_err(io::Error::other)?;
     match disk.remove(&temporary) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
-    let file = disk.open(&temporary, OpenMode::CreateNew)?;
-    file.write_at(bytes, 0)?;
-    file.sync()?;
-    drop(file);
-    disk.rename(&temporary, path)?;
+    let written = disk
+        .open(&temporary, OpenMode::CreateNew)
+        .and_then(|file| {
+            file.write_at(bytes, 0)?;
+            file.sync()
+        })
+        .and_then(|()| disk.rename(&temporary, path));
+    if let Err(error) = written {
+        // Half of a file on a full disk would keep it full.
+        drop(disk.remove(&temporary));
+        return Err(error);
+    }
     // A synced file can still vanish: its name lives in the directory, synced apart.
     disk.sync_dir(&path.parent())
 }

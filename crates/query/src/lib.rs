@@ -15,6 +15,7 @@ pub mod copy;
 mod ddl;
 mod effects;
 mod error;
+mod expand;
 mod explain;
 mod fast;
 pub mod functions;

@@ -262,6 +262,12 @@ impl Binder<'_> {
         if let Some(found) = self.look(place, |scope| scope.by_name(name), name, at)? {
             return Ok(found);
         }
+        if name == "tableoid"
+            && let [only] = place.scope.relations.as_slice()
+            && let Some(oid) = place.scope.table_oid(None, &only.name)
+        {
+            return Ok(table_oid(oid));
+        }
         let table = place.scope.has_table(None, name)
             || self.outer.iter().any(|scope| scope.has_table(None, name));
         if table {
@@ -300,6 +306,12 @@ impl Binder<'_> {
         )?;
         if let Some(found) = found {
             return Ok(found);
+        }
+        if name == "tableoid" {
+            let mut scopes = std::iter::once(place.scope).chain(self.outer.iter().rev());
+            if let Some(oid) = scopes.find_map(|scope| scope.table_oid(schema, table)) {
+                return Ok(table_oid(oid));
+            }
         }
         if look(place.scope) || self.outer.iter().any(look) {
             return Err(Error::new(
@@ -370,17 +382,9 @@ impl Binder<'_> {
             Found::Many => return Err(ambiguous()),
             Found::None => {}
         }
-        for (up, scope) in self.outer.iter().rev().enumerate() {
+        for scope in self.outer.iter().rev() {
             match find(scope) {
-                Found::One(found) => {
-                    if up > 0 {
-                        return Err(unsupported(format!(
-                            "column \"{name}\" of a query more than one level out"
-                        ))
-                        .at(at));
-                    }
-                    return Ok(Some(outer(found)));
-                }
+                Found::One(found) => return Ok(Some(outer(found))),
                 Found::Many => return Err(ambiguous()),
                 Found::None => {}
             }
@@ -838,6 +842,14 @@ impl Binder<'_> {
         }
         Ok(rest.map_or_else(|| boolean(true), truth))
     }
+}
+
+/// The column `tableoid`: a row is in the table that was named.
+fn table_oid(oid: u32) -> Typed {
+    Typed::literal(
+        datafusion::common::ScalarValue::UInt32(Some(oid)),
+        SqlType::Oid,
+    )
 }
 
 /// A column of the query around.

@@ -20,6 +20,7 @@ mod array;
 mod call;
 mod coerce;
 mod cte;
+mod dependent;
 mod entry;
 mod expr;
 mod from;

@@ -42,9 +42,21 @@ pub(super) fn choose<T: Clone>(candidates: Vec<Candidate<T>>, given: &[SqlType])
                 .iter()
                 .zip(given)
                 .all(|(to, from)| accepts(to, from))
+                && agree(&candidate.args, given)
         })
         .collect::<Vec<_>>();
     decide(select(fitting, given))
+}
+
+/// Whether the arguments in polymorphic places can be brought together:
+/// `check_generic_type_consistency`.
+fn agree(declared: &[SqlType], given: &[SqlType]) -> bool {
+    let Ok(poly) = Poly::of(declared, given) else {
+        return false;
+    };
+    let mut categories = poly.compatible().iter().map(SqlType::category);
+    let first = categories.next();
+    categories.all(|category| Some(category) == first)
 }
 
 /// The operator that fits two operands, an untyped one first taken to be as the other.

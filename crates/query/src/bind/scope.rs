@@ -86,6 +86,15 @@ impl Scope {
         })
     }
 
+    /// The oid of the table that an alias stands for.
+    pub(super) fn table_oid(&self, schema: Option<&str>, table: &str) -> Option<u32> {
+        let mut oids = self
+            .of_table(schema, table)
+            .map(|column| column.origin.map(|(oid, _)| oid));
+        let first = oids.next()??;
+        oids.all(|oid| oid == Some(first)).then_some(first)
+    }
+
     pub(super) fn has_table(&self, schema: Option<&str>, table: &str) -> bool {
         self.relations.iter().any(|alias| {
             alias.name == table && (schema.is_none() || alias.schema.as_deref() == schema)

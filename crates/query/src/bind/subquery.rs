@@ -9,8 +9,9 @@ use datafusion::functions_aggregate::count::count_udaf;
 use datafusion::logical_expr::expr::{
     AggregateFunction, Case, Exists, InSubquery, SetComparison, SetQuantifier,
 };
-use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, Subquery, lit};
+use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, SortExpr, Subquery, lit};
 
+use super::dependent::{Shape, semi_joins, shape, single, unordered};
 use super::expr::{row_of, symbol_of, truth};
 use super::scope::ScopeColumn;
 use super::state::{Binder, Clause, Place, Rel, Result, column, lift, typed, unsupported};
@@ -50,11 +51,61 @@ impl Binder<'_> {
     ) -> Result<Typed> {
         let rel = self.inner(place, query)?;
         let found = self.one_column(&rel)?;
+        let expr = self.value_of(place, rel.plan, &found)?;
         Ok(Typed {
-            expr: Expr::ScalarSubquery(subquery(rel.plan)),
+            expr,
             ty: found.ty,
             arrow: found.arrow,
         })
+    }
+
+    /// The value of a query of one column.
+    fn value_of(
+        &mut self,
+        place: Place<'_>,
+        plan: LogicalPlan,
+        found: &ScopeColumn,
+    ) -> Result<Expr> {
+        if !self.depends(place, &plan) {
+            return Ok(Expr::ScalarSubquery(subquery(plan)));
+        }
+        match shape(&plan) {
+            Shape::Aggregated => Ok(Expr::ScalarSubquery(subquery(plan))),
+            Shape::Plain => {
+                let (value, count) = (self.fresh(), self.fresh());
+                let first = AggregateFunction::new_udf(
+                    datafusion::functions_aggregate::first_last::first_value_udaf(),
+                    vec![column(&found.column)],
+                    false,
+                    None,
+                    Vec::new(),
+                    None,
+                );
+                let aggregates = vec![
+                    Expr::AggregateFunction(first).alias(&value),
+                    count_expr().alias(&count),
+                ];
+                let aggregated = LogicalPlanBuilder::from(plan)
+                    .aggregate(Vec::<Expr>::new(), aggregates)
+                    .map_err(lift)?
+                    .build()
+                    .map_err(lift)?;
+                let one = single(column(&value), column(&count));
+                let plan = self.only(aggregated, one)?;
+                Ok(Expr::ScalarSubquery(subquery(plan)))
+            }
+            Shape::Other => Ok(self.dependent(place, plan, &found.arrow)),
+        }
+    }
+
+    /// How many rows a query has.
+    fn count_in(&mut self, place: Place<'_>, plan: LogicalPlan) -> Result<Expr> {
+        let name = self.fresh();
+        let count = count_of(plan, &name)?;
+        if self.depends(place, &count) && shape(&count) != Shape::Aggregated {
+            return Ok(self.dependent(place, count, &arrow::datatypes::DataType::Int64));
+        }
+        Ok(Expr::ScalarSubquery(subquery(count)))
     }
 
     pub(super) fn exists(
@@ -64,16 +115,15 @@ impl Binder<'_> {
         negated: bool,
     ) -> Result<Typed> {
         let rel = self.inner(place, query)?;
-        if matches!(place.clause, Clause::Where) {
+        let joins = !self.depends(place, &rel.plan) || semi_joins(&rel.plan);
+        if matches!(place.clause, Clause::Where) && joins {
             return Ok(truth(Expr::Exists(Exists::new(
                 subquery(rel.plan),
                 negated,
             ))));
         }
         // Elsewhere DataFusion has no EXISTS: it counts.
-        let name = self.fresh();
-        let count = count_of(rel.plan, &name)?;
-        let count = Expr::ScalarSubquery(subquery(count));
+        let count = self.count_in(place, rel.plan)?;
         Ok(truth(if negated {
             count.eq(lit(0_i64))
         } else {
@@ -107,8 +157,9 @@ impl Binder<'_> {
             return Err(unsupported(format!("IN (SELECT …) of type {}", found.ty)).at(at));
         };
         let plan = self.only(rel.plan, *equal.right)?;
-        if !matches!(place.clause, Clause::Where) {
-            return self.in_counted(*equal.left, plan, negated, at);
+        let joins = !self.depends(place, &plan) || semi_joins(&plan);
+        if !matches!(place.clause, Clause::Where) || !joins {
+            return self.in_counted(place, *equal.left, plan, negated, at);
         }
         Ok(truth(Expr::InSubquery(InSubquery::new(
             equal.left,
@@ -120,6 +171,7 @@ impl Binder<'_> {
     /// `value IN (query)` where DataFusion has none: by how often it is there.
     fn in_counted(
         &mut self,
+        place: Place<'_>,
         value: Expr,
         plan: LogicalPlan,
         negated: bool,
@@ -141,9 +193,6 @@ impl Binder<'_> {
         let item = column(field.name());
         // In the inner query the value is the outer query's.
         let outer = outward(value.clone())?;
-        let counted = |name: &str, plan: LogicalPlan| -> Result<Expr> {
-            Ok(Expr::ScalarSubquery(subquery(count_of(plan, name)?)))
-        };
         let filtered = |plan: &LogicalPlan, condition: Expr| -> Result<LogicalPlan> {
             LogicalPlanBuilder::from(plan.clone())
                 .filter(condition)
@@ -151,10 +200,9 @@ impl Binder<'_> {
                 .build()
                 .map_err(lift)
         };
-        let (a, b, c) = (self.fresh(), self.fresh(), self.fresh());
-        let hits = counted(&a, filtered(&plan, item.clone().eq(outer))?)?;
-        let nulls = counted(&b, filtered(&plan, item.is_null())?)?;
-        let all = counted(&c, plan)?;
+        let hits = self.count_in(place, filtered(&plan, item.clone().eq(outer))?)?;
+        let nulls = self.count_in(place, filtered(&plan, item.is_null())?)?;
+        let all = self.count_in(place, plan)?;
         let unknown = nulls
             .gt(lit(0_i64))
             .or(value.is_null().and(all.gt(lit(0_i64))));
@@ -248,22 +296,27 @@ impl Binder<'_> {
     pub(super) fn array_subquery(&mut self, place: Place<'_>, query: &ast::Query) -> Result<Typed> {
         let rel = self.inner(place, query)?;
         let found = self.one_column(&rel)?;
-        // The rows are numbered as they come, and collected in that order.
-        let number = self.fresh();
-        let numbered = super::select::numbered(rel.plan, Vec::new(), Vec::new(), &number)?;
-        let aggregate = datafusion::functions_aggregate::array_agg::array_agg_udaf();
-        let sort = datafusion::logical_expr::SortExpr::new(column(&number), true, false);
-        let collected = Expr::AggregateFunction(AggregateFunction::new_udf(
-            aggregate,
+        let (plan, mut order) = unordered(rel.plan);
+        let flat = self.depends(place, &plan) && shape(&plan) == Shape::Plain;
+        let collected = if flat || !order.is_empty() {
+            plan
+        } else {
+            // The rows are numbered as they come, and collected in that order.
+            let number = self.fresh();
+            order.push(SortExpr::new(column(&number), true, false));
+            super::select::numbered(plan, Vec::new(), Vec::new(), &number)?
+        };
+        let aggregate = Expr::AggregateFunction(AggregateFunction::new_udf(
+            datafusion::functions_aggregate::array_agg::array_agg_udaf(),
             vec![column(&found.column)],
             false,
             None,
-            vec![sort],
+            order,
             None,
         ));
         let name = self.fresh();
-        let plan = LogicalPlanBuilder::from(numbered)
-            .aggregate(Vec::<Expr>::new(), vec![collected.alias(&name)])
+        let plan = LogicalPlanBuilder::from(collected)
+            .aggregate(Vec::<Expr>::new(), vec![aggregate.alias(&name)])
             .map_err(lift)?
             .build()
             .map_err(lift)?;
@@ -274,7 +327,11 @@ impl Binder<'_> {
         ));
         let form = arrow::datatypes::DataType::List(item);
         let empty = ScalarValue::List(ScalarValue::new_list_nullable(&[], &found.arrow));
-        let list = Expr::ScalarSubquery(subquery(plan));
+        let list = if self.depends(place, &plan) && shape(&plan) != Shape::Aggregated {
+            self.dependent(place, plan, &form)
+        } else {
+            Expr::ScalarSubquery(subquery(plan))
+        };
         Ok(Typed {
             expr: datafusion::functions::core::expr_fn::coalesce(vec![
                 list,
@@ -316,17 +373,20 @@ fn outward(expr: Expr) -> Result<Expr> {
         .data)
 }
 
-fn count_of(plan: LogicalPlan, name: &str) -> Result<LogicalPlan> {
-    let count = Expr::AggregateFunction(AggregateFunction::new_udf(
+fn count_expr() -> Expr {
+    Expr::AggregateFunction(AggregateFunction::new_udf(
         count_udaf(),
         vec![lit(1_i64)],
         false,
         None,
         Vec::new(),
         None,
-    ));
+    ))
+}
+
+fn count_of(plan: LogicalPlan, name: &str) -> Result<LogicalPlan> {
     LogicalPlanBuilder::from(plan)
-        .aggregate(Vec::<Expr>::new(), vec![count.alias(name)])
+        .aggregate(Vec::<Expr>::new(), vec![count_expr().alias(name)])
         .map_err(lift)?
         .build()
         .map_err(lift)

@@ -2,7 +2,7 @@
 
 use chronolith_catalog::{ConstraintKind, Index, Table};
 
-use super::context::Context;
+use super::context::{Context, Size};
 use super::describe;
 use super::objects::{self, Relation, index_keys};
 use super::relation::Fill;
@@ -44,12 +44,20 @@ pub(super) fn access_method(method: &str) -> u32 {
 }
 
 fn classes<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
+    const PAGES: usize = 9;
+    const TUPLES: usize = 10;
+    const ATTRIBUTES: usize = 17;
     let home = context.home()?;
+    let sized = rows.wants(PAGES) || rows.wants(TUPLES);
+    let counted = rows.wants(ATTRIBUTES);
     for relation in objects::relations(home) {
         let kind = relation.kind();
         let oid = relation.oid();
         let stored = kind != 'v' && !matches!(relation, Relation::System(_));
-        let size = relation.size(context);
+        let size = match sized {
+            true => relation.size(context),
+            false => Size::default(),
+        };
         let am = match relation {
             Relation::Index(_, index) => access_method(&index.method),
             _ if kind == 'r' => HEAP,
@@ -65,7 +73,8 @@ fn classes<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
                 .and_then(|last| usize::try_from(last).ok())
                 .unwrap_or(0),
             Relation::Index(_, index) => index.keys.len(),
-            Relation::View(view) => (context.view_columns)(view).len(),
+            Relation::View(view) if counted => (context.view_columns)(view).len(),
+            Relation::View(_) => 0,
         };
         let (checks, acl) = match relation {
             Relation::Table(table) => (

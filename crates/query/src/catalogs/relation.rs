@@ -76,12 +76,12 @@ impl SystemRelation {
             .map(|column| (column.name, column.ty.clone()))
     }
 
-    /// Its rows of this moment.
+    /// Its rows of this moment: the columns of those places, in that order.
     ///
     /// # Errors
     /// 42501 for what holds secrets.
-    pub(crate) fn rows(&self, context: &Context) -> Result<RecordBatch, Error> {
-        let mut rows = Rows::new(self.columns.len());
+    pub(crate) fn rows(&self, context: &Context, wanted: &[usize]) -> Result<RecordBatch, Error> {
+        let mut rows = Rows::new(self.columns.len(), wanted);
         if let Some(fill) = self.fill {
             fill(context, &mut rows)?;
         }

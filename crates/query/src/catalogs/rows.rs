@@ -16,8 +16,9 @@ use chronolith_types::SqlType;
 use crate::error::Error;
 
 /// One value, before its column's type makes it Arrow's.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub(super) enum Cell<'a> {
+    #[default]
     Null,
     Bool(bool),
     /// An integer, an oid or a point in time in µs.
@@ -115,25 +116,34 @@ pub(super) fn count(value: impl TryInto<i64>) -> i64 {
 /// The rows gathered so far, by column.
 #[derive(Debug)]
 pub(super) struct Rows<'a> {
-    columns: Vec<Vec<Cell<'a>>>,
+    /// How many columns the relation has.
+    width: usize,
+    /// The places of the columns that are asked for, and their cells.
+    columns: Vec<(usize, Vec<Cell<'a>>)>,
     count: usize,
 }
 
 impl<'a> Rows<'a> {
-    pub(super) fn new(width: usize) -> Self {
+    pub(super) fn new(width: usize, wanted: &[usize]) -> Self {
         Self {
-            columns: vec![Vec::new(); width],
+            width,
+            columns: wanted.iter().map(|place| (*place, Vec::new())).collect(),
             count: 0,
         }
     }
 
+    /// Whether a column is asked for: what is dear to find and not wanted may be left NULL.
+    pub(super) fn wants(&self, place: usize) -> bool {
+        self.columns.iter().any(|(wanted, _)| *wanted == place)
+    }
+
     /// One more row.
-    pub(super) fn push(&mut self, row: Vec<Cell<'a>>) {
-        debug_assert_eq!(row.len(), self.columns.len(), "a row has every column");
+    pub(super) fn push(&mut self, mut row: Vec<Cell<'a>>) {
+        debug_assert_eq!(row.len(), self.width, "a row has every column");
         self.count += 1;
-        let cells = row.into_iter().chain(std::iter::repeat(Cell::Null));
-        for (column, cell) in self.columns.iter_mut().zip(cells) {
-            column.push(cell);
+        for (place, cells) in &mut self.columns {
+            let cell = row.get_mut(*place).map(std::mem::take);
+            cells.push(cell.unwrap_or_default());
         }
     }
 
@@ -142,14 +152,18 @@ impl<'a> Rows<'a> {
         self,
         columns: impl Iterator<Item = (&'static str, SqlType)>,
     ) -> Result<RecordBatch, Error> {
+        let all: Vec<_> = columns.collect();
         let mut fields = Vec::with_capacity(self.columns.len());
         let mut arrays = Vec::with_capacity(self.columns.len());
-        for ((name, ty), cells) in columns.zip(&self.columns) {
+        for (place, cells) in &self.columns {
+            let Some((name, ty)) = all.get(*place) else {
+                return Err(Error::internal("a system relation has no such column"));
+            };
             let form = ty.arrow();
             let array = array(cells, &form).ok_or_else(|| {
                 Error::internal(format!("a value of catalog column {name} is no {ty}"))
             })?;
-            fields.push(Field::new(name, form, true));
+            fields.push(Field::new(*name, form, true));
             arrays.push(array);
         }
         let options = RecordBatchOptions::new().with_row_count(Some(self.count));

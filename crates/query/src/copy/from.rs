@@ -9,6 +9,7 @@ use arrow::datatypes::{Schema, SchemaRef};
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use bytes::{Bytes, BytesMut};
 use chronolith_catalog::Table;
+use chronolith_engine::BulkLoader;
 use chronolith_sql::{Copy, CopySource, CopyTarget};
 use chronolith_types::{SqlState, SqlType, TimeZone};
 use datafusion::common::DFSchema;
@@ -74,6 +75,18 @@ struct Sink {
     sources: Vec<Source>,
     filter: Option<Arc<dyn PhysicalExpr>>,
     checks: Checks,
+    rows: Rows,
+}
+
+/// Rows that were read.
+enum Rows {
+    /// Few may well stay in memory: they are inserted once the data has ended.
+    Few {
+        batches: Vec<RecordBatch>,
+        bytes: usize,
+    },
+    /// Many become cold parts as they come.
+    Many(Box<BulkLoader>),
 }
 
 enum Source {
@@ -218,12 +231,18 @@ impl CopyIn {
         if self.ended {
             return Ok(());
         }
+        let before = self.lines;
         self.lines += parsed.lines;
         self.ended = parsed.ended;
         let rows = self.sink.write(&self.shared, &parsed.batch);
-        self.rows += rows.map_err(|error| {
-            let context = format!("COPY {}, line {}", self.form.relation, self.lines);
-            error.context(context)
+        self.rows += rows.map_err(|(row, error)| {
+            // A header is a line, but no row.
+            let header = parsed.lines.saturating_sub(parsed.batch.num_rows() as u64);
+            let line = match row {
+                Some(row) => before + header + row as u64 + 1,
+                None => self.lines,
+            };
+            error.context(format!("COPY {}, line {line}", self.form.relation))
         })?;
         Ok(())
     }
@@ -255,6 +274,8 @@ impl CopyIn {
         while !self.parsing.is_empty() {
             self.write_oldest().await?;
         }
+        let finished = self.sink.finish(&self.shared);
+        finished.map_err(|error| error.context(format!("COPY {}", self.form.relation)))?;
         Ok(self.rows)
     }
 }
@@ -416,14 +437,100 @@ impl Sink {
             schema,
             sources,
             filter,
+            rows: Rows::Few {
+                batches: Vec::new(),
+                bytes: 0,
+            },
         })
     }
 
-    fn write(&self, shared: &Shared, data: &RecordBatch) -> Result<u64, Error> {
-        let rows = data.num_rows();
-        if rows == 0 {
+    /// Takes rows; how many the table gets. An error comes with the row of the data that is at
+    /// fault, where one is.
+    fn write(
+        &mut self,
+        shared: &Shared,
+        data: &RecordBatch,
+    ) -> Result<u64, (Option<usize>, Error)> {
+        if data.num_rows() == 0 {
             return Ok(0);
         }
+        let batch = self.complete(data).map_err(|error| (None, error))?;
+        let rows = batch.num_rows();
+        self.hold(&batch).map_err(|(row, error)| {
+            let same = rows == data.num_rows();
+            (same.then_some(row), error)
+        })?;
+        self.take(shared, batch).map_err(|error| (None, error))?;
+        Ok(rows as u64)
+    }
+
+    /// Refuses rows with NULL where there may be none, and those that a check refuses; with the
+    /// first row that is at fault.
+    fn hold(&self, batch: &RecordBatch) -> Result<(), (usize, Error)> {
+        let held = |from: usize, rows: usize| -> Result<(), Error> {
+            let rows = batch.slice(from, rows);
+            chronolith_engine::check_not_null(&self.table, &rows)?;
+            self.checks.hold(&rows)
+        };
+        let Err(mut error) = held(0, batch.num_rows()) else {
+            return Ok(());
+        };
+        // Each row is held by itself, so the first one at fault ends the shortest piece that fails.
+        let (mut good, mut bad) = (0, batch.num_rows());
+        while bad - good > 1 {
+            let middle = usize::midpoint(good, bad);
+            match held(good, middle - good) {
+                Ok(()) => good = middle,
+                Err(earlier) => (bad, error) = (middle, earlier),
+            }
+        }
+        Err((good, error))
+    }
+
+    /// Puts rows with those that wait, or into the load.
+    fn take(&mut self, shared: &Shared, batch: RecordBatch) -> Result<(), Error> {
+        let waiting = match &mut self.rows {
+            Rows::Many(loader) => return blocking(|| loader.push(&batch)).map_err(Error::from),
+            Rows::Few { batches, bytes } => {
+                *bytes += chronolith_chunk::bytes_of(&batch);
+                batches.push(batch);
+                if *bytes <= shared.instance.engine.load_bytes_min() {
+                    return Ok(());
+                }
+                std::mem::take(batches)
+            }
+        };
+        let mut loader = shared.transact(|transaction| transaction.loader(self.table.id))?;
+        blocking(|| waiting.iter().try_for_each(|batch| loader.push(batch)))?;
+        self.rows = Rows::Many(Box::new(loader));
+        Ok(())
+    }
+
+    /// The data has ended.
+    fn finish(&mut self, shared: &Shared) -> Result<(), Error> {
+        let none = Rows::Few {
+            batches: Vec::new(),
+            bytes: 0,
+        };
+        match std::mem::replace(&mut self.rows, none) {
+            Rows::Few { batches, .. } => blocking(|| {
+                shared.transact(|transaction| {
+                    batches.iter().try_for_each(|batch| {
+                        let inserted = transaction.insert(self.table.id, batch);
+                        inserted.map(|_| ())
+                    })
+                })
+            }),
+            Rows::Many(loader) => {
+                blocking(|| shared.transact(|transaction| loader.finish(transaction)))?;
+                Ok(())
+            }
+        }
+    }
+
+    /// The table's rows from those of the data, without those that the filter takes away.
+    fn complete(&self, data: &RecordBatch) -> Result<RecordBatch, Error> {
+        let rows = data.num_rows();
         let options = RecordBatchOptions::new().with_row_count(Some(rows));
         let nothing =
             RecordBatch::try_new_with_options(Arc::new(Schema::empty()), Vec::new(), &options)?;
@@ -444,8 +551,7 @@ impl Sink {
                 .ok_or_else(|| Error::internal("a filter that is no Boolean"))?;
             batch = filter_record_batch(&batch, kept)?;
         }
-        self.checks.hold(&batch)?;
-        blocking(|| shared.transact(|transaction| transaction.insert(self.table.id, &batch)))
+        Ok(batch)
     }
 }
 

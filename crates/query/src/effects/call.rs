@@ -1,9 +1,12 @@
 //! The way from a function's name to what it does.
 
 use std::fmt;
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 
+use arrow::record_batch::RecordBatch;
 use datafusion::common::ScalarValue;
+use datafusion::execution::SessionState;
+use datafusion::logical_expr::LogicalPlan;
 use parking_lot::Mutex;
 
 use super::args::Args;
@@ -11,13 +14,16 @@ use super::{chunks, describe, hypertables, names, sizes, system};
 use crate::catalogs::Context;
 use crate::error::Error;
 use crate::functions::{Effects, FunctionError};
-use crate::session::Shared;
+use crate::session::{Shared, collect_now};
 
 /// What functions can do in a session. Does not keep the session alive.
 pub(crate) struct SessionEffects {
     shared: Weak<Shared>,
     /// What the last call that described an object saw: a statement calls many.
     seen: Mutex<Option<Arc<Context>>>,
+    /// What plans the queries inside expressions: one may run for each row. It does not hold this
+    /// one, but effects of its own.
+    planner: OnceLock<SessionState>,
 }
 
 impl SessionEffects {
@@ -25,6 +31,7 @@ impl SessionEffects {
         Self {
             shared,
             seen: Mutex::default(),
+            planner: OnceLock::new(),
         }
     }
 
@@ -70,6 +77,10 @@ impl SessionEffects {
             | "hypertable_detailed_size"
             | "hypertable_approximate_detailed_size"
             | "chunks_detailed_size"
+            | "chunk_compression_stats"
+            | "chunk_columnstore_stats"
+            | "hypertable_compression_stats"
+            | "hypertable_columnstore_stats"
             | "pg_relation_size"
             | "pg_total_relation_size"
             | "pg_table_size"
@@ -97,12 +108,24 @@ impl Effects for SessionEffects {
             .shared
             .upgrade()
             .ok_or_else(|| FunctionError::internal("the session is gone"))?;
-        self.dispatch(&shared, name, Args(args))
-            .map_err(|error| FunctionError {
-                code: error.code,
-                message: error.message,
-                detail: error.detail,
-                hint: error.hint,
-            })
+        self.dispatch(&shared, name, Args(args)).map_err(told)
+    }
+
+    fn rows(&self, plan: &LogicalPlan) -> Result<Vec<RecordBatch>, FunctionError> {
+        let shared = self
+            .shared
+            .upgrade()
+            .ok_or_else(|| FunctionError::internal("the session is gone"))?;
+        let planner = self.planner.get_or_init(|| shared.planner(shared.vars()));
+        collect_now(&shared, planner, plan).map_err(told)
+    }
+}
+
+fn told(error: Error) -> FunctionError {
+    FunctionError {
+        code: error.code,
+        message: error.message,
+        detail: error.detail,
+        hint: error.hint,
     }
 }

@@ -13,4 +13,4 @@ mod sizes;
 mod system;
 
 pub(crate) use call::SessionEffects;
-pub(crate) use names::object_name;
+pub(crate) use names::{object_name, object_number};

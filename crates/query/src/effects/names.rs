@@ -29,16 +29,26 @@ pub(super) fn call(context: &Context, name: &str, args: Args<'_>) -> Result<Scal
         };
         return Ok(ScalarValue::UInt32(found));
     }
-    let oid = match name.strip_suffix("_in").unwrap_or(name) {
-        "regclass" => describe::regclass_in(context, given)?,
-        "regtype" => describe::regtype_in(context, given)?,
-        "regnamespace" => describe::regnamespace_in(context, given)?,
-        "regrole" => describe::regrole_in(context, given)?,
-        "regproc" => describe::regproc_in(context, given)?,
-        "regprocedure" => describe::regprocedure_in(context, given)?,
-        other => return Err(Error::unsupported(format!("type {other}"))),
-    };
-    Ok(ScalarValue::UInt32(Some(oid)))
+    let kind = name.strip_suffix("_in").unwrap_or(name);
+    Ok(ScalarValue::UInt32(Some(object_number(
+        context, kind, given,
+    )?)))
+}
+
+/// The number of the object that a text names to `regclass` or its kin.
+///
+/// # Errors
+/// 42P01 and the like when there is none.
+pub(crate) fn object_number(context: &Context, kind: &str, given: &str) -> Result<u32, Error> {
+    match kind {
+        "regclass" => describe::regclass_in(context, given),
+        "regtype" => describe::regtype_in(context, given),
+        "regnamespace" => describe::regnamespace_in(context, given),
+        "regrole" => describe::regrole_in(context, given),
+        "regproc" => describe::regproc_in(context, given),
+        "regprocedure" => describe::regprocedure_in(context, given),
+        other => Err(Error::unsupported(format!("type {other}"))),
+    }
 }
 
 /// None for a function that does not exist, or for several.

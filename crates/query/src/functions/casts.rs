@@ -69,6 +69,7 @@ pub(super) fn apply(
                     && bare == *target
                     && (to.is_text() && from.is_text() && !matches!(to, SqlType::Name)
                         || form == DataType::UInt32
+                        || matches!(from, SqlType::Int2Vector | SqlType::OidVector)
                         || (*to == SqlType::Json && *from == SqlType::Jsonb)
                         || (to.is_text() && matches!(from, SqlType::Json | SqlType::Jsonb))) =>
             {

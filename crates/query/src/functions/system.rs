@@ -259,6 +259,8 @@ pub(super) fn imp(name: &str, args: &[SqlType]) -> Option<RowFn> {
             Ok(Value::Int(if utf8 { 6 } else { -1 }))
         },
         "pg_client_encoding" | "getdatabaseencoding" => |_, _| Ok(Value::text("UTF8")),
+        "pg_relation_is_publishable" => |_, _| Ok(Value::Bool(true)),
+        "pg_tablespace_location" => |_, _| Ok(Value::text("")),
         "pg_is_in_recovery" => |_, _| Ok(Value::Bool(false)),
         "pg_is_other_temp_schema" => |_, _| Ok(Value::Bool(false)),
         "pg_my_temp_schema" => |_, _| Ok(Value::Int(0)),

@@ -5,8 +5,10 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
+use arrow::record_batch::RecordBatch;
 use datafusion::common::config::{ConfigEntry, ConfigExtension, ConfigOptions, ExtensionOptions};
 use datafusion::common::{DataFusionError, ScalarValue};
+use datafusion::logical_expr::LogicalPlan;
 
 use super::error::FunctionError;
 
@@ -17,6 +19,12 @@ pub trait Effects: Send + Sync {
     /// # Errors
     /// Whatever the effect says.
     fn call(&self, name: &str, args: &[ScalarValue]) -> Result<ScalarValue, FunctionError>;
+
+    /// Runs a query that stands inside an expression.
+    ///
+    /// # Errors
+    /// Whatever it meets.
+    fn rows(&self, plan: &LogicalPlan) -> Result<Vec<RecordBatch>, FunctionError>;
 }
 
 /// The session's variables, as an extension of DataFusion's options.

@@ -1,5 +1,6 @@
 //! Tables and system relations, as DataFusion plans over them.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
@@ -16,6 +17,7 @@ use datafusion::datasource::TableType;
 use datafusion::datasource::memory::MemorySourceConfig;
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown};
 use datafusion::physical_plan::ExecutionPlan;
+use parking_lot::Mutex;
 
 use super::exec::ChunkScan;
 use super::filter::{self, Pushed};
@@ -102,18 +104,26 @@ impl TableProvider for ChunkTable {
     }
 }
 
-type Rows = dyn Fn() -> Result<RecordBatch, Error> + Send + Sync;
+type Rows = dyn Fn(&[usize]) -> Result<RecordBatch, Error> + Send + Sync;
+
+/// The rows that a statement has read of system relations, by oid and columns, as an extension of
+/// DataFusion's session: a relation that is named twice is made once.
+#[derive(Default)]
+pub(crate) struct SystemRows(Mutex<HashMap<(u32, Vec<usize>), RecordBatch>>);
 
 /// A relation whose rows are made when it is read.
 pub(crate) struct SystemTable {
+    oid: u32,
     name: String,
     schema: SchemaRef,
     rows: Box<Rows>,
 }
 
 impl SystemTable {
-    pub(crate) fn new(name: &str, schema: Schema, rows: Box<Rows>) -> Self {
+    /// `rows` makes those columns of it that it is asked for, in their order.
+    pub(crate) fn new(oid: u32, name: &str, schema: Schema, rows: Box<Rows>) -> Self {
         Self {
+            oid,
             name: name.to_owned(),
             schema: Arc::new(schema),
             rows,
@@ -141,17 +151,32 @@ impl TableProvider for SystemTable {
 
     async fn scan(
         &self,
-        _state: &dyn Session,
+        state: &dyn Session,
         projection: Option<&Vec<usize>>,
         _filters: &[Expr],
         _limit: Option<usize>,
     ) -> DfResult<Arc<dyn ExecutionPlan>> {
-        let rows = (self.rows)()?;
-        let plan = MemorySourceConfig::try_new_exec(
-            &[vec![rows]],
-            Arc::clone(&self.schema),
-            projection.cloned(),
-        )?;
+        let wanted = match projection {
+            Some(places) => places.clone(),
+            None => (0..self.schema.fields().len()).collect(),
+        };
+        let known = state.config().get_extension::<SystemRows>();
+        let key = (self.oid, wanted);
+        let found = known
+            .as_ref()
+            .and_then(|known| known.0.lock().get(&key).cloned());
+        let rows = match found {
+            Some(rows) => rows,
+            None => {
+                let rows = (self.rows)(&key.1)?;
+                if let Some(known) = &known {
+                    known.0.lock().insert(key, rows.clone());
+                }
+                rows
+            }
+        };
+        let schema = rows.schema();
+        let plan = MemorySourceConfig::try_new_exec(&[vec![rows]], schema, None)?;
         Ok(plan)
     }
 }

@@ -209,7 +209,8 @@ impl Session {
         params: &[ArrayRef],
     ) -> Result<Outcome, Error> {
         let shared = Arc::clone(&self.shared);
-        let values = run::scalars(params)?;
+        let mut values = run::scalars(params)?;
+        present::find_objects(&shared, &prepared.params, &mut values)?;
         let tree = &prepared.statement.parsed.statement;
         match &prepared.ready {
             Ready::Query(bound) => {

@@ -18,7 +18,7 @@ use crate::error::Error;
 use crate::instance::{Activity, Instance};
 use crate::outcome::{Notice, OutputColumn};
 use crate::settings::{Scope, Settings, known, reported};
-use crate::value::ColumnBuilder;
+use crate::value::{ColumnBuilder, reg_text};
 
 /// Who connects, and to what.
 #[derive(Debug, Clone, Default)]
@@ -222,6 +222,10 @@ impl Session {
         let Some(value) = value else {
             return Ok(new_null_array(&ty.arrow(), 1));
         };
+        let name = std::str::from_utf8(value).ok().filter(|_| !binary);
+        if let Some(name) = name.and_then(|name| reg_text(ty, name)) {
+            return Ok(name);
+        }
         let mut builder = ColumnBuilder::new(ty, &self.shared.time_zone());
         if binary {
             builder.push_binary(value)?;

@@ -23,5 +23,5 @@ pub use handle::{Prepared, Session, SessionOptions, Statement};
 
 pub(crate) use execute::Ready;
 pub(crate) use names::SessionNames;
-pub(crate) use run::{evaluate, physical, run, stream};
+pub(crate) use run::{collect_now, evaluate, physical, run, stream};
 pub(crate) use shared::{Shared, blocking, no_schema};

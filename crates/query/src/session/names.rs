@@ -42,8 +42,8 @@ impl SessionNames {
             });
         }
         let shared = Arc::clone(&self.shared);
-        let rows = move || found.rows(&shared.catalog_context());
-        let source = SystemTable::new(name, Schema::new(fields), Box::new(rows));
+        let rows = move |wanted: &[usize]| found.rows(&shared.catalog_context(), wanted);
+        let source = SystemTable::new(found.oid(), name, Schema::new(fields), Box::new(rows));
         Some(Relation::Table(Table {
             oid: found.oid(),
             schema: schema.to_owned(),

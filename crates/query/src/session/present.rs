@@ -10,10 +10,11 @@ use arrow::array::{Array, ArrayRef, AsArray, StringViewBuilder, StructArray};
 use arrow::datatypes::{DataType, Field, Schema, UInt32Type};
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use chronolith_types::{RegKind, SqlType, TimeZone};
+use datafusion::common::ScalarValue;
 use futures::StreamExt;
 
 use super::shared::Shared;
-use crate::effects::object_name;
+use crate::effects::{object_name, object_number};
 use crate::error::Error;
 use crate::outcome::{OutputColumn, RowStream};
 use crate::value::{is_null, write_text};
@@ -64,13 +65,7 @@ fn names(shared: &Arc<Shared>, kind: RegKind, array: &ArrayRef) -> Result<ArrayR
     let Some(oids) = array.as_primitive_opt::<UInt32Type>() else {
         return Err(Error::internal("an object's number of another form"));
     };
-    let kind = match kind {
-        RegKind::Class => "regclass",
-        RegKind::Type => "regtype",
-        RegKind::Namespace => "regnamespace",
-        RegKind::Role => "regrole",
-        _ => "regproc",
-    };
+    let kind = kind_name(kind);
     let context = shared.catalog_context();
     let mut known: HashMap<u32, String> = HashMap::new();
     let mut out = StringViewBuilder::with_capacity(oids.len());
@@ -143,4 +138,35 @@ fn type_of(form: &DataType) -> SqlType {
         DataType::List(item) => type_of(item.data_type()).array_of(),
         _ => SqlType::Text,
     }
+}
+
+fn kind_name(kind: RegKind) -> &'static str {
+    match kind {
+        RegKind::Class => "regclass",
+        RegKind::Type => "regtype",
+        RegKind::Namespace => "regnamespace",
+        RegKind::Role => "regrole",
+        _ => "regproc",
+    }
+}
+
+/// Puts their numbers in the place of the names that parameters of type `regclass` were given as.
+///
+/// # Errors
+/// 42P01 and the like for a name that nothing has.
+pub(super) fn find_objects(
+    shared: &Arc<Shared>,
+    types: &[SqlType],
+    values: &mut [ScalarValue],
+) -> Result<(), Error> {
+    for (ty, value) in types.iter().zip(values) {
+        if let (SqlType::Reg(kind), ScalarValue::Utf8View(Some(name))) = (ty, &*value) {
+            *value = ScalarValue::UInt32(Some(object_number(
+                &shared.catalog_context(),
+                kind_name(*kind),
+                name,
+            )?));
+        }
+    }
+    Ok(())
 }

@@ -9,6 +9,7 @@ use datafusion::execution::SessionState;
 use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder};
 use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use futures::StreamExt;
+use tokio::runtime::{Handle, RuntimeFlavor};
 
 use super::shared::Shared;
 use crate::cancel::cancelled;
@@ -75,6 +76,40 @@ pub(crate) async fn collect(
         batches.push(batch?);
     }
     Ok(batches)
+}
+
+/// Runs a plan while another waits for it, on the thread that asks.
+pub(crate) fn collect_now(
+    shared: &Arc<Shared>,
+    planner: &SessionState,
+    plan: &LogicalPlan,
+) -> Result<Vec<RecordBatch>, Error> {
+    let work = async {
+        let physical = physical(planner, plan).await?;
+        let mut rows = stream(shared, planner, physical)?;
+        let mut batches = Vec::new();
+        while let Some(batch) = rows.next().await {
+            batches.push(batch?);
+        }
+        Ok(batches)
+    };
+    match Handle::try_current() {
+        Ok(runtime) if runtime.runtime_flavor() == RuntimeFlavor::MultiThread => {
+            tokio::task::block_in_place(|| runtime.block_on(work))
+        }
+        // A runtime of one thread cannot wait for itself: another thread has its own.
+        _ => std::thread::scope(|scope| {
+            let thread = scope.spawn(|| {
+                let runtime = tokio::runtime::Builder::new_current_thread()
+                    .enable_all()
+                    .build();
+                let runtime = runtime.map_err(|error| Error::internal(error.to_string()))?;
+                runtime.block_on(work)
+            });
+            let joined = thread.join();
+            joined.unwrap_or_else(|_| Err(Error::internal("a query inside an expression panicked")))
+        }),
+    }
 }
 
 /// The value of an expression without columns.

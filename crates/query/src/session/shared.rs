@@ -16,10 +16,11 @@ use crate::cancel::Cancel;
 use crate::catalogs::PreparedStatement;
 use crate::effects::SessionEffects;
 use crate::error::Error;
+use crate::expand::Planner;
 use crate::functions::SessionVars;
 use crate::instance::Instance;
 use crate::outcome::{Notice, Severity};
-use crate::scan::Snapshot;
+use crate::scan::{Snapshot, SystemRows};
 use crate::settings::Settings;
 
 /// One session, as all its parts see it.
@@ -86,6 +87,7 @@ impl Shared {
             .with_config(config)
             .with_runtime_env(Arc::clone(&instance.runtime))
             .with_physical_optimizer_rules(crate::fast::rules())
+            .with_query_planner(Arc::new(Planner))
             .build();
         Self {
             pid,
@@ -233,6 +235,7 @@ impl Shared {
         let config = planner.config_mut();
         config.options_mut().extensions.insert(vars);
         config.set_extension(Arc::new(Snapshot(Box::new(view))));
+        config.set_extension(Arc::new(SystemRows::default()));
         // Functions read the session's variables from what is marked here.
         planner.mark_start_execution();
         planner

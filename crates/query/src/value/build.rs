@@ -6,8 +6,8 @@ use arrow::array::{
     Array, ArrayBuilder, ArrayRef, BinaryViewBuilder, BooleanBuilder, Date32Builder,
     Decimal128Builder, Decimal256Builder, FixedSizeBinaryBuilder, Float32Builder, Float64Builder,
     Int16Builder, Int32Builder, Int64Builder, IntervalMonthDayNanoBuilder, ListArray,
-    StringViewBuilder, Time64MicrosecondBuilder, TimestampMicrosecondBuilder, UInt32Builder,
-    new_null_array,
+    StringViewArray, StringViewBuilder, Time64MicrosecondBuilder, TimestampMicrosecondBuilder,
+    UInt32Builder, new_null_array,
 };
 use arrow::buffer::{NullBuffer, OffsetBuffer};
 use arrow::datatypes::{DataType, Field, IntervalMonthDayNano};
@@ -512,7 +512,15 @@ impl ColumnBuilder {
     }
 }
 
+/// The name of an object, as a parameter of type `regclass` or its kin may be given: it stays
+/// text, which the session looks up when the statement runs. None for any other value.
+pub(crate) fn reg_text(ty: &SqlType, from: &str) -> Option<ArrayRef> {
+    let is_name = matches!(ty, SqlType::Reg(_)) && !from.bytes().all(|byte| byte.is_ascii_digit());
+    is_name.then(|| Arc::new(StringViewArray::from_iter_values([from])) as ArrayRef)
+}
+
 /// One value from its text, in the physical form of its type; times without a zone are UTC's.
+/// The name of an object stays text: the session looks it up.
 ///
 /// # Errors
 /// As [`ColumnBuilder::push_text`].
@@ -520,6 +528,9 @@ pub fn value_from_text(ty: &SqlType, from: Option<&str>) -> Result<ArrayRef, Err
     let Some(from) = from else {
         return Ok(new_null_array(&ty.arrow(), 1));
     };
+    if let Some(name) = reg_text(ty, from) {
+        return Ok(name);
+    }
     let utc = TimeZone::parse("UTC").ok_or_else(|| Error::internal("there is no UTC"))?;
     let mut builder = ColumnBuilder::new(ty, &utc);
     builder.push_str(from)?;

@@ -7,5 +7,6 @@ mod build;
 mod write;
 
 pub use binary::write_binary;
+pub(crate) use build::reg_text;
 pub use build::{ColumnBuilder, value_from_text};
 pub use write::{is_null, write_text};

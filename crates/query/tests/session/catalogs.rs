@@ -7,18 +7,27 @@ fn full() -> Db {
     let mut db = Db::new();
     db.run(
         "CREATE TABLE symbols (
-             symbol text PRIMARY KEY, exchange varchar(12) NOT NULL DEFAULT 'X',
-             lot numeric(20,8) CHECK (lot > 0), tags text[], UNIQUE (exchange, symbol))",
+             symbol text PRIMARY KEY, exchange varchar(12) NOT NULL,
+             lot numeric(20,8) CHECK (lot > 0.5), tags text[], note char(3), n int DEFAULT 7,
+             at timestamptz DEFAULT now(), UNIQUE (exchange, symbol))",
     );
+    db.run("CREATE TABLE plain (a int, b text)");
+    db.run("CREATE INDEX plain_ab ON plain (a DESC, b NULLS FIRST)");
+    db.run("CREATE UNIQUE INDEX plain_u ON plain (a, b)");
+    db.run("COMMENT ON TABLE plain IS 'a plain table'");
+    db.run("COMMENT ON COLUMN plain.a IS 'the a'");
+    db.run("CREATE VIEW v AS SELECT symbol, exchange, lot FROM symbols WHERE lot > 1");
+    db.run("CREATE SCHEMA other");
+    db.run("CREATE TABLE other.\"Odd Name\" (id int PRIMARY KEY, \"Select\" text)");
+    db.run("CREATE ROLE reader");
+    db.run("CREATE ROLE trader LOGIN");
     db.run(
         "CREATE TABLE ticks (time timestamptz NOT NULL, symbol text NOT NULL, price float8, size int)",
     );
     db.run("SELECT create_hypertable('ticks', 'time', chunk_time_interval => interval '1 day')");
-    db.run("CREATE INDEX by_symbol ON ticks (symbol, time DESC)");
     db.run(
         "INSERT INTO ticks VALUES ('2024-01-01 00:00:00+00', 'A', 1, 1), ('2024-01-02 12:00:00+00', 'B', 2, 2)",
     );
-    db.run("CREATE VIEW last AS SELECT symbol, max(time) AS at FROM ticks GROUP BY symbol");
     db
 }
 
@@ -37,4 +46,71 @@ fn every_relation_can_be_read_whole() {
         }
         db.query(&format!("SELECT * FROM \"{schema}\".\"{name}\""));
     }
+}
+
+#[test]
+fn everything_that_psql_asks_is_answered() {
+    let mut db = full();
+    for query in include_str!("psql.sql").split("\n;\n") {
+        if !query.trim().is_empty() {
+            db.query(query);
+        }
+    }
+}
+
+/// The query of `\d` for columns.
+const COLUMNS: &str = "SELECT a.attname, pg_catalog.format_type(a.atttypid, a.atttypmod),
+      (SELECT pg_catalog.pg_get_expr(d.adbin, d.adrelid, true) FROM pg_catalog.pg_attrdef d
+        WHERE d.adrelid = a.attrelid AND d.adnum = a.attnum AND a.atthasdef),
+      a.attnotnull,
+      (SELECT c.collname FROM pg_catalog.pg_collation c, pg_catalog.pg_type t
+        WHERE c.oid = a.attcollation AND t.oid = a.atttypid AND a.attcollation <> t.typcollation)
+    FROM pg_catalog.pg_attribute a
+    WHERE a.attrelid = 'symbols'::regclass AND a.attnum > 0 AND NOT a.attisdropped
+    ORDER BY a.attnum";
+
+#[test]
+fn a_table_is_described_as_postgresql_describes_it() {
+    let mut db = full();
+    assert_eq!(
+        db.query(COLUMNS),
+        [
+            "symbol|text|NULL|t|NULL",
+            "exchange|character varying(12)|NULL|t|NULL",
+            "lot|numeric(20,8)|NULL|f|NULL",
+            "tags|text[]|NULL|f|NULL",
+            "note|character(3)|NULL|f|NULL",
+            "n|integer|7|f|NULL",
+            "at|timestamp with time zone|now()|f|NULL",
+        ]
+    );
+    assert_eq!(
+        db.query(
+            "SELECT indexrelid::regclass, indisprimary, indisunique, pg_get_indexdef(indexrelid)
+             FROM pg_index WHERE indrelid IN ('plain'::regclass, 'symbols'::regclass) ORDER BY 1::text"
+        ),
+        [
+            "symbols_pkey|t|t|CREATE UNIQUE INDEX symbols_pkey ON public.symbols USING btree (symbol)",
+            "symbols_exchange_symbol_key|f|t|CREATE UNIQUE INDEX symbols_exchange_symbol_key ON public.symbols USING btree (exchange, symbol)",
+            "plain_ab|f|f|CREATE INDEX plain_ab ON public.plain USING btree (a DESC, b NULLS FIRST)",
+            "plain_u|f|t|CREATE UNIQUE INDEX plain_u ON public.plain USING btree (a, b)",
+        ]
+    );
+    assert_eq!(
+        db.query(
+            "SELECT conname, contype, conkey, pg_get_constraintdef(oid), pg_get_constraintdef(oid, true)
+             FROM pg_constraint WHERE conrelid = 'symbols'::regclass ORDER BY conname"
+        ),
+        [
+            "symbols_exchange_symbol_key|u|{2,1}|UNIQUE (exchange, symbol)|UNIQUE (exchange, symbol)",
+            "symbols_lot_check|c|{3}|CHECK ((lot > 0.5))|CHECK (lot > 0.5)",
+            "symbols_pkey|p|{1}|PRIMARY KEY (symbol)|PRIMARY KEY (symbol)",
+        ]
+    );
+    assert_eq!(
+        db.query(
+            "SELECT obj_description('plain'::regclass), col_description('plain'::regclass, 1)"
+        ),
+        ["a plain table|the a"]
+    );
 }

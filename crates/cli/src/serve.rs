@@ -1,0 +1,179 @@
+//! `chronolith serve`: a data directory behind a socket.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use chronolith::{Database, SqlState};
+use chronolith_server::{Server, ServerConfig, TlsFiles};
+use tokio::runtime::{Builder, Runtime};
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::args::ServeArgs;
+use crate::{directory, style};
+
+/// What `sysexits.h` calls an input or output error: the disk failed a sync, and only opening the
+/// directory afresh shows what it holds.
+const EXIT_DISK_FAILED: u8 = 74;
+
+/// Runs the command.
+pub(crate) fn run(args: &ServeArgs) -> Result<ExitCode> {
+    let table = directory::table(&args.settings)?;
+    let (mut server, rest) = split(table, &args.settings.set)?;
+    server.listen = vec![args.listen];
+    let config = directory::config(&rest.0, &rest.1)?;
+    let runtime = runtime(config.threads)?;
+    let db = Database::builder()
+        .config(config)
+        .runtime(runtime.handle().clone())
+        .open(&args.directory.data_dir)?;
+    tracing::info!(directory = %args.directory.data_dir.display(), "database open");
+    if let Ok(password) = std::env::var("POSTGRES_PASSWORD")
+        && !password.is_empty()
+    {
+        set_first_password(&db, &password)?;
+    }
+    until_signal(&runtime, db, server, false)
+}
+
+/// Serves the demo's database, and tells how to connect.
+pub(crate) fn demo(db: Database, listen: SocketAddr) -> Result<ExitCode> {
+    let runtime = runtime(db.config().threads)?;
+    let config = ServerConfig {
+        listen: vec![listen],
+        ..ServerConfig::default()
+    };
+    until_signal(&runtime, db, config, true)
+}
+
+/// As in PostgreSQL's images, the variable counts for a new database alone: a password that was
+/// changed since stays.
+fn set_first_password(db: &Database, password: &str) -> Result<()> {
+    if db
+        .role("postgres")
+        .is_some_and(|role| role.verifier.is_none())
+    {
+        db.set_password("postgres", password)?;
+        tracing::info!("role \"postgres\" has the password of POSTGRES_PASSWORD now");
+    }
+    Ok(())
+}
+
+/// The settings of the database: those of a file, and those of the command line.
+type DatabaseSettings = (toml::Table, Vec<(String, String)>);
+
+/// Takes the server's own settings out; the others are the database's.
+fn split(
+    mut table: toml::Table,
+    set: &[(String, String)],
+) -> Result<(ServerConfig, DatabaseSettings)> {
+    let mut server = ServerConfig::default();
+    let mut tls = TlsNames::default();
+    let mut taken = Vec::new();
+    for (name, value) in &table {
+        let text = value
+            .as_str()
+            .map_or_else(|| value.to_string(), str::to_owned);
+        if take(&mut server, &mut tls, name, &text)? {
+            taken.push(name.clone());
+        }
+    }
+    for name in taken {
+        table.remove(&name);
+    }
+    let mut rest = Vec::new();
+    for (name, value) in set {
+        if !take(&mut server, &mut tls, name, value)? {
+            rest.push((name.clone(), value.clone()));
+        }
+    }
+    server.tls = match (tls.certificate, tls.key) {
+        (Some(certificate), Some(key)) => Some(TlsFiles { certificate, key }),
+        (None, None) => None,
+        _ => bail!("TLS needs both ssl_cert_file and ssl_key_file"),
+    };
+    Ok((server, (table, rest)))
+}
+
+#[derive(Debug, Default)]
+struct TlsNames {
+    certificate: Option<PathBuf>,
+    key: Option<PathBuf>,
+}
+
+/// Sets what is the server's; whether it was. The names are PostgreSQL's.
+fn take(server: &mut ServerConfig, tls: &mut TlsNames, name: &str, value: &str) -> Result<bool> {
+    let number = || {
+        value
+            .trim()
+            .parse::<usize>()
+            .with_context(|| format!("{name} takes a whole number, not \"{value}\""))
+    };
+    match name.to_lowercase().as_str() {
+        "ssl_cert_file" => tls.certificate = Some(PathBuf::from(value)),
+        "ssl_key_file" => tls.key = Some(PathBuf::from(value)),
+        "max_connections" => server.connections_max = number()?,
+        "superuser_reserved_connections" => server.connections_reserved = number()?,
+        "authentication_timeout" => {
+            let seconds = u64::try_from(number()?).unwrap_or(u64::MAX);
+            server.auth_timeout = Duration::from_secs(seconds);
+        }
+        _ => return Ok(false),
+    }
+    Ok(true)
+}
+
+fn runtime(threads: usize) -> Result<Runtime> {
+    // Binding and planning recurse with the statement, so that these threads want a deep stack.
+    const STACK_BYTES: usize = 8 * 1024 * 1024;
+    Builder::new_multi_thread()
+        .worker_threads(threads)
+        .thread_name("chronolith")
+        .thread_stack_size(STACK_BYTES)
+        .enable_all()
+        .build()
+        .context("could not start threads")
+}
+
+/// Serves until Ctrl-C or SIGTERM, then lets the database go cleanly.
+fn until_signal(
+    runtime: &Runtime,
+    db: Database,
+    config: ServerConfig,
+    demo: bool,
+) -> Result<ExitCode> {
+    let served = runtime.block_on(async {
+        // Asked for before the port opens: a signal that comes at once must find its handler.
+        let mut terminate = signal(SignalKind::terminate())?;
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        let backend = chronolith_server::backend(db.clone());
+        let server = Server::bind(backend, config).await?;
+        if demo && let Some(address) = server.addresses().first() {
+            style::print(&format!(
+                "\nServing it until Ctrl-C. Connect with:\n\n  psql -h {} -p {} -U postgres\n",
+                address.ip(),
+                address.port()
+            ))?;
+        }
+        let stop = async move {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+        };
+        server.run(stop).await?;
+        anyhow::Ok(())
+    });
+    let closed = db.close();
+    served?;
+    match closed {
+        Ok(()) => Ok(ExitCode::SUCCESS),
+        Err(error) if error.code == SqlState::IO_ERROR => {
+            style::print_error(&error.into());
+            Ok(ExitCode::from(EXIT_DISK_FAILED))
+        }
+        Err(error) => Err(error.into()),
+    }
+}

@@ -1,0 +1,80 @@
+//! What survives when the process does not.
+
+use crate::program::{Serving, run, stderr};
+
+#[tokio::test]
+async fn acknowledged_rows_survive_kill_9() {
+    let dir = tempfile::tempdir().unwrap();
+    let serving = Serving::start(dir.path(), &[]);
+    let client = serving.connect().await;
+    client
+        .batch_execute(
+            "CREATE TABLE ticks (ts timestamptz NOT NULL, id int NOT NULL);
+             SELECT create_hypertable('ticks', by_range('ts', interval '1 day'))",
+        )
+        .await
+        .unwrap();
+    let insert = client
+        .prepare("INSERT INTO ticks VALUES (timestamptz '2026-01-05 00:00+00' + $1::int * interval '1 hour', $1)")
+        .await
+        .unwrap();
+    for id in 0..100_i32 {
+        client.execute(&insert, &[&id]).await.unwrap();
+    }
+    // Killed with a transaction open, whose rows nobody was promised.
+    client
+        .batch_execute("BEGIN; INSERT INTO ticks VALUES (now(), 1000)")
+        .await
+        .unwrap();
+    serving.kill();
+
+    let serving = Serving::start(dir.path(), &[]);
+    let client = serving.connect().await;
+    let row = client
+        .query_one("SELECT count(*), min(id), max(id) FROM ticks", &[])
+        .await
+        .unwrap();
+    assert_eq!((row.get::<_, i64>(0), row.get(1), row.get(2)), (100, 0, 99));
+    // And again, from a log that was replayed once already.
+    serving.kill();
+    let serving = Serving::start(dir.path(), &[]);
+    let count: i64 = serving
+        .connect()
+        .await
+        .query_one("SELECT count(*) FROM ticks", &[])
+        .await
+        .unwrap()
+        .get(0);
+    assert_eq!(count, 100);
+}
+
+#[tokio::test]
+async fn sigterm_ends_the_server_cleanly() {
+    let dir = tempfile::tempdir().unwrap();
+    let serving = Serving::start(dir.path(), &[]);
+    let client = serving.connect().await;
+    client
+        .batch_execute("CREATE TABLE t (a int); INSERT INTO t VALUES (7)")
+        .await
+        .unwrap();
+    assert_eq!(serving.terminate(), Some(0));
+    let serving = Serving::start(dir.path(), &[]);
+    let client = serving.connect().await;
+    let a: i32 = client
+        .query_one("SELECT a FROM t", &[])
+        .await
+        .unwrap()
+        .get(0);
+    assert_eq!(a, 7);
+}
+
+#[test]
+fn a_second_process_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let _serving = Serving::start(dir.path(), &[]);
+    let data = dir.path().display().to_string();
+    let second = run(&["sql", "--data-dir", &data, "-c", "SELECT 1"]);
+    assert_eq!(second.status.code(), Some(1));
+    let text = stderr(&second);
+    assert!(text.contains("F0001") || text.contains("55006"), "{text}");
+}

@@ -1,0 +1,8 @@
+//! The `chronolith` program as its users meet it: its commands, and Postgres clients on its port.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod commands;
+mod crash;
+mod program;
+mod wire;

@@ -1,0 +1,109 @@
+//! Starting the built program.
+
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+use std::time::Duration;
+
+use tokio_postgres::{Client, Config, NoTls};
+
+/// Runs a command of the program to its end.
+pub(crate) fn run(args: &[&str]) -> Output {
+    program().args(args).output().unwrap()
+}
+
+/// The program, with nothing on its stdin.
+pub(crate) fn program() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_chronolith"));
+    command.stdin(Stdio::null());
+    command
+}
+
+/// What a finished command wrote to stdout.
+pub(crate) fn stdout(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+/// What a finished command wrote to stderr.
+pub(crate) fn stderr(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+/// A server on a port of its own, killed when it is dropped.
+pub(crate) struct Serving {
+    child: Child,
+    pub(crate) port: u16,
+}
+
+impl Serving {
+    pub(crate) fn start(dir: &Path, more: &[&str]) -> Self {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_chronolith"))
+            .args(["serve", "--listen", "127.0.0.1:0", "--data-dir"])
+            .arg(dir)
+            .args(more)
+            .env_remove("RUST_LOG")
+            .env_remove("POSTGRES_PASSWORD")
+            .stdin(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        let mut seen = String::new();
+        let port = loop {
+            let Some(Ok(line)) = lines.next() else {
+                panic!("the server ended before it listened:\n{seen}");
+            };
+            let port = line
+                .split("listening on")
+                .nth(1)
+                .and_then(|rest| rest.split("port ").nth(1));
+            if let Some(port) = port.and_then(|port| port.trim().parse().ok()) {
+                break port;
+            }
+            seen.push_str(&line);
+            seen.push('\n');
+        };
+        // A full pipe would stop the server at its next log line.
+        std::thread::spawn(move || lines.for_each(drop));
+        Self { child, port }
+    }
+
+    pub(crate) async fn connect(&self) -> Client {
+        let mut config = Config::new();
+        config
+            .host("127.0.0.1")
+            .port(self.port)
+            .user("postgres")
+            .dbname("postgres")
+            .connect_timeout(Duration::from_secs(10));
+        let (client, connection) = config.connect(NoTls).await.unwrap();
+        tokio::spawn(connection);
+        client
+    }
+
+    /// As power loss would, for the process.
+    pub(crate) fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// SIGTERM; its exit code.
+    pub(crate) fn terminate(mut self) -> Option<i32> {
+        let pid = self.child.id().to_string();
+        assert!(
+            Command::new("kill")
+                .args(["-TERM", &pid])
+                .status()
+                .unwrap()
+                .success()
+        );
+        self.child.wait().unwrap().code()
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

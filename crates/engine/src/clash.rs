@@ -1,0 +1,256 @@
+//! Rows of a load that have keys which others have already.
+//!
+//! Its parts know their series and times, and most of them overlap with nothing that is there: then
+//! no row is read.
+
+use std::collections::HashMap;
+use std::ops::Range;
+use std::sync::Arc;
+
+use chronolith_catalog::Table;
+use chronolith_chunk::{ChunkView, HotPart, Layout, Series, cold};
+use chronolith_types::{PartId, SqlType};
+
+use crate::check::{ALL_TIMES, duplicate};
+use crate::error::EngineError;
+use crate::layout::layout_of;
+use crate::record::TableKey;
+use crate::route;
+use crate::state::{OpenPart, State};
+
+/// Parts that a load adds to a chunk, and the rows there that they were held against: at commit
+/// those count that came since.
+#[derive(Debug, Clone)]
+pub(crate) struct LoadClaim {
+    table: Arc<Table>,
+    key: TableKey,
+    /// A time of the chunk: by the commit it may have another number.
+    start: i64,
+    fresh: Vec<Arc<OpenPart>>,
+    seen: Vec<PartId>,
+    /// Generation and rows of the hot part.
+    seen_hot: Option<(u64, usize)>,
+}
+
+/// Rows of one chunk that lie in one place.
+struct Source {
+    view: ChunkView,
+    /// First and last time; None where there are no rows, or no times.
+    times: Option<(i64, i64)>,
+}
+
+impl Source {
+    fn part(open: &Arc<OpenPart>) -> Self {
+        Self {
+            times: open.part.times(),
+            view: ChunkView {
+                range: ALL_TIMES,
+                hot: Vec::new(),
+                cold: vec![Arc::clone(&open.part)],
+            },
+        }
+    }
+
+    fn hot(layout: &Layout, hot: &HotPart) -> Result<Self, EngineError> {
+        let mut times: Option<(i64, i64)> = None;
+        if let Some(place) = layout.time {
+            for batch in hot.batches() {
+                for time in cold::times(batch.column(place))? {
+                    let (first, last) = times.unwrap_or((time, time));
+                    times = Some((first.min(time), last.max(time)));
+                }
+            }
+        }
+        Ok(Self {
+            times,
+            view: ChunkView {
+                range: ALL_TIMES,
+                hot: vec![hot.snapshot()],
+                cold: Vec::new(),
+            },
+        })
+    }
+
+    /// The series of its rows, where it knows them by the columns that a layout has now and their
+    /// texts say which they are.
+    fn series(&self, layout: &Layout) -> Option<&[Series]> {
+        let directory = self.view.cold.first()?.directory();
+        let text = |place: &usize| {
+            let ty = layout.columns.get(*place).map(|column| &column.ty);
+            matches!(ty, Some(SqlType::Text | SqlType::Varchar(_)))
+        };
+        let known = directory.is_sorted_as(layout) && layout.segment_by.iter().all(text);
+        known.then_some(&directory.series)
+    }
+}
+
+impl LoadClaim {
+    pub(crate) fn new(
+        table: Arc<Table>,
+        key: TableKey,
+        start: i64,
+        fresh: Vec<Arc<OpenPart>>,
+    ) -> Self {
+        Self {
+            table,
+            key,
+            start,
+            fresh,
+            seen: Vec::new(),
+            seen_hot: None,
+        }
+    }
+
+    /// Holds the keys against all rows of their chunk in a state, against the parts that another
+    /// state has beside those, and against rows that wait for the same commit.
+    pub(crate) fn hold(
+        &mut self,
+        state: &State,
+        behind: Option<&State>,
+        own: Option<&HotPart>,
+    ) -> Result<(), EngineError> {
+        let layout = Arc::new(layout_of(&self.table));
+        let mut others = Vec::new();
+        for state in std::iter::once(state).chain(behind) {
+            let (key, seen) = (self.key, &mut self.seen);
+            let chunk = state
+                .table(key)
+                .and_then(|table| table.chunk_at(self.start));
+            for part in chunk.iter().flat_map(|chunk| &chunk.parts) {
+                if let Some(open) = state.part(key, part.id)
+                    && !seen.contains(&part.id)
+                {
+                    others.push(Source::part(open));
+                    seen.push(part.id);
+                }
+            }
+        }
+        let chunk = state
+            .table(self.key)
+            .and_then(|table| table.chunk_at(self.start));
+        let hot = chunk.and_then(|chunk| state.hot(self.key.place(chunk.id)));
+        for hot in [hot, own].into_iter().flatten() {
+            others.push(Source::hot(&layout, hot)?);
+        }
+        self.seen_hot = hot.map(|hot| (hot.generation(), hot.rows()));
+        let fresh: Vec<Source> = self.fresh.iter().map(Source::part).collect();
+        self.refuse(&layout, &fresh, &others)
+    }
+
+    /// Holds the keys against what came since, in the state that a commit is to make.
+    pub(crate) fn check(&self, state: &State) -> Result<(), EngineError> {
+        let Some(table) = state.table(self.key) else {
+            return Ok(());
+        };
+        let ours = |id: PartId| self.fresh.iter().any(|open| open.id == id);
+        // The transaction itself may have dropped the chunk again.
+        let mut chunks = table.chunks.values();
+        let chunk = chunks.find(|chunk| chunk.parts.iter().any(|part| ours(part.id)));
+        let Some(chunk) = chunk else {
+            return Ok(());
+        };
+        let layout = Arc::new(layout_of(&self.table));
+        let mut others = Vec::new();
+        for part in &chunk.parts {
+            if let Some(open) = state.part(self.key, part.id)
+                && !ours(part.id)
+                && !self.seen.contains(&part.id)
+            {
+                others.push(Source::part(open));
+            }
+        }
+        if let Some(hot) = state.hot(self.key.place(chunk.id)) {
+            let new = match self.seen_hot {
+                Some((generation, rows)) if generation == hot.generation() => {
+                    hot.without_first(rows.min(hot.rows()))
+                }
+                _ => hot.snapshot(),
+            };
+            if new.rows() > 0 {
+                others.push(Source::hot(&layout, &new)?);
+            }
+        }
+        if others.is_empty() {
+            return Ok(());
+        }
+        let fresh: Vec<Source> = self.fresh.iter().map(Source::part).collect();
+        self.refuse(&layout, &fresh, &others)
+    }
+
+    fn refuse(
+        &self,
+        layout: &Arc<Layout>,
+        fresh: &[Source],
+        others: &[Source],
+    ) -> Result<(), EngineError> {
+        for (constraint, key) in self.table.unique_keys() {
+            let sources: Vec<&Source> = fresh.iter().chain(others).collect();
+            let views: Vec<&ChunkView> = sources.iter().map(|source| &source.view).collect();
+            for window in windows(layout, &key, &sources, fresh.len()) {
+                if let Some((rows, row)) = duplicate(layout, &key, &views, &window)? {
+                    let places: Vec<usize> = (0..key.len()).collect();
+                    let name = &constraint.name;
+                    return Err(route::exists(&self.table, name, &key, &places, &rows, row));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Times at which rows of one of the first `fresh` sources may have a key of another's, in order and
+/// apart from each other.
+fn windows(layout: &Layout, key: &[usize], sources: &[&Source], fresh: usize) -> Vec<Range<i64>> {
+    let by_time = layout.time.is_some_and(|time| key.contains(&time));
+    let by_series = by_time && layout.segment_by.iter().all(|place| key.contains(place));
+    let mut found: Vec<Range<i64>> = Vec::new();
+    let mut all = false;
+    let mut meet = |one: (i64, i64), other: (i64, i64)| {
+        let (first, last) = (one.0.max(other.0), one.1.min(other.1));
+        if first <= last {
+            // The last number there is has no end behind it.
+            all |= last == i64::MAX;
+            found.push(first..last.saturating_add(1));
+        }
+    };
+    for (index, one) in sources.iter().take(fresh).enumerate() {
+        for other in sources.iter().skip(index + 1) {
+            let (Some(times), Some(others)) = (one.times, other.times) else {
+                if one.view.rows() > 0 && other.view.rows() > 0 {
+                    return vec![ALL_TIMES];
+                }
+                continue;
+            };
+            if !by_time {
+                return vec![ALL_TIMES];
+            }
+            match (one.series(layout), other.series(layout)) {
+                (Some(series), Some(others)) if by_series => {
+                    let known: HashMap<&[Option<String>], (i64, i64)> = series
+                        .iter()
+                        .filter_map(|of| Some((of.values.as_slice(), of.times?)))
+                        .collect();
+                    for of in others {
+                        let same = known.get(of.values.as_slice());
+                        if let (Some(times), Some(others)) = (same, of.times) {
+                            meet(*times, others);
+                        }
+                    }
+                }
+                _ => meet(times, others),
+            }
+        }
+    }
+    if all {
+        return vec![ALL_TIMES];
+    }
+    found.sort_unstable_by_key(|window| window.start);
+    let mut apart: Vec<Range<i64>> = Vec::new();
+    for window in found {
+        match apart.last_mut() {
+            Some(last) if window.start <= last.end => last.end = last.end.max(window.end),
+            _ => apart.push(window),
+        }
+    }
+    apart
+}

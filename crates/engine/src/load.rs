@@ -1,0 +1,344 @@
+//! A load: more rows than memory is for, packed into cold parts as they come.
+//!
+//! Rows gather by chunk until there are enough for a part, or until none came for a while; then
+//! they are sorted and written beside those that gather next. No catalog names the parts until the
+//! transaction commits, and files that nobody will name go with the loader.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::thread::JoinHandle;
+
+use arrow::record_batch::RecordBatch;
+use chronolith_catalog::{Part, Table};
+use chronolith_chunk::load::{Sorted, sort};
+use chronolith_chunk::{Layout, bytes_of};
+use chronolith_types::PartId;
+
+use crate::engine::Engine;
+use crate::error::EngineError;
+use crate::route;
+use crate::state::OpenPart;
+use crate::transaction::Transaction;
+
+/// Rows of fewer bytes are not worth a file of their own.
+const PART_BYTES_MIN: usize = 1 << 20;
+/// After so many batches without a row for a chunk, rows arrive for later ones.
+const IDLE_BATCHES: u64 = 4;
+/// What packing takes beside the rows, for each byte of them.
+const PACKING_COST: usize = 2;
+
+/// Rows on their way into cold parts. Dropped without [`BulkLoader::finish`], it leaves no trace.
+#[derive(Debug)]
+pub struct BulkLoader {
+    engine: Arc<Engine>,
+    table: Arc<Table>,
+    layout: Arc<Layout>,
+    /// Places of the columns of each key.
+    keys: Vec<Vec<usize>>,
+    /// By the start of their chunk's range.
+    gathered: BTreeMap<i64, Gathered>,
+    packing: VecDeque<Packing>,
+    packed: Vec<Packed>,
+    batches: u64,
+    rows: u64,
+    /// Bytes that the engine counts as this load's.
+    counted: usize,
+}
+
+/// Rows of a chunk that wait to be packed.
+#[derive(Debug)]
+struct Gathered {
+    range: Range<i64>,
+    batches: Vec<RecordBatch>,
+    bytes: usize,
+    /// The number of the last batch that had rows for it.
+    last: u64,
+}
+
+/// Rows that a thread packs.
+#[derive(Debug)]
+struct Packing {
+    bytes: usize,
+    thread: JoinHandle<Result<Packed, EngineError>>,
+}
+
+/// Rows that lie in a part.
+#[derive(Debug)]
+struct Packed {
+    range: Range<i64>,
+    part: Part,
+    open: Arc<OpenPart>,
+}
+
+/// Bytes that a load may hold, and when it packs.
+#[derive(Debug, Clone, Copy)]
+struct Limits {
+    bytes_max: usize,
+}
+
+impl Limits {
+    /// The rows that ought to be packed now, if any: by the start of their range.
+    fn due(self, gathered: &BTreeMap<i64, Gathered>, batches: u64) -> Option<i64> {
+        let of = |found: Option<(&i64, &Gathered)>| found.map(|(start, _)| *start);
+        let full = |of: &Gathered| of.bytes >= self.bytes_max / 4;
+        let done = |of: &Gathered| {
+            of.bytes >= self.bytes_max / 32 && batches.saturating_sub(of.last) >= IDLE_BATCHES
+        };
+        if let Some(start) = of(gathered.iter().find(|(_, of)| full(of) || done(of))) {
+            return Some(start);
+        }
+        let total: usize = gathered.values().map(|of| of.bytes).sum();
+        if total < self.bytes_max / 2 {
+            return None;
+        }
+        // The one that waits longest will hardly grow; but a part should be worth its file.
+        let worth = |of: &Gathered| of.bytes >= self.bytes_max / 32;
+        let oldest = gathered.iter().filter(|(_, of)| worth(of));
+        let oldest = oldest.min_by_key(|(_, of)| of.last);
+        of(oldest.or_else(|| gathered.iter().max_by_key(|(_, of)| of.bytes)))
+    }
+}
+
+impl BulkLoader {
+    pub(crate) fn new(engine: Arc<Engine>, table: Arc<Table>) -> Self {
+        let layout = Arc::new(crate::layout::layout_of(&table));
+        let keys = table.unique_keys().into_iter();
+        let keys = keys.map(|(_, places)| places).collect();
+        engine.loads.fetch_add(1, Ordering::Relaxed);
+        Self {
+            engine,
+            table,
+            layout,
+            keys,
+            gathered: BTreeMap::new(),
+            packing: VecDeque::new(),
+            packed: Vec::new(),
+            batches: 0,
+            rows: 0,
+            counted: 0,
+        }
+    }
+
+    /// Takes rows; `batch` has the table's columns in their order and physical types. Waits while
+    /// more rows are being packed than there is memory for.
+    ///
+    /// # Errors
+    /// 23502 and 23505 for rows that the table refuses, 53100 and 58030 when parts cannot be
+    /// written; then the load has failed, and is to be dropped.
+    pub fn push(&mut self, batch: &RecordBatch) -> Result<(), EngineError> {
+        let batch = route::fitting(&self.table, &self.layout, batch)?;
+        self.batches += 1;
+        self.rows += batch.num_rows() as u64;
+        for (range, rows) in route::split(&self.table, &self.layout, &batch)? {
+            let start = range.start;
+            let gathered = self.gathered.entry(start).or_insert_with(|| Gathered {
+                range,
+                batches: Vec::new(),
+                bytes: 0,
+                last: 0,
+            });
+            gathered.bytes += bytes_of(&rows);
+            gathered.batches.push(rows);
+            gathered.last = self.batches;
+        }
+        loop {
+            let limits = self.limits();
+            let Some(start) = limits.due(&self.gathered, self.batches) else {
+                break;
+            };
+            if let Some(gathered) = self.gathered.remove(&start) {
+                self.pack(gathered, limits)?;
+            }
+        }
+        self.count();
+        Ok(())
+    }
+
+    /// How many rows it was given.
+    #[must_use]
+    pub fn rows(&self) -> u64 {
+        self.rows
+    }
+
+    fn limits(&self) -> Limits {
+        let loads = self.engine.loads.load(Ordering::Relaxed).max(1);
+        Limits {
+            bytes_max: self.engine.config.hot_bytes_max / 2 / loads,
+        }
+    }
+
+    fn held(&self) -> usize {
+        let gathered: usize = self.gathered.values().map(|of| of.bytes).sum();
+        let packing: usize = self.packing.iter().map(|of| of.bytes).sum();
+        gathered + packing * PACKING_COST
+    }
+
+    /// Tells the engine what the load holds, so that hot rows make room for it.
+    fn count(&mut self) {
+        let held = self.held();
+        let bytes = &self.engine.load_bytes;
+        if held >= self.counted {
+            bytes.fetch_add(held - self.counted, Ordering::Relaxed);
+        } else {
+            bytes.fetch_sub(self.counted - held, Ordering::Relaxed);
+        }
+        self.counted = held;
+    }
+
+    /// Has rows packed, once there is room for that.
+    fn pack(&mut self, gathered: Gathered, limits: Limits) -> Result<(), EngineError> {
+        let job = Job {
+            // Parts are numbered in the order of their rows, whichever thread ends first.
+            id: self.engine.allocate_part(),
+            engine: Arc::clone(&self.engine),
+            table: Arc::clone(&self.table),
+            layout: Arc::clone(&self.layout),
+            keys: self.keys.clone(),
+        };
+        let threads = self.engine.load_threads();
+        if threads == 0 {
+            self.packed.push(job.run(gathered)?);
+            return Ok(());
+        }
+        let bytes = gathered.bytes;
+        loop {
+            let finished = self.packing.iter().position(|of| of.thread.is_finished());
+            let held = self.held() + bytes * PACKING_COST;
+            let crowded = self.packing.len() >= threads || held > limits.bytes_max;
+            match finished {
+                Some(place) => self.collect(place)?,
+                None if crowded && !self.packing.is_empty() => self.collect(0)?,
+                None => break,
+            }
+        }
+        let thread = std::thread::Builder::new()
+            .name("chronolith-load".to_owned())
+            .spawn(move || job.run(gathered))
+            .map_err(crate::error::io_error("start a thread"))?;
+        self.packing.push_back(Packing { bytes, thread });
+        Ok(())
+    }
+
+    /// Waits for a thread, and takes its part.
+    fn collect(&mut self, place: usize) -> Result<(), EngineError> {
+        let Some(packing) = self.packing.remove(place) else {
+            return Ok(());
+        };
+        let outcome = packing.thread.join();
+        let lost = || {
+            Err(EngineError::Record(
+                "a thread that packed rows failed".into(),
+            ))
+        };
+        self.packed.push(outcome.unwrap_or_else(|_| lost())?);
+        Ok(())
+    }
+
+    /// Adds all its rows to the transaction that it was begun in; how many they are. Few rows that
+    /// are left over wait in memory, as those of an INSERT do.
+    ///
+    /// # Errors
+    /// 23505 for rows that the table has already, 40001 when the table has changed meanwhile, and
+    /// those of [`BulkLoader::push`].
+    pub fn finish(mut self, transaction: &mut Transaction) -> Result<u64, EngineError> {
+        let limits = self.limits();
+        let mut room = self.engine.load_bytes_min();
+        let mut few = Vec::new();
+        for (_, gathered) in std::mem::take(&mut self.gathered) {
+            if gathered.bytes < PART_BYTES_MIN.min(room) {
+                room -= gathered.bytes;
+                few.push(gathered);
+            } else {
+                self.pack(gathered, limits)?;
+                self.count();
+            }
+        }
+        while !self.packing.is_empty() {
+            self.collect(0)?;
+        }
+        self.count();
+        let mut chunks: BTreeMap<i64, Vec<Packed>> = BTreeMap::new();
+        for packed in std::mem::take(&mut self.packed) {
+            chunks.entry(packed.range.start).or_default().push(packed);
+        }
+        let point = transaction.point();
+        let added = self.add(transaction, chunks, few);
+        if let Err(error) = added {
+            // A statement is whole or not at all.
+            transaction.undo_to(point)?;
+            return Err(error);
+        }
+        Ok(self.rows)
+    }
+
+    fn add(
+        &self,
+        transaction: &mut Transaction,
+        chunks: BTreeMap<i64, Vec<Packed>>,
+        few: Vec<Gathered>,
+    ) -> Result<(), EngineError> {
+        for (_, mut packed) in chunks {
+            packed.sort_by_key(|packed| packed.part.id);
+            let Some(range) = packed.first().map(|packed| packed.range.clone()) else {
+                continue;
+            };
+            let parts = packed.into_iter().map(|of| (of.part, of.open)).collect();
+            transaction.add_parts(&self.table, &range, parts)?;
+        }
+        for batch in few.iter().flat_map(|gathered| &gathered.batches) {
+            transaction.insert(self.table.id, batch)?;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for BulkLoader {
+    fn drop(&mut self) {
+        for packing in std::mem::take(&mut self.packing) {
+            // The part goes with the outcome that holds it.
+            drop(packing.thread.join());
+        }
+        self.engine.loads.fetch_sub(1, Ordering::Relaxed);
+        self.engine
+            .load_bytes
+            .fetch_sub(self.counted, Ordering::Relaxed);
+    }
+}
+
+/// What packing must know.
+struct Job {
+    id: PartId,
+    engine: Arc<Engine>,
+    table: Arc<Table>,
+    layout: Arc<Layout>,
+    keys: Vec<Vec<usize>>,
+}
+
+impl Job {
+    fn run(self, gathered: Gathered) -> Result<Packed, EngineError> {
+        let unpacked = gathered.bytes as u64;
+        match sort(&self.layout, gathered.batches, &self.keys)? {
+            Sorted::Rows(rows) => {
+                let (part, open) =
+                    self.engine
+                        .write_part(self.id, &self.layout, &rows, unpacked)?;
+                Ok(Packed {
+                    range: gathered.range,
+                    part,
+                    open,
+                })
+            }
+            Sorted::Twice { key, row } => {
+                let keys = self.table.unique_keys();
+                Err(match keys.get(key) {
+                    Some((constraint, places)) => {
+                        route::exists(&self.table, &constraint.name, places, places, &row, 0)
+                    }
+                    None => EngineError::Columns(self.table.name.clone()),
+                })
+            }
+        }
+    }
+}

@@ -1,0 +1,351 @@
+//! The door below the wire, opened on the embedding facade: nothing is decided here.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use chronolith::{
+    Cancel, CopyFormat, Database, Error, Prepared, SessionOptions, TransactionStatus,
+    session::Statement,
+};
+use chronolith_types::SqlType;
+use futures::StreamExt;
+
+use crate::backend::{
+    Backend, Canceller, Column, Described, Notice, Outcome, Parameter, Plan, RoleAuth, Session,
+    Startup, Status,
+};
+use crate::encode::OutputStyle;
+use crate::failure::{Failure, Severity};
+
+/// An open database as the server's backend.
+#[must_use]
+pub fn backend(db: Database) -> Arc<dyn Backend> {
+    Arc::new(Facade { db })
+}
+
+struct Facade {
+    db: Database,
+}
+
+#[async_trait]
+impl Backend for Facade {
+    fn role(&self, user: &str) -> Option<RoleAuth> {
+        self.db.role(user).map(|role| RoleAuth {
+            verifier: role.verifier,
+            superuser: role.superuser,
+            login: role.login,
+        })
+    }
+
+    fn has_password(&self) -> bool {
+        let roles = self.db.roles();
+        roles
+            .iter()
+            .any(|role| role.login && role.verifier.is_some())
+    }
+
+    async fn connect(&self, startup: &Startup) -> Result<Box<dyn Session>, Failure> {
+        let mut settings = Vec::new();
+        let mut application_name = String::new();
+        for (name, value) in &startup.settings {
+            match name.as_str() {
+                "application_name" => application_name.clone_from(value),
+                // `-c name=value`, as PGOPTIONS has it.
+                "options" => settings.extend(options(value)?),
+                _ => settings.push((name.clone(), value.clone())),
+            }
+        }
+        let session = self.db.session(SessionOptions {
+            database: startup.database.clone(),
+            user: startup.user.clone(),
+            application_name,
+            client: startup.client.clone(),
+            settings,
+        })?;
+        Ok(Box::new(Open { session }))
+    }
+}
+
+/// The settings of a startup packet's `options`: `-c name=value` and `--name=value`, a backslash
+/// before a blank that belongs to a value.
+fn options(text: &str) -> Result<Vec<(String, String)>, Failure> {
+    let mut words = vec![String::new()];
+    let mut characters = text.chars();
+    while let Some(character) = characters.next() {
+        if character.is_whitespace() {
+            words.push(String::new());
+            continue;
+        }
+        let kept = if character == '\\' {
+            characters.next().unwrap_or('\\')
+        } else {
+            character
+        };
+        if let Some(word) = words.last_mut() {
+            word.push(kept);
+        }
+    }
+    let mut words = words.into_iter().filter(|word| !word.is_empty());
+    let mut settings = Vec::new();
+    while let Some(word) = words.next() {
+        let setting = match (word.strip_prefix("-c"), word.strip_prefix("--")) {
+            (Some(""), _) => words.next().unwrap_or_default(),
+            (Some(setting), _) => setting.to_owned(),
+            (_, Some(setting)) => setting.to_owned(),
+            _ => String::new(),
+        };
+        let (name, value) = setting.split_once('=').ok_or_else(|| {
+            Failure::new(
+                chronolith_types::SqlState::SYNTAX_ERROR,
+                format!("invalid command-line argument for server process: {word}"),
+            )
+            .hint("Write each setting as -c name=value.")
+        })?;
+        settings.push((name.replace('-', "_"), value.to_owned()));
+    }
+    Ok(settings)
+}
+
+struct Open {
+    session: chronolith::Session,
+}
+
+/// What a [`Plan`] holds after it was bound.
+type Bound = Arc<Prepared>;
+
+impl Open {
+    fn values(
+        &self,
+        types: &[SqlType],
+        params: &[Parameter],
+    ) -> Result<Vec<arrow::array::ArrayRef>, Error> {
+        let values = types.iter().zip(params).enumerate();
+        values
+            .map(|(index, (ty, parameter))| {
+                let value = parameter.value.as_deref();
+                self.session
+                    .parameter(ty, parameter.binary, value)
+                    .map_err(|error| match error.context {
+                        Some(_) => error,
+                        None => error.context(format!("unnamed portal parameter ${}", index + 1)),
+                    })
+            })
+            .collect()
+    }
+}
+
+fn foreign() -> Failure {
+    Failure::new(
+        chronolith_types::SqlState::INTERNAL_ERROR,
+        "a statement came back to another session than its own",
+    )
+}
+
+#[async_trait]
+impl Session for Open {
+    fn parse(&mut self, sql: &str) -> Result<Vec<Plan>, Failure> {
+        let statements = self.session.parse(sql)?;
+        Ok(statements
+            .into_iter()
+            .map(|statement| Plan(Arc::new(statement)))
+            .collect())
+    }
+
+    async fn prepare(
+        &mut self,
+        statement: &Plan,
+        types: &[Option<SqlType>],
+    ) -> Result<Described, Failure> {
+        let statement: &Statement = statement.0.downcast_ref().ok_or_else(foreign)?;
+        let prepared = self.session.prepare(statement, types).await?;
+        Ok(Described {
+            params: prepared.params.clone(),
+            columns: prepared.columns.iter().map(Column::from).collect(),
+            plan: Plan(Arc::new(prepared)),
+        })
+    }
+
+    async fn execute(
+        &mut self,
+        statement: &Described,
+        params: &[Parameter],
+    ) -> Result<Outcome, Failure> {
+        let bound: &Bound = statement.plan.0.downcast_ref().ok_or_else(foreign)?;
+        let values = self.values(&bound.params, params)?;
+        let outcome = self.session.execute(bound, &values).await?;
+        Ok(Outcome::from(outcome))
+    }
+
+    async fn begin_simple(&mut self, statements: usize) -> Result<(), Failure> {
+        Ok(self.session.simple_begin(statements).await?)
+    }
+
+    async fn end_simple(&mut self, ok: bool) -> Result<(), Failure> {
+        Ok(self.session.simple_end(ok).await?)
+    }
+
+    async fn sync(&mut self, ok: bool) -> Result<(), Failure> {
+        Ok(self.session.sync(ok).await?)
+    }
+
+    async fn fail(&mut self) {
+        self.session.fail();
+    }
+
+    async fn copy_data(&mut self, data: Bytes) -> Result<(), Failure> {
+        Ok(self.session.copy_data(data).await?)
+    }
+
+    async fn copy_done(&mut self) -> Result<String, Failure> {
+        Ok(self.session.copy_done().await?)
+    }
+
+    async fn copy_fail(&mut self, reason: &str) -> Failure {
+        self.session.copy_fail(reason).into()
+    }
+
+    fn status(&self) -> Status {
+        match self.session.status() {
+            TransactionStatus::Idle => Status::Idle,
+            TransactionStatus::InBlock => Status::InBlock,
+            TransactionStatus::Failed => Status::Failed,
+        }
+    }
+
+    fn style(&self) -> OutputStyle {
+        let setting = |name| self.session.setting(name);
+        OutputStyle {
+            zone: self.session.time_zone(),
+            bytea_escape: setting("bytea_output").is_some_and(|value| value == "escape"),
+            extra_float_digits: setting("extra_float_digits")
+                .and_then(|value| value.parse().ok())
+                .unwrap_or(1),
+        }
+    }
+
+    fn reported(&self) -> Vec<(&'static str, String)> {
+        self.session.reported()
+    }
+
+    fn take_notices(&mut self) -> Vec<Notice> {
+        let notices = self.session.take_notices().into_iter();
+        notices
+            .map(|notice| Notice {
+                severity: Severity::Notice(match notice.severity {
+                    chronolith::Severity::Debug => "DEBUG",
+                    chronolith::Severity::Info => "INFO",
+                    chronolith::Severity::Notice => "NOTICE",
+                    chronolith::Severity::Warning => "WARNING",
+                }),
+                body: Failure::from(notice.body.copied()),
+            })
+            .collect()
+    }
+
+    fn canceller(&self) -> Arc<dyn Canceller> {
+        Arc::new(Off(self.session.cancel()))
+    }
+
+    fn pid(&self) -> i32 {
+        self.session.pid()
+    }
+}
+
+struct Off(Arc<Cancel>);
+
+impl Canceller for Off {
+    fn cancel(&self) {
+        self.0.cancel();
+    }
+}
+
+impl From<&chronolith::OutputColumn> for Column {
+    fn from(column: &chronolith::OutputColumn) -> Self {
+        Self {
+            name: column.name.clone(),
+            ty: column.ty.clone(),
+            table_oid: column.table_oid,
+            attribute: column.attribute,
+        }
+    }
+}
+
+impl From<chronolith::Outcome> for Outcome {
+    fn from(outcome: chronolith::Outcome) -> Self {
+        use chronolith::Outcome as From;
+        match outcome {
+            From::Rows {
+                columns,
+                stream,
+                verb,
+                counted,
+            } => Self::Rows {
+                columns: columns.iter().map(Column::from).collect(),
+                stream: stream.map(|batch| batch.map_err(Failure::from)).boxed(),
+                verb,
+                counted,
+            },
+            From::Command { tag } => Self::Command { tag },
+            From::Empty => Self::Empty,
+            From::CopyIn { format, columns } => Self::CopyIn {
+                binary: format == CopyFormat::Binary,
+                columns,
+            },
+            From::CopyOut {
+                format,
+                columns,
+                stream,
+                rows,
+            } => Self::CopyOut {
+                binary: format == CopyFormat::Binary,
+                columns,
+                stream: stream.map(|piece| piece.map_err(Failure::from)).boxed(),
+                rows,
+            },
+        }
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        if error.code == chronolith_types::SqlState::INTERNAL_ERROR {
+            // The client learns that it was our fault, the log why.
+            tracing::error!(source = ?error.source, "{}", error.message);
+        }
+        Self {
+            code: error.code,
+            message: error.message,
+            detail: error.detail,
+            hint: error.hint,
+            position: error.position,
+            context: error.context,
+            schema: error.schema,
+            table: error.table,
+            column: error.column,
+            constraint: error.constraint,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test's unwrap is its assertion")]
+
+    use super::*;
+
+    #[test]
+    fn options_are_settings_in_either_spelling() {
+        let read = options(r"-c statement_timeout=5s -csearch_path=a,b --work-mem=64\ MB").unwrap();
+        let pairs: Vec<(&str, &str)> = read.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
+        assert_eq!(
+            pairs,
+            [
+                ("statement_timeout", "5s"),
+                ("search_path", "a,b"),
+                ("work_mem", "64 MB")
+            ]
+        );
+        assert!(options("-B 100").is_err());
+    }
+}

@@ -1,0 +1,289 @@
+//! Runs `slt/**/*.slt`, each four ways: hot, flushed, compressed and reopened must answer alike.
+//!
+//! The format is sqllogictest's: `statement ok`, `statement count N`, `statement error (SQLSTATE)`
+//! and `query TYPES [rowsort]`, whose rows follow `----`, one a line, values separated by tabs,
+//! `NULL` for null and `(empty)` for the empty text. What PostgreSQL answers is what stands there.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use chronolith::{Connection, Database, Error};
+
+#[test]
+fn scripts_answer_alike_hot() {
+    run_all(Way::Hot);
+}
+
+#[test]
+fn scripts_answer_alike_flushed() {
+    run_all(Way::Flushed);
+}
+
+#[test]
+fn scripts_answer_alike_compressed() {
+    run_all(Way::Compressed);
+}
+
+#[test]
+fn scripts_answer_alike_reopened() {
+    run_all(Way::Reopened);
+}
+
+/// What happens to the data before each query.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    /// Nothing.
+    Hot,
+    /// Hot rows become cold parts.
+    Flushed,
+    /// All chunks of all hypertables are compressed.
+    Compressed,
+    /// The database is closed and opened again.
+    Reopened,
+}
+
+#[derive(Debug)]
+enum Expect {
+    Ok,
+    Count(u64),
+    Error(String),
+    Rows { sorted: bool, rows: Vec<String> },
+}
+
+#[derive(Debug)]
+struct Record {
+    line: usize,
+    sql: String,
+    expect: Expect,
+}
+
+fn run_all(way: Way) {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("slt");
+    let mut files = Vec::new();
+    collect(&root, &mut files);
+    assert!(!files.is_empty(), "no scripts in {}", root.display());
+    let only = std::env::var("SLT").unwrap_or_default();
+    let mut failures = String::new();
+    for file in files {
+        let name = file.strip_prefix(&root).unwrap().display().to_string();
+        if name.contains(&only) {
+            run_file(&file, &name, way, &mut failures);
+        }
+    }
+    assert!(failures.is_empty(), "{way:?}:\n{failures}");
+}
+
+fn collect(dir: &Path, files: &mut Vec<PathBuf>) {
+    let mut entries: Vec<_> = fs::read_dir(dir)
+        .unwrap()
+        .map(|e| e.unwrap().path())
+        .collect();
+    entries.sort();
+    for path in entries {
+        if path.is_dir() {
+            collect(&path, files);
+        } else if path.extension().is_some_and(|extension| extension == "slt") {
+            files.push(path);
+        }
+    }
+}
+
+/// A database in a directory of its own, which may be closed and opened below a script.
+struct Bench {
+    dir: tempfile::TempDir,
+    open: Option<(Database, Connection)>,
+    /// SET statements to repeat in a new session.
+    session: Vec<String>,
+    in_block: bool,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let mut bench = Self {
+            dir: tempfile::tempdir().unwrap(),
+            open: None,
+            session: vec!["SET timezone = 'UTC'".to_owned()],
+            in_block: false,
+        };
+        bench.reopen();
+        bench
+    }
+
+    fn reopen(&mut self) {
+        if let Some((db, connection)) = self.open.take() {
+            drop(connection);
+            db.close().unwrap();
+        }
+        let db = Database::open(self.dir.path()).unwrap();
+        let mut connection = db.connect().unwrap();
+        for statement in &self.session {
+            connection.execute(statement).unwrap();
+        }
+        self.open = Some((db, connection));
+    }
+
+    fn connection(&mut self) -> &mut Connection {
+        &mut self.open.as_mut().unwrap().1
+    }
+
+    fn run(&mut self, sql: &str) -> Result<chronolith::Rows, Error> {
+        let result = self.connection().query(sql);
+        let word = sql.split_whitespace().next().unwrap_or_default();
+        match word.to_uppercase().as_str() {
+            "BEGIN" | "START" => self.in_block = true,
+            "COMMIT" | "END" => self.in_block = false,
+            "ROLLBACK" if !sql.to_uppercase().contains(" TO ") => self.in_block = false,
+            "SET" | "RESET" if result.is_ok() => self.session.push(sql.to_owned()),
+            _ => {}
+        }
+        result
+    }
+
+    fn prepare(&mut self, way: Way) -> Result<(), Error> {
+        if self.in_block {
+            return Ok(());
+        }
+        match way {
+            Way::Hot => {}
+            Way::Flushed => self.open.as_ref().unwrap().0.flush()?,
+            Way::Compressed => self.compress()?,
+            Way::Reopened => self.reopen(),
+        }
+        Ok(())
+    }
+
+    /// In a session of its own, so that the script's settings do not matter.
+    fn compress(&mut self) -> Result<(), Error> {
+        let mut connection = self.open.as_ref().unwrap().0.connect()?;
+        let tables = connection.query(
+            "SELECT format('%I.%I', hypertable_schema, hypertable_name), compression_enabled
+             FROM timescaledb_information.hypertables",
+        )?;
+        for row in tables.iter() {
+            let table: String = row.get(0)?;
+            if !row.get::<bool>(1)? {
+                connection.execute(&format!("ALTER TABLE {table} SET (timescaledb.compress)"))?;
+            }
+            connection.query(&format!(
+                "SELECT compress_chunk(c, true) FROM show_chunks('{table}') c"
+            ))?;
+        }
+        Ok(())
+    }
+}
+
+fn run_file(path: &Path, name: &str, way: Way, failures: &mut String) {
+    let mut bench = Bench::new();
+    for record in parse(&fs::read_to_string(path).unwrap(), name) {
+        if matches!(record.expect, Expect::Rows { .. })
+            && let Err(error) = bench.prepare(way)
+        {
+            let _ = writeln!(
+                failures,
+                "{name}:{}: {way:?}: {} {error}",
+                record.line, error.code
+            );
+        }
+        let result = bench.run(&record.sql);
+        if let Err(reason) = check(&record.expect, result) {
+            let _ = writeln!(
+                failures,
+                "{name}:{}: {reason}\n    {}",
+                record.line, record.sql
+            );
+        }
+    }
+}
+
+fn check(expect: &Expect, result: Result<chronolith::Rows, Error>) -> Result<(), String> {
+    match (expect, result) {
+        (Expect::Error(code), Err(error)) if error.code.as_str() == code => Ok(()),
+        (Expect::Error(code), Err(error)) => Err(format!(
+            "expected error {code}, got {}: {error}",
+            error.code
+        )),
+        (Expect::Error(code), Ok(_)) => Err(format!("expected error {code}, but it succeeded")),
+        (_, Err(error)) => Err(format!("{}: {error}", error.code)),
+        (Expect::Ok, Ok(_)) => Ok(()),
+        (Expect::Count(count), Ok(rows)) => {
+            let got = rows
+                .tag()
+                .rsplit(' ')
+                .next()
+                .and_then(|n| n.parse::<u64>().ok());
+            if got == Some(*count) {
+                Ok(())
+            } else {
+                Err(format!("expected {count} rows, got \"{}\"", rows.tag()))
+            }
+        }
+        (Expect::Rows { sorted, rows }, Ok(result)) => {
+            let mut got = Vec::new();
+            for row in result.iter() {
+                let values: Result<Vec<_>, Error> = (0..row.len()).map(|i| cell(row, i)).collect();
+                got.push(values.map_err(|error| error.to_string())?.join("\t"));
+            }
+            let mut want = rows.clone();
+            if *sorted {
+                got.sort();
+                want.sort();
+            }
+            if got == want {
+                Ok(())
+            } else {
+                Err(format!(
+                    "expected\n{}\n  got\n{}",
+                    want.join("\n"),
+                    got.join("\n")
+                ))
+            }
+        }
+    }
+}
+
+fn cell(row: chronolith::Row<'_>, column: usize) -> Result<String, Error> {
+    Ok(match row.text(column)? {
+        None => "NULL".to_owned(),
+        Some(text) if text.is_empty() => "(empty)".to_owned(),
+        Some(text) => text,
+    })
+}
+
+fn parse(text: &str, name: &str) -> Vec<Record> {
+    let mut records = Vec::new();
+    let mut lines = text.lines().enumerate().peekable();
+    while let Some((index, head)) = lines.next() {
+        if head.trim().is_empty() || head.starts_with('#') {
+            continue;
+        }
+        let words: Vec<&str> = head.split_whitespace().collect();
+        let mut expect = match words.as_slice() {
+            ["statement", "ok"] => Expect::Ok,
+            ["statement", "count", n] => Expect::Count(n.parse().unwrap()),
+            ["statement", "error", code] => Expect::Error(code.trim_matches(['(', ')']).to_owned()),
+            ["query", ..] => Expect::Rows {
+                sorted: words.contains(&"rowsort"),
+                rows: Vec::new(),
+            },
+            _ => panic!("{name}:{}: cannot read \"{head}\"", index + 1),
+        };
+        let mut sql = Vec::new();
+        let mut results = false;
+        while let Some((_, line)) = lines.next_if(|(_, line)| !line.trim().is_empty()) {
+            match &mut expect {
+                _ if line == "----" && !results => results = true,
+                Expect::Rows { rows, .. } if results => rows.push(line.to_owned()),
+                _ => sql.push(line),
+            }
+        }
+        records.push(Record {
+            line: index + 1,
+            sql: sql.join("\n"),
+            expect,
+        });
+    }
+    records
+}
