@@ -17,6 +17,7 @@ mod effects;
 mod error;
 mod expand;
 mod explain;
+mod fast;
 pub mod functions;
 mod insert;
 pub mod instance;
