@@ -223,15 +223,19 @@ fn check(name: &str, value: &str) -> Result<String, Error> {
         )
     };
     match name.to_lowercase().as_str() {
-        "client_encoding" => match value.to_uppercase().replace(['-', '_'], "").as_str() {
-            "UTF8" | "UNICODE" | "SQLASCII" => Ok("UTF8".to_owned()),
-            _ => Err(Error::unsupported(format!("client encoding \"{value}\""))),
-        },
+        "client_encoding" => {
+            // PostgreSQL looks at letters and digits alone; drivers send even quotes along.
+            let name: String = value.chars().filter(char::is_ascii_alphanumeric).collect();
+            match name.to_lowercase().as_str() {
+                "utf8" | "unicode" | "sqlascii" => Ok("UTF8".to_owned()),
+                _ => Err(Error::unsupported(format!("client encoding \"{value}\""))),
+            }
+        }
         "datestyle" => {
             let lower = value.to_lowercase();
             if lower
                 .split(',')
-                .any(|part| matches!(part.trim(), "german" | "sql" | "postgres"))
+                .any(|part| !matches!(part.trim(), "iso" | "mdy" | "us" | "noneuropean"))
             {
                 return Err(Error::unsupported(format!("DateStyle \"{value}\"")));
             }
