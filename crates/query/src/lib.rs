@@ -16,6 +16,7 @@ mod ddl;
 mod effects;
 mod error;
 mod explain;
+mod fast;
 pub mod functions;
 mod insert;
 pub mod instance;

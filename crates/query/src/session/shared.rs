@@ -86,6 +86,7 @@ impl Shared {
         let planner = SessionStateBuilder::new()
             .with_config(config)
             .with_runtime_env(Arc::clone(&instance.runtime))
+            .with_physical_optimizer_rules(crate::fast::rules())
             .with_query_planner(Arc::new(Planner))
             .build();
         Self {

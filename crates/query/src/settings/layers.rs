@@ -224,10 +224,10 @@ fn check(name: &str, value: &str) -> Result<String, Error> {
     };
     match name.to_lowercase().as_str() {
         "client_encoding" => {
-            // PostgreSQL looks at letters and digits alone; drivers send even quotes along.
-            let name: String = value.chars().filter(char::is_ascii_alphanumeric).collect();
-            match name.to_lowercase().as_str() {
-                "utf8" | "unicode" | "sqlascii" => Ok("UTF8".to_owned()),
+            // As PostgreSQL cleans it: asyncpg's is `'utf-8'`, quotes and all.
+            let clean: String = value.chars().filter(char::is_ascii_alphanumeric).collect();
+            match clean.to_uppercase().as_str() {
+                "UTF8" | "UNICODE" | "SQLASCII" => Ok("UTF8".to_owned()),
                 _ => Err(Error::unsupported(format!("client encoding \"{value}\""))),
             }
         }

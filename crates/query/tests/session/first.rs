@@ -55,14 +55,19 @@ fn filters_and_limits_stay_where_they_mean_the_same() {
         ["s4", "s5", "s6"]
     );
     assert_eq!(
-        db.query("SELECT s FROM (SELECT DISTINCT ON (s) s, v FROM t ORDER BY s, ts) f WHERE s = 's3'"),
+        db.query(
+            "SELECT s FROM (SELECT DISTINCT ON (s) s, v FROM t ORDER BY s, ts) f WHERE s = 's3'"
+        ),
         ["s3"]
     );
     assert_eq!(
         db.query("SELECT DISTINCT ON (s) s FROM t ORDER BY s DESC LIMIT 2"),
         ["NULL", "s6"]
     );
-    assert_eq!(db.query("SELECT DISTINCT ON (s) s FROM t WHERE false"), [""; 0]);
+    assert_eq!(
+        db.query("SELECT DISTINCT ON (s) s FROM t WHERE false"),
+        [""; 0]
+    );
     let plan = db.query("EXPLAIN SELECT DISTINCT ON (s) s, v FROM t ORDER BY s, ts");
     assert!(
         plan.iter().any(|line| line.contains("FirstOfEachExec")),
