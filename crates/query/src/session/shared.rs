@@ -16,9 +16,9 @@ use crate::cancel::Cancel;
 use crate::catalogs::PreparedStatement;
 use crate::effects::SessionEffects;
 use crate::error::Error;
-use crate::expand::Planner;
 use crate::functions::SessionVars;
 use crate::instance::Instance;
+use crate::nodes::Planner;
 use crate::outcome::{Notice, Severity};
 use crate::scan::{Snapshot, SystemRows};
 use crate::settings::Settings;
@@ -86,6 +86,7 @@ impl Shared {
         let planner = SessionStateBuilder::new()
             .with_config(config)
             .with_runtime_env(Arc::clone(&instance.runtime))
+            .with_physical_optimizer_rules(crate::fast::rules())
             .with_query_planner(Arc::new(Planner))
             .build();
         Self {

@@ -14,6 +14,8 @@ use futures::StreamExt;
 
 mod catalogs;
 mod expressions;
+mod fast;
+mod first;
 mod hypertables;
 mod sets;
 mod storage;
