@@ -546,7 +546,13 @@ fn figure(tree: &ast::Expr) -> Option<String> {
     Some(match tree {
         ast::Expr::Identifier(ident) => ident.value.clone(),
         ast::Expr::CompoundIdentifier(parts) => parts.last()?.value.clone(),
-        ast::Expr::CompoundFieldAccess { root, .. } => return figure(root),
+        ast::Expr::CompoundFieldAccess { root, access_chain } => {
+            let field = access_chain.iter().rev().find_map(|access| match access {
+                ast::AccessExpr::Dot(ast::Expr::Identifier(name)) => Some(name.value.clone()),
+                _ => None,
+            });
+            return field.or_else(|| figure(root));
+        }
         ast::Expr::Nested(inner) if row_of(tree).is_none() => return figure(inner),
         ast::Expr::Function(function) => function.name.0.last()?.as_ident()?.value.clone(),
         ast::Expr::Cast {
