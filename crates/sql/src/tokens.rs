@@ -37,6 +37,7 @@ pub(crate) fn tokenize(text: &str) -> Result<Vec<TokenWithSpan>, SqlError> {
         true
     });
     soften(&mut tokens);
+    rows(&mut tokens);
     Ok(variadic(tokens))
 }
 
@@ -101,6 +102,47 @@ fn lexical(text: &str, message: &str, position: usize) -> SqlError {
         "syntax error"
     };
     SqlError::syntax(format!("{what} at or near \"{rest}\""), position)
+}
+
+/// Takes the word away from `ROW(a, b)`, which is `(a, b)`.
+fn rows(tokens: &mut Vec<TokenWithSpan>) {
+    let word = |at: usize| match tokens.get(at).map(|token| &token.token) {
+        Some(Token::Word(word)) if word.quote_style.is_none() => word.value.as_str(),
+        _ => "",
+    };
+    // Behind these it is the name of a table.
+    let named = |before: &str| {
+        matches!(
+            before,
+            "table" | "into" | "exists" | "copy" | "view" | "from" | "join" | "references" | "on"
+        )
+    };
+    let mut taken = (0..tokens.len())
+        .map(|at| {
+            word(at) == "row"
+                && !at.checked_sub(1).is_some_and(|before| named(word(before)))
+                && several(tokens.get(at + 1..).unwrap_or(&[]))
+        })
+        .collect::<Vec<_>>()
+        .into_iter();
+    tokens.retain(|_| taken.next() != Some(true));
+}
+
+/// Whether tokens start with parentheses around more than one element.
+fn several(tokens: &[TokenWithSpan]) -> bool {
+    let mut open = 0_usize;
+    for token in tokens {
+        match token.token {
+            Token::LParen | Token::LBracket => open += 1,
+            Token::RParen | Token::RBracket => open = open.saturating_sub(1),
+            Token::Comma if open == 1 => return true,
+            _ => {}
+        }
+        if open == 0 {
+            return false;
+        }
+    }
+    false
 }
 
 /// Takes the keyword away from words that are plain names in PostgreSQL where they stand, so that

@@ -102,7 +102,15 @@ impl Binder<'_> {
         } = calls;
         let scope = rel.scope.clone();
         if grouping.is_some() || !aggregates.is_empty() || having.is_some() {
-            let grouping = grouping.unwrap_or_default();
+            let mut grouping = grouping.unwrap_or_default();
+            let named = items.iter().map(|item| &item.value.expr).chain(&having);
+            let named = named.chain(windows.iter().chain(&sets).map(|(_, expr)| expr));
+            let named = named.chain(on.iter().map(|value| &value.expr));
+            let keys = order.iter().filter_map(|(key, _)| match key {
+                Key::Input(value) => Some(&value.expr),
+                Key::Output(_) => None,
+            });
+            grouping.widen(&self.keyed, &scope, named.chain(keys));
             let made = self.aggregate(rel.plan, &scope, grouping, aggregates)?;
             rel.plan = made.plan.clone();
             let mut known = made.names.clone();
@@ -586,7 +594,7 @@ fn figure(tree: &ast::Expr) -> Option<String> {
             .as_deref()
             .and_then(figure)
             .unwrap_or("case".to_owned()),
-        ast::Expr::Exists { .. } => "exists".to_owned(),
+        ast::Expr::Exists { negated: false, .. } => "exists".to_owned(),
         ast::Expr::Array(_) => "array".to_owned(),
         ast::Expr::Tuple(_) => "row".to_owned(),
         ast::Expr::Extract { .. } => "extract".to_owned(),

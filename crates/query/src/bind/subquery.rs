@@ -11,7 +11,7 @@ use datafusion::logical_expr::expr::{
 };
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, SortExpr, Subquery, lit};
 
-use super::dependent::{Shape, semi_joins, shape, single, unordered};
+use super::dependent::{Shape, maybe, semi_joins, shape, single, unordered};
 use super::expr::{row_of, symbol_of, truth};
 use super::scope::ScopeColumn;
 use super::state::{Binder, Clause, Place, Rel, Result, column, lift, typed, unsupported};
@@ -67,6 +67,12 @@ impl Binder<'_> {
         found: &ScopeColumn,
     ) -> Result<Expr> {
         if !self.depends(place, &plan) {
+            let field = plan.schema().fields().first();
+            let plan = if field.is_some_and(|field| field.is_nullable()) {
+                plan
+            } else {
+                self.only(plan, maybe(column(&found.column)))?
+            };
             return Ok(Expr::ScalarSubquery(subquery(plan)));
         }
         match shape(&plan) {
