@@ -12,10 +12,10 @@ mod sorted;
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use arrow::array::{ArrayRef, UInt32Array};
-use arrow::compute::take;
+use arrow::compute::{SortColumn, SortOptions, lexsort_to_indices, partition, take};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use arrow::row::{RowConverter, SortField};
@@ -83,6 +83,11 @@ pub struct AggregateRequest {
     pub equals: Vec<(usize, Vec<String>)>,
     /// How many threads may work at it.
     pub threads: usize,
+    /// Rows come in the order of their groups, least first and NULLs last, with the bucket before
+    /// the group of this number; None for any order.
+    pub sorted: Option<usize>,
+    /// Set by whoever does not want the result any more.
+    pub stop: Arc<AtomicBool>,
 }
 
 impl fmt::Debug for AggregateRequest {
@@ -94,7 +99,8 @@ impl fmt::Debug for AggregateRequest {
             .field("time", &self.time)
             .field("equals", &self.equals)
             .field("threads", &self.threads)
-            .finish()
+            .field("sorted", &self.sorted)
+            .finish_non_exhaustive()
     }
 }
 
@@ -327,8 +333,7 @@ pub(crate) struct Found {
 
 /// Aggregates the rows of some chunks by time bucket and groups.
 ///
-/// Without buckets and groups there is one row, also of no rows. The order of the result's rows is
-/// not defined.
+/// Without buckets and groups there is one row, also of no rows.
 ///
 /// # Errors
 /// What the disk, the buckets or a sum that is too large give; also when the request is not
@@ -413,6 +418,9 @@ fn run(query: &Query<'_>, work: &[Work]) -> Result<Vec<Found>, ChunkError> {
             let Some(piece) = work.get(at) else {
                 return Ok(found);
             };
+            if query.request.stop.load(Ordering::Relaxed) {
+                return Err(ChunkError::Stopped);
+            }
             let outcome = match piece {
                 Work::Sorted(piece) => sorted::run(query, piece, &mut scratch),
                 Work::Hashed(source) => hashed::run(query, source),
@@ -478,6 +486,14 @@ fn merge(query: &Query<'_>, keys: &mut Keys, found: Vec<Found>) -> Result<Partia
 fn batch_of(query: &Query<'_>, keys: &Keys, partial: Partial) -> Result<RecordBatch, ChunkError> {
     let schema = query.request.schema(query.layout);
     let rows = partial.keys.len();
+    let groups = match query.request.groups.is_empty() {
+        true => Vec::new(),
+        false => keys.columns()?,
+    };
+    let order = match query.request.sorted {
+        Some(place) => Some(order(&groups, place, &partial)?),
+        None => None,
+    };
     let mut columns = Vec::with_capacity(schema.fields().len());
     if query.request.bucket.is_some() {
         let time = query
@@ -487,20 +503,68 @@ fn batch_of(query: &Query<'_>, keys: &Keys, partial: Partial) -> Result<RecordBa
         let ty = time.map_or(&SqlType::Int8, |column| &column.ty);
         columns.push(cells::times(partial.buckets, ty)?);
     }
-    if !query.request.groups.is_empty() {
-        let rows = UInt32Array::from(partial.keys);
-        for values in keys.columns()? {
-            columns.push(take(&values, &rows, None)?);
-        }
+    let numbers = UInt32Array::from(partial.keys);
+    for values in groups {
+        columns.push(take(&values, &numbers, None)?);
     }
     for (cells, agg) in partial.cells.into_iter().zip(&query.request.aggs) {
         let column = agg.column.and_then(|place| query.layout.columns.get(place));
         columns.push(cells.finish(column.map(|column| &column.ty))?);
     }
+    if let Some(order) = order {
+        for column in &mut columns {
+            *column = take(column, &order, None)?;
+        }
+    }
     let options = RecordBatchOptions::new().with_row_count(Some(rows));
     Ok(RecordBatch::try_new_with_options(
         schema, columns, &options,
     )?)
+}
+
+/// The rows in the order of their groups, the bucket at a place among them.
+fn order(groups: &[ArrayRef], place: usize, partial: &Partial) -> Result<UInt32Array, ChunkError> {
+    let (before, behind) = groups.split_at(place.min(groups.len()));
+    let (before, behind) = (ranks(before)?, ranks(behind)?);
+    let rank = |of: &[u32], key: u32| of.get(key as usize).copied().unwrap_or(0);
+    let rows = partial.keys.iter().zip(&partial.buckets).zip(0u32..);
+    let mut rows: Vec<(u32, i64, u32, u32)> = rows
+        .map(|((key, bucket), row)| (rank(&before, *key), *bucket, rank(&behind, *key), row))
+        .collect();
+    rows.sort_unstable();
+    Ok(rows.into_iter().map(|(_, _, _, row)| row).collect())
+}
+
+/// Where each row's values would be if those of all were sorted; equal ones are at one place.
+fn ranks(columns: &[ArrayRef]) -> Result<Vec<u32>, ChunkError> {
+    let sorted = columns.iter().map(|column| SortColumn {
+        values: Arc::clone(column),
+        options: Some(SortOptions {
+            descending: false,
+            nulls_first: false,
+        }),
+    });
+    let sorted: Vec<SortColumn> = sorted.collect();
+    if sorted.is_empty() {
+        return Ok(Vec::new());
+    }
+    let order = lexsort_to_indices(&sorted, None)?;
+    let values = columns
+        .iter()
+        .map(|column| take(column, &order, None))
+        .collect::<Result<Vec<_>, _>>()?;
+    let mut ranks = vec![0; order.len()];
+    if order.is_empty() {
+        return Ok(ranks);
+    }
+    for (rank, range) in (0..).zip(partition(&values)?.ranges()) {
+        for row in order.values().get(range).unwrap_or_default() {
+            if let Some(place) = ranks.get_mut(*row as usize) {
+                *place = rank;
+            }
+        }
+    }
+    Ok(ranks)
 }
 
 #[cfg(test)]

@@ -42,6 +42,9 @@ pub enum ChunkError {
     /// An aggregate that is not computed here: a fault of the caller's.
     #[error("an aggregate over columns of such types is not computed by chunks")]
     Unsupported,
+    /// Whoever asked does not want the answer any more.
+    #[error("the result is not wanted any more")]
+    Stopped,
     /// The directory could not be packed or unpacked.
     #[error("could not pack or unpack the series directory of {file}")]
     Directory {
@@ -76,6 +79,7 @@ impl ChunkError {
             }
             Self::Io { .. } => SqlState::IO_ERROR,
             Self::Value(error) => error.code,
+            Self::Stopped => SqlState::QUERY_CANCELED,
             Self::Columns(_) | Self::Parquet(_) | Self::Unsupported => SqlState::INTERNAL_ERROR,
         }
     }

@@ -57,6 +57,14 @@ pub enum EngineError {
         /// "Key (a, b)=(1, 2) already exists."
         detail: String,
     },
+    /// A time that is in no chunk's range.
+    #[error("{name} out of range")]
+    TimeOutOfRange {
+        /// Its type's name.
+        name: &'static str,
+        /// Whether it is a whole number.
+        whole: bool,
+    },
     /// Rows of other columns than the table's: a fault of the caller's.
     #[error("rows do not have the columns of relation \"{0}\"")]
     Columns(String),
@@ -112,6 +120,8 @@ impl EngineError {
                 SqlState::DISK_FULL
             }
             Self::Io { .. } => SqlState::IO_ERROR,
+            Self::TimeOutOfRange { whole: false, .. } => SqlState::DATETIME_FIELD_OVERFLOW,
+            Self::TimeOutOfRange { whole: true, .. } => SqlState::NUMERIC_VALUE_OUT_OF_RANGE,
             Self::NotNull { .. } => SqlState::NOT_NULL_VIOLATION,
             Self::Unique { .. } => SqlState::UNIQUE_VIOLATION,
             Self::Columns(_) => SqlState::INTERNAL_ERROR,

@@ -11,7 +11,7 @@ use arrow::datatypes::{DataType, Schema};
 use arrow::record_batch::RecordBatch;
 use chronolith_catalog::{ConstraintKind, Table};
 use chronolith_chunk::{ChunkView, KeyEncoder, Layout, ScanRequest, cold, text_of};
-use chronolith_types::{ChunkId, ColumnId, PartId};
+use chronolith_types::{ChunkId, ColumnId, PartId, SqlType};
 
 use crate::engine::Engine;
 use crate::error::EngineError;
@@ -91,6 +91,23 @@ pub(crate) fn range_of(time: i64, interval: i64) -> Range<i64> {
     start..start.saturating_add(interval)
 }
 
+/// Refuses times that no chunk has: infinite ones, and those that only the end of a range can be.
+fn check_times(layout: &Layout, place: usize, times: &[i64]) -> Result<(), EngineError> {
+    let Some(column) = layout.columns.get(place) else {
+        return Ok(());
+    };
+    let (name, whole) = match column.ty {
+        SqlType::Timestamp | SqlType::Timestamptz => ("timestamp", false),
+        SqlType::Date => ("date", false),
+        _ => ("bigint", true),
+    };
+    let refused = |time: &i64| *time == i64::MAX || (*time == i64::MIN && !whole);
+    match times.iter().any(refused) {
+        true => Err(EngineError::TimeOutOfRange { name, whole }),
+        false => Ok(()),
+    }
+}
+
 /// Cuts a batch into the ranges of its rows' chunks, in order of arrival within each.
 pub(crate) fn split(
     table: &Table,
@@ -101,6 +118,7 @@ pub(crate) fn split(
         return Ok(vec![(i64::MIN..i64::MAX, batch.clone())]);
     };
     let times = time_values(batch.column(place))?;
+    check_times(layout, place, &times)?;
     let mut ranges: BTreeMap<i64, (Range<i64>, Vec<u32>)> = BTreeMap::new();
     let mut last: Option<Range<i64>> = None;
     for (row, time) in times.iter().enumerate() {

@@ -34,6 +34,33 @@ fn drop_chunk(transaction: &mut Transaction, time: i64) -> Result<(), EngineErro
     })
 }
 
+#[test]
+fn a_time_that_no_chunk_has_is_refused_whichever_way_it_comes() {
+    let disk = SimDisk::new(31);
+    let engine = open(&disk, 31).unwrap();
+    create(&engine).unwrap();
+    for infinite in [i64::MAX, i64::MIN] {
+        let rows = tick(infinite, None, 1);
+        let mut transaction = begin(&engine);
+        let error = transaction.insert(TICKS, &rows).unwrap_err();
+        assert_eq!(error.sqlstate(), SqlState::DATETIME_FIELD_OVERFLOW);
+        assert_eq!(error.to_string(), "timestamp out of range");
+        let mut loader = transaction.loader(TICKS).unwrap();
+        let error = loader.push(&rows).unwrap_err();
+        assert_eq!(error.sqlstate(), SqlState::DATETIME_FIELD_OVERFLOW);
+    }
+    // The greatest and least times there are else.
+    for (id, time) in [(1, i64::MAX - 1), (2, i64::MIN + 1)] {
+        let mut transaction = begin(&engine);
+        transaction.insert(TICKS, &tick(time, None, id)).unwrap();
+        transaction.commit().unwrap();
+    }
+    for _ in 0..2 {
+        assert_eq!(ids(&begin(&engine), TICKS, 2), [1, 2]);
+        engine.flush().unwrap();
+    }
+}
+
 fn outside(numbers: &[i64], from: i64) -> Vec<i64> {
     let kept = |id: &&i64| !(from..from + 10).contains(&time_of(**id));
     numbers.iter().filter(kept).copied().collect()

@@ -11,7 +11,7 @@ use arrow::array::{
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, TimeUnit, i256};
 use arrow::error::ArrowError;
-use chronolith_types::{NUMERIC_ANY, Numeric, SqlType};
+use chronolith_types::{NUMERIC_ANY, Numeric, SqlState, SqlType, ValueError};
 
 use super::AggKind;
 use crate::cold::US_PER_DAY;
@@ -423,7 +423,11 @@ impl Values {
             }
             (Self::Float(values), Scalar::Float(value)) => {
                 if let Some(sum) = values.get_mut(at) {
+                    let known = *sum;
                     *sum += value;
+                    if sum.is_infinite() && !known.is_infinite() && !value.is_infinite() {
+                        return Err(float_overflow());
+                    }
                 }
             }
             (Self::Big(values), Scalar::Big(value)) => {
@@ -440,6 +444,14 @@ impl Values {
         }
         Ok(())
     }
+}
+
+/// A sum of finite floats that is not finite any more.
+pub(crate) fn float_overflow() -> ChunkError {
+    ChunkError::Value(ValueError::new(
+        SqlState::NUMERIC_VALUE_OUT_OF_RANGE,
+        "value out of range: overflow",
+    ))
 }
 
 /// NaN is greater than all else and equal to itself.

@@ -8,7 +8,7 @@ use arrow::compute::{CastOptions, cast_with_options};
 use arrow::datatypes::{DataType, i256};
 use chronolith_types::{ColumnId, NUMERIC_ANY, Numeric, SqlType};
 
-use super::cells::{Domain, Scalar, compare_floats};
+use super::cells::{Domain, Scalar, compare_floats, float_overflow};
 use super::{AggKind, Found, Keys, Partial, Query};
 use crate::cold::{ColdPart, US_PER_DAY};
 use crate::error::ChunkError;
@@ -459,7 +459,15 @@ fn take(
                 };
                 if let Some(value) = value {
                     let value = match agg.kind {
-                        AggKind::Sum => value.sum_converted(convert)?,
+                        AggKind::Sum => {
+                            if let Raw::Float(sum) = value
+                                && sum.is_infinite()
+                                && !any_infinite(column, rows.clone())
+                            {
+                                return Err(float_overflow());
+                            }
+                            value.sum_converted(convert)?
+                        }
                         _ => value.converted(convert)?,
                     };
                     cells.take(place, 0, Some(value))?;
@@ -635,6 +643,11 @@ fn extreme_float(
         }
     }
     best
+}
+
+/// Whether an infinity is among some rows that are not NULL.
+fn any_infinite(column: &NumberColumn, mut rows: Range<usize>) -> bool {
+    rows.any(|row| matches!(value_at(column, row), Some(Raw::Float(value)) if value.is_infinite()))
 }
 
 fn sum(column: &NumberColumn, rows: Range<usize>) -> Option<Raw> {

@@ -6,7 +6,7 @@ use arrow::array::{
     Array, AsArray, BooleanArray, Date32Array, Decimal128Array, Decimal256Array, Float64Array,
     Int64Array, StringViewArray, TimestampMicrosecondArray, make_comparator,
 };
-use arrow::compute::{SortOptions, concat_batches};
+use arrow::compute::concat_batches;
 use arrow::datatypes::{
     DataType, Decimal128Type, Decimal256Type, Float64Type, Int64Type, TimestampMicrosecondType,
 };
@@ -16,7 +16,7 @@ use chronolith_platform::sim::SimDisk;
 use chronolith_types::{ColumnId, NUMERIC_ANY, Numeric};
 
 use super::*;
-use crate::{HotPart, LayoutColumn, ScanRequest, SortColumn, cold, text_of};
+use crate::{HotPart, LayoutColumn, ScanRequest, cold, text_of};
 
 const TIME: usize = 0;
 const VENUE: usize = 1;
@@ -50,7 +50,7 @@ fn layout() -> Arc<Layout> {
             name: name.to_owned(),
             ty,
         });
-    let by_time = SortColumn {
+    let by_time = crate::SortColumn {
         column: TIME,
         descending: false,
         nulls_first: false,
@@ -306,6 +306,69 @@ fn answered(layout: &Arc<Layout>, chunks: &[ChunkView], request: &AggregateReque
     lines
 }
 
+#[test]
+fn rows_come_in_the_order_of_their_groups() {
+    let layout = layout();
+    for seed in 0..20 {
+        let random = SimRandom::new(seed);
+        let disk = SimDisk::new(seed);
+        let view = view(&layout, &random, &disk);
+        for place in 0..3 {
+            let request = AggregateRequest {
+                bucket: Some(buckets(20)),
+                groups: vec![SYMBOL, VENUE],
+                aggs: vec![agg(AggKind::CountStar, TIME)],
+                time: i64::MIN..i64::MAX,
+                equals: Vec::new(),
+                threads: 2,
+                sorted: Some(place),
+                stop: Arc::default(),
+            };
+            let batches = bucket_aggregate(&layout, std::slice::from_ref(&view), &request).unwrap();
+            let batches: Vec<RecordBatch> = batches.collect::<Result<_, _>>().unwrap();
+            let rows = concat_batches(&request.schema(&layout), &batches).unwrap();
+            let mut keys = vec![1, 2];
+            keys.insert(place, 0);
+            let by = keys.iter().map(|column| SortColumn {
+                values: Arc::clone(rows.column(*column)),
+                options: Some(SortOptions {
+                    descending: false,
+                    nulls_first: false,
+                }),
+            });
+            let by: Vec<SortColumn> = by.collect();
+            let order = lexsort_to_indices(&by, None).unwrap();
+            let expected: UInt32Array = (0..).take(rows.num_rows()).collect();
+            assert_eq!(order, expected, "seed {seed}, bucket at {place}");
+        }
+    }
+}
+
+#[test]
+fn what_nobody_wants_any_more_stops() {
+    let layout = layout();
+    let mut hot = HotPart::default();
+    let random = SimRandom::new(1);
+    hot.append(rows(&layout, &random, 3, false)).unwrap();
+    let view = ChunkView {
+        range: 0..200,
+        hot: vec![hot],
+        cold: Vec::new(),
+    };
+    let request = AggregateRequest {
+        bucket: None,
+        groups: Vec::new(),
+        aggs: vec![agg(AggKind::CountStar, TIME)],
+        time: i64::MIN..i64::MAX,
+        equals: Vec::new(),
+        threads: 1,
+        sorted: None,
+        stop: Arc::new(AtomicBool::new(true)),
+    };
+    let stopped = bucket_aggregate(&layout, &[view], &request);
+    assert!(matches!(stopped, Err(ChunkError::Stopped)));
+}
+
 fn agg(kind: AggKind, column: usize) -> Aggregate {
     Aggregate {
         kind,
@@ -380,6 +443,7 @@ fn aggregates_over_parts_are_those_of_the_rows() {
                 all_aggregates().into_iter().filter(numbers).collect()
             }
         };
+        let sorted = Some(usize::try_from(random.below(3)).unwrap()).filter(|_| random.one_in(2));
         let request = AggregateRequest {
             bucket: width.map(buckets),
             groups,
@@ -387,6 +451,8 @@ fn aggregates_over_parts_are_those_of_the_rows() {
             time,
             equals,
             threads: 3,
+            sorted,
+            stop: Arc::default(),
         };
         let expected = by_hand(&rows, &request, width);
         let found = answered(&layout, std::slice::from_ref(&view), &request);
@@ -430,6 +496,8 @@ fn buckets_go_on_over_steps_pieces_and_row_groups() {
             time,
             equals: Vec::new(),
             threads: 4,
+            sorted: None,
+            stop: Arc::default(),
         };
         let expected = by_hand(&rows, &request, Some(width));
         assert_eq!(
@@ -457,6 +525,8 @@ fn a_bucket_that_is_no_value_is_told() {
         time: i64::MIN..i64::MAX,
         equals: Vec::new(),
         threads: 1,
+        sorted: None,
+        stop: Arc::default(),
     };
     assert!(bucket_aggregate(&layout, &[view], &request).is_err());
 }

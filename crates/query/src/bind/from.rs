@@ -5,7 +5,7 @@ use chronolith_sql::ast::{
     self, FunctionArg, JoinConstraint, JoinOperator, TableAlias, TableFactor, TableWithJoins,
 };
 use chronolith_types::{SqlState, SqlType};
-use datafusion::common::{Column, JoinType, NullHandling, UnnestOptions};
+use datafusion::common::{Column, JoinType};
 use datafusion::functions::core;
 use datafusion::logical_expr::expr::ScalarFunction;
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, lit};
@@ -20,6 +20,7 @@ use super::state::{
 };
 use super::subquery::subquery;
 use crate::error::Error;
+use crate::expand::{Expand, SetCall};
 use crate::functions::{ProcKind, Typed, procs};
 
 impl Binder<'_> {
@@ -621,73 +622,35 @@ impl Binder<'_> {
         keep: bool,
     ) -> Result<Rel> {
         let mut exprs = passed(&left.scope);
-        let mut unnest = Vec::new();
+        let mut sets = Vec::new();
         let mut made = Vec::new();
         let alias = parts.alias.map(|alias| alias.name.value.clone());
         let table = alias.clone().unwrap_or_else(|| parts.name.clone());
         let single = lists.len() == 1;
-        let mut counted = None;
         for rows in lists {
             let internal = self.fresh();
             let arrow = if rows.set {
+                sets.push((internal.clone(), rows.value.expr));
                 item_of(&rows.value.arrow)
             } else {
-                rows.value.arrow.clone()
+                exprs.push(rows.value.expr.alias(&internal));
+                rows.value.arrow
             };
-            if rows.set {
-                unnest.push(Column::new_unqualified(&internal));
-                counted = Some(rows.value.clone());
-            }
-            exprs.push(rows.value.expr.alias(&internal));
             made.push((internal, arrow, rows.ty, rows.columns));
         }
-        let ordinal = if parts.ordinality {
-            let internal = self.fresh();
-            let expr = match counted {
-                Some(list) => {
-                    let one = Typed::literal(
-                        datafusion::common::ScalarValue::Int64(Some(1)),
-                        SqlType::Int8,
-                    );
-                    let count = self.call_plain("cardinality", vec![list], parts.at)?;
-                    let count = self.coerce(
-                        count,
-                        &SqlType::Int8,
-                        crate::functions::CastContext::Implicit,
-                    )?;
-                    unnest.push(Column::new_unqualified(&internal));
-                    let args = [one, count]
-                        .into_iter()
-                        .map(|value| super::call::Arg {
-                            name: None,
-                            value,
-                            variadic: false,
-                        })
-                        .collect();
-                    self.rows_of("generate_series", args, parts.at)?.value.expr
-                }
-                None => lit(1_i64),
-            };
-            exprs.push(expr.alias(&internal));
-            Some(internal)
-        } else {
-            None
-        };
+        let ordinal = parts.ordinality.then(|| self.fresh());
+        let one_row = sets.is_empty();
+        if one_row && let Some(ordinal) = &ordinal {
+            exprs.push(lit(1_i64).alias(ordinal));
+        }
         let mut plan = project(left.plan, exprs)?;
-        if !unnest.is_empty() {
-            let handling = if keep {
-                NullHandling::PreserveAndExpandEmpty
-            } else {
-                NullHandling::Drop
-            };
-            plan = LogicalPlanBuilder::from(plan)
-                .unnest_columns_with_options(
-                    unnest,
-                    UnnestOptions::new().with_null_handling(handling),
-                )
-                .map_err(lift)?
-                .build()
+        if !one_row {
+            let calls = sets
+                .into_iter()
+                .map(|(name, list)| SetCall::new(name, list, plan.schema()))
+                .collect::<datafusion::common::Result<_>>()
                 .map_err(lift)?;
+            plan = Expand::plan(plan, calls, ordinal.clone(), keep).map_err(lift)?;
         }
         let mut columns = Vec::new();
         let mut fields = Vec::new();

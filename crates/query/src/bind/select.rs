@@ -1,12 +1,12 @@
 //! SELECT.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use chronolith_sql::ast::{
     self, Distinct, OrderByExpr, Select, SelectItem, SelectItemQualifiedWildcardKind,
 };
 use chronolith_types::{SqlState, SqlType};
-use datafusion::common::{NullHandling, UnnestOptions};
 use datafusion::functions_window::row_number::row_number_udwf;
 use datafusion::logical_expr::expr::{WindowFunction, WindowFunctionParams};
 use datafusion::logical_expr::logical_plan::Window;
@@ -21,6 +21,7 @@ use super::state::{
     unnamed, unsupported,
 };
 use crate::error::Error;
+use crate::expand::{Expand, SetCall};
 use crate::functions::Typed;
 
 /// A column of the select list.
@@ -141,7 +142,7 @@ impl Binder<'_> {
             rel.plan = filtered(rel.plan, condition)?;
         }
         rel.plan = windowed(rel.plan, windows)?;
-        rel.plan = unnested(rel.plan, sets)?;
+        rel.plan = expanded(rel.plan, sets)?;
         self.output(rel.plan, items, order, on, select.distinct.as_ref())
     }
 
@@ -494,31 +495,26 @@ fn windowed(mut plan: LogicalPlan, windows: Vec<(String, Expr)>) -> Result<Logic
     Ok(plan)
 }
 
-/// Lists of the select list, unnested side by side.
-fn unnested(plan: LogicalPlan, sets: Vec<(String, Expr)>) -> Result<LogicalPlan> {
-    if sets.is_empty() {
-        return Ok(plan);
+/// Sets of the select list, side by side; one whose arguments are another's rows comes after it.
+fn expanded(mut plan: LogicalPlan, mut sets: Vec<(String, Expr)>) -> Result<LogicalPlan> {
+    while !sets.is_empty() {
+        let known = Arc::clone(plan.schema());
+        let (now, later): (Vec<_>, Vec<_>) = sets.into_iter().partition(|(_, list)| {
+            let columns = list.column_refs();
+            columns.into_iter().all(|column| known.has_column(column))
+        });
+        if now.is_empty() {
+            return Err(Error::internal("a set of columns that nothing makes"));
+        }
+        let calls = now
+            .into_iter()
+            .map(|(name, list)| SetCall::new(name, list, &known))
+            .collect::<datafusion::common::Result<_>>()
+            .map_err(lift)?;
+        plan = Expand::plan(plan, calls, None, false).map_err(lift)?;
+        sets = later;
     }
-    let mut exprs = plan
-        .schema()
-        .columns()
-        .into_iter()
-        .map(Expr::Column)
-        .collect::<Vec<_>>();
-    let mut columns = Vec::with_capacity(sets.len());
-    for (name, list) in sets {
-        columns.push(datafusion::common::Column::new_unqualified(&name));
-        exprs.push(list.alias(name));
-    }
-    let plan = super::state::project(plan, exprs)?;
-    LogicalPlanBuilder::from(plan)
-        .unnest_columns_with_options(
-            columns,
-            UnnestOptions::new().with_null_handling(NullHandling::Drop),
-        )
-        .map_err(lift)?
-        .build()
-        .map_err(lift)
+    Ok(plan)
 }
 
 fn star<'q>(found: &ScopeColumn) -> Item<'q> {

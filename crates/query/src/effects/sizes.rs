@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use arrow::datatypes::DataType;
-use chronolith_catalog::{Database, Table};
+use chronolith_catalog::{Chunk, Database, Part, Table};
 use chronolith_chunk::{ChunkView, HotPart};
 use chronolith_engine::TableView;
 use chronolith_types::TableId;
@@ -79,6 +79,8 @@ pub(super) fn call(shared: &Arc<Shared>, name: &str, args: Args<'_>) -> Result<S
             ],
             &[vec![bigint(whole), nothing(), nothing(), bigint(whole)]],
         ),
+        "chunk_compression_stats" | "chunk_columnstore_stats" => chunk_stats(table),
+        "hypertable_compression_stats" | "hypertable_columnstore_stats" => hypertable_stats(table),
         _ => {
             let id = table.hypertable.as_ref().map(|h| h.id).unwrap_or_default();
             let rows: Vec<Vec<ScalarValue>> = view
@@ -112,6 +114,79 @@ pub(super) fn call(shared: &Arc<Shared>, name: &str, args: Args<'_>) -> Result<S
             )
         }
     }
+}
+
+/// Bytes of a compressed chunk's rows as columns in memory, and of its parts.
+fn before_and_after(chunk: &Chunk) -> (u64, u64) {
+    let bytes = |part: &Arc<Part>| (part.unpacked, part.data.bytes + part.directory.bytes);
+    let parts = chunk.parts.iter().map(bytes);
+    parts.fold((0, 0), |sum, part| (sum.0 + part.0, sum.1 + part.1))
+}
+
+/// Table, index, TOAST and all bytes: first those before, then those after.
+fn stats_columns(leading: &[(&'static str, DataType)]) -> Vec<(&'static str, DataType)> {
+    let sizes = [
+        "before_compression_table_bytes",
+        "before_compression_index_bytes",
+        "before_compression_toast_bytes",
+        "before_compression_total_bytes",
+        "after_compression_table_bytes",
+        "after_compression_index_bytes",
+        "after_compression_toast_bytes",
+        "after_compression_total_bytes",
+    ];
+    let mut columns = leading.to_vec();
+    columns.extend(sizes.map(|name| (name, DataType::Int64)));
+    columns.push(("node_name", DataType::Utf8View));
+    columns
+}
+
+/// The same columns' values; NULL where nothing is compressed.
+fn stats_row(mut leading: Vec<ScalarValue>, sizes: Option<(u64, u64)>) -> Vec<ScalarValue> {
+    match sizes {
+        Some((before, after)) => {
+            for bytes in [before, after] {
+                leading.extend([bigint(bytes), bigint(0), bigint(0), bigint(bytes)]);
+            }
+        }
+        None => leading.extend(std::iter::repeat_n(ScalarValue::Int64(None), 8)),
+    }
+    leading.push(ScalarValue::Utf8View(None));
+    leading
+}
+
+fn chunk_stats(table: &Table) -> Result<ScalarValue, Error> {
+    let id = table.hypertable.as_ref().map(|h| h.id).unwrap_or_default();
+    let row = |chunk: &Arc<Chunk>| {
+        let status = match chunk.compressed {
+            true => "Compressed",
+            false => "Uncompressed",
+        };
+        let schema = text(Database::INTERNAL_SCHEMA);
+        let leading = vec![schema, text(chunk.name(id)), text(status)];
+        stats_row(leading, chunk.compressed.then(|| before_and_after(chunk)))
+    };
+    let rows: Vec<Vec<ScalarValue>> = table.chunks.values().map(row).collect();
+    let columns = stats_columns(&[
+        ("chunk_schema", DataType::Utf8View),
+        ("chunk_name", DataType::Utf8View),
+        ("compression_status", DataType::Utf8View),
+    ]);
+    records(&columns, &rows)
+}
+
+fn hypertable_stats(table: &Table) -> Result<ScalarValue, Error> {
+    let compressed = table.chunks.values().filter(|chunk| chunk.compressed);
+    let sizes: Vec<(u64, u64)> = compressed.map(|chunk| before_and_after(chunk)).collect();
+    let add = |sum: (u64, u64), of: (u64, u64)| (sum.0 + of.0, sum.1 + of.1);
+    let count = |count: usize| bigint(u64::try_from(count).unwrap_or(u64::MAX));
+    let leading = vec![count(table.chunks.len()), count(sizes.len())];
+    let row = stats_row(leading, sizes.into_iter().reduce(add));
+    let columns = stats_columns(&[
+        ("total_chunks", DataType::Int64),
+        ("number_compressed_chunks", DataType::Int64),
+    ]);
+    records(&columns, &[row])
 }
 
 fn of_chunk(

@@ -4,10 +4,9 @@ use std::cmp::Ordering;
 
 use chronolith_types::SqlState;
 
-use super::dates;
 use super::error::FunctionError;
 use super::io::Zone;
-use super::num;
+use super::series::{Series, SeriesBlock};
 use super::value::Value;
 
 /// The most rows that one call of a set-returning function makes.
@@ -201,10 +200,6 @@ pub(super) fn subscripts(args: &[Value]) -> Result<Value, FunctionError> {
     }))
 }
 
-fn zero_step() -> FunctionError {
-    FunctionError::invalid_parameter("step size cannot equal zero")
-}
-
 fn too_many() -> FunctionError {
     FunctionError::new(
         SqlState::PROGRAM_LIMIT_EXCEEDED,
@@ -212,74 +207,16 @@ fn too_many() -> FunctionError {
     )
 }
 
-fn pushed(rows: &mut Vec<Value>, row: Value) -> Result<(), FunctionError> {
-    if rows.len() >= SET_MAX {
+/// generate_series as a list, for where its rows are no rows of a plan.
+pub(super) fn series(zone: Option<&Zone>, args: &[Value]) -> Result<Value, FunctionError> {
+    let mut rows = SeriesBlock::Any(Vec::new());
+    if let Some(mut series) = Series::of(zone.copied(), args)?
+        && series.block(SET_MAX + 1, &mut rows)? > SET_MAX
+    {
         return Err(too_many());
     }
-    rows.push(row);
-    Ok(())
-}
-
-/// generate_series over numbers and timestamps; instants step by their zone's calendar.
-pub(super) fn series(zone: Option<&Zone>, args: &[Value]) -> Result<Value, FunctionError> {
-    let mut rows = Vec::new();
-    match args {
-        [Value::Int(first), Value::Int(last), rest @ ..] => {
-            let step = rest.first().map_or(1, Value::as_int);
-            if step == 0 {
-                return Err(zero_step());
-            }
-            let mut at = Some(*first);
-            while let Some(value) = at.filter(|v| if step > 0 { v <= last } else { v >= last }) {
-                pushed(&mut rows, Value::Int(value))?;
-                at = value.checked_add(step);
-            }
-        }
-        [Value::Numeric(first), Value::Numeric(last), rest @ ..] => {
-            let one = num::from_i64(1);
-            let step = match rest.first() {
-                Some(Value::Numeric(step)) => step,
-                _ => &one,
-            };
-            let direction = num::compare(step, &num::from_i64(0));
-            if direction.is_eq() {
-                return Err(zero_step());
-            }
-            let mut at = *first;
-            while !matches!(
-                (num::compare(&at, last), direction),
-                (Ordering::Greater, Ordering::Greater) | (Ordering::Less, Ordering::Less)
-            ) {
-                let next = num::add(&at, step)?;
-                pushed(&mut rows, Value::Numeric(at))?;
-                at = next;
-            }
-        }
-        [
-            Value::Timestamp(first),
-            Value::Timestamp(last),
-            step @ Value::Interval(span),
-        ] => {
-            let direction = super::value::interval_micros(span);
-            if direction == 0 {
-                return Err(zero_step());
-            }
-            let mut at = *first;
-            while if direction > 0 {
-                at <= *last
-            } else {
-                at >= *last
-            } {
-                pushed(&mut rows, Value::Timestamp(at))?;
-                let operands = [Value::Timestamp(at), step.clone()];
-                let next = match zone {
-                    Some(zone) => dates::plus_interval_zoned(zone, &operands, 1)?,
-                    None => dates::plus_interval(&operands, 1)?,
-                };
-                at = next.as_micros();
-            }
-        }
-        _ => {}
+    match rows {
+        SeriesBlock::Any(rows) => Ok(Value::List(rows)),
+        SeriesBlock::Whole(_) => Ok(Value::Null),
     }
-    Ok(Value::List(rows))
 }

@@ -23,6 +23,7 @@ mod num;
 mod numbers;
 mod operators;
 mod scalars;
+mod series;
 mod system;
 mod table;
 mod text;
@@ -35,6 +36,7 @@ mod windows;
 
 pub use aggregates::aggregate_name;
 pub use error::FunctionError;
+pub(crate) use series::{SERIES, Series, SeriesBlock};
 pub use table::{
     AggregateUse, Cast, CastContext, Imp, Operator, Proc, ProcKind, Typed, Volatile, WindowUse,
     all_casts, all_operators, all_procs, apply_cast, canonical_form, cast, literal_from_text,

@@ -78,6 +78,7 @@ pub(super) fn imp(name: &str, args: &[SqlType], result: &SqlType) -> Option<Imp>
         "md5" => |_, a| system::md5(a),
         "encode" => |_, a| text::encode(a),
         "decode" => |_, a| text::decode(a),
+        "like_escape" if *result == SqlType::Text => |_, a| text::like_escape(a),
         "starts_with" => |_, a| match a {
             [s, p] => Ok(Value::Bool(s.as_str().starts_with(p.as_str()))),
             _ => Ok(Value::Null),

@@ -280,6 +280,36 @@ pub(super) fn trim(args: &[Value], left: bool, right: bool) -> Result<Value, Fun
     Ok(Value::text(text))
 }
 
+/// A pattern whose escape character is another, as one with a backslash.
+pub(super) fn like_escape(args: &[Value]) -> Result<Value, FunctionError> {
+    let [pattern, escape] = args else {
+        return Ok(Value::Null);
+    };
+    let mut letters = escape.as_str().chars();
+    let (escape, more) = (letters.next(), letters.next());
+    if more.is_some() {
+        return Err(FunctionError {
+            hint: Some("Escape string must be empty or one character.".to_owned()),
+            ..FunctionError::new(SqlState::new(b"22025"), "invalid escape string")
+        });
+    }
+    let mut out = String::with_capacity(pattern.as_str().len());
+    let mut escaped = false;
+    for letter in pattern.as_str().chars() {
+        if Some(letter) == escape && !escaped {
+            out.push('\\');
+            escaped = true;
+            continue;
+        }
+        if letter == '\\' && !escaped {
+            out.push('\\');
+        }
+        out.push(letter);
+        escaped = false;
+    }
+    Ok(Value::Text(out))
+}
+
 pub(super) fn split_part(args: &[Value]) -> Result<Value, FunctionError> {
     let [subject, delimiter, field] = args else {
         return Ok(Value::Null);

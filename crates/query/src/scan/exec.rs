@@ -24,7 +24,7 @@ use crate::error::Error;
 
 /// Reads the chunks of one table, several at a time.
 #[derive(Debug, Clone)]
-pub(super) struct ChunkScan {
+pub(crate) struct ChunkScan {
     /// Kept until the last row is read: with it go the files of parts that were dropped meanwhile.
     view: Arc<TableView>,
     request: Arc<ScanRequest>,
@@ -78,6 +78,27 @@ impl ChunkScan {
         }
     }
 
+    /// What is read from.
+    pub(crate) fn view(&self) -> &Arc<TableView> {
+        &self.view
+    }
+
+    /// What is asked for.
+    pub(crate) fn request(&self) -> &ScanRequest {
+        &self.request
+    }
+
+    /// How many rows are asked for at most.
+    pub(crate) fn limit(&self) -> Option<usize> {
+        self.limit
+    }
+
+    /// The chunks that may have such rows.
+    pub(crate) fn chunks(&self) -> impl Iterator<Item = &ChunkView> {
+        let known = self.view.chunks.iter().map(|(_, chunk)| chunk);
+        known.filter(|chunk| chunk.meets(&self.request.time) && chunk.rows() > 0)
+    }
+
     fn chunks_read(&self) -> usize {
         self.shares.iter().map(Vec::len).sum()
     }
@@ -90,6 +111,14 @@ impl ChunkScan {
 
 impl DisplayAs for ChunkScan {
     fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ChunkScan: ")?;
+        self.describe(f)
+    }
+}
+
+impl ChunkScan {
+    /// Writes what is read, and what is skipped.
+    pub(crate) fn describe(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let columns: Vec<&str> = self
             .schema
             .fields()
@@ -104,7 +133,7 @@ impl DisplayAs for ChunkScan {
         );
         write!(
             f,
-            "ChunkScan: {}, columns=[{}], chunks={} of {all}, parts={} of {parts}",
+            "{}, columns=[{}], chunks={} of {all}, parts={} of {parts}",
             self.view.table.name,
             columns.join(", "),
             self.chunks_read(),

@@ -10,4 +10,5 @@ mod exec;
 mod filter;
 mod provider;
 
+pub(crate) use exec::ChunkScan;
 pub(crate) use provider::{ChunkTable, Snapshot, SystemRows, SystemTable};

@@ -16,6 +16,7 @@ use crate::cancel::Cancel;
 use crate::catalogs::PreparedStatement;
 use crate::effects::SessionEffects;
 use crate::error::Error;
+use crate::expand::Planner;
 use crate::functions::SessionVars;
 use crate::instance::Instance;
 use crate::outcome::{Notice, Severity};
@@ -85,6 +86,8 @@ impl Shared {
         let planner = SessionStateBuilder::new()
             .with_config(config)
             .with_runtime_env(Arc::clone(&instance.runtime))
+            .with_physical_optimizer_rules(crate::fast::rules())
+            .with_query_planner(Arc::new(Planner))
             .build();
         Self {
             pid,

@@ -223,10 +223,14 @@ fn check(name: &str, value: &str) -> Result<String, Error> {
         )
     };
     match name.to_lowercase().as_str() {
-        "client_encoding" => match value.to_uppercase().replace(['-', '_'], "").as_str() {
-            "UTF8" | "UNICODE" | "SQLASCII" => Ok("UTF8".to_owned()),
-            _ => Err(Error::unsupported(format!("client encoding \"{value}\""))),
-        },
+        "client_encoding" => {
+            // As PostgreSQL cleans it: asyncpg's is `'utf-8'`, quotes and all.
+            let clean: String = value.chars().filter(char::is_ascii_alphanumeric).collect();
+            match clean.to_uppercase().as_str() {
+                "UTF8" | "UNICODE" | "SQLASCII" => Ok("UTF8".to_owned()),
+                _ => Err(Error::unsupported(format!("client encoding \"{value}\""))),
+            }
+        }
         "datestyle" => {
             let lower = value.to_lowercase();
             if lower

@@ -77,6 +77,10 @@ pub fn write_binary(
             }
             let value = array.as_string_view().value(row);
             out.extend_from_slice(value.as_bytes());
+            if value.is_empty() && *ty == SqlType::InternalChar {
+                // Always one byte; zero is shown as nothing.
+                out.push(0);
+            }
             if let SqlType::Char(Some(length)) = ty {
                 let length = usize::try_from(*length).unwrap_or(0);
                 let missing = length.saturating_sub(value.chars().count());
@@ -258,6 +262,8 @@ mod tests {
             ("numeric", "NaN"),
             ("text", "süß"),
             ("char(3)", "a  "),
+            ("\"char\"", "p"),
+            ("\"char\"", ""),
             ("bytea", "\\x00ff"),
             ("date", "1999-12-31"),
             ("date", "infinity"),

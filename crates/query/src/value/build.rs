@@ -349,6 +349,7 @@ impl ColumnBuilder {
             Values::Text(builder) => {
                 let from = match self.ty {
                     SqlType::Jsonb => binary::read_jsonb(from)?,
+                    SqlType::InternalChar if from == [0] => &[],
                     _ => from,
                 };
                 push_characters(builder, &self.ty, from)?;

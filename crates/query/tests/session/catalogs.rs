@@ -114,3 +114,45 @@ fn a_table_is_described_as_postgresql_describes_it() {
         ["a plain table|the a"]
     );
 }
+
+#[test]
+fn sqlalchemy_finds_keys_and_schemas() {
+    let mut db = full();
+    assert_eq!(
+        db.query(
+            "SELECT attr.conname, array_agg(CAST(attr.attname AS TEXT) ORDER BY attr.ord)
+             FROM (SELECT con.conrelid, con.conname, con.ord, a.attname
+                   FROM pg_catalog.pg_attribute a JOIN (
+                     SELECT c.conrelid, c.conname, unnest(i.indkey) AS attnum,
+                            generate_subscripts(i.indkey, 1) AS ord
+                     FROM pg_catalog.pg_constraint c JOIN pg_catalog.pg_index i ON c.conindid = i.indexrelid
+                     WHERE c.contype IN ('p', 'u')) AS con
+                   ON a.attnum = con.attnum AND a.attrelid = con.conrelid) AS attr
+             WHERE attr.conrelid = 'symbols'::regclass GROUP BY attr.conname ORDER BY attr.conname"
+        ),
+        [
+            "symbols_exchange_symbol_key|{exchange,symbol}",
+            "symbols_pkey|{symbol}"
+        ]
+    );
+    assert_eq!(
+        db.query(
+            "SELECT nspname FROM pg_namespace WHERE (nspname NOT LIKE 'pg/_' || '%' ESCAPE '/')
+               AND nspname NOT LIKE '%timescaledb%' ORDER BY nspname"
+        ),
+        ["information_schema", "other", "public"]
+    );
+}
+
+#[test]
+fn an_escape_character_is_the_pattern_s_own() {
+    let mut db = Db::new();
+    assert_eq!(
+        db.query(
+            "SELECT 'a_b' LIKE 'a/_b' ESCAPE '/', 'axb' LIKE 'a/_b' ESCAPE '/',
+                    'a\\b' LIKE 'a\\b' ESCAPE '', 'a/b' LIKE 'a//b' ESCAPE '/', 'ab' LIKE 'a\\b' ESCAPE '/'"
+        ),
+        ["t|f|t|t|f"]
+    );
+    assert_eq!(db.fails("SELECT 'a' LIKE 'a' ESCAPE 'xy'").0, "22025");
+}

@@ -7,13 +7,17 @@ use arrow::array::Array;
 use bytes::Bytes;
 use chronolith_engine::{Engine, EngineConfig};
 use chronolith_platform::Platform;
+use chronolith_platform::sim::SimDisk;
 use chronolith_query::value::{is_null, write_text};
 use chronolith_query::{Error, Instance, Outcome, QueryOptions, Session, SessionOptions};
 use futures::StreamExt;
 
 mod catalogs;
 mod expressions;
+mod fast;
 mod hypertables;
+mod sets;
+mod storage;
 mod subqueries;
 mod tables;
 
@@ -21,11 +25,17 @@ mod tables;
 pub(crate) struct Db {
     runtime: tokio::runtime::Runtime,
     pub(crate) session: Session,
+    pub(crate) instance: Arc<Instance>,
 }
 
 impl Db {
     pub(crate) fn new() -> Self {
-        let engine = Engine::open(platform(), EngineConfig::default()).unwrap();
+        Self::over(&SimDisk::new(7), EngineConfig::default())
+    }
+
+    /// A session with what is on a disk.
+    pub(crate) fn over(disk: &SimDisk, config: EngineConfig) -> Self {
+        let engine = Engine::open(Platform::simulated(disk.clone(), 7), config).unwrap();
         let options = QueryOptions {
             memory_bytes_max: 1 << 28,
             threads: 2,
@@ -37,7 +47,11 @@ impl Db {
             .thread_stack_size(8 << 20)
             .build()
             .unwrap();
-        Self { runtime, session }
+        Self {
+            runtime,
+            session,
+            instance,
+        }
     }
 
     /// Runs a text as one message; rows as text joined by `|`, tags as they are.
@@ -77,10 +91,6 @@ pub(crate) fn connect(instance: &Arc<Instance>) -> Session {
         ..SessionOptions::default()
     };
     Session::new(Arc::clone(instance), options).unwrap()
-}
-
-fn platform() -> Platform {
-    Platform::simulated(chronolith_platform::sim::SimDisk::new(7), 7)
 }
 
 async fn message(
@@ -150,7 +160,8 @@ async fn shown(
         Outcome::CopyIn { .. } => {
             let data = data.unwrap();
             // Cut in the middle of lines, as a socket would.
-            for piece in data.chunks(7) {
+            let size = if data.len() < 10_000 { 7 } else { 9973 };
+            for piece in data.chunks(size) {
                 session.copy_data(Bytes::copy_from_slice(piece)).await?;
             }
             lines.push(session.copy_done().await?);

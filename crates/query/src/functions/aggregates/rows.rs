@@ -448,6 +448,14 @@ impl AggregateUDFImpl for Bound {
             AggregateOrderSensitivity::Insensitive
         }
     }
+
+    fn with_beneficial_ordering(
+        self: Arc<Self>,
+        _sorted: bool,
+    ) -> DfResult<Option<Arc<dyn AggregateUDFImpl>>> {
+        // Rows that come sorted are sorted again, which costs little.
+        Ok(Some(self))
+    }
 }
 
 #[derive(Debug)]

@@ -1,6 +1,6 @@
 //! Packs the measured workload's ticks, a part for each day, and times packing and reading.
 //!
-//! `cargo run --release -p chronolith-chunk --example measure -- ticks.parquet DIR`
+//! `cargo run --release -p chronolith-chunk --example parts -- ticks.parquet DIR`
 #![allow(
     clippy::print_stdout,
     clippy::unwrap_used,
@@ -168,6 +168,8 @@ fn main() {
             time: i64::MIN..i64::MAX,
             equals: Vec::new(),
             threads,
+            sorted: Some(0),
+            stop: Arc::default(),
         };
         let found = time(&format!("T06 on {threads} threads"), 7, || {
             let batches = bucket_aggregate(&layout, &chunks, &request).unwrap();
