@@ -266,6 +266,9 @@ impl Binder<'_> {
     fn name(&mut self, place: Place<'_>, ident: &ast::Ident) -> Result<Typed> {
         let at = ident_position(ident);
         let name = ident.value.as_str();
+        if name == "current_schema" && ident.quote_style.is_none() {
+            return self.call_plain(name, Vec::new(), at);
+        }
         if let Some(found) = self.look(place, |scope| scope.by_name(name), name, at)? {
             return Ok(found);
         }

@@ -107,6 +107,16 @@ impl Binder<'_> {
         if let Some(parts) = function_parts(factor) {
             return self.function_rows(Some(left), &parts, keep);
         }
+        if let TableFactor::Derived {
+            lateral: true,
+            subquery,
+            alias,
+            ..
+        } = factor
+            && let Some(rel) = self.lateral(&left, subquery, alias.as_ref(), keep)?
+        {
+            return Ok(rel);
+        }
         let right = self.lateral_factor(&left, factor)?;
         let kind = if keep {
             JoinType::Left

@@ -571,14 +571,20 @@ fn figure(tree: &ast::Expr) -> Option<String> {
     Some(match tree {
         ast::Expr::Identifier(ident) => ident.value.clone(),
         ast::Expr::CompoundIdentifier(parts) => parts.last()?.value.clone(),
-        ast::Expr::CompoundFieldAccess { root, .. } => return figure(root),
+        ast::Expr::CompoundFieldAccess { root, access_chain } => {
+            let mut fields = access_chain.iter().rev().filter_map(|access| match access {
+                ast::AccessExpr::Dot(ast::Expr::Identifier(field)) => Some(field.value.clone()),
+                _ => None,
+            });
+            return fields.next().or_else(|| figure(root));
+        }
         ast::Expr::Nested(inner) if row_of(tree).is_none() => return figure(inner),
         ast::Expr::Function(function) => function.name.0.last()?.as_ident()?.value.clone(),
         ast::Expr::Cast {
             expr, data_type, ..
         } => match figure(expr) {
             // A weak name of a literal gives way to the type's.
-            Some(name) if !matches!(expr.as_ref(), ast::Expr::Case { .. }) => name,
+            Some(name) if !is_weak(expr) => name,
             _ => chronolith_sql::type_of(data_type)?
                 .typname()
                 .trim_start_matches('_')
@@ -606,6 +612,19 @@ fn figure(tree: &ast::Expr) -> Option<String> {
         ast::Expr::Collate { expr, .. } => return figure(expr),
         _ => return None,
     })
+}
+
+/// Whether a tree's name gives way to that of a type it is cast to.
+fn is_weak(tree: &ast::Expr) -> bool {
+    match tree {
+        ast::Expr::Nested(inner) => is_weak(inner),
+        ast::Expr::Case { else_result, .. } => else_result
+            .as_deref()
+            .is_none_or(|tree| figure(tree).is_none() || is_weak(tree)),
+        ast::Expr::TypedString(_) | ast::Expr::Interval(_) => true,
+        ast::Expr::Cast { expr, .. } => figure(expr).is_none() || is_weak(expr),
+        _ => false,
+    }
 }
 
 fn query_name(query: &ast::Query) -> String {
