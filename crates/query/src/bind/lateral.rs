@@ -10,8 +10,8 @@ use super::dependent::{Shape, shape};
 use super::scope::{Scope, ScopeColumn};
 use super::select::passed;
 use super::state::{Binder, Clause, Place, Rel, Result, column, lift, project, told, typed};
-use crate::expand::{Expand, SetCall};
 use crate::functions::canonical_form;
+use crate::nodes::{Expand, SetCall};
 
 impl Binder<'_> {
     /// `left, LATERAL (query) alias`, its rows found for each row of `left`; none when a join can

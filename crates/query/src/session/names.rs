@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use arrow::datatypes::{Field, Schema};
-use chronolith_catalog::{ConstraintKind, Database, Schema as CatalogSchema, Table as CatalogTable};
+use chronolith_catalog::{
+    ConstraintKind, Database, Schema as CatalogSchema, Table as CatalogTable,
+};
 use datafusion::datasource::provider_as_source;
 
 use super::shared::{Shared, no_schema};
@@ -95,9 +97,12 @@ fn table_of(schema: &str, table: &CatalogTable) -> Table {
 fn primary_key_of(table: &CatalogTable) -> Vec<i16> {
     let mut keys = table.constraints.iter().map(|found| &found.kind);
     keys.find_map(|kind| match kind {
-        ConstraintKind::PrimaryKey { columns } => {
-            Some(columns.iter().map(|column| attribute_of(column.0)).collect())
-        }
+        ConstraintKind::PrimaryKey { columns } => Some(
+            columns
+                .iter()
+                .map(|column| attribute_of(column.0))
+                .collect(),
+        ),
         _ => None,
     })
     .unwrap_or_default()
