@@ -40,27 +40,40 @@ impl Binder<'_> {
             .and_then(|part| part.as_ident())
             .and_then(ident_position);
         let name = function_name(function).map_err(|error| error.at(at))?;
-        if let Some(special) = self.special(place, &name, function, at)? {
+        let around = std::mem::replace(&mut self.documents, name.contains("json"));
+        let bound = self.named_call(place, &name, function, at);
+        self.documents = around;
+        bound
+    }
+
+    fn named_call(
+        &mut self,
+        place: Place<'_>,
+        name: &str,
+        function: &ast::Function,
+        at: Option<u32>,
+    ) -> Result<Typed> {
+        if let Some(special) = self.special(place, name, function, at)? {
             return Ok(special);
         }
         let list = match &function.args {
             FunctionArguments::List(list) => list,
-            FunctionArguments::None => return self.keyword(&name, at),
+            FunctionArguments::None => return self.keyword(name, at),
             FunctionArguments::Subquery(query) => {
                 if name == "array" {
                     return self.array_subquery(place, query);
                 }
                 let value = self.scalar_subquery(place, query)?;
-                return self.call_plain(&name, vec![value], at);
+                return self.call_plain(name, vec![value], at);
             }
         };
-        let found = procs(&name);
+        let found = procs(name);
         let aggregate = found.iter().any(|proc| proc.kind == ProcKind::Aggregate);
         let window = found.iter().any(|proc| proc.kind == ProcKind::Window);
         if let Some(over) = &function.over {
             if !aggregate && !window {
                 let args = self.arguments(place, &list.args)?;
-                self.resolve(&name, args, at)?;
+                self.resolve(name, args, at)?;
                 return Err(Error::new(
                     SqlState::WRONG_OBJECT_TYPE,
                     format!(
@@ -69,10 +82,10 @@ impl Binder<'_> {
                 )
                 .at(at));
             }
-            return self.window_call(place, &name, function, list, over, at);
+            return self.window_call(place, name, function, list, over, at);
         }
         if aggregate {
-            return self.aggregate_call(place, &name, function, list, at);
+            return self.aggregate_call(place, name, function, list, at);
         }
         if window {
             return Err(Error::new(
@@ -96,7 +109,7 @@ impl Binder<'_> {
             .at(at));
         }
         let args = self.arguments(place, &list.args)?;
-        let call = self.resolve(&name, args, at)?;
+        let call = self.resolve(name, args, at)?;
         self.finish_call(place, call, at)
     }
 
@@ -450,6 +463,13 @@ impl Binder<'_> {
 
     /// A row as a value.
     pub(super) fn record(&mut self, fields: Vec<(String, Typed)>) -> Result<Typed> {
+        if self.documents {
+            let mut settled = Vec::with_capacity(fields.len());
+            for (name, value) in fields {
+                settled.push((name, self.settled(value)?));
+            }
+            return crate::functions::row_as_json(settled).map_err(told);
+        }
         let mut args = Vec::with_capacity(2 * fields.len());
         let mut form = Vec::with_capacity(fields.len());
         for (name, value) in fields {

@@ -297,8 +297,15 @@ impl Binder<'_> {
         .at(at))
     }
 
-    /// A table's row as a value.
+    /// A table's row as a value, or the one value that a function's rows are.
     fn whole_row(&mut self, place: Place<'_>, table: &str) -> Result<Typed> {
+        let mut columns = place.scope.of_table(None, table);
+        if let (Some(only), None) = (columns.next(), columns.next())
+            && only.name == "value"
+            && only.origin.is_none()
+        {
+            return Ok(typed(only));
+        }
         let fields = |scope: &Scope, make: fn(&ScopeColumn) -> Typed| -> Vec<(String, Typed)> {
             let columns = scope.of_table(None, table);
             columns

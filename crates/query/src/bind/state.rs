@@ -38,6 +38,8 @@ pub(super) struct Binder<'a> {
     pub views: usize,
     /// The tables that have a primary key, scan by scan.
     pub keyed: Vec<Keyed>,
+    /// Whether rows are arguments of a function that makes json of them.
+    pub documents: bool,
     depth: usize,
     next: u32,
 }
@@ -126,6 +128,7 @@ impl<'a> Binder<'a> {
             literals: HashMap::new(),
             views: 0,
             keyed: Vec::new(),
+            documents: false,
             depth: 0,
             next: 0,
         }
