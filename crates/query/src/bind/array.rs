@@ -67,37 +67,6 @@ impl Binder<'_> {
         make(values, element.clone(), at)
     }
 
-    /// What is accessed: `a.b[1]` is read as the column `a.b`, if there is no column `a`.
-    fn accessed<'c>(
-        &mut self,
-        place: Place<'_>,
-        root: &ast::Expr,
-        chain: &'c [AccessExpr],
-    ) -> Result<(Typed, &'c [AccessExpr])> {
-        let mut parts = match root {
-            ast::Expr::Identifier(name) => vec![name.clone()],
-            ast::Expr::CompoundIdentifier(parts) => parts.clone(),
-            _ => return Ok((self.expr(place, root)?, chain)),
-        };
-        let dots = chain
-            .iter()
-            .take_while(|access| matches!(access, AccessExpr::Dot(ast::Expr::Identifier(_))))
-            .count();
-        let (names, rest) = chain.split_at(dots);
-        for access in names {
-            if let AccessExpr::Dot(ast::Expr::Identifier(name)) = access {
-                parts.push(name.clone());
-            }
-        }
-        if names.is_empty() {
-            return Ok((self.expr(place, root)?, chain));
-        }
-        Ok((
-            self.expr(place, &ast::Expr::CompoundIdentifier(parts))?,
-            rest,
-        ))
-    }
-
     pub(super) fn subscripts(
         &mut self,
         place: Place<'_>,
@@ -105,15 +74,21 @@ impl Binder<'_> {
         chain: &[AccessExpr],
     ) -> Result<Typed> {
         let at = position(root);
-        let (mut value, chain) = self.accessed(place, root, chain)?;
+        let (mut value, chain) = match chain {
+            [AccessExpr::Dot(ast::Expr::Identifier(field)), rest @ ..] => {
+                (self.field_of(place, root, &field.value)?, rest)
+            }
+            _ => (self.expr(place, root)?, chain),
+        };
         for access in chain {
             let subscript = match access {
                 AccessExpr::Subscript(subscript) => subscript,
-                AccessExpr::Dot(ast::Expr::Identifier(name)) => {
-                    value = field_of(value, &name.value).map_err(|error| error.at(at))?;
+                AccessExpr::Dot(ast::Expr::Identifier(field)) => {
+                    value = super::expr::take_field(value, &field.value)
+                        .map_err(|error| error.at(at))?;
                     continue;
                 }
-                AccessExpr::Dot(_) => return Err(unsupported("a field of a row").at(at)),
+                AccessExpr::Dot(_) => return Err(unsupported("this field of a row").at(at)),
             };
             let element = match &value.ty {
                 SqlType::Array(element) => element.as_ref().clone(),
@@ -318,61 +293,6 @@ impl Binder<'_> {
         } else {
             Ok(value)
         }
-    }
-}
-
-/// A field of a record.
-fn field_of(value: Typed, name: &str) -> Result<Typed> {
-    let found = match &value.arrow {
-        DataType::Struct(fields) => fields.iter().find(|field| field.name() == name),
-        _ => None,
-    };
-    let Some(found) = found else {
-        let (code, message) = match &value.ty {
-            SqlType::Record => (
-                SqlState::UNDEFINED_COLUMN,
-                format!("could not identify column \"{name}\" in record data type"),
-            ),
-            other => (
-                SqlState::WRONG_OBJECT_TYPE,
-                format!(
-                    "column notation .{name} applied to type {}, which is not a composite type",
-                    other.without_typmod()
-                ),
-            ),
-        };
-        return Err(Error::new(code, message));
-    };
-    let arrow = found.data_type().clone();
-    let field = datafusion::functions::core::expr_fn::get_field(value.expr, name);
-    Ok(Typed {
-        expr: field,
-        ty: type_of_form(&arrow),
-        arrow,
-    })
-}
-
-/// The type of a record's field, of which only the form is known.
-fn type_of_form(form: &DataType) -> SqlType {
-    match form {
-        DataType::Boolean => SqlType::Bool,
-        DataType::Int16 => SqlType::Int2,
-        DataType::Int32 => SqlType::Int4,
-        DataType::Int64 => SqlType::Int8,
-        DataType::UInt32 => SqlType::Oid,
-        DataType::Float32 => SqlType::Float4,
-        DataType::Float64 => SqlType::Float8,
-        DataType::Decimal128(..) | DataType::Decimal256(..) => SqlType::Numeric(None),
-        DataType::BinaryView => SqlType::Bytea,
-        DataType::Date32 => SqlType::Date,
-        DataType::Time64(_) => SqlType::Time,
-        DataType::Timestamp(_, None) => SqlType::Timestamp,
-        DataType::Timestamp(_, Some(_)) => SqlType::Timestamptz,
-        DataType::Interval(_) => SqlType::Interval,
-        DataType::FixedSizeBinary(_) => SqlType::Uuid,
-        DataType::List(item) => type_of_form(item.data_type()).array_of(),
-        DataType::Struct(_) => SqlType::Record,
-        _ => SqlType::Text,
     }
 }
 
