@@ -15,8 +15,8 @@ use super::names::{Relation, Table};
 use super::scope::{Alias, Found, Scope, ScopeColumn};
 use super::select::passed;
 use super::state::{
-    Binder, Clause, Place, Rel, Result, column, ident_position, lift, position, project, typed,
-    unnamed, unsupported,
+    Binder, Clause, Keyed, Place, Rel, Result, column, ident_position, lift, position, project,
+    typed, unnamed, unsupported,
 };
 use super::subquery::subquery;
 use crate::error::Error;
@@ -106,6 +106,16 @@ impl Binder<'_> {
         // A function over columns of the left side is unnested beside them.
         if let Some(parts) = function_parts(factor) {
             return self.function_rows(Some(left), &parts, keep);
+        }
+        if let TableFactor::Derived {
+            lateral: true,
+            subquery,
+            alias,
+            ..
+        } = factor
+            && let Some(rel) = self.lateral(&left, subquery, alias.as_ref(), keep)?
+        {
+            return Ok(rel);
         }
         let right = self.lateral_factor(&left, factor)?;
         let kind = if keep {
@@ -197,10 +207,11 @@ impl Binder<'_> {
         {
             return Ok(rel);
         }
-        let found = self
-            .names
-            .relation(schema, table)
-            .map_err(|error| error.at(at))?;
+        let found = match self.names.relation(schema, table) {
+            // Of a schema that is not there no relation is, as PostgreSQL sees it here.
+            Err(error) if error.code == SqlState::INVALID_SCHEMA_NAME => None,
+            found => found.map_err(|error| error.at(at))?,
+        };
         match found {
             Some(Relation::Table(found)) => self.scan(&found),
             Some(Relation::View {
@@ -248,6 +259,17 @@ impl Binder<'_> {
                 arrow: field.data_type().clone(),
                 origin: Some((table.oid, of.attribute)),
                 visible: true,
+            });
+        }
+        if !table.primary_key.is_empty() {
+            let key = |found: &&ScopeColumn| {
+                let attribute = found.origin.map_or(0, |(_, attribute)| attribute);
+                table.primary_key.contains(&attribute)
+            };
+            let name = |found: &ScopeColumn| found.column.clone();
+            self.keyed.push(Keyed {
+                key: columns.iter().filter(key).map(name).collect(),
+                columns: columns.iter().map(name).collect(),
             });
         }
         Ok(Rel {
@@ -585,6 +607,7 @@ impl Binder<'_> {
             .map(|(name, ty)| ((*name).to_owned(), ty.clone()))
             .collect();
         let result = call.result.clone();
+        let output = call.proc.output_name();
         let value = call
             .proc
             .scalar(call.args, &call.result)
@@ -599,6 +622,7 @@ impl Binder<'_> {
             set,
             ty,
             columns,
+            output,
         })
     }
 
@@ -624,7 +648,7 @@ impl Binder<'_> {
                 exprs.push(rows.value.expr.alias(&internal));
                 rows.value.arrow
             };
-            made.push((internal, arrow, rows.ty, rows.columns));
+            made.push((internal, arrow, rows.ty, rows.columns, rows.output));
         }
         let ordinal = parts.ordinality.then(|| self.fresh());
         let one_row = sets.is_empty();
@@ -642,7 +666,7 @@ impl Binder<'_> {
         }
         let mut columns = Vec::new();
         let mut fields = Vec::new();
-        for (internal, arrow, ty, record) in made {
+        for (internal, arrow, ty, record, output) in made {
             let new = |name: String, column: String, ty: SqlType, arrow: DataType| ScopeColumn {
                 table: Some(table.clone()),
                 column,
@@ -652,6 +676,7 @@ impl Binder<'_> {
             };
             if record.is_empty() {
                 let name = match &alias {
+                    _ if output.is_some() => output.unwrap_or_default().to_owned(),
                     Some(alias) if single => alias.clone(),
                     _ => parts.name.clone(),
                 };
@@ -717,6 +742,8 @@ struct Rows {
     set: bool,
     ty: SqlType,
     columns: Vec<(String, SqlType)>,
+    /// The name of the one column when it is not the function's.
+    output: Option<&'static str>,
 }
 
 struct FunctionParts<'f> {
