@@ -1,3 +1,5 @@
+#![allow(clippy::unwrap_used, reason = "a test that fails may panic")]
+
 use super::*;
 
 fn read(text: &str) -> Option<Literals> {
