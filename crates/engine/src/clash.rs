@@ -39,6 +39,14 @@ struct Source {
     times: Option<(i64, i64)>,
 }
 
+/// Where rows of one source may have a key of another's.
+struct Met<'a> {
+    /// Times, in order and apart from each other.
+    windows: Vec<Range<i64>>,
+    /// Whose.
+    sources: Vec<&'a Source>,
+}
+
 impl Source {
     fn part(open: &Arc<OpenPart>) -> Self {
         Self {
@@ -185,8 +193,16 @@ impl LoadClaim {
     ) -> Result<(), EngineError> {
         for (constraint, key) in self.table.unique_keys() {
             let sources: Vec<&Source> = fresh.iter().chain(others).collect();
+            let Met {
+                mut windows,
+                sources,
+            } = meetings(layout, &key, &sources, fresh.len());
+            // The last number there is has no end behind it.
+            if windows.iter().any(|window| window.end == i64::MAX) {
+                windows = vec![ALL_TIMES];
+            }
             let views: Vec<&ChunkView> = sources.iter().map(|source| &source.view).collect();
-            for window in windows(layout, &key, &sources, fresh.len()) {
+            for window in windows {
                 if let Some((rows, row)) = duplicate(layout, &key, &views, &window)? {
                     let places: Vec<usize> = (0..key.len()).collect();
                     let name = &constraint.name;
@@ -198,59 +214,65 @@ impl LoadClaim {
     }
 }
 
-/// Times at which rows of one of the first `fresh` sources may have a key of another's, in order and
-/// apart from each other.
-fn windows(layout: &Layout, key: &[usize], sources: &[&Source], fresh: usize) -> Vec<Range<i64>> {
+/// Where one of the first `fresh` sources and any other may have the same key.
+fn meetings<'a>(layout: &Layout, key: &[usize], sources: &[&'a Source], fresh: usize) -> Met<'a> {
     let by_time = layout.time.is_some_and(|time| key.contains(&time));
     let by_series = by_time && layout.segment_by.iter().all(|place| key.contains(place));
     let mut found: Vec<Range<i64>> = Vec::new();
-    let mut all = false;
-    let mut meet = |one: (i64, i64), other: (i64, i64)| {
-        let (first, last) = (one.0.max(other.0), one.1.min(other.1));
-        if first <= last {
-            // The last number there is has no end behind it.
-            all |= last == i64::MAX;
-            found.push(first..last.saturating_add(1));
-        }
-    };
-    for (index, one) in sources.iter().take(fresh).enumerate() {
-        for other in sources.iter().skip(index + 1) {
-            let (Some(times), Some(others)) = (one.times, other.times) else {
-                if one.view.rows() > 0 && other.view.rows() > 0 {
-                    return vec![ALL_TIMES];
-                }
-                continue;
-            };
-            if !by_time {
-                return vec![ALL_TIMES];
-            }
-            match (one.series(layout), other.series(layout)) {
-                (Some(series), Some(others)) if by_series => {
-                    let known: HashMap<&[Option<String>], (i64, i64)> = series
-                        .iter()
-                        .filter_map(|of| Some((of.values.as_slice(), of.times?)))
-                        .collect();
-                    for of in others {
-                        let same = known.get(of.values.as_slice());
-                        if let (Some(times), Some(others)) = (same, of.times) {
-                            meet(*times, others);
-                        }
+    let mut met = vec![false; sources.len()];
+    for (at, one) in sources.iter().enumerate().take(fresh) {
+        for (behind, other) in sources.iter().enumerate().skip(at + 1) {
+            let windows = match (one.times, other.times) {
+                _ if one.view.rows() == 0 || other.view.rows() == 0 => Vec::new(),
+                (Some(times), Some(others)) if by_time => {
+                    match (one.series(layout), other.series(layout)) {
+                        (Some(series), Some(others)) if by_series => shared(series, others),
+                        _ => common(times, others).into_iter().collect(),
                     }
                 }
-                _ => meet(times, others),
+                _ => vec![ALL_TIMES],
+            };
+            if !windows.is_empty() {
+                for at in [at, behind] {
+                    if let Some(met) = met.get_mut(at) {
+                        *met = true;
+                    }
+                }
+                found.extend(windows);
             }
         }
     }
-    if all {
-        return vec![ALL_TIMES];
-    }
     found.sort_unstable_by_key(|window| window.start);
-    let mut apart: Vec<Range<i64>> = Vec::new();
+    let mut windows: Vec<Range<i64>> = Vec::new();
     for window in found {
-        match apart.last_mut() {
+        match windows.last_mut() {
             Some(last) if window.start <= last.end => last.end = last.end.max(window.end),
-            _ => apart.push(window),
+            _ => windows.push(window),
         }
     }
-    apart
+    let sources = sources.iter().zip(&met);
+    let sources = sources.filter(|(_, met)| **met).map(|(source, _)| *source);
+    Met {
+        windows,
+        sources: sources.collect(),
+    }
+}
+
+/// The times that lie between both firsts and both lasts.
+fn common(one: (i64, i64), other: (i64, i64)) -> Option<Range<i64>> {
+    let (first, last) = (one.0.max(other.0), one.1.min(other.1));
+    (first <= last).then(|| first..last.saturating_add(1))
+}
+
+/// Times at which both have rows of one series.
+fn shared(series: &[Series], others: &[Series]) -> Vec<Range<i64>> {
+    let known: HashMap<&[Option<String>], (i64, i64)> = series
+        .iter()
+        .filter_map(|of| Some((of.values.as_slice(), of.times?)))
+        .collect();
+    let windows = others.iter().filter_map(|of| {
+        let times = known.get(of.values.as_slice())?;
+        common(*times, of.times?)
+    });
+    windows.collect()
 }

@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use arrow::array::{Array, ArrayRef, UInt32Array};
+use arrow::array::{Array, ArrayRef, AsArray, UInt32Array};
 use arrow::compute::take_record_batch;
 use arrow::datatypes::{DataType, Schema};
 use arrow::record_batch::RecordBatch;
@@ -329,6 +329,37 @@ pub(crate) fn check_hot(
     }
 }
 
+/// Rows of more series are held against all rows of their times.
+const SERIES_MAX: usize = 16;
+
+/// Text columns of the key that parts are sorted by, and the values that a claim's rows have there:
+/// a few late rows need not read the series of all others.
+fn series_of(claim: &Claim, layout: &Layout, key: &[usize]) -> Vec<(usize, Vec<String>)> {
+    let mut found = Vec::new();
+    for place in layout.segment_by.iter().filter(|place| key.contains(place)) {
+        let Some(column) = claim.rows.columns().get(*place) else {
+            continue;
+        };
+        let Some(texts) = column.as_string_view_opt() else {
+            continue;
+        };
+        let mut values: Vec<String> = Vec::new();
+        for row in &claim.key_rows {
+            let text = texts.value(*row);
+            if !values.iter().any(|known| known == text) {
+                values.push(text.to_owned());
+            }
+            if values.len() > SERIES_MAX {
+                break;
+            }
+        }
+        if values.len() <= SERIES_MAX {
+            found.push((*place, values));
+        }
+    }
+    found
+}
+
 /// Holds a claim against the parts that it was not held against yet.
 pub(crate) fn check_cold(state: &State, claim: &Claim, place: Place) -> Result<(), EngineError> {
     let Some(Made {
@@ -345,6 +376,7 @@ pub(crate) fn check_cold(state: &State, claim: &Claim, place: Place) -> Result<(
     };
     let new = |part: &&Arc<chronolith_catalog::Part>| !claim.parts.contains(&part.id);
     let mut wanted: HashMap<&[u8], usize> = HashMap::new();
+    let mut equals = Vec::new();
     for part in chunk.parts.iter().filter(new) {
         let Some(open) = state.part(place.table_key(), part.id) else {
             continue;
@@ -352,6 +384,7 @@ pub(crate) fn check_cold(state: &State, claim: &Claim, place: Place) -> Result<(
         if wanted.is_empty() {
             let keys = claim.keys.iter().enumerate();
             wanted.extend(keys.map(|(index, key)| (&**key, index)));
+            equals = series_of(claim, &layout, &columns);
         }
         let view = ChunkView {
             range: i64::MIN..i64::MAX,
@@ -360,6 +393,7 @@ pub(crate) fn check_cold(state: &State, claim: &Claim, place: Place) -> Result<(
         };
         let request = ScanRequest {
             time: claim.times.clone().unwrap_or(i64::MIN..i64::MAX),
+            equals: equals.clone(),
             ..ScanRequest::all(columns.clone())
         };
         for batch in view.scan(&layout, &request) {

@@ -470,7 +470,16 @@ fn series_that_a_part_has_not_are_held_against_no_row_of_it() {
     disk.flip_bit(&file, 50, 1).unwrap();
     let engine = open(&disk, 10).unwrap();
     assert!(!engine.verify().is_empty());
+    let add = |engine: &Arc<Engine>, row: (i64, &str, i64)| -> Result<(), EngineError> {
+        let mut transaction = begin(engine);
+        transaction.insert(TICKS, &tick(&[row]))?;
+        transaction.commit()?;
+        Ok(())
+    };
+    add(&engine, (0, "B", 500)).unwrap();
     load_series(&engine, "B", 0..9).unwrap();
+    let error = add(&engine, (0, "A", 500)).unwrap_err();
+    assert_eq!(error.sqlstate(), SqlState::DATA_CORRUPTED, "{error}");
     let error = load_series(&engine, "A", 0..2).unwrap_err();
     assert_eq!(error.sqlstate(), SqlState::DATA_CORRUPTED, "{error}");
     let message = error.to_string();
@@ -484,6 +493,11 @@ fn series_that_a_part_has_not_are_held_against_no_row_of_it() {
     let engine = open(&disk, 11).unwrap();
     let error = load_series(&engine, "A", 8..20).unwrap_err();
     assert_eq!(error.sqlstate(), SqlState::UNIQUE_VIOLATION, "{error}");
+    for (name, id) in [("A", 0), ("B", 119), ("B", 500)] {
+        let error = add(&engine, (0, name, id)).unwrap_err();
+        assert_eq!(error.sqlstate(), SqlState::UNIQUE_VIOLATION, "{error}");
+    }
+    add(&engine, (0, "A", 500)).unwrap();
     load_series(&engine, "A", 9..20).unwrap();
     no_orphans(&engine, &disk);
 }

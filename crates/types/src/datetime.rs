@@ -335,15 +335,19 @@ fn parse_moment(ty: &str, text: &[u8]) -> Result<Parsed, ValueError> {
         "" => return Err(refused()),
         _ => {}
     }
-    let mut bc = false;
+    let (mut bc, mut era) = (false, false);
     let mut month_word = None;
     let mut numbers: Vec<i64> = Vec::new();
     let mut pm = None;
     for word in lower.replace(',', " ").split_whitespace() {
         let bytes = word.as_bytes();
-        if word == "bc" {
-            bc = true;
-        } else if word == "ad" || weekday_named(word) && !bytes.contains(&b'/') {
+        if matches!(word, "bc" | "ad") {
+            if std::mem::replace(&mut era, true) {
+                return Err(refused());
+            }
+            bc = word == "bc";
+        } else if weekday_named(word) && !bytes.contains(&b'/') {
+            // Which day of the week it is, the date says.
         } else if word == "am" || word == "pm" {
             pm = Some(word == "pm");
         } else if let Some(month) = month_named(word) {
@@ -381,8 +385,15 @@ fn parse_moment(ty: &str, text: &[u8]) -> Result<Parsed, ValueError> {
                 && bytes.get(1).is_some_and(u8::is_ascii_digit)
         {
             read_numeric_word(word, &mut parsed, &refused, &out_of_range)?;
+        } else if let Some(day) = julian(word) {
+            parsed.days = Some(day.ok_or_else(out_of_range)?);
         } else if let Some(zone) = TimeZone::parse(word) {
             parsed.zone = Some(zone);
+        } else if parsed.time_us.is_some() && word.contains('/') {
+            return Err(ValueError::new(
+                crate::SqlState::INVALID_PARAMETER_VALUE,
+                format!("time zone \"{word}\" not recognized"),
+            ));
         } else {
             return Err(refused());
         }
@@ -419,6 +430,15 @@ fn parse_moment(ty: &str, text: &[u8]) -> Result<Parsed, ValueError> {
         return Err(refused());
     }
     Ok(parsed)
+}
+
+/// `J2461366`, a Julian day.
+fn julian(word: &str) -> Option<Option<i64>> {
+    let digits = word.strip_prefix('j')?;
+    if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    Some(digits.parse::<i64>().ok().map(|day| day - 2_440_588))
 }
 
 fn two_digit_year(year: i64) -> i64 {
@@ -498,7 +518,16 @@ fn read_clock(
             let zone = parse_offset(rest.as_bytes())
                 .map(TimeZone::Fixed)
                 .or_else(|| TimeZone::parse(rest));
-            parsed.zone = Some(zone.ok_or_else(refused)?);
+            parsed.zone = Some(zone.ok_or_else(|| {
+                if rest.starts_with(['+', '-']) && rest.len() > 1 {
+                    ValueError::new(
+                        crate::SqlState::INVALID_TIME_ZONE_DISPLACEMENT_VALUE,
+                        "time zone displacement out of range",
+                    )
+                } else {
+                    refused()
+                }
+            })?);
         }
     }
     Ok(())
@@ -519,6 +548,21 @@ fn read_date(
         return Ok(());
     }
     let parts: Vec<&str> = word.split(['-', '/', '.']).collect();
+    // The day of a year: 2026-325.
+    if let &[year, day] = parts.as_slice()
+        && year.len() >= 4
+        && day.len() == 3
+    {
+        let year: i64 = year.parse().map_err(|_| refused())?;
+        let day: i64 = day.parse().map_err(|_| refused())?;
+        let first = checked_days(year, 1, 1, false).ok_or_else(out_of_range)?;
+        let last = checked_days(year, 12, 31, false).ok_or_else(out_of_range)?;
+        parsed.days = Some(first + day - 1);
+        if day < 1 || first + day - 1 > last {
+            return Err(out_of_range());
+        }
+        return Ok(());
+    }
     let &[first, second, third] = parts.as_slice() else {
         return Err(refused());
     };

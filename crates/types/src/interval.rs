@@ -84,8 +84,11 @@ impl Parts {
 
     fn done(&self, text: &[u8]) -> Result<Interval, ValueError> {
         let refused = |_| overflow(text);
+        i32::try_from(self.months / 12).map_err(refused)?;
         Ok(Interval {
-            months: i32::try_from(self.months).map_err(refused)?,
+            months: i32::try_from(self.months).map_err(|_| {
+                ValueError::new(SqlState::DATETIME_FIELD_OVERFLOW, "interval out of range")
+            })?,
             days: i32::try_from(self.days).map_err(refused)?,
             us: i64::try_from(self.us).map_err(refused)?,
         })
@@ -179,6 +182,7 @@ impl Interval {
         let mut parts = Parts::default();
         let mut ago = false;
         let mut seen = false;
+        let mut given: Vec<&'static str> = Vec::new();
         let mut words = split_words(lower).into_iter().peekable();
         while let Some(word) = words.next() {
             if word == "ago" {
@@ -201,6 +205,13 @@ impl Interval {
                     return Err(refused());
                 }
                 parts.add(&unit, value).ok_or_else(refused)?;
+                // A unit stands once.
+                if let Some(name) = single(&unit) {
+                    if given.contains(&name) {
+                        return Err(refused());
+                    }
+                    given.push(name);
+                }
                 seen = true;
             }
         }
@@ -295,6 +306,19 @@ fn split_words(text: &str) -> Vec<String> {
     words
 }
 
+/// The unit behind one of its names, for those that may be given once.
+fn single(name: &str) -> Option<&'static str> {
+    Some(match name {
+        "year" | "years" | "y" | "yr" | "yrs" => "year",
+        "month" | "months" | "mon" | "mons" => "month",
+        "day" | "days" | "d" => "day",
+        "hour" | "hours" | "h" | "hr" | "hrs" => "hour",
+        "minute" | "minutes" | "min" | "mins" | "m" => "minute",
+        "second" | "seconds" | "sec" | "secs" | "s" => "second",
+        _ => return None,
+    })
+}
+
 /// SQL's `years-months`.
 fn year_month(word: &str) -> Option<(i128, i128)> {
     let (negative, digits) = match word.strip_prefix('-') {
@@ -318,6 +342,9 @@ fn year_month(word: &str) -> Option<(i128, i128)> {
 
 fn iso_8601(rest: &str, text: &[u8]) -> Result<Interval, ValueError> {
     let refused = || ValueError::datetime("interval", text);
+    if let Some(parts) = iso_8601_alternative(rest) {
+        return parts.done(text);
+    }
     let mut parts = Parts::default();
     let mut in_time = false;
     let mut number = String::new();
@@ -350,6 +377,19 @@ fn iso_8601(rest: &str, text: &[u8]) -> Result<Interval, ValueError> {
     parts.done(text)
 }
 
+/// `P0001-02-03T04:05:06`.
+fn iso_8601_alternative(rest: &str) -> Option<Parts> {
+    let (date, time) = rest.split_once('t').unwrap_or((rest, ""));
+    let mut fields = date.split('-');
+    let mut next = || Some(i128::from(fields.next()?.parse::<u32>().ok()?));
+    let (years, months, days) = (next()?, next()?, next()?);
+    Some(Parts {
+        months: years * 12 + months,
+        days,
+        us: if time.is_empty() { 0 } else { clock(time)? },
+    })
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
@@ -376,12 +416,13 @@ mod tests {
             ("1-2", "1 year 2 mons"),
             ("@ 1 minute", "00:01:00"),
             ("250 milliseconds", "00:00:00.25"),
+            ("P0001-02-03T04:05:06", "1 year 2 mons 3 days 04:05:06"),
         ] {
             let mut out = Vec::new();
             Interval::parse(text.as_bytes()).unwrap().write(&mut out);
             assert_eq!(String::from_utf8(out).unwrap(), shown, "{text}");
         }
-        for text in ["", "abc", "1 parsec", "1:99", "P", "1 2 3"] {
+        for text in ["", "abc", "1 parsec", "1:99", "P", "1 2 3", "1 day 2 days"] {
             assert!(Interval::parse(text.as_bytes()).is_err(), "{text}");
         }
     }

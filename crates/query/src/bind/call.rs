@@ -307,14 +307,22 @@ impl Binder<'_> {
                 *place = Some(value);
             }
         }
-        // Defaults between named arguments are nulls, which functions of ours take as "not given".
+        // Defaults between named arguments are nulls, which functions of ours take as "not given",
+        // but for the strict ones.
         let args = slots
             .into_iter()
             .zip(proc.args.iter().map(Some).chain(std::iter::repeat(None)))
-            .map(|(value, declared)| match value {
-                Some(value) => Ok(value),
-                None => self.settle(null(), declared.unwrap_or(&SqlType::Text)),
-            })
+            .enumerate()
+            .map(
+                |(slot, (value, declared))| match (value, proc.default_of(slot)) {
+                    (Some(value), _) => Ok(value),
+                    (None, Some(default)) => {
+                        let value = self.unknown(default, None);
+                        self.settle(value, declared.unwrap_or(&SqlType::Text))
+                    }
+                    (None, None) => self.settle(null(), declared.unwrap_or(&SqlType::Text)),
+                },
+            )
             .collect::<Result<Vec<_>>>()?;
         let result = poly.resolve(&proc.result, &common);
         Ok(Resolved { proc, args, result })
@@ -676,7 +684,8 @@ fn candidate(
         && !named
     {
         let fixed = declared.saturating_sub(1);
-        if count < fixed {
+        // There is at least one variadic argument.
+        if count <= fixed {
             return None;
         }
         let args = proc

@@ -44,6 +44,14 @@ impl Binder<'_> {
         context: CastContext,
     ) -> Result<Typed> {
         if value.ty == SqlType::Unknown {
+            // A cast cuts a text to its length where an assignment refuses it.
+            if context == CastContext::Explicit
+                && matches!(to, SqlType::Varchar(Some(_)) | SqlType::Char(Some(_)))
+                && matches!(value.as_literal(), Some(ScalarValue::Utf8View(Some(_))))
+            {
+                let settled = self.settle(value, &to.without_typmod())?;
+                return apply_cast(settled, to, true).map_err(told);
+            }
             return self.settle(value, to);
         }
         if matches!(

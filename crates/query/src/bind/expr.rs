@@ -408,6 +408,13 @@ impl Binder<'_> {
         {
             return self.array_of(place, &array.elem, element, at);
         }
+        // A number written out may have more digits than numeric keeps, but not than a float does.
+        if matches!(to, SqlType::Float4 | SqlType::Float8)
+            && let Some(digits) = digits_of(inner)
+        {
+            let value = self.unknown(&digits, at);
+            return self.coerce(value, &to, CastContext::Explicit);
+        }
         let value = self.expr(place, inner)?;
         self.coerce(value, &to, CastContext::Explicit)
             .map_err(|error| error.at(at))
@@ -485,6 +492,15 @@ impl Binder<'_> {
     ) -> Result<Typed> {
         if matches!(op, BinaryOperator::And | BinaryOperator::Or) {
             return self.junction(place, left, op, right);
+        }
+        if let (Some([start1, end1]), Some([start2, end2]), BinaryOperator::Overlaps) =
+            (row_of(left), row_of(right), op)
+        {
+            let mut args = Vec::new();
+            for part in [start1, end1, start2, end2] {
+                args.push(self.expr(place, part)?);
+            }
+            return self.call_plain("overlaps", args, at);
         }
         if let (Some(left), Some(right)) = (row_of(left), row_of(right)) {
             return self.compare_rows(place, left, op, right, at);
@@ -876,6 +892,24 @@ pub(super) fn row_of(expr: &ast::Expr) -> Option<&[ast::Expr]> {
             ast::Expr::Tuple(parts) => Some(parts),
             _ => None,
         },
+        _ => None,
+    }
+}
+
+/// The digits of a number that is written with a point or an exponent.
+fn digits_of(expr: &ast::Expr) -> Option<String> {
+    match expr {
+        ast::Expr::Value(value) => match &value.value {
+            ast::Value::Number(digits, _) if digits.contains(['.', 'e', 'E']) => {
+                Some(digits.clone())
+            }
+            _ => None,
+        },
+        ast::Expr::UnaryOp {
+            op: UnaryOperator::Minus,
+            expr,
+        } => digits_of(expr).map(|digits| format!("-{digits}")),
+        ast::Expr::Nested(inner) => digits_of(inner),
         _ => None,
     }
 }

@@ -20,8 +20,8 @@ use super::state::{
 };
 use super::subquery::subquery;
 use crate::error::Error;
-use crate::expand::{Expand, SetCall};
 use crate::functions::{ProcKind, Typed, procs};
+use crate::nodes::{Expand, SetCall};
 
 impl Binder<'_> {
     pub(super) fn from(&mut self, tables: &[TableWithJoins]) -> Result<Rel> {

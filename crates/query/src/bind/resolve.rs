@@ -69,10 +69,13 @@ pub(super) fn choose_operator<T: Clone>(
             (SqlType::Unknown, known) | (known, SqlType::Unknown) => known.without_typmod(),
             _ => SqlType::Unknown,
         };
+        let array = matches!(assumed, SqlType::Array(_));
+        let assumes =
+            |arg: &SqlType| *arg == assumed || (array && *arg == SqlType::AnyCompatibleArray);
         if assumed != SqlType::Unknown
             && let Some(exact) = candidates
                 .iter()
-                .find(|candidate| candidate.args.iter().all(|arg| *arg == assumed))
+                .find(|candidate| candidate.args.iter().all(assumes))
         {
             return Choice::One(exact.clone());
         }

@@ -11,7 +11,7 @@ use datafusion::functions_window::row_number::row_number_udwf;
 use datafusion::logical_expr::expr::{WindowFunction, WindowFunctionParams};
 use datafusion::logical_expr::logical_plan::Window;
 use datafusion::logical_expr::{
-    Expr, LogicalPlan, LogicalPlanBuilder, SortExpr, WindowFrame, WindowFunctionDefinition, lit,
+    Expr, LogicalPlan, LogicalPlanBuilder, SortExpr, WindowFrame, WindowFunctionDefinition,
 };
 
 use super::expr::row_of;
@@ -21,8 +21,8 @@ use super::state::{
     unnamed, unsupported,
 };
 use crate::error::Error;
-use crate::expand::{Expand, SetCall};
 use crate::functions::Typed;
+use crate::nodes::{Expand, FirstOfEach, SetCall};
 
 /// A column of the select list.
 pub(super) struct Item<'q> {
@@ -366,7 +366,9 @@ impl Binder<'_> {
         }
         if count > 0 {
             self.check_on(&rel, on_from, count, &sort_at)?;
-            rel.plan = self.first_of_each(rel.plan, &rel.scope, on_from, &sorts)?;
+            let on = rel.scope.columns.iter().skip(on_from);
+            let keys = on.map(|found| column(&found.column)).collect();
+            rel.plan = FirstOfEach::plan(rel.plan, keys, sorts.clone());
         }
         if !sorts.is_empty() {
             rel = self.sort_plan(rel, sorts)?;
@@ -407,25 +409,6 @@ impl Binder<'_> {
             }
         }
         Ok(())
-    }
-
-    /// The first row, in the order asked for, of those alike in the last columns.
-    fn first_of_each(
-        &mut self,
-        plan: LogicalPlan,
-        scope: &Scope,
-        on_from: usize,
-        sorts: &[SortExpr],
-    ) -> Result<LogicalPlan> {
-        let partition = scope
-            .columns
-            .iter()
-            .skip(on_from)
-            .map(|found| column(&found.column))
-            .collect();
-        let number = self.fresh();
-        let plan = numbered(plan, partition, sorts.to_vec(), &number)?;
-        filtered(plan, column(&number).eq(lit(1_u64)))
     }
 }
 

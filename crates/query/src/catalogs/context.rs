@@ -1,11 +1,12 @@
 //! What the rows of system relations are made from.
 
 use std::fmt;
-use std::sync::{Arc, LazyLock};
+use std::sync::{Arc, LazyLock, OnceLock};
 
 use chronolith_catalog::{Catalog, Database, Privilege, View};
 use chronolith_types::{ChunkId, DatabaseId, SqlState, SqlType, TableId};
 
+use super::objects::Inner;
 use crate::error::Error;
 use crate::instance::Activity;
 use crate::settings::Settings;
@@ -63,6 +64,8 @@ pub(crate) struct Context {
     pub(crate) size: Box<Sizes>,
     /// Names and types of a view's columns; none when its query no longer binds.
     pub(crate) view_columns: Box<ViewColumns>,
+    /// Where indexes and chunks are, once somebody has asked.
+    pub(crate) inner: OnceLock<Inner>,
 }
 
 /// How much there is of a chunk.

@@ -9,6 +9,7 @@ use super::constraints::{self, Shown};
 use super::context::Context;
 use super::describe;
 use super::objects::{self, Relation};
+use super::recorded;
 use super::relation::{Fill, SystemRelation};
 use super::rows::{Cell, NULL, Rows, count, row};
 use crate::error::Error;
@@ -30,6 +31,9 @@ pub(super) fn fill(name: &str) -> Option<Fill> {
         "parameters" => parameters,
         "enabled_roles" => enabled_roles,
         "applicable_roles" => applicable_roles,
+        "element_types" => element_types,
+        "character_sets" => character_sets,
+        "collations" => collations,
         _ => return None,
     })
 }
@@ -556,6 +560,70 @@ fn parameters<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error
             row.resize(PARAMETER_COLUMNS, Cell::Null);
             rows.push(row);
         }
+    }
+    Ok(())
+}
+
+/// The elements of columns that are arrays.
+fn element_types<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
+    const COLLATION: usize = 11;
+    let home = context.home()?;
+    for relation in objects::user_relations(home) {
+        let (Relation::Table(table) | Relation::Chunk(table, ..)) = relation else {
+            continue;
+        };
+        for column in &table.columns {
+            let SqlType::Array(element) = &column.ty else {
+                continue;
+            };
+            let mut row = row![
+                &home.name,
+                relation.schema(home).1,
+                relation.name(),
+                "TABLE",
+                column.id.0.to_string(),
+                described(element).name,
+            ];
+            row.resize(COLLATION, Cell::Null);
+            let collation = described(element).collation;
+            row.extend(row![
+                collation.map(|_| &home.name),
+                collation.map(|_| "pg_catalog"),
+                collation,
+            ]);
+            row.resize(21, Cell::Null);
+            row.extend(row![&home.name, "pg_catalog", element.typname()]);
+            row.resize(28, Cell::Null);
+            row.push(format!("a{}", column.id.0).into());
+            rows.push(row);
+        }
+    }
+    Ok(())
+}
+
+fn character_sets<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
+    rows.push(row![
+        NULL,
+        NULL,
+        "UTF8",
+        "UCS",
+        "UTF8",
+        &context.home()?.name,
+        NULL,
+        NULL,
+    ]);
+    Ok(())
+}
+
+fn collations<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
+    let home = context.home()?;
+    for fields in recorded::lines(include_str!("recorded/pg_collation.tsv")) {
+        rows.push(row![
+            &home.name,
+            "pg_catalog",
+            fields.get(1).copied(),
+            "NO PAD"
+        ]);
     }
     Ok(())
 }

@@ -1,12 +1,14 @@
 //! The relations of a database, whatever they are, and their numbers.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 
 use chronolith_catalog::{Chunk, Database, Hypertable, Index, Table, View};
 use chronolith_types::{ChunkId, RoleId, SqlType, TableId};
 
 use super::context::{Context, Size};
 use super::relation::{self, SCHEMAS, SystemRelation};
+use crate::error::Error;
 
 /// The role that owns what nobody made.
 pub(super) const BOOTSTRAP_ROLE: RoleId = RoleId(10);
@@ -181,15 +183,63 @@ pub(super) fn relations(home: &Database) -> impl Iterator<Item = Relation<'_>> {
         .chain(user_relations(home))
 }
 
+/// Where indexes and chunks are, by their oids: they lie within their tables.
+#[derive(Debug, Default)]
+pub(crate) struct Inner(HashMap<u32, InnerPlace>);
+
+#[derive(Debug, Clone, Copy)]
+enum InnerPlace {
+    Index(TableId, usize),
+    Chunk(TableId, ChunkId),
+}
+
+impl Inner {
+    pub(super) fn of(home: &Database) -> Self {
+        let mut places = HashMap::new();
+        for table in home.tables.values() {
+            for (place, index) in table.indexes.iter().enumerate() {
+                places.insert(index.id.0, InnerPlace::Index(table.id, place));
+            }
+            for (_, chunk) in chunks(table) {
+                places.insert(chunk.oid, InnerPlace::Chunk(table.id, chunk.id));
+            }
+        }
+        Self(places)
+    }
+
+    fn find<'a>(&self, home: &'a Database, oid: u32) -> Option<Relation<'a>> {
+        match *self.0.get(&oid)? {
+            InnerPlace::Index(table, place) => {
+                let table = home.tables.get(&table)?;
+                Some(Relation::Index(table, table.indexes.get(place)?))
+            }
+            InnerPlace::Chunk(table, chunk) => {
+                let table = home.tables.get(&table)?;
+                let hypertable = table.hypertable.as_ref()?;
+                Some(Relation::Chunk(
+                    table,
+                    hypertable,
+                    table.chunks.get(&chunk)?,
+                ))
+            }
+        }
+    }
+}
+
 /// The relation of an oid.
-pub(super) fn by_oid(home: &Database, oid: u32) -> Option<Relation<'_>> {
+pub(super) fn by_oid(context: &Context, oid: u32) -> Result<Option<Relation<'_>>, Error> {
+    let home = context.home()?;
     if let Some(table) = home.tables.get(&TableId(oid)) {
-        return Some(Relation::Table(table));
+        return Ok(Some(Relation::Table(table)));
     }
     if let Some(view) = home.views.get(&TableId(oid)) {
-        return Some(Relation::View(view));
+        return Ok(Some(Relation::View(view)));
     }
-    relations(home).find(|relation| relation.oid() == oid)
+    if let Some(system) = relation::by_oid(oid) {
+        return Ok(Some(Relation::System(system)));
+    }
+    let inner = context.inner.get_or_init(|| Inner::of(home));
+    Ok(inner.find(home, oid))
 }
 
 /// The relation of a name in a schema.
@@ -205,13 +255,24 @@ pub(super) fn by_name<'a>(home: &'a Database, schema: &str, name: &str) -> Optio
         return Some(Relation::View(view));
     }
     if schema == Database::INTERNAL_SCHEMA {
-        return user_relations(home)
-            .find(|relation| matches!(relation, Relation::Chunk(..)) && relation.name() == name);
+        return chunk_named(home, name);
     }
     let tables = home.tables.values().filter(|table| table.schema == id);
     tables.into_iter().find_map(|table| {
         let index = table.indexes.iter().find(|index| index.name == name)?;
         Some(Relation::Index(table, index))
+    })
+}
+
+/// A chunk by its name, which holds its numbers.
+fn chunk_named<'a>(home: &'a Database, name: &str) -> Option<Relation<'a>> {
+    let numbers = name.strip_prefix("_hyper_")?.strip_suffix("_chunk")?;
+    let (_, chunk) = numbers.split_once('_')?;
+    let id = ChunkId(chunk.parse().ok()?);
+    home.tables.values().find_map(|table| {
+        let hypertable = table.hypertable.as_ref()?;
+        let chunk = table.chunks.get(&id)?;
+        (chunk.name(hypertable.id) == name).then_some(Relation::Chunk(table, hypertable, chunk))
     })
 }
 

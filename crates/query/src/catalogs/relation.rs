@@ -13,8 +13,8 @@ use chronolith_types::SqlType;
 use super::context::Context;
 use super::rows::Rows;
 use super::{
-    activity, attributes, classes, constraints, information_schema, routines, server, timescale,
-    types,
+    activity, attributes, classes, constraints, information_schema, privileges, routines, server,
+    timescale, types,
 };
 use crate::error::Error;
 
@@ -125,6 +125,7 @@ pub(super) const PG_CATALOG: u32 = 11;
 struct Relations {
     all: Vec<SystemRelation>,
     by_name: HashMap<(&'static str, &'static str), usize>,
+    by_oid: HashMap<u32, usize>,
 }
 
 static RELATIONS: LazyLock<Relations> = LazyLock::new(|| {
@@ -137,7 +138,16 @@ static RELATIONS: LazyLock<Relations> = LazyLock::new(|| {
         .enumerate()
         .map(|(place, relation)| ((relation.schema, relation.name), place))
         .collect();
-    Relations { all, by_name }
+    let by_oid = all
+        .iter()
+        .enumerate()
+        .map(|(place, relation)| (relation.oid, place))
+        .collect();
+    Relations {
+        all,
+        by_name,
+        by_oid,
+    }
 });
 
 fn parse_line(line: &'static str) -> Option<SystemRelation> {
@@ -168,7 +178,7 @@ fn parse_line(line: &'static str) -> Option<SystemRelation> {
             .or_else(|| constraints::fill(name))
             .or_else(|| server::fill(name))
             .or_else(|| activity::fill(name)),
-        "information_schema" => information_schema::fill(name),
+        "information_schema" => information_schema::fill(name).or_else(|| privileges::fill(name)),
         _ => timescale::fill(schema, name),
     };
     Some(SystemRelation {
@@ -186,6 +196,12 @@ fn parse_line(line: &'static str) -> Option<SystemRelation> {
 pub(crate) fn find(schema: &str, name: &str) -> Option<&'static SystemRelation> {
     let relations = &*RELATIONS;
     relations.all.get(*relations.by_name.get(&(schema, name))?)
+}
+
+/// The relation of an oid.
+pub(super) fn by_oid(oid: u32) -> Option<&'static SystemRelation> {
+    let relations = &*RELATIONS;
+    relations.all.get(*relations.by_oid.get(&oid)?)
 }
 
 /// Every relation, those of a schema together.

@@ -1,6 +1,7 @@
 //! Hypertables, their chunks and how they are compressed, as TimescaleDB's views show them.
 
 use chronolith_catalog::{Column, Compression, Hypertable, OrderBy, Table};
+use chronolith_types::text::write_json_string;
 
 use super::context::Context;
 use super::describe::quoted;
@@ -28,6 +29,7 @@ pub(super) fn fill(schema: &str, name: &str) -> Option<Fill> {
         ("_timescaledb_catalog", "dimension") => catalog_dimensions,
         ("_timescaledb_catalog", "dimension_slice") => catalog_slices,
         ("_timescaledb_catalog", "compression_settings") => catalog_compression,
+        ("_timescaledb_catalog", "compression_chunk_size") => catalog_sizes,
         _ => return None,
     })
 }
@@ -158,6 +160,20 @@ fn order_by(table: &Table, compression: &Compression) -> Option<String> {
     (!keys.is_empty()).then(|| keys.join(","))
 }
 
+/// What a series directory knows of the columns that chunks are ordered by.
+fn sparse_index(table: &Table, compression: &Compression) -> Option<String> {
+    let entry = |order: &OrderBy| {
+        let mut name = String::new();
+        write_json_string(&table.column(order.column)?.name, &mut name);
+        Some(format!(
+            "{{\"type\": \"minmax\", \"column\": {name}, \"source\": \"orderby\"}}, \
+             {{\"type\": \"firstlast\", \"column\": {name}, \"source\": \"orderby\"}}"
+        ))
+    };
+    let entries: Vec<String> = compression.order_by.iter().filter_map(entry).collect();
+    (!entries.is_empty()).then(|| format!("[{}]", entries.join(", ")))
+}
+
 fn compressed(context: &Context) -> Result<impl Iterator<Item = (Entry<'_>, &Compression)>, Error> {
     Ok(entries(context)?.filter_map(|entry| {
         let compression = entry.hypertable.compression.as_ref()?;
@@ -201,7 +217,7 @@ fn hypertable_compression<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Resu
             segment_by(entry.table, compression),
             order_by(entry.table, compression),
             NULL,
-            NULL,
+            sparse_index(entry.table, compression),
         ]);
     }
     Ok(())
@@ -216,7 +232,7 @@ fn chunk_compression<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<()
                 chunk.oid,
                 segment_by(entry.table, compression),
                 order_by(entry.table, compression),
-                NULL,
+                sparse_index(entry.table, compression),
             ]);
         }
     }
@@ -331,6 +347,37 @@ fn catalog_compression<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<
             ),
             Cell::Null,
         ]);
+    }
+    Ok(())
+}
+
+/// Bytes of compressed chunks: their rows as columns in memory, and their parts on disk. The
+/// compressed chunk is the chunk itself.
+fn catalog_sizes<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
+    for entry in entries(context)? {
+        let chunks = objects::chunks(entry.table).map(|(_, chunk)| chunk);
+        for chunk in chunks.filter(|chunk| chunk.compressed) {
+            let unpacked: u64 = chunk.parts.iter().map(|part| part.unpacked).sum();
+            let packed: u64 = chunk
+                .parts
+                .iter()
+                .map(|part| part.data.bytes + part.directory.bytes)
+                .sum();
+            let parts_rows: u64 = chunk.parts.iter().map(|part| part.rows).sum();
+            rows.push(row![
+                chunk.id.0,
+                chunk.id.0,
+                count(unpacked),
+                0,
+                0,
+                count(packed),
+                0,
+                0,
+                count(parts_rows),
+                count(parts_rows),
+                NULL,
+            ]);
+        }
     }
     Ok(())
 }

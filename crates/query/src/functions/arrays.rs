@@ -165,6 +165,27 @@ pub(super) fn replace(args: &[Value]) -> Result<Value, FunctionError> {
     Ok(Value::List(items.cloned().collect()))
 }
 
+/// Without its last elements.
+pub(super) fn trim(args: &[Value]) -> Result<Value, FunctionError> {
+    let [list, number] = args else {
+        return Ok(Value::Null);
+    };
+    let items = list.as_list();
+    let kept = usize::try_from(number.as_int())
+        .ok()
+        .and_then(|number| items.len().checked_sub(number))
+        .ok_or_else(|| {
+            FunctionError::new(
+                SqlState::ARRAY_SUBSCRIPT_ERROR,
+                format!(
+                    "number of elements to trim must be between 0 and {}",
+                    items.len()
+                ),
+            )
+        })?;
+    Ok(Value::List(items.get(..kept).unwrap_or_default().to_vec()))
+}
+
 pub(super) fn fill(args: &[Value]) -> Result<Value, FunctionError> {
     let Some(([item, lengths], _)) = args.split_first_chunk::<2>() else {
         return Ok(Value::Null);

@@ -1,6 +1,7 @@
 //! Functions of dates and times: fields, truncation, ages, clocks.
 
 use arrow::datatypes::IntervalMonthDayNano;
+use chronolith_types::zone::parse_offset;
 use chronolith_types::{SqlState, SqlType};
 
 use super::dates::{self, DAY_US, civil, days};
@@ -153,7 +154,16 @@ fn truncate_interval(unit: &str, span: &IntervalMonthDayNano) -> Result<Value, F
     }
 }
 
+/// A zone by its name; an offset counts hours west, as POSIX has it.
 pub(super) fn zone_named(name: &str) -> Result<Zone, FunctionError> {
+    if let Some(east) = parse_offset(name.trim().as_bytes()) {
+        return Ok(Zone::fixed(-east));
+    }
+    zone_east(name)
+}
+
+/// A zone by its name; an offset counts hours east, as ISO 8601 has it.
+fn zone_east(name: &str) -> Result<Zone, FunctionError> {
     Zone::parse(name).ok_or_else(|| {
         FunctionError::invalid_parameter(format!("time zone \"{name}\" not recognized"))
     })
@@ -347,33 +357,6 @@ pub(super) fn field_of(
     }
 }
 
-/// The years, months, days and time between two moments.
-fn age(later: i64, earlier: i64) -> Result<Value, FunctionError> {
-    if dates::infinite(later) || dates::infinite(earlier) {
-        return Err(dates::timestamp_range());
-    }
-    if later < earlier {
-        let back = age(earlier, later)?;
-        return dates::add_intervals(&[dates::interval(0, 0, 0), back], -1);
-    }
-    let (y1, m1, d1) = civil(earlier.div_euclid(DAY_US));
-    let (y2, m2, d2) = civil(later.div_euclid(DAY_US));
-    let mut months = (y2 - y1) * 12 + m2 - m1;
-    let mut day = d2 - d1;
-    let mut us = later.rem_euclid(DAY_US) - earlier.rem_euclid(DAY_US);
-    if us < 0 {
-        us += DAY_US;
-        day -= 1;
-    }
-    if day < 0 {
-        // The month borrowed from is the earlier one's.
-        day += dates::days_in_month(y1, m1);
-        months -= 1;
-    }
-    let narrow = |v: i64| i32::try_from(v).map_err(|_| dates::timestamp_range());
-    Ok(dates::interval(narrow(months)?, narrow(day)?, us))
-}
-
 fn made_date(args: &[Value]) -> Result<i64, FunctionError> {
     let at = |index: usize| args.get(index).map_or(0, Value::as_int);
     let (year, month, day) = (at(0), at(1), at(2));
@@ -479,41 +462,6 @@ fn bin(args: &[Value]) -> Result<Value, FunctionError> {
     )?))
 }
 
-fn justify(args: &[Value], hours: bool, months: bool) -> Result<Value, FunctionError> {
-    let Some(Value::Interval(span)) = args.first() else {
-        return Ok(Value::Null);
-    };
-    let (mut m, mut d, mut us) = (
-        i64::from(span.months),
-        i64::from(span.days),
-        span.nanoseconds / 1000,
-    );
-    if hours {
-        d += us / DAY_US;
-        us %= DAY_US;
-    }
-    if months {
-        m += d / 30;
-        d %= 30;
-    }
-    if months && m > 0 && (d < 0 || (hours && d == 0 && us < 0)) {
-        d += 30;
-        m -= 1;
-    } else if months && m < 0 && (d > 0 || (hours && d == 0 && us > 0)) {
-        d -= 30;
-        m += 1;
-    }
-    if hours && d > 0 && us < 0 {
-        us += DAY_US;
-        d -= 1;
-    } else if hours && d < 0 && us > 0 {
-        us -= DAY_US;
-        d += 1;
-    }
-    let narrow = |v: i64| i32::try_from(v).map_err(|_| dates::timestamp_range());
-    Ok(dates::interval(narrow(m)?, narrow(d)?, us))
-}
-
 /// `AT TIME ZONE`: between wall clocks and instants.
 fn at_zone(context: &Context<'_>, args: &[Value]) -> Result<Value, FunctionError> {
     let [zone, Value::Timestamp(us)] = args else {
@@ -536,27 +484,8 @@ fn wall_now_us() -> i64 {
     chrono::Utc::now().timestamp_micros()
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "checked to be in range")]
-fn made_interval(args: &[Value]) -> Result<Value, FunctionError> {
-    let at = |index: usize| args.get(index).map_or(0, Value::as_int);
-    let seconds = args.get(6).map_or(0.0, Value::as_float);
-    if !seconds.is_finite() || seconds.abs() > 9e12 {
-        return Err(FunctionError::new(
-            SqlState::DATETIME_FIELD_OVERFLOW,
-            "interval out of range",
-        ));
-    }
-    let narrow = |v: i64| i32::try_from(v).map_err(|_| dates::timestamp_range());
-    let us = at(4) * 3_600_000_000 + at(5) * 60_000_000 + (seconds * 1e6).round() as i64;
-    Ok(dates::interval(
-        narrow(at(0) * 12 + at(1))?,
-        narrow(at(2) * 7 + at(3))?,
-        us,
-    ))
-}
-
 /// What is behind a function of this room.
-pub(super) fn imp(name: &str, args: &[SqlType], result: &SqlType) -> Option<RowFn> {
+pub(super) fn imp(name: &str, args: &[SqlType]) -> Option<RowFn> {
     let function: RowFn = match name {
         "now" | "transaction_timestamp" => |c, _| Ok(Value::Timestamp(c.vars.transaction_us)),
         "statement_timestamp" => |c, _| Ok(Value::Timestamp(c.vars.statement_us)),
@@ -564,23 +493,6 @@ pub(super) fn imp(name: &str, args: &[SqlType], result: &SqlType) -> Option<RowF
         "date_trunc" => |c, a| date_trunc(c, a),
         "extract" => |c, a| field(c, a),
         "date_part" => date_part,
-        "age" if *result == SqlType::Interval && args.len() == 2 => |c, a| match a {
-            [later, earlier] => {
-                let zoned = c.args.first() == Some(&SqlType::Timestamptz);
-                let wall = |us: i64| if zoned { c.zone.to_local(us) } else { us };
-                age(wall(later.as_micros()), wall(earlier.as_micros()))
-            }
-            _ => Ok(Value::Null),
-        },
-        "age" if *result == SqlType::Interval => |c, a| {
-            let zoned = c.args.first() == Some(&SqlType::Timestamptz);
-            let now = c.zone.to_local(c.vars.transaction_us);
-            let us = a.first().map_or(0, Value::as_micros);
-            age(
-                now - now.rem_euclid(DAY_US),
-                if zoned { c.zone.to_local(us) } else { us },
-            )
-        },
         "make_date" => |_, a| dates::date(made_date(a)?),
         "make_time" => |_, a| Ok(Value::Time(made_time(a, 0)?)),
         "make_timestamp" => |_, a| {
@@ -590,15 +502,11 @@ pub(super) fn imp(name: &str, args: &[SqlType], result: &SqlType) -> Option<RowF
         "make_timestamptz" => |c, a| {
             let us = i128::from(made_date(a)?) * i128::from(DAY_US) + i128::from(made_time(a, 3)?);
             let zone = match a.get(6) {
-                Some(name) => zone_named(name.as_str())?,
+                Some(name) => zone_east(name.as_str())?,
                 None => *c.zone,
             };
             Ok(Value::Timestamp(zone.to_utc(dates::timestamp(us)?)))
         },
-        "make_interval" => |_, a| made_interval(a),
-        "justify_hours" => |_, a| justify(a, true, false),
-        "justify_days" => |_, a| justify(a, false, true),
-        "justify_interval" => |_, a| justify(a, true, true),
         "date_bin" => |_, a| bin(a),
         "timezone" if args.len() == 2 => |c, a| at_zone(c, a),
         "to_timestamp" if args.len() == 1 => |_, a| of_epoch(a),

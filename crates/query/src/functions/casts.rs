@@ -166,8 +166,10 @@ fn reg_call(kind: RegKind, into: bool, value: Typed, target: &SqlType, form: Dat
         (RegKind::Namespace, false) => "regnamespace_out",
         (RegKind::Role, true) => "regrole_in",
         (RegKind::Role, false) => "regrole_out",
-        (RegKind::Proc | RegKind::Procedure, true) => "regproc_in",
-        (RegKind::Proc | RegKind::Procedure, false) => "regproc_out",
+        (RegKind::Proc, true) => "regproc_in",
+        (RegKind::Proc, false) => "regproc_out",
+        (RegKind::Procedure, true) => "regprocedure_in",
+        (RegKind::Procedure, false) => "regprocedure_out",
         (_, true) => "reg_in",
         (_, false) => "reg_out",
     };

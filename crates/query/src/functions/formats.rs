@@ -10,6 +10,8 @@ mod pattern;
 mod times;
 mod times_read;
 
+pub(super) use times::shown;
+
 /// What is behind a function of this room.
 pub(super) fn imp(name: &str, args: &[SqlType]) -> Option<RowFn> {
     let function: RowFn = match (name, args) {

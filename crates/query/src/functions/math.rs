@@ -4,7 +4,7 @@ use chronolith_types::{SqlState, SqlType};
 
 use super::error::FunctionError;
 use super::num::{self, Numeric};
-use super::udf::Context;
+use super::udf::{Context, RowFn};
 use super::value::Value;
 
 fn range(ty: Option<&SqlType>) -> FunctionError {
@@ -192,6 +192,9 @@ pub(super) fn div(args: &[Value]) -> Result<Value, FunctionError> {
 }
 
 pub(super) fn gcd(args: &[Value], least_multiple: bool) -> Result<Value, FunctionError> {
+    if let [Value::Numeric(a), Value::Numeric(b)] = args {
+        return numeric_gcd(a, b, least_multiple).map(Value::Numeric);
+    }
     let [Value::Int(a), Value::Int(b)] = args else {
         return Ok(Value::Null);
     };
@@ -213,6 +216,27 @@ pub(super) fn gcd(args: &[Value], least_multiple: bool) -> Result<Value, Functio
     ))
 }
 
+fn numeric_gcd(a: &Numeric, b: &Numeric, least_multiple: bool) -> Result<Numeric, FunctionError> {
+    let finite = |v: &Numeric| matches!(v, Numeric::Finite { .. });
+    if !finite(a) || !finite(b) {
+        return Ok(Numeric::NaN);
+    }
+    let digits = num::scale(a).max(num::scale(b));
+    let zero = num::from_i64(0);
+    let (mut x, mut y) = (num::abs(a), num::abs(b));
+    while num::compare(&y, &zero).is_ne() {
+        (x, y) = (y, num::rem(&x, &y)?);
+    }
+    let answer = if !least_multiple {
+        x
+    } else if num::compare(&x, &zero).is_eq() {
+        zero
+    } else {
+        num::abs(&num::mul(&num::trunc(&num::div(a, &x)?, 0)?, b)?)
+    };
+    num::round(&answer, digits.into())
+}
+
 pub(super) fn factorial(args: &[Value]) -> Result<Value, FunctionError> {
     let n = args.first().map_or(0, Value::as_int);
     if n < 0 {
@@ -230,9 +254,17 @@ pub(super) fn factorial(args: &[Value]) -> Result<Value, FunctionError> {
 
 pub(super) fn scale(args: &[Value]) -> Result<Value, FunctionError> {
     Ok(match args {
-        [Value::Numeric(v)] => Value::Int(num::scale(v).into()),
+        [Value::Numeric(v @ Numeric::Finite { .. })] => Value::Int(num::scale(v).into()),
         _ => Value::Null,
     })
+}
+
+/// Without the zeros at its end.
+pub(super) fn trim_scale(args: &[Value]) -> Value {
+    match args {
+        [Value::Numeric(v)] => Value::Numeric(v.trimmed()),
+        _ => Value::Null,
+    }
 }
 
 #[expect(
@@ -290,17 +322,36 @@ pub(super) fn width_bucket(args: &[Value]) -> Result<Value, FunctionError> {
     }
 }
 
-pub(super) fn degrees_sine(
-    args: &[Value],
-    function: fn(f64) -> f64,
-) -> Result<Value, FunctionError> {
+fn cbrt(args: &[Value]) -> Result<Value, FunctionError> {
     let v = args.first().map_or(0.0, Value::as_float);
-    let answer = function(v);
-    if answer.is_nan() && !v.is_nan() {
-        return Err(FunctionError::new(
-            SqlState::NUMERIC_VALUE_OUT_OF_RANGE,
-            "input is out of range",
-        ));
-    }
-    checked(answer, &[v])
+    checked(v.cbrt(), &[v])
+}
+
+/// What is behind a function of this room.
+pub(super) fn imp(name: &str) -> Option<RowFn> {
+    let function: RowFn = match name {
+        "abs" => |c, a| abs(c, a),
+        "sign" => |_, a| sign(a),
+        "ceil" | "ceiling" => |_, a| ceil(a),
+        "floor" => |_, a| floor(a),
+        "round" => |_, a| round(a),
+        "trunc" => |_, a| trunc(a),
+        "sqrt" => |c, a| sqrt(c, a),
+        "cbrt" => |_, a| cbrt(a),
+        "exp" => |_, a| exp(a),
+        "ln" => |_, a| ln(a),
+        "log" | "log10" => |_, a| log(a),
+        "power" | "pow" => |c, a| power(c, a),
+        "mod" => |_, a| modulo(a),
+        "div" => |_, a| div(a),
+        "gcd" => |_, a| gcd(a, false),
+        "lcm" => |_, a| gcd(a, true),
+        "factorial" => |_, a| factorial(a),
+        "scale" => |_, a| scale(a),
+        "trim_scale" => |_, a| Ok(trim_scale(a)),
+        "min_scale" => |_, a| scale(&[trim_scale(a)]),
+        "width_bucket" => |_, a| width_bucket(a),
+        _ => return None,
+    };
+    Some(function)
 }

@@ -10,7 +10,9 @@
 //! - Every failure is a [`FunctionError`] inside `DataFusionError::External`.
 
 mod aggregates;
+mod angles;
 mod arrays;
+mod bytes;
 mod calendar;
 mod casts;
 mod dates;
@@ -22,8 +24,11 @@ mod math;
 mod num;
 mod numbers;
 mod operators;
+mod patterns;
+mod quoting;
 mod scalars;
 mod series;
+mod spans;
 mod system;
 mod table;
 mod text;

@@ -722,6 +722,14 @@ pub(super) fn pow(base: &Numeric, exponent: &Numeric) -> Answer {
             };
         }
     }
+    if let (Finite { scale, .. }, true) = (base, whole)
+        && let Ok(power) = to_i64(exponent, "bigint")
+    {
+        let result = (*scale).max(self::scale(exponent)).max(16);
+        if let Some(answer) = long_power(base, power, result) {
+            return answer;
+        }
+    }
     let exact = work(base, 8e6)
         .filter(|base| *base > i256::ZERO)
         .and_then(ln_fixed);
@@ -743,4 +751,54 @@ pub(super) fn pow(base: &Numeric, exponent: &Numeric) -> Answer {
         to_f64(base).powf(to_f64(exponent)),
         scale(base).max(scale(exponent)),
     )
+}
+
+/// A whole power by 38 digits at each step; none where the answer has more before its point.
+fn long_power(base: &Numeric, power: i64, scale: u8) -> Option<Answer> {
+    /// Digits and the power of ten that they are multiplied by.
+    fn cut((mut digits, mut exponent): (i256, i32)) -> (i256, i32) {
+        let most = power_of_ten(38).unwrap_or(i256::MAX);
+        while digits >= most || digits <= most.wrapping_neg() {
+            digits = divided(digits, 1);
+            exponent += 1;
+        }
+        (digits, exponent)
+    }
+    let product = |a: (i256, i32), b: (i256, i32)| -> Option<(i256, i32)> {
+        Some(cut((a.0.checked_mul(b.0)?, a.1.checked_add(b.1)?)))
+    };
+    let Finite {
+        unscaled,
+        scale: digits,
+    } = base
+    else {
+        return None;
+    };
+    let mut square = cut((*unscaled, -i32::from(*digits)));
+    let mut answer = (i256::ONE, 0);
+    let mut left = power.unsigned_abs();
+    while left > 0 {
+        if left & 1 == 1 {
+            answer = product(answer, square)?;
+        }
+        left >>= 1;
+        if left > 0 {
+            square = product(square, square)?;
+        }
+    }
+    if power < 0 {
+        if answer.0 == i256::ZERO {
+            return None;
+        }
+        let one = power_of_ten(76)?;
+        answer = cut((one.checked_div(answer.0)?, -76 - answer.1));
+    }
+    let text = format!("{}e{}", answer.0, answer.1);
+    // What is too small to show is zero.
+    let length = i32::try_from(answer.0.to_string().len()).ok()?;
+    if length.checked_add(answer.1)? < -i32::from(scale) {
+        return Some(round(&from_i64(0), scale.into()));
+    }
+    let value = Numeric::parse(text.as_bytes()).ok()?;
+    Some(round(&value, scale.into()))
 }

@@ -5,7 +5,7 @@ use std::cmp::Ordering;
 
 use arrow::array::ArrayRef;
 use arrow::compute::kernels::numeric;
-use arrow::datatypes::{DataType, Float32Type, Float64Type};
+use arrow::datatypes::{ArrowPrimitiveType, DataType, Float32Type, Float64Type};
 use arrow::error::ArrowError;
 use chronolith_types::{NUMERIC_ANY, SqlState, SqlType};
 use datafusion::common::ScalarValue;
@@ -18,7 +18,7 @@ use super::error::FunctionError;
 use super::table::{Operator, Typed, Volatile};
 use super::udf::{self, Row, RowFn};
 use super::value::Value;
-use super::{arrays, casts, dates, json, num, numbers, text, times};
+use super::{arrays, casts, dates, json, num, numbers, patterns, text, times};
 
 /// Whether a row of the recorded operators is offered.
 pub(super) fn implements(operator: &Operator) -> bool {
@@ -44,7 +44,7 @@ pub(super) fn apply(
         if matches!(operator.name, "~~" | "!~~" | "~~*" | "!~~*")
             && args.iter().all(|arg| arg.arrow == DataType::Utf8View)
         {
-            return Ok(like(operator.name, args));
+            return like(operator.name, args);
         }
         if operator.code == "textcat" && args.iter().all(|arg| arg.arrow == DataType::Utf8View) {
             let mut args = args.into_iter().map(|arg| Box::new(arg.expr));
@@ -109,12 +109,21 @@ fn call(
     )
 }
 
-fn like(name: &str, args: Vec<Typed>) -> Typed {
+fn like(name: &str, args: Vec<Typed>) -> Result<Typed, FunctionError> {
+    if let Some(Some(ScalarValue::Utf8View(Some(pattern)))) = args.get(1).map(Typed::as_literal) {
+        let escapes = pattern.bytes().rev().take_while(|c| *c == b'\\').count();
+        if escapes % 2 == 1 {
+            return Err(FunctionError::new(
+                SqlState::INVALID_ESCAPE_SEQUENCE,
+                "LIKE pattern must not end with escape character",
+            ));
+        }
+    }
     let mut args = args.into_iter().map(|arg| Box::new(arg.expr));
     let (Some(expr), Some(pattern)) = (args.next(), args.next()) else {
-        return Typed::literal(ScalarValue::Boolean(None), SqlType::Bool);
+        return Err(FunctionError::internal("LIKE has two operands"));
     };
-    Typed::new(
+    Ok(Typed::new(
         Expr::Like(Like {
             negated: name.starts_with('!'),
             expr,
@@ -123,7 +132,7 @@ fn like(name: &str, args: Vec<Typed>) -> Typed {
             case_insensitive: name.ends_with('*'),
         }),
         SqlType::Bool,
-    )
+    ))
 }
 
 // ---------------------------------------------------------------------------------- comparisons
@@ -504,7 +513,7 @@ fn kernel(
         Arithmetic::Modulo => numeric::rem(a.as_ref(), b.as_ref()),
     };
     let answer = answer.map_err(|error| arithmetic_error(&error, form))?;
-    check_floats(&answer, a.get().0, b.get().0)?;
+    check_floats(op, &answer, a.get().0, b.get().0)?;
     let answer = if answer.data_type() == form {
         answer
     } else {
@@ -561,31 +570,54 @@ fn divide_check(
     Ok(())
 }
 
-/// PostgreSQL refuses infinities that finite operands made.
+/// PostgreSQL refuses infinities that finite operands made, and zeros that others did.
 fn check_floats(
+    op: Arithmetic,
     answer: &ArrayRef,
     left: &dyn arrow::array::Array,
     right: &dyn arrow::array::Array,
 ) -> Result<(), FunctionError> {
-    use arrow::array::AsArray;
-    let infinite = |array: &dyn arrow::array::Array| match array.data_type() {
-        DataType::Float32 => array
-            .as_primitive::<Float32Type>()
-            .iter()
-            .flatten()
-            .any(f32::is_infinite),
-        DataType::Float64 => array
-            .as_primitive::<Float64Type>()
-            .iter()
-            .flatten()
-            .any(f64::is_infinite),
-        _ => false,
+    match answer.data_type() {
+        DataType::Float32 => check_floats_of::<Float32Type>(op, answer, left, right),
+        DataType::Float64 => check_floats_of::<Float64Type>(op, answer, left, right),
+        _ => Ok(()),
+    }
+}
+
+fn check_floats_of<T: ArrowPrimitiveType>(
+    op: Arithmetic,
+    answer: &ArrayRef,
+    left: &dyn arrow::array::Array,
+    right: &dyn arrow::array::Array,
+) -> Result<(), FunctionError>
+where
+    T::Native: Into<f64>,
+{
+    use arrow::array::{Array as _, AsArray};
+    let answer = answer.as_primitive::<T>();
+    let scaled = matches!(op, Arithmetic::Multiply | Arithmetic::Divide);
+    let operand = |side: &dyn arrow::array::Array, row: usize| -> f64 {
+        let row = if side.len() == 1 { 0 } else { row };
+        side.as_primitive::<T>().value(row).into()
     };
-    if infinite(answer) && !infinite(left) && !infinite(right) {
-        return Err(FunctionError::new(
-            SqlState::NUMERIC_VALUE_OUT_OF_RANGE,
-            "value out of range: overflow",
-        ));
+    for (row, value) in answer.values().iter().enumerate() {
+        let value: f64 = (*value).into();
+        let suspect = value.is_infinite() || (scaled && value == 0.0);
+        if !suspect || answer.is_null(row) {
+            continue;
+        }
+        let (a, b) = (operand(left, row), operand(right, row));
+        let wrong = match (value == 0.0, op) {
+            (true, Arithmetic::Multiply) => (a != 0.0 && b != 0.0).then_some("underflow"),
+            (true, _) => (a != 0.0 && b.is_finite()).then_some("underflow"),
+            (false, _) => (a.is_finite() && b.is_finite()).then_some("overflow"),
+        };
+        if let Some(wrong) = wrong {
+            return Err(FunctionError::new(
+                SqlState::NUMERIC_VALUE_OUT_OF_RANGE,
+                format!("value out of range: {wrong}"),
+            ));
+        }
     }
     Ok(())
 }
@@ -609,7 +641,7 @@ fn arithmetic_error(error: &ArrowError, form: &DataType) -> FunctionError {
 // ------------------------------------------------------------------------------- value by value
 
 /// The function behind an operator, by `pg_operator.oprcode`.
-fn row(code: &str) -> Option<RowFn> {
+pub(super) fn row(code: &str) -> Option<RowFn> {
     let function: RowFn = match code {
         "int2up" | "int4up" | "int8up" | "float4up" | "float8up" | "numeric_uplus" => {
             |_, a| Ok(a.first().cloned().unwrap_or(Value::Null))
@@ -642,15 +674,26 @@ fn row(code: &str) -> Option<RowFn> {
             [a, b] => Ok(Value::Text([a.as_str(), b.as_str()].concat())),
             _ => Ok(Value::Null),
         },
-        "textanycat" | "anytextcat" => |c, a| text::concat(c, a),
+        // Joined as casts write them: true, not t.
+        "textanycat" | "anytextcat" => |c, a| {
+            let words = a.iter().map(|value| match value {
+                Value::Bool(value) => Value::text(if *value { "true" } else { "false" }),
+                other => other.clone(),
+            });
+            text::concat(c, &words.collect::<Vec<_>>())
+        },
         "starts_with" => |_, a| match a {
             [a, b] => Ok(Value::Bool(a.as_str().starts_with(b.as_str()))),
             _ => Ok(Value::Null),
         },
-        code if code.ends_with("icregexeq") => |c, a| text::matches(c, a, true),
-        code if code.ends_with("icregexne") => |c, a| text::matches(c, a, true).map(text::not),
-        code if code.ends_with("regexeq") => |c, a| text::matches(c, a, false),
-        code if code.ends_with("regexne") => |c, a| text::matches(c, a, false).map(text::not),
+        code if code.ends_with("icregexeq") => |c, a| patterns::matches(c, a, true),
+        code if code.ends_with("icregexne") => {
+            |c, a| patterns::matches(c, a, true).map(patterns::not)
+        }
+        code if code.ends_with("regexeq") => |c, a| patterns::matches(c, a, false),
+        code if code.ends_with("regexne") => {
+            |c, a| patterns::matches(c, a, false).map(patterns::not)
+        }
 
         "date_pli" => |_, a| dates::add_days(a, 1),
         "integer_pl_date" => |_, a| match a {

@@ -8,6 +8,7 @@ use chronolith_types::{SqlState, SqlType};
 use super::error::FunctionError;
 use super::udf::RowFn;
 use super::value::Value;
+use super::{formats, num};
 
 /// Functions that only the session can answer; called by this name.
 pub(super) fn effect(name: &str) -> Option<&'static str> {
@@ -86,16 +87,17 @@ fn format_type(args: &[Value]) -> Value {
     Value::Text(ty.with_typmod(typmod).name())
 }
 
-fn pretty_size(bytes: i64) -> String {
-    const UNITS: [&str; 6] = ["bytes", "kB", "MB", "GB", "TB", "PB"];
-    let (mut size, mut unit) = (i128::from(bytes), 0);
-    // Halved once more than shown, to round at the end.
+const UNITS: [&str; 6] = ["bytes", "kB", "MB", "GB", "TB", "PB"];
+
+fn pretty_size(bytes: i128) -> String {
+    let (mut size, mut unit) = (bytes, 0);
+    // Halved once less than shown, to round at the end.
     while unit < UNITS.len() - 1 {
         let limit = if unit == 0 { 10 * 1024 } else { 20 * 1024 - 1 };
         if size.abs() < limit {
             break;
         }
-        size = if unit == 0 { size >> 9 } else { size >> 10 };
+        size /= if unit == 0 { 1 << 9 } else { 1 << 10 };
         unit += 1;
     }
     if unit > 0 {
@@ -108,69 +110,60 @@ fn pretty_size(bytes: i64) -> String {
     format!("{size} {}", UNITS.get(unit).copied().unwrap_or("bytes"))
 }
 
+fn pretty_numeric(args: &[Value]) -> Result<Value, FunctionError> {
+    let size = args
+        .first()
+        .map_or(Ok(num::from_i64(0)), Value::as_numeric)?;
+    let text = |value: &num::Numeric| {
+        let mut out = Vec::new();
+        value.write(&mut out);
+        String::from_utf8_lossy(&out).into_owned()
+    };
+    // Fractions of bytes are shown.
+    if num::compare(&num::abs(&size), &num::from_i64(10 * 1024)).is_lt() {
+        return Ok(Value::Text(format!("{} bytes", text(&size))));
+    }
+    let whole = text(&num::trunc(&size, 0)?).parse::<i128>();
+    let whole = whole.map_err(|_| FunctionError::out_of_range("bigint"))?;
+    Ok(Value::Text(pretty_size(whole)))
+}
+
+fn size_bytes(args: &[Value]) -> Result<Value, FunctionError> {
+    let text = args.first().map_or("", Value::as_str);
+    let invalid = || FunctionError::invalid_parameter(format!("invalid size: \"{text}\""));
+    let trimmed = text.trim();
+    let letters = trimmed
+        .find(|c: char| c.is_alphabetic() && !matches!(c, 'e' | 'E'))
+        .unwrap_or(trimmed.len());
+    let (number, unit) = trimmed.split_at(letters);
+    let number = number.trim_end();
+    if !number.bytes().any(|c| c.is_ascii_digit()) {
+        return Err(invalid());
+    }
+    let number = num::parse(number).map_err(|_| invalid())?;
+    let power = match unit.to_ascii_lowercase().as_str() {
+        "" | "b" => 0,
+        unit => UNITS
+            .iter()
+            .position(|known| known.eq_ignore_ascii_case(unit))
+            .ok_or_else(|| {
+                invalid()
+                    .with_detail(format!("Invalid size unit: \"{unit}\"."))
+                    .with_hint(
+                        "Valid units are \"bytes\", \"B\", \"kB\", \"MB\", \"GB\", \"TB\", and \
+                         \"PB\".",
+                    )
+            })?,
+    };
+    let size = num::mul(&number, &num::from_i64(1 << (10 * power)))?;
+    Ok(Value::Int(num::to_i64(&num::round(&size, 0)?, "bigint")?))
+}
+
 /// A number in `0.0..1.0`.
 pub(super) fn random() -> f64 {
     let (bits, _) = uuid::Uuid::new_v4().as_u64_pair();
     let mixed = RandomState::new().hash_one(bits);
     (mixed >> 11) as f64 / (1_u64 << 53) as f64
-}
-
-/// MD5 as hexadecimal digits.
-pub(super) fn md5(args: &[Value]) -> Result<Value, FunctionError> {
-    let bytes = match args.first() {
-        Some(Value::Bytes(bytes)) => bytes.as_slice(),
-        Some(value) => value.as_str().as_bytes(),
-        None => return Ok(Value::Null),
-    };
-    let mut message = bytes.to_vec();
-    message.push(0x80);
-    while message.len() % 64 != 56 {
-        message.push(0);
-    }
-    message.extend_from_slice(&(bytes.len() as u64).wrapping_mul(8).to_le_bytes());
-    let mut state: [u32; 4] = [0x6745_2301, 0xefcd_ab89, 0x98ba_dcfe, 0x1032_5476];
-    const SHIFTS: [[u32; 4]; 4] = [
-        [7, 12, 17, 22],
-        [5, 9, 14, 20],
-        [4, 11, 16, 23],
-        [6, 10, 15, 21],
-    ];
-    for block in message.chunks_exact(64) {
-        let words: Vec<u32> = block
-            .chunks_exact(4)
-            .map(|word| u32::from_le_bytes(word.try_into().unwrap_or_default()))
-            .collect();
-        let [mut a, mut b, mut c, mut d] = state;
-        for step in 0..64_usize {
-            let (mix, at) = match step / 16 {
-                0 => ((b & c) | (!b & d), step),
-                1 => ((d & b) | (!d & c), (5 * step + 1) % 16),
-                2 => (b ^ c ^ d, (3 * step + 5) % 16),
-                _ => (c ^ (b | !d), (7 * step) % 16),
-            };
-            #[expect(
-                clippy::cast_possible_truncation,
-                clippy::cast_sign_loss,
-                reason = "the constants of MD5 are 32 bits of a sine"
-            )]
-            let constant = (((step + 1) as f64).sin().abs() * 4_294_967_296.0) as u32;
-            let sum = a
-                .wrapping_add(mix)
-                .wrapping_add(constant)
-                .wrapping_add(words.get(at).copied().unwrap_or(0));
-            let shift = SHIFTS
-                .get(step / 16)
-                .and_then(|row| row.get(step % 4))
-                .copied()
-                .unwrap_or(0);
-            (a, d, c, b) = (d, c, b, b.wrapping_add(sum.rotate_left(shift)));
-        }
-        for (slot, value) in state.iter_mut().zip([a, b, c, d]) {
-            *slot = slot.wrapping_add(value);
-        }
-    }
-    let digest: Vec<u8> = state.iter().flat_map(|word| word.to_le_bytes()).collect();
-    Ok(Value::Text(super::text::hex(&digest)))
 }
 
 /// What is behind a function of this room.
@@ -242,9 +235,18 @@ pub(super) fn imp(name: &str, args: &[SqlType]) -> Option<RowFn> {
         | "has_tablespace_privilege"
         | "has_language_privilege"
         | "pg_has_role" => |_, _| Ok(Value::Bool(true)),
-        "pg_size_pretty" if args == [SqlType::Int8] => {
-            |_, a| Ok(Value::Text(pretty_size(a.first().map_or(0, Value::as_int))))
-        }
+        "pg_size_pretty" if args == [SqlType::Int8] => |_, a| {
+            Ok(Value::Text(pretty_size(
+                a.first().map_or(0, Value::as_int).into(),
+            )))
+        },
+        "pg_size_pretty" => |_, a| pretty_numeric(a),
+        "pg_size_bytes" => |_, a| size_bytes(a),
+        "timeofday" => |c, _| {
+            let now = chrono::Utc::now().timestamp_micros();
+            let picture = "Dy Mon DD HH24:MI:SS.US YYYY TZ";
+            formats::shown(c.zone, now, picture).map(Value::Text)
+        },
         "pg_encoding_to_char" => |_, a| {
             Ok(Value::text(if a.first().map_or(0, Value::as_int) == 6 {
                 "UTF8"

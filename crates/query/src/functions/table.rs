@@ -168,6 +168,34 @@ pub struct Proc {
 }
 
 impl Proc {
+    /// What an argument is when it is left out, as text; none where that is null.
+    pub fn default_of(&self, slot: usize) -> Option<&'static str> {
+        match (self.name, slot) {
+            ("make_interval", 0..=6) => Some("0"),
+            ("jsonb_set", 3) | ("jsonb_set_lax", 3) | ("parse_ident", 1) => Some("true"),
+            ("jsonb_insert", 3) => Some("false"),
+            ("jsonb_set_lax", 4) => Some("use_json_null"),
+            ("normalize" | "is_normalized", 1) => Some("NFC"),
+            (
+                "jsonb_path_exists"
+                | "jsonb_path_match"
+                | "jsonb_path_query"
+                | "jsonb_path_query_array"
+                | "jsonb_path_query_first",
+                2,
+            ) => Some("{}"),
+            (
+                "jsonb_path_exists"
+                | "jsonb_path_match"
+                | "jsonb_path_query"
+                | "jsonb_path_query_array"
+                | "jsonb_path_query_first",
+                3,
+            ) => Some("false"),
+            _ => None,
+        }
+    }
+
     /// A call of a scalar, set-returning or effect function or procedure.
     ///
     /// `args` are already cast to the argument types (polymorphic and variadic ones resolved;

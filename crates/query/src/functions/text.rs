@@ -1,221 +1,15 @@
-//! Functions of strings, and PostgreSQL's regular expressions.
+//! Functions of strings.
 
 use chronolith_types::{SqlState, SqlType};
-use regex::Regex;
+use unicode_normalization::UnicodeNormalization as _;
 
 use super::casts::to_text;
 use super::error::FunctionError;
-use super::udf::Context;
+use super::udf::{Context, RowFn};
 use super::value::Value;
-
-pub(super) fn not(value: Value) -> Value {
-    match value {
-        Value::Bool(value) => Value::Bool(!value),
-        other => other,
-    }
-}
 
 fn count(length: usize) -> Value {
     Value::Int(i64::try_from(length).unwrap_or(i64::MAX))
-}
-
-/// PostgreSQL's advanced regular expressions as the regex crate writes them.
-fn translate_pattern(pattern: &str) -> String {
-    pattern
-        .replace("\\m", "\\b{start}")
-        .replace("\\M", "\\b{end}")
-        .replace("\\y", "\\b")
-        .replace("\\Y", "\\B")
-        .replace("\\Z", "\\z")
-}
-
-fn compile<'a>(
-    context: &'a mut Context<'_>,
-    pattern: &str,
-    flags: &str,
-) -> Result<&'a Regex, FunctionError> {
-    let known = context
-        .memo
-        .pattern
-        .as_ref()
-        .is_some_and(|(p, f, _)| p == pattern && f == flags);
-    if !known {
-        let mut builder = regex::RegexBuilder::new(&translate_pattern(pattern));
-        builder.dot_matches_new_line(true);
-        for flag in flags.chars() {
-            match flag {
-                'i' => builder.case_insensitive(true),
-                'c' => builder.case_insensitive(false),
-                'n' | 'm' => builder.multi_line(true).dot_matches_new_line(false),
-                'x' => builder.ignore_whitespace(true),
-                's' => builder.dot_matches_new_line(true),
-                'g' => &mut builder,
-                other => {
-                    return Err(FunctionError::invalid_parameter(format!(
-                        "invalid regular expression option: \"{other}\""
-                    )));
-                }
-            };
-        }
-        let regex = builder.build().map_err(|error| {
-            let reason = error.to_string();
-            let reason = reason
-                .lines()
-                .last()
-                .unwrap_or_default()
-                .trim_start_matches("error: ")
-                .to_owned();
-            FunctionError::new(
-                SqlState::INVALID_REGULAR_EXPRESSION,
-                format!("invalid regular expression: {reason}"),
-            )
-        })?;
-        context.memo.pattern = Some((pattern.to_owned(), flags.to_owned(), regex));
-    }
-    match &context.memo.pattern {
-        Some((_, _, regex)) => Ok(regex),
-        None => Err(FunctionError::internal("the pattern was just kept")),
-    }
-}
-
-pub(super) fn matches(
-    context: &mut Context<'_>,
-    args: &[Value],
-    insensitive: bool,
-) -> Result<Value, FunctionError> {
-    let [subject, pattern] = args else {
-        return Ok(Value::Null);
-    };
-    let regex = compile(
-        context,
-        pattern.as_str(),
-        if insensitive { "i" } else { "" },
-    )?;
-    Ok(Value::Bool(regex.is_match(subject.as_str())))
-}
-
-pub(super) fn regexp_replace(
-    context: &mut Context<'_>,
-    args: &[Value],
-) -> Result<Value, FunctionError> {
-    let (subject, pattern, replacement, flags) = match args {
-        [s, p, r] => (s, p, r, ""),
-        [s, p, r, flags] => (s, p, r, flags.as_str()),
-        _ => {
-            return Err(FunctionError::unsupported(
-                "this form of regexp_replace is not supported yet",
-            ));
-        }
-    };
-    // `\1` and `\&` are the groups; `$` is itself.
-    let mut template = String::new();
-    let mut chars = replacement.as_str().chars();
-    while let Some(c) = chars.next() {
-        match c {
-            '$' => template.push_str("$$"),
-            '\\' => match chars.next() {
-                Some(digit @ '0'..='9') => template.push_str(&format!("${{{digit}}}")),
-                Some('&') => template.push_str("${0}"),
-                Some(other) => template.push(other),
-                None => template.push('\\'),
-            },
-            c => template.push(c),
-        }
-    }
-    let all = flags.contains('g');
-    let regex = compile(context, pattern.as_str(), flags)?;
-    let replaced = regex.replacen(subject.as_str(), usize::from(!all), template.as_str());
-    Ok(Value::Text(replaced.into_owned()))
-}
-
-fn groups(found: &regex::Captures<'_>) -> Value {
-    let group =
-        |group: Option<regex::Match<'_>>| group.map_or(Value::Null, |m| Value::text(m.as_str()));
-    Value::List(if found.len() == 1 {
-        vec![group(found.get(0))]
-    } else {
-        found.iter().skip(1).map(group).collect()
-    })
-}
-
-pub(super) fn regexp_match(
-    context: &mut Context<'_>,
-    args: &[Value],
-) -> Result<Value, FunctionError> {
-    let Some(([subject, pattern], rest)) = args.split_first_chunk::<2>() else {
-        return Ok(Value::Null);
-    };
-    let regex = compile(
-        context,
-        pattern.as_str(),
-        rest.first().map_or("", Value::as_str),
-    )?;
-    Ok(regex
-        .captures(subject.as_str())
-        .map_or(Value::Null, |found| groups(&found)))
-}
-
-pub(super) fn regexp_matches(
-    context: &mut Context<'_>,
-    args: &[Value],
-) -> Result<Value, FunctionError> {
-    let Some(([subject, pattern], rest)) = args.split_first_chunk::<2>() else {
-        return Ok(Value::Null);
-    };
-    let flags = rest.first().map_or("", Value::as_str);
-    let most = if flags.contains('g') { usize::MAX } else { 1 };
-    let regex = compile(context, pattern.as_str(), flags)?;
-    Ok(Value::List(
-        regex
-            .captures_iter(subject.as_str())
-            .take(most)
-            .map(|found| groups(&found))
-            .collect(),
-    ))
-}
-
-pub(super) fn regexp_split(
-    context: &mut Context<'_>,
-    args: &[Value],
-) -> Result<Value, FunctionError> {
-    let Some(([subject, pattern], rest)) = args.split_first_chunk::<2>() else {
-        return Ok(Value::Null);
-    };
-    let regex = compile(
-        context,
-        pattern.as_str(),
-        rest.first().map_or("", Value::as_str),
-    )?;
-    let subject = subject.as_str();
-    let mut parts = Vec::new();
-    let mut start = 0;
-    for found in regex.find_iter(subject) {
-        // An empty match at either end or right after another parts nothing.
-        if found.is_empty() && (found.start() <= start || found.start() == subject.len()) {
-            continue;
-        }
-        parts.push(Value::text(
-            subject.get(start..found.start()).unwrap_or_default(),
-        ));
-        start = found.end();
-    }
-    parts.push(Value::text(subject.get(start..).unwrap_or_default()));
-    Ok(Value::List(parts))
-}
-
-pub(super) fn regexp_count(
-    context: &mut Context<'_>,
-    args: &[Value],
-) -> Result<Value, FunctionError> {
-    let Some(([subject, pattern], _)) = args.split_first_chunk::<2>() else {
-        return Ok(Value::Null);
-    };
-    let regex = compile(
-        context,
-        pattern.as_str(),
-        args.get(3).map_or("", Value::as_str),
-    )?;
-    Ok(count(regex.find_iter(subject.as_str()).count()))
 }
 
 pub(super) fn length(args: &[Value]) -> Result<Value, FunctionError> {
@@ -226,20 +20,23 @@ pub(super) fn length(args: &[Value]) -> Result<Value, FunctionError> {
     })
 }
 
-pub(super) fn octet_length(args: &[Value]) -> Result<Value, FunctionError> {
+fn octet_length(context: &Context<'_>, args: &[Value]) -> Result<Value, FunctionError> {
     Ok(match args.first() {
-        Some(Value::Text(text)) => count(text.len()),
+        Some(Value::Text(text)) => {
+            let wide = match context.args.first() {
+                Some(SqlType::Char(Some(wide))) => usize::try_from(*wide).unwrap_or(0),
+                _ => 0,
+            };
+            count(text.len() + wide.saturating_sub(text.chars().count()))
+        }
         Some(Value::Bytes(bytes)) => count(bytes.len()),
         _ => Value::Null,
     })
 }
 
-pub(super) fn substring(context: &mut Context<'_>, args: &[Value]) -> Result<Value, FunctionError> {
+fn substring(context: &mut Context<'_>, args: &[Value]) -> Result<Value, FunctionError> {
     if let [Value::Text(subject), Value::Text(pattern)] = args {
-        let regex = compile(context, pattern, "")?;
-        let found = regex.captures(subject);
-        let group = found.and_then(|found| found.get(1).or_else(|| found.get(0)));
-        return Ok(group.map_or(Value::Null, |m| Value::text(m.as_str())));
+        return super::patterns::substring(context, subject, pattern);
     }
     let (from, end) = match args {
         [_, from] => (from.as_int(), i64::MAX),
@@ -265,7 +62,7 @@ pub(super) fn substring(context: &mut Context<'_>, args: &[Value]) -> Result<Val
     })
 }
 
-pub(super) fn trim(args: &[Value], left: bool, right: bool) -> Result<Value, FunctionError> {
+fn trim(args: &[Value], left: bool, right: bool) -> Result<Value, FunctionError> {
     let Some(subject) = args.first() else {
         return Ok(Value::Null);
     };
@@ -280,37 +77,7 @@ pub(super) fn trim(args: &[Value], left: bool, right: bool) -> Result<Value, Fun
     Ok(Value::text(text))
 }
 
-/// A pattern whose escape character is another, as one with a backslash.
-pub(super) fn like_escape(args: &[Value]) -> Result<Value, FunctionError> {
-    let [pattern, escape] = args else {
-        return Ok(Value::Null);
-    };
-    let mut letters = escape.as_str().chars();
-    let (escape, more) = (letters.next(), letters.next());
-    if more.is_some() {
-        return Err(FunctionError {
-            hint: Some("Escape string must be empty or one character.".to_owned()),
-            ..FunctionError::new(SqlState::new(b"22025"), "invalid escape string")
-        });
-    }
-    let mut out = String::with_capacity(pattern.as_str().len());
-    let mut escaped = false;
-    for letter in pattern.as_str().chars() {
-        if Some(letter) == escape && !escaped {
-            out.push('\\');
-            escaped = true;
-            continue;
-        }
-        if letter == '\\' && !escaped {
-            out.push('\\');
-        }
-        out.push(letter);
-        escaped = false;
-    }
-    Ok(Value::Text(out))
-}
-
-pub(super) fn split_part(args: &[Value]) -> Result<Value, FunctionError> {
+fn split_part(args: &[Value]) -> Result<Value, FunctionError> {
     let [subject, delimiter, field] = args else {
         return Ok(Value::Null);
     };
@@ -336,7 +103,7 @@ pub(super) fn split_part(args: &[Value]) -> Result<Value, FunctionError> {
     Ok(Value::text(part.copied().unwrap_or_default()))
 }
 
-pub(super) fn position(args: &[Value]) -> Result<Value, FunctionError> {
+fn position(args: &[Value]) -> Result<Value, FunctionError> {
     let [subject, part] = args else {
         return Ok(Value::Null);
     };
@@ -352,7 +119,7 @@ pub(super) fn position(args: &[Value]) -> Result<Value, FunctionError> {
     }))
 }
 
-pub(super) fn ends(args: &[Value], left: bool) -> Result<Value, FunctionError> {
+fn ends(args: &[Value], left: bool) -> Result<Value, FunctionError> {
     let [subject, number] = args else {
         return Ok(Value::Null);
     };
@@ -378,7 +145,7 @@ fn too_long() -> FunctionError {
     )
 }
 
-pub(super) fn pad(args: &[Value], left: bool) -> Result<Value, FunctionError> {
+fn pad(args: &[Value], left: bool) -> Result<Value, FunctionError> {
     let Some(([subject, length], rest)) = args.split_first_chunk::<2>() else {
         return Ok(Value::Null);
     };
@@ -415,7 +182,7 @@ pub(super) fn concat(context: &Context<'_>, args: &[Value]) -> Result<Value, Fun
     Ok(Value::Text(out))
 }
 
-pub(super) fn concat_ws(context: &Context<'_>, args: &[Value]) -> Result<Value, FunctionError> {
+fn concat_ws(context: &Context<'_>, args: &[Value]) -> Result<Value, FunctionError> {
     let Some((separator, rest)) = args.split_first() else {
         return Ok(Value::Null);
     };
@@ -431,7 +198,7 @@ pub(super) fn concat_ws(context: &Context<'_>, args: &[Value]) -> Result<Value, 
     Ok(Value::Text(parts.join(separator.as_str())))
 }
 
-pub(super) fn repeat(args: &[Value]) -> Result<Value, FunctionError> {
+fn repeat(args: &[Value]) -> Result<Value, FunctionError> {
     let [subject, times] = args else {
         return Ok(Value::Null);
     };
@@ -455,6 +222,10 @@ fn raised(c: char) -> char {
 }
 
 fn lowered(c: char) -> char {
+    // The dot of İ goes.
+    if c == 'İ' {
+        return 'i';
+    }
     let mut small = c.to_lowercase();
     match (small.next(), small.next()) {
         (Some(one), None) => one,
@@ -462,17 +233,17 @@ fn lowered(c: char) -> char {
     }
 }
 
-pub(super) fn upper(args: &[Value]) -> Result<Value, FunctionError> {
+fn upper(args: &[Value]) -> Result<Value, FunctionError> {
     let text = args.first().map_or("", Value::as_str);
     Ok(Value::Text(text.chars().map(raised).collect()))
 }
 
-pub(super) fn lower(args: &[Value]) -> Result<Value, FunctionError> {
+fn lower(args: &[Value]) -> Result<Value, FunctionError> {
     let text = args.first().map_or("", Value::as_str);
     Ok(Value::Text(text.chars().map(lowered).collect()))
 }
 
-pub(super) fn initcap(args: &[Value]) -> Result<Value, FunctionError> {
+fn initcap(args: &[Value]) -> Result<Value, FunctionError> {
     let mut inside = false;
     let mut out = String::new();
     for c in args.first().map_or("", Value::as_str).chars() {
@@ -482,7 +253,7 @@ pub(super) fn initcap(args: &[Value]) -> Result<Value, FunctionError> {
     Ok(Value::Text(out))
 }
 
-pub(super) fn translate(args: &[Value]) -> Result<Value, FunctionError> {
+fn translate(args: &[Value]) -> Result<Value, FunctionError> {
     let [subject, from, to] = args else {
         return Ok(Value::Null);
     };
@@ -498,7 +269,7 @@ pub(super) fn translate(args: &[Value]) -> Result<Value, FunctionError> {
     Ok(Value::Text(mapped.collect()))
 }
 
-pub(super) fn chr(args: &[Value]) -> Result<Value, FunctionError> {
+fn chr(args: &[Value]) -> Result<Value, FunctionError> {
     let code = args.first().map_or(0, Value::as_int);
     if code == 0 {
         return Err(FunctionError::new(
@@ -508,6 +279,9 @@ pub(super) fn chr(args: &[Value]) -> Result<Value, FunctionError> {
     }
     match u32::try_from(code).ok().and_then(char::from_u32) {
         Some(c) => Ok(Value::text(c)),
+        None if code < 0 => Err(FunctionError::invalid_parameter(
+            "character number must be positive",
+        )),
         None => Err(FunctionError::new(
             SqlState::PROGRAM_LIMIT_EXCEEDED,
             format!("requested character too large for encoding: {code}"),
@@ -515,7 +289,7 @@ pub(super) fn chr(args: &[Value]) -> Result<Value, FunctionError> {
     }
 }
 
-pub(super) fn string_to_array(args: &[Value]) -> Result<Value, FunctionError> {
+fn string_to_array(args: &[Value]) -> Result<Value, FunctionError> {
     let Some(([subject, delimiter], rest)) = args.split_first_chunk::<2>() else {
         return Ok(Value::Null);
     };
@@ -543,10 +317,7 @@ pub(super) fn string_to_array(args: &[Value]) -> Result<Value, FunctionError> {
     Ok(Value::List(parts.into_iter().map(item).collect()))
 }
 
-pub(super) fn array_to_string(
-    context: &Context<'_>,
-    args: &[Value],
-) -> Result<Value, FunctionError> {
+fn array_to_string(context: &Context<'_>, args: &[Value]) -> Result<Value, FunctionError> {
     let Some(([list, delimiter], rest)) = args.split_first_chunk::<2>() else {
         return Ok(Value::Null);
     };
@@ -571,405 +342,185 @@ pub(super) fn array_to_string(
     Ok(Value::Text(parts.join(delimiter.as_str())))
 }
 
-pub(super) fn quote_ident(args: &[Value]) -> Result<Value, FunctionError> {
-    let text = args.first().map_or("", Value::as_str);
-    let plain = text.starts_with(|c: char| c.is_ascii_lowercase() || c == '_')
-        && text
-            .chars()
-            .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
-        && !RESERVED.contains(&text);
-    Ok(Value::Text(if plain {
-        text.to_owned()
-    } else {
-        format!("\"{}\"", text.replace('"', "\"\""))
-    }))
-}
-
-/// Words that name nothing without quotes.
-const RESERVED: &[&str] = &[
-    "all",
-    "analyse",
-    "analyze",
-    "and",
-    "any",
-    "array",
-    "as",
-    "asc",
-    "asymmetric",
-    "authorization",
-    "between",
-    "bigint",
-    "binary",
-    "bit",
-    "boolean",
-    "both",
-    "case",
-    "cast",
-    "char",
-    "character",
-    "check",
-    "coalesce",
-    "collate",
-    "collation",
-    "column",
-    "concurrently",
-    "constraint",
-    "create",
-    "cross",
-    "current_catalog",
-    "current_date",
-    "current_role",
-    "current_schema",
-    "current_time",
-    "current_timestamp",
-    "current_user",
-    "dec",
-    "decimal",
-    "default",
-    "deferrable",
-    "desc",
-    "distinct",
-    "do",
-    "else",
-    "end",
-    "except",
-    "exists",
-    "extract",
-    "false",
-    "fetch",
-    "float",
-    "for",
-    "foreign",
-    "freeze",
-    "from",
-    "full",
-    "grant",
-    "greatest",
-    "group",
-    "grouping",
-    "having",
-    "ilike",
-    "in",
-    "initially",
-    "inner",
-    "inout",
-    "int",
-    "integer",
-    "intersect",
-    "interval",
-    "into",
-    "is",
-    "isnull",
-    "join",
-    "lateral",
-    "leading",
-    "least",
-    "left",
-    "like",
-    "limit",
-    "localtime",
-    "localtimestamp",
-    "national",
-    "natural",
-    "nchar",
-    "none",
-    "not",
-    "notnull",
-    "null",
-    "nullif",
-    "numeric",
-    "offset",
-    "on",
-    "only",
-    "or",
-    "order",
-    "out",
-    "outer",
-    "overlaps",
-    "overlay",
-    "placing",
-    "position",
-    "precision",
-    "primary",
-    "real",
-    "references",
-    "returning",
-    "right",
-    "row",
-    "select",
-    "session_user",
-    "setof",
-    "similar",
-    "smallint",
-    "some",
-    "substring",
-    "symmetric",
-    "table",
-    "tablesample",
-    "then",
-    "time",
-    "timestamp",
-    "to",
-    "trailing",
-    "treat",
-    "trim",
-    "true",
-    "union",
-    "unique",
-    "user",
-    "using",
-    "values",
-    "varchar",
-    "variadic",
-    "verbose",
-    "when",
-    "where",
-    "window",
-    "with",
-];
-
-fn literal(text: &str) -> String {
-    let doubled = text.replace('\'', "''");
-    if text.contains('\\') {
-        format!("E'{}'", doubled.replace('\\', "\\\\"))
-    } else {
-        format!("'{doubled}'")
-    }
-}
-
-pub(super) fn quote_literal(context: &Context<'_>, args: &[Value]) -> Result<Value, FunctionError> {
-    match (args.first(), context.args.first()) {
-        (Some(Value::Null) | None, _) | (_, None) => Ok(Value::Null),
-        (Some(value), Some(ty)) => Ok(Value::Text(literal(&to_text(context.zone, value, ty)?))),
-    }
-}
-
-pub(super) fn quote_nullable(
-    context: &Context<'_>,
-    args: &[Value],
-) -> Result<Value, FunctionError> {
-    match quote_literal(context, args)? {
-        Value::Null => Ok(Value::text("NULL")),
-        quoted => Ok(quoted),
-    }
-}
-
-pub(super) fn format(context: &Context<'_>, args: &[Value]) -> Result<Value, FunctionError> {
-    let Some(template) = args.first().filter(|template| !template.is_null()) else {
+/// Text or bytes with a stretch of them replaced.
+fn overlay(args: &[Value]) -> Result<Value, FunctionError> {
+    let Some(([subject, part, from], rest)) = args.split_first_chunk::<3>() else {
         return Ok(Value::Null);
     };
+    let from = from.as_int();
+    if from <= 0 {
+        return Err(FunctionError::new(
+            SqlState::SUBSTRING_ERROR,
+            "negative substring length not allowed",
+        ));
+    }
+    let length = match (rest.first(), part) {
+        (Some(length), _) => length.as_int(),
+        (None, Value::Bytes(bytes)) => i64::try_from(bytes.len()).unwrap_or(i64::MAX),
+        (None, part) => i64::try_from(part.as_str().chars().count()).unwrap_or(i64::MAX),
+    };
+    let head = usize::try_from(from - 1).unwrap_or(usize::MAX);
+    let tail = usize::try_from((from - 1).saturating_add(length).max(0)).unwrap_or(usize::MAX);
+    Ok(match (subject, part) {
+        (Value::Bytes(bytes), Value::Bytes(part)) => {
+            let head = bytes.iter().take(head).copied();
+            let tail = bytes.iter().skip(tail).copied();
+            Value::Bytes(head.chain(part.iter().copied()).chain(tail).collect())
+        }
+        (subject, part) => {
+            let chars = || subject.as_str().chars();
+            let mut out: String = chars().take(head).collect();
+            out.push_str(part.as_str());
+            out.extend(chars().skip(tail));
+            Value::Text(out)
+        }
+    })
+}
+
+/// A text whose escapes are Unicode code points.
+fn unistr(args: &[Value]) -> Result<Value, FunctionError> {
+    let wrong = || {
+        FunctionError::new(SqlState::SYNTAX_ERROR, "invalid Unicode escape")
+            .with_hint("Unicode escapes must be \\XXXX, \\+XXXXXX, \\uXXXX, or \\UXXXXXXXX.")
+    };
     let mut out = String::new();
-    let mut next = 1;
-    let mut chars = template.as_str().chars().peekable();
-    while let Some(c) = chars.next() {
-        if c != '%' {
+    let mut rest = args.first().map_or("", Value::as_str);
+    // The first half of a pair.
+    let mut high: Option<u32> = None;
+    while let Some(c) = rest.chars().next() {
+        let Some(escaped) = rest.strip_prefix('\\') else {
+            if high.is_some() {
+                return Err(wrong());
+            }
             out.push(c);
+            rest = rest.get(c.len_utf8()..).unwrap_or_default();
+            continue;
+        };
+        if let Some(tail) = escaped.strip_prefix('\\') {
+            out.push('\\');
+            rest = tail;
             continue;
         }
-        let mut spec = String::new();
-        let kind = loop {
-            match chars.next() {
-                None => {
-                    return Err(FunctionError::invalid_parameter(
-                        "unterminated format() type specifier",
-                    )
-                    .with_hint("For a single \"%\" use \"%%\"."));
-                }
-                Some(c) if c.is_ascii_digit() || c == '$' || c == '-' => spec.push(c),
-                Some(c) => break c,
+        let (digits, length) = match escaped.chars().next() {
+            Some('u') => (escaped.get(1..), 4),
+            Some('U') => (escaped.get(1..), 8),
+            Some('+') => (escaped.get(1..), 6),
+            _ => (Some(escaped), 4),
+        };
+        let digits = digits.unwrap_or_default();
+        let code = digits
+            .get(..length)
+            .filter(|digits| digits.bytes().all(|c| c.is_ascii_hexdigit()))
+            .and_then(|digits| u32::from_str_radix(digits, 16).ok())
+            .ok_or_else(wrong)?;
+        rest = digits.get(length..).unwrap_or_default();
+        match (high.take(), code) {
+            (None, 0xd800..=0xdbff) => high = Some(code),
+            (Some(high), 0xdc00..=0xdfff) => {
+                let code = 0x1_0000 + ((high - 0xd800) << 10) + (code - 0xdc00);
+                out.push(char::from_u32(code).ok_or_else(wrong)?);
             }
-        };
-        if kind == '%' {
-            out.push('%');
-            continue;
+            (None, code) => out.push(char::from_u32(code).ok_or_else(wrong)?),
+            (Some(_), _) => return Err(wrong()),
         }
-        let (at, width) = match spec.split_once('$') {
-            Some((at, width)) => (at.parse().unwrap_or(0), width.to_owned()),
-            None => (next, spec),
-        };
-        next = at + 1;
-        let (Some(value), Some(ty)) = (args.get(at), context.args.get(at)) else {
-            return Err(FunctionError::invalid_parameter(
-                "too few arguments for format()",
-            ));
-        };
-        let text = if value.is_null() {
-            None
-        } else {
-            Some(to_text(context.zone, value, ty)?)
-        };
-        let text = match kind {
-            's' => text.unwrap_or_default(),
-            'I' => match text {
-                Some(text) => quote_ident(&[Value::Text(text)])?.as_str().to_owned(),
-                None => {
-                    return Err(FunctionError::new(
-                        SqlState::NULL_VALUE_NOT_ALLOWED,
-                        "null values cannot be formatted as an SQL identifier",
-                    ));
-                }
-            },
-            'L' => text.map_or_else(|| "NULL".to_owned(), |text| literal(&text)),
-            other => {
-                return Err(FunctionError::invalid_parameter(format!(
-                    "unrecognized format() type specifier \"{other}\""
-                ))
-                .with_hint("For a single \"%\" use \"%%\"."));
-            }
-        };
-        let left = width.starts_with('-');
-        let width: usize = width.trim_start_matches('-').parse().unwrap_or(0);
-        let padding = " ".repeat(width.min(1 << 20).saturating_sub(text.chars().count()));
-        if left {
-            out.push_str(&text);
-            out.push_str(&padding);
-        } else {
-            out.push_str(&padding);
-            out.push_str(&text);
-        }
+    }
+    if high.is_some() {
+        return Err(wrong());
     }
     Ok(Value::Text(out))
 }
 
-pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-const BASE64: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-
-pub(super) fn encode(args: &[Value]) -> Result<Value, FunctionError> {
-    let [Value::Bytes(bytes), format] = args else {
-        return Ok(Value::Null);
-    };
-    Ok(Value::Text(match format.as_str().to_lowercase().as_str() {
-        "hex" => hex(bytes),
-        "escape" => bytes
-            .iter()
-            .map(|byte| match byte {
-                b'\\' => "\\\\".to_owned(),
-                0 | 128.. => format!("\\{byte:03o}"),
-                byte => char::from(*byte).to_string(),
-            })
-            .collect(),
-        "base64" => {
-            let mut out = String::new();
-            for (line, chunk) in bytes.chunks(57).enumerate() {
-                if line > 0 {
-                    out.push('\n');
-                }
-                for three in chunk.chunks(3) {
-                    let word = three
-                        .iter()
-                        .fold(0_u32, |word, byte| word << 8 | u32::from(*byte))
-                        << (8 * (3 - three.len()));
-                    for index in 0..4 {
-                        if index <= three.len() {
-                            let at = (word >> (18 - 6 * index) & 63) as usize;
-                            out.push(BASE64.get(at).copied().map_or('=', char::from));
-                        } else {
-                            out.push('=');
-                        }
-                    }
-                }
-            }
-            out
-        }
-        other => {
+/// A text in a Unicode normal form.
+fn normalized(args: &[Value]) -> Result<String, FunctionError> {
+    let text = args.first().map_or("", Value::as_str);
+    let form = args.get(1).map_or("NFC", Value::as_str);
+    Ok(match form.to_uppercase().as_str() {
+        "NFC" => text.nfc().collect(),
+        "NFD" => text.nfd().collect(),
+        "NFKC" => text.nfkc().collect(),
+        "NFKD" => text.nfkd().collect(),
+        _ => {
             return Err(FunctionError::invalid_parameter(format!(
-                "unrecognized encoding: \"{other}\""
+                "invalid normalization form: {form}"
             )));
         }
-    }))
+    })
 }
 
-pub(super) fn decode(args: &[Value]) -> Result<Value, FunctionError> {
-    let [text, format] = args else {
-        return Ok(Value::Null);
-    };
-    let text = text.as_str();
-    Ok(Value::Bytes(
-        match format.as_str().to_lowercase().as_str() {
-            "hex" => {
-                let digits: Vec<char> = text.chars().filter(|c| !c.is_whitespace()).collect();
-                if digits.len() % 2 == 1 {
-                    return Err(FunctionError::invalid_parameter(
-                        "invalid hexadecimal data: odd number of digits",
-                    ));
-                }
-                let mut out = Vec::with_capacity(digits.len() / 2);
-                for pair in digits.chunks(2) {
-                    let mut byte = 0;
-                    for c in pair {
-                        let digit = c.to_digit(16).ok_or_else(|| {
-                            FunctionError::invalid_parameter(format!(
-                                "invalid hexadecimal digit: \"{c}\""
-                            ))
-                        })?;
-                        byte = byte << 4 | u8::try_from(digit).unwrap_or(0);
-                    }
-                    out.push(byte);
-                }
-                out
+/// How many arguments are null, or are not.
+fn nulls(args: &[Value], null: bool) -> Value {
+    count(args.iter().filter(|arg| arg.is_null() == null).count())
+}
+
+/// What is behind a function of this room.
+pub(super) fn imp(name: &str, args: &[SqlType], result: &SqlType) -> Option<RowFn> {
+    let text = *result == SqlType::Text;
+    let function: RowFn = match name {
+        "length" | "char_length" | "character_length" if args.len() == 1 => |_, a| length(a),
+        "octet_length" => |c, a| octet_length(c, a),
+        "bit_length" => |c, a| Ok(Value::Int(octet_length(c, a)?.as_int() * 8)),
+        "lower" if text => |_, a| lower(a),
+        "upper" if text => |_, a| upper(a),
+        "initcap" => |_, a| initcap(a),
+        "substr" | "substring" if text || *result == SqlType::Bytea => |c, a| substring(c, a),
+        "overlay" => |_, a| overlay(a),
+        "btrim" if text => |_, a| trim(a, true, true),
+        "ltrim" if text => |_, a| trim(a, true, false),
+        "rtrim" if text => |_, a| trim(a, false, true),
+        "replace" => |_, a| match a {
+            [s, from, to] if !from.as_str().is_empty() => {
+                Ok(Value::Text(s.as_str().replace(from.as_str(), to.as_str())))
             }
-            "base64" => {
-                let mut out = Vec::new();
-                let (mut word, mut bits) = (0_u32, 0);
-                for byte in text
-                    .bytes()
-                    .filter(|byte| !byte.is_ascii_whitespace() && *byte != b'=')
-                {
-                    let digit =
-                        BASE64
-                            .iter()
-                            .position(|known| *known == byte)
-                            .ok_or_else(|| {
-                                FunctionError::invalid_parameter(format!(
-                                    "invalid symbol \"{}\" found while decoding base64 sequence",
-                                    char::from(byte)
-                                ))
-                            })?;
-                    word = word << 6 | u32::try_from(digit).unwrap_or(0);
-                    bits += 6;
-                    if bits >= 8 {
-                        bits -= 8;
-                        out.push(u8::try_from(word >> bits & 255).unwrap_or(0));
-                    }
-                }
-                out
-            }
-            "escape" => {
-                let bytes = text.as_bytes();
-                let mut out = Vec::new();
-                let mut at = 0;
-                while let Some(byte) = bytes.get(at) {
-                    let octal = bytes
-                        .get(at + 1..at + 4)
-                        .and_then(|digits| std::str::from_utf8(digits).ok());
-                    match (
-                        byte,
-                        octal.and_then(|digits| u8::from_str_radix(digits, 8).ok()),
-                    ) {
-                        (b'\\', _) if bytes.get(at + 1) == Some(&b'\\') => {
-                            out.push(b'\\');
-                            at += 2;
-                        }
-                        (b'\\', Some(value)) => {
-                            out.push(value);
-                            at += 4;
-                        }
-                        (byte, _) => {
-                            out.push(*byte);
-                            at += 1;
-                        }
-                    }
-                }
-                out
-            }
-            other => {
-                return Err(FunctionError::invalid_parameter(format!(
-                    "unrecognized encoding: \"{other}\""
-                )));
-            }
+            a => Ok(a.first().cloned().unwrap_or(Value::Null)),
         },
-    ))
+        "split_part" => |_, a| split_part(a),
+        "strpos" => |_, a| position(a),
+        "position" if args.first() == Some(&SqlType::Text) => |_, a| position(a),
+        "left" => |_, a| ends(a, true),
+        "right" => |_, a| ends(a, false),
+        "lpad" => |_, a| pad(a, true),
+        "rpad" => |_, a| pad(a, false),
+        "concat" => |c, a| concat(c, a),
+        "concat_ws" => |c, a| concat_ws(c, a),
+        "repeat" => |_, a| repeat(a),
+        "reverse" => |_, a| {
+            let text = a.first().map_or("", Value::as_str);
+            Ok(Value::Text(text.chars().rev().collect()))
+        },
+        "starts_with" => |_, a| match a {
+            [s, p] => Ok(Value::Bool(s.as_str().starts_with(p.as_str()))),
+            _ => Ok(Value::Null),
+        },
+        "string_to_array" | "string_to_table" => |_, a| string_to_array(a),
+        "array_to_string" => |c, a| array_to_string(c, a),
+        "chr" => |_, a| chr(a),
+        "ascii" => |_, a| {
+            let first = a.first().and_then(|text| text.as_str().chars().next());
+            Ok(Value::Int(first.map_or(0, |c| i64::from(u32::from(c)))))
+        },
+        "to_hex" if args.first() == Some(&SqlType::Int4) => |_, a| {
+            let value = a.first().map_or(0, Value::as_int);
+            Ok(Value::Text(format!("{:x}", value & 0xffff_ffff)))
+        },
+        "to_hex" => |_, a| {
+            let value = a.first().map_or(0, Value::as_int);
+            Ok(Value::Text(format!("{value:x}")))
+        },
+        "translate" => |_, a| translate(a),
+        "unistr" => |_, a| unistr(a),
+        "normalize" => |_, a| normalized(a).map(Value::Text),
+        "is_normalized" => |_, a| {
+            let text = a.first().map_or("", Value::as_str);
+            Ok(Value::Bool(normalized(a)? == text))
+        },
+        "to_ascii" => |_, _| {
+            Err(FunctionError::unsupported(
+                "encoding conversion from UTF8 to ASCII not supported",
+            ))
+        },
+        "num_nulls" => |_, a| Ok(nulls(a, true)),
+        "num_nonnulls" => |_, a| Ok(nulls(a, false)),
+        _ => return None,
+    };
+    Some(function)
 }

@@ -1,7 +1,7 @@
 //! What the rows of system relations are made from, as the session sees it.
 
 use std::collections::HashMap;
-use std::sync::{Arc, LazyLock};
+use std::sync::{Arc, LazyLock, OnceLock};
 
 use chronolith_catalog::View;
 use chronolith_chunk::{ChunkView, HotPart};
@@ -30,6 +30,7 @@ impl Shared {
             prepared: self.lazy(|shared| shared.with(|state| state.prepared.clone())),
             size: self.chunk_sizes(),
             view_columns: self.view_columns(),
+            inner: OnceLock::new(),
         }
     }
 

@@ -146,6 +146,7 @@ fn kind_name(kind: RegKind) -> &'static str {
         RegKind::Type => "regtype",
         RegKind::Namespace => "regnamespace",
         RegKind::Role => "regrole",
+        RegKind::Procedure => "regprocedure",
         _ => "regproc",
     }
 }

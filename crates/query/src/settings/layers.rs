@@ -235,7 +235,7 @@ fn check(name: &str, value: &str) -> Result<String, Error> {
             let lower = value.to_lowercase();
             if lower
                 .split(',')
-                .any(|part| matches!(part.trim(), "german" | "sql" | "postgres"))
+                .any(|part| !matches!(part.trim(), "iso" | "mdy" | "us" | "noneuropean"))
             {
                 return Err(Error::unsupported(format!("DateStyle \"{value}\"")));
             }

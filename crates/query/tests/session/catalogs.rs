@@ -156,3 +156,170 @@ fn an_escape_character_is_the_pattern_s_own() {
     );
     assert_eq!(db.fails("SELECT 'a' LIKE 'a' ESCAPE 'xy'").0, "22025");
 }
+
+#[test]
+fn names_and_numbers_of_objects_turn_into_each_other() {
+    let mut db = full();
+    assert_eq!(
+        db.query(
+            "SELECT 'ticks'::regclass, '_timescaledb_internal._hyper_1_1_chunk'::regclass,
+                    'other.\"Odd Name\"'::regclass, 'pg_class'::regclass::oid, 'int4'::regtype,
+                    'public'::regnamespace, 'reader'::regrole"
+        ),
+        [
+            "ticks|_timescaledb_internal._hyper_1_1_chunk|other.\"Odd Name\"|1259|integer|public|reader"
+        ]
+    );
+    assert_eq!(
+        db.query(
+            "SELECT to_regclass('nope'), to_regclass('plain_u') IS NOT NULL, to_regtype('numeric(10,2)'),
+                    to_regproc('no_such'), to_regnamespace('other'), to_regprocedure('abs(integer)')"
+        ),
+        ["NULL|t|numeric|NULL|other|abs(integer)"]
+    );
+    assert_eq!(
+        db.fails("SELECT 'nope'::regclass"),
+        (
+            "42P01".to_owned(),
+            "relation \"nope\" does not exist".to_owned()
+        )
+    );
+    assert_eq!(db.fails("SELECT 'nope.nope'::regclass").0, "3F000");
+    assert_eq!(db.fails("SELECT 'nope'::regtype").0, "42704");
+    // Every oid of pg_class is a relation's that can be named, once.
+    assert_eq!(
+        db.query("SELECT count(*) - count(DISTINCT oid), bool_and(oid::regclass::oid = oid) FROM pg_class"),
+        ["0|t"]
+    );
+    db.run("CREATE TABLE other.plain (x int)");
+    assert_eq!(
+        db.query(
+            "SELECT c.oid::regclass, pg_table_is_visible(c.oid) FROM pg_class c
+             WHERE relname = 'plain' ORDER BY oid"
+        ),
+        ["plain|t", "other.plain|f"]
+    );
+}
+
+#[test]
+fn hypertables_are_shown_as_timescaledb_shows_them() {
+    let mut db = full();
+    db.run(
+        "ALTER TABLE ticks SET (timescaledb.compress, timescaledb.compress_segmentby = 'symbol',
+                                timescaledb.compress_orderby = 'time DESC')",
+    );
+    db.run("SELECT compress_chunk('_timescaledb_internal._hyper_1_1_chunk')");
+    assert_eq!(
+        db.query("SELECT * FROM timescaledb_information.hypertables"),
+        ["public|ticks|postgres|1|2|t|NULL|time|timestamp with time zone"]
+    );
+    assert_eq!(
+        db.query(
+            "SELECT chunk_schema, chunk_name, primary_dimension_type, range_start, range_end, is_compressed
+             FROM timescaledb_information.chunks ORDER BY range_start"
+        ),
+        [
+            "_timescaledb_internal|_hyper_1_1_chunk|timestamp with time zone|2024-01-01 00:00:00+00|2024-01-02 00:00:00+00|t",
+            "_timescaledb_internal|_hyper_1_2_chunk|timestamp with time zone|2024-01-02 00:00:00+00|2024-01-03 00:00:00+00|f",
+        ]
+    );
+    assert_eq!(
+        db.query("SELECT * FROM timescaledb_information.dimensions"),
+        ["public|ticks|1|time|timestamp with time zone|Time|1 day|NULL|NULL|NULL"]
+    );
+    assert_eq!(
+        db.query("SELECT * FROM timescaledb_information.compression_settings ORDER BY 4, 5"),
+        [
+            "public|ticks|symbol|1|NULL|NULL|NULL",
+            "public|ticks|time|NULL|1|f|t"
+        ]
+    );
+    assert_eq!(
+        db.query("SELECT hypertable, segmentby, orderby FROM timescaledb_information.hypertable_columnstore_settings"),
+        ["ticks|symbol|\"time\" DESC"]
+    );
+    assert_eq!(
+        db.query(
+            "SELECT hypertable, chunk FROM timescaledb_information.chunk_columnstore_settings"
+        ),
+        ["ticks|_timescaledb_internal._hyper_1_1_chunk"]
+    );
+    assert_eq!(
+        db.query(
+            "SELECT h.table_name, c.table_name, d.column_name, s.range_end - s.range_start
+             FROM _timescaledb_catalog.hypertable h
+             JOIN _timescaledb_catalog.chunk c ON c.hypertable_id = h.id
+             JOIN _timescaledb_catalog.dimension_slice s ON s.chunk_id = c.id
+             JOIN _timescaledb_catalog.dimension d ON d.id = s.dimension_id ORDER BY c.id"
+        ),
+        [
+            "ticks|_hyper_1_1_chunk|time|86400000000",
+            "ticks|_hyper_1_2_chunk|time|86400000000",
+        ]
+    );
+    assert_eq!(
+        db.query("SELECT extname, extversion FROM pg_extension WHERE extname = 'timescaledb'"),
+        ["timescaledb|2.29.2"]
+    );
+}
+
+#[test]
+fn the_standard_s_views_show_what_postgresql_shows() {
+    let mut db = full();
+    assert_eq!(
+        db.query(
+            "SELECT table_schema, table_name, table_type FROM information_schema.tables
+             WHERE table_schema NOT IN ('pg_catalog', 'information_schema')
+               AND table_schema NOT LIKE '%timescaledb%' ORDER BY 1, 2"
+        ),
+        [
+            "other|Odd Name|BASE TABLE",
+            "public|plain|BASE TABLE",
+            "public|symbols|BASE TABLE",
+            "public|ticks|BASE TABLE",
+            "public|v|VIEW",
+        ]
+    );
+    assert_eq!(
+        db.query(
+            "SELECT column_name, is_nullable, data_type, character_maximum_length, numeric_precision,
+                    numeric_scale, datetime_precision, udt_name, column_default
+             FROM information_schema.columns WHERE table_name = 'symbols' ORDER BY ordinal_position"
+        ),
+        [
+            "symbol|NO|text|NULL|NULL|NULL|NULL|text|NULL",
+            "exchange|NO|character varying|12|NULL|NULL|NULL|varchar|NULL",
+            "lot|YES|numeric|NULL|20|8|NULL|numeric|NULL",
+            "tags|YES|ARRAY|NULL|NULL|NULL|NULL|_text|NULL",
+            "note|YES|character|3|NULL|NULL|NULL|bpchar|NULL",
+            "n|YES|integer|NULL|32|0|NULL|int4|7",
+            "at|YES|timestamp with time zone|NULL|NULL|NULL|6|timestamptz|now()",
+        ]
+    );
+    assert_eq!(
+        db.query(
+            "SELECT tc.constraint_name, tc.constraint_type, k.column_name, k.ordinal_position
+             FROM information_schema.table_constraints tc
+             JOIN information_schema.key_column_usage k USING (constraint_schema, constraint_name)
+             WHERE tc.table_name = 'symbols' ORDER BY 1, 4"
+        ),
+        [
+            "symbols_exchange_symbol_key|UNIQUE|exchange|1",
+            "symbols_exchange_symbol_key|UNIQUE|symbol|2",
+            "symbols_pkey|PRIMARY KEY|symbol|1",
+        ]
+    );
+    assert_eq!(
+        db.query(
+            "SELECT grantee, string_agg(privilege_type, ',' ORDER BY privilege_type)
+             FROM information_schema.role_table_grants WHERE table_name = 'plain' GROUP BY grantee"
+        ),
+        ["postgres|DELETE,INSERT,REFERENCES,SELECT,TRIGGER,TRUNCATE,UPDATE"]
+    );
+    assert_eq!(
+        db.query(
+            "SELECT object_name, data_type, dtd_identifier FROM information_schema.element_types"
+        ),
+        ["symbols|text|a4"]
+    );
+}

@@ -15,6 +15,7 @@ use futures::StreamExt;
 mod catalogs;
 mod expressions;
 mod fast;
+mod first;
 mod hypertables;
 mod sets;
 mod storage;

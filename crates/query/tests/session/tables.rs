@@ -145,3 +145,15 @@ fn a_table_is_emptied_and_renamed_and_its_keys_are_checked_over_its_rows() {
     assert_eq!((code.as_str(), message.contains("\"k2\"")), ("23505", true));
     assert_eq!(db.fails("SELECT * FROM t").0, "42P01");
 }
+
+#[test]
+fn settings_are_spelled_as_drivers_spell_them() {
+    let mut db = Db::new();
+    for name in ["'utf-8'", "UTF8", "\"'utf-8'\"", "unicode"] {
+        db.run(&format!("SET client_encoding = {name}"));
+        assert_eq!(db.query("SHOW client_encoding"), ["UTF8"], "{name}");
+    }
+    assert_eq!(db.fails("SET client_encoding = 'latin1'").0, "0A000");
+    db.run("SET datestyle = 'ISO'");
+    assert_eq!(db.fails("SET datestyle = 'ISO, DMY'").0, "0A000");
+}

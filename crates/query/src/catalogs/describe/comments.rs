@@ -13,7 +13,7 @@ pub(crate) fn object_comment(
     if catalog != "pg_class" {
         return Ok(None);
     }
-    Ok(match objects::by_oid(context.home()?, oid) {
+    Ok(match objects::by_oid(context, oid)? {
         Some(Relation::Table(table)) => table.comment.clone(),
         _ => None,
     })
@@ -25,7 +25,7 @@ pub(crate) fn column_comment(
     oid: u32,
     column: i32,
 ) -> Result<Option<String>, Error> {
-    let Some(Relation::Table(table)) = objects::by_oid(context.home()?, oid) else {
+    let Some(Relation::Table(table)) = objects::by_oid(context, oid)? else {
         return Ok(None);
     };
     let column = table

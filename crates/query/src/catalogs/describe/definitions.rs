@@ -95,7 +95,7 @@ pub(crate) fn indexdef(
     column: i32,
     pretty: bool,
 ) -> Result<Option<String>, Error> {
-    let Some(Relation::Index(table, index)) = objects::by_oid(context.home()?, oid) else {
+    let Some(Relation::Index(table, index)) = objects::by_oid(context, oid)? else {
         return Ok(None);
     };
     if column == 0 {
@@ -189,7 +189,7 @@ pub(in crate::catalogs) fn view_text(view: &View) -> String {
 
 /// `pg_get_viewdef(oid)`: the query as it was written.
 pub(crate) fn viewdef(context: &Context, oid: u32) -> Result<Option<String>, Error> {
-    match objects::by_oid(context.home()?, oid) {
+    match objects::by_oid(context, oid)? {
         Some(Relation::View(view)) => Ok(Some(view_text(view))),
         _ => Ok(None),
     }

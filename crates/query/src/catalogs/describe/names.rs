@@ -92,7 +92,7 @@ fn path(context: &Context) -> impl Iterator<Item = &str> {
 /// `pg_table_is_visible`: whether the bare name means this relation.
 pub(crate) fn table_is_visible(context: &Context, oid: u32) -> Result<Option<bool>, Error> {
     let home = context.home()?;
-    let found = objects::by_oid(home, oid);
+    let found = objects::by_oid(context, oid)?;
     Ok(found.map(|relation| is_visible(context, home, relation)))
 }
 
@@ -116,7 +116,7 @@ pub(crate) fn regclass_out(context: &Context, oid: u32) -> Result<String, Error>
         return Ok("-".to_owned());
     }
     let home = context.home()?;
-    let Some(relation) = objects::by_oid(home, oid) else {
+    let Some(relation) = objects::by_oid(context, oid)? else {
         return Ok(oid.to_string());
     };
     Ok(shown_name(context, home, relation))
@@ -290,7 +290,7 @@ pub(crate) fn to_regtype(context: &Context, text: &str) -> Result<Option<u32>, E
     let Some(oid) = to_regclass(context, bare)? else {
         return Ok(None);
     };
-    let found = objects::by_oid(context.home()?, oid);
+    let found = objects::by_oid(context, oid)?;
     let types = found.map_or((0, 0), Relation::row_types);
     let oid = if array { types.1 } else { types.0 };
     Ok((oid != 0).then_some(oid))
@@ -315,6 +315,11 @@ pub(crate) fn regtype_in(context: &Context, text: &str) -> Result<u32, Error> {
 /// A `regproc` as text.
 pub(crate) fn regproc_out(oid: u32) -> String {
     match routines::proc_name(oid) {
+        // The bare name would not find it again.
+        Some(name) if routines::procs_named(name).len() > 1 => {
+            let schema = routines::proc(oid).map_or("pg_catalog", |proc| proc.schema);
+            format!("{}.{}", quoted(schema), quoted(name))
+        }
         Some(name) => quoted(name).into_owned(),
         None if oid == 0 => "-".to_owned(),
         None => oid.to_string(),

@@ -440,6 +440,14 @@ impl AggregateUDFImpl for Bound {
         Ok(Box::new(Grouped::new(self.make())))
     }
 
+    fn with_beneficial_ordering(
+        self: Arc<Self>,
+        _: bool,
+    ) -> DfResult<Option<Arc<dyn AggregateUDFImpl>>> {
+        // Sorting rows that come sorted is cheap.
+        Ok(Some(self))
+    }
+
     fn order_sensitivity(&self) -> AggregateOrderSensitivity {
         if self.collects() {
             // It sorts its rows itself, so that calls with different orders go together.
@@ -447,14 +455,6 @@ impl AggregateUDFImpl for Bound {
         } else {
             AggregateOrderSensitivity::Insensitive
         }
-    }
-
-    fn with_beneficial_ordering(
-        self: Arc<Self>,
-        _sorted: bool,
-    ) -> DfResult<Option<Arc<dyn AggregateUDFImpl>>> {
-        // Rows that come sorted are sorted again, which costs little.
-        Ok(Some(self))
     }
 }
 

@@ -7,6 +7,7 @@ use chronolith_types::{SqlState, SqlType};
 use super::super::calendar::{iso_start, iso_week};
 use super::super::dates::{self, DAY_US, civil, days};
 use super::super::error::FunctionError;
+use super::super::io::Zone;
 use super::super::udf::Context;
 use super::super::value::Value;
 use super::pattern::{DAYS, Kind, MONTHS, Modifiers, Node, ROMAN_MONTHS, ordinal, parse};
@@ -40,19 +41,33 @@ pub(super) fn timestamp(context: &mut Context<'_>, args: &[Value]) -> Result<Val
     if picture.as_str().is_empty() || dates::infinite(*at) {
         return Ok(Value::Null);
     }
+    let zone = (context.args.first() == Some(&SqlType::Timestamptz)).then_some(context.zone);
+    moment(zone, *at, picture.as_str()).map(Value::Text)
+}
+
+/// An instant in a zone by a picture.
+pub(in super::super) fn shown(
+    zone: &Zone,
+    at: i64,
+    picture: &str,
+) -> Result<String, FunctionError> {
+    moment(Some(zone), at, picture)
+}
+
+fn moment(zone: Option<&Zone>, at: i64, picture: &str) -> Result<String, FunctionError> {
     let mut fields = Fields::default();
-    let mut wall = *at;
-    if context.args.first() == Some(&SqlType::Timestamptz) {
-        wall = context.zone.to_local(*at);
-        fields.offset = context.zone.offset_at(*at);
-        fields.zone = context.zone.time_zone().abbreviation_at(*at);
+    let mut wall = at;
+    if let Some(zone) = zone {
+        wall = zone.to_local(at);
+        fields.offset = zone.offset_at(at);
+        fields.zone = zone.time_zone().abbreviation_at(at);
     }
     let date = wall.div_euclid(DAY_US);
     (fields.year, fields.month, fields.day) = civil(date);
     fields.set_clock(wall.rem_euclid(DAY_US));
     fields.weekday = (date + 4).rem_euclid(7);
     fields.year_day = date - days(fields.year, 1, 1) + 1;
-    fields.written(picture.as_str()).map(Value::Text)
+    fields.written(picture)
 }
 
 /// to_char(interval, text).

@@ -6,11 +6,17 @@ use std::fmt;
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field};
+use datafusion::catalog::Session;
 use datafusion::common::{DFSchema, DFSchemaRef, Result as DfResult};
+use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
 use datafusion::logical_expr::{
     Expr, ExprSchemable, Extension, LogicalPlan, UserDefinedLogicalNodeCore,
 };
+use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_planner::PhysicalPlanner;
 
+use super::super::planner::Planned;
+use super::exec::{ExpandExec, SetSource};
 use crate::functions::SERIES;
 
 /// Where a set's rows come from.
@@ -25,10 +31,10 @@ pub(super) enum Kind {
 /// A call whose rows become rows of the plan.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct SetCall {
-    pub(super) column: String,
-    pub(super) kind: Kind,
-    pub(super) item: DataType,
-    pub(super) args: Vec<Expr>,
+    column: String,
+    kind: Kind,
+    item: DataType,
+    args: Vec<Expr>,
 }
 
 impl SetCall {
@@ -59,12 +65,12 @@ impl SetCall {
 /// shorter ones end in NULLs.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Expand {
-    pub(super) input: Arc<LogicalPlan>,
-    pub(super) sets: Vec<SetCall>,
+    input: Arc<LogicalPlan>,
+    sets: Vec<SetCall>,
     /// The column that counts the rows of each input row from one.
-    pub(super) ordinal: Option<String>,
+    ordinal: Option<String>,
     /// Whether a row whose sets are all empty stays, once, with NULLs.
-    pub(super) keep: bool,
+    keep: bool,
     schema: DFSchemaRef,
 }
 
@@ -108,6 +114,35 @@ impl Expand {
             ordinal,
             keep,
         })
+    }
+}
+
+impl Planned for Expand {
+    fn physical(
+        &self,
+        planner: &dyn PhysicalPlanner,
+        input: &Arc<dyn ExecutionPlan>,
+        session: &dyn Session,
+        context: &PhysicalPlanningContext,
+    ) -> DfResult<Arc<dyn ExecutionPlan>> {
+        let schema = self.input.schema();
+        let mut sets = Vec::with_capacity(self.sets.len());
+        for set in &self.sets {
+            let args = set
+                .args
+                .iter()
+                .map(|arg| planner.create_physical_expr(arg, schema, session, context))
+                .collect::<DfResult<Vec<_>>>()?;
+            sets.push(SetSource {
+                name: set.column.clone(),
+                kind: set.kind,
+                item: set.item.clone(),
+                args,
+            });
+        }
+        let ordinal = self.ordinal.clone();
+        let input = Arc::clone(input);
+        Ok(Arc::new(ExpandExec::new(input, sets, ordinal, self.keep)))
     }
 }
 

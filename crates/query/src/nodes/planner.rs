@@ -1,4 +1,4 @@
-//! From the logical node to the operator.
+//! From logical nodes to operators.
 
 use std::sync::Arc;
 
@@ -11,8 +11,23 @@ use datafusion::logical_expr::{LogicalPlan, UserDefinedLogicalNode};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_planner::{DefaultPhysicalPlanner, ExtensionPlanner, PhysicalPlanner};
 
-use super::exec::{ExpandExec, SetSource};
-use super::node::Expand;
+use super::expand::Expand;
+use super::first::FirstOfEach;
+
+/// A node of ours that has one input.
+pub(super) trait Planned {
+    /// Its operator over the operator of its input.
+    ///
+    /// # Errors
+    /// When its expressions cannot be planned.
+    fn physical(
+        &self,
+        planner: &dyn PhysicalPlanner,
+        input: &Arc<dyn ExecutionPlan>,
+        session: &dyn Session,
+        context: &PhysicalPlanningContext,
+    ) -> DfResult<Arc<dyn ExecutionPlan>>;
+}
 
 /// DataFusion's planner, which also knows the nodes of ours.
 #[derive(Debug)]
@@ -44,31 +59,18 @@ impl ExtensionPlanner for Extensions {
         session: &dyn Session,
         context: &PhysicalPlanningContext,
     ) -> DfResult<Option<Arc<dyn ExecutionPlan>>> {
-        let Some(node) = node.as_any().downcast_ref::<Expand>() else {
-            return Ok(None);
+        let any = node.as_any();
+        let node: &dyn Planned = match (any.downcast_ref::<Expand>(), any.downcast_ref()) {
+            (Some(expand), _) => expand,
+            (None, Some(first)) => {
+                let first: &FirstOfEach = first;
+                first
+            }
+            (None, None) => return Ok(None),
         };
         let Some(input) = physical.first() else {
-            return datafusion::common::internal_err!("Expand has one input");
+            return datafusion::common::internal_err!("a node of ours without its input");
         };
-        let mut sets = Vec::with_capacity(node.sets.len());
-        for set in &node.sets {
-            let args = set
-                .args
-                .iter()
-                .map(|arg| planner.create_physical_expr(arg, node.input.schema(), session, context))
-                .collect::<DfResult<Vec<_>>>()?;
-            sets.push(SetSource {
-                name: set.column.clone(),
-                kind: set.kind,
-                item: set.item.clone(),
-                args,
-            });
-        }
-        Ok(Some(Arc::new(ExpandExec::new(
-            Arc::clone(input),
-            sets,
-            node.ordinal.clone(),
-            node.keep,
-        ))))
+        node.physical(planner, input, session, context).map(Some)
     }
 }

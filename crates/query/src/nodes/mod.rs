@@ -1,0 +1,13 @@
+//! Nodes of plans that DataFusion has not, each as a logical node and the operator that runs it.
+//!
+//! Knows plans and batches, not statements and not storage. Start at [`Planner`], which leads from
+//! one to the other; then a node: [`expand`] for functions that return sets, [`first`] for
+//! DISTINCT ON.
+
+mod expand;
+mod first;
+mod planner;
+
+pub(crate) use expand::{Expand, SetCall};
+pub(crate) use first::FirstOfEach;
+pub(crate) use planner::Planner;
