@@ -428,6 +428,13 @@ pub fn write_jsonb(value: &serde_json::Value, out: &mut String) -> Result<(), Va
             crate::Numeric::parse(number.to_string().as_bytes())?.write(&mut digits);
             out.push_str(&String::from_utf8_lossy(&digits));
         }
+        serde_json::Value::String(text) if text.contains('\0') => {
+            return Err(ValueError::new(
+                SqlState::UNTRANSLATABLE_CHARACTER,
+                "unsupported Unicode escape sequence",
+            )
+            .detail("\\u0000 cannot be converted to text."));
+        }
         serde_json::Value::String(text) => write_json_string(text, out),
         serde_json::Value::Array(items) => {
             out.push('[');

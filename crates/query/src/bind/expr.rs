@@ -271,7 +271,7 @@ impl Binder<'_> {
         let table = place.scope.has_table(None, name)
             || self.outer.iter().any(|scope| scope.has_table(None, name));
         if table {
-            return Err(unsupported(format!("the whole-row reference \"{name}\"")).at(at));
+            return self.whole_row(place, name, at);
         }
         if place.clause == Clause::Default {
             return Err(Error::new(
@@ -285,6 +285,22 @@ impl Binder<'_> {
             format!("column \"{name}\" does not exist"),
         )
         .at(at))
+    }
+
+    /// A table by its name: its row as a record, or the one value that a function's rows are.
+    fn whole_row(&mut self, place: Place<'_>, name: &str, at: Option<u32>) -> Result<Typed> {
+        let columns = place.scope.of_table(None, name).collect::<Vec<_>>();
+        match columns.as_slice() {
+            [] => Err(unsupported(format!("the whole-row reference \"{name}\"")).at(at)),
+            [only] if only.name == "value" && only.origin.is_none() => Ok(typed(only)),
+            columns => {
+                let columns = columns
+                    .iter()
+                    .map(|column| (column.name.clone(), typed(column)))
+                    .collect();
+                crate::functions::row_as_json(columns).map_err(super::state::told)
+            }
+        }
     }
 
     fn qualified(&mut self, place: Place<'_>, parts: &[ast::Ident]) -> Result<Typed> {

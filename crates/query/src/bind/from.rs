@@ -585,6 +585,7 @@ impl Binder<'_> {
             .map(|(name, ty)| ((*name).to_owned(), ty.clone()))
             .collect();
         let result = call.result.clone();
+        let output = call.proc.output_name();
         let value = call
             .proc
             .scalar(call.args, &call.result)
@@ -599,6 +600,7 @@ impl Binder<'_> {
             set,
             ty,
             columns,
+            output,
         })
     }
 
@@ -624,7 +626,7 @@ impl Binder<'_> {
                 exprs.push(rows.value.expr.alias(&internal));
                 rows.value.arrow
             };
-            made.push((internal, arrow, rows.ty, rows.columns));
+            made.push((internal, arrow, rows.ty, rows.columns, rows.output));
         }
         let ordinal = parts.ordinality.then(|| self.fresh());
         let one_row = sets.is_empty();
@@ -642,7 +644,7 @@ impl Binder<'_> {
         }
         let mut columns = Vec::new();
         let mut fields = Vec::new();
-        for (internal, arrow, ty, record) in made {
+        for (internal, arrow, ty, record, output) in made {
             let new = |name: String, column: String, ty: SqlType, arrow: DataType| ScopeColumn {
                 table: Some(table.clone()),
                 column,
@@ -652,6 +654,7 @@ impl Binder<'_> {
             };
             if record.is_empty() {
                 let name = match &alias {
+                    _ if output.is_some() => output.unwrap_or_default().to_owned(),
                     Some(alias) if single => alias.clone(),
                     _ => parts.name.clone(),
                 };
@@ -717,6 +720,8 @@ struct Rows {
     set: bool,
     ty: SqlType,
     columns: Vec<(String, SqlType)>,
+    /// The name of the one column when it is not the function's.
+    output: Option<&'static str>,
 }
 
 struct FunctionParts<'f> {

@@ -216,6 +216,9 @@ impl Binder<'_> {
         {
             value = self.settle(value, ty)?;
         }
+        if value.ty == SqlType::Record && value.arrow == arrow::datatypes::DataType::Utf8View {
+            return Err(unsupported("a whole row as a result").at(position(tree)));
+        }
         let name = match tree {
             // A subquery is called as its column.
             ast::Expr::Subquery(query) if name == "?column?" => query_name(query),

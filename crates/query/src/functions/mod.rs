@@ -41,6 +41,7 @@ mod windows;
 
 pub use aggregates::aggregate_name;
 pub use error::FunctionError;
+pub use json::row_as_json;
 pub(crate) use series::{SERIES, Series, SeriesBlock};
 pub use table::{
     AggregateUse, Cast, CastContext, Imp, Operator, Proc, ProcKind, Typed, Volatile, WindowUse,

@@ -35,7 +35,8 @@ pub(super) fn apply(
     result: &SqlType,
 ) -> Result<Typed, FunctionError> {
     if args.len() == 2 {
-        if let Some((op, function)) = comparison(operator.name) {
+        let documents = operator.left == Some(SqlType::Jsonb);
+        if let Some((op, function)) = comparison(operator.name).filter(|_| !documents) {
             return compare(op, function, args);
         }
         if let Some(op) = arithmetic(operator) {
@@ -742,6 +743,12 @@ pub(super) fn row(code: &str) -> Option<RowFn> {
         "jsonb_contained" => |_, a| json::contains(&swapped(a)),
         "jsonb_exists" | "jsonb_exists_any" => |_, a| json::exists(a, false),
         "jsonb_exists_all" => |_, a| json::exists(a, true),
+        "jsonb_eq" => |_, a| json::compare(a, Ordering::is_eq),
+        "jsonb_ne" => |_, a| json::compare(a, Ordering::is_ne),
+        "jsonb_lt" => |_, a| json::compare(a, Ordering::is_lt),
+        "jsonb_le" => |_, a| json::compare(a, Ordering::is_le),
+        "jsonb_gt" => |_, a| json::compare(a, Ordering::is_gt),
+        "jsonb_ge" => |_, a| json::compare(a, Ordering::is_ge),
         "jsonb_concat" => |_, a| json::concat(a),
         "jsonb_delete" | "pg_catalog.jsonb_delete" => |_, a| json::delete(a),
         "jsonb_delete_path" => |_, a| json::delete_path(a),

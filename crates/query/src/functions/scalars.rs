@@ -72,26 +72,9 @@ pub(super) fn imp(name: &str, args: &[SqlType], result: &SqlType) -> Option<Imp>
         "generate_series" => |_, a| arrays::series(None, a),
         "generate_subscripts" => |_, a| arrays::subscripts(a),
 
-        "json_build_object" | "jsonb_build_object" => |c, a| json::build_object(c, a),
-        "json_build_array" | "jsonb_build_array" => |c, a| json::build_array(c, a),
-        "to_json" | "to_jsonb" | "array_to_json" if args.len() == 1 => |c, a| json::to_json(c, a),
-        "json_extract_path" | "jsonb_extract_path" => |c, a| json::path(c, a, false),
-        "json_extract_path_text" | "jsonb_extract_path_text" => |c, a| json::path(c, a, true),
-        "json_typeof" | "jsonb_typeof" => |_, a| json::type_of(a),
-        "json_array_length" | "jsonb_array_length" => |_, a| json::array_length(a),
-        "json_array_elements" | "jsonb_array_elements" => |c, a| json::elements(c, a, false),
-        "json_array_elements_text" | "jsonb_array_elements_text" => {
-            |c, a| json::elements(c, a, true)
-        }
-        "json_object_keys" | "jsonb_object_keys" => |c, a| json::keys(c, a),
-        "json_each" | "jsonb_each" => |c, a| json::each(c, a, false),
-        "json_each_text" | "jsonb_each_text" => |c, a| json::each(c, a, true),
-        "json_strip_nulls" | "jsonb_strip_nulls" => |c, a| json::strip_nulls(c, a),
-        "jsonb_pretty" => |_, a| json::pretty(a),
-        "jsonb_contains" => |_, a| json::contains(a),
-        "jsonb_concat" => |_, a| json::concat(a),
         name => patterns::imp(name, args)
             .or_else(|| text::imp(name, args, result))
+            .or_else(|| json::imp(name))
             .or_else(|| math::imp(name))
             .or_else(|| angles::imp(name))
             .or_else(|| quoting::imp(name))

@@ -196,6 +196,17 @@ impl Proc {
         }
     }
 
+    /// What PostgreSQL calls the one column of its rows; none where that is the function's name.
+    pub fn output_name(&self) -> Option<&'static str> {
+        match self.name {
+            "json_array_elements"
+            | "jsonb_array_elements"
+            | "json_array_elements_text"
+            | "jsonb_array_elements_text" => Some("value"),
+            _ => None,
+        }
+    }
+
     /// A call of a scalar, set-returning or effect function or procedure.
     ///
     /// `args` are already cast to the argument types (polymorphic and variadic ones resolved;

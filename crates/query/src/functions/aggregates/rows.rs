@@ -13,7 +13,6 @@ use datafusion::logical_expr::{
     Accumulator, AggregateUDF, AggregateUDFImpl, GroupsAccumulator, Signature, Volatility,
 };
 
-use super::super::casts;
 use super::super::dates;
 use super::super::error::FunctionError;
 use super::super::io::Zone;
@@ -633,14 +632,16 @@ fn finish_rows(bound: &Bound, rows: &[Vec<Value>]) -> Result<Value, FunctionErro
             let mut out = String::from("[");
             for (index, value) in firsts().enumerate() {
                 if index > 0 {
-                    out.push_str(", ");
+                    // Structures begin a line each.
+                    out.push_str(
+                        if !jsonb && matches!(ty(0), SqlType::Array(_) | SqlType::Record) {
+                            ", \n "
+                        } else {
+                            ", "
+                        },
+                    );
                 }
-                let item = json::of_value(&context, value, &ty(0))?;
-                out.push_str(&if jsonb {
-                    json::canonical(&item)
-                } else {
-                    item.to_string()
-                });
+                out.push_str(&json::text_of(&context, value, &ty(0), jsonb)?);
             }
             out.push(']');
             Value::Text(out)
@@ -654,12 +655,12 @@ fn finish_rows(bound: &Bound, rows: &[Vec<Value>]) -> Result<Value, FunctionErro
                             "field name must not be null",
                         ));
                     }
-                    let key = casts::to_text(&zone, key, &ty(0))?;
-                    fields.push((key, json::of_value(&context, value, &ty(1))?));
+                    let key = json::key_of(&context, key, &ty(0))?;
+                    fields.push((key, json::text_of(&context, value, &ty(1), jsonb)?));
                 }
             }
             Value::Text(if jsonb {
-                json::canonical(&json::last_wins(fields))
+                json::canonical(&json::last_wins(fields)?)
             } else {
                 let text = json::object_text(&fields);
                 // json_object_agg pads its braces.
