@@ -6,28 +6,23 @@ use std::sync::Arc;
 use arrow::datatypes::SchemaRef;
 use chronolith_chunk::{ChunkView, Latest, LatestRequest, latest_rows};
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
-use datafusion::common::{DataFusionError, Result as DfResult, ScalarValue};
+use datafusion::common::{DataFusionError, Result as DfResult};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
-use datafusion::logical_expr::Operator;
-use datafusion::physical_expr::expressions::{BinaryExpr, Column};
-use datafusion::physical_expr::window::StandardWindowExpr;
 use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr, PhysicalSortExpr};
 use datafusion::physical_plan::aggregates::{AggregateExec, AggregateMode};
 use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType};
-use datafusion::physical_plan::filter::FilterExec;
 use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSet, MetricsSet};
-use datafusion::physical_plan::projection::ProjectionExec;
 use datafusion::physical_plan::sorts::sort::SortExec;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
-use datafusion::physical_plan::windows::{BoundedWindowAggExec, WindowAggExec, WindowUDFExpr};
 use datafusion::physical_plan::{
-    DisplayAs, DisplayFormatType, ExecutionPlan, Partitioning, PlanProperties, WindowExpr,
+    DisplayAs, DisplayFormatType, ExecutionPlan, Partitioning, PlanProperties,
 };
 use futures::StreamExt;
 
-use super::read::{Source, literal};
+use super::read::Source;
 use crate::error::Error;
 use crate::functions::aggregate_name;
+use crate::nodes::FirstOfEachExec;
 use crate::scan::ChunkScan;
 
 type Plan = Arc<dyn ExecutionPlan>;
@@ -108,42 +103,18 @@ fn aggregated(node: &Plan) -> Option<LatestScan> {
     LatestScan::new(&source, newest?, Latest::Series)
 }
 
-/// DISTINCT ON, which is bound as the rows of number 1.
+/// DISTINCT ON.
 fn first_of_each(node: &Plan) -> Option<LatestScan> {
-    let filter = node.downcast_ref::<FilterExec>()?;
-    let equal = filter.predicate().downcast_ref::<BinaryExpr>()?;
-    if *equal.op() != Operator::Eq || !is_one(literal(equal.right())?) {
-        return None;
-    }
-    let mut column = equal.left().downcast_ref::<Column>()?.index();
-    let mut plan = filter.input();
-    while let Some(projection) = plan.downcast_ref::<ProjectionExec>() {
-        let expr = &projection.expr().get(column)?.expr;
-        column = expr.downcast_ref::<Column>()?.index();
-        plan = projection.input();
-    }
-    let (windows, input): (&[Arc<dyn WindowExpr>], &Plan) =
-        if let Some(window) = plan.downcast_ref::<BoundedWindowAggExec>() {
-            (window.window_expr(), window.input())
-        } else {
-            let window = plan.downcast_ref::<WindowAggExec>()?;
-            (window.window_expr(), window.input())
-        };
-    let [window] = windows else {
-        return None;
-    };
-    if column != input.schema().fields().len() {
-        return None;
-    }
-    let standard = window.as_any().downcast_ref::<StandardWindowExpr>()?;
-    let function = standard.get_standard_func_expr().as_any();
-    if function.downcast_ref::<WindowUDFExpr>()?.fun().name() != "row_number" {
-        return None;
+    let first = node.downcast_ref::<FirstOfEachExec>()?;
+    let mut input = first.input();
+    // Partitions give their own first rows to the one above.
+    while let Some(below) = input.downcast_ref::<FirstOfEachExec>() {
+        input = below.input();
     }
     let source = Source::of(input)?;
     let layout = &source.scan.view().layout;
     let mut groups = Vec::new();
-    for expr in window.partition_by() {
+    for expr in first.keys() {
         let place = source.place_of(expr)?;
         if !layout.segment_by.contains(&place) {
             return None;
@@ -151,7 +122,7 @@ fn first_of_each(node: &Plan) -> Option<LatestScan> {
         groups.push(place);
     }
     // Within a group its own columns are the same; then time decides, and nothing after it.
-    let mut order = window.order_by().iter();
+    let mut order = first.order().iter();
     let within = |sort: &&PhysicalSortExpr| {
         let place = source.place_of(&sort.expr);
         !place.is_some_and(|place| groups.contains(&place))
@@ -160,15 +131,7 @@ fn first_of_each(node: &Plan) -> Option<LatestScan> {
     if source.place_of(&by_time.expr) != layout.time || order.next().is_some() {
         return None;
     }
-    let newest = by_time.options.descending;
-    LatestScan::new(&source, newest, Latest::Series)
-}
-
-fn is_one(value: &ScalarValue) -> bool {
-    matches!(
-        value,
-        ScalarValue::UInt64(Some(1)) | ScalarValue::Int64(Some(1)) | ScalarValue::Int32(Some(1))
-    )
+    LatestScan::new(&source, by_time.options.descending, Latest::Series)
 }
 
 /// Reads the newest or oldest rows of a table's chunks.
