@@ -11,6 +11,9 @@ use datafusion::common::DataFusionError;
 
 use crate::functions::FunctionError;
 
+/// What DataFusion says of a scalar query that gave several rows.
+const SEVERAL_ROWS: &str = "Scalar subquery returned more than one row";
+
 /// Why a statement failed, as a client sees it.
 ///
 /// `message`, `detail` and `hint` follow PostgreSQL's style; `position` counts characters of the
@@ -62,6 +65,14 @@ impl Error {
     /// XX000: a fault of ours.
     pub fn internal(message: impl Into<String>) -> Self {
         Self::new(SqlState::INTERNAL_ERROR, message)
+    }
+
+    /// 21000: a query that stands for one value gave several rows.
+    pub(crate) fn several_rows() -> Self {
+        Self::new(
+            SqlState::new(b"21000"),
+            "more than one row returned by a subquery used as an expression",
+        )
     }
 
     /// The same with DETAIL.
@@ -188,6 +199,9 @@ impl From<DataFusionError> for Error {
             DataFusionError::NotImplemented(message) => {
                 Self::new(SqlState::FEATURE_NOT_SUPPORTED, message)
             }
+            DataFusionError::Execution(message) if message.starts_with(SEVERAL_ROWS) => {
+                Self::several_rows()
+            }
             other => {
                 let message = other.strip_backtrace();
                 Self {
@@ -253,6 +267,9 @@ fn from_shared(inner: &DataFusionError) -> Error {
             }
             other => Error::internal(other.to_string()),
         },
+        DataFusionError::Execution(message) if message.starts_with(SEVERAL_ROWS) => {
+            Error::several_rows()
+        }
         other => Error::internal(other.strip_backtrace()),
     }
 }

@@ -423,7 +423,16 @@ impl<'a> Cursor<'a> {
                 let written = slice(self.text, *start, *end);
                 SqlError::syntax(format!("syntax error at or near \"{written}\""), position)
             }
-            None => SqlError::syntax("syntax error at end of input", self.end),
+            None => {
+                let rest = slice(self.text, self.end, usize::MAX);
+                match rest.chars().position(|c| !c.is_whitespace()) {
+                    Some(blanks) if rest.trim_start().starts_with(';') => {
+                        let position = self.end + blanks;
+                        SqlError::syntax("syntax error at or near \";\"", position)
+                    }
+                    _ => SqlError::syntax("syntax error at end of input", self.end),
+                }
+            }
         }
     }
 }

@@ -37,7 +37,8 @@ pub(crate) fn tokenize(text: &str) -> Result<Vec<TokenWithSpan>, SqlError> {
         true
     });
     soften(&mut tokens);
-    Ok(variadic(tokens))
+    rows(&mut tokens);
+    Ok(variadic(whole_tables(tokens)))
 }
 
 /// The 1-based character position of a location of ours.
@@ -101,6 +102,95 @@ fn lexical(text: &str, message: &str, position: usize) -> SqlError {
         "syntax error"
     };
     SqlError::syntax(format!("{what} at or near \"{rest}\""), position)
+}
+
+/// `TABLE t` where a query stands is `SELECT * FROM t`.
+fn whole_tables(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
+    let unquoted = |token: Option<&TokenWithSpan>| match token.map(|token| &token.token) {
+        Some(Token::Word(word)) if word.quote_style.is_none() => Some(word.value.clone()),
+        _ => None,
+    };
+    let starts = |at: usize| {
+        let before = at.checked_sub(1).and_then(|before| tokens.get(before));
+        let query = match before.map(|token| &token.token) {
+            None | Some(Token::SemiColon | Token::LParen) => true,
+            _ => matches!(
+                unquoted(before).as_deref(),
+                Some("as" | "union" | "intersect" | "except" | "all")
+            ),
+        };
+        let named = matches!(
+            tokens.get(at + 1).map(|token| &token.token),
+            Some(Token::Word(_))
+        );
+        query && named && unquoted(tokens.get(at)).as_deref() == Some("table")
+    };
+    let places = (0..tokens.len())
+        .filter(|at| starts(*at))
+        .collect::<Vec<_>>();
+    if places.is_empty() {
+        return tokens;
+    }
+    let mut made = Vec::with_capacity(tokens.len() + 2 * places.len());
+    for (at, token) in tokens.into_iter().enumerate() {
+        if places.contains(&at) {
+            for token_made in [
+                Token::make_keyword("SELECT"),
+                Token::Mul,
+                Token::make_keyword("FROM"),
+            ] {
+                let mut token_made = TokenWithSpan::new(token_made, token.span);
+                if let Token::Word(word) = &mut token_made.token {
+                    word.value.make_ascii_lowercase();
+                }
+                made.push(token_made);
+            }
+        } else {
+            made.push(token);
+        }
+    }
+    made
+}
+
+/// Takes the word away from `ROW(a, b)`, which is `(a, b)`.
+fn rows(tokens: &mut Vec<TokenWithSpan>) {
+    let word = |at: usize| match tokens.get(at).map(|token| &token.token) {
+        Some(Token::Word(word)) if word.quote_style.is_none() => word.value.as_str(),
+        _ => "",
+    };
+    // Behind these it is the name of a table.
+    let named = |before: &str| {
+        matches!(
+            before,
+            "table" | "into" | "exists" | "copy" | "view" | "from" | "join" | "references" | "on"
+        )
+    };
+    let mut taken = (0..tokens.len())
+        .map(|at| {
+            word(at) == "row"
+                && !at.checked_sub(1).is_some_and(|before| named(word(before)))
+                && several(tokens.get(at + 1..).unwrap_or(&[]))
+        })
+        .collect::<Vec<_>>()
+        .into_iter();
+    tokens.retain(|_| taken.next() != Some(true));
+}
+
+/// Whether tokens start with parentheses around more than one element.
+fn several(tokens: &[TokenWithSpan]) -> bool {
+    let mut open = 0_usize;
+    for token in tokens {
+        match token.token {
+            Token::LParen | Token::LBracket => open += 1,
+            Token::RParen | Token::RBracket => open = open.saturating_sub(1),
+            Token::Comma if open == 1 => return true,
+            _ => {}
+        }
+        if open == 0 {
+            return false;
+        }
+    }
+    false
 }
 
 /// Takes the keyword away from words that are plain names in PostgreSQL where they stand, so that

@@ -73,11 +73,22 @@ impl Binder<'_> {
         root: &ast::Expr,
         chain: &[AccessExpr],
     ) -> Result<Typed> {
-        let mut value = self.expr(place, root)?;
         let at = position(root);
+        let (mut value, chain) = match chain {
+            [AccessExpr::Dot(ast::Expr::Identifier(field)), rest @ ..] => {
+                (self.field_of(place, root, &field.value)?, rest)
+            }
+            _ => (self.expr(place, root)?, chain),
+        };
         for access in chain {
-            let AccessExpr::Subscript(subscript) = access else {
-                return Err(unsupported("a field of a row").at(at));
+            let subscript = match access {
+                AccessExpr::Subscript(subscript) => subscript,
+                AccessExpr::Dot(ast::Expr::Identifier(field)) => {
+                    value = super::expr::take_field(value, &field.value)
+                        .map_err(|error| error.at(at))?;
+                    continue;
+                }
+                AccessExpr::Dot(_) => return Err(unsupported("this field of a row").at(at)),
             };
             let element = match &value.ty {
                 SqlType::Array(element) => element.as_ref().clone(),

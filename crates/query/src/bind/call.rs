@@ -40,27 +40,40 @@ impl Binder<'_> {
             .and_then(|part| part.as_ident())
             .and_then(ident_position);
         let name = function_name(function).map_err(|error| error.at(at))?;
-        if let Some(special) = self.special(place, &name, function, at)? {
+        let around = std::mem::replace(&mut self.documents, name.contains("json"));
+        let bound = self.named_call(place, &name, function, at);
+        self.documents = around;
+        bound
+    }
+
+    fn named_call(
+        &mut self,
+        place: Place<'_>,
+        name: &str,
+        function: &ast::Function,
+        at: Option<u32>,
+    ) -> Result<Typed> {
+        if let Some(special) = self.special(place, name, function, at)? {
             return Ok(special);
         }
         let list = match &function.args {
             FunctionArguments::List(list) => list,
-            FunctionArguments::None => return self.keyword(&name, at),
+            FunctionArguments::None => return self.keyword(name, at),
             FunctionArguments::Subquery(query) => {
                 if name == "array" {
                     return self.array_subquery(place, query);
                 }
                 let value = self.scalar_subquery(place, query)?;
-                return self.call_plain(&name, vec![value], at);
+                return self.call_plain(name, vec![value], at);
             }
         };
-        let found = procs(&name);
+        let found = procs(name);
         let aggregate = found.iter().any(|proc| proc.kind == ProcKind::Aggregate);
         let window = found.iter().any(|proc| proc.kind == ProcKind::Window);
         if let Some(over) = &function.over {
             if !aggregate && !window {
                 let args = self.arguments(place, &list.args)?;
-                self.resolve(&name, args, at)?;
+                self.resolve(name, args, at)?;
                 return Err(Error::new(
                     SqlState::WRONG_OBJECT_TYPE,
                     format!(
@@ -69,14 +82,14 @@ impl Binder<'_> {
                 )
                 .at(at));
             }
-            return self.window_call(place, &name, function, list, over, at);
+            return self.window_call(place, name, function, list, over, at);
         }
         if aggregate {
-            return self.aggregate_call(place, &name, function, list, at);
+            return self.aggregate_call(place, name, function, list, at);
         }
         if window {
             return Err(Error::new(
-                SqlState::new(b"42P20"),
+                SqlState::WRONG_OBJECT_TYPE,
                 format!("window function {name} requires an OVER clause"),
             )
             .at(at));
@@ -96,7 +109,7 @@ impl Binder<'_> {
             .at(at));
         }
         let args = self.arguments(place, &list.args)?;
-        let call = self.resolve(&name, args, at)?;
+        let call = self.resolve(name, args, at)?;
         self.finish_call(place, call, at)
     }
 
@@ -443,9 +456,78 @@ impl Binder<'_> {
                     arrow: left.arrow,
                 }))
             }
-            "row" => Err(unsupported("a row as a value").at(at)),
-            _ => Err(unsupported("GROUPING()").at(at)),
+            "row" => self.record(numbered(args)).map(Some),
+            _ => self.grouping_call(place, args, at).map(Some),
         }
+    }
+
+    /// A row as a value.
+    pub(super) fn record(&mut self, fields: Vec<(String, Typed)>) -> Result<Typed> {
+        if self.documents {
+            let mut settled = Vec::with_capacity(fields.len());
+            for (name, value) in fields {
+                settled.push((name, self.settled(value)?));
+            }
+            return crate::functions::row_as_json(settled).map_err(told);
+        }
+        let mut args = Vec::with_capacity(2 * fields.len());
+        let mut form = Vec::with_capacity(fields.len());
+        for (name, value) in fields {
+            let value = self.settled(value)?;
+            form.push(super::state::field(&name, &value.arrow));
+            args.push(datafusion::logical_expr::lit(name));
+            args.push(value.expr);
+        }
+        if args.is_empty() {
+            return Err(unsupported("a row without columns"));
+        }
+        Ok(Typed {
+            expr: Expr::ScalarFunction(ScalarFunction::new_udf(core::named_struct(), args)),
+            ty: SqlType::Record,
+            arrow: arrow::datatypes::DataType::Struct(form.into()),
+        })
+    }
+
+    /// `GROUPING(a, b)`: which of the keys a row of a grouping set is without.
+    fn grouping_call(
+        &mut self,
+        place: Place<'_>,
+        args: Vec<Typed>,
+        at: Option<u32>,
+    ) -> Result<Typed> {
+        if !matches!(
+            place.clause,
+            Clause::Select | Clause::Having | Clause::OrderBy | Clause::Window
+        ) {
+            return Err(Error::new(
+                SqlState::GROUPING_ERROR,
+                format!(
+                    "grouping operations are not allowed in {}",
+                    place.clause.words()
+                ),
+            )
+            .at(at));
+        }
+        let expr = Expr::AggregateFunction(AggregateFunction::new_udf(
+            datafusion::functions_aggregate::grouping::grouping_udaf(),
+            args.into_iter().map(|arg| arg.expr).collect(),
+            false,
+            None,
+            Vec::new(),
+            None,
+        ));
+        let name = self.fresh();
+        if let Some(calls) = self.calls.last_mut() {
+            calls.aggregates.push((name.clone(), expr));
+        }
+        if let Some(at) = at {
+            self.places.insert(name.clone(), at);
+        }
+        Ok(Typed {
+            expr: column(&name),
+            ty: SqlType::Int4,
+            arrow: arrow::datatypes::DataType::Int32,
+        })
     }
 
     /// Functions that are called without parentheses.
@@ -499,7 +581,12 @@ impl Binder<'_> {
                 .at(at));
             }
         }
-        let (call, params) = self.aggregate_parts(place, name, function, list, at)?;
+        let (mut call, params) = self.aggregate_parts(place, name, function, list, at)?;
+        if params.distinct {
+            for arg in &mut call.args {
+                *arg = self.groupable(arg.clone())?;
+            }
+        }
         let built = call
             .proc
             .aggregate(&call.args, &call.result)
@@ -626,6 +713,12 @@ pub(super) struct AggregateParts {
     pub distinct: bool,
     pub filter: Option<Expr>,
     pub order_by: Vec<Sort>,
+}
+
+/// The fields of a row that nobody named.
+pub(super) fn numbered(values: Vec<Typed>) -> Vec<(String, Typed)> {
+    let names = (1..).map(|number: usize| format!("f{number}"));
+    names.zip(values).collect()
 }
 
 /// `f(*)`.

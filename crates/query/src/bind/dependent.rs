@@ -6,7 +6,6 @@ use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, FieldRef};
-use chronolith_types::SqlState;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{JoinType, Result as DfResult, ScalarValue};
 use datafusion::logical_expr::expr::{Exists, InSubquery, ScalarFunction, SetComparison};
@@ -341,11 +340,7 @@ impl Dependent {
     fn one(&self, batches: &[arrow::record_batch::RecordBatch]) -> DfResult<ScalarValue> {
         let rows: usize = batches.iter().map(|batch| batch.num_rows()).sum();
         if rows > 1 {
-            let error = Error::new(
-                SqlState::new(b"21000"),
-                "more than one row returned by a subquery used as an expression",
-            );
-            return Err(error.into());
+            return Err(Error::several_rows().into());
         }
         let found = batches.iter().find(|batch| batch.num_rows() == 1);
         match found.and_then(|batch| batch.columns().first()) {
@@ -388,6 +383,18 @@ pub(super) struct Single {
     signature: Signature,
 }
 
+/// The value itself, which may be NULL: that of a query without a row.
+pub(super) fn maybe(value: Expr) -> Expr {
+    // Volatile, so that no constant is put in its place that could not be NULL.
+    let call = Single {
+        signature: Signature::user_defined(Volatility::Volatile),
+    };
+    Expr::ScalarFunction(ScalarFunction::new_udf(
+        Arc::new(ScalarUDF::new_from_impl(call)),
+        vec![value],
+    ))
+}
+
 /// `value`, if `count` is at most one.
 pub(super) fn single(value: Expr, count: Expr) -> Expr {
     let call = Single {
@@ -427,11 +434,7 @@ impl ScalarUDFImpl for Single {
             ColumnarValue::Scalar(_) => false,
         });
         if several {
-            let error = Error::new(
-                SqlState::new(b"21000"),
-                "more than one row returned by a subquery used as an expression",
-            );
-            return Err(error.into());
+            return Err(Error::several_rows().into());
         }
         let value = args.args.into_iter().next();
         value.ok_or_else(|| FunctionError::internal("single without a value").into())

@@ -1,5 +1,6 @@
 //! Expressions.
 
+use arrow::datatypes::DataType;
 use chronolith_sql::ast::{self, BinaryOperator, Spanned, UnaryOperator};
 use chronolith_sql::type_of;
 use chronolith_types::{SqlState, SqlType};
@@ -246,7 +247,13 @@ impl Binder<'_> {
             }
             ast::Expr::Function(function) => self.function(place, function),
             ast::Expr::Array(array) => self.array(place, &array.elem, at),
-            ast::Expr::Tuple(_) => Err(unsupported("a row as a value").at(at)),
+            ast::Expr::Tuple(parts) => {
+                let mut values = Vec::with_capacity(parts.len());
+                for part in parts {
+                    values.push(self.expr(place, part)?);
+                }
+                self.record(super::call::numbered(values))
+            }
             ast::Expr::Wildcard(_) | ast::Expr::QualifiedWildcard(..) => {
                 Err(Error::new(SqlState::SYNTAX_ERROR, "* is not allowed here").at(at))
             }
@@ -259,6 +266,9 @@ impl Binder<'_> {
     fn name(&mut self, place: Place<'_>, ident: &ast::Ident) -> Result<Typed> {
         let at = ident_position(ident);
         let name = ident.value.as_str();
+        if name == "current_schema" && ident.quote_style.is_none() {
+            return self.call_plain(name, Vec::new(), at);
+        }
         if let Some(found) = self.look(place, |scope| scope.by_name(name), name, at)? {
             return Ok(found);
         }
@@ -271,7 +281,7 @@ impl Binder<'_> {
         let table = place.scope.has_table(None, name)
             || self.outer.iter().any(|scope| scope.has_table(None, name));
         if table {
-            return self.whole_row(place, name, at);
+            return self.whole_row(place, name);
         }
         if place.clause == Clause::Default {
             return Err(Error::new(
@@ -287,20 +297,50 @@ impl Binder<'_> {
         .at(at))
     }
 
-    /// A table by its name: its row as a record, or the one value that a function's rows are.
-    fn whole_row(&mut self, place: Place<'_>, name: &str, at: Option<u32>) -> Result<Typed> {
-        let columns = place.scope.of_table(None, name).collect::<Vec<_>>();
-        match columns.as_slice() {
-            [] => Err(unsupported(format!("the whole-row reference \"{name}\"")).at(at)),
-            [only] if only.name == "value" && only.origin.is_none() => Ok(typed(only)),
-            columns => {
-                let columns = columns
-                    .iter()
-                    .map(|column| (column.name.clone(), typed(column)))
-                    .collect();
-                crate::functions::row_as_json(columns).map_err(super::state::told)
-            }
+    /// A table's row as a value, or the one value that a function's rows are.
+    fn whole_row(&mut self, place: Place<'_>, table: &str) -> Result<Typed> {
+        let mut columns = place.scope.of_table(None, table);
+        if let (Some(only), None) = (columns.next(), columns.next())
+            && only.name == "value"
+            && only.origin.is_none()
+        {
+            return Ok(typed(only));
         }
+        let fields = |scope: &Scope, make: fn(&ScopeColumn) -> Typed| -> Vec<(String, Typed)> {
+            let columns = scope.of_table(None, table);
+            columns
+                .map(|found| (found.name.clone(), make(found)))
+                .collect()
+        };
+        let found = if place.scope.has_table(None, table) {
+            fields(place.scope, typed)
+        } else {
+            let mut scopes = self.outer.iter().rev();
+            let scope = scopes.find(|scope| scope.has_table(None, table));
+            scope.map_or_else(Vec::new, |scope| fields(scope, outer))
+        };
+        self.record(found)
+    }
+
+    /// `(row).field`.
+    pub(super) fn field_of(
+        &mut self,
+        place: Place<'_>,
+        root: &ast::Expr,
+        name: &str,
+    ) -> Result<Typed> {
+        let mut bare = root;
+        while let ast::Expr::Nested(inner) = bare {
+            bare = inner;
+        }
+        if let ast::Expr::Identifier(table) = bare
+            && matches!(place.scope.by_name(&table.value), Found::None)
+            && place.scope.has_table(None, &table.value)
+        {
+            return self.qualified(place, &[table.clone(), ast::Ident::new(name)]);
+        }
+        let value = self.expr(place, root)?;
+        take_field(value, name).map_err(|error| error.at(position(root)))
     }
 
     fn qualified(&mut self, place: Place<'_>, parts: &[ast::Ident]) -> Result<Typed> {
@@ -873,6 +913,57 @@ impl Binder<'_> {
             });
         }
         Ok(rest.map_or_else(|| boolean(true), truth))
+    }
+}
+
+/// One field of a row that is a value.
+pub(super) fn take_field(value: Typed, name: &str) -> Result<Typed> {
+    let DataType::Struct(fields) = &value.arrow else {
+        return Err(Error::new(
+            SqlState::WRONG_OBJECT_TYPE,
+            format!(
+                "column notation .{name} applied to type {}, which is not a composite type",
+                value.ty.without_typmod()
+            ),
+        ));
+    };
+    let Some(found) = fields.iter().find(|field| field.name() == name) else {
+        return Err(Error::new(
+            SqlState::UNDEFINED_COLUMN,
+            format!("could not identify column \"{name}\" in record data type"),
+        ));
+    };
+    let arrow = found.data_type().clone();
+    let ty = type_of_form(&arrow);
+    let get = datafusion::functions::core::expr_fn::get_field(value.expr, name);
+    Ok(Typed {
+        expr: get,
+        ty,
+        arrow,
+    })
+}
+
+/// The type of a field of which only the form is known.
+fn type_of_form(arrow: &DataType) -> SqlType {
+    match arrow {
+        DataType::Boolean => SqlType::Bool,
+        DataType::Int16 => SqlType::Int2,
+        DataType::Int32 => SqlType::Int4,
+        DataType::Int64 => SqlType::Int8,
+        DataType::UInt32 => SqlType::Oid,
+        DataType::Float32 => SqlType::Float4,
+        DataType::Float64 => SqlType::Float8,
+        DataType::Decimal128(..) | DataType::Decimal256(..) => SqlType::Numeric(None),
+        DataType::BinaryView => SqlType::Bytea,
+        DataType::Date32 => SqlType::Date,
+        DataType::Time64(_) => SqlType::Time,
+        DataType::Timestamp(_, None) => SqlType::Timestamp,
+        DataType::Timestamp(_, Some(_)) => SqlType::Timestamptz,
+        DataType::Interval(_) => SqlType::Interval,
+        DataType::FixedSizeBinary(16) => SqlType::Uuid,
+        DataType::List(item) => type_of_form(item.data_type()).array_of(),
+        DataType::Struct(_) => SqlType::Record,
+        _ => SqlType::Text,
     }
 }
 

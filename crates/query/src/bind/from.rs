@@ -15,8 +15,8 @@ use super::names::{Relation, Table};
 use super::scope::{Alias, Found, Scope, ScopeColumn};
 use super::select::passed;
 use super::state::{
-    Binder, Clause, Place, Rel, Result, column, ident_position, lift, position, project, typed,
-    unnamed, unsupported,
+    Binder, Clause, Keyed, Place, Rel, Result, column, ident_position, lift, position, project,
+    typed, unnamed, unsupported,
 };
 use super::subquery::subquery;
 use crate::error::Error;
@@ -106,6 +106,16 @@ impl Binder<'_> {
         // A function over columns of the left side is unnested beside them.
         if let Some(parts) = function_parts(factor) {
             return self.function_rows(Some(left), &parts, keep);
+        }
+        if let TableFactor::Derived {
+            lateral: true,
+            subquery,
+            alias,
+            ..
+        } = factor
+            && let Some(rel) = self.lateral(&left, subquery, alias.as_ref(), keep)?
+        {
+            return Ok(rel);
         }
         let right = self.lateral_factor(&left, factor)?;
         let kind = if keep {
@@ -197,10 +207,11 @@ impl Binder<'_> {
         {
             return Ok(rel);
         }
-        let found = self
-            .names
-            .relation(schema, table)
-            .map_err(|error| error.at(at))?;
+        let found = match self.names.relation(schema, table) {
+            // Of a schema that is not there no relation is, as PostgreSQL sees it here.
+            Err(error) if error.code == SqlState::INVALID_SCHEMA_NAME => None,
+            found => found.map_err(|error| error.at(at))?,
+        };
         match found {
             Some(Relation::Table(found)) => self.scan(&found),
             Some(Relation::View {
@@ -248,6 +259,17 @@ impl Binder<'_> {
                 arrow: field.data_type().clone(),
                 origin: Some((table.oid, of.attribute)),
                 visible: true,
+            });
+        }
+        if !table.primary_key.is_empty() {
+            let key = |found: &&ScopeColumn| {
+                let attribute = found.origin.map_or(0, |(_, attribute)| attribute);
+                table.primary_key.contains(&attribute)
+            };
+            let name = |found: &ScopeColumn| found.column.clone();
+            self.keyed.push(Keyed {
+                key: columns.iter().filter(key).map(name).collect(),
+                columns: columns.iter().map(name).collect(),
             });
         }
         Ok(Rel {

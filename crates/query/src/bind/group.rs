@@ -11,7 +11,9 @@ use datafusion::logical_expr::{Expr, LogicalPlan, lit};
 
 use super::scope::{Found, Scope};
 use super::select::{Item, passed};
-use super::state::{Binder, Clause, Place, Result, column, lift, position, project, unsupported};
+use super::state::{
+    Binder, Clause, Keyed, Place, Result, column, lift, position, project, typed, unsupported,
+};
 use crate::error::Error;
 use crate::functions::Typed;
 
@@ -30,6 +32,55 @@ pub(super) struct Grouped {
     pub names: HashSet<String>,
     /// The key that each expression is.
     keys: Vec<(Expr, String)>,
+}
+
+impl Grouping {
+    /// Columns of tables whose primary key is grouped by are of one value in each group: those that
+    /// are `named` become keys too.
+    pub(super) fn widen<'e>(
+        &mut self,
+        keyed: &[Keyed],
+        scope: &Scope,
+        named: impl Iterator<Item = &'e Expr>,
+    ) {
+        if self.sets.is_some() || self.keys.is_empty() {
+            return;
+        }
+        let known = |name: &String| {
+            self.keys
+                .iter()
+                .any(|key| matches!(&key.expr, Expr::Column(found) if found.name == *name))
+        };
+        let whole = keyed
+            .iter()
+            .filter(|table| table.key.iter().all(known))
+            .flat_map(|table| &table.columns)
+            .filter(|name| !known(name))
+            .collect::<HashSet<_>>();
+        if whole.is_empty() {
+            return;
+        }
+        let mut wanted = Vec::new();
+        for expr in named {
+            // Walking fails only when the closure does.
+            let _ = expr.apply(|node| {
+                let name = match node {
+                    Expr::Column(found) => Some(&found.name),
+                    _ => None,
+                };
+                if let Some(name) = name
+                    && whole.contains(name)
+                    && !wanted.contains(name)
+                {
+                    wanted.push(name.clone());
+                }
+                Ok(TreeNodeRecursion::Continue)
+            });
+        }
+        for name in wanted {
+            self.keys.extend(scope.internal(&name).map(typed));
+        }
+    }
 }
 
 impl Binder<'_> {
@@ -240,7 +291,23 @@ impl Binder<'_> {
             .map(|(_, name)| name.clone())
             .collect::<HashSet<_>>();
         let mut made = Vec::with_capacity(aggregates.len());
-        for (name, expr) in aggregates {
+        for (name, mut expr) in aggregates {
+            if let Expr::AggregateFunction(call) = &mut expr
+                && call.func.name() == "grouping"
+            {
+                for arg in &mut call.params.args {
+                    let key = keys.iter().find(|(key, _)| key == arg);
+                    let (_, key) = key.ok_or_else(|| {
+                        Error::new(
+                            SqlState::GROUPING_ERROR,
+                            "arguments to GROUPING must be grouping expressions of the \
+                             associated query level",
+                        )
+                        .at(self.places.get(&name).copied())
+                    })?;
+                    *arg = column(key);
+                }
+            }
             made.push(expr.alias(&name));
             names.insert(name);
         }

@@ -1,6 +1,7 @@
 //! Constants.
 
 use chronolith_sql::ast::{self, Value};
+use chronolith_types::numeric::Numeric;
 use chronolith_types::{SqlState, SqlType};
 use datafusion::common::ScalarValue;
 
@@ -88,8 +89,29 @@ fn number(binder: &Binder<'_>, digits: &str) -> Result<Typed> {
     if let Some(value) = fixed(digits) {
         return Ok(Typed::literal(value, ty));
     }
-    let value = literal_from_text(digits, &ty, binder.names.vars()).map_err(told)?;
-    Ok(Typed::literal(value, ty))
+    match literal_from_text(digits, &ty, binder.names.vars()) {
+        Ok(value) if !vanished(digits, &value) => Ok(Typed::literal(value, ty)),
+        kept => match digits.parse::<f64>() {
+            // `1e300` is no number of ours but for floats, which is where it is written.
+            Ok(float) if float.is_finite() => Ok(Typed::literal(
+                ScalarValue::Float64(Some(float)),
+                SqlType::Float8,
+            )),
+            _ => Ok(Typed::literal(kept.map_err(told)?, ty)),
+        },
+    }
+}
+
+/// Whether a number too small for numeric's digits became zero.
+fn vanished(digits: &str, value: &ScalarValue) -> bool {
+    let mantissa = digits.split(['e', 'E']).next().unwrap_or(digits);
+    mantissa.bytes().any(|byte| matches!(byte, b'1'..=b'9'))
+        && match value {
+            ScalarValue::Decimal256(Some(code), _, _) => {
+                Numeric::from_any(*code).signum() == Some(0)
+            }
+            _ => false,
+        }
 }
 
 /// Plain digits with a point as a decimal of their own scale.

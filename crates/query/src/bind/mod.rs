@@ -26,6 +26,7 @@ mod expr;
 mod from;
 mod group;
 mod insert;
+mod lateral;
 mod literal;
 mod names;
 mod operate;

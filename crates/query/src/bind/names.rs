@@ -52,6 +52,8 @@ pub struct Table {
     pub name: String,
     /// Its columns, in the order of the source's Arrow schema.
     pub columns: Vec<TableColumn>,
+    /// The attributes of its primary key; none without one.
+    pub primary_key: Vec<i16>,
     /// What DataFusion scans; each field has the physical form of its column.
     pub source: Arc<dyn TableSource>,
 }

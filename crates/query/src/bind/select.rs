@@ -103,7 +103,15 @@ impl Binder<'_> {
         } = calls;
         let scope = rel.scope.clone();
         if grouping.is_some() || !aggregates.is_empty() || having.is_some() {
-            let grouping = grouping.unwrap_or_default();
+            let mut grouping = grouping.unwrap_or_default();
+            let named = items.iter().map(|item| &item.value.expr).chain(&having);
+            let named = named.chain(windows.iter().chain(&sets).map(|(_, expr)| expr));
+            let named = named.chain(on.iter().map(|value| &value.expr));
+            let keys = order.iter().filter_map(|(key, _)| match key {
+                Key::Input(value) => Some(&value.expr),
+                Key::Output(_) => None,
+            });
+            grouping.widen(&self.keyed, &scope, named.chain(keys));
             let made = self.aggregate(rel.plan, &scope, grouping, aggregates)?;
             rel.plan = made.plan.clone();
             let mut known = made.names.clone();
@@ -215,9 +223,6 @@ impl Binder<'_> {
             && let Some(ty) = expected.and_then(|types| types.get(at))
         {
             value = self.settle(value, ty)?;
-        }
-        if value.ty == SqlType::Record && value.arrow == arrow::datatypes::DataType::Utf8View {
-            return Err(unsupported("a whole row as a result").at(position(tree)));
         }
         let name = match tree {
             // A subquery is called as its column.
@@ -549,14 +554,20 @@ fn figure(tree: &ast::Expr) -> Option<String> {
     Some(match tree {
         ast::Expr::Identifier(ident) => ident.value.clone(),
         ast::Expr::CompoundIdentifier(parts) => parts.last()?.value.clone(),
-        ast::Expr::CompoundFieldAccess { root, .. } => return figure(root),
+        ast::Expr::CompoundFieldAccess { root, access_chain } => {
+            let mut fields = access_chain.iter().rev().filter_map(|access| match access {
+                ast::AccessExpr::Dot(ast::Expr::Identifier(field)) => Some(field.value.clone()),
+                _ => None,
+            });
+            return fields.next().or_else(|| figure(root));
+        }
         ast::Expr::Nested(inner) if row_of(tree).is_none() => return figure(inner),
         ast::Expr::Function(function) => function.name.0.last()?.as_ident()?.value.clone(),
         ast::Expr::Cast {
             expr, data_type, ..
         } => match figure(expr) {
             // A weak name of a literal gives way to the type's.
-            Some(name) if !matches!(expr.as_ref(), ast::Expr::Case { .. }) => name,
+            Some(name) if !is_weak(expr) => name,
             _ => chronolith_sql::type_of(data_type)?
                 .typname()
                 .trim_start_matches('_')
@@ -568,7 +579,7 @@ fn figure(tree: &ast::Expr) -> Option<String> {
             .as_deref()
             .and_then(figure)
             .unwrap_or("case".to_owned()),
-        ast::Expr::Exists { .. } => "exists".to_owned(),
+        ast::Expr::Exists { negated: false, .. } => "exists".to_owned(),
         ast::Expr::Array(_) => "array".to_owned(),
         ast::Expr::Tuple(_) => "row".to_owned(),
         ast::Expr::Extract { .. } => "extract".to_owned(),
@@ -584,6 +595,19 @@ fn figure(tree: &ast::Expr) -> Option<String> {
         ast::Expr::Collate { expr, .. } => return figure(expr),
         _ => return None,
     })
+}
+
+/// Whether a tree's name gives way to that of a type it is cast to.
+fn is_weak(tree: &ast::Expr) -> bool {
+    match tree {
+        ast::Expr::Nested(inner) => is_weak(inner),
+        ast::Expr::Case { else_result, .. } => else_result
+            .as_deref()
+            .is_none_or(|tree| figure(tree).is_none() || is_weak(tree)),
+        ast::Expr::TypedString(_) | ast::Expr::Interval(_) => true,
+        ast::Expr::Cast { expr, .. } => figure(expr).is_none() || is_weak(expr),
+        _ => false,
+    }
 }
 
 fn query_name(query: &ast::Query) -> String {

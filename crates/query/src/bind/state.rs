@@ -36,8 +36,19 @@ pub(super) struct Binder<'a> {
     /// Where the text of an untyped literal was last seen.
     pub literals: HashMap<String, u32>,
     pub views: usize,
+    /// The tables that have a primary key, scan by scan.
+    pub keyed: Vec<Keyed>,
+    /// Whether rows are arguments of a function that makes json of them.
+    pub documents: bool,
     depth: usize,
     next: u32,
+}
+
+/// A scan of a table with a primary key, by internal names.
+#[derive(Debug)]
+pub(super) struct Keyed {
+    pub key: Vec<String>,
+    pub columns: Vec<String>,
 }
 
 /// Calls that are computed by plans of their own.
@@ -116,6 +127,8 @@ impl<'a> Binder<'a> {
             places: HashMap::new(),
             literals: HashMap::new(),
             views: 0,
+            keyed: Vec::new(),
+            documents: false,
             depth: 0,
             next: 0,
         }

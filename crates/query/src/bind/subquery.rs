@@ -11,7 +11,7 @@ use datafusion::logical_expr::expr::{
 };
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, SortExpr, Subquery, lit};
 
-use super::dependent::{Shape, semi_joins, shape, single, unordered};
+use super::dependent::{Shape, maybe, semi_joins, shape, single, unordered};
 use super::expr::{row_of, symbol_of, truth};
 use super::scope::ScopeColumn;
 use super::state::{Binder, Clause, Place, Rel, Result, column, lift, typed, unsupported};
@@ -20,7 +20,7 @@ use crate::functions::Typed;
 
 impl Binder<'_> {
     /// A query that may name the columns of this place.
-    fn inner(&mut self, place: Place<'_>, query: &ast::Query) -> Result<Rel> {
+    pub(super) fn inner(&mut self, place: Place<'_>, query: &ast::Query) -> Result<Rel> {
         self.outer.push(place.scope.clone());
         let bound = self.query(query, None);
         self.outer.pop();
@@ -67,6 +67,12 @@ impl Binder<'_> {
         found: &ScopeColumn,
     ) -> Result<Expr> {
         if !self.depends(place, &plan) {
+            let field = plan.schema().fields().first();
+            let plan = if field.is_some_and(|field| field.is_nullable()) {
+                plan
+            } else {
+                self.only(plan, maybe(column(&found.column)))?
+            };
             return Ok(Expr::ScalarSubquery(subquery(plan)));
         }
         match shape(&plan) {
@@ -296,7 +302,22 @@ impl Binder<'_> {
     pub(super) fn array_subquery(&mut self, place: Place<'_>, query: &ast::Query) -> Result<Typed> {
         let rel = self.inner(place, query)?;
         let found = self.one_column(&rel)?;
-        let (plan, mut order) = unordered(rel.plan);
+        let (expr, arrow) = self.list_of(place, rel.plan, &found)?;
+        Ok(Typed {
+            expr,
+            ty: found.ty.array_of(),
+            arrow,
+        })
+    }
+
+    /// One column of all rows of a query, as a list and its form.
+    pub(super) fn list_of(
+        &mut self,
+        place: Place<'_>,
+        plan: LogicalPlan,
+        found: &ScopeColumn,
+    ) -> Result<(Expr, arrow::datatypes::DataType)> {
+        let (plan, mut order) = unordered(plan);
         let flat = self.depends(place, &plan) && shape(&plan) == Shape::Plain;
         let collected = if flat || !order.is_empty() {
             plan
@@ -332,14 +353,9 @@ impl Binder<'_> {
         } else {
             Expr::ScalarSubquery(subquery(plan))
         };
-        Ok(Typed {
-            expr: datafusion::functions::core::expr_fn::coalesce(vec![
-                list,
-                Expr::Literal(empty, None),
-            ]),
-            ty: found.ty.array_of(),
-            arrow: form,
-        })
+        let empty = Expr::Literal(empty, None);
+        let list = datafusion::functions::core::expr_fn::coalesce(vec![list, empty]);
+        Ok((list, form))
     }
 
     /// A plan of one expression alone.

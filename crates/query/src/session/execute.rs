@@ -336,7 +336,7 @@ impl Session {
         };
         if read_only && !reads {
             let what = match tree {
-                Tree::Insert(_) => "INSERT",
+                Tree::Insert(_) | Tree::InsertLiterals(_) => "INSERT",
                 Tree::Update(_) => "UPDATE",
                 Tree::Delete(_) => "DELETE",
                 Tree::Copy(_) => "COPY FROM",
@@ -362,6 +362,12 @@ pub(crate) fn ready(
         Tree::Query(query) => Ready::Query(bind_query(names, query, types)?),
         Tree::Insert(insert) => {
             Ready::Insert(Box::new(insert::bind(shared, names, insert, types)?))
+        }
+        Tree::InsertLiterals(literals) => {
+            Ready::Insert(Box::new(match insert::bind_literals(shared, literals)? {
+                Some(insert) => insert,
+                None => insert::bind(shared, names, &*literals.tree()?, types)?,
+            }))
         }
         Tree::Explain(of) => Ready::Explain(Box::new(ready(shared, names, &of.inner, types)?)),
         Tree::Copy(of) if !of.from => Ready::CopyOut(copy::bind_out(names, of)?),

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use arrow::datatypes::{Field, Schema};
-use chronolith_catalog::{Database, Schema as CatalogSchema, Table as CatalogTable};
+use chronolith_catalog::{
+    ConstraintKind, Database, Schema as CatalogSchema, Table as CatalogTable,
+};
 use datafusion::datasource::provider_as_source;
 
 use super::shared::{Shared, no_schema};
@@ -49,6 +51,7 @@ impl SessionNames {
             schema: schema.to_owned(),
             name: name.to_owned(),
             columns,
+            primary_key: Vec::new(),
             source: provider_as_source(Arc::new(source)),
         }))
     }
@@ -86,8 +89,23 @@ fn table_of(schema: &str, table: &CatalogTable) -> Table {
         schema: schema.to_owned(),
         name: table.name.clone(),
         columns,
+        primary_key: primary_key_of(table),
         source: provider_as_source(Arc::new(source)),
     }
+}
+
+fn primary_key_of(table: &CatalogTable) -> Vec<i16> {
+    let mut keys = table.constraints.iter().map(|found| &found.kind);
+    keys.find_map(|kind| match kind {
+        ConstraintKind::PrimaryKey { columns } => Some(
+            columns
+                .iter()
+                .map(|column| attribute_of(column.0))
+                .collect(),
+        ),
+        _ => None,
+    })
+    .unwrap_or_default()
 }
 
 /// A column's number in `pg_attribute`.
