@@ -274,7 +274,7 @@ impl Session {
             | Tree::Discard(_)
             | Tree::Vacuum { .. }
             | Tree::Analyze { .. }
-            | Tree::Maintain { .. } => self.change_setting(tree, tag),
+            | Tree::Maintain { .. } => self.change_setting(tree, &prepared.statement.text, tag),
             _ => {
                 self.refuse_in_block(tree, tag)?;
                 let tag = ddl::run(&self.shared, tree, tag).await?;
