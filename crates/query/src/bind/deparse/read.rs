@@ -254,7 +254,9 @@ impl Reader<'_, '_, '_> {
             let shown = Shown::Constant(Some(format!("-{digits}")), ty.clone());
             return Ok((shown, ty));
         }
-        let found = self.binder.find_operator(&op.to_string(), &[ty.clone()])?;
+        let found = self
+            .binder
+            .find_operator(&op.to_string(), std::slice::from_ref(&ty))?;
         let shown = as_type(shown, &ty, &found.right);
         let shown = shown.ok_or_else(|| unsupported("showing this operand"))?;
         let prefixed = Shown::Prefixed(op.to_string(), Box::new(shown));
