@@ -25,6 +25,7 @@ use hashbrown::HashMap;
 use self::cells::{Cells, Domain};
 use self::hashed::{Source, batches_of_hot};
 use self::sorted::Piece;
+pub(crate) use self::sorted::keys_of_series;
 use crate::cold::ColdPart;
 use crate::error::ChunkError;
 use crate::layout::Layout;
@@ -297,7 +298,7 @@ impl Keys {
         Ok(rows.iter().map(|row| self.number(row.as_ref())).collect())
     }
 
-    fn columns(&self) -> Result<Vec<ArrayRef>, ChunkError> {
+    pub(crate) fn columns(&self) -> Result<Vec<ArrayRef>, ChunkError> {
         let parser = self.converter.parser();
         let rows = self.values.iter().map(|value| parser.parse(value));
         Ok(self.converter.convert_rows(rows)?)

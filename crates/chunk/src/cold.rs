@@ -10,7 +10,7 @@ use arrow::error::ArrowError;
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use bytes::{Buf, Bytes};
-use chronolith_platform::{Disk, RelPath, write_whole};
+use chronolith_platform::{Disk, RelPath, write_unnamed};
 use chronolith_types::{ColumnId, SqlType};
 use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader,
@@ -74,7 +74,8 @@ pub fn write(
     }
 }
 
-/// The same for rows that are sorted already, as [`load::sort`] sorts them.
+/// The same for rows that are sorted already, as [`load::sort`] sorts them. Both files lie in one
+/// directory.
 ///
 /// # Errors
 /// As the disk gives them.
@@ -87,12 +88,15 @@ pub fn write_sorted(
 ) -> Result<Written, ChunkError> {
     let series = series_of(layout, rows)?;
     let Packed { bytes, regions } = pack(layout, rows)?;
-    write_whole(disk, data, &bytes).map_err(|source| ChunkError::Io {
+    let failed = |source| ChunkError::Io {
         action: "write",
         file: data.to_string(),
         source,
-    })?;
+    };
+    write_unnamed(disk, data, &bytes).map_err(failed)?;
     let (directory_bytes, crc) = Directory::new(layout, series.clone()).write(disk, directory)?;
+    // Both names with one sync.
+    disk.sync_dir(&data.parent()).map_err(failed)?;
     let times = series.iter().filter_map(|series| series.times);
     let times = times.reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)));
     Ok(Written {
@@ -383,6 +387,20 @@ impl ColdPart {
         self.input.check(0..u64::MAX)
     }
 
+    /// Whether a column's bytes were looked at since it was opened.
+    #[cfg(test)]
+    pub(crate) fn was_read(&self) -> bool {
+        let matched = self.input.matched.iter();
+        // The footer, and what lies between columns, is read on opening.
+        let footer = self.input.regions.len() - 1;
+        let columns = matched
+            .enumerate()
+            .filter(|(at, _)| *at > 0 && *at < footer);
+        columns
+            .into_iter()
+            .any(|(_, matched)| matched.load(Ordering::Acquire))
+    }
+
     /// The series that may have rows that are asked for, by number.
     pub(crate) fn select_series(
         &self,
@@ -463,7 +481,10 @@ impl ColdPart {
             .with_projection(mask)
             .with_batch_size(wanted.batch_rows.max(1));
         if let Some(rows) = &wanted.rows {
-            builder = builder.with_row_selection(selection(rows, self.written.rows));
+            let (groups, selection) = self.touched(rows);
+            builder = builder
+                .with_row_groups(groups)
+                .with_row_selection(selection);
         }
         let reader = builder.build().map_err(unwrap_external)?;
         Ok(Reader {
@@ -477,6 +498,41 @@ impl ColdPart {
                 .collect(),
             schema: layout.projected(wanted.projection),
         })
+    }
+
+    /// The row groups that some ranges of rows lie in, and the ranges within those.
+    fn touched(&self, rows: &[Range<u64>]) -> (Vec<usize>, RowSelection) {
+        let count = |n: u64| usize::try_from(n).unwrap_or(usize::MAX);
+        let mut groups = Vec::new();
+        let mut selectors = Vec::new();
+        let mut rows = rows.iter().peekable();
+        for (number, group) in self.groups.iter().enumerate() {
+            while rows.next_if(|range| range.end <= group.start).is_some() {}
+            if rows.peek().is_none_or(|range| range.start >= group.end) {
+                continue;
+            }
+            groups.push(number);
+            let mut at = group.start;
+            while let Some(range) = rows.peek() {
+                if range.start >= group.end {
+                    break;
+                }
+                let (start, end) = (range.start.max(at), range.end.min(group.end));
+                if start > at {
+                    selectors.push(RowSelector::skip(count(start - at)));
+                }
+                selectors.push(RowSelector::select(count(end.saturating_sub(start))));
+                at = end;
+                if range.end > group.end {
+                    break;
+                }
+                rows.next();
+            }
+            if at < group.end {
+                selectors.push(RowSelector::skip(count(group.end - at)));
+            }
+        }
+        (groups, RowSelection::from(selectors))
     }
 
     /// Checks the column chunks that a read will touch, before the reader does: what it finds
@@ -572,23 +628,6 @@ fn unwrap_external(error: parquet::errors::ParquetError) -> ChunkError {
         },
         other => ChunkError::Parquet(other),
     }
-}
-
-fn selection(rows: &[Range<u64>], total: u64) -> RowSelection {
-    let count = |n: u64| usize::try_from(n).unwrap_or(usize::MAX);
-    let mut selectors = Vec::new();
-    let mut at = 0;
-    for range in rows {
-        if range.start > at {
-            selectors.push(RowSelector::skip(count(range.start - at)));
-        }
-        selectors.push(RowSelector::select(count(range.end - range.start)));
-        at = range.end;
-    }
-    if at < total {
-        selectors.push(RowSelector::skip(count(total - at)));
-    }
-    RowSelection::from(selectors)
 }
 
 /// Rows of a part, batch by batch.

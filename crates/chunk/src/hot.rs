@@ -1,14 +1,17 @@
 //! A hot part: rows in memory, in the order of their commits.
 
-use std::sync::Arc;
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::compute::concat_batches;
 use arrow::datatypes::DataType;
 use arrow::record_batch::RecordBatch;
 
+use crate::cold::time_array;
 use crate::error::ChunkError;
+use crate::layout::Layout;
 
 /// Small batches are joined until they have this many rows.
 const JOINED_ROWS_MAX: usize = 32_768;
@@ -17,6 +20,8 @@ const JOINED_ROWS_MAX: usize = 32_768;
 #[derive(Debug, Clone)]
 pub struct HotPart {
     batches: Arc<Vec<RecordBatch>>,
+    /// What is known of each batch, once somebody asked.
+    facts: Arc<Vec<Lazy>>,
     rows: usize,
     bytes: usize,
     /// Another for each part whose first rows are others.
@@ -27,6 +32,7 @@ impl Default for HotPart {
     fn default() -> Self {
         Self {
             batches: Arc::default(),
+            facts: Arc::default(),
             rows: 0,
             bytes: 0,
             generation: next_generation(),
@@ -84,6 +90,63 @@ fn long_bytes(views: &[u128]) -> usize {
     views.iter().map(length).filter(|length| *length > 12).sum()
 }
 
+type Lazy = Arc<OnceLock<Arc<Facts>>>;
+
+/// What is known of a batch.
+#[derive(Debug, Default)]
+pub(crate) struct Facts {
+    /// First and last time; None of no rows.
+    pub(crate) times: Option<(i64, i64)>,
+    /// Segment-by columns of text whose values are few, and those values.
+    values: Vec<(usize, HashSet<String, ahash::RandomState>)>,
+}
+
+/// Of more values than these it is not worth knowing which.
+const VALUES_MAX: usize = 4096;
+
+impl Facts {
+    fn of(layout: &Layout, batch: &RecordBatch) -> Self {
+        let times = layout.time.and_then(|place| batch.columns().get(place));
+        let times = times.and_then(|column| {
+            let times = time_array(column).ok()?;
+            let there = |(row, _): &(usize, &i64)| column.is_valid(*row);
+            let mut times = times
+                .iter()
+                .enumerate()
+                .filter(there)
+                .map(|(_, time)| *time);
+            let first = times.next()?;
+            Some(times.fold((first, first), |(a, b), time| (a.min(time), b.max(time))))
+        });
+        let mut values = Vec::new();
+        for place in &layout.segment_by {
+            if let Some(column) = batch.columns().get(*place)
+                && *column.data_type() == DataType::Utf8View
+            {
+                let mut found: HashSet<String, ahash::RandomState> = HashSet::default();
+                for value in column.as_string_view().iter().flatten() {
+                    if !found.contains(value) {
+                        found.insert(value.to_owned());
+                    }
+                    if found.len() > VALUES_MAX {
+                        break;
+                    }
+                }
+                if found.len() <= VALUES_MAX {
+                    values.push((*place, found));
+                }
+            }
+        }
+        Self { times, values }
+    }
+
+    /// Whether a row may have one of some values in a column.
+    pub(crate) fn may_have(&self, place: usize, wanted: &[String]) -> bool {
+        let known = self.values.iter().find(|(known, _)| *known == place);
+        known.is_none_or(|(_, known)| wanted.iter().any(|value| known.contains(value)))
+    }
+}
+
 fn next_generation() -> u64 {
     static NEXT: AtomicU64 = AtomicU64::new(1);
     NEXT.fetch_add(1, Ordering::Relaxed)
@@ -107,6 +170,7 @@ impl HotPart {
         self.rows += batch.num_rows();
         self.bytes += bytes_of(&batch);
         let batches = Arc::make_mut(&mut self.batches);
+        let facts = Arc::make_mut(&mut self.facts);
         let mut last = batch;
         while let Some(before) = batches.last() {
             let rows = before.num_rows() + last.num_rows();
@@ -115,8 +179,10 @@ impl HotPart {
             }
             last = concat_batches(&before.schema(), [before, &last])?;
             batches.pop();
+            facts.pop();
         }
         batches.push(last);
+        facts.push(Lazy::default());
         Ok(())
     }
 
@@ -130,6 +196,16 @@ impl HotPart {
     #[must_use]
     pub fn batches(&self) -> &[RecordBatch] {
         &self.batches
+    }
+
+    /// What is known of each batch, found out when it is first asked for.
+    pub(crate) fn facts(&self, layout: &Layout) -> Vec<Arc<Facts>> {
+        let known = self.batches.iter().zip(self.facts.iter());
+        known
+            .map(|(batch, lazy)| {
+                Arc::clone(lazy.get_or_init(|| Arc::new(Facts::of(layout, batch))))
+            })
+            .collect()
     }
 
     /// A number that two hot parts share only when the rows of one are the first rows of the other.
@@ -172,6 +248,7 @@ impl HotPart {
         Self {
             rows: self.rows - rows,
             bytes,
+            facts: Arc::new(kept.iter().map(|_| Lazy::default()).collect()),
             batches: Arc::new(kept),
             generation: next_generation(),
         }

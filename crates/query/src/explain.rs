@@ -69,8 +69,15 @@ pub(crate) async fn run(
                 analyze: false,
                 ..of.clone()
             };
-            let of_source = set_parameters(&insert.plan, values)?;
-            lines.extend(plan(shared, &source, &of_source, 1).await?);
+            match &insert.source {
+                insert::Source::Plan(of) => {
+                    let of_source = set_parameters(of, values)?;
+                    lines.extend(plan(shared, &source, &of_source, 1).await?);
+                }
+                insert::Source::Cells(_) | insert::Source::Rows(_) => {
+                    lines.push("  Values".to_owned());
+                }
+            }
             Ok(lines)
         }
         _ => Err(Error::unsupported("EXPLAIN of this statement")),

@@ -16,6 +16,7 @@ mod create;
 mod cursor;
 mod dialect;
 mod error;
+mod literals;
 mod parse;
 mod session;
 mod statement;
@@ -24,6 +25,7 @@ mod types;
 
 pub use cursor::{expression, query};
 pub use error::SqlError;
+pub use literals::{Literal, Literals};
 pub use parse::{Parsed, parse};
 pub use sqlparser::ast;
 pub use statement::*;

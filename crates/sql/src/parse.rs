@@ -5,6 +5,7 @@ use sqlparser::ast;
 use sqlparser::tokenizer::{Token, TokenWithSpan};
 
 use crate::cursor::Cursor;
+use crate::literals::Literals;
 use crate::tokens::{character, tokenize};
 use crate::{CreateTableAs, Name, SqlError, Statement};
 
@@ -24,6 +25,18 @@ pub struct Parsed {
 /// # Errors
 /// For the first one that is wrong: as PostgreSQL, none is run then.
 pub fn parse(text: &str) -> Result<Vec<Parsed>, SqlError> {
+    if let Some((literals, range)) = Literals::read(text) {
+        return Ok(vec![Parsed {
+            statement: Statement::InsertLiterals(Box::new(literals)),
+            range,
+            tag: "INSERT".to_owned(),
+        }]);
+    }
+    parse_trees(text)
+}
+
+/// As [`parse`], without its short ways.
+pub(crate) fn parse_trees(text: &str) -> Result<Vec<Parsed>, SqlError> {
     // sqlparser's joins in parentheses take 80 KiB of stack a level in a debug build, unguarded.
     let nested = |text: &str| {
         text.bytes().filter(|byte| *byte == b'(').count() > NESTED_MANY
@@ -432,7 +445,7 @@ fn tag(statement: &Statement) -> String {
     };
     match statement {
         Statement::Query(_) => "SELECT",
-        Statement::Insert(_) => "INSERT",
+        Statement::Insert(_) | Statement::InsertLiterals(_) => "INSERT",
         Statement::Update(_) => "UPDATE",
         Statement::Delete(_) => "DELETE",
         Statement::Merge(_) => "MERGE",

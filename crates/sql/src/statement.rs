@@ -10,6 +10,8 @@ pub enum Statement {
     Query(Box<ast::Query>),
     /// INSERT.
     Insert(Box<ast::Insert>),
+    /// INSERT … VALUES of plain literals alone.
+    InsertLiterals(Box<crate::Literals>),
     /// UPDATE.
     Update(Box<ast::Update>),
     /// DELETE.

@@ -62,6 +62,7 @@ pub enum SqlType {
     Uuid,
     Json,
     Jsonb,
+    Jsonpath,
     Oid,
     Xid,
     Reg(RegKind),
@@ -229,6 +230,7 @@ const TABLE: &[(SqlType, &str, u32, u32, i16, char, bool)] = &[
         false,
     ),
     (SqlType::Jsonb, "jsonb", 3802, 3807, -1, 'U', false),
+    (SqlType::Jsonpath, "jsonpath", 4072, 4073, -1, 'U', false),
     (
         SqlType::Reg(RegKind::Namespace),
         "regnamespace",

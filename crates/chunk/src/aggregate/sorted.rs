@@ -12,6 +12,7 @@ use super::cells::{Domain, Scalar, compare_floats, float_overflow};
 use super::{AggKind, Found, Keys, Partial, Query};
 use crate::cold::{ColdPart, US_PER_DAY};
 use crate::error::ChunkError;
+use crate::layout::Layout;
 use crate::numbers::{NumberColumn, NumberReader, Numbers};
 
 /// Rows unpacked at a time: few enough that they stay in the core's own cache.
@@ -92,7 +93,7 @@ pub(crate) fn pieces(
     };
     let plan = Arc::new(plan);
     let selected = part.select_series(layout, &request.time, &request.equals);
-    let Some(numbers) = keys_of(query, part, &selected, keys)? else {
+    let Some(numbers) = keys_of_series(layout, part, &request.groups, &selected, keys)? else {
         return Ok(None);
     };
     let series = &part.directory().series;
@@ -208,13 +209,13 @@ fn conversion(stored: &DataType, ty: &SqlType) -> Option<Convert> {
 }
 
 /// The number of each series' group; None when a group column's text does not say its value.
-fn keys_of(
-    query: &Query<'_>,
+pub(crate) fn keys_of_series(
+    layout: &Layout,
     part: &ColdPart,
+    groups: &[usize],
     selected: &[usize],
     keys: &mut Keys,
 ) -> Result<Option<Vec<u32>>, ChunkError> {
-    let groups = &query.request.groups;
     if groups.is_empty() {
         let key = keys.number(&[]);
         return Ok(Some(vec![key; selected.len()]));
@@ -222,7 +223,7 @@ fn keys_of(
     let series = &part.directory().series;
     let mut columns: Vec<ArrayRef> = Vec::new();
     for place in groups {
-        let Some(column) = query.layout.columns.get(*place) else {
+        let Some(column) = layout.columns.get(*place) else {
             return Ok(None);
         };
         let Some(segment) = part.directory().place_of(column.id) else {

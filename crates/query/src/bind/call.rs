@@ -305,6 +305,12 @@ impl Binder<'_> {
             let to = match to {
                 // Takes whatever comes, in its own type.
                 SqlType::Any | SqlType::Cstring => value.ty.clone(),
+                // The vectors of the catalogs are arrays that count from 0.
+                SqlType::AnyArray
+                    if matches!(value.ty, SqlType::Int2Vector | SqlType::OidVector) =>
+                {
+                    value.ty.clone()
+                }
                 to => poly.resolve(to, &common),
             };
             let value = if value.ty != SqlType::Unknown && value.ty.without_typmod() == to {

@@ -294,7 +294,7 @@ fn depends<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
     for system in relation::all().filter(|system| system.schema().contains("timescaledb")) {
         rows.push(row![class, system.oid(), 0, extension, TIMESCALEDB, 0, 'e']);
     }
-    for proc in functions::all_procs().filter(|proc| proc.schema != "pg_catalog") {
+    for proc in functions::all_procs().filter(|proc| proc.schema == "public") {
         let procs = class_oid("pg_proc");
         rows.push(row![procs, proc.oid, 0, extension, TIMESCALEDB, 0, 'e']);
     }

@@ -28,7 +28,7 @@ mod timescale;
 mod types;
 
 pub(crate) use context::{Context, Lazy, PreparedStatement, Size, Sizes, ViewColumns};
-pub(crate) use relation::{find, is_system_schema};
+pub(crate) use relation::{find, is_system_schema, of_function};
 
 #[cfg(test)]
 mod tests;

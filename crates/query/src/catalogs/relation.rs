@@ -5,10 +5,14 @@
 //! TimescaleDB's oids, which differ from server to server, are 15000 and up here.
 
 use std::collections::HashMap;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
+use arrow::array::{Array, ArrayRef, ListArray, StructArray};
+use arrow::buffer::OffsetBuffer;
+use arrow::datatypes::Field;
 use arrow::record_batch::RecordBatch;
 use chronolith_types::SqlType;
+use datafusion::common::ScalarValue;
 
 use super::context::Context;
 use super::rows::Rows;
@@ -17,6 +21,7 @@ use super::{
     timescale, types,
 };
 use crate::error::Error;
+use crate::scan::Wanted;
 
 /// Makes a relation's rows.
 pub(super) type Fill = for<'a> fn(&'a Context, &mut Rows<'a>) -> Result<(), Error>;
@@ -76,11 +81,27 @@ impl SystemRelation {
             .map(|column| (column.name, column.ty.clone()))
     }
 
-    /// Its rows of this moment: the columns of those places, in that order.
+    /// All its rows as a list of records, which a function returns.
+    ///
+    /// # Errors
+    /// Those of [`Self::rows`].
+    pub(crate) fn list(&self, context: &Context) -> Result<ScalarValue, Error> {
+        let all = Wanted {
+            columns: (0..self.columns.len()).collect(),
+            equal: Vec::new(),
+        };
+        let records: ArrayRef = Arc::new(StructArray::from(self.rows(context, &all)?));
+        let item = Arc::new(Field::new_list_field(records.data_type().clone(), true));
+        let offsets = OffsetBuffer::from_lengths([records.len()]);
+        let list = ListArray::try_new(item, offsets, records, None)?;
+        Ok(ScalarValue::List(Arc::new(list)))
+    }
+
+    /// Its rows of this moment: the columns that are wanted, in their order.
     ///
     /// # Errors
     /// 42501 for what holds secrets.
-    pub(crate) fn rows(&self, context: &Context, wanted: &[usize]) -> Result<RecordBatch, Error> {
+    pub(crate) fn rows(&self, context: &Context, wanted: &Wanted) -> Result<RecordBatch, Error> {
         let mut rows = Rows::new(self.columns.len(), wanted);
         if let Some(fill) = self.fill {
             fill(context, &mut rows)?;
@@ -178,6 +199,7 @@ fn parse_line(line: &'static str) -> Option<SystemRelation> {
             .or_else(|| constraints::fill(name))
             .or_else(|| server::fill(name))
             .or_else(|| activity::fill(name)),
+        "" => routines::fill_function(name),
         "information_schema" => information_schema::fill(name).or_else(|| privileges::fill(name)),
         _ => timescale::fill(schema, name),
     };
@@ -207,6 +229,25 @@ pub(super) fn by_oid(oid: u32) -> Option<&'static SystemRelation> {
 /// Every relation, those of a schema together.
 pub(crate) fn all() -> impl Iterator<Item = &'static SystemRelation> {
     RELATIONS.all.iter()
+}
+
+/// The relation whose rows a function of `pg_catalog` gives.
+pub(crate) fn of_function(name: &str) -> Option<&'static SystemRelation> {
+    static KEYWORDS: LazyLock<Option<SystemRelation>> = LazyLock::new(|| {
+        parse_line(
+            "\tpg_get_keywords\t0\tf\t0\t0\tword text,catcode \"char\",barelabel boolean,catdesc text,baredesc text",
+        )
+    });
+    let view = match name {
+        "pg_get_keywords" => return KEYWORDS.as_ref(),
+        "pg_cursor" => "pg_cursors",
+        "pg_lock_status" => "pg_locks",
+        "pg_prepared_statement" => "pg_prepared_statements",
+        "pg_show_all_settings" => "pg_settings",
+        "pg_timezone_names" => "pg_timezone_names",
+        _ => return None,
+    };
+    find("pg_catalog", view)
 }
 
 /// Whether every database has a schema of that name, besides those in the catalog.

@@ -551,7 +551,7 @@ pub(super) async fn create_as(
     if !create.with_data {
         return Ok("CREATE TABLE AS".to_owned());
     }
-    let filled = InsertPlan::new(id, plan, Vec::new());
+    let filled = InsertPlan::new(id, plan, Vec::new())?;
     let rows = insert::run(shared, &filled, &[]).await?;
     Ok(format!("SELECT {rows}"))
 }

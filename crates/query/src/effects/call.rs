@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 
 use super::args::Args;
 use super::{chunks, describe, hypertables, names, sizes, system};
-use crate::catalogs::Context;
+use crate::catalogs::{Context, of_function};
 use crate::error::Error;
 use crate::functions::{Effects, FunctionError};
 use crate::session::{Shared, collect_now};
@@ -96,7 +96,10 @@ impl SessionEffects {
             }
             _ => match describe::call(&self.context(shared), name, args)? {
                 Some(answer) => Ok(answer),
-                None => system::call(shared, name, args),
+                None => match of_function(name) {
+                    Some(relation) => relation.list(&self.context(shared)),
+                    None => system::call(shared, name, args),
+                },
             },
         }
     }

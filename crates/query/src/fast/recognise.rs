@@ -15,6 +15,7 @@ use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::aggregates::{AggregateExec, AggregateMode};
 
 use super::aggregate::{BucketAggregate, Key, Output};
+use super::latest;
 use super::read::{Bucketing, Source, bucketing, literal};
 use crate::functions::{SessionVars, aggregate_name};
 
@@ -33,14 +34,14 @@ pub(crate) fn rules() -> Vec<Rule> {
         .iter()
         .position(|rule| rule.name() == "aggregate_statistics")
         .map_or(0, |place| place + 1);
-    rules.insert(place, Arc::new(BucketAggregates));
+    rules.insert(place, Arc::new(FastPaths));
     rules
 }
 
 #[derive(Debug)]
-struct BucketAggregates;
+struct FastPaths;
 
-impl PhysicalOptimizerRule for BucketAggregates {
+impl PhysicalOptimizerRule for FastPaths {
     fn optimize(
         &self,
         plan: Arc<dyn ExecutionPlan>,
@@ -55,15 +56,21 @@ impl PhysicalOptimizerRule for BucketAggregates {
             return Ok(plan);
         }
         let threads = config.execution.target_partitions;
-        let found = plan.transform_down(|node| match recognise(&node, threads) {
-            Some(better) => Ok(Transformed::new(better, true, TreeNodeRecursion::Jump)),
-            None => Ok(Transformed::no(node)),
+        let found = plan.transform_down(|node| {
+            let better = match latest::recognise(&node) {
+                Some(better) => Some(better?),
+                None => recognise(&node, threads),
+            };
+            Ok(match better {
+                Some(better) => Transformed::new(better, true, TreeNodeRecursion::Jump),
+                None => Transformed::no(node),
+            })
         })?;
         Ok(found.data)
     }
 
     fn name(&self) -> &'static str {
-        "bucket_aggregates"
+        "fast_paths"
     }
 
     fn schema_check(&self) -> bool {

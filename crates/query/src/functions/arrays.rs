@@ -2,11 +2,12 @@
 
 use std::cmp::Ordering;
 
-use chronolith_types::SqlState;
+use chronolith_types::{SqlState, SqlType};
 
 use super::error::FunctionError;
 use super::io::Zone;
 use super::series::{Series, SeriesBlock};
+use super::udf::Context;
 use super::value::Value;
 
 /// The most rows that one call of a set-returning function makes.
@@ -76,12 +77,36 @@ pub(super) fn length(args: &[Value]) -> Result<Value, FunctionError> {
     })
 }
 
-pub(super) fn lower(args: &[Value]) -> Result<Value, FunctionError> {
+/// The first subscript: the vectors of the catalogs count from 0.
+fn first(context: &Context<'_>) -> i64 {
+    match context.args.first() {
+        Some(SqlType::Int2Vector | SqlType::OidVector) => 0,
+        _ => 1,
+    }
+}
+
+pub(super) fn lower(context: &Context<'_>, args: &[Value]) -> Result<Value, FunctionError> {
     Ok(if length(args)?.is_null() {
         Value::Null
     } else {
-        Value::Int(1)
+        Value::Int(first(context))
     })
+}
+
+pub(super) fn upper(context: &Context<'_>, args: &[Value]) -> Result<Value, FunctionError> {
+    Ok(match length(args)? {
+        Value::Int(length) => Value::Int(length + first(context) - 1),
+        nothing => nothing,
+    })
+}
+
+/// The items with their numbers: what `_pg_expandarray` makes of the keys of an index.
+pub(super) fn expand(args: &[Value]) -> Result<Value, FunctionError> {
+    let items = args.first().map_or(&[] as &[Value], Value::as_list);
+    let numbered = (1..).zip(items);
+    let record =
+        |(number, item): (i64, &Value)| Value::Record(vec![item.clone(), Value::Int(number)]);
+    Ok(Value::List(numbered.map(record).collect()))
 }
 
 pub(super) fn cardinality(args: &[Value]) -> Result<Value, FunctionError> {
@@ -205,7 +230,7 @@ pub(super) fn fill(args: &[Value]) -> Result<Value, FunctionError> {
     }
 }
 
-pub(super) fn subscripts(args: &[Value]) -> Result<Value, FunctionError> {
+pub(super) fn subscripts(context: &Context<'_>, args: &[Value]) -> Result<Value, FunctionError> {
     let Some(([list, dimension], rest)) = args.split_first_chunk::<2>() else {
         return Ok(Value::Null);
     };
@@ -213,7 +238,10 @@ pub(super) fn subscripts(args: &[Value]) -> Result<Value, FunctionError> {
     if dimension.as_int() != 1 {
         return Ok(Value::List(Vec::new()));
     }
-    let numbers = (1..=length).map(count);
+    let first = first(context);
+    let numbers = (first..).take(length).map(Value::Int);
+    let numbers: Vec<Value> = numbers.collect();
+    let numbers = numbers.into_iter();
     Ok(Value::List(if rest.first().is_some_and(Value::as_bool) {
         numbers.rev().collect()
     } else {

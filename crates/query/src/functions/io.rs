@@ -115,6 +115,10 @@ pub(super) fn read(
             Value::text(source)
         }
         SqlType::Jsonb => Value::Text(text::canonical_jsonb(bytes)?),
+        SqlType::Jsonpath => {
+            super::json::check_path(source)?;
+            Value::text(source)
+        }
         SqlType::Array(element) => {
             let items = text::split_array(bytes)?;
             let items = items.into_iter().map(|item| match item {

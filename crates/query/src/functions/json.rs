@@ -10,12 +10,15 @@ use super::value::Value;
 mod change;
 mod make;
 mod order;
+mod path;
+mod path_parse;
 mod raw;
 mod read;
 
 pub(super) use change::{concat, delete, delete_path};
 pub use make::row_as_json;
 pub(super) use make::{key_of, last_wins, object_text, text_of};
+pub(super) use path::{check as check_path, exists as path_exists, matches as path_matches};
 pub(super) use read::{contains, exists, get, path, type_of};
 
 pub(super) fn parse(text: &str) -> Result<Json, FunctionError> {
@@ -178,6 +181,11 @@ pub(super) fn imp(name: &str) -> Option<RowFn> {
                 json.to_string()
             }))
         },
+        "jsonb_path_query" => |_, a| path::query(a),
+        "jsonb_path_query_array" => |_, a| path::query_array(a),
+        "jsonb_path_query_first" => |_, a| path::query_first(a),
+        "jsonb_path_exists" => |_, a| path::exists(a, false),
+        "jsonb_path_match" => |_, a| path::matches(a, false),
         "jsonb_pretty" => |_, a| read::pretty(a),
         "jsonb_set" => |_, a| change::set(a),
         "jsonb_set_lax" => |_, a| change::set_lax(a),

@@ -749,6 +749,8 @@ pub(super) fn row(code: &str) -> Option<RowFn> {
         "jsonb_le" => |_, a| json::compare(a, Ordering::is_le),
         "jsonb_gt" => |_, a| json::compare(a, Ordering::is_gt),
         "jsonb_ge" => |_, a| json::compare(a, Ordering::is_ge),
+        "jsonb_path_exists_opr" => |_, a| json::path_exists(a, true),
+        "jsonb_path_match_opr" => |_, a| json::path_matches(a, true),
         "jsonb_concat" => |_, a| json::concat(a),
         "jsonb_delete" | "pg_catalog.jsonb_delete" => |_, a| json::delete(a),
         "jsonb_delete_path" => |_, a| json::delete_path(a),

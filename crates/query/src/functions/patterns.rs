@@ -171,6 +171,21 @@ fn compile<'a>(
     }
 }
 
+/// The pattern of a jsonpath's like_regex.
+pub(super) fn of_path(pattern: &str, flags: &str) -> Result<Regex, FunctionError> {
+    let source = if flags.contains('q') {
+        regex::escape(pattern)
+    } else {
+        translated(pattern)?
+    };
+    regex::RegexBuilder::new(&source)
+        .case_insensitive(flags.contains('i'))
+        .multi_line(flags.contains('m'))
+        .dot_matches_new_line(flags.contains('s'))
+        .build()
+        .map_err(|error| invalid(error.to_string().lines().last().unwrap_or_default()))
+}
+
 fn no_global(name: &str, flags: &str) -> Result<(), FunctionError> {
     if flags.contains('g') {
         return Err(FunctionError::invalid_parameter(format!(

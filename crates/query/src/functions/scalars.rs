@@ -17,12 +17,16 @@ fn first(args: &[Value]) -> &Value {
 /// Names and types of the columns of a function whose result is a record.
 pub(super) fn columns(name: &str) -> Vec<(&'static str, SqlType)> {
     match name {
+        "_pg_expandarray" => vec![("x", SqlType::Int2), ("n", SqlType::Int4)],
         "json_each" => vec![("key", SqlType::Text), ("value", SqlType::Json)],
         "jsonb_each" => vec![("key", SqlType::Text), ("value", SqlType::Jsonb)],
         "json_each_text" | "jsonb_each_text" => {
             vec![("key", SqlType::Text), ("value", SqlType::Text)]
         }
-        _ => Vec::new(),
+        _ => match crate::catalogs::of_function(name) {
+            Some(relation) => relation.columns().collect(),
+            None => Vec::new(),
+        },
     }
 }
 
@@ -47,8 +51,11 @@ pub(super) fn imp(name: &str, args: &[SqlType], result: &SqlType) -> Option<Imp>
         "gen_random_uuid" => |_, _| Ok(Value::Uuid(*uuid::Uuid::new_v4().as_bytes())),
 
         "array_length" => |_, a| arrays::length(a),
-        "array_upper" => |_, a| arrays::length(a),
-        "array_lower" => |_, a| arrays::lower(a),
+        "array_upper" => |c, a| arrays::upper(c, a),
+        "array_lower" => |c, a| arrays::lower(c, a),
+        "_pg_expandarray" => |_, a| arrays::expand(a),
+        // No transaction is so old that its number must be frozen.
+        "age" if args == [SqlType::Xid] => |_, _| Ok(Value::Int(i32::MAX.into())),
         "array_ndims" => |_, a| {
             Ok(if first(a).as_list().is_empty() {
                 Value::Null
@@ -70,7 +77,7 @@ pub(super) fn imp(name: &str, args: &[SqlType], result: &SqlType) -> Option<Imp>
         "unnest" if args == [SqlType::AnyArray] => |_, a| Ok(first(a).clone()),
         "generate_series" if zoned => |c, a| arrays::series(Some(c.zone), a),
         "generate_series" => |_, a| arrays::series(None, a),
-        "generate_subscripts" => |_, a| arrays::subscripts(a),
+        "generate_subscripts" => |c, a| arrays::subscripts(c, a),
 
         name => patterns::imp(name, args)
             .or_else(|| text::imp(name, args, result))

@@ -545,7 +545,11 @@ fn proc_of_line(line: &'static str) -> Option<Proc> {
     Some(Proc {
         oid,
         name,
-        schema: "pg_catalog",
+        schema: if name.starts_with("_pg_") {
+            "information_schema"
+        } else {
+            "pg_catalog"
+        },
         kind,
         args,
         arg_names,

@@ -2,34 +2,52 @@
 
 use std::sync::Arc;
 
+use arrow::record_batch::RecordBatch;
 use chronolith_catalog::Table;
 use chronolith_sql::ast;
 use chronolith_types::{SqlState, SqlType, TableId};
 use datafusion::common::ScalarValue;
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
 
-use super::values;
+use super::values::Cells;
 use crate::bind::{Names, Target, bind_insert_source, bind_scalar};
 use crate::error::Error;
 use crate::session::{SessionNames, Shared};
 
-/// An INSERT that was bound: a plan that gives the table's columns, in order.
+/// An INSERT that was bound.
 pub(crate) struct InsertPlan {
     pub(crate) table: TableId,
-    pub(crate) plan: LogicalPlan,
-    /// The cells of VALUES, in the table's columns; None for rows that a query gives.
-    pub(super) cells: Option<Vec<Vec<Expr>>>,
+    pub(crate) source: Source,
     pub(crate) params: Vec<SqlType>,
 }
 
+/// What gives an INSERT its rows: the table's columns, in order.
+pub(crate) enum Source {
+    /// Rows that were read when the statement was bound.
+    Rows(RecordBatch),
+    /// VALUES.
+    Cells(Cells),
+    /// A query.
+    Plan(LogicalPlan),
+}
+
 impl InsertPlan {
-    pub(crate) fn new(table: TableId, plan: LogicalPlan, params: Vec<SqlType>) -> Self {
-        Self {
+    /// # Errors
+    /// When a cell of VALUES cannot be planned.
+    pub(crate) fn new(
+        table: TableId,
+        plan: LogicalPlan,
+        params: Vec<SqlType>,
+    ) -> Result<Self, Error> {
+        let source = match Cells::of(&plan, &params)? {
+            Some(cells) => Source::Cells(cells),
+            None => Source::Plan(plan),
+        };
+        Ok(Self {
             table,
-            cells: values::cells(&plan),
-            plan,
+            source,
             params,
-        }
+        })
     }
 }
 
@@ -77,7 +95,7 @@ pub(crate) fn bind(
     }
     let provided = places.get(..given).unwrap_or(&places);
     let plan = completed(names, &table, plan, provided)?;
-    Ok(InsertPlan::new(table.id, plan, params))
+    InsertPlan::new(table.id, plan, params)
 }
 
 /// A table that takes rows.

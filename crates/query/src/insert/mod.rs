@@ -4,11 +4,13 @@
 
 mod bind;
 mod checks;
+mod literals;
 mod run;
 mod values;
 
 pub(crate) use bind::{
-    InsertPlan, bind, completed, find_target, undefined_column, undefined_table,
+    InsertPlan, Source, bind, completed, find_target, undefined_column, undefined_table,
 };
 pub(crate) use checks::{Checks, check_expr};
+pub(crate) use literals::bind_literals;
 pub(crate) use run::run;

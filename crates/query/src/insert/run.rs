@@ -7,9 +7,8 @@ use chronolith_catalog::Table;
 use datafusion::common::ScalarValue;
 use futures::StreamExt;
 
-use super::bind::InsertPlan;
+use super::bind::{InsertPlan, Source};
 use super::checks::Checks;
-use super::values;
 use crate::bind::set_parameters;
 use crate::error::Error;
 use crate::session::{self, Shared, blocking};
@@ -26,14 +25,15 @@ pub(crate) async fn run(
         .cloned()
         .ok_or_else(|| Error::internal("the table of an INSERT is gone"))?;
     let checks = Checks::of(shared, &table)?;
-    if let Some(cells) = &insert.cells {
-        let batch = values::batch(shared, &table, cells, params)?;
-        checks.hold(&batch)?;
-        return blocking(|| {
-            shared.transact(|transaction| transaction.insert(insert.table, &batch))
-        });
-    }
-    let plan = set_parameters(&insert.plan, params)?;
+    let write = |batch: &RecordBatch| {
+        checks.hold(batch)?;
+        blocking(|| shared.transact(|transaction| transaction.insert(insert.table, batch)))
+    };
+    let plan = match &insert.source {
+        Source::Rows(batch) => return write(batch),
+        Source::Cells(cells) => return write(&cells.batch(shared, &table, params)?),
+        Source::Plan(plan) => set_parameters(plan, params)?,
+    };
     // What the statement reads must not grow while it writes: all of it is read first.
     let mut source = session::run(shared, &plan).await?;
     let mut batches = Vec::new();
@@ -43,10 +43,7 @@ pub(crate) async fn run(
     drop(source);
     let mut rows = 0;
     for batch in batches {
-        let batch = of_table(&table, &batch)?;
-        checks.hold(&batch)?;
-        rows +=
-            blocking(|| shared.transact(|transaction| transaction.insert(insert.table, &batch)))?;
+        rows += write(&of_table(&table, &batch)?)?;
     }
     Ok(rows)
 }

@@ -1,22 +1,226 @@
 //! INSERT … VALUES without a planner: each cell is a constant, a parameter or a small expression.
+//!
+//! What can be prepared of a cell is prepared when the statement is bound: a prepared INSERT that
+//! runs once a row must not plan its casts once a row.
 
 use std::sync::Arc;
 
 use arrow::array::ArrayRef;
-use arrow::datatypes::Schema;
+use arrow::datatypes::{Field, Schema};
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use chronolith_catalog::Table;
-use chronolith_types::SqlState;
-use datafusion::common::tree_node::{Transformed, TreeNode};
-use datafusion::common::{DFSchema, ScalarValue};
-use datafusion::execution::SessionState;
-use datafusion::logical_expr::{Expr, LogicalPlan};
+use chronolith_types::{SqlState, SqlType};
+use datafusion::common::config::ConfigOptions;
+use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
+use datafusion::common::{Column, DFSchema, ScalarValue};
+use datafusion::logical_expr::execution_props::ExecutionProps;
+use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
+use datafusion::logical_expr::{Expr, LogicalPlan, Volatility};
+use datafusion::physical_expr::{PhysicalExpr, create_physical_expr};
 
 use crate::error::Error;
 use crate::session::Shared;
 
-/// The cells of a plan that is VALUES under projections; None for any other plan.
-pub(super) fn cells(plan: &LogicalPlan) -> Option<Vec<Vec<Expr>>> {
+/// The rows of VALUES, as near to values as they come before parameters are known.
+pub(crate) struct Cells {
+    rows: Vec<Vec<Cell>>,
+    /// One column for each parameter.
+    params: DFSchema,
+}
+
+enum Cell {
+    Value(ScalarValue),
+    /// A parameter, as it was given.
+    Param(usize),
+    /// Of parameters and constants alone.
+    Fixed(Arc<dyn PhysicalExpr>),
+    /// It asks for the session or the time, and is planned each time.
+    Each(Expr),
+}
+
+impl Cells {
+    /// The cells of a plan that is VALUES under projections; None for any other plan.
+    ///
+    /// # Errors
+    /// When a cell cannot be planned.
+    pub(super) fn of(plan: &LogicalPlan, params: &[SqlType]) -> Result<Option<Self>, Error> {
+        let Some(rows) = cells(plan) else {
+            return Ok(None);
+        };
+        let fields: Vec<Field> = (1..)
+            .zip(params)
+            .map(|(number, ty)| Field::new(format!("${number}"), ty.arrow(), true))
+            .collect();
+        let params = DFSchema::try_from(Schema::new(fields))?;
+        let rows = rows
+            .into_iter()
+            .map(|row| {
+                row.into_iter()
+                    .map(|cell| Cell::of(cell, &params))
+                    .collect()
+            })
+            .collect::<Result<_, Error>>()?;
+        Ok(Some(Self { rows, params }))
+    }
+
+    /// The rows under the table's columns.
+    ///
+    /// # Errors
+    /// Whatever computing a cell meets.
+    pub(super) fn batch(
+        &self,
+        shared: &Arc<Shared>,
+        table: &Table,
+        params: &[ScalarValue],
+    ) -> Result<RecordBatch, Error> {
+        let layout = chronolith_engine::layout_of(table);
+        let mut run = Run {
+            shared,
+            params: &self.params,
+            given: params,
+            row: None,
+            props: None,
+        };
+        let mut arrays: Vec<ArrayRef> = Vec::with_capacity(table.columns.len());
+        for (place, field) in layout.schema().fields().iter().enumerate() {
+            let column = self.rows.iter().map(|row| row.get(place));
+            let mut values = Vec::with_capacity(self.rows.len());
+            for cell in column {
+                let cell = cell.ok_or_else(|| Error::internal("a row with too few cells"))?;
+                values.push(run.value(cell)?);
+            }
+            let array = ScalarValue::iter_to_array(values)?;
+            if array.data_type() != field.data_type() {
+                return Err(Error::internal(format!(
+                    "a value of {} for column \"{}\"",
+                    array.data_type(),
+                    field.name()
+                )));
+            }
+            arrays.push(array);
+        }
+        let options = RecordBatchOptions::new().with_row_count(Some(self.rows.len()));
+        let schema = Arc::clone(layout.schema());
+        Ok(RecordBatch::try_new_with_options(schema, arrays, &options)?)
+    }
+}
+
+impl Cell {
+    fn of(cell: Expr, params: &DFSchema) -> Result<Self, Error> {
+        match cell {
+            Expr::Literal(value, _) => return Ok(Self::Value(value)),
+            Expr::Placeholder(placeholder) => {
+                let number = placeholder.id.strip_prefix('$');
+                let number = number.and_then(|number| number.parse::<usize>().ok());
+                let index = number.and_then(|number| number.checked_sub(1));
+                return Ok(Self::Param(index.unwrap_or(usize::MAX)));
+            }
+            _ => {}
+        }
+        let over = cell
+            .transform_up(|node| match node {
+                Expr::Placeholder(placeholder) => Ok(Transformed::yes(Expr::Column(
+                    Column::new_unqualified(placeholder.id),
+                ))),
+                node => Ok(Transformed::no(node)),
+            })?
+            .data;
+        if !fixed(&over)? {
+            return Ok(Self::Each(over));
+        }
+        let expr = create_physical_expr(
+            &over,
+            params,
+            &ExecutionProps::new(),
+            &PhysicalPlanningContext::default(),
+        )?;
+        Ok(Self::Fixed(expr))
+    }
+}
+
+/// Whether an expression depends on its parameters alone.
+fn fixed(expr: &Expr) -> Result<bool, Error> {
+    let mut fixed = true;
+    expr.apply(|node| {
+        if let Expr::ScalarFunction(call) = node
+            && call.func.signature().volatility != Volatility::Immutable
+        {
+            fixed = false;
+            return Ok(TreeNodeRecursion::Stop);
+        }
+        Ok(TreeNodeRecursion::Continue)
+    })?;
+    Ok(fixed)
+}
+
+/// What the cells of one run share.
+struct Run<'a> {
+    shared: &'a Arc<Shared>,
+    params: &'a DFSchema,
+    given: &'a [ScalarValue],
+    /// The parameters as a row, made when first asked for.
+    row: Option<RecordBatch>,
+    /// The session as functions see it, made when first asked for.
+    props: Option<ExecutionProps>,
+}
+
+impl Run<'_> {
+    fn value(&mut self, cell: &Cell) -> Result<ScalarValue, Error> {
+        match cell {
+            Cell::Value(value) => Ok(value.clone()),
+            Cell::Param(index) => self.given.get(*index).cloned().ok_or_else(|| {
+                let number = index.saturating_add(1);
+                Error::new(
+                    SqlState::PROTOCOL_VIOLATION,
+                    format!("there is no value for parameter ${number}"),
+                )
+            }),
+            Cell::Fixed(expr) => self.evaluated(expr.as_ref()),
+            Cell::Each(expr) => {
+                let context = PhysicalPlanningContext::default();
+                let shared = self.shared;
+                let props = self.props.get_or_insert_with(|| {
+                    let mut options = ConfigOptions::new();
+                    options.extensions.insert(shared.vars());
+                    let mut props = ExecutionProps::new();
+                    props.config_options = Some(Arc::new(options));
+                    props
+                });
+                let expr = create_physical_expr(expr, self.params, props, &context)?;
+                self.evaluated(expr.as_ref())
+            }
+        }
+    }
+
+    fn evaluated(&mut self, expr: &dyn PhysicalExpr) -> Result<ScalarValue, Error> {
+        let row = match self.row.take() {
+            Some(row) => row,
+            None => self.row_of_params()?,
+        };
+        let value = expr.evaluate(&row)?.into_array(1)?;
+        self.row = Some(row);
+        Ok(ScalarValue::try_from_array(&value, 0)?)
+    }
+
+    fn row_of_params(&self) -> Result<RecordBatch, Error> {
+        let columns = self
+            .given
+            .iter()
+            .map(|value| Ok(value.to_array()?))
+            .collect::<Result<Vec<_>, Error>>()?;
+        if columns.len() < self.params.fields().len() {
+            return Err(Error::new(
+                SqlState::PROTOCOL_VIOLATION,
+                format!("there is no value for parameter ${}", columns.len() + 1),
+            ));
+        }
+        let one = RecordBatchOptions::new().with_row_count(Some(1));
+        let schema = Arc::new(self.params.as_arrow().clone());
+        Ok(RecordBatch::try_new_with_options(schema, columns, &one)?)
+    }
+}
+
+fn cells(plan: &LogicalPlan) -> Option<Vec<Vec<Expr>>> {
     let rows = match plan {
         LogicalPlan::Values(values) => values.values.clone(),
         LogicalPlan::EmptyRelation(empty) if empty.produce_one_row => vec![Vec::new()],
@@ -66,87 +270,4 @@ fn with_cells(expr: &Expr, schema: &DFSchema, row: &[Expr]) -> Option<Expr> {
         })
         .ok()?;
     plain.then_some(replaced.data)
-}
-
-/// The rows of some cells, under the table's columns.
-///
-/// # Errors
-/// Whatever computing a cell meets.
-pub(super) fn batch(
-    shared: &Arc<Shared>,
-    table: &Table,
-    rows: &[Vec<Expr>],
-    params: &[ScalarValue],
-) -> Result<RecordBatch, Error> {
-    let layout = chronolith_engine::layout_of(table);
-    let mut planner = None;
-    let mut arrays: Vec<ArrayRef> = Vec::with_capacity(table.columns.len());
-    for (place, field) in layout.schema().fields().iter().enumerate() {
-        let mut values = Vec::with_capacity(rows.len());
-        for row in rows {
-            let cell = row
-                .get(place)
-                .ok_or_else(|| Error::internal("a row with too few cells"))?;
-            let value = match cell {
-                Expr::Literal(value, _) => value.clone(),
-                cell => {
-                    let planner = planner.get_or_insert_with(|| shared.planner(shared.vars()));
-                    computed(planner, cell, params)?
-                }
-            };
-            values.push(value);
-        }
-        let array = ScalarValue::iter_to_array(values)?;
-        if array.data_type() != field.data_type() {
-            return Err(Error::internal(format!(
-                "a value of {} for column \"{}\"",
-                array.data_type(),
-                field.name()
-            )));
-        }
-        arrays.push(array);
-    }
-    let options = RecordBatchOptions::new().with_row_count(Some(rows.len()));
-    let schema = Arc::clone(layout.schema());
-    Ok(RecordBatch::try_new_with_options(schema, arrays, &options)?)
-}
-
-fn computed(
-    planner: &SessionState,
-    cell: &Expr,
-    params: &[ScalarValue],
-) -> Result<ScalarValue, Error> {
-    let given = with_params(cell, params)?;
-    if let Expr::Literal(value, _) = given {
-        return Ok(value);
-    }
-    let expr = planner.create_physical_expr(given, &DFSchema::empty())?;
-    let one = RecordBatchOptions::new().with_row_count(Some(1));
-    let row = RecordBatch::try_new_with_options(Arc::new(Schema::empty()), Vec::new(), &one)?;
-    let value = expr.evaluate(&row)?.into_array(1)?;
-    Ok(ScalarValue::try_from_array(&value, 0)?)
-}
-
-fn with_params(cell: &Expr, params: &[ScalarValue]) -> Result<Expr, Error> {
-    let value = |id: &str| -> Result<ScalarValue, Error> {
-        let number = id.strip_prefix('$').and_then(|id| id.parse::<usize>().ok());
-        let value = number.and_then(|number| params.get(number.checked_sub(1)?));
-        value.cloned().ok_or_else(|| {
-            Error::new(
-                SqlState::PROTOCOL_VIOLATION,
-                format!("there is no value for parameter {id}"),
-            )
-        })
-    };
-    if let Expr::Placeholder(placeholder) = cell {
-        return Ok(Expr::Literal(value(&placeholder.id)?, None));
-    }
-    let replaced = cell.clone().transform_up(|node| match &node {
-        Expr::Placeholder(placeholder) => Ok(Transformed::yes(Expr::Literal(
-            value(&placeholder.id)?,
-            None,
-        ))),
-        _ => Ok(Transformed::no(node)),
-    })?;
-    Ok(replaced.data)
 }

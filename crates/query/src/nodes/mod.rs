@@ -9,5 +9,5 @@ mod first;
 mod planner;
 
 pub(crate) use expand::{Expand, SetCall};
-pub(crate) use first::FirstOfEach;
+pub(crate) use first::{FirstOfEach, FirstOfEachExec};
 pub(crate) use planner::Planner;

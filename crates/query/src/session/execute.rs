@@ -6,6 +6,7 @@ use arrow::array::ArrayRef;
 use arrow::record_batch::RecordBatch;
 use chronolith_sql::Statement as Tree;
 use chronolith_types::{SqlState, SqlType};
+use parking_lot::Mutex;
 
 use super::block::Block;
 use super::handle::{BoundTo, Prepared, Session, Statement};
@@ -95,6 +96,7 @@ impl Session {
             given: types.to_vec(),
             ready,
             bound_to: self.bound_to(),
+            renewed: Mutex::default(),
         }))
     }
 
@@ -186,21 +188,27 @@ impl Session {
         prepared: &Arc<Prepared>,
         params: &[ArrayRef],
     ) -> Result<Outcome, Error> {
-        let again;
-        let prepared = if prepared.bound_to == self.bound_to() {
-            prepared
-        } else {
-            // What names mean may have changed since.
-            again = self.bind_statement(&prepared.statement, &prepared.given)?;
-            if again.columns != prepared.columns || again.params != prepared.params {
-                return Err(Error::new(
-                    SqlState::FEATURE_NOT_SUPPORTED,
-                    "cached plan must not change result type",
-                ));
+        let now = self.bound_to();
+        if prepared.bound_to == now {
+            return self.dispatch(prepared, params).await;
+        }
+        // What names mean may have changed since.
+        let renewed = prepared.renewed.lock().clone();
+        let again = match renewed.filter(|renewed| renewed.bound_to == now) {
+            Some(renewed) => renewed,
+            None => {
+                let again = self.bind_statement(&prepared.statement, &prepared.given)?;
+                if again.columns != prepared.columns || again.params != prepared.params {
+                    return Err(Error::new(
+                        SqlState::FEATURE_NOT_SUPPORTED,
+                        "cached plan must not change result type",
+                    ));
+                }
+                *prepared.renewed.lock() = Some(Arc::clone(&again));
+                again
             }
-            &again
         };
-        self.dispatch(prepared, params).await
+        self.dispatch(&again, params).await
     }
 
     async fn dispatch(
@@ -274,7 +282,7 @@ impl Session {
             | Tree::Discard(_)
             | Tree::Vacuum { .. }
             | Tree::Analyze { .. }
-            | Tree::Maintain { .. } => self.change_setting(tree, tag),
+            | Tree::Maintain { .. } => self.change_setting(tree, &prepared.statement.text, tag),
             _ => {
                 self.refuse_in_block(tree, tag)?;
                 let tag = ddl::run(&self.shared, tree, tag).await?;
@@ -336,7 +344,7 @@ impl Session {
         };
         if read_only && !reads {
             let what = match tree {
-                Tree::Insert(_) => "INSERT",
+                Tree::Insert(_) | Tree::InsertLiterals(_) => "INSERT",
                 Tree::Update(_) => "UPDATE",
                 Tree::Delete(_) => "DELETE",
                 Tree::Copy(_) => "COPY FROM",
@@ -362,6 +370,12 @@ pub(crate) fn ready(
         Tree::Query(query) => Ready::Query(bind_query(names, query, types)?),
         Tree::Insert(insert) => {
             Ready::Insert(Box::new(insert::bind(shared, names, insert, types)?))
+        }
+        Tree::InsertLiterals(literals) => {
+            Ready::Insert(Box::new(match insert::bind_literals(shared, literals)? {
+                Some(insert) => insert,
+                None => insert::bind(shared, names, &*literals.tree()?, types)?,
+            }))
         }
         Tree::Explain(of) => Ready::Explain(Box::new(ready(shared, names, &of.inner, types)?)),
         Tree::Copy(of) if !of.from => Ready::CopyOut(copy::bind_out(names, of)?),

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, StringViewBuilder, StructArray};
+use arrow::array::{Array, ArrayRef, AsArray, ListArray, StringViewBuilder, StructArray};
 use arrow::datatypes::{DataType, Field, Schema, UInt32Type};
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use chronolith_types::{RegKind, SqlType, TimeZone};
@@ -23,7 +23,10 @@ use crate::value::{is_null, write_text};
 pub(super) fn columns(columns: &[OutputColumn]) -> Vec<OutputColumn> {
     let told = |column: &OutputColumn| match spelled(&column.ty) {
         true => OutputColumn {
-            ty: SqlType::Text,
+            ty: match &column.ty {
+                SqlType::Array(_) => SqlType::Text.array_of(),
+                _ => SqlType::Text,
+            },
             ..column.clone()
         },
         false => column.clone(),
@@ -32,7 +35,11 @@ pub(super) fn columns(columns: &[OutputColumn]) -> Vec<OutputColumn> {
 }
 
 fn spelled(ty: &SqlType) -> bool {
-    matches!(ty, SqlType::Reg(_) | SqlType::Record)
+    match ty {
+        SqlType::Reg(_) | SqlType::Record => true,
+        SqlType::Array(item) => matches!(item.as_ref(), SqlType::Reg(_)),
+        _ => false,
+    }
 }
 
 /// The rows with those columns spelled out.
@@ -49,6 +56,10 @@ pub(super) fn rows(shared: &Arc<Shared>, columns: &[OutputColumn], rows: RowStre
         for (array, ty) in batch.columns().iter().zip(&types) {
             let array: ArrayRef = match ty {
                 SqlType::Reg(kind) => names(&shared, *kind, array)?,
+                SqlType::Array(item) => match item.as_ref() {
+                    SqlType::Reg(kind) => lists(&shared, *kind, array)?,
+                    _ => Arc::clone(array),
+                },
                 SqlType::Record => records(array, &shared.time_zone())?,
                 _ => Arc::clone(array),
             };
@@ -81,6 +92,17 @@ fn names(shared: &Arc<Shared>, kind: RegKind, array: &ArrayRef) -> Result<ArrayR
         out.append_value(name);
     }
     Ok(Arc::new(out.finish()))
+}
+
+/// Lists of names.
+fn lists(shared: &Arc<Shared>, kind: RegKind, array: &ArrayRef) -> Result<ArrayRef, Error> {
+    let Some(lists) = array.as_list_opt::<i32>() else {
+        return Err(Error::internal("a list of another form"));
+    };
+    let names = names(shared, kind, lists.values())?;
+    let item = Arc::new(Field::new_list_field(names.data_type().clone(), true));
+    let (offsets, nulls) = (lists.offsets().clone(), lists.nulls().cloned());
+    Ok(Arc::new(ListArray::try_new(item, offsets, names, nulls)?))
 }
 
 fn records(array: &ArrayRef, zone: &TimeZone) -> Result<ArrayRef, Error> {

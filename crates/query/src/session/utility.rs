@@ -19,7 +19,12 @@ use crate::outcome::{Outcome, OutputColumn};
 use crate::settings::{Scope, find, known};
 
 impl Session {
-    pub(super) fn change_setting(&mut self, tree: &Tree, tag: &str) -> Result<Outcome, Error> {
+    pub(super) fn change_setting(
+        &mut self,
+        tree: &Tree,
+        whole: &str,
+        tag: &str,
+    ) -> Result<Outcome, Error> {
         match tree {
             Tree::Set { local, change } => self.set(*local, change)?,
             Tree::Reset(None) => self.shared.with(|state| state.settings.reset_all()),
@@ -37,7 +42,7 @@ impl Session {
                 types,
                 inner,
                 text,
-            } => self.prepare_named(name, types, inner, text)?,
+            } => self.prepare_named(name, types, inner, text, whole)?,
             Tree::Deallocate(None) => self.forget_prepared(),
             Tree::Deallocate(Some(name)) => {
                 if self.prepared.remove(name).is_none() {
@@ -188,6 +193,7 @@ impl Session {
         types: &[SqlType],
         inner: &Tree,
         text: &str,
+        whole: &str,
     ) -> Result<(), Error> {
         if self.prepared.contains_key(name) {
             return Err(Error::new(
@@ -213,7 +219,7 @@ impl Session {
         self.shared.with(|state| {
             state.prepared.push(PreparedStatement {
                 name: name.to_owned(),
-                text: text.to_owned(),
+                text: whole.to_owned(),
                 prepared_us: state.statement_us,
                 params: prepared.params.clone(),
                 from_sql: true,

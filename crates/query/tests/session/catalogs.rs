@@ -323,3 +323,61 @@ fn the_standard_s_views_show_what_postgresql_shows() {
         ["symbols|text|a4"]
     );
 }
+
+#[test]
+fn functions_give_the_rows_of_system_views() {
+    let mut db = Db::new();
+    assert_eq!(
+        db.query("SELECT name, utc_offset FROM pg_timezone_names() WHERE name = 'Asia/Tokyo'"),
+        ["Asia/Tokyo|09:00:00"]
+    );
+    assert_eq!(
+        db.query("SELECT word, catcode FROM pg_get_keywords() WHERE word IN ('select', 'time') ORDER BY 1"),
+        ["select|R", "time|C"]
+    );
+    assert_eq!(
+        db.query("SELECT setting FROM pg_show_all_settings() WHERE name = 'server_encoding'"),
+        ["UTF8"]
+    );
+    db.run("PREPARE p(int) AS SELECT $1 + 1");
+    assert_eq!(
+        db.query("SELECT name, statement, parameter_types, from_sql FROM pg_prepared_statements"),
+        ["p|PREPARE p(int) AS SELECT $1 + 1|{integer}|t"]
+    );
+    db.run("DEALLOCATE p");
+    assert_eq!(
+        db.query("SELECT count(*) FROM pg_prepared_statements"),
+        ["0"]
+    );
+}
+
+#[test]
+fn jdbc_finds_keys_and_indexes() {
+    let mut db = full();
+    assert_eq!(
+        db.query(
+            "SELECT result.column_name, result.key_seq FROM (
+               SELECT a.attname AS column_name, (information_schema._pg_expandarray(i.indkey)).n AS key_seq,
+                      information_schema._pg_expandarray(i.indkey) AS keys, a.attnum AS a_attnum
+               FROM pg_class ct JOIN pg_attribute a ON ct.oid = a.attrelid
+                    JOIN pg_index i ON a.attrelid = i.indrelid
+               WHERE ct.relname = 'symbols' AND NOT i.indisprimary) result
+             WHERE result.a_attnum = (result.keys).x ORDER BY result.key_seq"
+        ),
+        ["exchange|1", "symbol|2"]
+    );
+    // The vectors of the catalogs count from 0.
+    assert_eq!(
+        db.query(
+            "SELECT i.indkey[0], i.indkey[1], array_lower(i.indkey, 1), array_upper(i.indkey, 1),
+                    generate_subscripts(i.indoption, 1), i.indkey[2] IS NULL
+             FROM pg_index i WHERE indexrelid = 'plain_ab'::regclass"
+        ),
+        ["1|2|0|1|0|t", "1|2|0|1|1|t"]
+    );
+    assert_eq!(
+        db.query("SELECT t.a[2], (ARRAY[5, 6])[1] FROM (SELECT ARRAY[1, 2] AS a) t"),
+        ["2|5"]
+    );
+    assert_eq!(db.fails("SELECT (a).b FROM plain").0, "42809");
+}

@@ -12,7 +12,7 @@ const QUERIES: &[&str] = &[
     "SELECT time_bucket('1 month', time) AS b, symbol, max(rate), min(rate), sum(rate), avg(rate) FROM t GROUP BY 1, 2",
     "SELECT time_bucket('3 hours', time, TIMESTAMPTZ '2025-03-03 01:00:00+00') AS b, min(time), max(time) FROM t GROUP BY b",
     "SELECT time_bucket('1 hour', time, INTERVAL '5 minutes') AS b, last(n, time) FROM t WHERE venue = 'v1' GROUP BY b",
-    "SELECT symbol, last(price, time), max(time) FROM t GROUP BY symbol ORDER BY symbol",
+    "SELECT symbol, last(price, time), min(time) FROM t GROUP BY symbol ORDER BY symbol",
     "SELECT venue, symbol, first(label, time), last(live, time), min(label), max(day) FROM t GROUP BY venue, symbol",
     "SELECT count(*), sum(price), max(n) FROM t",
     "SELECT count(*), min(price) FROM t WHERE symbol = 'nothing'",
@@ -23,6 +23,21 @@ const QUERIES: &[&str] = &[
     "SELECT DISTINCT venue, symbol FROM t",
     "SELECT max(h) FROM (SELECT time_bucket('1 hour', time) AS b, max(price) AS h FROM t GROUP BY b) x",
     "SELECT time_bucket('1 hour', time) AS b, sum(price) FROM t GROUP BY b HAVING count(*) > 3 ORDER BY b DESC LIMIT 5",
+];
+
+/// What the newest or oldest rows answer.
+const LATEST: &[&str] = &[
+    "SELECT time FROM t WHERE venue = 'v1' AND symbol = 's1' ORDER BY time DESC LIMIT 1",
+    "SELECT time FROM t WHERE symbol = 's0' ORDER BY time DESC LIMIT 20",
+    "SELECT time FROM t ORDER BY time LIMIT 7",
+    "SELECT time, symbol, n, price FROM t WHERE venue = 'v0' ORDER BY time DESC, n, price, symbol LIMIT 25",
+    "SELECT time, n FROM t WHERE time < '2025-03-04 12:00:00+00' AND symbol = 's2' ORDER BY time DESC, n LIMIT 5",
+    "SELECT time, n FROM t WHERE time > '2025-03-04 12:00:00+00' ORDER BY time, n OFFSET 3 LIMIT 5",
+    "SELECT symbol, last(price, time), max(time) FROM t GROUP BY symbol ORDER BY symbol",
+    "SELECT venue, symbol, first(label, time), first(price, time) FROM t GROUP BY venue, symbol",
+    "SELECT last(price, time) FROM t",
+    "SELECT DISTINCT ON (symbol) symbol, time FROM t ORDER BY symbol, time DESC",
+    "SELECT DISTINCT ON (venue, symbol) venue, symbol, time FROM t WHERE venue = 'v1' ORDER BY venue, symbol, time",
 ];
 
 /// Those that no chunk answers alone.
@@ -36,6 +51,9 @@ const OTHERS: &[&str] = &[
     "SELECT symbol, stddev(price) FROM t GROUP BY symbol",
     "SELECT symbol, sum(size) FROM t GROUP BY symbol",
     "SELECT time_bucket('1 hour', seen) AS b, count(*) FROM t GROUP BY b",
+    "SELECT time FROM t WHERE n > 0 ORDER BY time DESC LIMIT 5",
+    "SELECT seen FROM t ORDER BY seen DESC LIMIT 5",
+    "SELECT DISTINCT ON (day) day, time FROM t ORDER BY day, time DESC",
 ];
 
 fn insert(db: &mut Db, random: &SimRandom, count: usize, days: u64) {
@@ -84,25 +102,24 @@ fn insert(db: &mut Db, random: &SimRandom, count: usize, days: u64) {
 }
 
 fn compare(db: &mut Db, what: &str) {
-    for (sql, fast) in QUERIES
-        .iter()
-        .map(|sql| (sql, true))
-        .chain(OTHERS.iter().map(|sql| (sql, false)))
-    {
+    let aggregates = QUERIES.iter().map(|sql| (sql, "BucketAggregate"));
+    let latest = LATEST.iter().map(|sql| (sql, "LatestRows"));
+    let others = OTHERS.iter().map(|sql| (sql, ""));
+    for (sql, fast) in aggregates.chain(latest).chain(others) {
         let mut found = db.query(sql);
         let plan = db.query(&format!("EXPLAIN {sql}")).join("\n");
         // Of no rows much is known without any of this.
         if what != "no rows" {
-            assert_eq!(
-                plan.contains("BucketAggregate"),
-                fast,
-                "{what}: {sql}\n{plan}"
-            );
+            for name in ["BucketAggregate", "LatestRows"] {
+                assert_eq!(plan.contains(name), name == fast, "{what}: {sql}\n{plan}");
+            }
         }
         db.run("SET chronolith.enable_fast_paths = off");
         let mut expected = db.query(sql);
         let plan = db.query(&format!("EXPLAIN {sql}")).join("\n");
-        assert!(!plan.contains("BucketAggregate"), "{what}: {sql}\n{plan}");
+        for name in ["BucketAggregate", "LatestRows"] {
+            assert!(!plan.contains(name), "{what}: {sql}\n{plan}");
+        }
         db.run("SET chronolith.enable_fast_paths = on");
         if !sql.contains("ORDER BY") {
             found.sort();

@@ -17,6 +17,7 @@ mod expressions;
 mod fast;
 mod first;
 mod hypertables;
+mod insert;
 mod sets;
 mod storage;
 mod subqueries;
@@ -76,6 +77,12 @@ impl Db {
     pub(crate) fn fails(&mut self, sql: &str) -> (String, String) {
         let error = self.try_run(sql).expect_err(sql);
         (error.code.as_str().to_owned(), error.message)
+    }
+
+    /// What a text gives, or the SQLSTATE and message that it fails with.
+    pub(crate) fn outcome(&mut self, sql: &str) -> Result<Vec<String>, (String, String)> {
+        self.try_run(sql)
+            .map_err(|error| (error.code.as_str().to_owned(), error.message))
     }
 
     pub(crate) fn copy(&mut self, sql: &str, data: &str) -> Result<Vec<String>, Error> {

@@ -9,14 +9,15 @@ use chronolith_types::{RoleId, SqlState, SqlType};
 
 use crate::catalogs::context::Context;
 use crate::catalogs::objects::{self, Relation};
-use crate::catalogs::routines;
+use crate::catalogs::{recorded, routines};
 use crate::error::Error;
 
 /// An identifier with the quotes it needs.
 pub(crate) fn quoted(name: &str) -> Cow<'_, str> {
     static KEYWORDS: LazyLock<HashSet<&str>> = LazyLock::new(|| {
-        include_str!("../recorded/keywords.txt")
-            .split_ascii_whitespace()
+        recorded::lines(include_str!("../recorded/pg_get_keywords.tsv"))
+            .filter(|fields| fields.get(1) != Some(&"U"))
+            .filter_map(|fields| fields.first().copied())
             .collect()
     });
     let plain = name.starts_with(|c: char| c.is_ascii_lowercase() || c == '_')

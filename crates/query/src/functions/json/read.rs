@@ -194,7 +194,7 @@ pub(in super::super) fn exists(args: &[Value], all: bool) -> Result<Value, Funct
     }))
 }
 
-fn kind(json: &Json) -> &'static str {
+pub(super) fn kind(json: &Json) -> &'static str {
     match json {
         Json::Null => "null",
         Json::Bool(_) => "boolean",

@@ -70,6 +70,21 @@ impl FirstOfEachExec {
         Ok(made)
     }
 
+    /// What rows are grouped by.
+    pub(crate) fn keys(&self) -> &[Arc<dyn PhysicalExpr>] {
+        &self.keys
+    }
+
+    /// The order in which the row that comes first is kept.
+    pub(crate) fn order(&self) -> &[PhysicalSortExpr] {
+        &self.order
+    }
+
+    /// The rows.
+    pub(crate) fn input(&self) -> &Arc<dyn ExecutionPlan> {
+        &self.input
+    }
+
     fn best(&self) -> DfResult<Best> {
         let schema = self.input.schema();
         let keys = self.keys.iter();

@@ -7,4 +7,5 @@ mod best;
 mod exec;
 mod node;
 
+pub(crate) use exec::FirstOfEachExec;
 pub(crate) use node::FirstOfEach;

@@ -1,0 +1,142 @@
+//! INSERT … VALUES of literals, straight into columns.
+//!
+//! Each literal is read as its column's type reads it, where that is what PostgreSQL's assignment of
+//! the literal comes to. Where it is not, and wherever something is wrong, the statement is bound by
+//! the full way, which knows the words and the place of each error.
+
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, new_null_array};
+use arrow::record_batch::{RecordBatch, RecordBatchOptions};
+use chronolith_catalog::Table;
+use chronolith_sql::{Literal, Literals};
+use chronolith_types::SqlType;
+
+use super::bind::{InsertPlan, Source};
+use crate::error::Error;
+use crate::session::Shared;
+use crate::value::ColumnBuilder;
+
+/// Binds an INSERT of literals; None when it must be bound the full way.
+///
+/// # Errors
+/// When its schema does not exist.
+pub(crate) fn bind_literals(
+    shared: &Arc<Shared>,
+    literals: &Literals,
+) -> Result<Option<InsertPlan>, Error> {
+    let table = shared.find_table(literals.schema.as_deref(), &literals.table)?;
+    let Some(table) = table else {
+        return Ok(None);
+    };
+    let Some(places) = places(&table, literals) else {
+        return Ok(None);
+    };
+    let zone = shared.time_zone();
+    let given = places.iter().filter_map(|place| table.columns.get(*place));
+    let mut builders: Vec<ColumnBuilder> = given
+        .clone()
+        .map(|column| ColumnBuilder::new(&column.ty, &zone))
+        .collect();
+    let types: Vec<&SqlType> = given.map(|column| &column.ty).collect();
+    for row in literals.cells.chunks(literals.width.max(1)) {
+        for ((cell, ty), builder) in row.iter().zip(&types).zip(&mut builders) {
+            let Some(text) = text_of(literals, cell, ty) else {
+                return Ok(None);
+            };
+            let pushed = match text {
+                Cell::Null => {
+                    builder.push_null();
+                    Ok(())
+                }
+                Cell::Text(text) => builder.push_str(text),
+            };
+            if pushed.is_err() {
+                return Ok(None);
+            }
+        }
+    }
+    let rows = literals.cells.len() / literals.width.max(1);
+    let mut columns: Vec<ArrayRef> = table
+        .columns
+        .iter()
+        .map(|column| new_null_array(&column.ty.arrow(), 0))
+        .collect();
+    for (place, column) in columns.iter_mut().enumerate() {
+        *column = match places.iter().position(|given| *given == place) {
+            Some(index) => match builders.get_mut(index) {
+                Some(builder) => builder.finish(),
+                None => return Ok(None),
+            },
+            None => new_null_array(column.data_type(), rows),
+        };
+    }
+    let layout = chronolith_engine::layout_of(&table);
+    let options = RecordBatchOptions::new().with_row_count(Some(rows));
+    let schema = Arc::clone(layout.schema());
+    let batch = RecordBatch::try_new_with_options(schema, columns, &options)?;
+    Ok(Some(InsertPlan {
+        table: table.id,
+        source: Source::Rows(batch),
+        params: Vec::new(),
+    }))
+}
+
+/// The places of the columns that are given; None when others have defaults, or some do not exist.
+fn places(table: &Table, literals: &Literals) -> Option<Vec<usize>> {
+    let places: Vec<usize> = if literals.columns.is_empty() {
+        (0..literals.width.min(table.columns.len())).collect()
+    } else {
+        let named = literals.columns.iter();
+        named
+            .map(|name| table.column_named(name).map(|(place, _)| place))
+            .collect::<Option<_>>()?
+    };
+    let mut given = vec![false; table.columns.len()];
+    for place in &places {
+        if std::mem::replace(given.get_mut(*place)?, true) {
+            return None;
+        }
+    }
+    let left_out = table.columns.iter().zip(&given);
+    let defaults = left_out
+        .filter(|(_, given)| !**given)
+        .any(|(column, _)| column.default.is_some());
+    (places.len() == literals.width && !defaults).then_some(places)
+}
+
+enum Cell<'a> {
+    Null,
+    Text(&'a str),
+}
+
+/// The text that a column of the type reads from a literal; None when an assignment would do more.
+fn text_of<'a>(literals: &'a Literals, cell: &'a Literal, ty: &SqlType) -> Option<Cell<'a>> {
+    let text = match cell {
+        Literal::Null => return Some(Cell::Null),
+        Literal::Bool(value) => {
+            let text = if *value { "true" } else { "false" };
+            return (*ty == SqlType::Bool).then_some(Cell::Text(text));
+        }
+        Literal::Text(_) | Literal::Quoted(_) if matches!(ty, SqlType::Reg(_)) => return None,
+        Literal::Text(range) => literals.slice(range),
+        Literal::Quoted(text) => text,
+        Literal::Number(range) => {
+            let text = literals.slice(range);
+            let digits = text.strip_prefix('-').unwrap_or(text);
+            let whole = digits.bytes().all(|byte| byte.is_ascii_digit());
+            let fits = match ty {
+                SqlType::Int2 | SqlType::Int4 | SqlType::Int8 => whole,
+                SqlType::Numeric(_) => true,
+                // Zero as a number has no sign, as text it has.
+                SqlType::Float4 | SqlType::Float8 => {
+                    digits.bytes().any(|byte| (b'1'..=b'9').contains(&byte))
+                        || !text.starts_with('-')
+                }
+                _ => false,
+            };
+            return fits.then_some(Cell::Text(text));
+        }
+    };
+    Some(Cell::Text(text))
+}
