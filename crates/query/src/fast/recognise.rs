@@ -238,11 +238,13 @@ impl Wanted<'_> {
                     SqlType::Float8 => Squares::Unseen,
                     _ => return None,
                 };
-                let count = self.add(AggKind::Count, Some(column), None);
+                // A sum asks only whether there was a value, and says so itself.
+                let averaged = aggregate_name(expr.fun()) == "avg";
+                let count = averaged.then(|| self.add(AggKind::Count, Some(column), None));
                 let sum = self.add(AggKind::Sum, Some(column), None);
                 return Some(Output::Merged {
                     expr: Arc::clone(expr),
-                    count: Some(count),
+                    count,
                     sum,
                     squares,
                 });
