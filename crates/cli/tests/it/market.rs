@@ -28,7 +28,11 @@ async fn answers(client: &Client) -> Vec<Vec<Option<String>>> {
     for question in QUESTIONS {
         for message in client.simple_query(question).await.unwrap() {
             if let SimpleQueryMessage::Row(row) = message {
-                all.push((0..row.len()).map(|at| row.get(at).map(str::to_owned)).collect());
+                all.push(
+                    (0..row.len())
+                        .map(|at| row.get(at).map(str::to_owned))
+                        .collect(),
+                );
             }
         }
     }
