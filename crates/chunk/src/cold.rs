@@ -10,7 +10,7 @@ use arrow::error::ArrowError;
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use bytes::{Buf, Bytes};
-use chronolith_platform::{Disk, RelPath, write_whole};
+use chronolith_platform::{Disk, RelPath, write_unnamed};
 use chronolith_types::{ColumnId, SqlType};
 use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader,
@@ -74,7 +74,8 @@ pub fn write(
     }
 }
 
-/// The same for rows that are sorted already, as [`load::sort`] sorts them.
+/// The same for rows that are sorted already, as [`load::sort`] sorts them. Both files lie in one
+/// directory.
 ///
 /// # Errors
 /// As the disk gives them.
@@ -87,12 +88,15 @@ pub fn write_sorted(
 ) -> Result<Written, ChunkError> {
     let series = series_of(layout, rows)?;
     let Packed { bytes, regions } = pack(layout, rows)?;
-    write_whole(disk, data, &bytes).map_err(|source| ChunkError::Io {
+    let failed = |source| ChunkError::Io {
         action: "write",
         file: data.to_string(),
         source,
-    })?;
+    };
+    write_unnamed(disk, data, &bytes).map_err(failed)?;
     let (directory_bytes, crc) = Directory::new(layout, series.clone()).write(disk, directory)?;
+    // Both names with one sync.
+    disk.sync_dir(&data.parent()).map_err(failed)?;
     let times = series.iter().filter_map(|series| series.times);
     let times = times.reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)));
     Ok(Written {

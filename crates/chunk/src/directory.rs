@@ -2,7 +2,7 @@
 
 use std::io;
 
-use chronolith_platform::{Disk, RelPath, write_whole};
+use chronolith_platform::{Disk, RelPath, write_unnamed};
 use chronolith_types::ColumnId;
 use serde::{Deserialize, Serialize};
 
@@ -75,13 +75,14 @@ impl Directory {
         self.columns.iter().position(|known| *known == column)
     }
 
-    /// Writes it; its length and checksum.
+    /// Writes it; its length and checksum. Its name is safe once the caller has synced its
+    /// directory.
     pub(crate) fn write(&self, disk: &dyn Disk, path: &RelPath) -> Result<(u64, u32), ChunkError> {
         let bytes = self.encode().map_err(|source| ChunkError::Directory {
             file: path.to_string(),
             source,
         })?;
-        write_whole(disk, path, &bytes).map_err(|source| ChunkError::Io {
+        write_unnamed(disk, path, &bytes).map_err(|source| ChunkError::Io {
             action: "write",
             file: path.to_string(),
             source,

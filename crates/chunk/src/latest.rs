@@ -52,7 +52,7 @@ const HOT_ROWS_MAX: usize = 65_536;
 impl LatestRequest {
     /// Whether [`latest_rows`] answers this; else scan, and sort or aggregate.
     #[must_use]
-    pub fn is_supported(&self, layout: &Layout, chunks: &[ChunkView]) -> bool {
+    pub fn is_supported(&self, layout: &Layout, chunks: &[&ChunkView]) -> bool {
         let is_text = |place: &usize| {
             let column = layout.columns.get(*place);
             column.is_some_and(|column| column.ty.arrow() == arrow::datatypes::DataType::Utf8View)
@@ -63,8 +63,8 @@ impl LatestRequest {
         if self.of != Latest::Series {
             return true;
         }
-        let whole = |chunk: &&ChunkView| chunk.meets(&self.time);
-        chunks.iter().filter(whole).all(|chunk| {
+        let met = |chunk: &&&ChunkView| chunk.meets(&self.time);
+        chunks.iter().filter(met).all(|chunk| {
             let hot: usize = chunk.hot.iter().map(|part| part.rows()).sum();
             let inside = self.time.start <= chunk.range.start && chunk.range.end <= self.time.end;
             let sorted = chunk.cold.iter().all(|part| {
@@ -92,7 +92,7 @@ fn by_time(part: &ColdPart, layout: &Layout) -> Option<bool> {
 /// What the disk gives.
 pub fn latest_rows(
     layout: &Arc<Layout>,
-    chunks: &[ChunkView],
+    chunks: &[&ChunkView],
     request: &LatestRequest,
 ) -> Result<Vec<RecordBatch>, ChunkError> {
     let Some(time) = layout.time else {
@@ -110,13 +110,14 @@ pub fn latest_rows(
         needed,
         time,
     };
-    let mut order: Vec<usize> = (0..chunks.len()).collect();
-    order.sort_by_key(|at| chunks.get(*at).map_or(0, |chunk| chunk.range.start));
+    let mut wanted: Vec<&ChunkView> = chunks.to_vec();
+    wanted.sort_by_key(|chunk| chunk.range.start);
     if request.newest {
-        order.reverse();
+        wanted.reverse();
     }
-    let wanted = order.into_iter().filter_map(|at| chunks.get(at));
-    let wanted = wanted.filter(|chunk| chunk.meets(&request.time));
+    let wanted = wanted
+        .into_iter()
+        .filter(|chunk| chunk.meets(&request.time));
     let batches = match request.of {
         Latest::Rows { count, ties } => query.rows(wanted, count, ties)?,
         Latest::Series => query.series(wanted)?,

@@ -96,6 +96,58 @@ impl ChunkView {
     }
 }
 
+impl ChunkView {
+    /// Where it may be cut so that readers side by side still meet the rows of each series in their
+    /// order of arrival: ranges of the rows of its one part, of about so many rows or more. None
+    /// where it is to be read as a whole.
+    #[must_use]
+    pub fn cuts(
+        &self,
+        layout: &Layout,
+        request: &ScanRequest,
+        rows: u64,
+    ) -> Option<Vec<Range<u64>>> {
+        let ([part], true) = (
+            self.cold.as_slice(),
+            self.hot.iter().all(|hot| hot.rows() == 0),
+        ) else {
+            return None;
+        };
+        let selected = part.select_series(layout, &request.time, &request.equals);
+        let series = selected
+            .iter()
+            .filter_map(|number| part.directory().series.get(*number));
+        let mut cuts: Vec<Range<u64>> = Vec::new();
+        let mut count = 0;
+        for series in series {
+            let end = series.start + series.rows;
+            match cuts.last_mut() {
+                Some(last) if count < rows => last.end = end,
+                _ => {
+                    cuts.push(series.start..end);
+                    count = 0;
+                }
+            }
+            count += series.rows;
+        }
+        Some(cuts)
+    }
+
+    /// The rows of its one part within a range of those.
+    #[must_use]
+    pub fn scan_cut(
+        &self,
+        layout: &Arc<Layout>,
+        request: &ScanRequest,
+        rows: Range<u64>,
+    ) -> BatchIter {
+        match self.cold.as_slice() {
+            [part] => scan_part(part, layout, request, Some(rows)),
+            _ => Box::new(std::iter::empty()),
+        }
+    }
+}
+
 /// A part's rows, or those of them within a range of rows.
 pub(crate) fn scan_part(
     part: &Arc<ColdPart>,

@@ -64,7 +64,7 @@ fn main() -> Outcome<()> {
     let transaction = engine.begin(DB, Isolation::ReadCommitted);
     let view = transaction.table(TICKS).ok_or("no table")?;
     let mut sum = 0;
-    for (_, chunk) in &view.chunks {
+    for (_, chunk) in view.chunks.iter() {
         for batch in chunk.scan(&view.layout, &ScanRequest::all(vec![6])) {
             let batch = batch?;
             sum += batch

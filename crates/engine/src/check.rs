@@ -113,7 +113,7 @@ fn no_nulls(view: &TableView, column: ColumnId) -> Result<(), EngineError> {
     let Some(place) = found else {
         return Ok(());
     };
-    for (_, chunk) in &view.chunks {
+    for (_, chunk) in view.chunks.iter() {
         for batch in chunk.scan(&view.layout, &ScanRequest::all(vec![place])) {
             if batch?.column(0).null_count() > 0 {
                 let column = view.table.columns.get(place);

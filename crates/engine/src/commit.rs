@@ -92,11 +92,11 @@ struct Group {
 impl Engine {
     /// Commits; returns when the record is safe and visible, or refused.
     pub(crate) fn commit(&self, pending: &Arc<Pending>) -> Result<Lsn, EngineError> {
-        self.queue.lock().push(Arc::clone(pending));
+        self.queue.push(Arc::clone(pending));
         let mut writer = self.writer.lock();
         // Whoever had the writer before may have written this one with its own.
         if pending.outcome.lock().is_none() {
-            let group = std::mem::take(&mut *self.queue.lock());
+            let group: Vec<_> = std::iter::from_fn(|| self.queue.pop()).collect();
             self.write(&mut writer, &group);
         }
         drop(writer);

@@ -7,6 +7,7 @@ use std::sync::{Arc, OnceLock};
 use chronolith_catalog::Catalog;
 use chronolith_platform::{Clock, Lock, Platform};
 use chronolith_types::{DatabaseId, PartId};
+use crossbeam::queue::SegQueue;
 use parking_lot::{Mutex, RwLock};
 
 use crate::background::Background;
@@ -23,7 +24,7 @@ pub struct Engine {
     pub(crate) config: EngineConfig,
     /// What is committed. Readers take the `Arc` and let go of the lock.
     pub(crate) state: RwLock<Arc<State>>,
-    pub(crate) queue: Mutex<Vec<Arc<Pending>>>,
+    pub(crate) queue: SegQueue<Arc<Pending>>,
     pub(crate) writer: Mutex<Writer>,
     /// One flush, merge or checkpoint at a time: each takes rows that no other may take.
     pub(crate) maintenance: Mutex<()>,

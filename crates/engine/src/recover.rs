@@ -8,6 +8,7 @@ use chronolith_catalog::{Checkpoint, decode};
 use chronolith_platform::{Disk, Platform, RelPath, read_whole};
 use chronolith_types::{Lsn, PartId};
 use chronolith_wal::Log;
+use crossbeam::queue::SegQueue;
 use parking_lot::{Mutex, RwLock};
 
 use crate::background::Background;
@@ -68,7 +69,7 @@ impl Engine {
             platform,
             config,
             state: RwLock::new(Arc::new(state)),
-            queue: Mutex::default(),
+            queue: SegQueue::new(),
             poisoned: AtomicBool::new(log.poisoned()),
             durable: AtomicU64::new(log.durable_lsn().0),
             log_bytes: AtomicU64::new(replayed.bytes),

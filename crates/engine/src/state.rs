@@ -16,6 +16,7 @@ use crate::error::{EngineError, io_error};
 use crate::files;
 use crate::layout::{fit_part, widens};
 use crate::record::{Place, Record, TableKey};
+use crate::view::Cached;
 
 /// All that is committed. Copies share what neither changes, a table at a time.
 #[derive(Clone, Default)]
@@ -32,6 +33,7 @@ pub(crate) struct State {
 pub(crate) struct TableRows {
     pub(crate) hot: BTreeMap<ChunkId, HotPart>,
     pub(crate) cold: HashMap<PartId, Arc<OpenPart>>,
+    pub(crate) view: Cached,
 }
 
 /// An open part, whose files go with it while no catalog names it.
@@ -168,7 +170,10 @@ impl State {
 
     fn rows_mut(&mut self, key: TableKey) -> &mut TableRows {
         let tables = Arc::make_mut(&mut self.tables);
-        Arc::make_mut(tables.entry(key).or_default())
+        let rows = Arc::make_mut(tables.entry(key).or_default());
+        // Rows that nobody else holds are changed in place.
+        rows.view = Cached::default();
+        rows
     }
 
     /// Applies a change. Parts that it takes away are put into `dropped`.

@@ -138,7 +138,7 @@ fn check_added(transaction: &Transaction, committed: &[i64]) {
     for n in added {
         let name = format!("x{n}");
         let (place, _) = view.table.column_named(&name).unwrap();
-        for (_, chunk) in &view.chunks {
+        for (_, chunk) in view.chunks.iter() {
             for batch in chunk.scan(&view.layout, &ScanRequest::all(vec![2, place])) {
                 let batch = batch.unwrap();
                 let ids = batch.column(0).as_primitive::<Int64Type>().values();

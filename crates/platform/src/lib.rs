@@ -23,4 +23,4 @@ pub use path::{PathError, RelPath};
 pub use platform::Platform;
 pub use random::{Random, RealRandom, SimRandom};
 pub use real::RealDisk;
-pub use whole::{read_whole, write_whole};
+pub use whole::{read_whole, write_unnamed, write_whole};

@@ -14,6 +14,17 @@ const TEMPORARY: &str = ".tmp";
 /// As the disk gives them; the old content then stays, and what was written of the new goes, as far
 /// as the disk still does that.
 pub fn write_whole(disk: &dyn Disk, path: &RelPath, bytes: &[u8]) -> io::Result<()> {
+    write_unnamed(disk, path, bytes)?;
+    // A synced file can still vanish: its name lives in the directory, synced apart.
+    disk.sync_dir(&path.parent())
+}
+
+/// The same, but that after a crash the file may still have its old content until the caller has
+/// synced its directory: one sync does for several files.
+///
+/// # Errors
+/// As [`write_whole`].
+pub fn write_unnamed(disk: &dyn Disk, path: &RelPath, bytes: &[u8]) -> io::Result<()> {
     let temporary = RelPath::new(&format!("{path}{TEMPORARY}")).map_err(io::Error::other)?;
     match disk.remove(&temporary) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -31,8 +42,7 @@ pub fn write_whole(disk: &dyn Disk, path: &RelPath, bytes: &[u8]) -> io::Result<
         drop(disk.remove(&temporary));
         return Err(error);
     }
-    // A synced file can still vanish: its name lives in the directory, synced apart.
-    disk.sync_dir(&path.parent())
+    Ok(())
 }
 
 /// Reads a file whole.

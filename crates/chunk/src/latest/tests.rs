@@ -110,6 +110,10 @@ fn all(layout: &Arc<Layout>, chunks: &[ChunkView], request: &LatestRequest) -> V
     rows.into_iter().filter(wanted).collect()
 }
 
+fn refs(chunks: &[ChunkView]) -> Vec<&ChunkView> {
+    chunks.iter().collect()
+}
+
 type Row = (i64, Option<String>, Option<String>, i64);
 
 fn listed(batch: &RecordBatch) -> Vec<Row> {
@@ -164,8 +168,8 @@ fn so_many_rows_of_the_newest_times_are_found() {
         let count = usize::try_from(1 + random.below(40)).unwrap();
         let ties = random.one_in(2);
         let request = request(&random, Latest::Rows { count, ties });
-        assert!(request.is_supported(&layout, &chunks));
-        let found = latest_rows(&layout, &chunks, &request).unwrap();
+        assert!(request.is_supported(&layout, &refs(&chunks)));
+        let found = latest_rows(&layout, &refs(&chunks), &request).unwrap();
         let found: Vec<Row> = found.iter().flat_map(listed).collect();
         let mut rows = all(&layout, &chunks, &request);
         rows.sort_by_key(|row| if request.newest { -row.0 } else { row.0 });
@@ -204,8 +208,8 @@ fn the_newest_row_of_each_series_is_the_one_that_a_scan_gives_last() {
         let layout = layout(false);
         let chunks = chunks(&layout, &random, &disk);
         let request = request(&random, Latest::Series);
-        assert!(request.is_supported(&layout, &chunks));
-        let found = latest_rows(&layout, &chunks, &request).unwrap();
+        assert!(request.is_supported(&layout, &refs(&chunks)));
+        let found = latest_rows(&layout, &refs(&chunks), &request).unwrap();
         let found: Vec<Row> = found.iter().flat_map(listed).collect();
         let mut best: Vec<Row> = Vec::new();
         for row in all(&layout, &chunks, &request) {
@@ -269,7 +273,12 @@ fn parts_of_chunks_that_are_too_old_stay_unread() {
             newest: true,
             of,
         };
-        assert_eq!(latest_rows(&layout, &chunks, &request).unwrap().len(), 1);
+        assert_eq!(
+            latest_rows(&layout, &refs(&chunks), &request)
+                .unwrap()
+                .len(),
+            1
+        );
         assert!(!chunks[0].cold[0].was_read(), "{of:?}");
         assert!(chunks[1].cold[0].was_read(), "{of:?}");
     }

@@ -130,7 +130,7 @@ pub(crate) fn totals(id: i64) -> RecordBatch {
 pub(crate) fn ids(transaction: &Transaction, table: TableId, place: usize) -> Vec<i64> {
     let view = transaction.table(table).unwrap();
     let mut found = Vec::new();
-    for (_, chunk) in &view.chunks {
+    for (_, chunk) in view.chunks.iter() {
         for batch in chunk.scan(&view.layout, &ScanRequest::all(vec![place])) {
             let batch = batch.unwrap();
             found.extend(batch.column(0).as_primitive::<Int64Type>().values().iter());

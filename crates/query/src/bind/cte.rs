@@ -79,7 +79,7 @@ impl Binder<'_> {
         let mut columns = Vec::with_capacity(known.len());
         let sources = plan.schema().columns();
         for (at, mut found) in known.into_iter().enumerate() {
-            let internal = self.fresh();
+            let internal = self.fresh_as(&found.name);
             let source = match cte.as_ref() {
                 Cte::Bound(_) => column(&found.column),
                 Cte::Working { .. } => match sources.get(at) {

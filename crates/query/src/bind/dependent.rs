@@ -7,12 +7,12 @@ use std::sync::Arc;
 
 use arrow::datatypes::{DataType, FieldRef};
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
-use datafusion::common::{JoinType, Result as DfResult, ScalarValue};
+use datafusion::common::{Column, JoinType, Result as DfResult, ScalarValue};
 use datafusion::logical_expr::expr::{Exists, InSubquery, ScalarFunction, SetComparison};
 use datafusion::logical_expr::utils::split_conjunction;
 use datafusion::logical_expr::{
-    ColumnarValue, Expr, LogicalPlan, Operator, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF,
-    ScalarUDFImpl, Signature, SortExpr, Volatility,
+    ColumnarValue, Expr, Filter, LogicalPlan, LogicalPlanBuilder, Operator, ReturnFieldArgs,
+    ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, SortExpr, Volatility, lit,
 };
 
 use super::params::number_of;
@@ -94,10 +94,9 @@ fn equals_outer(expr: &Expr) -> bool {
     let Expr::BinaryExpr(binary) = expr else {
         return false;
     };
-    let bare = |expr: &Expr| matches!(expr, Expr::OuterReferenceColumn(..));
     binary.op == Operator::Eq
-        && ((bare(&binary.left) && !is_outer(&binary.right))
-            || (bare(&binary.right) && !is_outer(&binary.left)))
+        && ((is_bare_outer(&binary.left) && !is_outer(&binary.right))
+            || (is_bare_outer(&binary.right) && !is_outer(&binary.left)))
 }
 
 /// Whether an expression names the outer row, in a query within it too.
@@ -139,6 +138,99 @@ fn query_of(expr: &Expr) -> Option<&LogicalPlan> {
         Expr::InSubquery(within) => Some(&within.subquery.subquery),
         Expr::SetComparison(comparison) => Some(&comparison.subquery.subquery),
         _ => None,
+    }
+}
+
+/// A query whose conditions name the row around as seldom as they can.
+///
+/// Where a condition says that a column equals an outer one, the other conditions mean that column;
+/// and an outer Boolean is compared with a column that is always true. So most conditions that no
+/// join could stand for become equalities or none of the outer row's.
+pub(super) fn normalised(
+    plan: LogicalPlan,
+    fresh: &mut impl FnMut() -> String,
+) -> DfResult<LogicalPlan> {
+    let rewritten = plan.transform_up(|node| match node {
+        LogicalPlan::Filter(filter) if is_outer(&filter.predicate) => {
+            normalised_filter(filter, fresh).map(Transformed::yes)
+        }
+        other => Ok(Transformed::no(other)),
+    })?;
+    Ok(rewritten.data)
+}
+
+fn normalised_filter(filter: Filter, fresh: &mut impl FnMut() -> String) -> DfResult<LogicalPlan> {
+    let conjuncts = split_conjunction(&filter.predicate);
+    let equal: Vec<(&Expr, &Expr)> = conjuncts
+        .iter()
+        .filter(|conjunct| equals_outer(conjunct))
+        .filter_map(|conjunct| match conjunct {
+            Expr::BinaryExpr(binary) if is_bare_outer(&binary.left) => {
+                Some((binary.left.as_ref(), binary.right.as_ref()))
+            }
+            Expr::BinaryExpr(binary) => Some((binary.right.as_ref(), binary.left.as_ref())),
+            _ => None,
+        })
+        .filter(|(outer, _)| is_same_when_equal(outer))
+        .collect();
+    let mut kept = Vec::with_capacity(conjuncts.len());
+    let mut truth: Option<String> = None;
+    for conjunct in &conjuncts {
+        let conjunct = Expr::clone(conjunct);
+        if !is_outer(&conjunct) || equals_outer(&conjunct) || has_query(&conjunct) {
+            kept.push(conjunct);
+        } else if is_bare_outer(&conjunct) {
+            let name = truth.get_or_insert_with(&mut *fresh);
+            kept.push(Expr::Column(Column::new_unqualified(name.as_str())).eq(conjunct));
+        } else {
+            let within = |part: Expr| {
+                let known = equal.iter().find(|(outer, _)| **outer == part);
+                Ok(match known {
+                    Some((_, inner)) => Transformed::yes(Expr::clone(inner)),
+                    None => Transformed::no(part),
+                })
+            };
+            kept.push(conjunct.transform_up(within)?.data);
+        }
+    }
+    let columns = filter.input.schema().columns();
+    let predicate = kept
+        .into_iter()
+        .reduce(Expr::and)
+        .unwrap_or(filter.predicate);
+    let Some(name) = truth else {
+        return Ok(LogicalPlan::Filter(Filter::try_new(
+            predicate,
+            filter.input,
+        )?));
+    };
+    let columns: Vec<Expr> = columns.into_iter().map(Expr::Column).collect();
+    let always = lit(true).alias(name);
+    LogicalPlanBuilder::from(LogicalPlan::clone(&filter.input))
+        .project(columns.iter().cloned().chain([always]))?
+        .filter(predicate)?
+        .project(columns)?
+        .build()
+}
+
+fn is_bare_outer(expr: &Expr) -> bool {
+    matches!(expr, Expr::OuterReferenceColumn(..))
+}
+
+/// Whether equal values of a column's form are the same in every way: 1.0 and 1.00 are not.
+fn is_same_when_equal(expr: &Expr) -> bool {
+    match expr {
+        Expr::OuterReferenceColumn(field, _) => !matches!(
+            field.data_type(),
+            DataType::Decimal128(..)
+                | DataType::Decimal256(..)
+                | DataType::Float32
+                | DataType::Float64
+                | DataType::Interval(_)
+                | DataType::List(_)
+                | DataType::Struct(_)
+        ),
+        _ => false,
     }
 }
 

@@ -247,7 +247,7 @@ impl Binder<'_> {
         let mut exprs = Vec::with_capacity(table.columns.len());
         let mut columns = Vec::with_capacity(table.columns.len());
         for (of, field) in table.columns.iter().zip(schema.fields()) {
-            let internal = self.fresh();
+            let internal = self.fresh_as(&of.name);
             let source = Column::new(Some(scan_name.clone()), field.name());
             exprs.push(Expr::Column(source).alias(&internal));
             columns.push(ScopeColumn {
@@ -640,7 +640,7 @@ impl Binder<'_> {
         let table = alias.clone().unwrap_or_else(|| parts.name.clone());
         let single = lists.len() == 1;
         for rows in lists {
-            let internal = self.fresh();
+            let internal = self.fresh_as(&parts.name);
             let arrow = if rows.set {
                 sets.push((internal.clone(), rows.value.expr));
                 item_of(&rows.value.arrow)

@@ -136,8 +136,13 @@ impl<'a> Binder<'a> {
 
     /// A name that no column has yet.
     pub(super) fn fresh(&mut self) -> String {
+        self.fresh_as("c")
+    }
+
+    /// A name of a plan's column that no other has, after one that users know: EXPLAIN shows it.
+    pub(super) fn fresh_as(&mut self, name: &str) -> String {
         self.next += 1;
-        format!("c{}", self.next)
+        format!("{name}#{}", self.next)
     }
 
     /// Counts one level of nesting while something is bound.
@@ -163,7 +168,7 @@ impl<'a> Binder<'a> {
         let mut exprs = Vec::with_capacity(items.len());
         let mut columns = Vec::with_capacity(items.len());
         for (typed, mut column) in items {
-            column.column = self.fresh();
+            column.column = self.fresh_as(&column.name);
             column.ty = typed.ty;
             column.arrow = typed.arrow;
             exprs.push(typed.expr.alias(&column.column));

@@ -11,7 +11,7 @@ use datafusion::logical_expr::expr::{
 };
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, SortExpr, Subquery, lit};
 
-use super::dependent::{Shape, maybe, semi_joins, shape, single, unordered};
+use super::dependent::{Shape, maybe, normalised, semi_joins, shape, single, unordered};
 use super::expr::{row_of, symbol_of, truth};
 use super::scope::ScopeColumn;
 use super::state::{Binder, Clause, Place, Rel, Result, column, lift, typed, unsupported};
@@ -75,6 +75,7 @@ impl Binder<'_> {
             };
             return Ok(Expr::ScalarSubquery(subquery(plan)));
         }
+        let plan = normalised(plan, &mut || self.fresh()).map_err(lift)?;
         match shape(&plan) {
             Shape::Aggregated => Ok(Expr::ScalarSubquery(subquery(plan))),
             Shape::Plain => {

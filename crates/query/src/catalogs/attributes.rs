@@ -67,9 +67,13 @@ fn push<'a>(rows: &mut Rows<'a>, attribute: Attribute<'a>) {
 }
 
 fn attributes<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
+    const RELATION: usize = 0;
     let home = context.home()?;
     for relation in objects::relations(home) {
         let oid = relation.oid();
+        if rows.misses(RELATION, oid) {
+            continue;
+        }
         match relation {
             Relation::System(system) => {
                 for (number, column) in (1..).zip(&system.columns) {

@@ -44,6 +44,7 @@ pub(super) fn access_method(method: &str) -> u32 {
 }
 
 fn classes<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
+    const OID: usize = 0;
     const PAGES: usize = 9;
     const TUPLES: usize = 10;
     const ATTRIBUTES: usize = 17;
@@ -53,6 +54,9 @@ fn classes<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
     for relation in objects::relations(home) {
         let kind = relation.kind();
         let oid = relation.oid();
+        if rows.misses(OID, oid) {
+            continue;
+        }
         let stored = kind != 'v' && !matches!(relation, Relation::System(_));
         let size = match sized {
             true => relation.size(context),

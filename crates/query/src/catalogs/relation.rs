@@ -21,6 +21,7 @@ use super::{
     timescale, types,
 };
 use crate::error::Error;
+use crate::scan::Wanted;
 
 /// Makes a relation's rows.
 pub(super) type Fill = for<'a> fn(&'a Context, &mut Rows<'a>) -> Result<(), Error>;
@@ -85,7 +86,10 @@ impl SystemRelation {
     /// # Errors
     /// Those of [`Self::rows`].
     pub(crate) fn list(&self, context: &Context) -> Result<ScalarValue, Error> {
-        let all: Vec<usize> = (0..self.columns.len()).collect();
+        let all = Wanted {
+            columns: (0..self.columns.len()).collect(),
+            equal: Vec::new(),
+        };
         let records: ArrayRef = Arc::new(StructArray::from(self.rows(context, &all)?));
         let item = Arc::new(Field::new_list_field(records.data_type().clone(), true));
         let offsets = OffsetBuffer::from_lengths([records.len()]);
@@ -93,11 +97,11 @@ impl SystemRelation {
         Ok(ScalarValue::List(Arc::new(list)))
     }
 
-    /// Its rows of this moment: the columns of those places, in that order.
+    /// Its rows of this moment: the columns that are wanted, in their order.
     ///
     /// # Errors
     /// 42501 for what holds secrets.
-    pub(crate) fn rows(&self, context: &Context, wanted: &[usize]) -> Result<RecordBatch, Error> {
+    pub(crate) fn rows(&self, context: &Context, wanted: &Wanted) -> Result<RecordBatch, Error> {
         let mut rows = Rows::new(self.columns.len(), wanted);
         if let Some(fill) = self.fill {
             fill(context, &mut rows)?;

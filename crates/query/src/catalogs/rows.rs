@@ -14,6 +14,7 @@ use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use chronolith_types::SqlType;
 
 use crate::error::Error;
+use crate::scan::Wanted;
 
 /// One value, before its column's type makes it Arrow's.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -120,14 +121,18 @@ pub(super) struct Rows<'a> {
     width: usize,
     /// The places of the columns that are asked for, and their cells.
     columns: Vec<(usize, Vec<Cell<'a>>)>,
+    /// Columns by their places, and the number that each must have.
+    equal: Vec<(usize, i64)>,
     count: usize,
 }
 
 impl<'a> Rows<'a> {
-    pub(super) fn new(width: usize, wanted: &[usize]) -> Self {
+    pub(super) fn new(width: usize, wanted: &Wanted) -> Self {
+        let columns = wanted.columns.iter();
         Self {
             width,
-            columns: wanted.iter().map(|place| (*place, Vec::new())).collect(),
+            columns: columns.map(|place| (*place, Vec::new())).collect(),
+            equal: wanted.equal.clone(),
             count: 0,
         }
     }
@@ -137,9 +142,20 @@ impl<'a> Rows<'a> {
         self.columns.iter().any(|(wanted, _)| *wanted == place)
     }
 
+    /// Whether no row counts that has this number in a column.
+    pub(super) fn misses(&self, place: usize, number: u32) -> bool {
+        let number = i64::from(number);
+        let mut equal = self.equal.iter();
+        equal.any(|(column, value)| *column == place && *value != number)
+    }
+
     /// One more row.
     pub(super) fn push(&mut self, mut row: Vec<Cell<'a>>) {
         debug_assert_eq!(row.len(), self.width, "a row has every column");
+        let counts = |(place, number): &(usize, i64)| row.get(*place) == Some(&Cell::Int(*number));
+        if !self.equal.iter().all(counts) {
+            return;
+        }
         self.count += 1;
         for (place, cells) in &mut self.columns {
             let cell = row.get_mut(*place).map(std::mem::take);

@@ -327,7 +327,7 @@ fn hold_all(shared: &Arc<Shared>, id: TableId, name: &str) -> Result<(), Error> 
         return Ok(());
     };
     let all = chronolith_chunk::ScanRequest::all((0..view.layout.columns.len()).collect());
-    for (_, chunk) in &view.chunks {
+    for (_, chunk) in view.chunks.iter() {
         for batch in chunk.scan(&view.layout, &all) {
             checks.hold(&batch?).map_err(|error| {
                 Error::new(

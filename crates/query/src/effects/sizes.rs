@@ -200,7 +200,7 @@ fn of_chunk(
             continue;
         };
         let view = shared.transact(|transaction| Ok::<_, Error>(transaction.table(table.id)))?;
-        let found = view.iter().flat_map(|view| &view.chunks);
+        let found = view.iter().flat_map(|view| view.chunks.iter());
         let found = found
             .filter(|(id, _)| *id == chunk.id)
             .map(|(_, view)| view);

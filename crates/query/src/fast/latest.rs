@@ -159,7 +159,7 @@ impl LatestScan {
             newest,
             of,
         };
-        let chunks: Vec<ChunkView> = scan.chunks().cloned().collect();
+        let chunks: Vec<&ChunkView> = scan.chunks().collect();
         if !request.is_supported(&scan.view().layout, &chunks) {
             return None;
         }
@@ -233,7 +233,7 @@ impl ExecutionPlan for LatestScan {
         let found = futures::stream::once(async move {
             let timer = metrics.elapsed_compute().timer();
             let view = scan.view();
-            let chunks: Vec<ChunkView> = scan.chunks().cloned().collect();
+            let chunks: Vec<&ChunkView> = scan.chunks().collect();
             let found = latest_rows(&view.layout, &chunks, &request);
             let found = found.map_err(|error| DataFusionError::from(Error::from(error)));
             timer.done();

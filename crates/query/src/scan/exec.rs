@@ -1,6 +1,7 @@
 //! The scan of a table's chunks, as a physical plan.
 
 use std::fmt;
+use std::ops::Range;
 use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
@@ -29,11 +30,66 @@ pub(crate) struct ChunkScan {
     view: Arc<TableView>,
     request: Arc<ScanRequest>,
     limit: Option<usize>,
-    /// The chunks that each partition reads.
-    shares: Vec<Vec<ChunkView>>,
+    /// What each partition reads.
+    shares: Arc<[Share]>,
     schema: SchemaRef,
     properties: Arc<PlanProperties>,
     metrics: ExecutionPlanMetricsSet,
+}
+
+/// What one partition reads.
+#[derive(Debug, Clone, Default)]
+struct Share {
+    rows: u64,
+    pieces: Vec<Piece>,
+}
+
+/// A chunk, or some series of its one part.
+#[derive(Debug, Clone)]
+struct Piece {
+    /// Its place among the chunks.
+    chunk: usize,
+    /// The part's rows; None for the whole chunk.
+    cut: Option<Range<u64>>,
+    /// About how many rows it is.
+    rows: u64,
+}
+
+/// With fewer rows, starting another reader takes longer than what it would take off.
+const PIECE_ROWS_MIN: u64 = 32 * 1024;
+
+/// What is to be read: chunks where there are many, else pieces of them.
+fn pieces(view: &TableView, request: &ScanRequest, partitions: usize) -> Vec<Piece> {
+    let chunks = view.chunks.iter().enumerate();
+    let chunks = chunks.filter(|(_, (_, chunk))| chunk.meets(&request.time));
+    let chunks: Vec<(usize, &ChunkView, u64)> = chunks
+        .map(|(at, (_, chunk))| (at, chunk, chunk.rows()))
+        .filter(|(.., rows)| *rows > 0)
+        .collect();
+    let whole = |chunk: usize, rows: u64| Piece {
+        chunk,
+        cut: None,
+        rows,
+    };
+    if partitions <= 1 || chunks.len() >= 4 * partitions {
+        return chunks
+            .iter()
+            .map(|(at, _, rows)| whole(*at, *rows))
+            .collect();
+    }
+    let mut found = Vec::new();
+    for (at, chunk, rows) in chunks {
+        let few = (rows / (4 * partitions as u64)).max(PIECE_ROWS_MIN);
+        match chunk.cuts(&view.layout, request, few) {
+            None => found.push(whole(at, rows)),
+            Some(cuts) => found.extend(cuts.into_iter().map(|cut| Piece {
+                chunk: at,
+                rows: cut.end - cut.start,
+                cut: Some(cut),
+            })),
+        }
+    }
+    found
 }
 
 impl ChunkScan {
@@ -43,21 +99,15 @@ impl ChunkScan {
         limit: Option<usize>,
         partitions: usize,
     ) -> Self {
-        let mut chunks: Vec<ChunkView> = view
-            .chunks
-            .iter()
-            .map(|(_, chunk)| chunk)
-            .filter(|chunk| chunk.meets(&request.time) && chunk.rows() > 0)
-            .cloned()
-            .collect();
+        let mut pieces = pieces(&view, &request, partitions);
         // The largest first, each to whoever has least: shares come out even.
-        chunks.sort_by_key(|chunk| std::cmp::Reverse(chunk.rows()));
-        let count = partitions.clamp(1, chunks.len().max(1));
-        let mut shares: Vec<(u64, Vec<ChunkView>)> = vec![(0, Vec::new()); count];
-        for chunk in chunks {
-            if let Some(least) = shares.iter_mut().min_by_key(|(rows, _)| *rows) {
-                least.0 += chunk.rows();
-                least.1.push(chunk);
+        pieces.sort_by_key(|piece| std::cmp::Reverse(piece.rows));
+        let count = partitions.clamp(1, pieces.len().max(1));
+        let mut shares: Vec<Share> = vec![Share::default(); count];
+        for piece in pieces {
+            if let Some(least) = shares.iter_mut().min_by_key(|share| share.rows) {
+                least.rows += piece.rows;
+                least.pieces.push(piece);
             }
         }
         let schema = view.layout.projected(&request.projection);
@@ -71,7 +121,7 @@ impl ChunkScan {
             view: Arc::new(view),
             request: Arc::new(request),
             limit,
-            shares: shares.into_iter().map(|(_, chunks)| chunks).collect(),
+            shares: shares.into(),
             schema,
             properties: Arc::new(properties),
             metrics: ExecutionPlanMetricsSet::new(),
@@ -100,12 +150,11 @@ impl ChunkScan {
     }
 
     fn chunks_read(&self) -> usize {
-        self.shares.iter().map(Vec::len).sum()
+        self.chunks().count()
     }
 
     fn parts_read(&self) -> usize {
-        let chunks = self.shares.iter().flatten();
-        chunks.map(|chunk| chunk.cold.len()).sum()
+        self.chunks().map(|chunk| chunk.cold.len()).sum()
     }
 }
 
@@ -190,14 +239,21 @@ impl ExecutionPlan for ChunkScan {
         partition: usize,
         _context: Arc<TaskContext>,
     ) -> DfResult<SendableRecordBatchStream> {
-        let chunks = self.shares.get(partition).cloned().unwrap_or_default();
+        let share = self.shares.get(partition).cloned().unwrap_or_default();
         let view = Arc::clone(&self.view);
         let request = Arc::clone(&self.request);
         let metrics = BaselineMetrics::new(&self.metrics, partition);
         let mut left = self.limit.unwrap_or(usize::MAX);
-        let batches = chunks
+        let batches = share
+            .pieces
             .into_iter()
-            .flat_map(move |chunk| chunk.scan(&view.layout, &request))
+            .flat_map(
+                move |piece| match (view.chunks.get(piece.chunk), piece.cut) {
+                    (None, _) => Box::new(std::iter::empty()),
+                    (Some((_, chunk)), None) => chunk.scan(&view.layout, &request),
+                    (Some((_, chunk)), Some(cut)) => chunk.scan_cut(&view.layout, &request, cut),
+                },
+            )
             .map(move |batch| {
                 let batch = batch.map_err(|error| DataFusionError::from(Error::from(error)))?;
                 metrics.record_output(batch.num_rows());
@@ -229,10 +285,9 @@ impl ExecutionPlan for ChunkScan {
     }
 
     fn partition_statistics(&self, partition: Option<usize>) -> DfResult<Arc<Statistics>> {
-        let rows = |chunks: &Vec<ChunkView>| chunks.iter().map(ChunkView::rows).sum::<u64>();
-        let rows = match partition {
-            Some(partition) => self.shares.get(partition).map_or(0, rows),
-            None => self.shares.iter().map(rows).sum(),
+        let rows: u64 = match partition {
+            Some(partition) => self.shares.get(partition).map_or(0, |share| share.rows),
+            None => self.shares.iter().map(|share| share.rows).sum(),
         };
         let rows = usize::try_from(rows).unwrap_or(usize::MAX);
         let whole = self.request.time == (i64::MIN..i64::MAX)

@@ -11,4 +11,4 @@ mod filter;
 mod provider;
 
 pub(crate) use exec::ChunkScan;
-pub(crate) use provider::{ChunkTable, Snapshot, SystemRows, SystemTable};
+pub(crate) use provider::{ChunkTable, Snapshot, SystemRows, SystemTable, Wanted};

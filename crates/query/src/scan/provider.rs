@@ -12,10 +12,10 @@ use chronolith_chunk::{Layout, ScanRequest};
 use chronolith_engine::TableView;
 use chronolith_types::{SqlState, TableId};
 use datafusion::catalog::{Session, TableProvider};
-use datafusion::common::{DataFusionError, Result as DfResult};
+use datafusion::common::{DataFusionError, Result as DfResult, ScalarValue};
 use datafusion::datasource::TableType;
 use datafusion::datasource::memory::MemorySourceConfig;
-use datafusion::logical_expr::{Expr, TableProviderFilterPushDown};
+use datafusion::logical_expr::{Expr, Operator, TableProviderFilterPushDown};
 use datafusion::physical_plan::ExecutionPlan;
 use parking_lot::Mutex;
 
@@ -104,12 +104,21 @@ impl TableProvider for ChunkTable {
     }
 }
 
-type Rows = dyn Fn(&[usize]) -> Result<RecordBatch, Error> + Send + Sync;
+type Rows = dyn Fn(&Wanted) -> Result<RecordBatch, Error> + Send + Sync;
 
-/// The rows that a statement has read of system relations, by oid and columns, as an extension of
-/// DataFusion's session: a relation that is named twice is made once.
+/// What a scan wants of a system relation.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Wanted {
+    /// The places of its columns.
+    pub(crate) columns: Vec<usize>,
+    /// Columns, by their places, and the number that each has in every row that counts.
+    pub(crate) equal: Vec<(usize, i64)>,
+}
+
+/// The rows that a statement has read of system relations, by oid and what was wanted, as an
+/// extension of DataFusion's session: a relation that is named twice is made once.
 #[derive(Default)]
-pub(crate) struct SystemRows(Mutex<HashMap<(u32, Vec<usize>), RecordBatch>>);
+pub(crate) struct SystemRows(Mutex<HashMap<(u32, Wanted), RecordBatch>>);
 
 /// A relation whose rows are made when it is read.
 pub(crate) struct SystemTable {
@@ -120,7 +129,7 @@ pub(crate) struct SystemTable {
 }
 
 impl SystemTable {
-    /// `rows` makes those columns of it that it is asked for, in their order.
+    /// `rows` makes those columns of it that are wanted, in their order, and at least those rows.
     pub(crate) fn new(oid: u32, name: &str, schema: Schema, rows: Box<Rows>) -> Self {
         Self {
             oid,
@@ -128,6 +137,27 @@ impl SystemTable {
             schema: Arc::new(schema),
             rows,
         }
+    }
+}
+
+impl SystemTable {
+    /// The column's place and the number of `column = number`.
+    fn number_in(&self, filter: &Expr) -> Option<(usize, i64)> {
+        let Expr::BinaryExpr(equal) = filter else {
+            return None;
+        };
+        let (column, value) = match (equal.left.as_ref(), equal.op, equal.right.as_ref()) {
+            (Expr::Column(column), Operator::Eq, Expr::Literal(value, _))
+            | (Expr::Literal(value, _), Operator::Eq, Expr::Column(column)) => (column, value),
+            _ => return None,
+        };
+        let number = match value {
+            ScalarValue::UInt32(Some(number)) => i64::from(*number),
+            ScalarValue::Int16(Some(number)) => i64::from(*number),
+            ScalarValue::Int32(Some(number)) => i64::from(*number),
+            _ => return None,
+        };
+        Some((self.schema.index_of(&column.name).ok()?, number))
     }
 }
 
@@ -149,16 +179,33 @@ impl TableProvider for SystemTable {
         TableType::View
     }
 
+    fn supports_filters_pushdown(
+        &self,
+        filters: &[&Expr],
+    ) -> DfResult<Vec<TableProviderFilterPushDown>> {
+        let support = |filter: &&Expr| match self.number_in(filter) {
+            Some(_) => TableProviderFilterPushDown::Inexact,
+            None => TableProviderFilterPushDown::Unsupported,
+        };
+        Ok(filters.iter().map(support).collect())
+    }
+
     async fn scan(
         &self,
         state: &dyn Session,
         projection: Option<&Vec<usize>>,
-        _filters: &[Expr],
+        filters: &[Expr],
         _limit: Option<usize>,
     ) -> DfResult<Arc<dyn ExecutionPlan>> {
-        let wanted = match projection {
-            Some(places) => places.clone(),
-            None => (0..self.schema.fields().len()).collect(),
+        let wanted = Wanted {
+            columns: match projection {
+                Some(places) => places.clone(),
+                None => (0..self.schema.fields().len()).collect(),
+            },
+            equal: filters
+                .iter()
+                .filter_map(|filter| self.number_in(filter))
+                .collect(),
         };
         let known = state.config().get_extension::<SystemRows>();
         let key = (self.oid, wanted);

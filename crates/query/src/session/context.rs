@@ -52,7 +52,7 @@ impl Shared {
 
     fn sizes_of(&self, table: TableId) -> HashMap<ChunkId, Size> {
         let view = self.with(|state| state.transaction.as_ref()?.table(table));
-        let chunks = view.iter().flat_map(|view| &view.chunks);
+        let chunks = view.iter().flat_map(|view| view.chunks.iter());
         chunks.map(|(id, chunk)| (*id, size_of(chunk))).collect()
     }
 

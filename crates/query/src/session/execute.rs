@@ -6,6 +6,7 @@ use arrow::array::ArrayRef;
 use arrow::record_batch::RecordBatch;
 use chronolith_sql::Statement as Tree;
 use chronolith_types::{SqlState, SqlType};
+use parking_lot::Mutex;
 
 use super::block::Block;
 use super::handle::{BoundTo, Prepared, Session, Statement};
@@ -95,6 +96,7 @@ impl Session {
             given: types.to_vec(),
             ready,
             bound_to: self.bound_to(),
+            renewed: Mutex::default(),
         }))
     }
 
@@ -186,21 +188,27 @@ impl Session {
         prepared: &Arc<Prepared>,
         params: &[ArrayRef],
     ) -> Result<Outcome, Error> {
-        let again;
-        let prepared = if prepared.bound_to == self.bound_to() {
-            prepared
-        } else {
-            // What names mean may have changed since.
-            again = self.bind_statement(&prepared.statement, &prepared.given)?;
-            if again.columns != prepared.columns || again.params != prepared.params {
-                return Err(Error::new(
-                    SqlState::FEATURE_NOT_SUPPORTED,
-                    "cached plan must not change result type",
-                ));
+        let now = self.bound_to();
+        if prepared.bound_to == now {
+            return self.dispatch(prepared, params).await;
+        }
+        // What names mean may have changed since.
+        let renewed = prepared.renewed.lock().clone();
+        let again = match renewed.filter(|renewed| renewed.bound_to == now) {
+            Some(renewed) => renewed,
+            None => {
+                let again = self.bind_statement(&prepared.statement, &prepared.given)?;
+                if again.columns != prepared.columns || again.params != prepared.params {
+                    return Err(Error::new(
+                        SqlState::FEATURE_NOT_SUPPORTED,
+                        "cached plan must not change result type",
+                    ));
+                }
+                *prepared.renewed.lock() = Some(Arc::clone(&again));
+                again
             }
-            &again
         };
-        self.dispatch(prepared, params).await
+        self.dispatch(&again, params).await
     }
 
     async fn dispatch(

@@ -8,6 +8,7 @@ use arrow::array::{ArrayRef, new_null_array};
 use chronolith_catalog::Privilege;
 use chronolith_sql::Parsed;
 use chronolith_types::{SqlState, SqlType, TimeZone};
+use parking_lot::Mutex;
 
 use super::block::Block;
 use super::execute::Ready;
@@ -69,6 +70,8 @@ pub struct Prepared {
     pub(crate) ready: Ready,
     /// What it was bound against: bound anew when that has changed.
     pub(crate) bound_to: BoundTo,
+    /// The same statement as it was last bound anew.
+    pub(crate) renewed: Mutex<Option<Arc<Prepared>>>,
 }
 
 /// What names in a statement depend on.

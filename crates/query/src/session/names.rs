@@ -13,7 +13,7 @@ use crate::bind::{Names, Relation, Table, TableColumn};
 use crate::catalogs;
 use crate::error::Error;
 use crate::functions::SessionVars;
-use crate::scan::{ChunkTable, SystemTable};
+use crate::scan::{ChunkTable, SystemTable, Wanted};
 
 /// The names of one statement.
 pub(crate) struct SessionNames {
@@ -44,7 +44,7 @@ impl SessionNames {
             });
         }
         let shared = Arc::clone(&self.shared);
-        let rows = move |wanted: &[usize]| found.rows(&shared.catalog_context(), wanted);
+        let rows = move |wanted: &Wanted| found.rows(&shared.catalog_context(), wanted);
         let source = SystemTable::new(found.oid(), name, Schema::new(fields), Box::new(rows));
         Some(Relation::Table(Table {
             oid: found.oid(),

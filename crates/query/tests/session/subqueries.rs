@@ -100,3 +100,30 @@ fn the_table_of_a_row_is_known() {
     );
     assert_eq!(db.fails("SELECT tableoid FROM a, b").0, "42703");
 }
+
+#[test]
+fn conditions_on_the_outer_row_alone_are_joined_too() {
+    let mut db = filled();
+    db.run("ALTER TABLE a ADD COLUMN flag boolean");
+    db.run("CREATE TABLE c (id int, flag boolean, low int)");
+    db.run("INSERT INTO c VALUES (1, true, 0), (2, false, 15), (3, NULL, 3), (4, true, 9)");
+    let flagged = "SELECT id, (SELECT name FROM a WHERE a.id = c.id AND c.flag) FROM c ORDER BY id";
+    assert_eq!(db.query(flagged), ["1|one", "2|NULL", "3|NULL", "4|NULL"]);
+    // What equals the outer column stands for it elsewhere.
+    let unequal =
+        "SELECT id, (SELECT name FROM a WHERE a.id = c.id AND c.id <> a.low) FROM c ORDER BY id";
+    assert_eq!(db.query(unequal), ["1|one", "2|two", "3|three", "4|NULL"]);
+    for query in [flagged, unequal] {
+        let plan = db.query(&format!("EXPLAIN {query}")).join("\n");
+        assert!(
+            plan.contains("Join") && !plan.contains("subquery("),
+            "{plan}"
+        );
+    }
+    assert_eq!(
+        db.query(
+            "SELECT id, (SELECT count(*) FROM b WHERE a_id = c.id AND c.flag) FROM c ORDER BY id"
+        ),
+        ["1|2", "2|0", "3|0", "4|0"]
+    );
+}

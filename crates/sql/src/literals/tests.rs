@@ -1,4 +1,4 @@
-#![allow(clippy::unwrap_used, reason = "a test that fails may panic")]
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use super::*;
 
