@@ -149,6 +149,7 @@ fn main() {
         kind,
         column: Some(column),
         time: Some(0),
+        factor: None,
     };
     let buckets: Buckets = Arc::new(|at| {
         let start = at.div_euclid(HOUR) * HOUR;

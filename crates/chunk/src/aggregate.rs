@@ -52,6 +52,8 @@ pub enum AggKind {
     Max,
     /// The sum; NULL of no values.
     Sum,
+    /// The sum of products of two decimals; NULL where there is none of which neither is NULL.
+    SumProduct,
     /// The value, also a NULL, at the least time; of equal times the one that arrived first.
     First,
     /// The value, also a NULL, at the greatest time; of equal times the one that arrived last.
@@ -67,6 +69,17 @@ pub struct Aggregate {
     pub column: Option<usize>,
     /// The column of times that `First` and `Last` go by; rows where it is NULL do not count.
     pub time: Option<usize>,
+    /// The other column of a [`AggKind::SumProduct`].
+    pub factor: Option<usize>,
+}
+
+impl Aggregate {
+    /// The type of its results.
+    #[must_use]
+    pub fn output_type(&self, layout: &Layout) -> DataType {
+        let ty = |place: Option<usize>| Some(&layout.columns.get(place?)?.ty);
+        cells::output_type(self.kind, ty(self.column), ty(self.factor))
+    }
 }
 
 /// What [`bucket_aggregate`] is asked for.
@@ -133,6 +146,9 @@ impl AggregateRequest {
                 AggKind::Sum => column.is_some_and(|ty| {
                     Domain::of(ty).is_some_and(|domain| domain != Domain::Bytes) && is_number(ty)
                 }),
+                AggKind::SumProduct => [column, agg.factor.and_then(ty)]
+                    .iter()
+                    .all(|factor| factor.and_then(cells::factor_scale).is_some()),
                 AggKind::Min | AggKind::Max => {
                     column.is_some_and(|ty| Domain::of(ty).is_some() && ordered(ty))
                 }
@@ -148,7 +164,8 @@ impl AggregateRequest {
     /// buckets, the groups' values, and the aggregates.
     ///
     /// A sum of whole numbers is decimal(38,0), of decimal(p,s) decimal(38,s) up to 20 digits and
-    /// decimal(76,s) of more, of floats double precision; plain numeric stays plain.
+    /// decimal(76,s) of more, of floats double precision; plain numeric stays plain. One of products
+    /// is decimal(76) of both scales together.
     #[must_use]
     pub fn schema(&self, layout: &Layout) -> SchemaRef {
         let ty = |place: usize| layout.columns.get(place).map(|column| column.ty.arrow());
@@ -162,8 +179,7 @@ impl AggregateRequest {
             fields.push(Field::new(format!("group{number}"), ty, true));
         }
         for (number, agg) in self.aggs.iter().enumerate() {
-            let column = agg.column.and_then(|place| layout.columns.get(place));
-            let ty = cells::output_type(agg.kind, column.map(|column| &column.ty));
+            let ty = agg.output_type(layout);
             fields.push(Field::new(format!("agg{number}"), ty, true));
         }
         Arc::new(Schema::new(fields))
@@ -241,8 +257,8 @@ impl Partial {
             .aggs
             .iter()
             .map(|agg| {
-                let column = agg.column.and_then(|place| query.layout.columns.get(place));
-                Cells::new(agg.kind, column.map(|column| &column.ty))
+                let ty = |place: Option<usize>| Some(&query.layout.columns.get(place?)?.ty);
+                Cells::new(agg.kind, ty(agg.column), ty(agg.factor))
             })
             .collect();
         Self {
@@ -509,8 +525,8 @@ fn batch_of(query: &Query<'_>, keys: &Keys, partial: Partial) -> Result<RecordBa
         columns.push(take(&values, &numbers, None)?);
     }
     for (cells, agg) in partial.cells.into_iter().zip(&query.request.aggs) {
-        let column = agg.column.and_then(|place| query.layout.columns.get(place));
-        columns.push(cells.finish(column.map(|column| &column.ty))?);
+        let ty = |place: Option<usize>| Some(&query.layout.columns.get(place?)?.ty);
+        columns.push(cells.finish(ty(agg.column), ty(agg.factor))?);
     }
     if let Some(order) = order {
         for column in &mut columns {

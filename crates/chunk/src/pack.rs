@@ -30,6 +30,7 @@ use crate::stored;
 /// Rows of one row group: small enough that a look-up decodes little.
 const GROUP_ROWS_MAX: usize = 128 * 1024;
 const ZSTD_LEVEL: i32 = 3;
+const PAGE_ROWS_MAX: usize = 8 * 1024;
 /// Encodings are tried on some runs of neighbouring rows.
 const TRIED_RUNS: usize = 32;
 const TRIED_ROWS: usize = 2 * 1024;
@@ -147,6 +148,7 @@ fn properties() -> Result<parquet::file::properties::WriterPropertiesBuilder, Ch
     Ok(WriterProperties::builder()
         .set_compression(Compression::ZSTD(ZstdLevel::try_new(ZSTD_LEVEL)?))
         .set_max_row_group_row_count(Some(GROUP_ROWS_MAX))
+        .set_data_page_row_count_limit(PAGE_ROWS_MAX)
         .set_statistics_enabled(EnabledStatistics::Page)
         .set_created_by(concat!("chronolith ", env!("CARGO_PKG_VERSION")).to_owned()))
 }

@@ -109,33 +109,26 @@ impl LoadClaim {
         }
     }
 
-    /// Holds the keys against all rows of their chunk in a state, against the parts that another
-    /// state has beside those, and against rows that wait for the same commit.
+    /// Holds the keys against all rows of their chunk in a state, and against parts and rows that
+    /// wait for the same commit.
     pub(crate) fn hold(
         &mut self,
         state: &State,
-        behind: Option<&State>,
+        own_parts: &[Arc<OpenPart>],
         own: Option<&HotPart>,
     ) -> Result<(), EngineError> {
         let layout = Arc::new(layout_of(&self.table));
         let mut others = Vec::new();
-        for state in std::iter::once(state).chain(behind) {
-            let (key, seen) = (self.key, &mut self.seen);
-            let chunk = state
-                .table(key)
-                .and_then(|table| table.chunk_at(self.start));
-            for part in chunk.iter().flat_map(|chunk| &chunk.parts) {
-                if let Some(open) = state.part(key, part.id)
-                    && !seen.contains(&part.id)
-                {
-                    others.push(Source::part(open));
-                    seen.push(part.id);
-                }
+        let table = state.table(self.key);
+        let chunk = table.and_then(|table| table.chunk_at(self.start));
+        let parts = chunk.iter().flat_map(|chunk| &chunk.parts);
+        let parts = parts.filter_map(|part| state.part(self.key, part.id));
+        for open in parts.chain(own_parts) {
+            if !self.seen.contains(&open.id) {
+                self.seen.push(open.id);
+                others.push(Source::part(open));
             }
         }
-        let chunk = state
-            .table(self.key)
-            .and_then(|table| table.chunk_at(self.start));
         let hot = chunk.and_then(|chunk| state.hot(self.key.place(chunk.id)));
         for hot in [hot, own].into_iter().flatten() {
             others.push(Source::hot(&layout, hot)?);

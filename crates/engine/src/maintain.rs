@@ -166,6 +166,21 @@ impl Engine {
         self.key_bytes.store(keys.bytes(), Ordering::Relaxed);
     }
 
+    /// How many of a chunk's last parts a flush joins with the hot rows: those that are not twice as
+    /// large as what comes behind them, so that n flushes of as many rows leave log n parts, and no
+    /// row is packed more than log n times.
+    fn joined(&self, parts: &[Arc<Part>], hot: Option<&HotPart>) -> usize {
+        let mut rows = hot.map_or(0, |hot| hot.rows() as u64);
+        let mut bytes = 0;
+        let small = parts.iter().rev().take_while(|part| {
+            bytes += part.unpacked;
+            let joins = part.rows <= 2 * rows && bytes <= self.config.hot_bytes_max as u64 / 4;
+            rows += part.rows;
+            joins
+        });
+        small.count()
+    }
+
     /// Writes the part and gives what puts it in the rows' place.
     fn pack(&self, state: &State, place: Place, merge: bool) -> Result<Option<Work>, EngineError> {
         let own = std::collections::BTreeMap::new();
@@ -179,14 +194,16 @@ impl Engine {
         let hot = state.hot(place);
         let hot_rows = hot.map_or(0, HotPart::rows);
         let mut source = chunk.clone();
-        let mut removed: Vec<PartId> = Vec::new();
-        if merge {
-            if let Some(chunk) = view.table.chunks.get(&place.chunk) {
-                removed.extend(chunk.parts.iter().map(|part| part.id));
-            }
-        } else {
-            source.cold.clear();
-        }
+        let parts = view.table.chunks.get(&place.chunk);
+        let parts: &[Arc<Part>] = parts.map_or(&[], |chunk| &chunk.parts);
+        let kept = match merge {
+            true => 0,
+            false => parts.len() - self.joined(parts, hot),
+        };
+        // Parts and what was opened of them are in the same order.
+        source.cold.drain(..kept.min(source.cold.len()));
+        let removed = parts.iter().skip(kept);
+        let removed: Vec<PartId> = removed.map(|part| part.id).collect();
         source.range = i64::MIN..i64::MAX;
         let all: Vec<usize> = (0..view.layout.columns.len()).collect();
         let batches = source

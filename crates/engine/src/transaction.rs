@@ -436,12 +436,18 @@ impl Transaction {
         let latest = self.engine.state();
         let same = latest.table(key).is_some_and(|now| same_shape(now, table));
         // The latest rows, whatever the snapshot, unless the transaction takes them away.
-        let (state, behind) = match same && !self.removes_rows(key) {
-            true => (&*latest, Some(&*self.state)),
-            false => (&*self.state, None),
+        let state = match same && !self.removes_rows(key) {
+            true => &latest,
+            false => &self.state,
         };
+        // Of its own state the rest may be there twice: merged since, and as it was.
+        let table_now = self.state.table(key);
+        let chunk = table_now.and_then(|table| table.chunks.get(&place.chunk));
+        let parts = chunk.iter().flat_map(|chunk| &chunk.parts);
+        let own_parts = parts.filter_map(|part| self.loaded.get(&part.id).cloned());
+        let own_parts: Vec<Arc<OpenPart>> = own_parts.collect();
         let mut claim = LoadClaim::new(Arc::clone(table), key, range.start, fresh);
-        claim.hold(state, behind, self.own.get(&place))?;
+        claim.hold(state, &own_parts, self.own.get(&place))?;
         Ok(claim)
     }
 

@@ -526,3 +526,47 @@ fn a_table_with_rows_becomes_no_hypertable_and_a_dropped_one_takes_none() {
     );
     engine.checkpoint().unwrap();
 }
+
+#[test]
+fn many_flushes_leave_few_parts_and_rows_in_their_order_of_arrival() {
+    let disk = SimDisk::new(33);
+    let engine = open(&disk, 33).unwrap();
+    create(&engine).unwrap();
+    let mut flushes = 0;
+    // All of them at one time, so that nothing but their arrival orders them.
+    for id in (0..40_000).step_by(40) {
+        let mut transaction = engine.begin(DB, Isolation::ReadCommitted);
+        transaction.insert(TICKS, &ticks(&[id])).unwrap();
+        transaction.commit().unwrap();
+        if id % 400 == 0 {
+            engine.flush().unwrap();
+            flushes += 1;
+        }
+    }
+    let look = |engine: &Arc<Engine>| {
+        let parts = engine.catalog().parts().count();
+        assert!(parts <= 8, "{flushes} flushes left {parts} parts");
+        let view = engine
+            .begin(DB, Isolation::ReadCommitted)
+            .table(TICKS)
+            .unwrap();
+        let mut found: Vec<i64> = Vec::new();
+        for (_, chunk) in view.chunks.iter() {
+            for part in &chunk.cold {
+                assert_eq!(part.times(), Some((0, 0)));
+            }
+            let scan = chunk.scan(&view.layout, &ScanRequest::all(vec![2]));
+            for batch in scan {
+                let batch = batch.unwrap();
+                found.extend(batch.column(0).as_primitive::<Int64Type>().values().iter());
+            }
+        }
+        assert_eq!(found, (0..40_000).step_by(40).collect::<Vec<i64>>());
+    };
+    assert_eq!(flushes, 100);
+    look(&engine);
+    drop(engine);
+    let engine = open(&disk.crash(), 34).unwrap();
+    look(&engine);
+    assert!(engine.verify().is_empty());
+}

@@ -501,3 +501,26 @@ fn series_that_a_part_has_not_are_held_against_no_row_of_it() {
     load_series(&engine, "A", 9..20).unwrap();
     no_orphans(&engine, &disk);
 }
+
+#[test]
+fn rows_that_were_merged_since_the_snapshot_count_once() {
+    let disk = SimDisk::new(12);
+    let engine = open(&disk, 12).unwrap();
+    create(&engine).unwrap();
+    let many: Vec<i64> = (1000..5000).collect();
+    load_all(&engine, &many);
+    let mut transaction = engine.begin(DB, Isolation::RepeatableRead);
+    for chunk in chunks(&engine) {
+        engine.compress_chunk(DB, TICKS, chunk).unwrap();
+    }
+    load(&mut transaction, &(6000..9000).collect::<Vec<_>>()).unwrap();
+    transaction.commit().unwrap();
+    assert_eq!(found(&engine).len(), 7000);
+    no_orphans(&engine, &disk);
+}
+
+fn load_all(engine: &Arc<Engine>, numbers: &[i64]) {
+    let mut transaction = begin(engine);
+    load(&mut transaction, numbers).unwrap();
+    transaction.commit().unwrap();
+}

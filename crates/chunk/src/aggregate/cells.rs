@@ -80,6 +80,7 @@ const SOME: u8 = 2;
 
 /// Digits of a decimal of which 10^18 values add up within 38 digits.
 const SUMMED_IN_128: u8 = 20;
+const FACTOR_DIGITS_MAX: u8 = 28;
 
 /// One aggregate's states.
 #[derive(Debug)]
@@ -94,7 +95,11 @@ pub(crate) struct Cells {
 }
 
 /// The type of an aggregate's result.
-pub(crate) fn output_type(kind: AggKind, ty: Option<&SqlType>) -> DataType {
+pub(crate) fn output_type(
+    kind: AggKind,
+    ty: Option<&SqlType>,
+    factor: Option<&SqlType>,
+) -> DataType {
     let arrow = ty.map_or(DataType::Null, SqlType::arrow);
     match kind {
         AggKind::CountStar | AggKind::Count => DataType::Int64,
@@ -107,12 +112,24 @@ pub(crate) fn output_type(kind: AggKind, ty: Option<&SqlType>) -> DataType {
             DataType::Decimal256(_, _) => NUMERIC_ANY,
             _ => DataType::Decimal128(38, 0),
         },
+        AggKind::SumProduct => {
+            let scale = |ty: Option<&SqlType>| ty.and_then(factor_scale).unwrap_or(0);
+            DataType::Decimal256(76, scale(ty) + scale(factor))
+        }
         AggKind::Min | AggKind::Max | AggKind::First | AggKind::Last => arrow,
     }
 }
 
+/// The scale of a decimal that is short enough to be a factor: 10^18 products add up within 76 digits.
+pub(crate) fn factor_scale(ty: &SqlType) -> Option<i8> {
+    match ty.arrow() {
+        DataType::Decimal128(precision, scale) if precision <= FACTOR_DIGITS_MAX => Some(scale),
+        _ => None,
+    }
+}
+
 impl Cells {
-    pub(crate) fn new(kind: AggKind, ty: Option<&SqlType>) -> Self {
+    pub(crate) fn new(kind: AggKind, ty: Option<&SqlType>, factor: Option<&SqlType>) -> Self {
         let domain = ty.and_then(Domain::of);
         let counts = matches!(kind, AggKind::CountStar | AggKind::Count);
         let values = match domain {
@@ -121,7 +138,7 @@ impl Cells {
             Some(Domain::Any) => Values::Big(Vec::new()),
             // A sum of 38-digit decimals outgrows 128 bits.
             Some(Domain::Decimal)
-                if matches!(output_type(kind, ty), DataType::Decimal256(_, _)) =>
+                if matches!(output_type(kind, ty, factor), DataType::Decimal256(_, _)) =>
             {
                 Values::Big(Vec::new())
             }
@@ -204,7 +221,7 @@ impl Cells {
                     self.values.set(at, value);
                 }
             }
-            AggKind::Sum => {
+            AggKind::Sum | AggKind::SumProduct => {
                 let Some(value) = value else {
                     return Ok(());
                 };
@@ -247,8 +264,12 @@ impl Cells {
         Ok(())
     }
 
-    pub(crate) fn finish(self, ty: Option<&SqlType>) -> Result<ArrayRef, ChunkError> {
-        let out = output_type(self.kind, ty);
+    pub(crate) fn finish(
+        self,
+        ty: Option<&SqlType>,
+        factor: Option<&SqlType>,
+    ) -> Result<ArrayRef, ChunkError> {
+        let out = output_type(self.kind, ty, factor);
         let some = self.states.iter().map(|state| *state == SOME);
         let column: ArrayRef = match self.values {
             Values::Int(values) => {
@@ -443,6 +464,14 @@ impl Values {
             (values, value) => unreachable!("{value:?} for {values:?}"),
         }
         Ok(())
+    }
+}
+
+/// A product, which is small mostly.
+pub(crate) fn wide_product(one: i128, other: i128) -> i256 {
+    match one.checked_mul(other) {
+        Some(product) => i256::from_i128(product),
+        None => i256::from_i128(one).wrapping_mul(i256::from_i128(other)),
     }
 }
 

@@ -12,7 +12,7 @@ use arrow::datatypes::{
 use arrow::record_batch::RecordBatch;
 use hashbrown::HashMap;
 
-use super::cells::Scalar;
+use super::cells::{Scalar, wide_product};
 use super::{AggKind, Found, Keys, Partial, Query};
 use crate::cold::{ColdPart, time_array};
 use crate::error::ChunkError;
@@ -89,6 +89,7 @@ impl Places {
         for agg in &request.aggs {
             projection.extend(agg.column);
             projection.extend(agg.time);
+            projection.extend(agg.factor);
         }
         projection.sort_unstable();
         projection.dedup();
@@ -204,6 +205,21 @@ impl State<'_> {
                     for ((row, slot), at) in slots.iter().enumerate().zip(times) {
                         if time.is_valid(row) {
                             cells.take(*slot, at, values(row))?;
+                        }
+                    }
+                }
+                (AggKind::SumProduct, Some(column)) => {
+                    let factor = agg.factor.and_then(|p| self.places.column(&batch, p));
+                    let Some(factor) = factor else {
+                        continue;
+                    };
+                    let (one, other) = (values_of(column)?, values_of(factor)?);
+                    for (row, slot) in slots.iter().enumerate() {
+                        if let (Some(Scalar::Int(one)), Some(Scalar::Int(other))) =
+                            (one(row), other(row))
+                        {
+                            let product = wide_product(one, other);
+                            cells.take(*slot, 0, Some(Scalar::Big(product)))?;
                         }
                     }
                 }

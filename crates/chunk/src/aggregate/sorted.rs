@@ -8,7 +8,7 @@ use arrow::compute::{CastOptions, cast_with_options};
 use arrow::datatypes::{DataType, i256};
 use chronolith_types::{ColumnId, NUMERIC_ANY, Numeric, SqlType};
 
-use super::cells::{Domain, Scalar, compare_floats, float_overflow};
+use super::cells::{Domain, Scalar, compare_floats, float_overflow, wide_product};
 use super::{AggKind, Found, Keys, Partial, Query};
 use crate::cold::{ColdPart, US_PER_DAY};
 use crate::error::ChunkError;
@@ -44,7 +44,7 @@ pub(crate) struct Plan {
     columns: Vec<Column>,
     /// The place of the time column among the columns.
     time: Option<usize>,
-    /// Places of each aggregate's column and time column among the columns.
+    /// Places of each aggregate's column, and of its time column or factor, among the columns.
     aggs: Vec<(Option<usize>, Option<usize>)>,
     /// Whether rows lie outside the times asked for.
     cut: bool,
@@ -175,6 +175,7 @@ fn plan(query: &Query<'_>, part: &Arc<ColdPart>) -> Option<Plan> {
         };
         let time = match (agg.kind, agg.time) {
             (AggKind::First | AggKind::Last, Some(place)) => Some(add(place)?),
+            (AggKind::SumProduct, _) => Some(add(agg.factor?)?),
             _ => None,
         };
         aggs.push((column, time));
@@ -449,6 +450,18 @@ fn take(
                     cells.take(place, time, value.transpose()?)?;
                 }
             }
+            AggKind::SumProduct => {
+                let (Some((one, Convert::Decimal(up))), Some((other, Convert::Decimal(more)))) =
+                    (column.and_then(column_at), time.and_then(column_at))
+                else {
+                    continue;
+                };
+                if let Some(sum) = sum_of_products(one, other, rows.clone()) {
+                    let factor = wide_product(up, more);
+                    let sum = Scalar::Big(sum.wrapping_mul(factor));
+                    cells.take(place, 0, Some(sum))?;
+                }
+            }
             AggKind::Min | AggKind::Max | AggKind::Sum => {
                 let Some((column, convert)) = column.and_then(column_at) else {
                     continue;
@@ -644,6 +657,33 @@ fn extreme_float(
         }
     }
     best
+}
+
+/// The sum of the products of two columns where neither is NULL, as the file has the numbers.
+fn sum_of_products(one: &NumberColumn, other: &NumberColumn, rows: Range<usize>) -> Option<i256> {
+    if let (None, None, Numbers::I64(a), Numbers::I64(b)) =
+        (&one.valid, &other.valid, &one.values, &other.values)
+    {
+        let (a, b) = (a.get(rows.clone())?, b.get(rows)?);
+        let mut total = i256::ZERO;
+        let mut sum = 0i128;
+        for (a, b) in a.iter().zip(b) {
+            let product = i128::from(*a) * i128::from(*b);
+            sum = sum.checked_add(product).unwrap_or_else(|| {
+                total = total.wrapping_add(i256::from_i128(sum));
+                product
+            });
+        }
+        return (!a.is_empty()).then(|| total.wrapping_add(i256::from_i128(sum)));
+    }
+    let mut total = None;
+    for row in rows {
+        if let (Some(Raw::Int(a)), Some(Raw::Int(b))) = (value_at(one, row), value_at(other, row)) {
+            let known = total.unwrap_or(i256::ZERO);
+            total = Some(known.wrapping_add(wide_product(a, b)));
+        }
+    }
+    total
 }
 
 /// Whether an infinity is among some rows that are not NULL.

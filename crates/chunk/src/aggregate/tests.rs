@@ -9,6 +9,7 @@ use arrow::array::{
 use arrow::compute::concat_batches;
 use arrow::datatypes::{
     DataType, Decimal128Type, Decimal256Type, Float64Type, Int64Type, TimestampMicrosecondType,
+    i256,
 };
 use chronolith_platform::RelPath;
 use chronolith_platform::SimRandom;
@@ -28,6 +29,7 @@ const RATE: usize = 6;
 const DAY: usize = 7;
 const LIVE: usize = 8;
 const SEEN: usize = 9;
+const LOT: usize = 10;
 
 fn layout() -> Arc<Layout> {
     let columns = [
@@ -41,6 +43,7 @@ fn layout() -> Arc<Layout> {
         ("day", SqlType::Date),
         ("live", SqlType::Bool),
         ("seen", SqlType::Timestamptz),
+        ("lot", SqlType::Numeric(Some((12, 3)))),
     ];
     let columns = columns
         .into_iter()
@@ -118,6 +121,10 @@ fn rows(layout: &Layout, random: &SimRandom, count: usize, nulls: bool) -> Recor
         .into_iter()
         .map(|value| value.map(|value| value > 0))
         .collect();
+    let lots: Decimal128Array = numbers(1 << 30, 1)
+        .into_iter()
+        .map(|value| value.map(i128::from))
+        .collect();
     let seen = TimestampMicrosecondArray::from(numbers(40, 3)).with_timezone("UTC");
     let columns: Vec<ArrayRef> = vec![
         Arc::new(TimestampMicrosecondArray::from(times).with_timezone("UTC")),
@@ -130,6 +137,7 @@ fn rows(layout: &Layout, random: &SimRandom, count: usize, nulls: bool) -> Recor
         Arc::new(days),
         Arc::new(live),
         Arc::new(seen),
+        Arc::new(lots.with_precision_and_scale(12, 3).unwrap()),
     ];
     RecordBatch::try_new(Arc::clone(layout.schema()), columns).unwrap()
 }
@@ -245,6 +253,27 @@ fn one_by_hand(rows: &RecordBatch, agg: &Aggregate, of: &[usize]) -> String {
                 _ => a,
             }))
         }
+        AggKind::SumProduct => {
+            let other = rows.column(agg.factor.unwrap());
+            let value = |column: &ArrayRef, row: usize| {
+                let column = column.as_primitive::<Decimal128Type>();
+                column
+                    .is_valid(row)
+                    .then(|| i256::from_i128(column.value(row)))
+            };
+            let product =
+                |row: &usize| Some(value(column, *row)?.wrapping_mul(value(other, *row)?));
+            let sum = of.iter().filter_map(product).reduce(i256::wrapping_add);
+            let scale = |column: &ArrayRef| match column.data_type() {
+                DataType::Decimal128(_, scale) => *scale,
+                _ => 0,
+            };
+            let sum: ArrayRef = Arc::new(
+                Decimal256Array::from(vec![sum])
+                    .with_data_type(DataType::Decimal256(76, scale(column) + scale(other))),
+            );
+            shown_sum(&sum)
+        }
         AggKind::Sum => {
             let sum: Option<ArrayRef> = match column.data_type() {
                 DataType::Int64 => {
@@ -287,6 +316,17 @@ fn one_by_hand(rows: &RecordBatch, agg: &Aggregate, of: &[usize]) -> String {
     }
 }
 
+/// A sum of 256 bits, which has no text of its own.
+fn shown_sum(sum: &ArrayRef) -> String {
+    let value = sum.as_primitive::<Decimal256Type>();
+    format!(
+        "{:?}",
+        value
+            .is_valid(0)
+            .then(|| (value.data_type(), value.value(0).to_string()))
+    )
+}
+
 fn answered(layout: &Arc<Layout>, chunks: &[ChunkView], request: &AggregateRequest) -> Vec<String> {
     let batches = bucket_aggregate(layout, chunks, request).unwrap();
     let mut lines = Vec::new();
@@ -294,7 +334,12 @@ fn answered(layout: &Arc<Layout>, chunks: &[ChunkView], request: &AggregateReque
         let batch = batch.unwrap();
         for row in 0..batch.num_rows() {
             let columns = batch.columns().iter();
-            let line = columns.map(|column| format!("{:?}", text_of(column, row)));
+            let line = columns.map(|column| match column.data_type() {
+                ty @ DataType::Decimal256(..) if *ty != NUMERIC_ANY => {
+                    shown_sum(&column.slice(row, 1))
+                }
+                _ => format!("{:?}", text_of(column, row)),
+            });
             let mut line: Vec<String> = line.collect();
             if request.bucket.is_none() && request.groups.is_empty() {
                 line.insert(0, String::new());
@@ -374,6 +419,7 @@ fn agg(kind: AggKind, column: usize) -> Aggregate {
         kind,
         column: (kind != AggKind::CountStar).then_some(column),
         time: matches!(kind, AggKind::First | AggKind::Last).then_some(TIME),
+        factor: None,
     }
 }
 
@@ -389,12 +435,21 @@ fn all_aggregates() -> Vec<Aggregate> {
         aggs.extend([Count, Min, Max, First, Last].map(|kind| agg(kind, column)));
     }
     aggs.extend([First, Last].map(|kind| agg(kind, LIVE)));
+    for factor in [PRICE, LOT] {
+        aggs.push(Aggregate {
+            kind: AggKind::SumProduct,
+            column: Some(PRICE),
+            time: None,
+            factor: Some(factor),
+        });
+    }
     // By another time, which may be NULL.
     for kind in [First, Last] {
         aggs.push(Aggregate {
             kind,
             column: Some(PRICE),
             time: Some(SEEN),
+            factor: None,
         });
     }
     aggs

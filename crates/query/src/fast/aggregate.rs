@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use arrow::array::{Array, ArrayRef, new_null_array};
 use arrow::compute::{SortOptions, cast, concat, kernels::zip::zip};
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{DataType, SchemaRef};
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use chronolith_chunk::{AggKind, AggregateRequest, ChunkView, bucket_aggregate};
 use chronolith_engine::TableView;
@@ -45,7 +45,8 @@ pub(super) enum Output {
     /// As the function makes it of a count and a sum, whose states those are.
     Merged {
         expr: Arc<AggregateFunctionExpr>,
-        count: usize,
+        /// None for a sum, which asks only whether there was a value.
+        count: Option<usize>,
         sum: usize,
         /// Whether there is a third state, of squares, that the function does not look at.
         squares: bool,
@@ -124,6 +125,9 @@ impl DisplayAs for BucketAggregate {
             match (agg.kind, agg.time) {
                 (AggKind::CountStar, _) => "count(*)".to_owned(),
                 (kind, Some(time)) => format!("{kind:?}({column}, {})", name(time)).to_lowercase(),
+                (AggKind::SumProduct, None) => {
+                    format!("sum({column} * {})", agg.factor.map_or("", name))
+                }
                 (kind, None) => format!("{kind:?}({column})").to_lowercase(),
             }
         });
@@ -263,7 +267,10 @@ impl Work {
                     squares,
                 } => merged(
                     expr,
-                    column(of_agg + count)?,
+                    match count {
+                        Some(count) => Some(column(of_agg + count)?),
+                        None => None,
+                    },
                     column(of_agg + sum)?,
                     *squares,
                 )?,
@@ -287,11 +294,15 @@ impl Work {
 /// What the function itself makes of counts and sums.
 fn merged(
     expr: &AggregateFunctionExpr,
-    counts: &ArrayRef,
+    counts: Option<&ArrayRef>,
     sums: &ArrayRef,
     squares: bool,
 ) -> DfResult<ArrayRef> {
-    let rows = counts.len();
+    let rows = sums.len();
+    let counts = match counts {
+        Some(counts) => Arc::clone(counts),
+        None => cast(&arrow::compute::is_not_null(sums)?, &DataType::Int64)?,
+    };
     if rows == 0 {
         return Ok(new_null_array(expr.field().data_type(), 0));
     }
@@ -300,7 +311,7 @@ fn merged(
         let missing = || DataFusionError::Internal(format!("{} has no state {at}", expr.name()));
         Ok::<_, DataFusionError>(fields.get(at).ok_or_else(missing)?.data_type())
     };
-    let mut states = vec![cast(counts, state(0)?)?, cast(&zeroed(sums)?, state(1)?)?];
+    let mut states = vec![cast(&counts, state(0)?)?, cast(&zeroed(sums)?, state(1)?)?];
     if squares {
         states.push(zeroed(&new_null_array(state(2)?, rows))?);
     }

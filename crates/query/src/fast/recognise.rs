@@ -7,8 +7,8 @@ use chronolith_types::SqlType;
 use datafusion::common::Result as DfResult;
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
-use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::aggregate::AggregateFunctionExpr;
+use datafusion::physical_expr::{PhysicalExpr, ScalarFunctionExpr};
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
 use datafusion::physical_plan::ExecutionPlan;
@@ -195,7 +195,15 @@ struct Wanted<'a> {
 
 impl Wanted<'_> {
     fn add(&mut self, kind: AggKind, column: Option<usize>, time: Option<usize>) -> usize {
-        let agg = Aggregate { kind, column, time };
+        self.put(Aggregate {
+            kind,
+            column,
+            time,
+            factor: None,
+        })
+    }
+
+    fn put(&mut self, agg: Aggregate) -> usize {
         if let Some(known) = self.aggs.iter().position(|known| *known == agg) {
             return known;
         }
@@ -226,6 +234,7 @@ impl Wanted<'_> {
                 let (column, time) = (place(arg)?, place(time)?);
                 self.add(AggKind::Last, Some(column), Some(time))
             }
+            ("sum", [arg]) if place(arg).is_none() => return self.of_product(expr, arg),
             ("sum" | "avg", [arg]) => {
                 let column = place(arg)?;
                 let layout = &self.source.scan.view().layout;
@@ -240,7 +249,7 @@ impl Wanted<'_> {
                 let sum = self.add(AggKind::Sum, Some(column), None);
                 return Some(Output::Merged {
                     expr: Arc::clone(expr),
-                    count,
+                    count: Some(count),
                     sum,
                     squares,
                 });
@@ -248,5 +257,35 @@ impl Wanted<'_> {
             _ => return None,
         };
         Some(Output::Plain(agg))
+    }
+
+    /// A sum of products, as of prices and volumes.
+    fn of_product(
+        &mut self,
+        expr: &Arc<AggregateFunctionExpr>,
+        arg: &Arc<dyn PhysicalExpr>,
+    ) -> Option<Output> {
+        let arg = self.source.resolve(arg)?;
+        let call = arg.downcast_ref::<ScalarFunctionExpr>()?;
+        let [one, other] = call.args() else {
+            return None;
+        };
+        let agg = Aggregate {
+            kind: AggKind::SumProduct,
+            column: Some(self.source.place(one)?),
+            time: None,
+            factor: Some(self.source.place(other)?),
+        };
+        let layout = &self.source.scan.view().layout;
+        // What the general operator adds up must be what is added up here.
+        if call.name() != "times_wide" || *call.return_type() != agg.output_type(layout) {
+            return None;
+        }
+        Some(Output::Merged {
+            expr: Arc::clone(expr),
+            count: None,
+            sum: self.put(agg),
+            squares: false,
+        })
     }
 }

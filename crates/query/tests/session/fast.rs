@@ -15,6 +15,7 @@ const QUERIES: &[&str] = &[
     "SELECT symbol, last(price, time), min(time) FROM t GROUP BY symbol ORDER BY symbol",
     "SELECT venue, symbol, first(label, time), last(live, time), min(label), max(day) FROM t GROUP BY venue, symbol",
     "SELECT count(*), sum(price), max(n) FROM t",
+    "SELECT time_bucket('1 day', time) AS d, symbol, sum(price * lot) / sum(lot) AS vwap, sum(lot) FROM t GROUP BY d, symbol ORDER BY d, symbol",
     "SELECT count(*), min(price) FROM t WHERE symbol = 'nothing'",
     "SELECT count(label), first(price, seen), last(price, seen) FROM t WHERE symbol IN ('s0', 's2') AND venue = 'v0'",
     "SELECT symbol, sum(price) FROM t WHERE time >= '2025-03-04 03:10:00+00' AND time < '2025-03-05 07:00:00+00' GROUP BY symbol",
@@ -73,11 +74,12 @@ fn insert(db: &mut Db, random: &SimRandom, count: usize, days: u64) {
             )
         };
         rows.push(format!(
-            "({}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {})",
+            "({}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {})",
             time(below(days * 1440)),
             or_null(format!("'v{}'", below(2)), 9),
             or_null(format!("'s{}'", below(3)), 9),
             or_null(format!("{}.{:02}", below(90), below(100)), 7),
+            or_null(format!("{}.{}", 1 + below(2000), below(10)), 11),
             or_null(format!("{}.{}", below(1000), below(10)), 7),
             or_null(
                 format!("{}", i64::try_from(below(1 << 40)).unwrap() - (1 << 39)),
@@ -98,7 +100,7 @@ fn insert(db: &mut Db, random: &SimRandom, count: usize, days: u64) {
             or_null(time(below(1440)), 7),
         ));
     }
-    db.run(&format!("INSERT INTO t (time, venue, symbol, price, size, n, small, rate, label, day, live, seen) VALUES {}", rows.join(", ")));
+    db.run(&format!("INSERT INTO t (time, venue, symbol, price, lot, size, n, small, rate, label, day, live, seen) VALUES {}", rows.join(", ")));
 }
 
 fn compare(db: &mut Db, what: &str) {
@@ -135,7 +137,7 @@ fn aggregates_of_chunks_are_those_of_the_general_operators() {
         let random = SimRandom::new(seed);
         let mut db = Db::new();
         db.run(
-            "CREATE TABLE t (time timestamptz NOT NULL, venue text, symbol text, price numeric(20,8), \
+            "CREATE TABLE t (time timestamptz NOT NULL, venue text, symbol text, price numeric(20,8), lot numeric(18,4), \
              size numeric, n bigint, small int, rate float8, label text, day date, live bool, \
              seen timestamptz)",
         );
