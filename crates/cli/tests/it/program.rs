@@ -69,6 +69,10 @@ impl Serving {
     }
 
     pub(crate) async fn connect(&self) -> Client {
+        self.try_connect().await.unwrap()
+    }
+
+    pub(crate) async fn try_connect(&self) -> Result<Client, tokio_postgres::Error> {
         let mut config = Config::new();
         config
             .host("127.0.0.1")
@@ -76,9 +80,9 @@ impl Serving {
             .user("postgres")
             .dbname("postgres")
             .connect_timeout(Duration::from_secs(10));
-        let (client, connection) = config.connect(NoTls).await.unwrap();
+        let (client, connection) = config.connect(NoTls).await?;
         tokio::spawn(connection);
-        client
+        Ok(client)
     }
 
     /// As power loss would, for the process.

@@ -1,7 +1,7 @@
 //! Expressions.
 
 use arrow::datatypes::DataType;
-use chronolith_sql::ast::{self, BinaryOperator, Spanned, UnaryOperator};
+use chronolith_sql::ast::{self, BinaryOperator, UnaryOperator};
 use chronolith_sql::type_of;
 use chronolith_types::{SqlState, SqlType};
 use datafusion::logical_expr::expr::{Case, InList};
@@ -14,6 +14,9 @@ use super::state::{
 };
 use crate::error::Error;
 use crate::functions::{CastContext, Typed};
+
+/// Conditions in a row that stay one: a longer AND or OR becomes a tree.
+const CHAIN_MAX: usize = 16;
 
 impl Binder<'_> {
     pub(super) fn expr(&mut self, place: Place<'_>, expr: &ast::Expr) -> Result<Typed> {
@@ -595,16 +598,31 @@ impl Binder<'_> {
             BinaryOperator::And => ("AND", true),
             _ => ("OR", false),
         };
-        let mut all: Option<Expr> = None;
+        let mut conditions = Vec::with_capacity(operands.len());
         for operand in operands.into_iter().rev() {
             let value = self.expr(place, operand)?;
-            let condition = self.condition(value, words, position(operand))?;
-            all = Some(match all {
-                None => condition,
-                Some(so_far) if and => so_far.and(condition),
-                Some(so_far) => so_far.or(condition),
-            });
+            conditions.push(self.condition(value, words, position(operand))?);
         }
+        // A long chain as a shallow tree, which everybody after us walks.
+        while conditions.len() > CHAIN_MAX {
+            let mut pairs = Vec::with_capacity(conditions.len().div_ceil(2));
+            let mut rest = conditions.into_iter();
+            while let Some(first) = rest.next() {
+                pairs.push(match rest.next() {
+                    Some(second) if and => first.and(second),
+                    Some(second) => first.or(second),
+                    None => first,
+                });
+            }
+            conditions = pairs;
+        }
+        let all = conditions.into_iter().reduce(|so_far, condition| {
+            if and {
+                so_far.and(condition)
+            } else {
+                so_far.or(condition)
+            }
+        });
         Ok(all.map_or_else(|| boolean(and), truth))
     }
 
@@ -1049,7 +1067,7 @@ pub(super) fn trim_name(side: Option<ast::TrimWhereField>) -> &'static str {
     }
 }
 
-fn declared_span(declared: &ast::DataType) -> &impl Spanned {
+fn declared_span(declared: &ast::DataType) -> &ast::ObjectName {
     static NOTHING: std::sync::LazyLock<ast::ObjectName> =
         std::sync::LazyLock::new(|| ast::ObjectName(Vec::new()));
     match declared {

@@ -24,6 +24,9 @@ use crate::error::Error;
 use crate::functions::Typed;
 use crate::nodes::{Expand, FirstOfEach, SetCall};
 
+/// PostgreSQL's `MaxTupleAttributeNumber`.
+const COLUMNS_MAX: usize = 1664;
+
 /// A column of the select list.
 pub(super) struct Item<'q> {
     /// What it is called, of which table it is.
@@ -202,6 +205,12 @@ impl Binder<'_> {
                     return Err(unsupported("several aliases of one expression"));
                 }
             }
+        }
+        if items.len() > COLUMNS_MAX {
+            return Err(Error::new(
+                SqlState::TOO_MANY_COLUMNS,
+                format!("target lists can have at most {COLUMNS_MAX} entries"),
+            ));
         }
         Ok(items)
     }
@@ -547,67 +556,68 @@ pub(super) fn passed(scope: &Scope) -> Vec<Expr> {
 
 /// What a column is called that nobody named: PostgreSQL's `FigureColname`.
 pub(super) fn name_of(tree: &ast::Expr) -> String {
-    figure(tree).unwrap_or("?column?".to_owned())
+    figure(tree).map_or("?column?".to_owned(), |(name, _)| name)
 }
 
-fn figure(tree: &ast::Expr) -> Option<String> {
-    Some(match tree {
-        ast::Expr::Identifier(ident) => ident.value.clone(),
-        ast::Expr::CompoundIdentifier(parts) => parts.last()?.value.clone(),
+/// A name, and whether it gives way to that of a type its expression is cast to.
+fn figure(tree: &ast::Expr) -> Option<(String, bool)> {
+    let strong = |name: String| Some((name, false));
+    match tree {
+        ast::Expr::Identifier(ident) => strong(ident.value.clone()),
+        ast::Expr::CompoundIdentifier(parts) => strong(parts.last()?.value.clone()),
         ast::Expr::CompoundFieldAccess { root, access_chain } => {
             let mut fields = access_chain.iter().rev().filter_map(|access| match access {
                 ast::AccessExpr::Dot(ast::Expr::Identifier(field)) => Some(field.value.clone()),
                 _ => None,
             });
-            return fields.next().or_else(|| figure(root));
+            match fields.next() {
+                Some(field) => strong(field),
+                None => figure(root),
+            }
         }
-        ast::Expr::Nested(inner) if row_of(tree).is_none() => return figure(inner),
-        ast::Expr::Function(function) => function.name.0.last()?.as_ident()?.value.clone(),
+        ast::Expr::Nested(inner) if row_of(tree).is_none() => figure(inner),
+        ast::Expr::Function(function) => strong(function.name.0.last()?.as_ident()?.value.clone()),
         ast::Expr::Cast {
             expr, data_type, ..
         } => match figure(expr) {
-            // A weak name of a literal gives way to the type's.
-            Some(name) if !is_weak(expr) => name,
-            _ => chronolith_sql::type_of(data_type)?
-                .typname()
-                .trim_start_matches('_')
-                .to_owned(),
+            Some((name, false)) => strong(name),
+            _ => {
+                let name = chronolith_sql::type_of(data_type)?.typname();
+                Some((name.trim_start_matches('_').to_owned(), true))
+            }
         },
-        ast::Expr::TypedString(typed) => chronolith_sql::type_of(&typed.data_type)?.typname(),
-        ast::Expr::Interval(_) => "interval".to_owned(),
-        ast::Expr::Case { else_result, .. } => else_result
-            .as_deref()
-            .and_then(figure)
-            .unwrap_or("case".to_owned()),
-        ast::Expr::Exists { negated: false, .. } => "exists".to_owned(),
-        ast::Expr::Array(_) => "array".to_owned(),
-        ast::Expr::Tuple(_) => "row".to_owned(),
-        ast::Expr::Extract { .. } => "extract".to_owned(),
-        ast::Expr::AtTimeZone { .. } => "timezone".to_owned(),
-        ast::Expr::Position { .. } => "position".to_owned(),
-        ast::Expr::Substring { shorthand, .. } => {
-            if *shorthand { "substr" } else { "substring" }.to_owned()
+        ast::Expr::TypedString(typed) => {
+            Some((chronolith_sql::type_of(&typed.data_type)?.typname(), true))
         }
-        ast::Expr::Trim { trim_where, .. } => super::expr::trim_name(*trim_where).to_owned(),
-        ast::Expr::Overlay { .. } => "overlay".to_owned(),
-        ast::Expr::Ceil { .. } => "ceil".to_owned(),
-        ast::Expr::Floor { .. } => "floor".to_owned(),
-        ast::Expr::Collate { expr, .. } => return figure(expr),
-        _ => return None,
-    })
+        ast::Expr::Interval(_) => Some(("interval".to_owned(), true)),
+        ast::Expr::Case { else_result, .. } => match else_result.as_deref().and_then(figure) {
+            Some((name, false)) => strong(name),
+            _ => Some(("case".to_owned(), true)),
+        },
+        ast::Expr::Substring { shorthand, .. } => {
+            strong(if *shorthand { "substr" } else { "substring" }.to_owned())
+        }
+        ast::Expr::Trim { trim_where, .. } => {
+            strong(super::expr::trim_name(*trim_where).to_owned())
+        }
+        ast::Expr::Collate { expr, .. } => figure(expr),
+        other => strong(keyword_name(other)?.to_owned()),
+    }
 }
 
-/// Whether a tree's name gives way to that of a type it is cast to.
-fn is_weak(tree: &ast::Expr) -> bool {
-    match tree {
-        ast::Expr::Nested(inner) => is_weak(inner),
-        ast::Expr::Case { else_result, .. } => else_result
-            .as_deref()
-            .is_none_or(|tree| figure(tree).is_none() || is_weak(tree)),
-        ast::Expr::TypedString(_) | ast::Expr::Interval(_) => true,
-        ast::Expr::Cast { expr, .. } => figure(expr).is_none() || is_weak(expr),
-        _ => false,
-    }
+fn keyword_name(tree: &ast::Expr) -> Option<&'static str> {
+    Some(match tree {
+        ast::Expr::Exists { negated: false, .. } => "exists",
+        ast::Expr::Array(_) => "array",
+        ast::Expr::Tuple(_) => "row",
+        ast::Expr::Extract { .. } => "extract",
+        ast::Expr::AtTimeZone { .. } => "timezone",
+        ast::Expr::Position { .. } => "position",
+        ast::Expr::Overlay { .. } => "overlay",
+        ast::Expr::Ceil { .. } => "ceil",
+        ast::Expr::Floor { .. } => "floor",
+        _ => return None,
+    })
 }
 
 fn query_name(query: &ast::Query) -> String {

@@ -21,6 +21,11 @@ pub(super) type Result<T> = std::result::Result<T, Error>;
 /// How deep queries, views and expressions may nest.
 const DEPTH_MAX: usize = 900;
 
+/// What one level needs at most, with what DataFusion does at its end; a debug build's frames are
+/// large. With less than that left, the next levels get a stack of their own.
+const STACK_LEFT_BYTES: usize = 1 << 20;
+const STACK_MORE_BYTES: usize = 8 << 20;
+
 pub(super) struct Binder<'a> {
     pub names: &'a dyn Names,
     pub params: Params,
@@ -154,7 +159,7 @@ impl<'a> Binder<'a> {
             );
         }
         self.depth += 1;
-        let bound = bind(self);
+        let bound = stacker::maybe_grow(STACK_LEFT_BYTES, STACK_MORE_BYTES, || bind(self));
         self.depth -= 1;
         bound
     }
@@ -224,11 +229,43 @@ pub(super) fn unnamed(name: &str) -> ScopeColumn {
     }
 }
 
+/// A piece of a tree that has a place in the text.
+pub(super) trait Placed {
+    /// The 1-based character at which it starts.
+    fn place(&self) -> usize;
+}
+
+impl Placed for ast::Expr {
+    fn place(&self) -> usize {
+        let mut expr = self;
+        // The span of a chain of operators is found by walking all of it; it starts where its
+        // leftmost operand does.
+        while let Self::BinaryOp { left, .. } | Self::Cast { expr: left, .. } = expr {
+            expr = left;
+        }
+        column_of(expr)
+    }
+}
+
+impl Placed for ast::ObjectName {
+    fn place(&self) -> usize {
+        column_of(self)
+    }
+}
+
+impl Placed for ast::Query {
+    fn place(&self) -> usize {
+        column_of(self)
+    }
+}
+
+fn column_of(piece: &impl Spanned) -> usize {
+    usize::try_from(piece.span().start.column).unwrap_or(0)
+}
+
 /// Where a piece of a tree starts in the text.
-pub(super) fn position(piece: &impl Spanned) -> Option<u32> {
-    u32::try_from(piece.span().start.column)
-        .ok()
-        .filter(|column| *column > 0)
+pub(super) fn position(piece: &impl Placed) -> Option<u32> {
+    u32::try_from(piece.place()).ok().filter(|place| *place > 0)
 }
 
 pub(super) fn ident_position(ident: &ast::Ident) -> Option<u32> {

@@ -164,6 +164,15 @@ pub fn parse_block(
             }
             Ok(Row::End) => return Ok((line, true)),
             Err(fault) => {
+                let length = row_length(rest, options);
+                if let Some(error) = not_text(rest.get(..length).unwrap_or(rest)) {
+                    return Err(LineError {
+                        line,
+                        field: None,
+                        error,
+                        text: None,
+                    });
+                }
                 let (field, text) = match fault.field {
                     Some(field) => (Some(field), None),
                     None => (None, Some(row_text(rest, row_length(rest, options)))),
@@ -235,6 +244,24 @@ fn row_length(rest: &[u8], options: &CopyOptions) -> usize {
         slash = false;
     }
     rest.len()
+}
+
+/// 22021 for a row that is not in the client's encoding.
+fn not_text(row: &[u8]) -> Option<Error> {
+    let error = std::str::from_utf8(row).err()?;
+    let bytes: Vec<String> = row
+        .iter()
+        .skip(error.valid_up_to())
+        .take(error.error_len().unwrap_or(4))
+        .map(|byte| format!("0x{byte:02x}"))
+        .collect();
+    Some(Error::new(
+        SqlState::CHARACTER_NOT_IN_REPERTOIRE,
+        format!(
+            "invalid byte sequence for encoding \"UTF8\": {}",
+            bytes.join(" ")
+        ),
+    ))
 }
 
 fn extra() -> Error {
@@ -489,13 +516,21 @@ fn check_header(
     }
     let mut names = Names(Vec::new());
     let mut scratch = Vec::new();
+    // However many there are: what fails then is that there are not more.
     let found = match options.format {
-        CopyFormat::Csv => csv_row(header, options, columns, &mut names, &mut scratch),
-        _ => text_row(header, options, columns, &mut names, &mut scratch),
+        CopyFormat::Csv => csv_row(header, options, usize::MAX, &mut names, &mut scratch),
+        _ => text_row(header, options, usize::MAX, &mut names, &mut scratch),
     };
+    let count = names.0.len();
     let fault = match found {
-        Err(fault) => Some(fault.error),
-        Ok(_) => (0..columns).find_map(|column| {
+        Err(fault) if fault.error.message.starts_with("unterminated") => Some(fault.error),
+        _ if count != columns => Some(Error::new(
+            SqlState::BAD_COPY_FILE_FORMAT,
+            format!(
+                "wrong number of fields in header line: field count is {count}, expected {columns}"
+            ),
+        )),
+        _ => (0..columns).find_map(|column| {
             let expected = fields.name(column);
             let got = names.0.get(column).map(String::as_str).unwrap_or_default();
             (expected != got).then(|| {
