@@ -20,6 +20,7 @@ mod array;
 mod call;
 mod coerce;
 mod cte;
+mod deparse;
 mod dependent;
 mod entry;
 mod expr;
@@ -40,6 +41,7 @@ mod state;
 mod subquery;
 mod window;
 
+pub use deparse::deparse;
 pub use entry::{Bound, bind_call, bind_over, bind_query, bind_scalar};
 pub use insert::{Target, bind_insert_source};
 pub use names::{Names, Relation, Table, TableColumn};

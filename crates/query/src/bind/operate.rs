@@ -49,7 +49,11 @@ impl Binder<'_> {
         self.coerce(operand, to, CastContext::Implicit)
     }
 
-    fn find_operator(&self, symbol: &str, given: &[SqlType]) -> Result<&'static Operator> {
+    pub(super) fn find_operator(
+        &self,
+        symbol: &str,
+        given: &[SqlType],
+    ) -> Result<&'static Operator> {
         let candidates = operators(symbol)
             .iter()
             .filter(|operator| operator.left.is_some() == (given.len() == 2))
@@ -132,7 +136,7 @@ impl Binder<'_> {
     }
 }
 
-fn declared(operator: &Operator) -> Vec<SqlType> {
+pub(super) fn declared(operator: &Operator) -> Vec<SqlType> {
     operator
         .left
         .iter()

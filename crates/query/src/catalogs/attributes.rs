@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use chronolith_catalog::{Column, Table};
 use chronolith_types::SqlType;
 
 use super::context::Context;
@@ -144,29 +145,64 @@ fn attributes<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error
     Ok(())
 }
 
-/// Defaults with their oids: relation, column, text. A chunk's are its hypertable's.
-pub(super) fn each_default(
-    context: &Context,
-) -> Result<impl Iterator<Item = (u32, u32, u32, &String)>, Error> {
+/// A column's default. A chunk's are its hypertable's.
+pub(super) struct Default<'a> {
+    pub(super) oid: u32,
+    /// The oid of the relation.
+    pub(super) relation: u32,
+    pub(super) table: &'a Table,
+    pub(super) column: &'a Column,
+    /// As it was written.
+    pub(super) text: &'a str,
+}
+
+pub(super) fn each_default(context: &Context) -> Result<impl Iterator<Item = Default<'_>>, Error> {
     let home = context.home()?;
     let all = objects::user_relations(home).filter_map(|relation| match relation {
         Relation::Table(table) | Relation::Chunk(table, ..) => Some((relation.oid(), table)),
         _ => None,
     });
     Ok(all
-        .flat_map(|(oid, table)| {
+        .flat_map(|(relation, table)| {
             table
                 .columns
                 .iter()
-                .filter_map(move |column| Some((oid, column.id.0, column.default.as_ref()?)))
+                .filter_map(move |column| Some((relation, table, column, column.default.as_ref()?)))
         })
         .enumerate()
-        .map(|(place, (relation, column, text))| (objects::default(place), relation, column, text)))
+        .map(|(place, (relation, table, column, text))| Default {
+            oid: objects::default(place),
+            relation,
+            table,
+            column,
+            text,
+        }))
+}
+
+/// What is shown of a column's default.
+pub(super) fn default_text(context: &Context, table: &Table, column: &Column) -> Option<String> {
+    let text = column.default.as_ref()?;
+    Some((context.expression)(table, text, Some(&column.ty), false))
 }
 
 fn defaults<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
-    for (oid, relation, column, text) in each_default(context)? {
-        rows.push(row![oid, relation, i64::from(column), text]);
+    const RELATION: usize = 1;
+    const TEXT: usize = 3;
+    let shown = rows.wants(TEXT);
+    for default in each_default(context)? {
+        if rows.misses(RELATION, default.relation) {
+            continue;
+        }
+        let text = match shown {
+            true => default_text(context, default.table, default.column),
+            false => Some(default.text.to_owned()),
+        };
+        rows.push(row![
+            default.oid,
+            default.relation,
+            i64::from(default.column.id.0),
+            text,
+        ]);
     }
     Ok(())
 }

@@ -154,12 +154,7 @@ fn indexes<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
         };
         let keys = index_keys(table, index);
         let method = access_method(&index.method);
-        let expressions: Vec<&str> = keys
-            .iter()
-            .filter(|key| key.attribute == 0)
-            .map(|key| key.text)
-            .collect();
-        let expressions = (!expressions.is_empty()).then(|| expressions.join(", "));
+        let expressions = describe::key_expressions(context, table, index);
         let collations: Vec<u32> = keys
             .iter()
             .map(|key| key.ty.map_or(0, |ty| types::collation(ty.oid())))
@@ -193,7 +188,10 @@ fn indexes<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
             classes,
             options,
             expressions,
-            index.predicate.as_ref(),
+            index
+                .predicate
+                .as_ref()
+                .map(|predicate| (context.expression)(table, predicate, None, false)),
         ]);
     }
     Ok(())

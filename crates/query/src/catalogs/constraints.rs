@@ -4,9 +4,10 @@ use chronolith_catalog::{Constraint, ConstraintKind, Table};
 
 use super::attributes::each_default;
 use super::context::Context;
+use super::describe;
 use super::objects::{self, Relation, chunk_check};
 use super::relation::{self, Fill};
-use super::rows::{Cell, NULL, Rows, row};
+use super::rows::{NULL, Rows, row};
 use super::server::TIMESCALEDB;
 use crate::error::Error;
 use crate::functions;
@@ -121,7 +122,7 @@ impl<'a> Shown<'a> {
 }
 
 /// The numbers of the columns that an expression names.
-fn columns_named(table: &Table, expression: &str) -> Vec<u32> {
+pub(crate) fn columns_named(table: &Table, expression: &str) -> Vec<u32> {
     let mut found = Vec::new();
     let mut take = |word: &str| {
         if let Some((_, column)) = table.column_named(word)
@@ -168,13 +169,7 @@ fn constraints<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Erro
         let kind = shown.kind();
         let relation = shown.relation();
         let columns: Vec<i64> = shown.columns().into_iter().map(i64::from).collect();
-        let expression: Cell<'a> = match shown {
-            Shown::Declared(_, constraint) => match &constraint.kind {
-                ConstraintKind::Check { expression } => Cell::from(expression),
-                _ => Cell::Null,
-            },
-            Shown::Range(..) => super::describe::range_text(context, shown.relation()).into(),
-        };
+        let expression = describe::check_text(context, shown, false);
         rows.push(row![
             shown.oid(),
             shown.name(),
@@ -277,10 +272,11 @@ fn depends<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
         let (row_type, _) = relation.row_types();
         rows.push(row![class_oid("pg_type"), row_type, 0, class, oid, 0, 'i']);
     }
-    for (default, relation, column, _) in each_default(context)? {
-        let column = i64::from(column);
+    for default in each_default(context)? {
+        let column = i64::from(default.column.id.0);
+        let (oid, relation) = (default.oid, default.relation);
         let defaults = class_oid("pg_attrdef");
-        rows.push(row![defaults, default, 0, class, relation, column, 'a']);
+        rows.push(row![defaults, oid, 0, class, relation, column, 'a']);
     }
     // What belongs to the extension is not dumped with the database.
     let extension = class_oid("pg_extension");

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::{Arc, LazyLock, OnceLock};
 
-use chronolith_catalog::{Catalog, Database, Privilege, View};
+use chronolith_catalog::{Catalog, Database, Privilege, Table, View};
 use chronolith_types::{ChunkId, DatabaseId, SqlState, SqlType, TableId};
 
 use super::objects::Inner;
@@ -64,6 +64,8 @@ pub(crate) struct Context {
     pub(crate) size: Box<Sizes>,
     /// Names and types of a view's columns; none when its query no longer binds.
     pub(crate) view_columns: Box<ViewColumns>,
+    /// What is shown of an expression over a table's columns.
+    pub(crate) expression: Box<Expressions>,
     /// Where indexes and chunks are, once somebody has asked.
     pub(crate) inner: OnceLock<Inner>,
 }
@@ -73,6 +75,10 @@ pub(crate) type Sizes = dyn Fn(TableId, ChunkId) -> Size + Send + Sync;
 
 /// Names and types of a view's columns.
 pub(crate) type ViewColumns = dyn Fn(&View) -> Vec<(String, SqlType)> + Send + Sync;
+
+/// What is shown of an expression over a table's columns, assigned to a column of a type if one is
+/// given: in pretty form or with all parentheses.
+pub(crate) type Expressions = dyn Fn(&Table, &str, Option<&SqlType>, bool) -> String + Send + Sync;
 
 /// What few relations show and is found when it is looked at.
 pub(crate) type Lazy<T> = LazyLock<T, Box<dyn FnOnce() -> T + Send>>;

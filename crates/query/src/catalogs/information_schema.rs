@@ -2,9 +2,9 @@
 
 use std::borrow::Cow;
 
-use chronolith_catalog::ConstraintKind;
 use chronolith_types::SqlType;
 
+use super::attributes;
 use super::constraints::{self, Shown};
 use super::context::Context;
 use super::describe;
@@ -165,7 +165,7 @@ struct ColumnRow<'a> {
     number: i64,
     ty: Cow<'a, SqlType>,
     not_null: bool,
-    default: Option<&'a String>,
+    default: Option<String>,
     writable: bool,
 }
 
@@ -252,7 +252,7 @@ fn columns<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
                         number: column.id.0.into(),
                         ty: Cow::Borrowed(&column.ty),
                         not_null: column.not_null,
-                        default: column.default.as_ref(),
+                        default: attributes::default_text(context, table, column),
                         writable: true,
                     };
                     push_column(rows, &place, row);
@@ -370,18 +370,12 @@ fn check_constraints<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<()
     let home = context.home()?;
     for shown in constraints::shown(context)?.filter(|shown| shown.kind() == 'c') {
         let relation = shown.relation();
-        let text = match shown {
-            Shown::Range(..) => describe::range_text(context, relation),
-            Shown::Declared(_, constraint) => match &constraint.kind {
-                ConstraintKind::Check { expression } => expression.clone(),
-                _ => continue,
-            },
-        };
+        let text = describe::check_text(context, shown, false).unwrap_or_default();
         rows.push(row![
             &home.name,
             relation.schema(home).1,
             shown.name(),
-            format!("(({text}))"),
+            format!("({text})"),
         ]);
     }
     for (relation, schema, number, column) in not_nulls(context)? {

@@ -27,7 +27,9 @@ mod server;
 mod timescale;
 mod types;
 
-pub(crate) use context::{Context, Lazy, PreparedStatement, Size, Sizes, ViewColumns};
+pub(crate) use constraints::columns_named;
+pub(crate) use context::{Context, Expressions, Lazy, PreparedStatement, Size, Sizes, ViewColumns};
+pub(crate) use describe::quoted;
 pub(crate) use relation::{find, is_system_schema, of_function};
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use super::drop;
 use super::hypertable::{self, width_from_text, width_of};
 use super::options::TableOptions;
 use super::schema::no_role;
-use super::table::{check_default, check_name, column_of, constraint_of};
+use super::table::{check_default, check_name, column_of, constraint_of, default_text};
 use crate::error::Error;
 use crate::insert::{Checks, undefined_column, undefined_table};
 use crate::outcome::Severity;
@@ -67,7 +67,7 @@ async fn one(shared: &Arc<Shared>, id: TableId, action: &AlterAction) -> Result<
             column.default = match default {
                 Some(default) => {
                     check_default(shared, &column.name, &column.ty, &default.expr)?;
-                    Some(default.text.clone())
+                    default_text(default)
                 }
                 None => None,
             };

@@ -14,6 +14,7 @@ use super::hypertable;
 use super::options::{self, TableOptions};
 use super::run::owner;
 use crate::bind::{Target, bind_query, bind_scalar};
+use crate::catalogs::columns_named;
 use crate::error::Error;
 use crate::insert::{self, InsertPlan, check_expr, undefined_table};
 use crate::outcome::Severity;
@@ -252,7 +253,7 @@ pub(super) fn column_of(
     let default = match &declared.default {
         Some(default) => {
             check_default(shared, name, &declared.ty, &default.expr)?;
-            Some(default.text.clone())
+            default_text(default)
         }
         None => None,
     };
@@ -425,16 +426,21 @@ fn names_of(columns: &[Spelled]) -> Vec<String> {
 
 /// The one column that a check names, for the check's own name.
 fn columns_in(table: &Table, text: &str) -> Vec<String> {
-    let word = |c: char| c.is_alphanumeric() || c == '_';
-    let mut named: Vec<&str> = text
-        .split(|c: char| !word(c))
-        .filter(|word| table.column_named(word).is_some())
-        .collect();
-    named.dedup();
-    match named.as_slice() {
-        [one] => vec![(*one).to_owned()],
+    match columns_named(table, text).as_slice() {
+        [one] => table
+            .columns
+            .iter()
+            .filter(|column| column.id.0 == *one)
+            .map(|column| column.name.clone())
+            .collect(),
         _ => Vec::new(),
     }
+}
+
+/// What is kept of a default: nothing of NULL, which every column without one has.
+pub(super) fn default_text(default: &chronolith_sql::SqlText) -> Option<String> {
+    let null = matches!(&default.expr, chronolith_sql::ast::Expr::Value(value) if value.value == chronolith_sql::ast::Value::Null);
+    (!null).then(|| default.text.clone())
 }
 
 fn key_columns(table: &Table, columns: &[Spelled]) -> Result<Vec<ColumnId>, Error> {

@@ -12,6 +12,14 @@ pub(super) fn call(
     name: &str,
     args: Args<'_>,
 ) -> Result<Option<ScalarValue>, Error> {
+    if name == "pg_get_expr" {
+        let (Some(expression), Some(relation)) = (args.text(0), args.oid(1)) else {
+            return Ok(Some(ScalarValue::Utf8View(None)));
+        };
+        let pretty = args.bool(2).unwrap_or(false);
+        let shown = describe::expression(context, expression, relation, pretty)?;
+        return Ok(Some(text(shown)));
+    }
     let Some(oid) = object(context, name, args)? else {
         return Ok(None);
     };

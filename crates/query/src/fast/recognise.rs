@@ -18,6 +18,7 @@ use super::aggregate::{BucketAggregate, Key, Output, Squares};
 use super::latest;
 use super::read::{Bucketing, Source, bucketing, literal};
 use crate::functions::{SessionVars, aggregate_name};
+use crate::guard;
 
 /// The setting that turns everything here off.
 const SETTING: &str = "chronolith.enable_fast_paths";
@@ -35,6 +36,12 @@ pub(crate) fn rules() -> Vec<Rule> {
         .position(|rule| rule.name() == "aggregate_statistics")
         .map_or(0, |place| place + 1);
     rules.insert(place, Arc::new(FastPaths));
+    for rule in &mut rules {
+        if rule.name() == guard::ProjectionPushdown.name() {
+            *rule = Arc::new(guard::ProjectionPushdown);
+        }
+    }
+    rules.push(Arc::new(guard::Guards));
     rules
 }
 

@@ -29,6 +29,7 @@ pub(super) fn effect(name: &str) -> Option<&'static str> {
         "pg_get_constraintdef",
         "pg_get_viewdef",
         "pg_get_userbyid",
+        "pg_get_expr",
         "pg_get_keywords",
         "pg_cursor",
         "pg_lock_status",
@@ -216,8 +217,6 @@ pub(super) fn imp(name: &str, args: &[SqlType]) -> Option<RowFn> {
         },
         "pg_backend_pid" => |c, _| Ok(Value::Int(c.vars.backend_pid.into())),
         "format_type" => |_, a| Ok(format_type(a)),
-        // The catalogs keep expressions as SQL text.
-        "pg_get_expr" => |_, a| Ok(a.first().cloned().unwrap_or(Value::Null)),
         "pg_type_is_visible"
         | "pg_function_is_visible"
         | "pg_operator_is_visible"

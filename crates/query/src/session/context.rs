@@ -11,8 +11,8 @@ use parking_lot::Mutex;
 
 use super::names::SessionNames;
 use super::shared::Shared;
-use crate::bind::bind_query;
-use crate::catalogs::{Context, Lazy, Size, Sizes, ViewColumns};
+use crate::bind::{bind_query, deparse};
+use crate::catalogs::{Context, Expressions, Lazy, Size, Sizes, ViewColumns};
 
 impl Shared {
     /// What system relations and the functions that describe objects see. Cheap: what few of them
@@ -30,6 +30,7 @@ impl Shared {
             prepared: self.lazy(|shared| shared.with(|state| state.prepared.clone())),
             size: self.chunk_sizes(),
             view_columns: self.view_columns(),
+            expression: self.expressions(),
             inner: OnceLock::new(),
         }
     }
@@ -66,6 +67,27 @@ impl Shared {
                 let columns = shared.columns_of(view).unwrap_or_default();
                 known.lock().insert(view.id, columns.clone());
                 columns
+            })
+        })
+    }
+
+    fn expressions(self: &Arc<Self>) -> Box<Expressions> {
+        let shared = Arc::clone(self);
+        let known = Mutex::new(HashMap::new());
+        Box::new(move |table, sql, target, pretty| {
+            let key = (table.id, sql.to_owned(), target.cloned(), pretty);
+            let found = known.lock().get(&key).cloned();
+            found.unwrap_or_else(|| {
+                let columns: Vec<_> = table
+                    .columns
+                    .iter()
+                    .map(|column| (column.name.clone(), column.ty.clone(), column.ty.arrow()))
+                    .collect();
+                let names = SessionNames::new(&shared).ok();
+                let shown = names.and_then(|names| deparse(&names, sql, &columns, target, pretty));
+                let shown = shown.unwrap_or_else(|| sql.to_owned());
+                known.lock().insert(key, shown.clone());
+                shown
             })
         })
     }

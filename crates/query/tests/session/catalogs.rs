@@ -7,8 +7,8 @@ fn full() -> Db {
     let mut db = Db::new();
     db.run(
         "CREATE TABLE symbols (
-             symbol text PRIMARY KEY, exchange varchar(12) NOT NULL,
-             lot numeric(20,8) CHECK (lot > 0.5), tags text[], note char(3), n int DEFAULT 7,
+             symbol text PRIMARY KEY, exchange varchar(12) NOT NULL DEFAULT 'X',
+             lot numeric(20,8) CHECK (lot > 0), tags text[], note char(3), n int DEFAULT 7,
              at timestamptz DEFAULT now(), UNIQUE (exchange, symbol))",
     );
     db.run("CREATE TABLE plain (a int, b text)");
@@ -76,7 +76,7 @@ fn a_table_is_described_as_postgresql_describes_it() {
         db.query(COLUMNS),
         [
             "symbol|text|NULL|t|NULL",
-            "exchange|character varying(12)|NULL|t|NULL",
+            "exchange|character varying(12)|'X'::character varying|t|NULL",
             "lot|numeric(20,8)|NULL|f|NULL",
             "tags|text[]|NULL|f|NULL",
             "note|character(3)|NULL|f|NULL",
@@ -103,7 +103,7 @@ fn a_table_is_described_as_postgresql_describes_it() {
         ),
         [
             "symbols_exchange_symbol_key|u|{2,1}|UNIQUE (exchange, symbol)|UNIQUE (exchange, symbol)",
-            "symbols_lot_check|c|{3}|CHECK ((lot > 0.5))|CHECK (lot > 0.5)",
+            "symbols_lot_check|c|{3}|CHECK ((lot > (0)::numeric))|CHECK (lot > 0::numeric)",
             "symbols_pkey|p|{1}|PRIMARY KEY (symbol)|PRIMARY KEY (symbol)",
         ]
     );
@@ -288,7 +288,7 @@ fn the_standard_s_views_show_what_postgresql_shows() {
         ),
         [
             "symbol|NO|text|NULL|NULL|NULL|NULL|text|NULL",
-            "exchange|NO|character varying|12|NULL|NULL|NULL|varchar|NULL",
+            "exchange|NO|character varying|12|NULL|NULL|NULL|varchar|'X'::character varying",
             "lot|YES|numeric|NULL|20|8|NULL|numeric|NULL",
             "tags|YES|ARRAY|NULL|NULL|NULL|NULL|_text|NULL",
             "note|YES|character|3|NULL|NULL|NULL|bpchar|NULL",
@@ -380,4 +380,27 @@ fn jdbc_finds_keys_and_indexes() {
         ["2|5"]
     );
     assert_eq!(db.fails("SELECT (a).b FROM plain").0, "42809");
+}
+
+/// Recorded from PostgreSQL 15.
+#[test]
+fn expressions_are_shown_with_the_casts_that_were_meant() {
+    let mut db = Db::new();
+    db.run(include_str!("expressions.sql"));
+    let mut shown = db.query(
+        "SELECT attname, pg_get_expr(adbin, adrelid), pg_get_expr(adbin, adrelid, true)
+         FROM pg_attrdef JOIN pg_attribute ON attrelid = adrelid AND attnum = adnum
+         WHERE adrelid = 'e1'::regclass ORDER BY attnum",
+    );
+    shown.extend(db.query(
+        "SELECT conname, pg_get_constraintdef(oid), pg_get_constraintdef(oid, true)
+         FROM pg_constraint WHERE conrelid = 'e1'::regclass ORDER BY 1",
+    ));
+    shown.extend(db.query(
+        "SELECT pg_get_indexdef(indexrelid), pg_get_indexdef(indexrelid, 0, true),
+                pg_get_indexdef(indexrelid, 1, false), coalesce(pg_get_expr(indpred, indrelid), ''),
+                coalesce(pg_get_expr(indpred, indrelid, true), ''), coalesce(pg_get_expr(indexprs, indrelid), '')
+         FROM pg_index WHERE indrelid = 'e1'::regclass ORDER BY 1",
+    ));
+    assert_eq!(shown.join("\n"), include_str!("expressions.txt").trim_end());
 }

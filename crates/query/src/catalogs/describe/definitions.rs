@@ -1,7 +1,5 @@
 //! Objects as the SQL that makes them.
 
-use std::borrow::Cow;
-
 use chronolith_catalog::{ConstraintKind, Index, Table, View};
 use chronolith_types::{SqlType, TimeZone, datetime};
 
@@ -38,15 +36,32 @@ fn is_call(expression: &str) -> bool {
     plain && closed == 1 && expression.ends_with(')')
 }
 
-fn key_text<'a>(key: &IndexKey<'a>) -> Cow<'a, str> {
+/// The key of an index: a column's name, a call, or another expression in parentheses.
+fn key_text(context: &Context, table: &Table, key: &IndexKey<'_>, pretty: bool) -> String {
     if key.attribute != 0 {
-        return quoted(key.text);
+        return quoted(key.text).into_owned();
     }
-    let inner = key.text.strip_prefix('(').and_then(|s| s.strip_suffix(')'));
-    match inner {
-        Some(call) if is_call(call) => Cow::Borrowed(call),
-        _ => Cow::Borrowed(key.text),
+    let text = (context.expression)(table, key.text, None, pretty);
+    if is_call(&text) {
+        text
+    } else {
+        format!("({text})")
     }
+}
+
+/// The expressions among the keys of an index.
+pub(in crate::catalogs) fn key_expressions(
+    context: &Context,
+    table: &Table,
+    index: &Index,
+) -> Option<String> {
+    let keys = index_keys(table, index);
+    let texts: Vec<String> = keys
+        .iter()
+        .filter(|key| key.attribute == 0)
+        .map(|key| (context.expression)(table, key.text, None, false))
+        .collect();
+    (!texts.is_empty()).then(|| texts.join(", "))
 }
 
 /// CREATE INDEX as it could be said; with the table's schema, or only where it is needed.
@@ -65,7 +80,7 @@ pub(in crate::catalogs) fn index_text(
                 (true, true) => " DESC",
                 (true, false) => " DESC NULLS LAST",
             };
-            format!("{}{order}", key_text(key))
+            format!("{}{order}", key_text(context, table, key, !qualified))
         })
         .collect();
     let relation = Relation::Table(table);
@@ -76,8 +91,10 @@ pub(in crate::catalogs) fn index_text(
     };
     let unique = if index.unique { "UNIQUE " } else { "" };
     let predicate = match &index.predicate {
-        Some(predicate) if qualified => format!(" WHERE ({predicate})"),
-        Some(predicate) => format!(" WHERE {predicate}"),
+        Some(predicate) => {
+            let shown = (context.expression)(table, predicate, None, !qualified);
+            format!(" WHERE {shown}")
+        }
         None => String::new(),
     };
     format!(
@@ -105,8 +122,46 @@ pub(crate) fn indexdef(
     let keys = index_keys(table, index);
     let key = place.and_then(|place| keys.get(place));
     Ok(Some(key.map_or_else(String::new, |key| {
-        key_text(key).into_owned()
+        key_text(context, table, key, pretty)
     })))
+}
+
+/// What a check asks; None for another constraint.
+pub(in crate::catalogs) fn check_text(
+    context: &Context,
+    shown: Shown<'_>,
+    pretty: bool,
+) -> Option<String> {
+    match shown {
+        Shown::Range(table, chunk) => {
+            let range = range_text(context, chunk);
+            Some((context.expression)(table, &range, None, pretty))
+        }
+        Shown::Declared(table, constraint) => match &constraint.kind {
+            ConstraintKind::Check { expression } => {
+                Some((context.expression)(table, expression, None, pretty))
+            }
+            _ => None,
+        },
+    }
+}
+
+/// `pg_get_expr(text, relation, pretty)`.
+///
+/// # Errors
+/// 3D000 when the session's database was dropped.
+pub(crate) fn expression(
+    context: &Context,
+    text: &str,
+    relation: u32,
+    pretty: bool,
+) -> Result<String, Error> {
+    Ok(match objects::by_oid(context, relation)? {
+        Some(Relation::Table(table) | Relation::Chunk(table, ..)) if pretty => {
+            (context.expression)(table, text, None, true)
+        }
+        _ => text.to_owned(),
+    })
 }
 
 /// `pg_get_constraintdef(oid, pretty)`.
@@ -116,15 +171,12 @@ pub(crate) fn constraintdef(
     pretty: bool,
 ) -> Result<Option<String>, Error> {
     let found = constraints::shown(context)?.find(|shown| shown.oid() == oid);
-    let check = |expression: &str| {
-        if pretty {
-            format!("CHECK ({expression})")
-        } else {
-            format!("CHECK (({expression}))")
-        }
+    let check = |shown| {
+        let text = check_text(context, shown, pretty).unwrap_or_default();
+        format!("CHECK ({text})")
     };
     Ok(found.map(|shown| match shown {
-        Shown::Range(..) => check(&range_text(context, shown.relation())),
+        Shown::Range(..) => check(shown),
         Shown::Declared(table, constraint) => match &constraint.kind {
             ConstraintKind::PrimaryKey { columns } => {
                 format!("PRIMARY KEY ({})", column_list(table, columns))
@@ -132,7 +184,7 @@ pub(crate) fn constraintdef(
             ConstraintKind::Unique { columns } => {
                 format!("UNIQUE ({})", column_list(table, columns))
             }
-            ConstraintKind::Check { expression } => check(expression),
+            ConstraintKind::Check { .. } => check(shown),
         },
     }))
 }

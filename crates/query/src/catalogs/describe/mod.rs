@@ -7,10 +7,11 @@ mod definitions;
 mod names;
 
 pub(crate) use comments::{column_comment, object_comment};
+pub(in crate::catalogs) use definitions::{check_text, index_text, key_expressions, view_text};
 pub(crate) use definitions::{
-    constraintdef, function_arguments, function_result, functiondef, indexdef, ruledef, viewdef,
+    constraintdef, expression, function_arguments, function_result, functiondef, indexdef, ruledef,
+    viewdef,
 };
-pub(in crate::catalogs) use definitions::{index_text, range_text, view_text};
 pub(crate) use names::{
     quoted, regclass_in, regclass_out, regnamespace_in, regnamespace_out, regproc_in, regproc_out,
     regprocedure_in, regprocedure_out, regrole_in, regrole_out, regtype_in, regtype_out,
