@@ -2,6 +2,7 @@
 
 use chronolith_types::SqlState;
 use sqlparser::ast;
+use sqlparser::keywords::Keyword;
 use sqlparser::tokenizer::{Token, TokenWithSpan};
 
 use crate::cursor::Cursor;
@@ -139,16 +140,32 @@ fn byte(text: &str, character: usize) -> usize {
 fn depth(tokens: &[TokenWithSpan]) -> Result<(), SqlError> {
     const OPERATORS_MAX: usize = 6000;
     const OPEN_MAX: usize = 150;
+    // sqlparser reads what stands in `position(…)` twice where it is not `a IN b`.
+    const TWICE_MAX: usize = 8;
     let mut chain = 0_usize;
     let mut open = 0_usize;
+    // How deep each `position(` is.
+    let mut twice: Vec<usize> = Vec::new();
+    let mut position = false;
     for token in tokens {
+        let after_position = std::mem::replace(
+            &mut position,
+            matches!(&token.token, Token::Word(word) if word.keyword == Keyword::POSITION),
+        );
         match &token.token {
             // Rows and lists start afresh.
             Token::Comma => chain = 0,
-            Token::LParen | Token::LBracket => open += 1,
-            Token::RParen | Token::RBracket => open = open.saturating_sub(1),
+            Token::LParen | Token::LBracket => {
+                open += 1;
+                if after_position {
+                    twice.push(open);
+                }
+            }
+            Token::RParen | Token::RBracket => {
+                twice.pop_if(|depth| *depth == open);
+                open = open.saturating_sub(1);
+            }
             Token::Word(word) => {
-                use sqlparser::keywords::Keyword;
                 match word.keyword {
                     Keyword::CASE => open += 1,
                     Keyword::END => open = open.saturating_sub(1),
@@ -164,7 +181,7 @@ fn depth(tokens: &[TokenWithSpan]) -> Result<(), SqlError> {
             Token::SingleQuotedString(_) | Token::Number(..) | Token::Placeholder(_) => {}
             _ => chain += 1,
         }
-        if chain > OPERATORS_MAX || open > OPEN_MAX {
+        if chain > OPERATORS_MAX || open > OPEN_MAX || twice.len() > TWICE_MAX {
             return Err(SqlError::too_deep());
         }
     }

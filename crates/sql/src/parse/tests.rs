@@ -83,7 +83,6 @@ fn nesting_that_is_too_deep_is_54001() {
 }
 
 #[test]
-#[ignore = "sqlparser tries again too often"]
 fn wrong_statements_are_refused_in_no_time() {
     for open in [
         "case when ",
