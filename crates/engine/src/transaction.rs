@@ -15,6 +15,7 @@ use crate::clash::LoadClaim;
 use crate::commit::{Pending, Work, rules, settle_chunks};
 use crate::engine::Engine;
 use crate::error::EngineError;
+use crate::intake::Intake;
 use crate::keys::KeyCache;
 use crate::layout::{fit, layout_of, same_shape};
 use crate::load::BulkLoader;
@@ -381,6 +382,15 @@ impl Transaction {
     pub fn loader(&self, table: TableId) -> Result<BulkLoader, EngineError> {
         let table = self.found(table)?;
         Ok(BulkLoader::new(Arc::clone(&self.engine), table))
+    }
+
+    /// Begins to take a statement's rows, be they few or many.
+    ///
+    /// # Errors
+    /// 42P01 for a table that is not there.
+    pub fn intake(&self, table: TableId) -> Result<Intake, EngineError> {
+        let table = self.found(table)?;
+        Ok(Intake::new(Arc::clone(&self.engine), table))
     }
 
     /// Adds parts to the chunk of a range; they were packed for `made_for`, and are all there is

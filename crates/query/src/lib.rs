@@ -18,6 +18,7 @@ mod error;
 mod explain;
 mod fast;
 pub mod functions;
+mod guard;
 mod insert;
 pub mod instance;
 mod nodes;

@@ -470,11 +470,21 @@ fn read_numeric_word(
         }
         return read_clock(time, parsed, refused, out_of_range);
     }
-    if word.contains(':') {
+    if let Some((date, offset)) = zoned_date(word) {
+        parsed.zone = Some(TimeZone::Fixed(offset));
+        read_date(date, parsed, refused, out_of_range)
+    } else if word.contains(':') {
         read_clock(word, parsed, refused, out_of_range)
     } else {
         read_date(word, parsed, refused, out_of_range)
     }
+}
+
+/// A date with an offset behind it: 2026-01-01+00.
+fn zoned_date(word: &str) -> Option<(&str, i32)> {
+    let (date, _) = word.split_once('+')?;
+    let offset = parse_offset(word.get(date.len()..)?.as_bytes())?;
+    (!date.contains(':')).then_some((date, offset))
 }
 
 fn read_clock(

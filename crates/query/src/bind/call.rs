@@ -5,6 +5,8 @@ use chronolith_sql::ast::{
     FunctionArguments,
 };
 use chronolith_types::{SqlState, SqlType};
+use datafusion::common::ScalarValue;
+use datafusion::common::tree_node::TreeNode;
 use datafusion::functions::core;
 use datafusion::logical_expr::Expr;
 use datafusion::logical_expr::expr::{AggregateFunction, Case, ScalarFunction, Sort};
@@ -414,11 +416,11 @@ impl Binder<'_> {
                 let arrow = args
                     .first()
                     .map_or_else(|| ty.arrow(), |value| value.arrow.clone());
-                let udf = match name {
-                    "coalesce" => core::coalesce(),
-                    "greatest" => core::greatest(),
-                    _ => core::least(),
-                };
+                if name != "coalesce" && args.len() > 1 {
+                    let extreme = crate::functions::extreme(args, ty, name == "greatest");
+                    return extreme.map(Some).map_err(told);
+                }
+                let udf = core::coalesce();
                 let mut exprs = args.into_iter().map(|arg| arg.expr).collect::<Vec<_>>();
                 if exprs.len() == 1
                     && let Some(expr) = exprs.pop()
@@ -676,7 +678,7 @@ impl Binder<'_> {
                 });
             }
         }
-        let call = self.resolve(name, args, at)?;
+        let mut call = self.resolve(name, args, at)?;
         if call.proc.kind != ProcKind::Aggregate && call.proc.kind != ProcKind::Window {
             return Err(Error::new(
                 SqlState::WRONG_OBJECT_TYPE,
@@ -702,6 +704,18 @@ impl Binder<'_> {
             }
             None => None,
         };
+        // An argument that may fail is computed for the rows that FILTER leaves alone.
+        if let Some(filter) = &filter {
+            for arg in call.args.iter_mut().filter(|arg| may_fail(&arg.expr)) {
+                let computed =
+                    std::mem::replace(&mut arg.expr, Expr::Literal(ScalarValue::Null, None));
+                arg.expr = Expr::Case(Case::new(
+                    None,
+                    vec![(Box::new(filter.clone()), Box::new(computed))],
+                    None,
+                ));
+            }
+        }
         let distinct = list.duplicate_treatment == Some(DuplicateTreatment::Distinct);
         Ok((
             call,
@@ -767,6 +781,14 @@ fn signature(name: &str, values: &[Typed]) -> String {
         .map(|value| value.ty.without_typmod().name())
         .collect::<Vec<_>>();
     format!("{name}({})", types.join(", "))
+}
+
+/// Whether an expression may fail for some row.
+fn may_fail(expr: &Expr) -> bool {
+    expr.exists(|part| {
+        Ok(matches!(part, Expr::ScalarFunction(call) if crate::functions::can_fail(&call.func)))
+    })
+    .unwrap_or(true)
 }
 
 /// How a call can be one of this function: the declared types by argument, and where each goes.

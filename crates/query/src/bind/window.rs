@@ -328,7 +328,7 @@ impl Binder<'_> {
 
     /// A sort key.
     pub(super) fn sort_of(&mut self, value: Typed, options: &ast::OrderByOptions) -> Result<Sort> {
-        let value = self.settled(value)?;
+        let value = crate::functions::sort_key(self.settled(value)?).map_err(told)?;
         let ascending = options.asc.unwrap_or(true);
         let nulls_first = options.nulls_first.unwrap_or(!ascending);
         Ok(Sort::new(value.expr, ascending, nulls_first))

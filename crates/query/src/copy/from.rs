@@ -9,7 +9,7 @@ use arrow::datatypes::{Schema, SchemaRef};
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use bytes::{Bytes, BytesMut};
 use chronolith_catalog::Table;
-use chronolith_engine::BulkLoader;
+use chronolith_engine::Intake;
 use chronolith_sql::{Copy, CopySource, CopyTarget};
 use chronolith_types::{SqlState, SqlType, TimeZone};
 use datafusion::common::DFSchema;
@@ -75,18 +75,8 @@ struct Sink {
     sources: Vec<Source>,
     filter: Option<Arc<dyn PhysicalExpr>>,
     checks: Checks,
-    rows: Rows,
-}
-
-/// Rows that were read.
-enum Rows {
-    /// Few may well stay in memory: they are inserted once the data has ended.
-    Few {
-        batches: Vec<RecordBatch>,
-        bytes: usize,
-    },
-    /// Many become cold parts as they come.
-    Many(Box<BulkLoader>),
+    /// Rows that were read; None before the first.
+    rows: Option<Intake>,
 }
 
 enum Source {
@@ -437,10 +427,7 @@ impl Sink {
             schema,
             sources,
             filter,
-            rows: Rows::Few {
-                batches: Vec::new(),
-                bytes: 0,
-            },
+            rows: None,
         })
     }
 
@@ -460,7 +447,14 @@ impl Sink {
             let same = rows == data.num_rows();
             (same.then_some(row), error)
         })?;
-        self.take(shared, batch).map_err(|error| (None, error))?;
+        if self.rows.is_none() {
+            let begun = shared.transact(|transaction| transaction.intake(self.table.id));
+            self.rows = Some(begun.map_err(|error| (None, error))?);
+        }
+        if let Some(intake) = &mut self.rows {
+            let pushed = blocking(|| intake.push(batch));
+            pushed.map_err(|error| (None, error.into()))?;
+        }
         Ok(rows as u64)
     }
 
@@ -487,45 +481,13 @@ impl Sink {
         Err((good, error))
     }
 
-    /// Puts rows with those that wait, or into the load.
-    fn take(&mut self, shared: &Shared, batch: RecordBatch) -> Result<(), Error> {
-        let waiting = match &mut self.rows {
-            Rows::Many(loader) => return blocking(|| loader.push(&batch)).map_err(Error::from),
-            Rows::Few { batches, bytes } => {
-                *bytes += chronolith_chunk::bytes_of(&batch);
-                batches.push(batch);
-                if *bytes <= shared.instance.engine.load_bytes_min() {
-                    return Ok(());
-                }
-                std::mem::take(batches)
-            }
-        };
-        let mut loader = shared.transact(|transaction| transaction.loader(self.table.id))?;
-        blocking(|| waiting.iter().try_for_each(|batch| loader.push(batch)))?;
-        self.rows = Rows::Many(Box::new(loader));
-        Ok(())
-    }
-
     /// The data has ended.
     fn finish(&mut self, shared: &Shared) -> Result<(), Error> {
-        let none = Rows::Few {
-            batches: Vec::new(),
-            bytes: 0,
+        let Some(rows) = self.rows.take() else {
+            return Ok(());
         };
-        match std::mem::replace(&mut self.rows, none) {
-            Rows::Few { batches, .. } => blocking(|| {
-                shared.transact(|transaction| {
-                    batches.iter().try_for_each(|batch| {
-                        let inserted = transaction.insert(self.table.id, batch);
-                        inserted.map(|_| ())
-                    })
-                })
-            }),
-            Rows::Many(loader) => {
-                blocking(|| shared.transact(|transaction| loader.finish(transaction)))?;
-                Ok(())
-            }
-        }
+        blocking(|| shared.transact(|transaction| rows.finish(transaction)))?;
+        Ok(())
     }
 
     /// The table's rows from those of the data, without those that the filter takes away.

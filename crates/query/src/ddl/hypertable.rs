@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arrow::record_batch::RecordBatch;
 use chronolith_catalog::{Change, Hypertable, Index, Table};
-use chronolith_chunk::ScanRequest;
+use chronolith_chunk::{ChunkError, ScanRequest};
 use chronolith_engine::TableView;
 use chronolith_types::{HypertableId, IndexId, Interval, SqlState, SqlType, TableId};
 
@@ -109,10 +109,6 @@ pub(crate) fn make(shared: &Arc<Shared>, plan: &Plan) -> Result<(HypertableId, b
             column: column.clone(),
         })?;
     }
-    let rows = match &view {
-        Some(view) => all_rows(view)?,
-        None => Vec::new(),
-    };
     if view.is_some() {
         shared.transact(|transaction| transaction.truncate(table.id))?;
     }
@@ -127,9 +123,13 @@ pub(crate) fn make(shared: &Arc<Shared>, plan: &Plan) -> Result<(HypertableId, b
             compression: None,
         },
     })?;
-    for batch in &rows {
-        blocking(|| shared.transact(|transaction| transaction.insert(table.id, batch)))?;
+    let mut intake = shared.transact(|transaction| transaction.intake(table.id))?;
+    if let Some(view) = &view {
+        for batch in all_rows(view) {
+            blocking(|| intake.push(batch?))?;
+        }
     }
+    blocking(|| shared.transact(|transaction| intake.finish(transaction)))?;
     let indexed = table.indexes.iter().any(|index| {
         index
             .keys
@@ -143,11 +143,10 @@ pub(crate) fn make(shared: &Arc<Shared>, plan: &Plan) -> Result<(HypertableId, b
 }
 
 /// The rows of a table that is to be cut into chunks.
-fn all_rows(view: &TableView) -> Result<Vec<RecordBatch>, Error> {
+fn all_rows(view: &TableView) -> impl Iterator<Item = Result<RecordBatch, ChunkError>> {
     let all = ScanRequest::all((0..view.layout.columns.len()).collect());
     let chunks = view.chunks.iter();
-    let batches = chunks.flat_map(|(_, chunk)| chunk.scan(&view.layout, &all));
-    Ok(batches.collect::<Result<_, _>>()?)
+    chunks.flat_map(move |(_, chunk)| chunk.scan(&view.layout, &all))
 }
 
 /// CREATE TABLE … WITH (tsdb.hypertable, …).

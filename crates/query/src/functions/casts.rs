@@ -1,8 +1,12 @@
 //! Casts between types, their modifiers, and literals.
 
-use arrow::datatypes::DataType;
-use chronolith_types::{RegKind, SqlState, SqlType};
+use std::sync::Arc;
+
+use arrow::array::AsArray;
+use arrow::datatypes::{DataType, Decimal256Type};
+use chronolith_types::{NUMERIC_ANY, RegKind, SqlState, SqlType};
 use datafusion::common::ScalarValue;
+use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs};
 
 use super::dates::{self, DAY_US};
 use super::error::FunctionError;
@@ -419,6 +423,83 @@ fn limit_text(text: String, to: &SqlType, explicit: bool) -> Result<String, Func
 /// The output text of a value; a boolean is `t` or `f`.
 pub(super) fn to_text(zone: &Zone, value: &Value, ty: &SqlType) -> Result<String, FunctionError> {
     io::write(value, ty, zone)
+}
+
+/// What rows are sorted by for a value: itself, but for intervals, which order by their length with
+/// months of 30 days, and for plain numerics, which are equal whatever scale they show.
+///
+/// # Errors
+/// None that a well-typed value meets.
+pub fn sort_key(value: Typed) -> Result<Typed, FunctionError> {
+    if value.arrow == NUMERIC_ANY {
+        let ty = value.ty.clone();
+        let normal = |args: &ScalarFunctionArgs, form: &DataType| {
+            let [ColumnarValue::Array(array)] = args.args.as_slice() else {
+                return Err(FunctionError::internal("a sort key is a column"));
+            };
+            let codes = array
+                .as_primitive::<Decimal256Type>()
+                .unary::<_, Decimal256Type>(num::Numeric::normalised_any)
+                .with_data_type(form.clone());
+            Ok(ColumnarValue::Array(Arc::new(codes)))
+        };
+        if value.as_literal().is_some() {
+            return Ok(value);
+        }
+        let call = udf::column_call("numeric_order", normal, vec![value], ty, NUMERIC_ANY);
+        return Ok(call);
+    }
+    if value.ty != SqlType::Interval {
+        return Ok(value);
+    }
+    let row = Row {
+        name: "interval_order",
+        function: |_, args| {
+            Ok(match args {
+                [Value::Interval(span)] => {
+                    Value::Numeric(num::from_fixed128(value::interval_micros(span), 0))
+                }
+                _ => Value::Null,
+            })
+        },
+        strict: true,
+        volatility: Volatile::Immutable,
+        ty: SqlType::Numeric(None),
+        arrow: DataType::Decimal128(38, 0),
+    };
+    udf::row_call(row, vec![value])
+}
+
+/// GREATEST or LEAST: nulls aside, and of equal values the first.
+///
+/// # Errors
+/// None that well-typed values meet.
+pub fn extreme(args: Vec<Typed>, ty: SqlType, greatest: bool) -> Result<Typed, FunctionError> {
+    let arrow = args
+        .first()
+        .map_or_else(|| ty.arrow(), |value| value.arrow.clone());
+    fn best(args: &[Value], better: std::cmp::Ordering) -> Value {
+        let mut best = &Value::Null;
+        for value in args.iter().filter(|value| !value.is_null()) {
+            if best.is_null() || value.compare(best) == better {
+                best = value;
+            }
+        }
+        best.clone()
+    }
+    let row = Row {
+        name: if greatest { "greatest" } else { "least" },
+        function: if greatest {
+            |_, args| Ok(best(args, std::cmp::Ordering::Greater))
+        } else {
+            |_, args| Ok(best(args, std::cmp::Ordering::Less))
+        },
+        strict: false,
+        volatility: Volatile::Immutable,
+        ty,
+        arrow,
+    };
+    udf::row_call(row, args)
 }
 
 /// See [`super::literal_from_text`].

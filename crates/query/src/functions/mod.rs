@@ -40,6 +40,7 @@ mod vars;
 mod windows;
 
 pub use aggregates::aggregate_name;
+pub use casts::{extreme, sort_key};
 pub use error::FunctionError;
 pub use json::row_as_json;
 pub(crate) use series::{SERIES, Series, SeriesBlock};
@@ -48,6 +49,7 @@ pub use table::{
     all_casts, all_operators, all_procs, apply_cast, canonical_form, cast, literal_from_text,
     operators, procs,
 };
+pub use udf::can_fail;
 pub use vars::{Effects, SessionVars};
 
 #[cfg(test)]

@@ -228,6 +228,27 @@ impl Bound {
     }
 }
 
+/// Whether a call may fail for some of its rows.
+pub fn can_fail(udf: &ScalarUDF) -> bool {
+    udf.inner().downcast_ref::<Bound>().is_some_and(|bound| {
+        !matches!(
+            bound.name.as_str(),
+            "equal"
+                | "not_equal"
+                | "less"
+                | "less_or_equal"
+                | "greater"
+                | "greater_or_equal"
+                | "lower"
+                | "upper"
+                | "length"
+                | "time_bucket"
+                | "date_trunc"
+                | "now"
+        )
+    })
+}
+
 /// A scalar as a value.
 pub(super) fn read_scalar(scalar: &ScalarValue) -> Result<Value, FunctionError> {
     value::read(&scalar.to_array()?, 0)

@@ -1,4 +1,4 @@
-//! INSERT run: all that it reads, then all that it writes.
+//! INSERT run: what it reads is the table's once all of it is read.
 
 use std::sync::Arc;
 
@@ -34,18 +34,17 @@ pub(crate) async fn run(
         Source::Cells(cells) => return write(&cells.batch(shared, &table, params)?),
         Source::Plan(plan) => set_parameters(plan, params)?,
     };
-    // What the statement reads must not grow while it writes: all of it is read first.
+    // What the statement reads must not grow while it writes: the transaction gets the rows when
+    // all is read.
     let mut source = session::run(shared, &plan).await?;
-    let mut batches = Vec::new();
+    let mut intake = shared.transact(|transaction| transaction.intake(insert.table))?;
     while let Some(batch) = source.next().await {
-        batches.push(batch?);
+        let batch = of_table(&table, &batch?)?;
+        checks.hold(&batch)?;
+        blocking(|| intake.push(batch))?;
     }
     drop(source);
-    let mut rows = 0;
-    for batch in batches {
-        rows += write(&of_table(&table, &batch)?)?;
-    }
-    Ok(rows)
+    blocking(|| shared.transact(|transaction| intake.finish(transaction)))
 }
 
 /// A batch under the names of its table's columns.

@@ -65,6 +65,8 @@ macro_rules! recorded {
 
 recorded! {
     formats_answer_as_in_postgresql: "formats.tsv",
+    guarded_expressions_are_not_evaluated: "guards.tsv",
+    columns_answer_as_in_postgresql: "columns.tsv",
     strings_answer_as_in_postgresql: "strings.tsv",
     math_answer_as_in_postgresql: "math.tsv",
     times_answer_as_in_postgresql: "times.tsv",

@@ -239,3 +239,39 @@ fn infinite_times_are_refused() {
         ["0"]
     );
 }
+
+#[test]
+fn an_insert_of_many_rows_is_a_load_and_may_read_what_it_writes() {
+    let disk = SimDisk::new(6);
+    let mut db = Db::over(&disk, small());
+    create(&mut db);
+    db.copy(COPY, &rows(0, 10_000, None)).unwrap();
+    let before = files(&disk);
+    let double = "INSERT INTO ticks SELECT time, symbol, price, id + 10000 FROM ticks";
+    assert_eq!(db.run(double), ["INSERT 0 10000"]);
+    assert!(files(&disk) > before);
+    assert!(db.instance.engine.hot_bytes() < 64 << 10);
+    let look = "SELECT count(*), sum(id), count(DISTINCT id) FROM ticks";
+    assert_eq!(db.query(look), ["20000|199990000|20000"]);
+    let with = files(&disk);
+    let (code, _) = db.fails(double);
+    assert_eq!(code, "23505");
+    let negative = "INSERT INTO ticks SELECT time, symbol, 10 - price, id + 50000 FROM ticks";
+    assert_eq!(db.fails(negative).0, "23514");
+    assert_eq!(files(&disk), with);
+    assert_eq!(db.query(look), ["20000|199990000|20000"]);
+    // A table that is made of rows, and then cut into chunks.
+    db.run("CREATE TABLE copied AS SELECT * FROM ticks");
+    db.run("ALTER TABLE copied ADD PRIMARY KEY (time, id)");
+    db.run("SELECT create_hypertable('copied', 'time', migrate_data => true)");
+    for _ in 0..2 {
+        let look = "SELECT count(*), sum(id), count(DISTINCT id) FROM copied";
+        assert_eq!(db.query(look), ["20000|199990000|20000"]);
+        assert_eq!(
+            db.query("SELECT count(*) FROM show_chunks('copied')"),
+            ["1"]
+        );
+        drop(db);
+        db = Db::over(&disk.restart(), small());
+    }
+}

@@ -1,0 +1,96 @@
+//! Rows for a table of which nobody knows yet how many there will be.
+
+use std::sync::Arc;
+
+use arrow::record_batch::RecordBatch;
+use chronolith_catalog::Table;
+use chronolith_chunk::bytes_of;
+use chronolith_types::TableId;
+
+use crate::engine::Engine;
+use crate::error::EngineError;
+use crate::load::BulkLoader;
+use crate::transaction::Transaction;
+
+/// Takes a statement's rows: few of them are inserted once it ends, many are loaded as they come.
+/// The transaction has none of them before [`Intake::finish`], so that the statement may read the
+/// table while it writes.
+#[derive(Debug)]
+pub struct Intake {
+    engine: Arc<Engine>,
+    table: Arc<Table>,
+    rows: Rows,
+}
+
+#[derive(Debug)]
+enum Rows {
+    Few {
+        batches: Vec<RecordBatch>,
+        bytes: usize,
+    },
+    Many(Box<BulkLoader>),
+}
+
+impl Intake {
+    pub(crate) fn new(engine: Arc<Engine>, table: Arc<Table>) -> Self {
+        Self {
+            engine,
+            table,
+            rows: Rows::Few {
+                batches: Vec::new(),
+                bytes: 0,
+            },
+        }
+    }
+
+    /// Takes rows; `batch` has the table's columns in their order and physical types. Waits while
+    /// more of them are being packed than there is memory for.
+    ///
+    /// # Errors
+    /// Those of [`BulkLoader::push`].
+    pub fn push(&mut self, batch: RecordBatch) -> Result<(), EngineError> {
+        let waiting = match &mut self.rows {
+            Rows::Many(loader) => return loader.push(&batch),
+            Rows::Few { batches, bytes } => {
+                *bytes += bytes_of(&batch);
+                batches.push(batch);
+                if *bytes <= self.engine.load_bytes_min() {
+                    return Ok(());
+                }
+                std::mem::take(batches)
+            }
+        };
+        let mut loader = BulkLoader::new(Arc::clone(&self.engine), Arc::clone(&self.table));
+        for batch in waiting {
+            loader.push(&batch)?;
+        }
+        self.rows = Rows::Many(Box::new(loader));
+        Ok(())
+    }
+
+    /// Gives all rows to the transaction that it was begun in; how many they are.
+    ///
+    /// # Errors
+    /// Those of [`Transaction::insert`] and [`BulkLoader::finish`]; the transaction then has none
+    /// of the rows.
+    pub fn finish(self, transaction: &mut Transaction) -> Result<u64, EngineError> {
+        match self.rows {
+            Rows::Many(loader) => loader.finish(transaction),
+            Rows::Few { batches, .. } => {
+                let point = transaction.point();
+                let table: TableId = self.table.id;
+                let mut rows = 0;
+                for batch in &batches {
+                    match transaction.insert(table, batch) {
+                        Ok(count) => rows += count,
+                        Err(error) => {
+                            transaction.undo_to(point)?;
+                            return Err(error);
+                        }
+                    }
+                }
+                Ok(rows)
+            }
+        }
+    }
+}
