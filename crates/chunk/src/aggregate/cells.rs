@@ -241,6 +241,64 @@ impl Cells {
         Ok(())
     }
 
+    /// Takes in whole numbers of which none is NULL, each at its place; false where states are of
+    /// another kind, and nothing was taken.
+    pub(crate) fn take_ints(&mut self, places: &[usize], value: impl Fn(usize) -> i128) -> bool {
+        let Values::Int(values) = &mut self.values else {
+            return false;
+        };
+        let mut each = |step: fn(i128, i128) -> i128| {
+            for (row, place) in places.iter().enumerate() {
+                let (Some(known), Some(state)) =
+                    (values.get_mut(*place), self.states.get_mut(*place))
+                else {
+                    continue;
+                };
+                let value = value(row);
+                *known = match *state {
+                    SOME => step(*known, value),
+                    _ => value,
+                };
+                *state = SOME;
+            }
+        };
+        match self.kind {
+            AggKind::Min => each(i128::min),
+            AggKind::Max => each(i128::max),
+            AggKind::Sum => each(|sum, value| sum + value),
+            _ => return false,
+        }
+        true
+    }
+
+    /// The same for `First` and `Last`.
+    pub(crate) fn take_ends(
+        &mut self,
+        places: &[usize],
+        times: &[i64],
+        value: impl Fn(usize) -> i128,
+    ) {
+        let Values::Int(values) = &mut self.values else {
+            return;
+        };
+        let last = self.kind == AggKind::Last;
+        for (row, (place, time)) in places.iter().zip(times).enumerate() {
+            let (Some(known), Some(state), Some(value_of)) = (
+                self.times.get_mut(*place),
+                self.states.get_mut(*place),
+                values.get_mut(*place),
+            ) else {
+                continue;
+            };
+            let wins = if last { time >= known } else { time < known };
+            if *state == NONE || wins {
+                *known = *time;
+                *state = SOME;
+                *value_of = value(row);
+            }
+        }
+    }
+
     /// Takes in other states, each at its place.
     pub(crate) fn merge(&mut self, places: &[usize], others: &Self) -> Result<(), ChunkError> {
         let counts = matches!(self.kind, AggKind::CountStar | AggKind::Count);

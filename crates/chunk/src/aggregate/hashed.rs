@@ -109,7 +109,9 @@ pub(crate) fn run(query: &Query<'_>, source: &Source) -> Result<Found, ChunkErro
         query,
         places: &places,
         keys: Keys::new(&query.converter),
+        codes: Codes::default(),
         slots: HashMap::default(),
+        last: Vec::new(),
         partial: Partial::new(query),
     };
     match source {
@@ -140,8 +142,115 @@ struct State<'a> {
     query: &'a Query<'a>,
     places: &'a Places,
     keys: Keys,
+    codes: Codes,
     slots: HashMap<(u32, i64), usize, ahash::RandomState>,
+    /// The bucket that each key was met in last, and its place: the next is in the same one mostly.
+    last: Vec<(i64, usize)>,
     partial: Partial,
+}
+
+/// Numbers of keys by short codes of their columns' values, which are found faster than the values.
+#[derive(Default)]
+struct Codes {
+    columns: Vec<ColumnCodes>,
+    /// Codes of two columns together, and of those and the next.
+    pairs: Vec<HashMap<(u32, u32), u32, ahash::RandomState>>,
+    /// The key of each code of all columns.
+    keys: Vec<u32>,
+}
+
+#[derive(Default)]
+struct ColumnCodes {
+    /// By views: up to twelve bytes lie in the view itself.
+    short: HashMap<u128, u32, ahash::RandomState>,
+    long: HashMap<Box<str>, u32, ahash::RandomState>,
+    null: Option<u32>,
+    count: u32,
+}
+
+impl ColumnCodes {
+    fn of(&mut self, column: &ArrayRef) -> Vec<u32> {
+        let strings = column.as_string_view();
+        let mut codes = Vec::with_capacity(column.len());
+        let mut before: Option<(u128, u32)> = None;
+        for (row, view) in strings.views().iter().enumerate() {
+            let is_short = view & 0xffff_ffff <= 12;
+            if let Some((known, code)) = before
+                && known == *view
+                && is_short
+                && strings.is_valid(row)
+            {
+                codes.push(code);
+                continue;
+            }
+            let next = self.count;
+            let code = if strings.is_null(row) {
+                *self.null.get_or_insert(next)
+            } else if is_short {
+                *self.short.entry(*view).or_insert(next)
+            } else {
+                let value = strings.value(row);
+                match self.long.get(value) {
+                    Some(code) => *code,
+                    None => *self.long.entry(value.into()).or_insert(next),
+                }
+            };
+            if code == next {
+                self.count += 1;
+            }
+            if strings.is_valid(row) {
+                before = Some((*view, code));
+            }
+            codes.push(code);
+        }
+        codes
+    }
+}
+
+impl Codes {
+    /// The number of each row's key; None for columns of other values than text.
+    fn keys(
+        &mut self,
+        columns: &[ArrayRef],
+        keys: &mut Keys,
+    ) -> Result<Option<Vec<u32>>, ChunkError> {
+        let is_text = |column: &ArrayRef| *column.data_type() == DataType::Utf8View;
+        let Some((first, rest)) = columns
+            .split_first()
+            .filter(|_| columns.iter().all(is_text))
+        else {
+            return Ok(None);
+        };
+        self.columns
+            .resize_with(columns.len(), ColumnCodes::default);
+        self.pairs.resize_with(rest.len(), HashMap::default);
+        let mut of_columns = self.columns.iter_mut();
+        let mut codes = match of_columns.next() {
+            Some(of_first) => of_first.of(first),
+            None => return Ok(None),
+        };
+        for ((column, of_column), pairs) in rest.iter().zip(of_columns).zip(&mut self.pairs) {
+            for (code, other) in codes.iter_mut().zip(of_column.of(column)) {
+                let next = u32::try_from(pairs.len()).unwrap_or(u32::MAX);
+                *code = *pairs.entry((*code, other)).or_insert(next);
+            }
+        }
+        for (row, code) in codes.iter_mut().enumerate() {
+            let at = *code as usize;
+            // Codes are counted up: one that is new is the next.
+            while self.keys.len() <= at {
+                self.keys.push(u32::MAX);
+            }
+            if let Some(known) = self.keys.get_mut(at) {
+                if *known == u32::MAX {
+                    let one: Vec<ArrayRef> = columns.iter().map(|c| c.slice(row, 1)).collect();
+                    *known = keys.of(&one)?.first().copied().unwrap_or(u32::MAX);
+                }
+                *code = *known;
+            }
+        }
+        Ok(Some(codes))
+    }
 }
 
 impl State<'_> {
@@ -201,6 +310,12 @@ impl State<'_> {
                         continue;
                     };
                     let times = time_array(time)?;
+                    if let (Some(values), None, None) =
+                        (whole_numbers(column), column.nulls(), time.nulls())
+                    {
+                        cells.take_ends(&slots, &times, |row| values.at(row));
+                        continue;
+                    }
                     let values = values_of(column)?;
                     for ((row, slot), at) in slots.iter().enumerate().zip(times) {
                         if time.is_valid(row) {
@@ -224,6 +339,11 @@ impl State<'_> {
                     }
                 }
                 (AggKind::Min | AggKind::Max | AggKind::Sum, Some(column)) => {
+                    if let (Some(values), None) = (whole_numbers(column), column.nulls())
+                        && cells.take_ints(&slots, |row| values.at(row))
+                    {
+                        continue;
+                    }
                     let values = values_of(column)?;
                     for (row, slot) in slots.iter().enumerate() {
                         cells.take(*slot, 0, values(row))?;
@@ -246,7 +366,10 @@ impl State<'_> {
             let key = self.keys.number(&[]);
             vec![key; batch.num_rows()]
         } else {
-            self.keys.of(&columns)?
+            match self.codes.keys(&columns, &mut self.keys)? {
+                Some(keys) => keys,
+                None => self.keys.of(&columns)?,
+            }
         };
         let mut buckets = vec![0; batch.num_rows()];
         if let Some(bucket_of) = &request.bucket
@@ -263,14 +386,54 @@ impl State<'_> {
         }
         let mut slots = Vec::with_capacity(keys.len());
         for row in keys.into_iter().zip(buckets) {
-            let partial = &mut self.partial;
-            let slot = *self
-                .slots
-                .entry(row)
-                .or_insert_with(|| partial.push(row.0, row.1));
-            slots.push(slot);
+            let at = row.0 as usize;
+            if self.last.len() <= at {
+                self.last.resize(at + 1, (0, usize::MAX));
+            }
+            let Some(last) = self.last.get_mut(at) else {
+                continue;
+            };
+            if last.1 == usize::MAX || last.0 != row.1 {
+                let partial = &mut self.partial;
+                let slot = *self
+                    .slots
+                    .entry(row)
+                    .or_insert_with(|| partial.push(row.0, row.1));
+                *last = (row.1, slot);
+            }
+            slots.push(last.1);
         }
         Ok(slots)
+    }
+}
+
+/// Whole numbers without a call for each.
+enum Whole<'a> {
+    Narrow(&'a [i64]),
+    Wide(&'a [i128]),
+}
+
+impl Whole<'_> {
+    #[inline]
+    fn at(&self, row: usize) -> i128 {
+        match self {
+            Self::Narrow(values) => values.get(row).copied().map_or(0, i128::from),
+            Self::Wide(values) => values.get(row).copied().unwrap_or(0),
+        }
+    }
+}
+
+fn whole_numbers(column: &ArrayRef) -> Option<Whole<'_>> {
+    match column.data_type() {
+        DataType::Int64 => Some(Whole::Narrow(column.as_primitive::<Int64Type>().values())),
+        DataType::Timestamp(_, _) => {
+            let values = column.as_primitive::<TimestampMicrosecondType>().values();
+            Some(Whole::Narrow(values))
+        }
+        DataType::Decimal128(_, _) => Some(Whole::Wide(
+            column.as_primitive::<Decimal128Type>().values(),
+        )),
+        _ => None,
     }
 }
 

@@ -48,9 +48,19 @@ pub(super) enum Output {
         /// None for a sum, which asks only whether there was a value.
         count: Option<usize>,
         sum: usize,
-        /// Whether there is a third state, of squares, that the function does not look at.
-        squares: bool,
+        squares: Squares,
     },
+}
+
+/// A function's third state.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Squares {
+    /// There is none.
+    None,
+    /// There is one that the function does not look at.
+    Unseen,
+    /// The sum of the squares, an aggregate of the request.
+    Sum(usize),
 }
 
 /// Aggregates the rows of a table's chunks by time bucket and series.
@@ -272,7 +282,11 @@ impl Work {
                         None => None,
                     },
                     column(of_agg + sum)?,
-                    *squares,
+                    match squares {
+                        Squares::None => None,
+                        Squares::Unseen => Some(None),
+                        Squares::Sum(agg) => Some(Some(column(of_agg + agg)?)),
+                    },
                 )?,
             });
         }
@@ -296,7 +310,7 @@ fn merged(
     expr: &AggregateFunctionExpr,
     counts: Option<&ArrayRef>,
     sums: &ArrayRef,
-    squares: bool,
+    squares: Option<Option<&ArrayRef>>,
 ) -> DfResult<ArrayRef> {
     let rows = sums.len();
     let counts = match counts {
@@ -312,8 +326,12 @@ fn merged(
         Ok::<_, DataFusionError>(fields.get(at).ok_or_else(missing)?.data_type())
     };
     let mut states = vec![cast(&counts, state(0)?)?, cast(&zeroed(sums)?, state(1)?)?];
-    if squares {
-        states.push(zeroed(&new_null_array(state(2)?, rows))?);
+    if let Some(squares) = squares {
+        let squares = match squares {
+            Some(squares) => cast(&zeroed(squares)?, state(2)?)?,
+            None => zeroed(&new_null_array(state(2)?, rows))?,
+        };
+        states.push(squares);
     }
     let mut groups = expr.create_groups_accumulator()?;
     let numbers: Vec<usize> = (0..rows).collect();

@@ -14,7 +14,7 @@ use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::aggregates::{AggregateExec, AggregateMode};
 
-use super::aggregate::{BucketAggregate, Key, Output};
+use super::aggregate::{BucketAggregate, Key, Output, Squares};
 use super::latest;
 use super::read::{Bucketing, Source, bucketing, literal};
 use crate::functions::{SessionVars, aggregate_name};
@@ -240,19 +240,24 @@ impl Wanted<'_> {
                 let layout = &self.source.scan.view().layout;
                 let ty = &layout.columns.get(column)?.ty;
                 let squares = match ty {
-                    SqlType::Int2 | SqlType::Int4 | SqlType::Int8 => false,
-                    SqlType::Numeric(Some(_)) => false,
-                    SqlType::Float8 => true,
+                    SqlType::Int2 | SqlType::Int4 | SqlType::Int8 => Squares::None,
+                    SqlType::Numeric(Some(_)) => Squares::None,
+                    SqlType::Float8 => Squares::Unseen,
                     _ => return None,
                 };
-                let count = self.add(AggKind::Count, Some(column), None);
+                // A sum asks only whether there was a value, and says so itself.
+                let averaged = aggregate_name(expr.fun()) == "avg";
+                let count = averaged.then(|| self.add(AggKind::Count, Some(column), None));
                 let sum = self.add(AggKind::Sum, Some(column), None);
                 return Some(Output::Merged {
                     expr: Arc::clone(expr),
-                    count: Some(count),
+                    count,
                     sum,
                     squares,
                 });
+            }
+            ("stddev_samp" | "stddev_pop" | "var_samp" | "var_pop", [arg]) => {
+                return self.of_spread(expr, place(arg)?);
             }
             _ => return None,
         };
@@ -285,7 +290,27 @@ impl Wanted<'_> {
             expr: Arc::clone(expr),
             count: None,
             sum: self.put(agg),
-            squares: false,
+            squares: Squares::None,
+        })
+    }
+
+    /// How far a numeric's values lie apart, from their count, sum and sum of squares.
+    fn of_spread(&mut self, expr: &Arc<AggregateFunctionExpr>, column: usize) -> Option<Output> {
+        let layout = &self.source.scan.view().layout;
+        let SqlType::Numeric(Some(_)) = layout.columns.get(column)?.ty else {
+            return None;
+        };
+        let squares = Aggregate {
+            kind: AggKind::SumProduct,
+            column: Some(column),
+            time: None,
+            factor: Some(column),
+        };
+        Some(Output::Merged {
+            expr: Arc::clone(expr),
+            count: Some(self.add(AggKind::Count, Some(column), None)),
+            sum: self.add(AggKind::Sum, Some(column), None),
+            squares: Squares::Sum(self.put(squares)),
         })
     }
 }
