@@ -4,9 +4,10 @@ use std::io::{self, IsTerminal};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use chronolith::{Connection, Database};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use rust_decimal::Decimal;
 
 use super::Feed;
 use super::chart::{self, Candle};
@@ -51,9 +52,9 @@ pub(crate) fn run(args: &DemoArgs) -> Result<ExitCode> {
     } else {
         load(&db, &mut connection, args)?;
     }
-    let bytes_hot = measure(&db, &mut connection)?;
+    db.flush()?;
     show_candles(&mut connection)?;
-    compress(&db, &mut connection, bytes_hot)?;
+    compress(&db, &mut connection)?;
     drop(connection);
     if args.once {
         db.close()?;
@@ -142,11 +143,6 @@ fn rate(rows: u64, took: Duration) -> String {
 }
 
 /// The bytes of the table on disk, once all its rows are there.
-fn measure(db: &Database, connection: &mut Connection) -> Result<u64> {
-    db.flush()?;
-    Ok(connection.query(SIZES)?.single()?)
-}
-
 fn show_candles(connection: &mut Connection) -> Result<()> {
     let busiest = connection.query(
         "SELECT symbol, count(*) AS ticks FROM ticks GROUP BY symbol ORDER BY ticks DESC, symbol LIMIT 1",
@@ -186,7 +182,7 @@ fn as_float(text: Option<String>) -> f64 {
     text.and_then(|text| text.parse().ok()).unwrap_or(0.0)
 }
 
-fn compress(db: &Database, connection: &mut Connection, bytes_hot: u64) -> Result<()> {
+fn compress(db: &Database, connection: &mut Connection) -> Result<()> {
     let chunks = connection.query("SELECT c::text FROM show_chunks('ticks') c ORDER BY 1")?;
     let names: Vec<String> = chunks
         .iter()
@@ -196,7 +192,6 @@ fn compress(db: &Database, connection: &mut Connection, bytes_hot: u64) -> Resul
     // demo of one day compresses that.
     let newest = names.len().saturating_sub(1).max(1);
     let older = names.get(..newest).unwrap_or_default();
-    let before = chunk_bytes(connection)?;
     let open: i64 = connection
         .query("SELECT count(*) FROM timescaledb_information.chunks WHERE hypertable_name = 'ticks' AND NOT is_compressed")?
         .single()?;
@@ -205,20 +200,30 @@ fn compress(db: &Database, connection: &mut Connection, bytes_hot: u64) -> Resul
             "{} of {} chunks are compressed; the table takes {} on disk.",
             older.len(),
             names.len(),
-            style::bytes(before)
+            style::bytes(chunk_bytes(connection)?)
         ));
     }
     for name in older {
         connection.query_with("SELECT compress_chunk($1::regclass, true)", &[name])?;
     }
     db.flush()?;
-    let after = chunk_bytes(connection)?;
+    let sizes = connection.query(
+        "SELECT before, after, round(after / nullif(rows, 0), 1)::text
+         FROM (SELECT sum(before_compression_total_bytes)::bigint AS before,
+                      sum(after_compression_total_bytes) AS after
+               FROM chunk_compression_stats('ticks')) sizes,
+              (SELECT count(*) AS rows FROM ticks
+               WHERE ts < (SELECT max(range_end) FROM timescaledb_information.chunks
+                           WHERE hypertable_name = 'ticks' AND is_compressed)) counted",
+    )?;
+    let row = sizes.iter().next().context("there are no sizes")?;
+    let (before, after, a_row): (u64, Decimal, String) = (row.get(0)?, row.get(1)?, row.get(2)?);
     say(&format!(
-        "Compressed {} of {} chunks: {} before, {} after",
+        "Compressed {} of {} chunks: {} of rows before, {} on disk after, {a_row} bytes a row",
         older.len(),
         names.len(),
-        style::bytes(before.max(bytes_hot)),
-        style::bytes(after),
+        style::bytes(before),
+        style::bytes(u64::try_from(after)?),
     ))?;
     say("They are plain Parquet files; any tool that reads Parquet reads them.")
 }

@@ -126,6 +126,7 @@ fn the_demo_ends_its_way_and_finds_its_data_again() {
         "ticks/s",
         "Hourly candles",
         "Compressed 2 of 3 chunks",
+        " bytes a row",
         "█",
     ] {
         assert!(text.contains(part), "no \"{part}\" in\n{text}");

@@ -299,9 +299,13 @@ impl Binder<'_> {
             .collect::<Vec<_>>();
         let poly = Poly::of(&found.args, &given)
             .map_err(|message| Error::new(SqlState::DATATYPE_MISMATCH, message).at(at))?;
-        let common = self
+        let mut common = self
             .common(poly.compatible(), "ARRAY")
             .map_err(|error| error.at(at))?;
+        // Values of different types keep no modifier.
+        if poly.compatible().iter().any(|ty| *ty != common) {
+            common = common.without_typmod();
+        }
         let mut slots: Vec<Option<Typed>> = Vec::new();
         for ((value, to), slot) in values.into_iter().zip(&found.args).zip(&order) {
             let to = match to {

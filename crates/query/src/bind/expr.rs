@@ -475,11 +475,15 @@ impl Binder<'_> {
             return self.coerce(value, &to, CastContext::Explicit);
         }
         let value = self.expr(place, inner)?;
-        self.coerce(value, &to, CastContext::Explicit)
-            .map_err(|error| error.at(at))
+        let value = self
+            .coerce(value, &to, CastContext::Explicit)
+            .map_err(|error| error.at(at))?;
+        precise(value, declared)
     }
 
     pub(super) fn declared(&self, declared: &ast::DataType, at: Option<u32>) -> Result<SqlType> {
+        chronolith_sql::check_modifiers(declared)
+            .map_err(|(code, message)| Error::new(code, message).at(at))?;
         type_of(declared).ok_or_else(|| {
             let name = match declared {
                 ast::DataType::Custom(name, _) => name
@@ -511,7 +515,8 @@ impl Binder<'_> {
             return Err(Error::new(SqlState::SYNTAX_ERROR, "syntax error").at(at));
         };
         let value = self.unknown(text, at);
-        self.coerce(value, &to, CastContext::Explicit)
+        let value = self.coerce(value, &to, CastContext::Explicit)?;
+        precise(value, declared)
     }
 
     fn interval(&mut self, place: Place<'_>, interval: &ast::Interval) -> Result<Typed> {
@@ -1018,6 +1023,32 @@ pub(super) fn row_of(expr: &ast::Expr) -> Option<&[ast::Expr]> {
             _ => None,
         },
         _ => None,
+    }
+}
+
+/// A time rounded to the digits that its type declares.
+fn precise(value: Typed, declared: &ast::DataType) -> Result<Typed> {
+    let digits = match declared {
+        ast::DataType::Time(Some(digits), _) | ast::DataType::Timestamp(Some(digits), _) => *digits,
+        ast::DataType::Interval {
+            precision: Some(digits),
+            ..
+        } => *digits,
+        ast::DataType::Custom(_, modifiers) => match modifiers.as_slice() {
+            [digits] => digits.parse().unwrap_or(6),
+            _ => 6,
+        },
+        _ => 6,
+    };
+    let timed = matches!(
+        value.ty,
+        SqlType::Time | SqlType::Timestamp | SqlType::Timestamptz | SqlType::Interval
+    );
+    match u32::try_from(digits) {
+        Ok(digits @ 0..6) if timed => {
+            crate::functions::time_precision(value, digits).map_err(super::state::told)
+        }
+        _ => Ok(value),
     }
 }
 

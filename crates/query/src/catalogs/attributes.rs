@@ -6,6 +6,7 @@ use chronolith_catalog::{Column, Table};
 use chronolith_types::SqlType;
 
 use super::context::Context;
+use super::describe;
 use super::objects::{self, Relation, index_keys};
 use super::relation::{self, Fill};
 use super::rows::{NULL, Rows, count, row};
@@ -208,6 +209,9 @@ fn defaults<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> 
 }
 
 fn descriptions<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
+    for (class, oid, text) in describe::recorded_comments() {
+        rows.push(row![oid, class, 0, text]);
+    }
     let class = relation::find("pg_catalog", "pg_class").map_or(0, |relation| relation.oid());
     for table in context.home()?.tables.values() {
         if let Some(comment) = &table.comment {

@@ -137,6 +137,11 @@ impl<'a> Rows<'a> {
         }
     }
 
+    /// How many columns the relation has.
+    pub(super) fn width(&self) -> usize {
+        self.width
+    }
+
     /// Whether a column is asked for: what is dear to find and not wanted may be left NULL.
     pub(super) fn wants(&self, place: usize) -> bool {
         self.columns.iter().any(|(wanted, _)| *wanted == place)

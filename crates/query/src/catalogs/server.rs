@@ -252,6 +252,13 @@ const EXTENSIONS: [(u32, &str, u32, &str, &str); 2] = [
     ),
 ];
 
+/// Oid and comment of each extension.
+pub(super) fn extension_comments() -> impl Iterator<Item = (u32, &'static str)> {
+    EXTENSIONS
+        .into_iter()
+        .map(|(oid, .., comment)| (oid, comment))
+}
+
 fn extensions<'a>(_: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
     for (oid, name, schema, version, _) in EXTENSIONS {
         rows.push(row![

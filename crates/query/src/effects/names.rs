@@ -1,14 +1,19 @@
 //! Objects by name and names by object: `regclass` and its kin.
 
+use arrow::array::{ArrayRef, AsArray};
+use arrow::datatypes::{DataType, UInt32Type};
 use chronolith_types::SqlState;
 use datafusion::common::ScalarValue;
 
-use super::args::{Args, text};
+use super::args::{Args, list, text};
 use crate::catalogs::{Context, describe};
 use crate::error::Error;
 
 pub(super) fn call(context: &Context, name: &str, args: Args<'_>) -> Result<ScalarValue, Error> {
     if let Some(kind) = name.strip_suffix("_out") {
+        if let Some(ScalarValue::List(oids)) = args.get(0) {
+            return names_of(context, kind, &oids.value(0));
+        }
         return match args.oid(0) {
             Some(oid) => Ok(text(object_name(context, kind, oid)?)),
             None => Ok(ScalarValue::Null),
@@ -49,6 +54,21 @@ pub(crate) fn object_number(context: &Context, kind: &str, given: &str) -> Resul
         "regprocedure" => describe::regprocedure_in(context, given),
         other => Err(Error::unsupported(format!("type {other}"))),
     }
+}
+
+/// A list of names for a list of oids.
+fn names_of(context: &Context, kind: &str, oids: &ArrayRef) -> Result<ScalarValue, Error> {
+    let oids = oids
+        .as_primitive_opt::<UInt32Type>()
+        .ok_or_else(|| Error::internal("an object's number of another form"))?;
+    let names = oids
+        .iter()
+        .map(|oid| match oid {
+            Some(oid) => Ok(text(object_name(context, kind, oid)?)),
+            None => Ok(ScalarValue::Utf8View(None)),
+        })
+        .collect::<Result<Vec<_>, Error>>()?;
+    Ok(list(&names, &DataType::Utf8View))
 }
 
 /// None for a function that does not exist, or for several.

@@ -101,6 +101,11 @@ pub(super) fn last(args: &[Typed], result: &SqlType) -> Result<AggregateUse, Fun
     rows::aggregate(rows::Kind::Last, args, result)
 }
 
+/// TimescaleDB's histogram.
+pub(super) fn histogram(args: &[Typed], result: &SqlType) -> Result<AggregateUse, FunctionError> {
+    rows::aggregate(rows::Kind::Histogram, args, result)
+}
+
 fn use_of(udf: Arc<AggregateUDF>, args: Vec<Typed>, ty: SqlType, arrow: DataType) -> AggregateUse {
     AggregateUse {
         udf,

@@ -3,12 +3,14 @@
 use arrow::datatypes::IntervalMonthDayNano;
 use chronolith_types::zone::parse_offset;
 use chronolith_types::{SqlState, SqlType};
+use datafusion::common::ScalarValue;
 
 use super::dates::{self, DAY_US, civil, days};
 use super::error::FunctionError;
 use super::io::Zone;
 use super::num;
-use super::udf::{Context, RowFn};
+use super::table::{Typed, Volatile};
+use super::udf::{Context, Row, RowFn, row_call};
 use super::value::Value;
 
 fn unit_error(unit: &str, ty: &SqlType) -> FunctionError {
@@ -478,6 +480,49 @@ fn at_zone(context: &Context<'_>, args: &[Value]) -> Result<Value, FunctionError
     } else {
         zone.to_utc(*us)
     }))
+}
+
+/// A time, timestamp or interval rounded to so many digits of a second.
+///
+/// # Errors
+/// `22008` past the last timestamp.
+pub fn time_precision(value: Typed, digits: u32) -> Result<Typed, FunctionError> {
+    let (ty, arrow) = (value.ty.clone(), value.arrow.clone());
+    let digits = Typed::literal(
+        ScalarValue::Int32(Some(i32::try_from(digits).unwrap_or(6))),
+        SqlType::Int4,
+    );
+    let row = Row {
+        name: "time_precision",
+        function: |_, args| rounded_time(args),
+        strict: true,
+        volatility: Volatile::Immutable,
+        ty,
+        arrow,
+    };
+    row_call(row, vec![value, digits])
+}
+
+fn rounded_time(args: &[Value]) -> Result<Value, FunctionError> {
+    let [value, digits] = args else {
+        return Ok(Value::Null);
+    };
+    let power = u32::try_from(6 - digits.as_int().clamp(0, 6)).unwrap_or(0);
+    let unit = 10_i64.pow(power);
+    let rounded = |us: i64| -> i64 {
+        let half = if us < 0 { -(unit / 2) } else { unit / 2 };
+        us.saturating_add(half) / unit * unit
+    };
+    Ok(match value {
+        Value::Time(us) => Value::Time(rounded(*us)),
+        Value::Timestamp(us) if !dates::infinite(*us) => {
+            Value::Timestamp(dates::timestamp(rounded(*us).into())?)
+        }
+        Value::Interval(span) => {
+            dates::interval(span.months, span.days, rounded(span.nanoseconds / 1000))
+        }
+        other => other.clone(),
+    })
 }
 
 fn wall_now_us() -> i64 {

@@ -65,6 +65,12 @@ pub(super) fn apply(
             (SqlType::Reg(kind), to) if to.is_text() => {
                 return Ok(reg_call(*kind, false, value, target, form));
             }
+            (SqlType::Array(from), SqlType::Array(to)) if to.is_text() => {
+                if let SqlType::Reg(kind) = from.as_ref() {
+                    let kind = *kind;
+                    return Ok(reg_call(kind, false, value, target, form));
+                }
+            }
             (from, SqlType::Reg(kind)) if from.is_text() => {
                 return Ok(reg_call(*kind, true, value, target, form));
             }

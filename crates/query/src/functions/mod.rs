@@ -40,6 +40,7 @@ mod vars;
 mod windows;
 
 pub use aggregates::aggregate_name;
+pub use calendar::time_precision;
 pub use casts::{extreme, sort_key};
 pub use error::FunctionError;
 pub use json::row_as_json;

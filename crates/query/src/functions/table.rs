@@ -413,6 +413,10 @@ pub fn cast(source: &SqlType, target: &SqlType) -> Option<Cast> {
     {
         return found(row.context);
     }
+    // The vectors of the catalogs are arrays too.
+    if let (Some(from), SqlType::Array(to)) = (vector_element(&source), &target) {
+        return cast(&from, to).and_then(|element| found(element.context));
+    }
     if source.is_pseudo() || target.is_pseudo() {
         return None;
     }
@@ -431,8 +435,24 @@ pub fn cast(source: &SqlType, target: &SqlType) -> Option<Cast> {
 ///
 /// # Errors
 /// `42846` when there is no cast; for a literal also what its value says.
-pub fn apply_cast(value: Typed, target: &SqlType, explicit: bool) -> Result<Typed, FunctionError> {
+pub fn apply_cast(
+    mut value: Typed,
+    target: &SqlType,
+    explicit: bool,
+) -> Result<Typed, FunctionError> {
+    if let (Some(element), SqlType::Array(_)) = (vector_element(&value.ty), target) {
+        value.ty = element.array_of();
+    }
     casts::apply(value, target, explicit)
+}
+
+/// What an `int2vector` or `oidvector` holds.
+fn vector_element(ty: &SqlType) -> Option<SqlType> {
+    match ty {
+        SqlType::Int2Vector => Some(SqlType::Int2),
+        SqlType::OidVector => Some(SqlType::Oid),
+        _ => None,
+    }
 }
 
 /// The expression in the one Arrow form that columns of its type have.

@@ -4,6 +4,7 @@
 use chronolith_types::{RegKind, SqlType};
 
 use super::table::{Imp, Proc, ProcKind, Volatile};
+use super::value::Value;
 use super::{aggregates, times};
 
 fn proc(
@@ -52,6 +53,32 @@ pub(super) fn procs() -> Vec<Proc> {
         );
         row.volatility = Volatile::Immutable;
         rows.push(row);
+    }
+    let mut histogram = proc(
+        next(&rows),
+        "histogram",
+        ProcKind::Aggregate,
+        vec![
+            SqlType::Float8,
+            SqlType::Float8,
+            SqlType::Float8,
+            SqlType::Int4,
+        ],
+        SqlType::Int4.array_of(),
+        Imp::Aggregate(aggregates::histogram),
+    );
+    histogram.volatility = Volatile::Immutable;
+    rows.push(histogram);
+    // A restore needs no preparing here; its scripts call these.
+    for name in ["timescaledb_pre_restore", "timescaledb_post_restore"] {
+        rows.push(proc(
+            next(&rows),
+            name,
+            ProcKind::Scalar,
+            Vec::new(),
+            SqlType::Bool,
+            Imp::Rows(|_, _| Ok(Value::Bool(true))),
+        ));
     }
     for line in EFFECTS.lines() {
         if let Some(row) = effect(next(&rows), line.trim()) {

@@ -44,8 +44,10 @@ fn shifted(
     if let [value, _, default] = args.as_mut_slice()
         && value.arrow != default.arrow
     {
-        *value = casts::canonical(value.clone())?;
-        *default = casts::canonical(default.clone())?;
+        for one in [value, default] {
+            let ty = one.ty.without_typmod();
+            *one = casts::canonical(Typed { ty, ..one.clone() })?;
+        }
     }
     let form = value_form(&args, result);
     use_of(udf, &args, result, form)

@@ -241,6 +241,13 @@ fn check(name: &str, value: &str) -> Result<String, Error> {
             }
             Ok("ISO, MDY".to_owned())
         }
+        "intervalstyle" => match value.to_lowercase().as_str() {
+            "postgres" => Ok("postgres".to_owned()),
+            "postgres_verbose" | "sql_standard" | "iso_8601" => {
+                Err(Error::unsupported(format!("IntervalStyle \"{value}\"")))
+            }
+            _ => Err(invalid()),
+        },
         "timezone" => TimeZone::parse(value)
             .map(|zone| zone.name())
             .ok_or_else(invalid),

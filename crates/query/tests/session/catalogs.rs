@@ -113,6 +113,16 @@ fn a_table_is_described_as_postgresql_describes_it() {
         ),
         ["a plain table|the a"]
     );
+    assert_eq!(
+        db.query(
+            "SELECT obj_description(1700, 'pg_type'), obj_description('now'::regproc, 'pg_proc'),
+                    (SELECT description FROM pg_description d JOIN pg_extension e ON e.oid = objoid
+                      WHERE classoid = 'pg_extension'::regclass AND extname = 'plpgsql')"
+        ),
+        [
+            "numeric(precision, decimal), arbitrary precision number|current transaction time|PL/pgSQL procedural language"
+        ]
+    );
 }
 
 #[test]
@@ -374,6 +384,12 @@ fn jdbc_finds_keys_and_indexes() {
              FROM pg_index i WHERE indexrelid = 'plain_ab'::regclass"
         ),
         ["1|2|0|1|0|t", "1|2|0|1|1|t"]
+    );
+    assert_eq!(
+        db.query(
+            "SELECT proargtypes::regtype[]::text[], prorettype::regtype FROM pg_proc WHERE oid = 'substr(text, int, int)'::regprocedure"
+        ),
+        ["{text,integer,integer}|text"]
     );
     assert_eq!(
         db.query("SELECT t.a[2], (ARRAY[5, 6])[1] FROM (SELECT ARRAY[1, 2] AS a) t"),

@@ -75,3 +75,28 @@ recorded! {
     aggregates_answer_as_in_postgresql: "aggregates.tsv",
     windows_answer_as_in_postgresql: "windows.tsv",
 }
+
+/// TimescaleDB's documentation has these.
+#[test]
+fn histograms_count_what_lies_outside_too() {
+    let mut db = Db::new();
+    assert_eq!(
+        db.query("SELECT histogram(x, 0, 10, 5) FROM generate_series(-1, 11) x"),
+        ["{1,2,2,2,2,2,2}"]
+    );
+    assert_eq!(
+        db.query(
+            "SELECT x % 2, histogram(x, 0, 4, 2) FROM generate_series(0, 5) x GROUP BY 1 ORDER BY 1"
+        ),
+        ["0|{0,1,1,1}", "1|{0,1,1,1}"]
+    );
+    assert_eq!(
+        db.query("SELECT histogram(x, 0, 4, 2) FROM generate_series(0, 5) x WHERE x > 9"),
+        ["NULL"]
+    );
+    assert_eq!(
+        db.fails("SELECT histogram(x, 4, 4, 2) FROM generate_series(0, 5) x")
+            .0,
+        "2201G"
+    );
+}

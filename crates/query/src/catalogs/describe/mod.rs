@@ -6,6 +6,7 @@ mod comments;
 mod definitions;
 mod names;
 
+pub(in crate::catalogs) use comments::recorded_comments;
 pub(crate) use comments::{column_comment, object_comment};
 pub(in crate::catalogs) use definitions::{check_text, index_text, key_expressions, view_text};
 pub(crate) use definitions::{

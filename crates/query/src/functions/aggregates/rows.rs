@@ -17,6 +17,7 @@ use super::super::dates;
 use super::super::error::FunctionError;
 use super::super::io::Zone;
 use super::super::json;
+use super::super::math;
 use super::super::operators::fixed;
 use super::super::table::{AggregateUse, Typed};
 use super::super::udf::Context;
@@ -65,6 +66,7 @@ pub(super) enum Kind {
     PercentileCont,
     PercentileDisc,
     Mode,
+    Histogram,
 }
 
 impl Kind {
@@ -105,6 +107,7 @@ impl Kind {
             Self::PercentileCont => "percentile_cont",
             Self::PercentileDisc => "percentile_disc",
             Self::Mode => "mode",
+            Self::Histogram => "histogram",
         }
     }
 
@@ -119,6 +122,7 @@ impl Kind {
                 | Self::PercentileCont
                 | Self::PercentileDisc
                 | Self::Mode
+                | Self::Histogram
         )
     }
 
@@ -583,6 +587,9 @@ impl Rows {
     }
 }
 
+/// The most buckets of a histogram.
+const BUCKETS_MAX: i64 = 1 << 20;
+
 fn finish_rows(bound: &Bound, rows: &[Vec<Value>]) -> Result<Value, FunctionError> {
     if rows.is_empty() {
         return Ok(Value::Null);
@@ -670,6 +677,22 @@ fn finish_rows(bound: &Bound, rows: &[Vec<Value>]) -> Result<Value, FunctionErro
                         .unwrap_or_default()
                 )
             })
+        }
+        Kind::Histogram => {
+            // One bucket below the range and one above it.
+            let mut counts: Vec<i64> = Vec::new();
+            for row in rows {
+                let buckets = row.get(3).map_or(0, Value::as_int).clamp(0, BUCKETS_MAX);
+                let bucket = math::width_bucket(row)?.as_int();
+                counts.resize(usize::try_from(buckets + 2).unwrap_or(2), 0);
+                if let Some(count) = usize::try_from(bucket)
+                    .ok()
+                    .and_then(|at| counts.get_mut(at))
+                {
+                    *count += 1;
+                }
+            }
+            Value::List(counts.into_iter().map(Value::Int).collect())
         }
         Kind::Mode => {
             let mut sorted: Vec<&Value> = firsts().collect();
