@@ -6,7 +6,7 @@ use sqlparser::parser::{Parser, ParserError};
 use sqlparser::tokenizer::{Token, TokenWithSpan};
 
 use crate::tokens::{DIALECT, character, slice, tokenize};
-use crate::{Name, Opt, Spelled, SqlError, SqlText, type_of};
+use crate::{Name, Opt, Spelled, SqlError, SqlText, check_modifiers, type_of};
 
 /// How deep expressions and queries may nest.
 const DEPTH_MAX: usize = 300;
@@ -304,6 +304,8 @@ impl<'a> Cursor<'a> {
         let start = self.position();
         let parsed = self.parser.parse_data_type();
         let declared = self.lift(parsed)?;
+        check_modifiers(&declared)
+            .map_err(|(code, message)| SqlError::new(code, message, start))?;
         type_of(&declared).ok_or_else(|| {
             SqlError::new(
                 SqlState::UNDEFINED_OBJECT,
@@ -477,7 +479,7 @@ fn type_name(declared: &ast::DataType) -> String {
 }
 
 /// Words that are no names of columns or tables unless quoted.
-fn is_reserved(word: &str) -> bool {
+pub(crate) fn is_reserved(word: &str) -> bool {
     const RESERVED: &[&str] = &[
         "all",
         "analyse",

@@ -1,6 +1,6 @@
 //! Types as they are written.
 
-use chronolith_types::SqlType;
+use chronolith_types::{SqlState, SqlType};
 use sqlparser::ast::{ArrayElemTypeDef, DataType};
 
 /// The SQL type that a declared type names; none for one that does not exist here.
@@ -50,5 +50,60 @@ pub fn type_of(declared: &DataType) -> Option<SqlType> {
             SqlType::parse_name(&text)
         }
         other => SqlType::parse_name(&other.to_string()),
+    }
+}
+
+/// Why a declared type's modifier cannot be had: `22023` as PostgreSQL says it, `0A000` for what is
+/// not kept here.
+///
+/// # Errors
+/// The code and the message.
+pub fn check_modifiers(declared: &DataType) -> Result<(), (SqlState, String)> {
+    const DIGITS_MAX: i64 = 1000;
+    const LENGTH_MAX: i64 = 10_485_760;
+    let declared = match declared {
+        DataType::Array(ArrayElemTypeDef::SquareBracket(element, _)) => element.as_ref(),
+        other => other,
+    };
+    if matches!(declared, DataType::Array(_)) {
+        return Ok(());
+    }
+    let text = declared.to_string().to_lowercase();
+    let Some((base, rest)) = text.split_once('(') else {
+        return Ok(());
+    };
+    let numbers = rest.split_once(')').map_or("", |(numbers, _)| numbers);
+    let first = numbers.split(',').next().unwrap_or("").trim();
+    let Ok(first) = first.parse::<i64>() else {
+        return Ok(());
+    };
+    let invalid = |message: String| Err((SqlState::INVALID_PARAMETER_VALUE, message));
+    match base.trim() {
+        "numeric" | "decimal" | "dec" if !(1..=DIGITS_MAX).contains(&first) => invalid(format!(
+            "NUMERIC precision {first} must be between 1 and {DIGITS_MAX}"
+        )),
+        base @ ("varchar" | "character varying" | "char varying" | "char" | "character") => {
+            let name = if base.contains("var") {
+                "varchar"
+            } else {
+                "char"
+            };
+            if first < 1 {
+                invalid(format!("length for type {name} must be at least 1"))
+            } else if first > LENGTH_MAX {
+                invalid(format!("length for type {name} cannot exceed {LENGTH_MAX}"))
+            } else {
+                Ok(())
+            }
+        }
+        base if (0..6).contains(&first)
+            && (base.starts_with("time") || base.starts_with("interval")) =>
+        {
+            Err((
+                SqlState::FEATURE_NOT_SUPPORTED,
+                format!("type {text} with less than microseconds is not supported"),
+            ))
+        }
+        _ => Ok(()),
     }
 }

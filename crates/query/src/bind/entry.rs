@@ -22,6 +22,8 @@ pub struct Bound {
     pub columns: Vec<OutputColumn>,
     /// The types of its parameters.
     pub params: Vec<SqlType>,
+    /// What makes the text say the same wherever and whenever it is read.
+    pub edits: Vec<(usize, usize, String)>,
 }
 
 /// A query. Its output columns have the physical form of their types.
@@ -157,6 +159,7 @@ pub(super) fn finish(binder: Binder<'_>, rel: Rel) -> Result<Bound> {
     Ok(Bound {
         plan: rel.plan,
         columns,
+        edits: binder.edits,
         params: binder.params.finish()?,
     })
 }

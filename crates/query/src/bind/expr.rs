@@ -490,6 +490,8 @@ impl Binder<'_> {
     }
 
     pub(super) fn declared(&self, declared: &ast::DataType, at: Option<u32>) -> Result<SqlType> {
+        chronolith_sql::check_modifiers(declared)
+            .map_err(|(code, message)| Error::new(code, message).at(at))?;
         type_of(declared).ok_or_else(|| {
             let name = match declared {
                 ast::DataType::Custom(name, _) => name

@@ -4,6 +4,7 @@ use arrow::datatypes::DataType;
 use chronolith_sql::ast::{
     self, FunctionArg, JoinConstraint, JoinOperator, TableAlias, TableFactor, TableWithJoins,
 };
+use chronolith_sql::quoted;
 use chronolith_types::{SqlState, SqlType};
 use datafusion::common::{Column, JoinType};
 use datafusion::functions::core;
@@ -212,6 +213,16 @@ impl Binder<'_> {
             Err(error) if error.code == SqlState::INVALID_SCHEMA_NAME => None,
             found => found.map_err(|error| error.at(at))?,
         };
+        if schema.is_none() && self.views == 0 {
+            let home = match &found {
+                Some(Relation::Table(table)) => Some(&table.schema),
+                Some(Relation::View { schema, .. }) => Some(schema),
+                None => None,
+            };
+            let place = super::state::Placed::place(name);
+            self.edits
+                .extend(home.map(|home| (place, place, format!("{}.", quoted(home)))));
+        }
         match found {
             Some(Relation::Table(found)) => self.scan(&found),
             Some(Relation::View {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use chronolith_sql::ast::{
     self, Distinct, OrderByExpr, Select, SelectItem, SelectItemQualifiedWildcardKind,
 };
+use chronolith_sql::quoted;
 use chronolith_types::{SqlState, SqlType};
 use datafusion::functions_window::row_number::row_number_udwf;
 use datafusion::logical_expr::expr::{WindowFunction, WindowFunctionParams};
@@ -179,9 +180,11 @@ impl Binder<'_> {
                         .at(u32::try_from(options.wildcard_token.0.span.start.column).ok()));
                     }
                     let visible = scope.columns.iter().filter(|column| column.visible);
+                    let place = star_place(options);
+                    self.written_out(place, place, visible.clone());
                     items.extend(visible.map(star));
                 }
-                SelectItem::QualifiedWildcard(kind, _) => {
+                SelectItem::QualifiedWildcard(kind, options) => {
                     let SelectItemQualifiedWildcardKind::ObjectName(name) = kind else {
                         return Err(unsupported("(expression).*"));
                     };
@@ -199,7 +202,10 @@ impl Binder<'_> {
                         let at = parts.first().and_then(|ident| ident_position(ident));
                         return Err(self.missing_from(scope, schema, &table.value, at));
                     }
-                    items.extend(scope.of_table(schema, &table.value).map(star));
+                    let start = super::state::Placed::place(name);
+                    let columns = scope.of_table(schema, &table.value).collect::<Vec<_>>();
+                    self.written_out(start, star_place(options), columns.iter().copied());
+                    items.extend(columns.into_iter().map(star));
                 }
                 SelectItem::ExprWithAliases { .. } => {
                     return Err(unsupported("several aliases of one expression"));
@@ -213,6 +219,27 @@ impl Binder<'_> {
             ));
         }
         Ok(items)
+    }
+
+    /// Notes what a `*` that ends at a character stands for.
+    fn written_out<'s>(
+        &mut self,
+        start: usize,
+        end: usize,
+        columns: impl Iterator<Item = &'s ScopeColumn>,
+    ) {
+        if self.views > 0 || start == 0 || end < start {
+            return;
+        }
+        let names = columns
+            .map(|found| match &found.table {
+                Some(table) => format!("{}.{}", quoted(table), quoted(&found.name)),
+                None => quoted(&found.name),
+            })
+            .collect::<Vec<_>>();
+        if !names.is_empty() {
+            self.edits.push((start, end + 1, names.join(", ")));
+        }
     }
 
     fn item<'q>(
@@ -507,6 +534,10 @@ fn expanded(mut plan: LogicalPlan, mut sets: Vec<(String, Expr)>) -> Result<Logi
         sets = later;
     }
     Ok(plan)
+}
+
+fn star_place(options: &ast::WildcardAdditionalOptions) -> usize {
+    usize::try_from(options.wildcard_token.0.span.start.column).unwrap_or(0)
 }
 
 fn star<'q>(found: &ScopeColumn) -> Item<'q> {

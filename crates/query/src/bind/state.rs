@@ -41,6 +41,8 @@ pub(super) struct Binder<'a> {
     /// Where the text of an untyped literal was last seen.
     pub literals: HashMap<String, u32>,
     pub views: usize,
+    /// What the text says when every relation has its schema and every `*` is written out.
+    pub edits: Vec<Edit>,
     /// The tables that have a primary key, scan by scan.
     pub keyed: Vec<Keyed>,
     /// Whether rows are arguments of a function that makes json of them.
@@ -48,6 +50,9 @@ pub(super) struct Binder<'a> {
     depth: usize,
     next: u32,
 }
+
+/// A piece of the text, from one character (from 1) to before another, and what stands for it.
+pub(crate) type Edit = (usize, usize, String);
 
 /// A scan of a table with a primary key, by internal names.
 #[derive(Debug)]
@@ -132,6 +137,7 @@ impl<'a> Binder<'a> {
             places: HashMap::new(),
             literals: HashMap::new(),
             views: 0,
+            edits: Vec::new(),
             keyed: Vec::new(),
             documents: false,
             depth: 0,

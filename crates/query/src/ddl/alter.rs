@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use chronolith_catalog::{Change, Column, Table};
+use chronolith_catalog::{Change, Column, ConstraintKind, Table};
 use chronolith_sql::{AlterAction, AlterTable, ColumnDef, Constraint, ObjectKind, Spelled};
 use chronolith_types::{RoleId, SqlState, TableId};
 
@@ -50,8 +50,10 @@ async fn one(shared: &Arc<Shared>, id: TableId, action: &AlterAction) -> Result<
             constraints,
         } => add_column(shared, &table, *if_not_exists, column, constraints).await,
         AlterAction::DropColumn {
-            name, if_exists, ..
-        } => drop_column(shared, &table, name, *if_exists),
+            name,
+            if_exists,
+            cascade,
+        } => drop_column(shared, &table, name, *if_exists, *cascade),
         AlterAction::SetType { name, ty, .. } => {
             let column = find(&table, name)?;
             if column.ty == *ty {
@@ -77,7 +79,7 @@ async fn one(shared: &Arc<Shared>, id: TableId, action: &AlterAction) -> Result<
             let mut column = find(&table, name)?.clone();
             let time = table.hypertable.as_ref().map(|hypertable| hypertable.time);
             let keyed = table.constraints.iter().any(|constraint| {
-                matches!(&constraint.kind, chronolith_catalog::ConstraintKind::PrimaryKey { columns }
+                matches!(&constraint.kind, ConstraintKind::PrimaryKey { columns }
                     if columns.contains(&column.id))
             });
             if !not_null && keyed {
@@ -104,9 +106,7 @@ async fn one(shared: &Arc<Shared>, id: TableId, action: &AlterAction) -> Result<
         } => drop_constraint(shared, &table, name, *if_exists),
         AlterAction::RenameColumn { from, to } => {
             check_name(&to.value)?;
-            let mut column = find(&table, from)?.clone();
-            column.name.clone_from(&to.value);
-            change_column(shared, id, column)
+            rename_column(shared, &table, from, &to.value)
         }
         AlterAction::RenameTo(to) => {
             check_name(&to.value)?;
@@ -114,7 +114,8 @@ async fn one(shared: &Arc<Shared>, id: TableId, action: &AlterAction) -> Result<
                 database,
                 id,
                 name: to.value.clone(),
-            })
+            })?;
+            keep_views(shared, &table.name, "renaming a table")
         }
         AlterAction::SetOptions(options) => {
             let options = TableOptions::read(options)?;
@@ -166,6 +167,88 @@ fn find<'t>(table: &'t Table, name: &Spelled) -> Result<&'t Column, Error> {
         None => {
             Err(undefined_column(&name.value, &table.name).at(u32::try_from(name.position).ok()))
         }
+    }
+}
+
+/// The column under another name, also in checks and the keys of indexes.
+fn rename_column(
+    shared: &Arc<Shared>,
+    table: &Table,
+    from: &Spelled,
+    to: &str,
+) -> Result<(), Error> {
+    let mut column = table
+        .column_named(&from.value)
+        .map(|(_, column)| column.clone())
+        .ok_or_else(|| {
+            Error::new(
+                SqlState::UNDEFINED_COLUMN,
+                format!("column \"{}\" does not exist", from.value),
+            )
+            .at(u32::try_from(from.position).ok())
+        })?;
+    let database = shared.database;
+    column.name = to.to_owned();
+    change_column(shared, table.id, column)?;
+    for constraint in &table.constraints {
+        let ConstraintKind::Check { expression } = &constraint.kind else {
+            continue;
+        };
+        if !chronolith_sql::names_column(expression, &from.value)? {
+            continue;
+        }
+        let expression = chronolith_sql::rename_column(expression, &from.value, to)?;
+        shared.change(Change::DropConstraint {
+            database,
+            table: table.id,
+            name: constraint.name.clone(),
+        })?;
+        shared.change(Change::AddConstraint {
+            database,
+            table: table.id,
+            constraint: chronolith_catalog::Constraint {
+                kind: ConstraintKind::Check { expression },
+                ..constraint.clone()
+            },
+        })?;
+    }
+    for index in table.indexes.iter().filter(|index| !index.constraint) {
+        let renamed = |text: &String| chronolith_sql::rename_column(text, &from.value, to);
+        let keys = index
+            .keys
+            .iter()
+            .map(renamed)
+            .collect::<Result<Vec<_>, _>>()?;
+        let predicate = index.predicate.as_ref().map(renamed).transpose()?;
+        if keys == index.keys && predicate == index.predicate {
+            continue;
+        }
+        shared.change(Change::DropIndex {
+            database,
+            table: table.id,
+            id: index.id,
+        })?;
+        shared.change(Change::CreateIndex {
+            database,
+            table: table.id,
+            index: chronolith_catalog::Index {
+                keys,
+                predicate,
+                ..index.clone()
+            },
+        })?;
+    }
+    keep_views(shared, &table.name, "renaming a column")
+}
+
+/// Views are kept as text: what they read has to go on under its name.
+fn keep_views(shared: &Arc<Shared>, table: &str, what: &str) -> Result<(), Error> {
+    match super::view::broken(shared, table)?.first() {
+        None => Ok(()),
+        Some(view) => Err(
+            Error::unsupported(format!("{what} that view \"{}\" reads", view.name))
+                .hint("Drop the view, and create it again after that."),
+        ),
     }
 }
 
@@ -240,6 +323,7 @@ fn drop_column(
     table: &Table,
     name: &Spelled,
     if_exists: bool,
+    cascade: bool,
 ) -> Result<(), Error> {
     let column = match find(table, name) {
         Ok(column) => column,
@@ -280,17 +364,53 @@ fn drop_column(
             id: index.id,
         })?;
     }
+    // A check goes with any of its columns.
+    for constraint in &table.constraints {
+        if let ConstraintKind::Check { expression } = &constraint.kind
+            && chronolith_sql::names_column(expression, &column.name)?
+        {
+            shared.change(Change::DropConstraint {
+                database: shared.database,
+                table: table.id,
+                name: constraint.name.clone(),
+            })?;
+        }
+    }
     shared.change(Change::DropColumn {
         database: shared.database,
         table: table.id,
         column: column.id,
-    })
+    })?;
+    for view in super::view::broken(shared, &table.name)? {
+        let of = format!("column {} of table {}", column.name, table.name);
+        if !cascade {
+            return Err(Error::new(
+                SqlState::DEPENDENT_OBJECTS_STILL_EXIST,
+                format!("cannot drop {of} because other objects depend on it"),
+            )
+            .detail(format!("view {} depends on {of}", view.name))
+            .hint("Use DROP ... CASCADE to drop the dependent objects too."))
+            .map_err(|error| drop::named_apart(shared, error, &table.name, table.id.0));
+        }
+        shared.notice(
+            Severity::Notice,
+            Error::new(
+                SqlState::SUCCESSFUL_COMPLETION,
+                format!("drop cascades to view {}", view.name),
+            ),
+        );
+        shared.change(Change::DropView {
+            database: shared.database,
+            id: view.id,
+        })?;
+    }
+    Ok(())
 }
 
 fn add_constraint(shared: &Arc<Shared>, table: &Table, declared: &Constraint) -> Result<(), Error> {
     let (constraint, index) = constraint_of(shared, table, declared)?;
     let kind = constraint.kind.clone();
-    if let chronolith_catalog::ConstraintKind::PrimaryKey { columns } = &kind {
+    if let ConstraintKind::PrimaryKey { columns } = &kind {
         for column in table.columns.iter().filter(|c| columns.contains(&c.id)) {
             if !column.not_null {
                 let mut column = column.clone();
@@ -312,7 +432,7 @@ fn add_constraint(shared: &Arc<Shared>, table: &Table, declared: &Constraint) ->
             index,
         })?;
     }
-    if matches!(kind, chronolith_catalog::ConstraintKind::Check { .. }) {
+    if matches!(kind, ConstraintKind::Check { .. }) {
         hold_all(shared, table.id, &name)?;
     }
     Ok(())

@@ -8,6 +8,7 @@ use chronolith_types::{SchemaId, SqlState};
 
 use super::run::demand;
 use super::schema::no_role;
+use crate::effects::object_name;
 use crate::error::Error;
 use crate::insert::undefined_table;
 use crate::outcome::Severity;
@@ -113,11 +114,22 @@ fn drop_table(
     table: &Table,
     cascade: bool,
 ) -> Result<(), Error> {
-    drop_views_over(shared, home, &table.name, cascade, "table")?;
+    drop_views_over(shared, home, &table.name, cascade, "table")
+        .map_err(|error| named_apart(shared, error, &table.name, table.id.0))?;
     shared.change(Change::DropTable {
         database: shared.database,
         id: table.id,
     })
+}
+
+/// A message that names a table, with its schema when it is not found without.
+pub(super) fn named_apart(shared: &Arc<Shared>, mut error: Error, name: &str, oid: u32) -> Error {
+    if let Ok(shown) = object_name(&shared.catalog_context(), "regclass", oid) {
+        let (plain, shown) = (format!("table {name}"), format!("table {shown}"));
+        error.message = error.message.replace(&plain, &shown);
+        error.detail = error.detail.map(|detail| detail.replace(&plain, &shown));
+    }
+    error
 }
 
 /// Views that read a relation go with it, or keep it.
@@ -163,7 +175,7 @@ fn drop_views_over(
 }
 
 /// Whether a query's text names a relation.
-fn reads(query: &str, name: &str) -> bool {
+pub(super) fn reads(query: &str, name: &str) -> bool {
     let word = |c: char| c.is_alphanumeric() || c == '_';
     query
         .split(|c: char| !word(c))

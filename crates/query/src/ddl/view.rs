@@ -6,6 +6,7 @@ use chronolith_catalog::{Change, View};
 use chronolith_sql::CreateView;
 use chronolith_types::{SqlState, TableId};
 
+use super::drop::reads;
 use super::run::owner;
 use super::table::check_name;
 use crate::bind::bind_query;
@@ -107,9 +108,34 @@ pub(super) fn create(shared: &Arc<Shared>, create: &CreateView) -> Result<(), Er
             schema,
             name: name.to_owned(),
             owner: owner(shared)?,
-            query: create.text.clone(),
+            query: text_of(shared, create)?,
             columns,
         },
         replace: known.is_some(),
     })
+}
+
+/// The query as it is kept: it names the schemas of its relations and the columns of `*`, so that it
+/// means the same on another search path and when a table has got more columns.
+fn text_of(shared: &Arc<Shared>, create: &CreateView) -> Result<String, Error> {
+    let query = chronolith_sql::query(&create.text)?;
+    let bound = bind_query(&SessionNames::new(shared)?, &query, &[])?;
+    Ok(chronolith_sql::edited(&create.text, &bound.edits))
+}
+
+/// Views that read a relation of that name and cannot be read any more.
+pub(super) fn broken(shared: &Arc<Shared>, name: &str) -> Result<Vec<View>, Error> {
+    let home = shared.home()?;
+    if !home.views.values().any(|view| reads(&view.query, name)) {
+        return Ok(Vec::new());
+    }
+    let names = SessionNames::new(shared)?;
+    let fails = |view: &View| {
+        let query = chronolith_sql::query(&view.query).map_err(Error::from);
+        query
+            .and_then(|query| bind_query(&names, &query, &[]))
+            .is_err()
+    };
+    let views = home.views.values().filter(|view| fails(view));
+    Ok(views.map(|view| View::clone(view)).collect())
 }

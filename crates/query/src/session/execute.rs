@@ -385,6 +385,7 @@ pub(crate) fn ready(
                 .project([value.expr.alias("value")])?
                 .build()?;
             Ready::Call(Bound {
+                edits: Vec::new(),
                 plan,
                 columns: Vec::new(),
                 params,

@@ -249,6 +249,10 @@ impl Shared {
         let home = self.home()?;
         let named = |name: &str| home.schema_named(name).map(|schema| schema.id);
         match schema {
+            Some(name) if crate::catalogs::is_system_schema(name) => Err(Error::new(
+                SqlState::INSUFFICIENT_PRIVILEGE,
+                format!("permission denied for schema {name}"),
+            )),
             Some(name) => named(name).ok_or_else(|| no_schema(name)),
             None => self
                 .search_path()

@@ -1,0 +1,133 @@
+//! Names put into texts that are kept: checks, keys of indexes, views.
+
+use sqlparser::tokenizer::{Token, TokenWithSpan};
+
+use crate::SqlError;
+use crate::cursor::is_reserved;
+use crate::tokens::{character, tokenize};
+
+/// An expression over one table with a column of it under another name.
+///
+/// # Errors
+/// `42601` for a text that is no SQL.
+pub fn rename_column(text: &str, from: &str, to: &str) -> Result<String, SqlError> {
+    let tokens = tokenize(text)?;
+    let places = columns_named(&tokens, from).collect::<Vec<_>>();
+    let quoted = quoted(to);
+    Ok(spliced(
+        text,
+        places.iter().map(|token| {
+            (
+                character(token.span.start),
+                character(token.span.end),
+                quoted.as_str(),
+            )
+        }),
+    ))
+}
+
+/// Whether an expression over one table names a column of it.
+///
+/// # Errors
+/// `42601` for a text that is no SQL.
+pub fn names_column(text: &str, name: &str) -> Result<bool, SqlError> {
+    Ok(columns_named(&tokenize(text)?, name).next().is_some())
+}
+
+/// A text with pieces replaced: each from one character (from 1) to before another.
+#[must_use]
+pub fn edited(text: &str, edits: &[(usize, usize, String)]) -> String {
+    let mut edits = edits.iter().collect::<Vec<_>>();
+    edits.sort();
+    edits.dedup();
+    let pieces = edits
+        .iter()
+        .map(|(start, end, new)| (*start, *end, new.as_str()));
+    spliced(text, pieces)
+}
+
+/// A name as it is written in SQL.
+#[must_use]
+pub fn quoted(name: &str) -> String {
+    let mut bytes = name.bytes();
+    let plain = bytes
+        .next()
+        .is_some_and(|b| b.is_ascii_lowercase() || b == b'_')
+        && bytes.all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
+    if plain && !is_reserved(name) {
+        name.to_owned()
+    } else {
+        format!("\"{}\"", name.replace('"', "\"\""))
+    }
+}
+
+fn columns_named<'t>(
+    tokens: &'t [TokenWithSpan],
+    name: &'t str,
+) -> impl Iterator<Item = &'t TokenWithSpan> {
+    tokens.iter().enumerate().filter_map(move |(at, token)| {
+        let Token::Word(word) = &token.token else {
+            return None;
+        };
+        let before = at.checked_sub(1).and_then(|before| tokens.get(before));
+        let after = tokens.get(at + 1);
+        // Not a type, a function or a table.
+        let other = matches!(before.map(|t| &t.token), Some(Token::DoubleColon))
+            || matches!(after.map(|t| &t.token), Some(Token::LParen | Token::Period));
+        (word.value == name && !other).then_some(token)
+    })
+}
+
+/// The text with pieces of it, from one character to before another, replaced in their order.
+fn spliced<'r>(text: &str, pieces: impl Iterator<Item = (usize, usize, &'r str)>) -> String {
+    let starts = text
+        .char_indices()
+        .map(|(byte, _)| byte)
+        .chain([text.len()])
+        .collect::<Vec<_>>();
+    let byte = |place: usize| starts.get(place.saturating_sub(1)).copied();
+    let mut made = String::with_capacity(text.len() + 16);
+    let mut kept = 0;
+    for (start, end, new) in pieces {
+        let (Some(start), Some(end)) = (byte(start), byte(end)) else {
+            continue;
+        };
+        made.push_str(text.get(kept..start).unwrap_or(""));
+        made.push_str(new);
+        kept = end;
+    }
+    made.push_str(text.get(kept..).unwrap_or(""));
+    made
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+    use super::*;
+
+    #[test]
+    fn a_column_is_renamed_where_it_is_one() {
+        let renamed = |text: &str| rename_column(text, "a", "Ä").unwrap();
+        assert_eq!(renamed("é = 'a' AND a > 0"), "é = 'a' AND \"Ä\" > 0");
+        assert_eq!(
+            renamed("a(A) > t.a AND \"A\" = x::a"),
+            "a(\"Ä\") > t.\"Ä\" AND \"A\" = x::a"
+        );
+        assert_eq!(rename_column("a+1", "a", "b").unwrap(), "b+1");
+        assert!(names_column("x + a", "a").unwrap());
+        assert!(!names_column("x + a.b + 'a'", "a").unwrap());
+    }
+
+    #[test]
+    fn pieces_are_replaced_wherever_they_stand() {
+        let edits = [
+            (18, 18, "\"S\".".to_owned()),
+            (8, 9, "x, y".to_owned()),
+            (15, 15, "s.".to_owned()),
+        ];
+        assert_eq!(
+            edited("SELECT * FROM a, b", &edits),
+            "SELECT x, y FROM s.a, \"S\".b"
+        );
+    }
+}
