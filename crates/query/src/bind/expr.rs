@@ -490,8 +490,13 @@ impl Binder<'_> {
     }
 
     pub(super) fn declared(&self, declared: &ast::DataType, at: Option<u32>) -> Result<SqlType> {
-        chronolith_sql::check_modifiers(declared)
-            .map_err(|(code, message)| Error::new(code, message).at(at))?;
+        match chronolith_sql::check_modifiers(declared) {
+            // A cast rounds to fewer digits of a second, which columns do not keep.
+            Err((SqlState::FEATURE_NOT_SUPPORTED, _))
+                if !matches!(declared, ast::DataType::Array(_)) => {}
+            Err((code, message)) => return Err(Error::new(code, message).at(at)),
+            Ok(()) => {}
+        }
         type_of(declared).ok_or_else(|| {
             let name = match declared {
                 ast::DataType::Custom(name, _) => name
