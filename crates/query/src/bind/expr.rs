@@ -491,11 +491,9 @@ impl Binder<'_> {
 
     pub(super) fn declared(&self, declared: &ast::DataType, at: Option<u32>) -> Result<SqlType> {
         match chronolith_sql::check_modifiers(declared) {
-            // A cast rounds to fewer digits of a second, which columns do not keep.
-            Err((SqlState::FEATURE_NOT_SUPPORTED, _))
-                if !matches!(declared, ast::DataType::Array(_)) => {}
+            // A column keeps all digits of a time; a value can be rounded to fewer.
+            Err((SqlState::FEATURE_NOT_SUPPORTED, _)) | Ok(()) => {}
             Err((code, message)) => return Err(Error::new(code, message).at(at)),
-            Ok(()) => {}
         }
         type_of(declared).ok_or_else(|| {
             let name = match declared {
