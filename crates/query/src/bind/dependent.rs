@@ -11,8 +11,9 @@ use datafusion::common::{Column, JoinType, Result as DfResult, ScalarValue};
 use datafusion::logical_expr::expr::{Exists, InSubquery, ScalarFunction, SetComparison};
 use datafusion::logical_expr::utils::split_conjunction;
 use datafusion::logical_expr::{
-    ColumnarValue, Expr, Filter, LogicalPlan, LogicalPlanBuilder, Operator, ReturnFieldArgs,
-    ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, SortExpr, Volatility, lit,
+    ColumnarValue, Distinct, Expr, Filter, LogicalPlan, LogicalPlanBuilder, Operator,
+    ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, SortExpr, Volatility,
+    lit,
 };
 
 use super::params::number_of;
@@ -51,18 +52,35 @@ pub(super) fn shape(plan: &LogicalPlan) -> Shape {
     }
 }
 
-/// Whether a semi join can stand for EXISTS over a plan.
+/// Whether a semi join can stand for EXISTS or IN over a plan.
 pub(super) fn semi_joins(plan: &LogicalPlan) -> bool {
+    is_flat(plan, false)
+}
+
+/// A query without what makes no difference to which values it has: their order and number.
+pub(super) fn as_set(plan: LogicalPlan) -> LogicalPlan {
     match plan {
-        // How many rows there are, and which, makes no difference.
-        LogicalPlan::Limit(limit) => {
-            let zero = |fetch: &Expr| matches!(fetch, Expr::Literal(value, _) if !value.is_null());
-            limit.skip.is_none()
-                && limit.fetch.as_deref().is_none_or(zero)
-                && semi_joins(&limit.input)
+        LogicalPlan::Sort(sort) if sort.fetch.is_none() => as_set(Arc::unwrap_or_clone(sort.input)),
+        LogicalPlan::Distinct(Distinct::All(input)) => as_set(Arc::unwrap_or_clone(input)),
+        other => other,
+    }
+}
+
+/// A query without what makes no difference to whether it has rows: a limit above zero besides.
+pub(super) fn as_existence(plan: LogicalPlan) -> LogicalPlan {
+    let some = |fetch: &Expr| match fetch {
+        Expr::Literal(ScalarValue::Int64(Some(rows)), _) => *rows > 0,
+        _ => false,
+    };
+    match as_set(plan) {
+        LogicalPlan::Limit(limit)
+            if limit.skip.is_none() && limit.fetch.as_deref().is_some_and(some) =>
+        {
+            as_existence(Arc::unwrap_or_clone(limit.input))
         }
-        LogicalPlan::Sort(sort) if sort.fetch.is_none() => semi_joins(&sort.input),
-        other => is_flat(other, false),
+        // Nobody sees what is selected.
+        LogicalPlan::Projection(projection) => as_existence(Arc::unwrap_or_clone(projection.input)),
+        other => other,
     }
 }
 

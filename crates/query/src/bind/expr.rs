@@ -482,8 +482,11 @@ impl Binder<'_> {
     }
 
     pub(super) fn declared(&self, declared: &ast::DataType, at: Option<u32>) -> Result<SqlType> {
-        chronolith_sql::check_modifiers(declared)
-            .map_err(|(code, message)| Error::new(code, message).at(at))?;
+        match chronolith_sql::check_modifiers(declared) {
+            // A column keeps all digits of a time; a value can be rounded to fewer.
+            Err((SqlState::FEATURE_NOT_SUPPORTED, _)) | Ok(()) => {}
+            Err((code, message)) => return Err(Error::new(code, message).at(at)),
+        }
         type_of(declared).ok_or_else(|| {
             let name = match declared {
                 ast::DataType::Custom(name, _) => name

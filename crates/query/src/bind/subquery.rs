@@ -11,7 +11,9 @@ use datafusion::logical_expr::expr::{
 };
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, SortExpr, Subquery, lit};
 
-use super::dependent::{Shape, maybe, normalised, semi_joins, shape, single, unordered};
+use super::dependent::{
+    Shape, as_existence, as_set, maybe, normalised, semi_joins, shape, single, unordered,
+};
 use super::expr::{row_of, symbol_of, truth};
 use super::scope::ScopeColumn;
 use super::state::{Binder, Clause, Place, Rel, Result, column, lift, typed, unsupported};
@@ -121,7 +123,8 @@ impl Binder<'_> {
         query: &ast::Query,
         negated: bool,
     ) -> Result<Typed> {
-        let rel = self.inner(place, query)?;
+        let mut rel = self.inner(place, query)?;
+        rel.plan = as_existence(rel.plan);
         let joins = !self.depends(place, &rel.plan) || semi_joins(&rel.plan);
         if matches!(place.clause, Clause::Where) && joins {
             return Ok(truth(Expr::Exists(Exists::new(
@@ -154,7 +157,8 @@ impl Binder<'_> {
             return self.row_subquery(place, parts, &BinaryOperator::Eq, query, at);
         }
         let value = self.expr(place, left)?;
-        let rel = self.inner(place, query)?;
+        let mut rel = self.inner(place, query)?;
+        rel.plan = as_set(rel.plan);
         let found = self.one_column(&rel).map_err(|_| {
             Error::new(SqlState::SYNTAX_ERROR, "subquery has too many columns").at(at)
         })?;

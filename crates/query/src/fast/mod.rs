@@ -6,8 +6,10 @@
 //! chronolith.enable_fast_paths = off` turns them off. Start at [`rules`].
 
 mod aggregate;
+mod direct;
 mod latest;
 mod read;
 mod recognise;
 
-pub(crate) use recognise::rules;
+pub(crate) use direct::NewestRows;
+pub(crate) use recognise::{SETTING, rules};

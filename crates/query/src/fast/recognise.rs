@@ -21,7 +21,7 @@ use crate::functions::{SessionVars, aggregate_name};
 use crate::guard;
 
 /// The setting that turns everything here off.
-const SETTING: &str = "chronolith.enable_fast_paths";
+pub(crate) const SETTING: &str = "chronolith.enable_fast_paths";
 /// With more groups than this the general operator is better, which spills what memory does not hold.
 const GROUPS_MAX: i64 = 1 << 22;
 

@@ -58,14 +58,20 @@ pub(super) fn read(layout: &Layout, filter: &Expr) -> Pushed {
     }
 }
 
+/// Puts what a filter asks for into a request; false where it asks for more than the request says.
+pub(crate) fn asks_for(layout: &Layout, filter: &Expr, request: &mut ScanRequest) -> bool {
+    match read(layout, filter) {
+        Pushed::Time(range) => request.time = meet(&request.time, &range),
+        Pushed::Equals(column, values) => request.equals.push((column, values)),
+        Pushed::Nothing => return false,
+    }
+    true
+}
+
 /// Puts what some filters ask for into a request.
 pub(super) fn apply(layout: &Layout, filters: &[Expr], request: &mut ScanRequest) {
     for filter in filters {
-        match read(layout, filter) {
-            Pushed::Time(range) => request.time = meet(&request.time, &range),
-            Pushed::Equals(column, values) => request.equals.push((column, values)),
-            Pushed::Nothing => {}
-        }
+        asks_for(layout, filter, request);
     }
 }
 

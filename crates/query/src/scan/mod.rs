@@ -11,4 +11,5 @@ mod filter;
 mod provider;
 
 pub(crate) use exec::ChunkScan;
+pub(crate) use filter::asks_for;
 pub(crate) use provider::{ChunkTable, Snapshot, SystemRows, SystemTable, Wanted};

@@ -46,6 +46,14 @@ impl ChunkTable {
             layout,
         }
     }
+
+    pub(crate) fn id(&self) -> TableId {
+        self.id
+    }
+
+    pub(crate) fn layout(&self) -> &Arc<Layout> {
+        &self.layout
+    }
 }
 
 #[async_trait]

@@ -14,6 +14,7 @@ use tokio::runtime::{Handle, RuntimeFlavor};
 use super::shared::Shared;
 use crate::cancel::cancelled;
 use crate::error::Error;
+use crate::fast::{self, NewestRows};
 use crate::functions::Typed;
 use crate::outcome::RowStream;
 
@@ -35,9 +36,28 @@ pub(crate) async fn physical(
 
 /// Runs a plan; it ends early when the statement is cancelled.
 pub(crate) async fn run(shared: &Arc<Shared>, plan: &LogicalPlan) -> Result<RowStream, Error> {
+    if let Some(rows) = newest_rows(shared, plan)? {
+        return Ok(Box::pin(futures::stream::iter([Ok(rows)])));
+    }
     let planner = shared.planner(shared.vars());
     let physical = physical(&planner, plan).await?;
     stream(shared, &planner, physical)
+}
+
+/// The rows of a plan that asks for the newest of one table, which need no planning.
+fn newest_rows(shared: &Shared, plan: &LogicalPlan) -> Result<Option<RecordBatch>, Error> {
+    let Some(newest) = NewestRows::of(plan) else {
+        return Ok(None);
+    };
+    let view = shared.with(|state| {
+        let off = state.settings.get(fast::SETTING) == Some("off");
+        let transaction = state.transaction.as_ref().filter(|_| !off)?;
+        transaction.table_between(newest.table(), newest.times())
+    });
+    match view {
+        Some(view) => newest.run(&view),
+        None => Ok(None),
+    }
 }
 
 /// The rows of a physical plan.

@@ -127,3 +127,24 @@ fn conditions_on_the_outer_row_alone_are_joined_too() {
         ["1|2", "2|0", "3|0", "4|0"]
     );
 }
+
+#[test]
+fn a_limit_inside_in_is_one_for_each_row() {
+    let mut db = filled();
+    let least = "SELECT v FROM b WHERE v IN (SELECT c.v FROM b c WHERE c.a_id = b.a_id ORDER BY c.v LIMIT 1) ORDER BY v";
+    assert_eq!(db.query(least), ["10", "15", "30"]);
+    let any = "SELECT id FROM a WHERE EXISTS (SELECT 1 FROM b WHERE a_id = id AND v > 12 ORDER BY v LIMIT 1) ORDER BY id";
+    assert_eq!(db.query(any), ["1", "2", "3"]);
+    let none = "SELECT id FROM a WHERE EXISTS (SELECT 1 FROM b WHERE a_id = id LIMIT 0)";
+    assert_eq!(db.query(none), Vec::<String>::new());
+    let distinct =
+        "SELECT id FROM a WHERE 15 IN (SELECT DISTINCT v FROM b WHERE a_id = id) ORDER BY id";
+    assert_eq!(db.query(distinct), ["2"]);
+    for query in [any, distinct] {
+        let plan = db.query(&format!("EXPLAIN {query}")).join("\n");
+        assert!(
+            plan.contains("Semi") && !plan.contains("subquery("),
+            "{plan}"
+        );
+    }
+}
