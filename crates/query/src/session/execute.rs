@@ -280,6 +280,8 @@ impl Session {
             | Tree::SetTransaction { .. }
             | Tree::SetConstraints
             | Tree::Discard(_)
+            | Tree::Close(_)
+            | Tree::Unlisten(_)
             | Tree::Vacuum { .. }
             | Tree::Analyze { .. }
             | Tree::Maintain { .. } => {

@@ -60,6 +60,14 @@ impl Session {
             // Constraints are never deferred; statistics and dead rows are kept in order by
             // themselves.
             Tree::SetConstraints | Tree::Vacuum { .. } | Tree::Analyze { .. } => {}
+            // Nothing is declared or listened to: what clients say to begin anew is done.
+            Tree::Close(None) | Tree::Unlisten(_) => {}
+            Tree::Close(Some(name)) => {
+                return Err(Error::new(
+                    SqlState::new(b"34000"),
+                    format!("cursor \"{name}\" does not exist"),
+                ));
+            }
             Tree::Maintain { tag: what, .. } => match *what {
                 "CHECKPOINT" => {
                     let engine = Arc::clone(&self.shared.instance.engine);
