@@ -206,6 +206,15 @@ impl Binder<'_> {
             }
             return self.among(value, items, all, at);
         }
+        if native(&symbol).is_none()
+            && let ast::Expr::Array(array) = inner
+        {
+            let mut items = Vec::with_capacity(array.elem.len());
+            for item in &array.elem {
+                items.push(self.expr(place, item)?);
+            }
+            return self.each(value, &symbol, items, all, at);
+        }
         let list = self.expr(place, right)?;
         let list = if list.ty == SqlType::Unknown {
             let element = if value.ty == SqlType::Unknown {
@@ -257,6 +266,16 @@ impl Binder<'_> {
             }
         }
         let Some(op) = native(symbol) else {
+            if let Some(ScalarValue::List(array)) = list.as_literal()
+                && array.len() == 1
+                && array.is_valid(0)
+            {
+                let items = scalars(&array.value(0))?
+                    .into_iter()
+                    .map(|item| Typed::literal(item, element.clone()))
+                    .collect();
+                return self.each(value, symbol, items, all, at);
+            }
             return Err(unsupported(format!("{symbol} with ANY or ALL of an array")).at(at));
         };
         // What the operator makes of two values says which type both are compared in.
@@ -284,6 +303,30 @@ impl Binder<'_> {
         Ok(truth(Expr::ScalarFunction(ScalarFunction::new_udf(
             Arc::new(udf),
             vec![value.expr, list.expr],
+        ))))
+    }
+
+    /// An operator with each of several values: patterns, for the most part.
+    fn each(
+        &mut self,
+        value: Typed,
+        symbol: &str,
+        items: Vec<Typed>,
+        all: bool,
+        at: Option<u32>,
+    ) -> Result<Typed> {
+        let mut found: Option<Expr> = None;
+        for item in items {
+            let one = self.operate(symbol, vec![value.clone(), item], at)?.expr;
+            found = Some(match found {
+                None => one,
+                Some(so_far) if all => so_far.and(one),
+                Some(so_far) => so_far.or(one),
+            });
+        }
+        Ok(truth(found.unwrap_or(Expr::Literal(
+            ScalarValue::Boolean(Some(all)),
+            None,
         ))))
     }
 

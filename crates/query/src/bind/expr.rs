@@ -111,22 +111,30 @@ impl Binder<'_> {
             } => self.quantified(place, left, compare_op, right, true, at),
             ast::Expr::Like {
                 negated,
+                any,
                 expr: inner,
                 pattern,
                 escape_char,
-                ..
             } => {
                 let symbol = if *negated { "!~~" } else { "~~" };
+                if *any {
+                    let op = BinaryOperator::PGCustomBinaryOperator(vec![symbol.to_owned()]);
+                    return self.quantified(place, inner, &op, pattern, false, at);
+                }
                 self.like(place, symbol, inner, pattern, escape_char.as_ref(), at)
             }
             ast::Expr::ILike {
                 negated,
+                any,
                 expr: inner,
                 pattern,
                 escape_char,
-                ..
             } => {
                 let symbol = if *negated { "!~~*" } else { "~~*" };
+                if *any {
+                    let op = BinaryOperator::PGCustomBinaryOperator(vec![symbol.to_owned()]);
+                    return self.quantified(place, inner, &op, pattern, false, at);
+                }
                 self.like(place, symbol, inner, pattern, escape_char.as_ref(), at)
             }
             ast::Expr::SimilarTo {

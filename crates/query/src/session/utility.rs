@@ -60,6 +60,14 @@ impl Session {
             // Constraints are never deferred; statistics and dead rows are kept in order by
             // themselves.
             Tree::SetConstraints | Tree::Vacuum { .. } | Tree::Analyze { .. } => {}
+            // Nothing is declared or listened to: what clients say to begin anew is done.
+            Tree::Close(None) | Tree::Unlisten(_) => {}
+            Tree::Close(Some(name)) => {
+                return Err(Error::new(
+                    SqlState::new(b"34000"),
+                    format!("cursor \"{name}\" does not exist"),
+                ));
+            }
             Tree::Maintain { tag: what, .. } => match *what {
                 "CHECKPOINT" => {
                     let engine = Arc::clone(&self.shared.instance.engine);
@@ -70,6 +78,14 @@ impl Session {
                 other => return Err(Error::unsupported(other)),
             },
             _ => return Err(Error::unsupported(tag)),
+        }
+        if matches!(tree, Tree::Set { .. } | Tree::Reset(_) | Tree::Discard(_)) {
+            let name = self
+                .shared
+                .with(|state| state.settings.show("application_name"))?;
+            self.shared.instance.update(self.shared.pid, |activity| {
+                activity.application_name = name;
+            });
         }
         Ok(command(tag))
     }

@@ -420,3 +420,16 @@ fn expressions_are_shown_with_the_casts_that_were_meant() {
     ));
     assert_eq!(shown.join("\n"), include_str!("expressions.txt").trim_end());
 }
+
+#[test]
+fn a_pool_can_begin_anew() {
+    let mut db = Db::new();
+    // What asyncpg sends when a connection goes back to its pool.
+    let done = db.run("SELECT pg_advisory_unlock_all();\nCLOSE ALL;\nUNLISTEN *;\nRESET ALL;");
+    assert_eq!(
+        done.get(1..).unwrap(),
+        ["SELECT 1", "CLOSE CURSOR ALL", "UNLISTEN", "RESET"]
+    );
+    assert_eq!(db.run("DISCARD ALL"), ["DISCARD ALL"]);
+    assert_eq!(db.fails("CLOSE c").0, "34000");
+}

@@ -9,7 +9,7 @@ use crate::catalogs::context::Context;
 use crate::catalogs::objects::{self, IndexKey, Relation, index_keys};
 use crate::catalogs::routines;
 use crate::error::Error;
-use crate::functions::{ProcKind, Volatile};
+use crate::functions::{Imp, ProcKind, Volatile};
 
 /// Whether an expression in parentheses is a call, which an index shows without them.
 fn is_call(expression: &str) -> bool {
@@ -317,7 +317,11 @@ pub(crate) fn functiondef(oid: u32) -> Option<String> {
         Volatile::Volatile => "",
     };
     let strict = if proc.strict { " STRICT" } else { "" };
-    let marks = format!("{volatility}{strict}");
+    let parallel = match proc.imp {
+        Imp::Effect(_) => "",
+        _ => " PARALLEL SAFE",
+    };
+    let marks = format!("{volatility}{parallel}{strict}");
     let marks = match marks.is_empty() {
         true => String::new(),
         false => format!("\n{marks}"),
