@@ -1,11 +1,12 @@
 //! Aggregates by time bucket and group, straight from packed columns.
 //!
-//! A cold part lies sorted by series and time: its buckets are runs of neighbouring rows, which are
-//! added up in the file's narrow integers, without hashing ([`sorted`]). Hot rows, and parts sorted
-//! otherwise, are hashed ([`hashed`]). What the pieces found is then merged by (bucket, group), in
-//! the order of the pieces, so that `first` and `last` know which of two rows came earlier.
+//! A cold part lies sorted by series and time: its buckets are runs of neighbouring rows ([`sorted`]),
+//! which are added up in the file's narrow integers, without hashing ([`fold`]). Hot rows, and parts
+//! sorted otherwise, are hashed ([`hashed`]). What the pieces found is then merged by (bucket, group),
+//! in the order of the pieces, so that `first` and `last` know which of two rows came earlier.
 
 mod cells;
+mod fold;
 mod hashed;
 mod sorted;
 

@@ -46,3 +46,4 @@ pub use entry::{Bound, bind_call, bind_over, bind_query, bind_scalar};
 pub use insert::{Target, bind_insert_source};
 pub use names::{Names, Relation, Table, TableColumn};
 pub use params::set_parameters;
+pub(crate) use select::name_of;
