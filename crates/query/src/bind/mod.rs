@@ -18,6 +18,7 @@
 
 mod array;
 mod call;
+mod cast;
 mod coerce;
 mod cte;
 mod deparse;
@@ -33,6 +34,7 @@ mod names;
 mod operate;
 mod params;
 mod query;
+mod reference;
 mod resolve;
 mod scope;
 mod select;
