@@ -26,8 +26,8 @@ use crate::transaction::Transaction;
 const PART_BYTES_MIN: usize = 1 << 20;
 /// After so many batches without a row for a chunk, rows arrive for later ones.
 const IDLE_BATCHES: u64 = 4;
-/// What packing takes beside the rows, for each byte of them.
-const PACKING_COST: usize = 2;
+/// What packing takes for each byte of the rows: themselves, sorted, and narrowed to be encoded.
+const PACKING_COST: usize = 3;
 
 /// Rows on their way into cold parts. Dropped without [`BulkLoader::finish`], it leaves no trace.
 #[derive(Debug)]

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use sqlparser::ast;
 
+use crate::cursor::is_reserved;
 use crate::error::SqlError;
 use crate::statement::Statement;
 
@@ -205,7 +206,7 @@ impl Reader<'_> {
         // What follows it must not be part of it, as letters beyond ASCII would be.
         let name = name.to_ascii_lowercase();
         let ascii = self.peek().is_none_or(|byte| byte.is_ascii());
-        (ascii && name.len() <= BYTES_MAX && !RESERVED.contains(&name.as_str())).then_some(name)
+        (ascii && name.len() <= BYTES_MAX && !is_reserved(&name)).then_some(name)
     }
 
     fn literal(&mut self) -> Option<Literal> {
@@ -284,87 +285,6 @@ impl Reader<'_> {
             .then_some(Literal::Number(begin..self.at))
     }
 }
-
-/// Words that PostgreSQL keeps, so that no table or column has them for a name unquoted.
-const RESERVED: [&str; 77] = [
-    "all",
-    "analyse",
-    "analyze",
-    "and",
-    "any",
-    "array",
-    "as",
-    "asc",
-    "asymmetric",
-    "both",
-    "case",
-    "cast",
-    "check",
-    "collate",
-    "column",
-    "constraint",
-    "create",
-    "current_catalog",
-    "current_date",
-    "current_role",
-    "current_time",
-    "current_timestamp",
-    "current_user",
-    "default",
-    "deferrable",
-    "desc",
-    "distinct",
-    "do",
-    "else",
-    "end",
-    "except",
-    "false",
-    "fetch",
-    "for",
-    "foreign",
-    "from",
-    "grant",
-    "group",
-    "having",
-    "in",
-    "initially",
-    "intersect",
-    "into",
-    "lateral",
-    "leading",
-    "limit",
-    "localtime",
-    "localtimestamp",
-    "not",
-    "null",
-    "offset",
-    "on",
-    "only",
-    "or",
-    "order",
-    "placing",
-    "primary",
-    "references",
-    "returning",
-    "select",
-    "session_user",
-    "some",
-    "symmetric",
-    "table",
-    "then",
-    "to",
-    "trailing",
-    "true",
-    "union",
-    "unique",
-    "user",
-    "using",
-    "variadic",
-    "when",
-    "where",
-    "window",
-    "with",
-];
 
 #[cfg(test)]
 mod tests;

@@ -38,6 +38,7 @@ pub(crate) fn tokenize(text: &str) -> Result<Vec<TokenWithSpan>, SqlError> {
     });
     soften(&mut tokens);
     rows(&mut tokens);
+    let tokens = plain_operators(tokens);
     Ok(variadic(whole_tables(tokens)))
 }
 
@@ -102,6 +103,33 @@ fn lexical(text: &str, message: &str, position: usize) -> SqlError {
         "syntax error"
     };
     SqlError::syntax(format!("{what} at or near \"{rest}\""), position)
+}
+
+/// `OPERATOR(schema.=) ANY`, which the parser does not know, is `= ANY`.
+fn plain_operators(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
+    let word = |at: usize| match tokens.get(at).map(|token| &token.token) {
+        Some(Token::Word(word)) if word.quote_style.is_none() => Some(word.value.as_str()),
+        _ => None,
+    };
+    let is = |at: usize, wanted: &Token| tokens.get(at).is_some_and(|found| found.token == *wanted);
+    let mut left_out = vec![false; tokens.len()];
+    for at in (0..tokens.len()).filter(|at| word(*at) == Some("operator")) {
+        let mut symbol = at + 2;
+        while word(symbol).is_some() && is(symbol + 1, &Token::Period) {
+            symbol += 2;
+        }
+        let quantified = matches!(word(symbol + 2), Some("any" | "all" | "some"));
+        if is(at + 1, &Token::LParen) && is(symbol + 1, &Token::RParen) && quantified {
+            for place in (at..symbol).chain([symbol + 1]) {
+                if let Some(left_out) = left_out.get_mut(place) {
+                    *left_out = true;
+                }
+            }
+        }
+    }
+    let mut left_out = left_out.into_iter();
+    let kept = tokens.into_iter().filter(|_| left_out.next() != Some(true));
+    kept.collect()
 }
 
 /// `TABLE t` where a query stands is `SELECT * FROM t`.

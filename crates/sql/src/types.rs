@@ -82,6 +82,10 @@ pub fn check_modifiers(declared: &DataType) -> Result<(), (SqlState, String)> {
         "numeric" | "decimal" | "dec" if !(1..=DIGITS_MAX).contains(&first) => invalid(format!(
             "NUMERIC precision {first} must be between 1 and {DIGITS_MAX}"
         )),
+        "numeric" | "decimal" | "dec" if first > 38 => Err((
+            SqlState::FEATURE_NOT_SUPPORTED,
+            format!("type {text} with more than 38 digits is not supported"),
+        )),
         base @ ("varchar" | "character varying" | "char varying" | "char" | "character") => {
             let name = if base.contains("var") {
                 "varchar"

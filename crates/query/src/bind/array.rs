@@ -84,7 +84,7 @@ impl Binder<'_> {
             let subscript = match access {
                 AccessExpr::Subscript(subscript) => subscript,
                 AccessExpr::Dot(ast::Expr::Identifier(field)) => {
-                    value = super::expr::take_field(value, &field.value)
+                    value = super::reference::take_field(value, &field.value)
                         .map_err(|error| error.at(at))?;
                     continue;
                 }

@@ -18,6 +18,7 @@
 
 mod array;
 mod call;
+mod cast;
 mod coerce;
 mod cte;
 mod deparse;
@@ -33,6 +34,7 @@ mod names;
 mod operate;
 mod params;
 mod query;
+mod reference;
 mod resolve;
 mod scope;
 mod select;
@@ -46,3 +48,4 @@ pub use entry::{Bound, bind_call, bind_over, bind_query, bind_scalar};
 pub use insert::{Target, bind_insert_source};
 pub use names::{Names, Relation, Table, TableColumn};
 pub use params::set_parameters;
+pub(crate) use select::name_of;

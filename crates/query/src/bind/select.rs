@@ -586,7 +586,7 @@ pub(super) fn passed(scope: &Scope) -> Vec<Expr> {
 }
 
 /// What a column is called that nobody named: PostgreSQL's `FigureColname`.
-pub(super) fn name_of(tree: &ast::Expr) -> String {
+pub(crate) fn name_of(tree: &ast::Expr) -> String {
     figure(tree).map_or("?column?".to_owned(), |(name, _)| name)
 }
 

@@ -130,12 +130,14 @@ pub(crate) fn make(shared: &Arc<Shared>, plan: &Plan) -> Result<(HypertableId, b
         }
     }
     blocking(|| shared.transact(|transaction| intake.finish(transaction)))?;
-    let indexed = table.indexes.iter().any(|index| {
-        index
-            .keys
-            .first()
-            .is_some_and(|key| names(key, &column.name))
-    });
+    // As in TimescaleDB, only one of the time alone counts.
+    let indexed = table
+        .indexes
+        .iter()
+        .any(|index| match index.keys.as_slice() {
+            [key] => names(key, &column.name),
+            _ => false,
+        });
     if plan.default_indexes && !indexed {
         add_time_index(shared, &table, &column.name)?;
     }

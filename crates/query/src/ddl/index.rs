@@ -12,7 +12,7 @@ use chronolith_types::{IndexId, SqlState};
 use super::hypertable;
 use super::options;
 use super::table::{check_name, free_name};
-use crate::bind::bind_over;
+use crate::bind::{bind_over, name_of};
 use crate::error::Error;
 use crate::insert::{undefined_column, undefined_table};
 use crate::outcome::Severity;
@@ -112,7 +112,10 @@ pub(super) fn create(shared: &Arc<Shared>, create: &CreateIndex) -> Result<(), E
                 .iter()
                 .map(|key| match &key.column {
                     Some(column) => column.value.clone(),
-                    None => "expr".to_owned(),
+                    None => match name_of(&key.expr.expr) {
+                        nothing if nothing == "?column?" => "expr".to_owned(),
+                        name => name,
+                    },
                 })
                 .collect();
             free_name(&table.name, &words, "idx", taken)

@@ -284,7 +284,10 @@ impl Session {
             | Tree::Unlisten(_)
             | Tree::Vacuum { .. }
             | Tree::Analyze { .. }
-            | Tree::Maintain { .. } => self.change_setting(tree, &prepared.statement.text, tag),
+            | Tree::Maintain { .. } => {
+                self.refuse_in_block(tree, tag)?;
+                self.change_setting(tree, &prepared.statement.text, tag)
+            }
             _ => {
                 self.refuse_in_block(tree, tag)?;
                 let tag = ddl::run(&self.shared, tree, tag).await?;
@@ -310,7 +313,7 @@ impl Session {
     /// What cannot be undone stands alone.
     fn refuse_in_block(&self, tree: &Tree, tag: &str) -> Result<(), Error> {
         let alone = match tree {
-            Tree::CreateDatabase { .. } | Tree::AlterSystem(_) => true,
+            Tree::CreateDatabase { .. } | Tree::AlterSystem(_) | Tree::Vacuum { .. } => true,
             Tree::Drop(of) => of.kind == chronolith_sql::ObjectKind::Database,
             _ => false,
         };

@@ -1,7 +1,8 @@
 //! Expressions of every function and type, against what PostgreSQL 15 answered.
 //!
 //! A line of `expressions/*.tsv` is a statement and its answer: the rows one under the other, or
-//! `!` and a SQLSTATE. Backslash, newline and tab are escaped as COPY does. A file is one session.
+//! `!` and a SQLSTATE. Backslash, newline and tab are escaped as COPY does. A file is one session;
+//! `record.py` beside them asks PostgreSQL anew.
 
 use super::Db;
 

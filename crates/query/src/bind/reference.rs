@@ -1,0 +1,271 @@
+//! Names in expressions: columns, whole rows, fields of rows.
+
+use arrow::datatypes::DataType;
+use chronolith_sql::ast;
+use chronolith_types::{SqlState, SqlType};
+use datafusion::logical_expr::Expr;
+
+use super::scope::{Found, Scope, ScopeColumn};
+use super::state::{
+    Binder, Clause, Place, Result, field, ident_position, position, typed, unsupported,
+};
+use crate::error::Error;
+use crate::functions::Typed;
+
+impl Binder<'_> {
+    pub(super) fn name(&mut self, place: Place<'_>, ident: &ast::Ident) -> Result<Typed> {
+        let at = ident_position(ident);
+        let name = ident.value.as_str();
+        if name == "current_schema" && ident.quote_style.is_none() {
+            return self.call_plain(name, Vec::new(), at);
+        }
+        if let Some(found) = self.look(place, |scope| scope.by_name(name), name, at)? {
+            return Ok(found);
+        }
+        if name == "tableoid"
+            && let [only] = place.scope.relations.as_slice()
+            && let Some(oid) = place.scope.table_oid(None, &only.name)
+        {
+            return Ok(table_oid(oid));
+        }
+        let table = place.scope.has_table(None, name)
+            || self.outer.iter().any(|scope| scope.has_table(None, name));
+        if table {
+            return self.whole_row(place, name);
+        }
+        if place.clause == Clause::Default {
+            return Err(Error::new(
+                SqlState::FEATURE_NOT_SUPPORTED,
+                "cannot use column reference in DEFAULT expression",
+            )
+            .at(at));
+        }
+        Err(Error::new(
+            SqlState::UNDEFINED_COLUMN,
+            format!("column \"{name}\" does not exist"),
+        )
+        .at(at))
+    }
+
+    /// A table's row as a value, or the one value that a function's rows are.
+    pub(super) fn whole_row(&mut self, place: Place<'_>, table: &str) -> Result<Typed> {
+        let mut columns = place.scope.of_table(None, table);
+        if let (Some(only), None) = (columns.next(), columns.next())
+            && only.name == "value"
+            && only.origin.is_none()
+        {
+            return Ok(typed(only));
+        }
+        let fields = |scope: &Scope, make: fn(&ScopeColumn) -> Typed| -> Vec<(String, Typed)> {
+            let columns = scope.of_table(None, table);
+            columns
+                .map(|found| (found.name.clone(), make(found)))
+                .collect()
+        };
+        let found = if place.scope.has_table(None, table) {
+            fields(place.scope, typed)
+        } else {
+            let mut scopes = self.outer.iter().rev();
+            let scope = scopes.find(|scope| scope.has_table(None, table));
+            scope.map_or_else(Vec::new, |scope| fields(scope, outer))
+        };
+        self.record(found)
+    }
+
+    /// `(row).field`.
+    pub(super) fn field_of(
+        &mut self,
+        place: Place<'_>,
+        root: &ast::Expr,
+        name: &str,
+    ) -> Result<Typed> {
+        let mut bare = root;
+        while let ast::Expr::Nested(inner) = bare {
+            bare = inner;
+        }
+        if let ast::Expr::Identifier(table) = bare
+            && matches!(place.scope.by_name(&table.value), Found::None)
+            && place.scope.has_table(None, &table.value)
+        {
+            return self.qualified(place, &[table.clone(), ast::Ident::new(name)]);
+        }
+        let value = self.expr(place, root)?;
+        take_field(value, name).map_err(|error| error.at(position(root)))
+    }
+
+    pub(super) fn qualified(&mut self, place: Place<'_>, parts: &[ast::Ident]) -> Result<Typed> {
+        let at = parts.first().and_then(ident_position);
+        let (schema, table, name) = match parts {
+            [table, name] => (None, table, name),
+            [schema, table, name] => (Some(schema.value.as_str()), table, name),
+            [_, schema, table, name] => (Some(schema.value.as_str()), table, name),
+            _ => return Err(unsupported("a name of so many parts").at(at)),
+        };
+        let (table, name) = (table.value.as_str(), name.value.as_str());
+        let spelled = format!("{table}.{name}");
+        let look = |scope: &Scope| -> bool { scope.has_table(schema, table) };
+        let found = self.look(
+            place,
+            |scope| scope.by_qualified(schema, table, name),
+            name,
+            at,
+        )?;
+        if let Some(found) = found {
+            return Ok(found);
+        }
+        if name == "tableoid" {
+            let mut scopes = std::iter::once(place.scope).chain(self.outer.iter().rev());
+            if let Some(oid) = scopes.find_map(|scope| scope.table_oid(schema, table)) {
+                return Ok(table_oid(oid));
+            }
+        }
+        if look(place.scope) || self.outer.iter().any(look) {
+            return Err(Error::new(
+                SqlState::UNDEFINED_COLUMN,
+                format!("column {spelled} does not exist"),
+            )
+            .at(at));
+        }
+        Err(self.missing_from(place.scope, schema, table, at))
+    }
+
+    /// 42P01 for a relation that FROM does not name.
+    pub(super) fn missing_from(
+        &self,
+        scope: &Scope,
+        schema: Option<&str>,
+        table: &str,
+        at: Option<u32>,
+    ) -> Error {
+        let hidden = scope
+            .relations
+            .iter()
+            .find(|alias| alias.hides.as_deref() == Some(table));
+        let spelled = match schema {
+            Some(schema) => format!("{schema}.{table}"),
+            None => table.to_owned(),
+        };
+        match hidden {
+            Some(alias) => Error::new(
+                SqlState::UNDEFINED_TABLE,
+                format!("invalid reference to FROM-clause entry for table \"{table}\""),
+            )
+            .hint(format!(
+                "Perhaps you meant to reference the table alias \"{}\".",
+                alias.name
+            ))
+            .at(at),
+            None => Error::new(
+                SqlState::UNDEFINED_TABLE,
+                format!("missing FROM-clause entry for table \"{spelled}\""),
+            )
+            .at(at),
+        }
+    }
+
+    /// Looks in the scope and then in those around.
+    fn look(
+        &mut self,
+        place: Place<'_>,
+        find: impl for<'s> Fn(&'s Scope) -> Found<'s>,
+        name: &str,
+        at: Option<u32>,
+    ) -> Result<Option<Typed>> {
+        let ambiguous = || {
+            Error::new(
+                SqlState::AMBIGUOUS_COLUMN,
+                format!("column reference \"{name}\" is ambiguous"),
+            )
+            .at(at)
+        };
+        match find(place.scope) {
+            Found::One(found) => {
+                if let Some(at) = at {
+                    self.places.entry(found.column.clone()).or_insert(at);
+                }
+                return Ok(Some(typed(found)));
+            }
+            Found::Many => return Err(ambiguous()),
+            Found::None => {}
+        }
+        for scope in self.outer.iter().rev() {
+            match find(scope) {
+                Found::One(found) => return Ok(Some(outer(found))),
+                Found::Many => return Err(ambiguous()),
+                Found::None => {}
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// One field of a row that is a value.
+pub(super) fn take_field(value: Typed, name: &str) -> Result<Typed> {
+    let DataType::Struct(fields) = &value.arrow else {
+        return Err(Error::new(
+            SqlState::WRONG_OBJECT_TYPE,
+            format!(
+                "column notation .{name} applied to type {}, which is not a composite type",
+                value.ty.without_typmod()
+            ),
+        ));
+    };
+    let Some(found) = fields.iter().find(|field| field.name() == name) else {
+        return Err(Error::new(
+            SqlState::UNDEFINED_COLUMN,
+            format!("could not identify column \"{name}\" in record data type"),
+        ));
+    };
+    let arrow = found.data_type().clone();
+    let ty = type_of_form(&arrow);
+    let get = datafusion::functions::core::expr_fn::get_field(value.expr, name);
+    Ok(Typed {
+        expr: get,
+        ty,
+        arrow,
+    })
+}
+
+/// The type of a field of which only the form is known.
+fn type_of_form(arrow: &DataType) -> SqlType {
+    match arrow {
+        DataType::Boolean => SqlType::Bool,
+        DataType::Int16 => SqlType::Int2,
+        DataType::Int32 => SqlType::Int4,
+        DataType::Int64 => SqlType::Int8,
+        DataType::UInt32 => SqlType::Oid,
+        DataType::Float32 => SqlType::Float4,
+        DataType::Float64 => SqlType::Float8,
+        DataType::Decimal128(..) | DataType::Decimal256(..) => SqlType::Numeric(None),
+        DataType::BinaryView => SqlType::Bytea,
+        DataType::Date32 => SqlType::Date,
+        DataType::Time64(_) => SqlType::Time,
+        DataType::Timestamp(_, None) => SqlType::Timestamp,
+        DataType::Timestamp(_, Some(_)) => SqlType::Timestamptz,
+        DataType::Interval(_) => SqlType::Interval,
+        DataType::FixedSizeBinary(16) => SqlType::Uuid,
+        DataType::List(item) => type_of_form(item.data_type()).array_of(),
+        DataType::Struct(_) => SqlType::Record,
+        _ => SqlType::Text,
+    }
+}
+
+/// The column `tableoid`: a row is in the table that was named.
+fn table_oid(oid: u32) -> Typed {
+    Typed::literal(
+        datafusion::common::ScalarValue::UInt32(Some(oid)),
+        SqlType::Oid,
+    )
+}
+
+/// A column of the query around.
+fn outer(found: &ScopeColumn) -> Typed {
+    Typed {
+        expr: Expr::OuterReferenceColumn(
+            std::sync::Arc::new(field(&found.column, &found.arrow)),
+            datafusion::common::Column::new_unqualified(&found.column),
+        ),
+        ty: found.ty.clone(),
+        arrow: found.arrow.clone(),
+    }
+}
