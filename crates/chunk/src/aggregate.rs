@@ -36,6 +36,8 @@ use crate::view::{BatchIter, ChunkView};
 const OUTPUT_ROWS_MAX: usize = 8192;
 /// With fewer rows, starting a thread takes longer than what it would take off.
 const ROWS_PER_THREAD_MIN: u64 = 50_000;
+/// The same for pieces: of each, pages are found and unpacked for however few rows.
+const PIECES_PER_THREAD_MIN: usize = 6;
 
 /// The bucket, half-open, that a time is in. Times are µs, or an integer column's numbers.
 pub type Buckets = Arc<dyn Fn(i64) -> Result<Range<i64>, ValueError> + Send + Sync>;
@@ -426,6 +428,7 @@ fn outside(part: &ColdPart, request: &AggregateRequest) -> bool {
 fn run(query: &Query<'_>, work: &[Work]) -> Result<Vec<Found>, ChunkError> {
     let rows: u64 = work.iter().map(Work::rows).sum();
     let worth = usize::try_from(rows / ROWS_PER_THREAD_MIN).unwrap_or(usize::MAX);
+    let worth = worth.max(work.len() / PIECES_PER_THREAD_MIN);
     let threads = query.request.threads.min(worth).min(work.len()).max(1);
     let next = AtomicUsize::new(0);
     let worker = || -> Result<Vec<(usize, Found)>, ChunkError> {

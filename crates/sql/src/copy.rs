@@ -145,6 +145,19 @@ pub(crate) fn explain(c: &mut Cursor<'_>) -> Result<Statement, SqlError> {
             || flag(c, &mut options, "verbose")
         {}
     }
+    const KNOWN: &[&str] = &[
+        "analyze", "analyse", "verbose", "costs", "settings", "buffers", "wal", "timing",
+        "summary", "format",
+    ];
+    if let Some(unknown) = options
+        .iter()
+        .find(|option| !KNOWN.contains(&option.name.as_str()))
+    {
+        return Err(SqlError::syntax(
+            format!("unrecognized EXPLAIN option \"{}\"", unknown.name),
+            unknown.position,
+        ));
+    }
     let inner = Box::new(statement(c)?);
     let on = |names: &[&str], unless: bool| -> Result<bool, SqlError> {
         let found = options

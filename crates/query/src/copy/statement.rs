@@ -26,13 +26,36 @@ pub(crate) fn parse_options(copy: &Copy, columns: &[String]) -> Result<CopyOptio
     let csv = options.format == CopyFormat::Csv;
     for option in &copy.options {
         let value = option.value.as_deref().unwrap_or_default();
+        let twice = copy
+            .options
+            .iter()
+            .filter(|other| other.name == option.name);
+        if twice.count() > 1 {
+            return Err(
+                Error::new(SqlState::SYNTAX_ERROR, "conflicting or redundant options")
+                    .at(at(option)),
+            );
+        }
+        let one_way = match option.name.as_str() {
+            "force_quote" if copy.from => Some(("quote", "COPY TO")),
+            "force_null" if !copy.from => Some(("null", "COPY FROM")),
+            "force_not_null" if !copy.from => Some(("not null", "COPY FROM")),
+            _ => None,
+        };
+        if let (Some((what, way)), true) = (one_way, csv) {
+            return Err(Error::new(
+                SqlState::FEATURE_NOT_SUPPORTED,
+                format!("COPY force {what} only available using {way}"),
+            ));
+        }
         let only_csv = |what: &str| {
             if csv {
                 Ok(())
             } else {
-                Err(Error::unsupported(format!(
-                    "COPY {what} available only in CSV mode"
-                )))
+                Err(Error::new(
+                    SqlState::FEATURE_NOT_SUPPORTED,
+                    format!("COPY {what} available only in CSV mode"),
+                ))
             }
         };
         match option.name.as_str() {
