@@ -77,7 +77,7 @@ fi
 echo "== T01, hot"
 "$target/measure" t01 127.0.0.1 "$port"
 
-echo "== first answer after kill -9"
+echo "== first answer after kill -9, all rows in cold parts"
 kill -9 "$server"
 wait "$server" 2>/dev/null || true
 begin=$(now)
