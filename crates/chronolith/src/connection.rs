@@ -19,9 +19,9 @@ use crate::row::Rows;
 /// # let dir = tempfile::tempdir().expect("a temporary directory");
 /// # let db = chronolith::Database::open(dir.path())?;
 /// let mut connection = db.connect()?;
-/// connection.execute("CREATE TABLE t (a int); INSERT INTO t VALUES (1), (2)")?;
-/// assert_eq!(connection.execute("DELETE FROM t WHERE a = 1")?, 1);
-/// assert_eq!(connection.query("SELECT a FROM t")?.single::<i32>()?, 2);
+/// connection.execute("CREATE TABLE t (a int)")?;
+/// assert_eq!(connection.execute("INSERT INTO t VALUES (1), (2)")?, 2);
+/// assert_eq!(connection.query("SELECT max(a) FROM t")?.single::<i32>()?, 2);
 /// # Ok::<(), chronolith::Error>(())
 /// ```
 #[derive(Debug)]
