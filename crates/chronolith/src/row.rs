@@ -16,7 +16,7 @@ use crate::value::{Cell, FromValue};
 /// # let dir = tempfile::tempdir().expect("a temporary directory");
 /// # let db = chronolith::Database::open(dir.path())?;
 /// # let mut connection = db.connect()?;
-/// let rows = connection.query("SELECT 1 AS one, 'x' AS letter UNION ALL SELECT 2, NULL")?;
+/// let rows = connection.query("SELECT 1 AS one, 'x' AS letter UNION ALL SELECT 2, NULL ORDER BY one")?;
 /// assert_eq!(rows.len(), 2);
 /// assert_eq!(rows.columns()[1].name, "letter");
 /// let letters: Vec<Option<String>> = rows.iter().map(|row| row.get(1)).collect::<Result<_, _>>()?;
