@@ -1,0 +1,22 @@
+//! Continuous aggregates: what they compute, how new rows reach them, what their readers see.
+//!
+//! A continuous aggregate has a *store*, a hypertable of partial states by bucket and group. Rows
+//! that its source gets become partials in the same transaction ([`derive`]); readers merge them
+//! ([`plan`]). Ranges of buckets whose rows changed otherwise are marked invalid: readers compute
+//! those from the source until they have been written anew ([`fill`]).
+
+mod buckets;
+mod definition;
+mod derive;
+mod feed;
+mod names;
+mod plan;
+mod registry;
+mod relation;
+mod shape;
+
+pub(crate) use definition::Definition;
+pub(crate) use derive::Maintainer;
+pub(crate) use plan::Planning;
+pub(crate) use registry::{Registry, continuous};
+pub(crate) use relation::CaggTable;
