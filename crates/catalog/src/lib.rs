@@ -14,12 +14,14 @@ mod change;
 mod checkpoint;
 mod error;
 mod model;
+mod rollup;
 mod table;
 
 pub use change::Change;
 pub use checkpoint::{Checkpoint, CheckpointError, decode, encode};
 pub use error::CatalogError;
 pub use model::{Catalog, Database, FIRST_USER_OID, Privilege, Role, Schema, View};
+pub use rollup::{Continuous, Mark, Materialized, Rollup};
 pub use table::{
     Chunk, Column, Compression, Constraint, ConstraintKind, Hypertable, Index, OrderBy, Part,
     PartFile, Region, Table,

@@ -9,6 +9,8 @@ use chronolith_types::{
 };
 use serde::{Deserialize, Serialize};
 
+use crate::rollup::Rollup;
+
 /// A table: its columns, keys, chunks.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Table {
@@ -42,6 +44,9 @@ pub struct Table {
     /// Grants, in PostgreSQL's aclitem form; None for the owner's alone.
     #[serde(default)]
     pub acl: Option<Vec<String>>,
+    /// What makes it the store of a continuous aggregate.
+    #[serde(default)]
+    pub rollup: Option<Rollup>,
 }
 
 /// A column.

@@ -135,6 +135,7 @@ fn create(engine: &Arc<Engine>) -> Outcome<()> {
         chunks: BTreeMap::new(),
         comment: None,
         acl: None,
+        rollup: None,
     };
     let hypertable = Hypertable {
         id: HypertableId(1),
