@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use chronolith_types::{DatabaseId, RoleId, SchemaId, TableId};
+use chronolith_types::{DatabaseId, RoleId, RoutineId, SchemaId, TableId};
 use serde::{Deserialize, Serialize};
 
+use crate::job::Jobs;
 use crate::rollup::Materialized;
+use crate::routine::Routine;
 use crate::table::Table;
 
 /// Objects of users have oids from here on, as in PostgreSQL.
@@ -57,6 +59,12 @@ pub struct Database {
     /// tables say the same; this is there so that a commit need not look through all tables.
     #[serde(default)]
     pub stores: Arc<BTreeMap<TableId, Vec<TableId>>>,
+    /// Its functions and procedures.
+    #[serde(default)]
+    pub routines: BTreeMap<RoutineId, Arc<Routine>>,
+    /// Its jobs.
+    #[serde(default)]
+    pub jobs: Arc<Jobs>,
     /// ALTER DATABASE … SET.
     #[serde(default)]
     pub settings: BTreeMap<String, String>,
@@ -167,6 +175,8 @@ impl Database {
             tables: BTreeMap::new(),
             views: BTreeMap::new(),
             stores: Arc::default(),
+            routines: BTreeMap::new(),
+            jobs: Arc::default(),
             settings: BTreeMap::new(),
             next_hypertable: 1,
             next_chunk: 1,
@@ -199,6 +209,17 @@ impl Database {
     #[must_use]
     pub fn stores_of(&self, source: TableId) -> &[TableId] {
         self.stores.get(&source).map_or(&[], Vec::as_slice)
+    }
+
+    /// The functions and procedures of a schema and name.
+    pub fn routines_named<'a>(
+        &'a self,
+        schema: SchemaId,
+        name: &'a str,
+    ) -> impl Iterator<Item = &'a Arc<Routine>> {
+        self.routines
+            .values()
+            .filter(move |routine| routine.schema == schema && routine.name == name)
     }
 
     /// Whether any relation of a schema has a name: tables, views and indexes share one space.
