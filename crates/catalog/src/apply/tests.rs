@@ -562,7 +562,8 @@ fn marks_come_and_go_by_changes_and_survive_a_checkpoint() {
     let rollup = read.table(DB, table).unwrap().rollup.clone().unwrap();
     let marks = rollup.invalid.iter().map(|mark| mark.range.clone());
     assert_eq!(marks.collect::<Vec<_>>(), [50..60, 70..90]);
-    assert_eq!(rollup.frozen, [90..200]);
+    assert_eq!(rollup.frozen.first(), Some(&(90..200)));
+    assert_eq!(rollup.frozen.len(), 1);
 }
 
 #[test]

@@ -1,4 +1,8 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(
+    clippy::single_range_in_vec_init,
+    reason = "one range is what is marked"
+)]
 
 use super::*;
 
