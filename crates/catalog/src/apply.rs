@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use chronolith_types::{ChunkId, DatabaseId, SchemaId, TableId};
+use chronolith_types::{ChunkId, DatabaseId, RoutineId, SchemaId, TableId};
 
 use crate::change::Change;
 use crate::error::CatalogError;
 use crate::model::{Catalog, Database};
+use crate::routine::Routine;
 use crate::table::{Chunk, Column, Table};
 
 type Applied = Result<(), CatalogError>;
@@ -99,8 +100,12 @@ impl Catalog {
                 Ok(())
             }
             Change::DropTable { database, id } => {
-                match self.database(*database)?.tables.remove(id) {
-                    Some(_) => Ok(()),
+                let database = self.database(*database)?;
+                match database.tables.remove(id) {
+                    Some(_) => {
+                        database.drop_jobs_of(*id);
+                        Ok(())
+                    }
                     None => Err(CatalogError::NoRelation(id.to_string())),
                 }
             }
@@ -308,6 +313,25 @@ impl Catalog {
                 Some(_) => Ok(()),
                 None => Err(CatalogError::NoRole(id.to_string())),
             },
+            Change::Job { database, change } => {
+                Arc::make_mut(&mut self.database(*database)?.jobs).change(change)
+            }
+            Change::CreateRoutine {
+                database,
+                routine,
+                replace,
+            } => {
+                if !*replace {
+                    self.take_oid(routine.id.0)?;
+                }
+                self.database(*database)?.create_routine(routine, *replace)
+            }
+            Change::DropRoutine { database, id } => {
+                match self.database(*database)?.routines.remove(id) {
+                    Some(_) => Ok(()),
+                    None => Err(CatalogError::NoRoutine(id.to_string())),
+                }
+            }
             Change::SetSetting { name, value } => {
                 set(&mut self.settings, name, value.as_ref());
                 Ok(())
@@ -342,6 +366,9 @@ impl Catalog {
                 database, table, ..
             }
             | Change::SetChunkInterval {
+                database, table, ..
+            }
+            | Change::SetIntegerNow {
                 database, table, ..
             }
             | Change::DropChunk {
@@ -392,6 +419,7 @@ impl Catalog {
                 database.schemas.contains_key(&SchemaId(oid))
                     || database.tables.contains_key(&TableId(oid))
                     || database.views.contains_key(&TableId(oid))
+                    || database.routines.contains_key(&RoutineId(oid))
             })
     }
 }
@@ -467,12 +495,40 @@ impl Database {
         }
     }
 
+    /// A policy goes with its hypertable.
+    fn drop_jobs_of(&mut self, table: TableId) {
+        let of_it = |job: &Arc<crate::job::Job>| job.relation == Some(table);
+        if self.jobs.all.values().any(of_it) {
+            Arc::make_mut(&mut self.jobs)
+                .all
+                .retain(|_, job| !of_it(job));
+        }
+    }
+
+    fn create_routine(&mut self, routine: &Routine, replace: bool) -> Applied {
+        if !self.schemas.contains_key(&routine.schema) {
+            return Err(CatalogError::NoSchema(routine.schema.to_string()));
+        }
+        let taken = |other: &Arc<Routine>| {
+            other.types().eq(routine.types()) && !(replace && other.id == routine.id)
+        };
+        if self
+            .routines_named(routine.schema, &routine.name)
+            .any(taken)
+        {
+            return Err(CatalogError::RoutineExists(routine.name.clone()));
+        }
+        self.routines.insert(routine.id, Arc::new(routine.clone()));
+        Ok(())
+    }
+
     fn drop_schema(&mut self, id: SchemaId) -> Applied {
         let Some(schema) = self.schemas.get(&id) else {
             return Err(CatalogError::NoSchema(id.to_string()));
         };
         let used = self.tables.values().any(|table| table.schema == id)
-            || self.views.values().any(|view| view.schema == id);
+            || self.views.values().any(|view| view.schema == id)
+            || self.routines.values().any(|routine| routine.schema == id);
         if used {
             return Err(CatalogError::SchemaInUse(schema.name.clone()));
         }
@@ -585,6 +641,9 @@ impl Table {
             }
             Change::SetChunkInterval { interval, .. } => {
                 self.hypertable_mut()?.interval = *interval;
+            }
+            Change::SetIntegerNow { function, .. } => {
+                self.hypertable_mut()?.integer_now.clone_from(function);
             }
             Change::DropChunk { chunk, .. } => {
                 if self.chunks.remove(chunk).is_none() {

@@ -3,10 +3,14 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use chronolith_types::{ChunkId, ColumnId, DatabaseId, IndexId, PartId, RoleId, SchemaId, TableId};
+use chronolith_types::{
+    ChunkId, ColumnId, DatabaseId, IndexId, PartId, RoleId, RoutineId, SchemaId, TableId,
+};
 use serde::{Deserialize, Serialize};
 
+use crate::job::JobChange;
 use crate::model::{Role, Schema, View};
+use crate::routine::Routine;
 use crate::table::{Column, Compression, Constraint, Hypertable, Index, Part, Table};
 
 /// One change of the catalog.
@@ -203,6 +207,27 @@ pub enum Change {
         table: TableId,
         column: Option<ColumnId>,
         text: Option<String>,
+    },
+    /// Something about jobs.
+    Job {
+        database: DatabaseId,
+        change: JobChange,
+    },
+    /// CREATE [OR REPLACE] FUNCTION and PROCEDURE.
+    CreateRoutine {
+        database: DatabaseId,
+        routine: Box<Routine>,
+        replace: bool,
+    },
+    DropRoutine {
+        database: DatabaseId,
+        id: RoutineId,
+    },
+    /// What tells the time of a hypertable whose times are whole numbers.
+    SetIntegerNow {
+        database: DatabaseId,
+        table: TableId,
+        function: Option<(String, String)>,
     },
     /// Numbers are in use up to these, though what had them may be gone.
     Reserve {

@@ -1,6 +1,6 @@
 //! Why a change does not fit.
 
-use chronolith_types::SqlState;
+use chronolith_types::{JobId, SqlState};
 
 /// A change that was refused; the catalog is as before.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -27,6 +27,15 @@ pub enum CatalogError {
     /// A relation of that name is there.
     #[error("relation \"{0}\" already exists")]
     RelationExists(String),
+    /// The job is not there.
+    #[error("job {0} not found")]
+    NoJob(JobId),
+    /// The function or procedure is not there.
+    #[error("function {0} does not exist")]
+    NoRoutine(String),
+    /// A function or procedure of that name and those arguments is there.
+    #[error("function \"{0}\" already exists with same argument types")]
+    RoutineExists(String),
     /// The column is not there.
     #[error("column \"{column}\" of relation \"{relation}\" does not exist")]
     NoColumn {
@@ -101,7 +110,11 @@ impl CatalogError {
             Self::ColumnExists { .. } => SqlState::DUPLICATE_COLUMN,
             Self::AlreadyHypertable(_) => SqlState::HYPERTABLE_EXISTS,
             Self::NotHypertable(_) => SqlState::HYPERTABLE_NOT_EXIST,
-            Self::NoRole(_) | Self::NoConstraint { .. } => SqlState::UNDEFINED_OBJECT,
+            Self::NoRoutine(_) => SqlState::UNDEFINED_FUNCTION,
+            Self::RoutineExists(_) => SqlState::DUPLICATE_FUNCTION,
+            Self::NoRole(_) | Self::NoJob(_) | Self::NoConstraint { .. } => {
+                SqlState::UNDEFINED_OBJECT
+            }
             Self::RoleExists(_) | Self::ConstraintExists { .. } => SqlState::DUPLICATE_OBJECT,
             Self::ChunkOverlap(_) | Self::WrongPart(_) | Self::NumberInUse(_) => {
                 SqlState::INTERNAL_ERROR

@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use chronolith_types::{DatabaseId, RoleId, SchemaId, TableId};
+use chronolith_types::{DatabaseId, RoleId, RoutineId, SchemaId, TableId};
 use serde::{Deserialize, Serialize};
 
+use crate::job::Jobs;
+use crate::routine::Routine;
 use crate::table::Table;
 
 /// Objects of users have oids from here on, as in PostgreSQL.
@@ -52,6 +54,12 @@ pub struct Database {
     /// Its views.
     #[serde(default)]
     pub views: BTreeMap<TableId, Arc<View>>,
+    /// Its functions and procedures.
+    #[serde(default)]
+    pub routines: BTreeMap<RoutineId, Arc<Routine>>,
+    /// Its jobs.
+    #[serde(default)]
+    pub jobs: Arc<Jobs>,
     /// ALTER DATABASE … SET.
     #[serde(default)]
     pub settings: BTreeMap<String, String>,
@@ -158,6 +166,8 @@ impl Database {
             schemas: schemas.into(),
             tables: BTreeMap::new(),
             views: BTreeMap::new(),
+            routines: BTreeMap::new(),
+            jobs: Arc::default(),
             settings: BTreeMap::new(),
             next_hypertable: 1,
             next_chunk: 1,
@@ -184,6 +194,17 @@ impl Database {
         self.views
             .values()
             .find(|view| view.schema == schema && view.name == name)
+    }
+
+    /// The functions and procedures of a schema and name.
+    pub fn routines_named<'a>(
+        &'a self,
+        schema: SchemaId,
+        name: &'a str,
+    ) -> impl Iterator<Item = &'a Arc<Routine>> {
+        self.routines
+            .values()
+            .filter(move |routine| routine.schema == schema && routine.name == name)
     }
 
     /// Whether any relation of a schema has a name: tables, views and indexes share one space.

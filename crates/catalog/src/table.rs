@@ -137,6 +137,9 @@ pub struct Hypertable {
     pub time: ColumnId,
     /// A chunk's width: µs, or whole numbers for an integer column.
     pub interval: i64,
+    /// Schema and name of the function that tells the time, where times are whole numbers.
+    #[serde(default)]
+    pub integer_now: Option<(String, String)>,
     /// How chunks are compressed; None until somebody said.
     #[serde(default)]
     pub compression: Option<Compression>,

@@ -50,6 +50,7 @@ fn hypertable() -> Change {
             time: ColumnId(1),
             interval: 10,
             compression: None,
+            integer_now: None,
         },
     }
 }
