@@ -117,6 +117,7 @@ fn begin(
         chunks: BTreeMap::new(),
         comment: None,
         acl: None,
+        rollup: None,
     }))
 }
 
