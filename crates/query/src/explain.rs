@@ -93,7 +93,7 @@ async fn plan(
     let clock = shared.instance.engine.clock();
     let began = clock.wall_us();
     let planner = shared.planner(shared.vars());
-    let physical = physical(&planner, plan).await?;
+    let physical = physical(shared, &planner, plan).await?;
     let planned = clock.wall_us();
     let mut rows = 0;
     if of.analyze {

@@ -231,9 +231,12 @@ impl Definition {
             source: kind,
             time,
             rows,
+            buckets: match groups.get(bucket).map(|group| &group.ty) {
+                Some(SqlType::Date) => buckets.of_dates(),
+                _ => buckets,
+            },
             groups,
             bucket,
-            buckets,
             aggs,
             having: having.into_iter().reduce(Expr::and),
             outputs,

@@ -13,7 +13,6 @@ use arrow::datatypes::{
 use arrow::record_batch::RecordBatch;
 use chronolith_catalog::{Catalog, Database, Table};
 use chronolith_engine::{Derived, RollupError, Rollups, layout_of};
-use chronolith_types::datetime::US_PER_DAY;
 use chronolith_types::{DatabaseId, TableId};
 use datafusion::datasource::provider_as_source;
 use datafusion::execution::SessionState;
@@ -241,24 +240,24 @@ fn hypertable_time(table: &Table) -> Option<(usize, &chronolith_catalog::Column)
     columns.find(|(_, column)| column.id == time)
 }
 
-/// The times of a column, in µs or whole numbers.
+/// The times of a column, in its unit: µs, days or whole numbers.
 fn times(column: &ArrayRef) -> Result<Vec<i64>, Error> {
     macro_rules! of {
-        ($ty:ty, $unit:expr) => {
+        ($ty:ty) => {
             column
                 .as_primitive::<$ty>()
                 .iter()
                 .flatten()
-                .map(|at| i64::from(at).saturating_mul($unit))
+                .map(i64::from)
                 .collect()
         };
     }
     Ok(match column.data_type() {
-        DataType::Timestamp(..) => of!(TimestampMicrosecondType, 1),
-        DataType::Date32 => of!(Date32Type, US_PER_DAY),
-        DataType::Int64 => of!(Int64Type, 1),
-        DataType::Int32 => of!(Int32Type, 1),
-        DataType::Int16 => of!(Int16Type, 1),
+        DataType::Timestamp(..) => of!(TimestampMicrosecondType),
+        DataType::Date32 => of!(Date32Type),
+        DataType::Int64 => of!(Int64Type),
+        DataType::Int32 => of!(Int32Type),
+        DataType::Int16 => of!(Int16Type),
         other => return Err(Error::internal(format!("a time of {other}"))),
     })
 }

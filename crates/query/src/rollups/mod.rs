@@ -6,16 +6,20 @@
 //! those from the source until they have been written anew ([`fill`]).
 
 mod buckets;
+mod create;
 mod definition;
 mod derive;
 mod feed;
+mod fill;
 mod names;
+mod options;
 mod plan;
 mod registry;
 mod relation;
 mod shape;
 
-pub(crate) use definition::Definition;
+pub(crate) use create::{asked, create};
+pub(crate) use fill::{Filler, fill};
 pub(crate) use derive::Maintainer;
 pub(crate) use plan::Planning;
 pub(crate) use registry::{Registry, continuous};

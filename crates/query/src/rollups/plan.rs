@@ -4,11 +4,10 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use chronolith_catalog::{Database, Mark, Table};
-use chronolith_types::datetime::US_PER_DAY;
 use chronolith_types::{SqlType, TableId};
-use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
+use datafusion::common::tree_node::{Transformed, TreeNodeRecursion};
 use datafusion::common::{Column, Result as DfResult, ScalarValue, TableReference};
-use datafusion::datasource::{provider_as_source, source_as_provider};
+use datafusion::datasource::source_as_provider;
 use datafusion::logical_expr::logical_plan::{Aggregate, SubqueryAlias};
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, TableSource, lit};
 
@@ -42,7 +41,7 @@ pub(super) fn instant(ty: &SqlType, at: i64) -> Expr {
     lit(match ty {
         SqlType::Timestamptz => ScalarValue::TimestampMicrosecond(Some(at), Some("UTC".into())),
         SqlType::Timestamp => ScalarValue::TimestampMicrosecond(Some(at), None),
-        SqlType::Date => ScalarValue::Date32(Some(narrow(at.div_euclid(US_PER_DAY)))),
+        SqlType::Date => ScalarValue::Date32(Some(narrow(at))),
         SqlType::Int2 => ScalarValue::Int16(Some(
             i16::try_from(at).unwrap_or(if at < 0 { i16::MIN } else { i16::MAX }),
         )),
@@ -288,11 +287,4 @@ fn names_any(plan: &LogicalPlan) -> DfResult<bool> {
         Ok(TreeNodeRecursion::Continue)
     })?;
     Ok(found)
-}
-
-/// What a plan can scan.
-pub(super) fn scannable(
-    table: Arc<dyn datafusion::catalog::TableProvider>,
-) -> Arc<dyn TableSource> {
-    provider_as_source(table)
 }

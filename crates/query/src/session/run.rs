@@ -17,6 +17,7 @@ use crate::error::Error;
 use crate::fast::{self, NewestRows};
 use crate::functions::Typed;
 use crate::outcome::RowStream;
+use crate::rollups::Planning;
 
 /// The values of parameters as the binder puts them into plans.
 pub(crate) fn scalars(params: &[ArrayRef]) -> Result<Vec<ScalarValue>, Error> {
@@ -28,9 +29,17 @@ pub(crate) fn scalars(params: &[ArrayRef]) -> Result<Vec<ScalarValue>, Error> {
 
 /// Optimises a plan and makes it ready to run.
 pub(crate) async fn physical(
+    shared: &Shared,
     planner: &SessionState,
     plan: &LogicalPlan,
 ) -> Result<Arc<dyn ExecutionPlan>, Error> {
+    let home = shared.home()?;
+    let planning = Planning {
+        database: &home,
+        registry: &shared.instance.registry,
+    };
+    let expanded = planning.expanded(plan)?;
+    let plan = expanded.as_ref().unwrap_or(plan);
     Ok(planner.create_physical_plan(plan).await?)
 }
 
@@ -40,7 +49,7 @@ pub(crate) async fn run(shared: &Arc<Shared>, plan: &LogicalPlan) -> Result<RowS
         return Ok(Box::pin(futures::stream::iter([Ok(rows)])));
     }
     let planner = shared.planner(shared.vars());
-    let physical = physical(&planner, plan).await?;
+    let physical = physical(shared, &planner, plan).await?;
     stream(shared, &planner, physical)
 }
 
@@ -105,7 +114,7 @@ pub(crate) fn collect_now(
     plan: &LogicalPlan,
 ) -> Result<Vec<RecordBatch>, Error> {
     let work = async {
-        let physical = physical(planner, plan).await?;
+        let physical = physical(shared, planner, plan).await?;
         let mut rows = stream(shared, planner, physical)?;
         let mut batches = Vec::new();
         while let Some(batch) = rows.next().await {
