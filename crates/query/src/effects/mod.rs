@@ -9,6 +9,7 @@ mod chunks;
 mod describe;
 mod hypertables;
 mod names;
+mod refresh;
 mod sizes;
 mod system;
 

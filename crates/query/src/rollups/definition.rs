@@ -69,6 +69,9 @@ pub(crate) struct Agg {
     pub(crate) parts: Parts,
     /// The call, over the source's columns; for a parent's aggregate what was called of it.
     pub(crate) call: AggregateFunction,
+    /// What it says of the rows that all comes from, where one aggregate says it: the call, over
+    /// the columns of the hypertable, and its answer over the names of what was merged.
+    pub(crate) of_rows: Option<(AggregateFunction, Expr)>,
 }
 
 /// A column that readers see.
@@ -371,7 +374,7 @@ fn time_name(table: &Table) -> Option<String> {
 }
 
 /// An expression over the aggregate's input, over the scan's columns.
-fn place_of(expr: &Expr, input: &LogicalPlan, above: &Above<'_>) -> Result<Expr, Error> {
+pub(super) fn place_of(expr: &Expr, input: &LogicalPlan, above: &Above<'_>) -> Result<Expr, Error> {
     let resolved = expr.clone().transform_up(|node| {
         let Expr::Column(found) = &node else {
             return Ok(Transformed::no(node));
@@ -432,7 +435,7 @@ fn name_of(expr: &Expr) -> String {
     }
 }
 
-fn substituted(expr: &Expr, values: &HashMap<String, Expr>) -> DfResult<Expr> {
+pub(super) fn substituted(expr: &Expr, values: &HashMap<String, Expr>) -> DfResult<Expr> {
     let done = expr.clone().transform_up(|node| {
         let Expr::Column(found) = &node else {
             return Ok(Transformed::no(node));
@@ -514,7 +517,7 @@ impl Reader<'_> {
         source: &Leaf,
     ) -> Result<Read, Error> {
         let groups = groups_of(self.groups, names, self.aggregate_schema)?;
-        let aggs = aggs_of(calls, self.aggregate_schema)?;
+        let aggs = aggs_of(calls, self.aggregate_schema, false)?;
         let rows = Rows::Recomputed {
             plan: Box::new(input.clone()),
             scan: scan.to_owned(),
@@ -544,11 +547,17 @@ fn groups_of(exprs: &[Expr], names: &[String], schema: &DFSchema) -> Result<Vec<
     Ok(groups)
 }
 
-fn aggs_of(calls: &[(String, AggregateFunction)], schema: &DFSchema) -> Result<Vec<Agg>, Error> {
+fn aggs_of(
+    calls: &[(String, AggregateFunction)],
+    schema: &DFSchema,
+    of_rows: bool,
+) -> Result<Vec<Agg>, Error> {
     let calls = calls.iter().enumerate();
     let aggs = calls.map(|(at, (_, call))| {
+        let parts = parts_of(call, schema, &format!("agg_{at}"))?;
         Ok(Agg {
-            parts: parts_of(call, schema, &format!("agg_{at}"))?,
+            of_rows: of_rows.then(|| (call.clone(), parts.value.clone())),
+            parts,
             call: call.clone(),
         })
     });
@@ -601,7 +610,7 @@ impl Additive<'_> {
             kind => {
                 let schema = bare(&self.source.scan)?;
                 let groups = groups_of(self.groups, self.names, &schema)?;
-                let aggs = aggs_of(&calls, &schema)?;
+                let aggs = aggs_of(&calls, &schema, true)?;
                 Ok(Some(Read {
                     rows: Rows::Additive { filter },
                     groups,
@@ -786,7 +795,12 @@ fn composed(
     if expected != value.arrow {
         return Ok(None);
     }
+    let of_rows = match &of.of_rows {
+        Some((call, answer)) => Some((call.clone(), substituted(answer, &answers)?)),
+        None => None,
+    };
     Ok(Some(Agg {
+        of_rows,
         parts: Parts {
             states,
             merged,

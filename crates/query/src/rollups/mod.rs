@@ -16,11 +16,14 @@ mod options;
 mod plan;
 mod registry;
 mod relation;
+mod rewrite;
 mod shape;
 
 pub(crate) use create::{asked, create};
+pub(crate) use definition::Definition;
 pub(crate) use fill::{Filler, fill};
 pub(crate) use derive::Maintainer;
-pub(crate) use plan::Planning;
+pub(crate) use plan::{Planning, reads_any};
 pub(crate) use registry::{Registry, continuous};
 pub(crate) use relation::CaggTable;
+pub(crate) use rewrite::SETTING as REWRITES;

@@ -81,7 +81,7 @@ pub(super) fn outside(ranges: &[Range<i64>]) -> Vec<Range<i64>> {
     left
 }
 
-fn filtered(plan: LogicalPlan, condition: Expr) -> Result<LogicalPlan, Error> {
+pub(super) fn filtered(plan: LogicalPlan, condition: Expr) -> Result<LogicalPlan, Error> {
     Ok(LogicalPlanBuilder::from(plan).filter(condition)?.build()?)
 }
 
@@ -140,12 +140,18 @@ fn replaced(plan: &LogicalPlan, scan: &str, with: &LogicalPlan) -> Result<Logica
 }
 
 impl Planning<'_> {
-    fn table(&self, id: TableId) -> Result<&Arc<Table>, Error> {
+    /// Whether there are continuous aggregates.
+    pub(crate) fn any(&self) -> bool {
+        let mut tables = self.database.tables.values();
+        tables.any(|table| table.rollup.is_some())
+    }
+
+    pub(super) fn table(&self, id: TableId) -> Result<&Arc<Table>, Error> {
         let missing = || Error::internal(format!("table {id} is gone"));
         self.database.tables.get(&id).ok_or_else(missing)
     }
 
-    fn store_of(&self, view: TableId) -> Result<&Arc<Table>, Error> {
+    pub(super) fn store_of(&self, view: TableId) -> Result<&Arc<Table>, Error> {
         let found = self.database.views.get(&view);
         let found = found.and_then(|view| continuous(view));
         let missing = || Error::internal(format!("view {view} is gone"));
@@ -254,10 +260,7 @@ impl Planning<'_> {
     }
 
     /// A plan with what readers see in the place of each continuous aggregate.
-    pub(crate) fn expanded(&self, plan: &LogicalPlan) -> Result<Option<LogicalPlan>, Error> {
-        if !names_any(plan)? {
-            return Ok(None);
-        }
+    pub(crate) fn expanded(&self, plan: &LogicalPlan) -> Result<LogicalPlan, Error> {
         let done = plan.clone().transform_up_with_subqueries(|node| {
             let LogicalPlan::TableScan(scan) = &node else {
                 return Ok(Transformed::no(node));
@@ -270,11 +273,12 @@ impl Planning<'_> {
             let alias = SubqueryAlias::try_new(Arc::new(read), scan.table_name.clone())?;
             Ok(Transformed::yes(LogicalPlan::SubqueryAlias(alias)))
         })?;
-        Ok(Some(done.data))
+        Ok(done.data)
     }
 }
 
-fn names_any(plan: &LogicalPlan) -> DfResult<bool> {
+/// Whether a plan reads a continuous aggregate.
+pub(crate) fn reads_any(plan: &LogicalPlan) -> DfResult<bool> {
     let mut found = false;
     plan.apply_with_subqueries(|node| {
         if let LogicalPlan::TableScan(scan) = node
