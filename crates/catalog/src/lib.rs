@@ -14,6 +14,7 @@ mod change;
 mod checkpoint;
 mod error;
 mod model;
+mod series;
 mod table;
 
 pub use change::Change;
@@ -22,5 +23,5 @@ pub use error::CatalogError;
 pub use model::{Catalog, Database, FIRST_USER_OID, Privilege, Role, Schema, View};
 pub use table::{
     Chunk, Column, Compression, Constraint, ConstraintKind, Hypertable, Index, OrderBy, Part,
-    PartFile, Region, Table,
+    PartFile, Region, SparseIndex, Table,
 };

@@ -147,6 +147,7 @@ fn create(engine: &Arc<Engine>) -> Outcome<()> {
                 descending: false,
                 nulls_first: false,
             }],
+            ..Compression::default()
         }),
     };
     let mut transaction = engine.begin(DB, Isolation::ReadCommitted);

@@ -2,6 +2,7 @@
 
 use chronolith_catalog::{Column, Compression, Hypertable, OrderBy, Table};
 use chronolith_types::text::write_json_string;
+use chronolith_types::{ColumnId, Interval};
 
 use super::context::Context;
 use super::describe::quoted;
@@ -33,6 +34,8 @@ pub(super) fn fill(schema: &str, name: &str) -> Option<Fill> {
         _ => return None,
     })
 }
+
+const DAY_US: i64 = 86_400_000_000;
 
 /// A hypertable with what every view tells of it.
 struct Entry<'a> {
@@ -136,17 +139,17 @@ fn dimensions<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error
 }
 
 /// The columns of a compressed chunk's sort key, as the settings name them.
-fn segment_by(table: &Table, compression: &Compression) -> Option<String> {
-    let names: Vec<String> = compression
-        .segment_by
-        .iter()
-        .filter_map(|column| Some(quoted(&table.column(*column)?.name).into_owned()))
+fn segment_by(table: &Table) -> Option<String> {
+    let names: Vec<String> = table
+        .segment_by()
+        .into_iter()
+        .filter_map(|column| Some(quoted(&table.column(column)?.name).into_owned()))
         .collect();
     (!names.is_empty()).then(|| names.join(","))
 }
 
-fn order_by(table: &Table, compression: &Compression) -> Option<String> {
-    let key = |order: &OrderBy| {
+fn order_by(table: &Table) -> Option<String> {
+    let key = |order: OrderBy| {
         let name = quoted(&table.column(order.column)?.name);
         let direction = if order.descending { " DESC" } else { "" };
         let nulls = match (order.descending, order.nulls_first) {
@@ -156,22 +159,53 @@ fn order_by(table: &Table, compression: &Compression) -> Option<String> {
         };
         Some(format!("{name}{direction}{nulls}"))
     };
-    let keys: Vec<String> = compression.order_by.iter().filter_map(key).collect();
+    let keys: Vec<String> = table.order_by().into_iter().filter_map(key).collect();
     (!keys.is_empty()).then(|| keys.join(","))
 }
 
-/// What a series directory knows of the columns that chunks are ordered by.
+/// What a series directory knows of the columns that chunks are ordered by, and what else was
+/// asked for.
 fn sparse_index(table: &Table, compression: &Compression) -> Option<String> {
-    let entry = |order: &OrderBy| {
-        let mut name = String::new();
-        write_json_string(&table.column(order.column)?.name, &mut name);
+    let entry = |kind: &str, columns: &[ColumnId], source: &str| {
+        let mut names = Vec::new();
+        for column in columns {
+            let mut name = String::new();
+            write_json_string(&table.column(*column)?.name, &mut name);
+            names.push(name);
+        }
+        let columns = match names.as_slice() {
+            [name] => name.clone(),
+            _ => format!("[{}]", names.join(", ")),
+        };
         Some(format!(
-            "{{\"type\": \"minmax\", \"column\": {name}, \"source\": \"orderby\"}}, \
-             {{\"type\": \"firstlast\", \"column\": {name}, \"source\": \"orderby\"}}"
+            "{{\"type\": \"{kind}\", \"column\": {columns}, \"source\": \"{source}\"}}"
         ))
     };
-    let entries: Vec<String> = compression.order_by.iter().filter_map(entry).collect();
+    let ordered = table.order_by().into_iter().flat_map(|order| {
+        ["minmax", "firstlast"].map(|kind| entry(kind, &[order.column], "orderby"))
+    });
+    let asked = compression.indexes.iter().flatten();
+    let asked = asked.map(|index| entry(&index.kind, &index.columns, "config"));
+    let entries: Vec<String> = ordered.chain(asked).flatten().collect();
     (!entries.is_empty()).then(|| format!("[{}]", entries.join(", ")))
+}
+
+/// The width that compressed chunks grow to.
+fn compressed_interval(entry: &Entry<'_>, compression: &Compression) -> Option<String> {
+    let width = compression.chunk_interval?;
+    Some(match dimension_us(&entry.time.ty, width) {
+        None => width.to_string(),
+        Some(us) => {
+            let mut text = Vec::new();
+            let span = Interval {
+                months: 0,
+                days: i32::try_from(us / DAY_US).unwrap_or(i32::MAX),
+                us: us % DAY_US,
+            };
+            span.write(&mut text);
+            String::from_utf8_lossy(&text).into_owned()
+        }
+    })
 }
 
 fn compressed(context: &Context) -> Result<impl Iterator<Item = (Entry<'_>, &Compression)>, Error> {
@@ -182,20 +216,20 @@ fn compressed(context: &Context) -> Result<impl Iterator<Item = (Entry<'_>, &Com
 }
 
 fn compression<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
-    for (entry, compression) in compressed(context)? {
+    for (entry, _) in compressed(context)? {
         let name = |column| entry.table.column(column).map(|column| &column.name);
-        for (place, column) in (1..).zip(&compression.segment_by) {
+        for (place, column) in (1..).zip(entry.table.segment_by()) {
             rows.push(row![
                 entry.schema,
                 &entry.table.name,
-                name(*column),
+                name(column),
                 place,
                 NULL,
                 NULL,
                 NULL
             ]);
         }
-        for (place, order) in (1..).zip(&compression.order_by) {
+        for (place, order) in (1..).zip(entry.table.order_by()) {
             rows.push(row![
                 entry.schema,
                 &entry.table.name,
@@ -214,9 +248,9 @@ fn hypertable_compression<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Resu
     for (entry, compression) in compressed(context)? {
         rows.push(row![
             entry.table.id.0,
-            segment_by(entry.table, compression),
-            order_by(entry.table, compression),
-            NULL,
+            segment_by(entry.table),
+            order_by(entry.table),
+            compressed_interval(&entry, compression),
             sparse_index(entry.table, compression),
         ]);
     }
@@ -230,8 +264,8 @@ fn chunk_compression<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<()
             rows.push(row![
                 entry.table.id.0,
                 chunk.oid,
-                segment_by(entry.table, compression),
-                order_by(entry.table, compression),
+                segment_by(entry.table),
+                order_by(entry.table),
                 sparse_index(entry.table, compression),
             ]);
         }
@@ -320,7 +354,7 @@ fn catalog_slices<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), E
 }
 
 fn catalog_compression<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
-    for (entry, compression) in compressed(context)? {
+    for (entry, _) in compressed(context)? {
         let name = |column| {
             let column = entry.table.column(column);
             column.map_or(Cell::Null, |column| Cell::from(&column.name))
@@ -332,11 +366,11 @@ fn catalog_compression<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<
                 Cell::List(cells)
             }
         };
-        let orders = &compression.order_by;
+        let orders = entry.table.order_by();
         rows.push(vec![
             entry.table.id.0.into(),
             Cell::Null,
-            or_null(compression.segment_by.iter().map(|id| name(*id)).collect()),
+            or_null(entry.table.segment_by().into_iter().map(name).collect()),
             or_null(orders.iter().map(|order| name(order.column)).collect()),
             or_null(orders.iter().map(|order| order.descending.into()).collect()),
             or_null(
