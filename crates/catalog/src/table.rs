@@ -9,6 +9,8 @@ use chronolith_types::{
 };
 use serde::{Deserialize, Serialize};
 
+use crate::rollup::Rollup;
+
 /// A table: its columns, keys, chunks.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Table {
@@ -42,6 +44,9 @@ pub struct Table {
     /// Grants, in PostgreSQL's aclitem form; None for the owner's alone.
     #[serde(default)]
     pub acl: Option<Vec<String>>,
+    /// What makes it the store of a continuous aggregate.
+    #[serde(default)]
+    pub rollup: Option<Rollup>,
 }
 
 /// A column.
@@ -137,6 +142,9 @@ pub struct Hypertable {
     pub time: ColumnId,
     /// A chunk's width: µs, or whole numbers for an integer column.
     pub interval: i64,
+    /// Schema and name of the function that tells the time, where times are whole numbers.
+    #[serde(default)]
+    pub integer_now: Option<(String, String)>,
     /// How chunks are compressed; None until somebody said.
     #[serde(default)]
     pub compression: Option<Compression>,

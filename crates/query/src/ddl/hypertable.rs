@@ -122,6 +122,7 @@ pub(crate) fn make(shared: &Arc<Shared>, plan: &Plan) -> Result<(HypertableId, b
             time: column.id,
             interval,
             compression: None,
+            integer_now: None,
         },
     })?;
     let mut intake = shared.transact(|transaction| transaction.intake(table.id))?;

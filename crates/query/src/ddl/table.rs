@@ -124,6 +124,7 @@ fn begin(
         chunks: BTreeMap::new(),
         comment: None,
         acl: None,
+        rollup: None,
     }))
 }
 
