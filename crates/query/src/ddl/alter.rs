@@ -143,9 +143,7 @@ async fn one(shared: &Arc<Shared>, id: TableId, action: &AlterAction) -> Result<
                 name: to.value.clone(),
             })
         }
-        AlterAction::ResetOptions(options) => {
-            columnstore::reset(shared, id, Reset::read(options)?)
-        }
+        AlterAction::ResetOptions(options) => columnstore::reset(shared, id, Reset::read(options)?),
         AlterAction::Other(words) => Err(Error::unsupported(format!("ALTER TABLE … {words}"))),
     }
 }

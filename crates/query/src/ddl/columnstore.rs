@@ -255,7 +255,9 @@ fn distinct(table: &Table, found: &[ColumnId], id: ColumnId, option: &str) -> Re
         SqlState::SYNTAX_ERROR,
         format!("duplicate column name \"{}\"", name_of(table, id)),
     )
-    .hint(format!("The {option} option must reference distinct column.")))
+    .hint(format!(
+        "The {option} option must reference distinct column."
+    )))
 }
 
 fn segments(table: &Table, list: &str) -> Result<Vec<ColumnId>, Error> {
@@ -296,12 +298,7 @@ fn orders(table: &Table, list: &str) -> Result<Vec<OrderBy>, Error> {
     for item in split(list) {
         let order = order(table, list, &item)?;
         let known: Vec<ColumnId> = found.iter().map(|order| order.column).collect();
-        distinct(
-            table,
-            &known,
-            order.column,
-            "timescaledb.compress_orderby",
-        )?;
+        distinct(table, &known, order.column, "timescaledb.compress_orderby")?;
         found.push(order);
     }
     Ok(found)

@@ -170,7 +170,11 @@ pub(super) fn from_options(
             .hint("Use \"timescaledb.partition_column\" to specify the column to use as partitioning column.")
         })?,
     };
-    let width = options.storage.chunk_interval.as_deref().map(width_from_text);
+    let width = options
+        .storage
+        .chunk_interval
+        .as_deref()
+        .map(width_from_text);
     make(
         shared,
         &Plan {

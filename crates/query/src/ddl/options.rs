@@ -251,7 +251,11 @@ pub(crate) fn invalid(option: &Opt, message: String) -> Error {
 fn unrecognised(option: &Opt, tables: bool) -> Error {
     let all = STORAGE.iter().chain(if tables { TABLE } else { &[] });
     let names: Vec<&str> = all.filter_map(|names| names.first().copied()).collect();
-    invalid(option, format!("unrecognized parameter \"{}\"", option.name)).hint(format!(
+    invalid(
+        option,
+        format!("unrecognized parameter \"{}\"", option.name),
+    )
+    .hint(format!(
         "Valid timescaledb parameters are: {}",
         names.join(", ")
     ))
