@@ -3,8 +3,8 @@
 use std::fmt;
 use std::sync::{Arc, LazyLock, OnceLock};
 
-use chronolith_catalog::{Catalog, Compression, Database, Privilege, Table, View};
-use chronolith_types::{ChunkId, DatabaseId, SqlState, SqlType, TableId};
+use chronolith_catalog::{Catalog, Database, OrderBy, Privilege, Table, View};
+use chronolith_types::{ChunkId, ColumnId, DatabaseId, SqlState, SqlType, TableId};
 
 use super::objects::Inner;
 use crate::error::Error;
@@ -27,11 +27,20 @@ impl std::ops::AddAssign for Size {
     }
 }
 
+/// By what rows are sorted.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Sorting {
+    /// The columns that make a series.
+    pub(crate) segment_by: Vec<ColumnId>,
+    /// The order within a series.
+    pub(crate) order_by: Vec<OrderBy>,
+}
+
 /// How the rows of a chunk are packed.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Packing {
     /// How its first part is sorted; None without one.
-    pub(crate) sorted_as: Option<Compression>,
+    pub(crate) sorting: Option<Sorting>,
     /// The rows of each series of its parts.
     pub(crate) series: Vec<u64>,
     /// Whether there are rows outside of one sorted part.

@@ -29,7 +29,8 @@ mod types;
 
 pub(crate) use constraints::columns_named;
 pub(crate) use context::{
-    Context, Expressions, Lazy, Packing, Packings, PreparedStatement, Size, Sizes, ViewColumns,
+    Context, Expressions, Lazy, Packing, Packings, PreparedStatement, Size, Sizes, Sorting,
+    ViewColumns,
 };
 pub(crate) use describe::quoted;
 pub(crate) use relation::{find, is_system_schema, of_function};

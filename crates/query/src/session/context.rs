@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock, OnceLock};
 
-use chronolith_catalog::{Compression, OrderBy, View};
+use chronolith_catalog::{OrderBy, View};
 use chronolith_chunk::{ChunkView, HotPart};
 use chronolith_sql::Statement as Tree;
 use chronolith_types::{ChunkId, SqlType, TableId};
@@ -12,7 +12,9 @@ use parking_lot::Mutex;
 use super::names::SessionNames;
 use super::shared::Shared;
 use crate::bind::{bind_query, deparse};
-use crate::catalogs::{Context, Expressions, Lazy, Packing, Packings, Size, Sizes, ViewColumns};
+use crate::catalogs::{
+    Context, Expressions, Lazy, Packing, Packings, Size, Sizes, Sorting, ViewColumns,
+};
 
 impl Shared {
     /// What system relations and the functions that describe objects see. Cheap: what few of them
@@ -138,21 +140,21 @@ pub(crate) fn size_of(chunk: &ChunkView) -> Size {
 }
 
 fn packing_of(chunk: &ChunkView) -> Packing {
-    let sorted_as = chunk.cold.first().map(|part| {
+    let sorting = chunk.cold.first().map(|part| {
         let directory = part.directory();
         let order = directory.order.iter().map(|order| OrderBy {
             column: order.column,
             descending: order.descending,
             nulls_first: order.nulls_first,
         });
-        Compression {
+        Sorting {
             segment_by: directory.columns.clone(),
             order_by: order.collect(),
         }
     });
     let series = chunk.cold.iter().flat_map(|part| &part.directory().series);
     Packing {
-        sorted_as,
+        sorting,
         series: series.map(|series| series.rows).collect(),
         loose: chunk.cold.len() > 1 || chunk.hot.iter().any(|part| part.rows() > 0),
     }

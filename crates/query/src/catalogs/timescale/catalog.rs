@@ -79,6 +79,9 @@ fn dimensions<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error
     for entry in entries(context)? {
         let interval = entry.hypertable.interval;
         let now = entry.hypertable.integer_now.as_ref();
+        let us = |value| dimension_us(&entry.time.ty, value).unwrap_or(value);
+        let compressed = entry.hypertable.compression.as_ref();
+        let compressed = compressed.and_then(|compression| compression.chunk_interval);
         rows.push(row![
             entry.hypertable.id.0,
             entry.hypertable.id.0,
@@ -88,8 +91,8 @@ fn dimensions<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error
             NULL,
             NULL,
             NULL,
-            dimension_us(&entry.time.ty, interval).unwrap_or(interval),
-            NULL,
+            us(interval),
+            compressed.map(us),
             now.map(|(schema, _)| schema),
             now.map(|(_, name)| name),
         ]);

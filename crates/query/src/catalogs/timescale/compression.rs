@@ -1,18 +1,18 @@
 //! How hypertables and their chunks are compressed.
 
-use std::borrow::Cow;
-
 use chronolith_catalog::{Chunk, Compression, OrderBy, Table};
 use chronolith_types::text::write_json_string;
-use chronolith_types::{ColumnId, TableId};
+use chronolith_types::{ColumnId, Interval};
 
 use super::{Entry, entries};
-use crate::catalogs::context::Context;
+use crate::catalogs::context::{Context, Sorting};
 use crate::catalogs::describe::quoted;
-use crate::catalogs::objects;
+use crate::catalogs::objects::{self, dimension_us};
 use crate::catalogs::relation::Fill;
 use crate::catalogs::rows::{Cell, NULL, Rows, count, row};
 use crate::error::Error;
+
+const DAY_US: i64 = 86_400_000_000;
 
 pub(super) fn fill(name: &str) -> Option<Fill> {
     Some(match name {
@@ -31,9 +31,24 @@ pub(super) fn fill_catalog(name: &str) -> Option<Fill> {
     })
 }
 
+/// How a hypertable's chunks will be sorted.
+fn sorting_of(table: &Table) -> Sorting {
+    Sorting {
+        segment_by: table.segment_by(),
+        order_by: table.order_by(),
+    }
+}
+
+/// How a compressed chunk is sorted: its table may have got other settings since.
+fn chunk_sorting(context: &Context, table: &Table, chunk: &Chunk) -> Sorting {
+    let packing = (context.packing)(table.id, chunk.id);
+    let sorting = packing.and_then(|packing| packing.sorting);
+    sorting.unwrap_or_else(|| sorting_of(table))
+}
+
 /// The columns that make a series, as they are called.
-fn segment_by(table: &Table, compression: &Compression) -> Option<String> {
-    let columns = compression.segment_by.iter();
+fn segment_by(table: &Table, sorting: &Sorting) -> Option<String> {
+    let columns = sorting.segment_by.iter();
     let names: Vec<&str> = columns
         .filter_map(|column| Some(table.column(*column)?.name.as_str()))
         .collect();
@@ -41,7 +56,7 @@ fn segment_by(table: &Table, compression: &Compression) -> Option<String> {
 }
 
 /// The order within a series, as ORDER BY would say it.
-fn order_by(table: &Table, compression: &Compression) -> Option<String> {
+fn order_by(table: &Table, sorting: &Sorting) -> Option<String> {
     let key = |order: &OrderBy| {
         let name = quoted(&table.column(order.column)?.name);
         let direction = if order.descending { " DESC" } else { "" };
@@ -52,22 +67,53 @@ fn order_by(table: &Table, compression: &Compression) -> Option<String> {
         };
         Some(format!("{name}{direction}{nulls}"))
     };
-    let keys: Vec<String> = compression.order_by.iter().filter_map(key).collect();
+    let keys: Vec<String> = sorting.order_by.iter().filter_map(key).collect();
     (!keys.is_empty()).then(|| keys.join(","))
 }
 
-/// What a series directory knows of the columns that chunks are ordered by.
-fn sparse_index(table: &Table, compression: &Compression) -> Option<String> {
-    let entry = |order: &OrderBy| {
-        let mut name = String::new();
-        write_json_string(&table.column(order.column)?.name, &mut name);
+/// What a series directory knows of the columns that chunks are ordered by, and what else was
+/// asked for.
+fn sparse_index(table: &Table, sorting: &Sorting, compression: &Compression) -> Option<String> {
+    let entry = |kind: &str, columns: &[ColumnId], source: &str| {
+        let mut names = Vec::new();
+        for column in columns {
+            let mut name = String::new();
+            write_json_string(&table.column(*column)?.name, &mut name);
+            names.push(name);
+        }
+        let columns = match names.as_slice() {
+            [name] => name.clone(),
+            _ => format!("[{}]", names.join(", ")),
+        };
         Some(format!(
-            "{{\"type\": \"minmax\", \"column\": {name}, \"source\": \"orderby\"}}, \
-             {{\"type\": \"firstlast\", \"column\": {name}, \"source\": \"orderby\"}}"
+            "{{\"type\": \"{kind}\", \"column\": {columns}, \"source\": \"{source}\"}}"
         ))
     };
-    let entries: Vec<String> = compression.order_by.iter().filter_map(entry).collect();
+    let ordered = sorting.order_by.iter().flat_map(|order| {
+        ["minmax", "firstlast"].map(|kind| entry(kind, &[order.column], "orderby"))
+    });
+    let asked = compression.indexes.iter().flatten();
+    let asked = asked.map(|index| entry(&index.kind, &index.columns, "config"));
+    let entries: Vec<String> = ordered.chain(asked).flatten().collect();
     (!entries.is_empty()).then(|| format!("[{}]", entries.join(", ")))
+}
+
+/// The width that compressed chunks grow to.
+fn compressed_interval(entry: &Entry<'_>, compression: &Compression) -> Option<String> {
+    let width = compression.chunk_interval?;
+    Some(match dimension_us(&entry.time.ty, width) {
+        None => width.to_string(),
+        Some(us) => {
+            let mut text = Vec::new();
+            let span = Interval {
+                months: 0,
+                days: i32::try_from(us / DAY_US).unwrap_or(i32::MAX),
+                us: us % DAY_US,
+            };
+            span.write(&mut text);
+            String::from_utf8_lossy(&text).into_owned()
+        }
+    })
 }
 
 fn compressed(context: &Context) -> Result<impl Iterator<Item = (Entry<'_>, &Compression)>, Error> {
@@ -77,33 +123,21 @@ fn compressed(context: &Context) -> Result<impl Iterator<Item = (Entry<'_>, &Com
     }))
 }
 
-/// How a compressed chunk is sorted: its table may have got other settings since.
-fn sorted_as<'a>(
-    context: &Context,
-    table: TableId,
-    chunk: &Chunk,
-    compression: &'a Compression,
-) -> Cow<'a, Compression> {
-    match (context.packing)(table, chunk.id).and_then(|packing| packing.sorted_as) {
-        Some(sorted_as) => Cow::Owned(sorted_as),
-        None => Cow::Borrowed(compression),
-    }
-}
-
 /// One row a column: by hypertables' names, the columns of series first.
 fn columns<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
     let mut all = Vec::new();
-    for (entry, compression) in compressed(context)? {
+    for (entry, _) in compressed(context)? {
         let name = |column| Some(entry.table.column(column)?.name.as_str());
-        let segments = (1_i16..).zip(&compression.segment_by);
+        let sorting = sorting_of(entry.table);
+        let segments = (1_i16..).zip(sorting.segment_by);
         all.extend(segments.filter_map(|(place, column)| {
             let key = (&entry.table.name, false, place);
-            Some((key, entry.schema, name(*column)?, None))
+            Some((key, entry.schema, name(column)?, None))
         }));
-        let orders = (1_i16..).zip(&compression.order_by);
+        let orders = (1_i16..).zip(sorting.order_by);
         all.extend(orders.filter_map(|(place, order)| {
             let key = (&entry.table.name, true, place);
-            Some((key, entry.schema, name(order.column)?, Some(*order)))
+            Some((key, entry.schema, name(order.column)?, Some(order)))
         }));
     }
     all.sort_by_key(|(key, ..)| *key);
@@ -124,13 +158,17 @@ fn columns<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
 /// Every hypertable, those without settings too.
 fn hypertables<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
     for entry in entries(context)? {
-        let compression = entry.hypertable.compression.as_ref();
+        let Some(compression) = &entry.hypertable.compression else {
+            rows.push(row![entry.table.id.0, NULL, NULL, NULL, NULL]);
+            continue;
+        };
+        let sorting = sorting_of(entry.table);
         rows.push(row![
             entry.table.id.0,
-            compression.and_then(|compression| segment_by(entry.table, compression)),
-            compression.and_then(|compression| order_by(entry.table, compression)),
-            NULL,
-            compression.and_then(|compression| sparse_index(entry.table, compression)),
+            segment_by(entry.table, &sorting),
+            order_by(entry.table, &sorting),
+            compressed_interval(&entry, compression),
+            sparse_index(entry.table, &sorting, compression),
         ]);
     }
     Ok(())
@@ -140,13 +178,13 @@ fn chunks<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
     for (entry, compression) in compressed(context)? {
         let chunks = entry.table.chunks.values();
         for chunk in chunks.filter(|chunk| chunk.compressed) {
-            let sorted_as = sorted_as(context, entry.table.id, chunk, compression);
+            let sorting = chunk_sorting(context, entry.table, chunk);
             rows.push(row![
                 entry.table.id.0,
                 chunk.oid,
-                segment_by(entry.table, &sorted_as),
-                order_by(entry.table, &sorted_as),
-                sparse_index(entry.table, &sorted_as),
+                segment_by(entry.table, &sorting),
+                order_by(entry.table, &sorting),
+                sparse_index(entry.table, &sorting, compression),
             ]);
         }
     }
@@ -155,12 +193,11 @@ fn chunks<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
 
 /// The settings of a hypertable, or of a chunk, which is its own compressed chunk.
 fn setting<'a>(
-    entry: &Entry<'a>,
-    oid: u32,
-    chunk: Option<u32>,
+    table: &'a Table,
+    (oid, compressed): (u32, Option<u32>),
+    sorting: &Sorting,
     compression: &Compression,
 ) -> Vec<Cell<'a>> {
-    let table = entry.table;
     let name = |column: ColumnId| {
         let column = table.column(column);
         column.map_or(Cell::Null, |column| Cell::from(&column.name))
@@ -169,25 +206,27 @@ fn setting<'a>(
         true => Cell::Null,
         false => Cell::List(cells),
     };
-    let orders = || compression.order_by.iter();
-    row![
-        oid,
-        chunk,
-        or_null(compression.segment_by.iter().map(|id| name(*id)).collect()),
+    let orders = || sorting.order_by.iter();
+    vec![
+        oid.into(),
+        compressed.into(),
+        or_null(sorting.segment_by.iter().map(|id| name(*id)).collect()),
         or_null(orders().map(|order| name(order.column)).collect()),
         or_null(orders().map(|order| order.descending.into()).collect()),
         or_null(orders().map(|order| order.nulls_first.into()).collect()),
-        sparse_index(table, compression),
+        sparse_index(table, sorting, compression).into(),
     ]
 }
 
 fn settings<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
     for (entry, compression) in compressed(context)? {
-        rows.push(setting(&entry, entry.table.id.0, None, compression));
-        let chunks = entry.table.chunks.values();
-        for chunk in chunks.filter(|chunk| chunk.compressed) {
-            let sorted_as = sorted_as(context, entry.table.id, chunk, compression);
-            rows.push(setting(&entry, chunk.oid, Some(chunk.oid), &sorted_as));
+        let table = entry.table;
+        let own = (table.id.0, None);
+        rows.push(setting(table, own, &sorting_of(table), compression));
+        for chunk in table.chunks.values().filter(|chunk| chunk.compressed) {
+            let sorting = chunk_sorting(context, table, chunk);
+            let own = (chunk.oid, Some(chunk.oid));
+            rows.push(setting(table, own, &sorting, compression));
         }
     }
     Ok(())
