@@ -3,10 +3,15 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use chronolith_types::{ChunkId, ColumnId, DatabaseId, IndexId, PartId, RoleId, SchemaId, TableId};
+use chronolith_types::{
+    ChunkId, ColumnId, DatabaseId, IndexId, PartId, RoleId, RoutineId, SchemaId, TableId,
+};
 use serde::{Deserialize, Serialize};
 
+use crate::job::JobChange;
 use crate::model::{Role, Schema, View};
+use crate::rollup::Rollup;
+use crate::routine::Routine;
 use crate::table::{Column, Compression, Constraint, Hypertable, Index, Part, Table};
 
 /// One change of the catalog.
@@ -185,6 +190,32 @@ pub enum Change {
         added: Vec<Arc<Part>>,
         compressed: Option<bool>,
     },
+    /// Makes a hypertable the store of a continuous aggregate, or no such store any more.
+    SetRollup {
+        database: DatabaseId,
+        table: TableId,
+        rollup: Option<Rollup>,
+    },
+    /// Rows of a store within a range of times are not what its source gives, but for what is
+    /// frozen.
+    Invalidate {
+        database: DatabaseId,
+        table: TableId,
+        range: Range<i64>,
+    },
+    /// They are again, but for what was marked since: marks from the number `upto` on stay.
+    Revalidate {
+        database: DatabaseId,
+        table: TableId,
+        range: Range<i64>,
+        upto: u64,
+    },
+    /// Rows of a store's source are gone within a range of times: its own stay as they are.
+    Freeze {
+        database: DatabaseId,
+        table: TableId,
+        range: Range<i64>,
+    },
     CreateRole {
         role: Role,
     },
@@ -203,6 +234,27 @@ pub enum Change {
         table: TableId,
         column: Option<ColumnId>,
         text: Option<String>,
+    },
+    /// Something about jobs.
+    Job {
+        database: DatabaseId,
+        change: JobChange,
+    },
+    /// CREATE [OR REPLACE] FUNCTION and PROCEDURE.
+    CreateRoutine {
+        database: DatabaseId,
+        routine: Box<Routine>,
+        replace: bool,
+    },
+    DropRoutine {
+        database: DatabaseId,
+        id: RoutineId,
+    },
+    /// What tells the time of a hypertable whose times are whole numbers.
+    SetIntegerNow {
+        database: DatabaseId,
+        table: TableId,
+        function: Option<(String, String)>,
     },
     /// Numbers are in use up to these, though what had them may be gone.
     Reserve {

@@ -1,6 +1,6 @@
 //! Why a change does not fit.
 
-use chronolith_types::SqlState;
+use chronolith_types::{JobId, SqlState};
 
 /// A change that was refused; the catalog is as before.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -27,6 +27,21 @@ pub enum CatalogError {
     /// A relation of that name is there.
     #[error("relation \"{0}\" already exists")]
     RelationExists(String),
+    /// Something is computed from the relation's rows.
+    #[error("cannot drop table {0} because other objects depend on it")]
+    RelationInUse(String),
+    /// The relation keeps no continuous aggregate.
+    #[error("table \"{0}\" is not the store of a continuous aggregate")]
+    NotStore(String),
+    /// The job is not there.
+    #[error("job {0} not found")]
+    NoJob(JobId),
+    /// The function or procedure is not there.
+    #[error("function {0} does not exist")]
+    NoRoutine(String),
+    /// A function or procedure of that name and those arguments is there.
+    #[error("function \"{0}\" already exists with same argument types")]
+    RoutineExists(String),
     /// The column is not there.
     #[error("column \"{column}\" of relation \"{relation}\" does not exist")]
     NoColumn {
@@ -94,18 +109,25 @@ impl CatalogError {
             Self::DatabaseExists(_) => SqlState::DUPLICATE_DATABASE,
             Self::NoSchema(_) => SqlState::INVALID_SCHEMA_NAME,
             Self::SchemaExists(_) => SqlState::DUPLICATE_SCHEMA,
-            Self::SchemaInUse(_) => SqlState::DEPENDENT_OBJECTS_STILL_EXIST,
+            Self::SchemaInUse(_) | Self::RelationInUse(_) => {
+                SqlState::DEPENDENT_OBJECTS_STILL_EXIST
+            }
             Self::NoRelation(_) | Self::NoChunk(_) => SqlState::UNDEFINED_TABLE,
             Self::RelationExists(_) => SqlState::DUPLICATE_TABLE,
             Self::NoColumn { .. } => SqlState::UNDEFINED_COLUMN,
             Self::ColumnExists { .. } => SqlState::DUPLICATE_COLUMN,
             Self::AlreadyHypertable(_) => SqlState::HYPERTABLE_EXISTS,
             Self::NotHypertable(_) => SqlState::HYPERTABLE_NOT_EXIST,
-            Self::NoRole(_) | Self::NoConstraint { .. } => SqlState::UNDEFINED_OBJECT,
-            Self::RoleExists(_) | Self::ConstraintExists { .. } => SqlState::DUPLICATE_OBJECT,
-            Self::ChunkOverlap(_) | Self::WrongPart(_) | Self::NumberInUse(_) => {
-                SqlState::INTERNAL_ERROR
+            Self::NoRoutine(_) => SqlState::UNDEFINED_FUNCTION,
+            Self::RoutineExists(_) => SqlState::DUPLICATE_FUNCTION,
+            Self::NoRole(_) | Self::NoJob(_) | Self::NoConstraint { .. } => {
+                SqlState::UNDEFINED_OBJECT
             }
+            Self::RoleExists(_) | Self::ConstraintExists { .. } => SqlState::DUPLICATE_OBJECT,
+            Self::ChunkOverlap(_)
+            | Self::WrongPart(_)
+            | Self::NumberInUse(_)
+            | Self::NotStore(_) => SqlState::INTERNAL_ERROR,
         }
     }
 }

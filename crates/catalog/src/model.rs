@@ -3,9 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use chronolith_types::{DatabaseId, RoleId, SchemaId, TableId};
+use chronolith_types::{DatabaseId, RoleId, RoutineId, SchemaId, TableId};
 use serde::{Deserialize, Serialize};
 
+use crate::job::Jobs;
+use crate::rollup::Materialized;
+use crate::routine::Routine;
 use crate::table::Table;
 
 /// Objects of users have oids from here on, as in PostgreSQL.
@@ -52,6 +55,16 @@ pub struct Database {
     /// Its views.
     #[serde(default)]
     pub views: BTreeMap<TableId, Arc<View>>,
+    /// The stores of continuous aggregates, by the table whose rows they are computed from. Their
+    /// tables say the same; this is there so that a commit need not look through all tables.
+    #[serde(default)]
+    pub stores: Arc<BTreeMap<TableId, Vec<TableId>>>,
+    /// Its functions and procedures.
+    #[serde(default)]
+    pub routines: BTreeMap<RoutineId, Arc<Routine>>,
+    /// Its jobs.
+    #[serde(default)]
+    pub jobs: Arc<Jobs>,
     /// ALTER DATABASE … SET.
     #[serde(default)]
     pub settings: BTreeMap<String, String>,
@@ -88,6 +101,9 @@ pub struct View {
     /// Names given to its columns, where the query's own are not used.
     #[serde(default)]
     pub columns: Vec<String>,
+    /// Where its rows are kept; None for a view that is its query.
+    #[serde(default)]
+    pub materialized: Option<Materialized>,
 }
 
 /// What a role may do beyond its grants.
@@ -158,6 +174,9 @@ impl Database {
             schemas: schemas.into(),
             tables: BTreeMap::new(),
             views: BTreeMap::new(),
+            stores: Arc::default(),
+            routines: BTreeMap::new(),
+            jobs: Arc::default(),
             settings: BTreeMap::new(),
             next_hypertable: 1,
             next_chunk: 1,
@@ -184,6 +203,23 @@ impl Database {
         self.views
             .values()
             .find(|view| view.schema == schema && view.name == name)
+    }
+
+    /// The stores that are computed from a table's rows.
+    #[must_use]
+    pub fn stores_of(&self, source: TableId) -> &[TableId] {
+        self.stores.get(&source).map_or(&[], Vec::as_slice)
+    }
+
+    /// The functions and procedures of a schema and name.
+    pub fn routines_named<'a>(
+        &'a self,
+        schema: SchemaId,
+        name: &'a str,
+    ) -> impl Iterator<Item = &'a Arc<Routine>> {
+        self.routines
+            .values()
+            .filter(move |routine| routine.schema == schema && routine.name == name)
     }
 
     /// Whether any relation of a schema has a name: tables, views and indexes share one space.

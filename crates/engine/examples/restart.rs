@@ -135,11 +135,13 @@ fn create(engine: &Arc<Engine>) -> Outcome<()> {
         chunks: BTreeMap::new(),
         comment: None,
         acl: None,
+        rollup: None,
     };
     let hypertable = Hypertable {
         id: HypertableId(1),
         time: ColumnId(1),
         interval: DAY_US,
+        integer_now: None,
         compression: Some(Compression {
             segment_by: vec![ColumnId(2), ColumnId(3)],
             order_by: vec![OrderBy {
@@ -147,6 +149,7 @@ fn create(engine: &Arc<Engine>) -> Outcome<()> {
                 descending: false,
                 nulls_first: false,
             }],
+            ..Compression::default()
         }),
     };
     let mut transaction = engine.begin(DB, Isolation::ReadCommitted);

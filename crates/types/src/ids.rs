@@ -56,6 +56,14 @@ id!(
     ChunkId(i32)
 );
 id!(
+    /// A job, counted from 1000 in each database.
+    JobId(i32)
+);
+id!(
+    /// A function or procedure of a user; its oid.
+    RoutineId(u32)
+);
+id!(
     /// A cold part, never used again in this data directory.
     PartId(u64)
 );

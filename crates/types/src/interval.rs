@@ -1,11 +1,13 @@
 //! INTERVAL: months, days and µs, each on its own.
 
+use serde::{Deserialize, Serialize};
+
 use crate::datetime::{US_PER_SECOND, write_two};
 use crate::sqlstate::SqlState;
 use crate::value::ValueError;
 
 /// A span of time. Months and days have no fixed length, so the three parts never mix by themselves.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash, Serialize, Deserialize)]
 pub struct Interval {
     /// Months, years being twelve of them.
     pub months: i32,

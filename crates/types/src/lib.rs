@@ -19,7 +19,8 @@ mod value;
 pub mod zone;
 
 pub use ids::{
-    ChunkId, ColumnId, DatabaseId, HypertableId, IndexId, Lsn, PartId, RoleId, SchemaId, TableId,
+    ChunkId, ColumnId, DatabaseId, HypertableId, IndexId, JobId, Lsn, PartId, RoleId, RoutineId,
+    SchemaId, TableId,
 };
 pub use interval::Interval;
 pub use numeric::Numeric;

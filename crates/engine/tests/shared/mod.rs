@@ -65,6 +65,7 @@ pub(crate) fn create(engine: &Arc<Engine>) -> Result<(), EngineError> {
         chunks: BTreeMap::new(),
         comment: None,
         acl: None,
+        rollup: None,
     };
     let ticks = table(
         TICKS,
@@ -96,6 +97,7 @@ pub(crate) fn create(engine: &Arc<Engine>) -> Result<(), EngineError> {
             time: ColumnId(1),
             interval: 10,
             compression: None,
+            integer_now: None,
         },
     })?;
     transaction.commit()?;

@@ -329,6 +329,7 @@ mod tests {
             chunks: std::collections::BTreeMap::new(),
             comment: None,
             acl: None,
+            rollup: None,
         };
         let text = "lower('qty') > 1e5 AND \"Px\" <> 'it''s \"lower\"' OR QTY < 2";
         assert_eq!(columns_named(&table, text), [2, 5]);

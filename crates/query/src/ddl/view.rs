@@ -110,6 +110,7 @@ pub(super) fn create(shared: &Arc<Shared>, create: &CreateView) -> Result<(), Er
             owner: owner(shared)?,
             query: text_of(shared, create)?,
             columns,
+            materialized: None,
         },
         replace: known.is_some(),
     })
