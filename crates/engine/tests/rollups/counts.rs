@@ -210,6 +210,7 @@ pub(crate) fn create_one(transaction: &mut Transaction, store: TableId) -> Resul
                     compression: Some(Compression {
                         segment_by: vec![ColumnId(2)],
                         order_by: vec![order],
+                        ..Compression::default()
                     }),
                     integer_now: None,
                 }),
