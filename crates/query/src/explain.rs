@@ -17,7 +17,7 @@ use crate::bind::set_parameters;
 use crate::error::Error;
 use crate::insert;
 use crate::outcome::OutputColumn;
-use crate::session::{expanded, Ready, Shared, physical, stream};
+use crate::session::{Ready, Shared, expanded, physical, stream};
 
 /// The one column of its result.
 pub(crate) fn column() -> OutputColumn {
@@ -116,7 +116,9 @@ async fn plan(
     let indent = "  ".repeat(depth);
     let mut lines: Vec<String> = text.lines().map(|line| format!("{indent}{line}")).collect();
     for name in used.iter().flatten() {
-        lines.push(format!("{indent}Answered from continuous aggregate: {name}"));
+        lines.push(format!(
+            "{indent}Answered from continuous aggregate: {name}"
+        ));
     }
     if of.analyze {
         let span = |from: i64, to: i64| {

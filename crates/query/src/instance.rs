@@ -78,6 +78,12 @@ impl fmt::Debug for Instance {
     }
 }
 
+impl Drop for Instance {
+    fn drop(&mut self) {
+        self.filler.stop();
+    }
+}
+
 impl Instance {
     /// Over an open engine.
     ///
@@ -100,7 +106,7 @@ impl Instance {
         let maintainer = Maintainer::new(Arc::clone(&registry), Arc::clone(&runtime));
         engine.set_rollups(Arc::new(maintainer));
         let started_us = engine.clock().wall_us();
-        Ok(Arc::new(Self {
+        let instance = Arc::new(Self {
             engine,
             runtime,
             registry,
@@ -110,7 +116,16 @@ impl Instance {
             sessions: Mutex::default(),
             next_pid: AtomicI32::new(1),
             started_us,
-        }))
+        });
+        if instance.engine.works_behind() {
+            Filler::start(&instance)?;
+        }
+        Ok(instance)
+    }
+
+    /// Ends what works behind the sessions; whoever closes the engine does so first.
+    pub fn stop(&self) {
+        self.filler.stop();
     }
 
     /// A session begins; its number.

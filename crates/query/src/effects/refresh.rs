@@ -144,9 +144,8 @@ fn instant(
         }
         ScalarValue::Utf8View(Some(text)) | ScalarValue::Utf8(Some(text)) => {
             let vars = crate::functions::SessionVars {
-                time_zone: shared.with(|state| {
-                    state.settings.get("timezone").unwrap_or("UTC").to_owned()
-                }),
+                time_zone: shared
+                    .with(|state| state.settings.get("timezone").unwrap_or("UTC").to_owned()),
                 ..Default::default()
             };
             let read = literal_from_text(text, ty, &vars).map_err(Error::from)?;

@@ -3,8 +3,8 @@
 use std::ops::Range;
 
 use chronolith_rollup::bucket::{BucketOptions, Bucketer};
-use chronolith_types::{Interval, SqlState};
 use chronolith_types::datetime::US_PER_DAY;
+use chronolith_types::{Interval, SqlState};
 use datafusion::common::ScalarValue;
 use datafusion::logical_expr::Expr;
 use datafusion::logical_expr::expr::ScalarFunction;
@@ -126,7 +126,11 @@ impl Buckets {
 
     /// The starts of all buckets that times of a range may fall in, as a range of whole buckets.
     pub(crate) fn cover(&self, times: &Range<i64>) -> Range<i64> {
-        let slack = if self.zoned { US_PER_DAY / self.unit } else { 0 };
+        let slack = if self.zoned {
+            US_PER_DAY / self.unit
+        } else {
+            0
+        };
         let start = match times.start {
             i64::MIN => i64::MIN,
             at => self.start(at.saturating_sub(slack)).unwrap_or(i64::MIN),
@@ -152,7 +156,8 @@ impl Buckets {
         };
         // A bucket that begins in an hour that clocks show twice begins at its second showing.
         (
-            widen(buckets.start, -US_PER_DAY / self.unit)..widen(buckets.end, US_PER_DAY / self.unit),
+            widen(buckets.start, -US_PER_DAY / self.unit)
+                ..widen(buckets.end, US_PER_DAY / self.unit),
             true,
         )
     }

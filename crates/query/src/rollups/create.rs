@@ -11,9 +11,9 @@ use chronolith_sql::{CreateView, Opt};
 use chronolith_types::{ColumnId, HypertableId, IndexId, SqlState, SqlType, TableId};
 
 use super::definition::{Definition, Source};
+use super::options::CaggOptions;
 use super::registry::continuous;
 use crate::bind::bind_query;
-use super::options::CaggOptions;
 use crate::ddl::{owner, view_columns, view_text};
 use crate::error::Error;
 use crate::outcome::Severity;
@@ -88,7 +88,9 @@ pub(crate) fn create(shared: &Arc<Shared>, create: &CreateView) -> Result<(), Er
         None => width.saturating_mul(CHUNKS_PER_CHUNK),
         Some(_) => width,
     };
-    let interval = options.interval(&table, definition.bucket_name())?.unwrap_or(width);
+    let interval = options
+        .interval(&table, definition.bucket_name())?
+        .unwrap_or(width);
     let compression = Compression {
         segment_by: definition
             .groups
@@ -101,6 +103,7 @@ pub(crate) fn create(shared: &Arc<Shared>, create: &CreateView) -> Result<(), Er
             descending: false,
             nulls_first: false,
         }],
+        ..Compression::default()
     };
     let database = shared.database;
     let indexes = indexes_of(&definition, &table, options.group_indexes, allocate)?;
@@ -154,7 +157,10 @@ pub(crate) fn create(shared: &Arc<Shared>, create: &CreateView) -> Result<(), Er
         })?;
     }
     let rows = shared.transact(|tx| Ok::<_, Error>(tx.table(source.id)))?;
-    let owed = source.rollup.as_ref().is_some_and(|rollup| !rollup.invalid.is_empty());
+    let owed = source
+        .rollup
+        .as_ref()
+        .is_some_and(|rollup| !rollup.invalid.is_empty());
     if owed || rows.is_some_and(|rows| rows.rows() > 0) {
         shared.change(Change::Invalidate {
             database,
@@ -207,8 +213,7 @@ fn check_widths(child: &Definition, parent: &Definition) -> Result<(), Error> {
                     child.buckets.width().length() % parent.buckets.width().length().max(1) == 0
                 }
                 (_, 0) => {
-                    chronolith_types::datetime::US_PER_DAY
-                        % parent.buckets.width().length().max(1)
+                    chronolith_types::datetime::US_PER_DAY % parent.buckets.width().length().max(1)
                         == 0
                 }
                 (own, theirs) => own % theirs == 0,

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use arrow::datatypes::{DataType, Field};
 use chronolith_catalog::{Column as CatalogColumn, Database, Table, View};
 use chronolith_types::{SqlState, SqlType, TableId};
-use datafusion::common::{DFSchema, Result as DfResult};
 use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::common::{DFSchema, Result as DfResult};
 use datafusion::datasource::source_as_provider;
 use datafusion::logical_expr::expr::AggregateFunction;
 use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan, TableScan, cast};
@@ -187,7 +187,9 @@ impl Definition {
             time,
         } = match made {
             Some(made) => made,
-            None => reader.recomputed(&aggregate.input, &scan_name, &group_names, &calls, &source)?,
+            None => {
+                reader.recomputed(&aggregate.input, &scan_name, &group_names, &calls, &source)?
+            }
         };
         for group in &groups {
             check_immutable(&group.expr)?;
@@ -263,8 +265,13 @@ impl Definition {
 
     /// The columns of the store: bucket and groups, then states.
     pub(crate) fn store_columns(&self) -> Vec<(String, SqlType)> {
-        let groups = self.groups.iter().map(|group| (group.name.clone(), group.ty.clone()));
-        let states = self.states().map(|state| (state.name.clone(), state.ty.clone()));
+        let groups = self
+            .groups
+            .iter()
+            .map(|group| (group.name.clone(), group.ty.clone()));
+        let states = self
+            .states()
+            .map(|state| (state.name.clone(), state.ty.clone()));
         groups.chain(states).collect()
     }
 
@@ -357,8 +364,9 @@ fn source_of(database: &Database, plan: &LogicalPlan) -> Result<Leaf, Error> {
             return Err(invalid().detail("Continuous aggregates cannot read system relations."));
         };
         if found.is_some() {
-            return Err(invalid()
-                .detail("Only one hypertable is allowed in continuous aggregate view."));
+            return Err(
+                invalid().detail("Only one hypertable is allowed in continuous aggregate view.")
+            );
         }
         found = Some(leaf);
     }
@@ -398,20 +406,25 @@ fn bucket_of(groups: &[Expr], source: &Leaf, qualified: bool) -> Result<(usize, 
         let of_time = match call.args.get(1) {
             Some(Expr::Column(column)) => {
                 let here = column.relation.as_ref();
-                column.name == source.time
-                    && (!qualified || here == Some(&source.scan.table_name))
+                column.name == source.time && (!qualified || here == Some(&source.scan.table_name))
             }
             _ => false,
         };
         if !of_time {
-            return Err(refused("time bucket function must reference the primary hypertable dimension column"));
+            return Err(refused(
+                "time bucket function must reference the primary hypertable dimension column",
+            ));
         }
         if found.is_some() {
-            return Err(refused("continuous aggregate view cannot contain multiple time bucket functions"));
+            return Err(refused(
+                "continuous aggregate view cannot contain multiple time bucket functions",
+            ));
         }
         found = Some((at, Buckets::of(call)?));
     }
-    found.ok_or_else(|| refused("continuous aggregate view must include a valid time bucket function"))
+    found.ok_or_else(|| {
+        refused("continuous aggregate view must include a valid time bucket function")
+    })
 }
 
 fn check_immutable(expr: &Expr) -> Result<(), Error> {
@@ -498,7 +511,9 @@ impl Reader<'_> {
                 return Err(invalid());
             };
             if call.func.name() == "grouping" {
-                return Err(invalid().detail("GROUPING SETS, ROLLUP and CUBE are not supported by continuous aggregates"));
+                return Err(invalid().detail(
+                    "GROUPING SETS, ROLLUP and CUBE are not supported by continuous aggregates",
+                ));
             }
             for arg in call.params.args.iter().chain(call.params.filter.as_deref()) {
                 check_immutable(arg)?;
@@ -577,11 +592,7 @@ struct Additive<'a> {
 
 impl Additive<'_> {
     /// None when new rows do not just add to what there is.
-    fn read(
-        &self,
-        database: &Arc<Database>,
-        registry: &Registry,
-    ) -> Result<Option<Read>, Error> {
+    fn read(&self, database: &Arc<Database>, registry: &Registry) -> Result<Option<Read>, Error> {
         let filter = self.above.filters.iter().cloned().reduce(Expr::and);
         if let Some(filter) = &filter {
             check_immutable(filter)?;
@@ -606,7 +617,7 @@ impl Additive<'_> {
             Source::View(view) => {
                 let parent = registry.definition(database, view)?;
                 self.over_parent(&parent, view, filter, &calls)
-            },
+            }
             kind => {
                 let schema = bare(&self.source.scan)?;
                 let groups = groups_of(self.groups, self.names, &schema)?;
@@ -720,7 +731,11 @@ fn composed(
         Expr::ScalarFunction(reform) if reform.func.name() == "reform" => reform.args.first(),
         other => Some(other),
     };
-    let Some(of) = parent.aggs.iter().find(|agg| Some(&agg.parts.value) == shown) else {
+    let Some(of) = parent
+        .aggs
+        .iter()
+        .find(|agg| Some(&agg.parts.value) == shown)
+    else {
         return Ok(None);
     };
     let (own, theirs) = (aggregate_name(&call.func), aggregate_name(&of.call.func));
@@ -783,7 +798,9 @@ fn composed(
         arrow: form,
     };
     // What is made of it above expects the form that the function itself answers in.
-    let expected = call.func.return_type(&[output.ty.arrow(), output.ty.arrow()])?;
+    let expected = call
+        .func
+        .return_type(&[output.ty.arrow(), output.ty.arrow()])?;
     let value = match (&value.arrow, &expected) {
         (DataType::Int64, DataType::Decimal128(..)) => Typed {
             expr: cast(value.expr, expected.clone()),

@@ -229,7 +229,9 @@ fn touched(
     if ranges.len() > RANGES_MAX
         && let (Some(first), Some(last)) = (ranges.first(), ranges.last())
     {
-        ranges = vec![first.start..last.end];
+        let whole = first.start..last.end;
+        ranges.clear();
+        ranges.push(whole);
     }
     Ok(ranges)
 }

@@ -168,7 +168,10 @@ impl Program {
         rows: Vec<RecordBatch>,
         schema: &SchemaRef,
     ) -> Result<Vec<RecordBatch>, Error> {
-        let config = planner.config().clone().with_extension(Arc::new(Feed(rows)));
+        let config = planner
+            .config()
+            .clone()
+            .with_extension(Arc::new(Feed(rows)));
         let context = TaskContext::new(
             None,
             String::new(),

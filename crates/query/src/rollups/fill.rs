@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 use std::sync::{Arc, Weak};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use arrow::record_batch::RecordBatch;
@@ -27,34 +28,36 @@ const PAUSE: Duration = Duration::from_millis(500);
 pub(crate) struct Filler {
     wanted: Mutex<Wanted>,
     wake: Condvar,
+    thread: Mutex<Option<JoinHandle<()>>>,
 }
 
 #[derive(Debug, Default)]
 struct Wanted {
-    work: bool,
     stop: bool,
 }
 
 impl Filler {
-    /// There is something to fill.
-    pub(crate) fn wake(&self) {
-        self.wanted.lock().work = true;
-        self.wake.notify_one();
-    }
-
-    /// The thread is to end.
+    /// Ends the thread, and waits for it to end what it is at.
     pub(crate) fn stop(&self) {
         self.wanted.lock().stop = true;
         self.wake.notify_one();
+        let Some(thread) = self.thread.lock().take() else {
+            return;
+        };
+        // The thread itself may be the last to have held the instance.
+        if thread.thread().id() != std::thread::current().id() && thread.join().is_err() {
+            tracing::error!("the thread that fills continuous aggregates ended in a panic");
+        }
     }
 
     /// Starts the thread; it has no hold on the instance while it waits.
     pub(crate) fn start(instance: &Arc<Instance>) -> Result<(), Error> {
         let (filler, weak) = (Arc::clone(&instance.filler), Arc::downgrade(instance));
-        std::thread::Builder::new()
+        let thread = std::thread::Builder::new()
             .name("chronolith-fill".to_owned())
             .spawn(move || filler.run(&weak))
             .map_err(|error| Error::internal(error.to_string()))?;
+        *instance.filler.thread.lock() = Some(thread);
         Ok(())
     }
 
@@ -70,13 +73,12 @@ impl Filler {
         loop {
             {
                 let mut wanted = self.wanted.lock();
-                if !wanted.work && !wanted.stop {
+                if !wanted.stop {
                     self.wake.wait_for(&mut wanted, PAUSE);
                 }
                 if wanted.stop {
                     return;
                 }
-                wanted.work = false;
             }
             let Some(instance) = weak.upgrade() else {
                 return;
@@ -185,7 +187,10 @@ fn pieces(
         return Ok(Vec::new());
     };
     let definition = instance.registry.definition(home, rollup.view)?;
-    let width = table.hypertable.as_ref().map_or(i64::MAX, |known| known.interval);
+    let width = table
+        .hypertable
+        .as_ref()
+        .map_or(i64::MAX, |known| known.interval);
     let source = home.tables.get(&rollup.source);
     let chunks = || source.into_iter().flat_map(|source| source.chunks.values());
     let first = chunks().map(|chunk| chunk.range.start).min();
@@ -202,13 +207,19 @@ fn pieces(
             continue;
         };
         // Beyond the source's rows there is nothing to compute: one piece each.
-        let low = definition.buckets.cover(&(first..first.saturating_add(1))).start;
+        let low = definition
+            .buckets
+            .cover(&(first..first.saturating_add(1)))
+            .start;
         let mut at = start;
         if at < low {
             found.push(at..low.min(end));
             at = low;
         }
-        let top = definition.buckets.cover(&(last..last.saturating_add(1))).end;
+        let top = definition
+            .buckets
+            .cover(&(last..last.saturating_add(1)))
+            .end;
         while at < end {
             let next = match at >= top {
                 true => end,
@@ -262,11 +273,8 @@ async fn fill_range(shared: &Arc<Shared>, store: TableId, range: &Range<i64>) ->
     let (Some(mut transaction), Some(rows)) = (transaction, done?) else {
         return Ok(());
     };
-    drop((rows, &mut transaction));
-    return Ok(());
-    #[cfg(any())]
     transaction
-        .rewrite(store, range.clone(), rows)
+        .rewrite(store, range.clone(), &rows)
         .and_then(|()| transaction.commit())
         .map(|_| ())
         .map_err(|error: EngineError| Error::from(error))
@@ -278,7 +286,11 @@ async fn computed(
     range: &Range<i64>,
 ) -> Result<Option<Vec<RecordBatch>>, Error> {
     let home = shared.home()?;
-    let Some(rollup) = home.tables.get(&store).and_then(|table| table.rollup.as_ref()) else {
+    let Some(rollup) = home
+        .tables
+        .get(&store)
+        .and_then(|table| table.rollup.as_ref())
+    else {
         return Ok(None);
     };
     let planning = Planning {
@@ -292,7 +304,10 @@ async fn computed(
     let mut rows = Vec::new();
     for batch in collect(shared, &plan).await? {
         if let Some(schema) = &schema {
-            rows.push(RecordBatch::try_new(Arc::clone(schema), batch.columns().to_vec())?);
+            rows.push(RecordBatch::try_new(
+                Arc::clone(schema),
+                batch.columns().to_vec(),
+            )?);
         }
     }
     Ok(Some(rows))

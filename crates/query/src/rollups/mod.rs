@@ -21,8 +21,8 @@ mod shape;
 
 pub(crate) use create::{asked, create};
 pub(crate) use definition::Definition;
-pub(crate) use fill::{Filler, fill};
 pub(crate) use derive::Maintainer;
+pub(crate) use fill::{Filler, fill};
 pub(crate) use plan::{Planning, reads_any};
 pub(crate) use registry::{Registry, continuous};
 pub(crate) use relation::CaggTable;

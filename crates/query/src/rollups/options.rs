@@ -59,8 +59,12 @@ impl CaggOptions {
                     boolean()?;
                 }
                 "invalidate_using" => {}
-                "hypertable" | "partition_column" | "partitioning_column"
-                | "create_default_indexes" | "associated_schema" | "associated_table_prefix" => {
+                "hypertable"
+                | "partition_column"
+                | "partitioning_column"
+                | "create_default_indexes"
+                | "associated_schema"
+                | "associated_table_prefix" => {
                     return Err(Error::new(
                         SqlState::INVALID_PARAMETER_VALUE,
                         format!("unrecognized parameter \"{}\"", option.name),
@@ -81,7 +85,7 @@ impl CaggOptions {
     /// # Errors
     /// 22023 for one that cannot be.
     pub(crate) fn interval(&self, table: &Table, bucket: &str) -> Result<Option<i64>, Error> {
-        let Some(text) = &self.table.chunk_interval else {
+        let Some(text) = &self.table.storage.chunk_interval else {
             return Ok(None);
         };
         let Some((_, column)) = table.column_named(bucket) else {

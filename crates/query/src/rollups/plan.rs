@@ -18,6 +18,9 @@ use super::shape::column;
 use crate::error::Error;
 use crate::session::table_of;
 
+/// All times.
+pub(super) const ALL: Range<i64> = i64::MIN..i64::MAX;
+
 /// What plans are made from.
 pub(crate) struct Planning<'a> {
     pub(crate) database: &'a Arc<Database>,
@@ -42,9 +45,11 @@ pub(super) fn instant(ty: &SqlType, at: i64) -> Expr {
         SqlType::Timestamptz => ScalarValue::TimestampMicrosecond(Some(at), Some("UTC".into())),
         SqlType::Timestamp => ScalarValue::TimestampMicrosecond(Some(at), None),
         SqlType::Date => ScalarValue::Date32(Some(narrow(at))),
-        SqlType::Int2 => ScalarValue::Int16(Some(
-            i16::try_from(at).unwrap_or(if at < 0 { i16::MIN } else { i16::MAX }),
-        )),
+        SqlType::Int2 => ScalarValue::Int16(Some(i16::try_from(at).unwrap_or(if at < 0 {
+            i16::MIN
+        } else {
+            i16::MAX
+        }))),
         SqlType::Int4 => ScalarValue::Int32(Some(narrow(at))),
         _ => ScalarValue::Int64(Some(at)),
     })
@@ -53,8 +58,7 @@ pub(super) fn instant(ty: &SqlType, at: i64) -> Expr {
 /// Whether an expression of a type lies in one of some ranges.
 pub(super) fn within(expr: &Expr, ty: &SqlType, ranges: &[Range<i64>]) -> Expr {
     let one = |range: &Range<i64>| {
-        let from = (range.start != i64::MIN)
-            .then(|| expr.clone().gt_eq(instant(ty, range.start)));
+        let from = (range.start != i64::MIN).then(|| expr.clone().gt_eq(instant(ty, range.start)));
         let to = (range.end != i64::MAX).then(|| expr.clone().lt(instant(ty, range.end)));
         match (from, to) {
             (Some(from), Some(to)) => from.and(to),
@@ -62,7 +66,11 @@ pub(super) fn within(expr: &Expr, ty: &SqlType, ranges: &[Range<i64>]) -> Expr {
             (None, None) => lit(true),
         }
     };
-    ranges.iter().map(one).reduce(Expr::or).unwrap_or_else(|| lit(false))
+    ranges
+        .iter()
+        .map(one)
+        .reduce(Expr::or)
+        .unwrap_or_else(|| lit(false))
 }
 
 /// What is left of all times without some ranges, which are in order.
@@ -86,10 +94,7 @@ pub(super) fn filtered(plan: LogicalPlan, condition: Expr) -> Result<LogicalPlan
 }
 
 /// The partials, in the columns of the store, of the rows that a plan gives of the source.
-pub(super) fn partials(
-    definition: &Definition,
-    source: LogicalPlan,
-) -> Result<LogicalPlan, Error> {
+pub(super) fn partials(definition: &Definition, source: LogicalPlan) -> Result<LogicalPlan, Error> {
     let input = match &definition.rows {
         Rows::Additive { filter: None } => source,
         Rows::Additive {
@@ -126,16 +131,18 @@ fn aggregated(
 
 /// A plan with another in the place of a scan.
 fn replaced(plan: &LogicalPlan, scan: &str, with: &LogicalPlan) -> Result<LogicalPlan, Error> {
-    let done = plan.clone().transform_up_with_subqueries(|node| match &node {
-        LogicalPlan::TableScan(found) if found.table_name.table() == scan => {
-            let alias = SubqueryAlias::try_new(
-                Arc::new(with.clone()),
-                TableReference::bare(scan.to_owned()),
-            )?;
-            Ok(Transformed::yes(LogicalPlan::SubqueryAlias(alias)))
-        }
-        _ => Ok(Transformed::no(node)),
-    })?;
+    let done = plan
+        .clone()
+        .transform_up_with_subqueries(|node| match &node {
+            LogicalPlan::TableScan(found) if found.table_name.table() == scan => {
+                let alias = SubqueryAlias::try_new(
+                    Arc::new(with.clone()),
+                    TableReference::bare(scan.to_owned()),
+                )?;
+                Ok(Transformed::yes(LogicalPlan::SubqueryAlias(alias)))
+            }
+            _ => Ok(Transformed::no(node)),
+        })?;
     Ok(done.data)
 }
 
@@ -178,16 +185,22 @@ impl Planning<'_> {
             }
             Source::Partials(view) => {
                 let parent = self.registry.definition(self.database, view)?;
-                let ty = parent.groups.get(parent.bucket).map(|group| group.ty.clone());
+                let ty = parent
+                    .groups
+                    .get(parent.bucket)
+                    .map(|group| group.ty.clone());
                 (self.fresh(view)?, ty.unwrap_or(SqlType::Timestamptz))
             }
             Source::View(view) => {
                 let parent = self.registry.definition(self.database, view)?;
-                let ty = parent.groups.get(parent.bucket).map(|group| group.ty.clone());
+                let ty = parent
+                    .groups
+                    .get(parent.bucket)
+                    .map(|group| group.ty.clone());
                 (self.read(view)?, ty.unwrap_or(SqlType::Timestamptz))
             }
         };
-        if buckets == [i64::MIN..i64::MAX] {
+        if buckets.first() == Some(&ALL) {
             return Ok(plan);
         }
         let times: Vec<Range<i64>> = buckets
@@ -213,9 +226,15 @@ impl Planning<'_> {
             return Ok(plan);
         }
         // More times were read than those of the buckets.
-        let ty = definition.groups.get(definition.bucket).map(|group| group.ty.clone());
+        let ty = definition
+            .groups
+            .get(definition.bucket)
+            .map(|group| group.ty.clone());
         let ty = ty.unwrap_or(SqlType::Timestamptz);
-        filtered(plan, within(&column(definition.bucket_name()), &ty, buckets))
+        filtered(
+            plan,
+            within(&column(definition.bucket_name()), &ty, buckets),
+        )
     }
 
     /// The partials of a continuous aggregate as they would be if nothing was owed.
@@ -233,7 +252,10 @@ impl Planning<'_> {
         }
         let definition = self.registry.definition(self.database, view)?;
         let bucket = column(definition.bucket_name());
-        let ty = definition.groups.get(definition.bucket).map(|group| group.ty.clone());
+        let ty = definition
+            .groups
+            .get(definition.bucket)
+            .map(|group| group.ty.clone());
         let ty = ty.unwrap_or(SqlType::Timestamptz);
         let known = filtered(self.scan(&store)?, within(&bucket, &ty, &kept))?;
         Ok(LogicalPlanBuilder::from(known).union(computed)?.build()?)

@@ -19,7 +19,7 @@ use datafusion::logical_expr::{BinaryExpr, Expr, LogicalPlan, LogicalPlanBuilder
 
 use super::buckets::{Buckets, Width};
 use super::definition::{Definition, Rows, Source, place_of};
-use super::plan::{Planning, filtered, outside, partials, within};
+use super::plan::{ALL, Planning, filtered, outside, partials, within};
 use super::registry::continuous;
 use super::shape::{column, over_scan};
 use crate::error::Error;
@@ -194,7 +194,7 @@ impl Planning<'_> {
         let bucket = definition.groups.get(definition.bucket);
         let ty = bucket.map_or(SqlType::Timestamptz, |group| group.ty.clone());
         let bucket = column(definition.bucket_name());
-        let all = stored == [i64::MIN..i64::MAX];
+        let all = stored.first() == Some(&ALL);
         let mut rows = self.fresh(candidate.view)?;
         if !all {
             rows = filtered(rows, within(&bucket, &ty, &stored))?;
@@ -272,7 +272,7 @@ impl Planning<'_> {
             i64::MAX => i64::MAX,
             at => buckets.start(at).unwrap_or(i64::MIN),
         };
-        let mut stored = vec![start..end];
+        let mut stored: Vec<Range<i64>> = std::iter::once(start..end).collect();
         let store = self.store_of(candidate.view)?;
         let Some(rollup) = &store.rollup else {
             return Ok(None);
@@ -287,7 +287,7 @@ impl Planning<'_> {
         // Of its own dropped chunks it does not tell any more.
         let of_store: Vec<&Range<i64>> = store.chunks.values().map(|chunk| &chunk.range).collect();
         for chunk in table.chunks.values() {
-            let mut left = vec![chunk.range.clone()];
+            let mut left: Vec<Range<i64>> = std::iter::once(chunk.range.clone()).collect();
             for range in &of_store {
                 left = without(&left, range);
             }
@@ -420,9 +420,7 @@ impl<'p> Query<'p> {
         for group in &self.groups {
             let bucket = candidate.groups.get(definition.bucket);
             let coarser = match (group, bucket) {
-                (group, Some(bucket)) if group == bucket => {
-                    Some(column(definition.bucket_name()))
-                }
+                (group, Some(bucket)) if group == bucket => Some(column(definition.bucket_name())),
                 (Expr::ScalarFunction(call), Some(Expr::ScalarFunction(bucket))) => {
                     coarser(call, bucket, definition, &time.name)?
                 }
@@ -555,8 +553,16 @@ fn conjuncts(expr: &Expr) -> Vec<Expr> {
             all
         }
         Expr::Between(between) if !between.negated => vec![
-            between.expr.as_ref().clone().gt_eq(between.low.as_ref().clone()),
-            between.expr.as_ref().clone().lt_eq(between.high.as_ref().clone()),
+            between
+                .expr
+                .as_ref()
+                .clone()
+                .gt_eq(between.low.as_ref().clone()),
+            between
+                .expr
+                .as_ref()
+                .clone()
+                .lt_eq(between.high.as_ref().clone()),
         ],
         other => vec![other.clone()],
     }
@@ -573,7 +579,10 @@ fn time_range(expr: &Expr, time: &str, ty: &SqlType) -> Option<Range<i64>> {
         _ => return None,
     };
     let at = match (value, ty) {
-        (ScalarValue::TimestampMicrosecond(Some(at), _), SqlType::Timestamptz | SqlType::Timestamp) => *at,
+        (
+            ScalarValue::TimestampMicrosecond(Some(at), _),
+            SqlType::Timestamptz | SqlType::Timestamp,
+        ) => *at,
         (ScalarValue::Date32(Some(days)), SqlType::Date) => i64::from(*days),
         (ScalarValue::Int64(Some(at)), SqlType::Int8) => *at,
         (ScalarValue::Int32(Some(at)), SqlType::Int4) => i64::from(*at),

@@ -65,7 +65,10 @@ fn resolve(expr: &Expr, input: &LogicalPlan, outputs: &[Expr]) -> Option<Expr> {
     let resolved = expr.clone().transform_up(|node| {
         if matches!(
             node,
-            Expr::ScalarSubquery(_) | Expr::InSubquery(_) | Expr::Exists(_) | Expr::OuterReferenceColumn(..)
+            Expr::ScalarSubquery(_)
+                | Expr::InSubquery(_)
+                | Expr::Exists(_)
+                | Expr::OuterReferenceColumn(..)
         ) {
             lost = true;
             return Ok(Transformed::no(node));

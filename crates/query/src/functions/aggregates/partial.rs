@@ -133,7 +133,7 @@ pub fn parts_of(of: &AggregateFunction, schema: &DFSchema, name: &str) -> DfResu
         distinct: params.distinct,
         order,
     };
-    let stage = |stage| Arc::new(Staged::new(called.clone(), stage));
+    let stage = |stage| Arc::new(Staged::function(called.clone(), stage));
     let partial = Expr::AggregateFunction(AggregateFunction::new_udf(
         stage(Stage::Partial),
         params.args.clone(),
@@ -152,16 +152,15 @@ pub fn parts_of(of: &AggregateFunction, schema: &DFSchema, name: &str) -> DfResu
             name: state.clone(),
         }],
         value: column(&merged),
-        merged: vec![(merged, call(stage(Stage::Merge), vec![column(&state)], None))],
+        merged: vec![(
+            merged,
+            call(stage(Stage::Merge), vec![column(&state)], None),
+        )],
     })
 }
 
 /// The parts of those whose states have types of their own.
-fn in_columns(
-    of: &AggregateFunction,
-    forms: &[DataType],
-    name: &str,
-) -> DfResult<Option<Parts>> {
+fn in_columns(of: &AggregateFunction, forms: &[DataType], name: &str) -> DfResult<Option<Parts>> {
     let filter = of.params.filter.as_deref();
     let whole = |column: &str, ty: SqlType, fold: Arc<AggregateUDF>| {
         let state = format!("{name}_{column}");
@@ -232,11 +231,7 @@ fn in_columns(
             let (at, kept) = (format!("{name}_{end}_at"), format!("{name}_{end}"));
             let merged = format!("{kept}_merged");
             let times: Vec<Expr> = of.params.args.iter().skip(1).cloned().collect();
-            let fold = call(
-                Arc::clone(&of.func),
-                vec![column(&kept), column(&at)],
-                None,
-            );
+            let fold = call(Arc::clone(&of.func), vec![column(&kept), column(&at)], None);
             Parts {
                 states: vec![
                     StateColumn {
@@ -306,10 +301,7 @@ fn average(
     // Of no values there is no average, and nothing to divide by.
     let value = Expr::Case(Case::new(
         None,
-        vec![(
-            Box::new(column(&counts).gt(lit(0_i64))),
-            Box::new(value),
-        )],
+        vec![(Box::new(column(&counts).gt(lit(0_i64))), Box::new(value))],
         Some(Box::new(lit(ScalarValue::try_from(bound.arrow())?))),
     ));
     Ok(Some(Parts {

@@ -110,7 +110,7 @@ pub(super) struct Staged {
 }
 
 impl Staged {
-    pub(super) fn new(call: Call, stage: Stage) -> AggregateUDF {
+    pub(super) fn function(call: Call, stage: Stage) -> AggregateUDF {
         let word = match stage {
             Stage::Partial => "partial",
             Stage::Fold => "fold",
@@ -199,7 +199,8 @@ impl AggregateUDFImpl for Staged {
         args: AccumulatorArgs<'_>,
     ) -> DfResult<Box<dyn GroupsAccumulator>> {
         Ok(Box::new(Many {
-            inner: self.inner_args(args, |args| self.call.udf.create_groups_accumulator(args))??,
+            inner: self
+                .inner_args(args, |args| self.call.udf.create_groups_accumulator(args))??,
             reads: self.codec()?,
             writes: self.encoder()?,
         }))
@@ -358,12 +359,7 @@ impl GroupsAccumulator for Many {
         self.inner.state(emit)
     }
 
-    fn merge_batch(
-        &mut self,
-        states: &[ArrayRef],
-        groups: &[usize],
-        total: usize,
-    ) -> DfResult<()> {
+    fn merge_batch(&mut self, states: &[ArrayRef], groups: &[usize], total: usize) -> DfResult<()> {
         self.inner.merge_batch(states, groups, total)
     }
 
