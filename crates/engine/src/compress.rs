@@ -91,10 +91,6 @@ impl Engine {
     }
 
     /// Packs chunks side by side; what each of them gives is in their order.
-    #[expect(
-        clippy::type_complexity,
-        reason = "what packing gives, beside the chunk it is of"
-    )]
     fn pack_group(
         &self,
         state: &State,
@@ -126,7 +122,9 @@ impl Engine {
         });
         let mut done = done.into_inner();
         done.sort_by_key(|(at, _, _)| *at);
-        done.into_iter().map(|(_, place, work)| (place, work)).collect()
+        done.into_iter()
+            .map(|(_, place, work)| (place, work))
+            .collect()
     }
 
     /// Counts chunks' rows as not compressed; they stay where they are. For each, whether it was
@@ -168,7 +166,9 @@ impl Engine {
             }
         }
         self.write(&mut self.writer.lock(), &pendings);
-        pendings.iter().try_for_each(|pending| pending.result().map(|_| ()))?;
+        pendings
+            .iter()
+            .try_for_each(|pending| pending.result().map(|_| ()))?;
         Ok(due)
     }
 }

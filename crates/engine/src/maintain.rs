@@ -182,7 +182,12 @@ impl Engine {
     }
 
     /// Writes the part and gives what puts it in the rows' place.
-    pub(crate) fn pack(&self, state: &State, place: Place, merge: bool) -> Result<Option<Work>, EngineError> {
+    pub(crate) fn pack(
+        &self,
+        state: &State,
+        place: Place,
+        merge: bool,
+    ) -> Result<Option<Work>, EngineError> {
         let own = std::collections::BTreeMap::new();
         let key = place.table_key();
         let Some(view) = state.view(key, &own, &(i64::MIN..i64::MAX)) else {

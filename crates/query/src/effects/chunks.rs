@@ -77,10 +77,7 @@ fn hypertable(shared: &Arc<Shared>, args: Args<'_>) -> Result<Arc<Table>, Error>
 ///
 /// # Errors
 /// TS501 where it is no chunk's.
-pub(super) fn chunk_of(
-    shared: &Arc<Shared>,
-    oid: u32,
-) -> Result<(Arc<Table>, Arc<Chunk>), Error> {
+pub(super) fn chunk_of(shared: &Arc<Shared>, oid: u32) -> Result<(Arc<Table>, Arc<Chunk>), Error> {
     let home = shared.home()?;
     for table in home.tables.values() {
         let found = table.chunks.values().find(|chunk| chunk.oid == oid);

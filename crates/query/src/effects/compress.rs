@@ -109,19 +109,13 @@ pub(super) fn run(
     Ok(answers)
 }
 
-fn at_once(
-    shared: &Arc<Shared>,
-    call: Call,
-    items: &[&Item],
-    again: bool,
-) -> Result<(), Error> {
+fn at_once(shared: &Arc<Shared>, call: Call, items: &[&Item], again: bool) -> Result<(), Error> {
     if items.is_empty() {
         return Ok(());
     }
     let engine = Arc::clone(&shared.instance.engine);
     let database = shared.database;
-    let chunks: Vec<(TableId, ChunkId)> =
-        items.iter().map(|i| (i.table.id, i.chunk.id)).collect();
+    let chunks: Vec<(TableId, ChunkId)> = items.iter().map(|i| (i.table.id, i.chunk.id)).collect();
     if !call.packs() {
         // A chunk that is to be told of is to be told of before any is touched.
         for item in items {
