@@ -15,6 +15,7 @@ mod clash;
 mod commit;
 mod compress;
 mod config;
+mod dependants;
 mod engine;
 mod error;
 mod files;
