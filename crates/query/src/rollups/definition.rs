@@ -729,13 +729,11 @@ fn composed(
     // Readers see values in the form of their type.
     let shown = match &output.expr {
         Expr::ScalarFunction(reform) if reform.func.name() == "reform" => reform.args.first(),
-        other => Some(other),
+        _ => None,
     };
-    let Some(of) = parent
-        .aggs
-        .iter()
-        .find(|agg| Some(&agg.parts.value) == shown)
-    else {
+    let is_shown =
+        |agg: &&Agg| agg.parts.value == output.expr || Some(&agg.parts.value) == shown;
+    let Some(of) = parent.aggs.iter().find(is_shown) else {
         return Ok(None);
     };
     let (own, theirs) = (aggregate_name(&call.func), aggregate_name(&of.call.func));
@@ -778,24 +776,20 @@ fn composed(
         answers.insert(before.clone(), column(&now));
         merged.push((now, substituted(expr, &renamed)?));
     }
-    let value = substituted(&of.parts.value, &answers)?;
     // A sum of bigints is numeric.
     let target = match (own, theirs, &output.ty) {
         ("sum", _, SqlType::Int2 | SqlType::Int4) => SqlType::Int8,
         ("sum", _, SqlType::Int8) => SqlType::Numeric(None),
         _ => output.ty.clone(),
     };
-    let form = match &of.parts.value {
-        Expr::Column(_) => of.parts.states.first().map(|state| state.ty.arrow()),
-        _ => None,
-    };
-    let Some(form) = form else {
+    // Of all these one column is merged, of the type of the first state.
+    let (Some((merged_name, _)), Some(state)) = (merged.first(), states.first()) else {
         return Ok(None);
     };
     let value = Typed {
-        expr: value,
-        ty: output.ty.clone(),
-        arrow: form,
+        expr: column(merged_name),
+        ty: state.ty.clone(),
+        arrow: state.ty.arrow(),
     };
     // What is made of it above expects the form that the function itself answers in.
     let expected = call
