@@ -30,6 +30,7 @@ mod types;
 pub(crate) use constraints::columns_named;
 pub(crate) use context::{Context, Expressions, Lazy, PreparedStatement, Size, Sizes, ViewColumns};
 pub(crate) use describe::quoted;
+pub(crate) use objects::shown;
 pub(crate) use relation::{find, is_system_schema, of_function};
 
 #[cfg(test)]

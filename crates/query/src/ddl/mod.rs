@@ -7,6 +7,7 @@ mod alter;
 mod drop;
 pub(crate) mod hypertable;
 mod index;
+pub(crate) mod materialized;
 mod options;
 mod role;
 mod run;

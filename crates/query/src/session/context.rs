@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 use super::names::SessionNames;
 use super::shared::Shared;
 use crate::bind::{bind_query, deparse};
-use crate::catalogs::{Context, Expressions, Lazy, Size, Sizes, ViewColumns};
+use crate::catalogs::{self, Context, Expressions, Lazy, Size, Sizes, ViewColumns};
 
 impl Shared {
     /// What system relations and the functions that describe objects see. Cheap: what few of them
@@ -20,7 +20,7 @@ impl Shared {
     pub(crate) fn catalog_context(self: &Arc<Self>) -> Context {
         let (user, now_us) = self.with(|state| (state.user.clone(), state.statement_us));
         Context {
-            catalog: self.catalog(),
+            catalog: catalogs::shown(self.catalog(), self.database),
             database: self.database,
             user,
             search_path: self.search_path(),
