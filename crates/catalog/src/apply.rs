@@ -688,6 +688,9 @@ impl Table {
                 {
                     compression.segment_by.retain(|known| known != column);
                     compression.order_by.retain(|known| known.column != *column);
+                    if let Some(indexes) = &mut compression.indexes {
+                        indexes.retain(|index| !index.columns.contains(column));
+                    }
                 }
             }
             Change::ChangeColumn { column, .. } => {

@@ -17,6 +17,7 @@ mod job;
 mod model;
 mod rollup;
 mod routine;
+mod series;
 mod table;
 
 pub use change::Change;
@@ -28,5 +29,5 @@ pub use rollup::{Continuous, Mark, Materialized, Rollup};
 pub use routine::{Routine, RoutineArg, RoutineResult, Volatility};
 pub use table::{
     Chunk, Column, Compression, Constraint, ConstraintKind, Hypertable, Index, OrderBy, Part,
-    PartFile, Region, Table,
+    PartFile, Region, SparseIndex, Table,
 };

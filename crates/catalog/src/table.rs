@@ -155,8 +155,26 @@ pub struct Hypertable {
 pub struct Compression {
     /// The columns that make a series.
     pub segment_by: Vec<ColumnId>,
-    /// The order within a series.
+    /// The order within a series; empty for that of time.
     pub order_by: Vec<OrderBy>,
+    /// Nobody named the columns that make a series: [`Table::segment_by`] finds them.
+    #[serde(default)]
+    pub automatic_segments: bool,
+    /// Chunks that are compressed grow to this width, in the time column's unit.
+    #[serde(default)]
+    pub chunk_interval: Option<i64>,
+    /// Sparse indexes that were asked for; None where nobody said.
+    #[serde(default)]
+    pub indexes: Option<Vec<SparseIndex>>,
+}
+
+/// What is to be known of a column's values in each batch of rows.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SparseIndex {
+    /// `bloom`, `minmax` or `firstlast`.
+    pub kind: String,
+    /// Of which columns together.
+    pub columns: Vec<ColumnId>,
 }
 
 /// One column of an order.

@@ -149,6 +149,7 @@ fn create(engine: &Arc<Engine>) -> Outcome<()> {
                 descending: false,
                 nulls_first: false,
             }],
+            ..Compression::default()
         }),
     };
     let mut transaction = engine.begin(DB, Isolation::ReadCommitted);

@@ -6,10 +6,11 @@ use chronolith_catalog::{Change, Column, ConstraintKind, Table};
 use chronolith_sql::{AlterAction, AlterTable, ColumnDef, Constraint, ObjectKind, Spelled};
 use chronolith_types::{RoleId, SchemaId, SqlState, TableId};
 
+use super::columnstore;
 use super::drop;
-use super::hypertable::{self, width_from_text, width_of};
+use super::hypertable;
 use super::materialized;
-use super::options::TableOptions;
+use super::options::{Reset, TableOptions};
 use super::schema::no_role;
 use super::table::{check_default, check_name, column_of, constraint_of, default_text};
 use super::view::kind_of;
@@ -126,21 +127,7 @@ async fn one(shared: &Arc<Shared>, id: TableId, action: &AlterAction) -> Result<
             keep_views(shared, table.schema, &table.name, "renaming a table")
         }
         AlterAction::SetOptions(options) => {
-            let options = TableOptions::read(options)?;
-            if let Some(width) = &options.chunk_interval {
-                let Some(of) = &table.hypertable else {
-                    return Err(hypertable::not_hypertable(&table.name));
-                };
-                if let Some(time) = table.column(of.time) {
-                    let interval = width_of(&time.name, &time.ty, Some(width_from_text(width)?))?;
-                    shared.change(Change::SetChunkInterval {
-                        database,
-                        table: id,
-                        interval,
-                    })?;
-                }
-            }
-            hypertable::set_compression(shared, id, &options)
+            columnstore::set(shared, id, &TableOptions::altered(options)?)
         }
         AlterAction::OwnerTo(role) => shared.change(Change::SetTableOwner {
             database,
@@ -165,7 +152,7 @@ async fn one(shared: &Arc<Shared>, id: TableId, action: &AlterAction) -> Result<
                 name: to.value.clone(),
             })
         }
-        AlterAction::ResetOptions(_) => Err(Error::unsupported("ALTER TABLE … RESET")),
+        AlterAction::ResetOptions(options) => columnstore::reset(shared, id, Reset::read(options)?),
         AlterAction::Other(words) => Err(Error::unsupported(format!("ALTER TABLE … {words}"))),
     }
 }

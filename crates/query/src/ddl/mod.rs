@@ -4,11 +4,12 @@
 //! it commits. Start at [`run`]; hypertables, which functions make too, are in [`hypertable`].
 
 mod alter;
+pub(crate) mod columnstore;
 mod drop;
 pub(crate) mod hypertable;
 mod index;
 pub(crate) mod materialized;
-mod options;
+pub(crate) mod options;
 mod role;
 mod run;
 mod schema;

@@ -75,7 +75,14 @@ pub(super) fn create(shared: &Arc<Shared>, create: &CreateTable) -> Result<(), E
         table: Box::new(table),
     })?;
     if options.hypertable {
-        hypertable::from_options(shared, id, &options)?;
+        return hypertable::from_options(shared, id, &options);
+    }
+    if options.is_for_hypertables() {
+        return Err(Error::new(
+            SqlState::FEATURE_NOT_SUPPORTED,
+            "timescaledb options requires hypertable option",
+        )
+        .hint("Use \"timescaledb.hypertable\" to enable creating a hypertable."));
     }
     Ok(())
 }
