@@ -7,7 +7,7 @@ use chronolith_catalog::{
     Change, Column, Compression, Continuous, Hypertable, Index, Materialized, OrderBy, Rollup,
     Table, View,
 };
-use chronolith_sql::{CreateView, Opt};
+use chronolith_sql::CreateView;
 use chronolith_types::{ColumnId, HypertableId, IndexId, SqlState, SqlType, TableId};
 
 use super::definition::{Definition, Source};
@@ -21,12 +21,6 @@ use crate::session::{SessionNames, Shared};
 
 /// A store's chunks are as wide as this many of its source's.
 const CHUNKS_PER_CHUNK: i64 = 10;
-
-/// Whether options ask for a continuous aggregate.
-pub(crate) fn asked(options: &[Opt]) -> bool {
-    let mut names = options.iter().map(|option| option.name.as_str());
-    names.any(|name| matches!(name, "timescaledb.continuous" | "tsdb.continuous"))
-}
 
 /// Makes a continuous aggregate; it is right from its first read, and filled behind.
 ///

@@ -731,8 +731,7 @@ fn composed(
         Expr::ScalarFunction(reform) if reform.func.name() == "reform" => reform.args.first(),
         _ => None,
     };
-    let is_shown =
-        |agg: &&Agg| agg.parts.value == output.expr || Some(&agg.parts.value) == shown;
+    let is_shown = |agg: &&Agg| agg.parts.value == output.expr || Some(&agg.parts.value) == shown;
     let Some(of) = parent.aggs.iter().find(is_shown) else {
         return Ok(None);
     };

@@ -19,7 +19,7 @@ mod relation;
 mod rewrite;
 mod shape;
 
-pub(crate) use create::{asked, create};
+pub(crate) use create::create;
 pub(crate) use definition::Definition;
 pub(crate) use derive::Maintainer;
 pub(crate) use fill::{Filler, fill};
