@@ -174,6 +174,12 @@ fn a_rewrite_keeps_its_snapshot_and_can_be_undone() {
         transaction.begin_statement().unwrap();
         check(&transaction);
     }
+    // Undone in part, what is left is there once.
+    transaction.savepoint("b");
+    transaction.insert(TICKS, &ticks(&[800])).unwrap();
+    transaction.derive().unwrap();
+    transaction.rollback_to("b").unwrap();
+    check(&transaction);
     transaction.rollback_to("a").unwrap();
     check(&transaction);
     assert_eq!(rollup(&transaction, FINE).invalid.len(), 1);
@@ -187,4 +193,16 @@ fn a_rewrite_keeps_its_snapshot_and_can_be_undone() {
     check_now(&engine);
     assert_eq!(marks(&engine, FINE), [(0, 15), (25, 40)]);
     assert_eq!(marks(&engine, COARSE), [(0, 45)]);
+    // Rows that move leave what it sees alone until it commits.
+    let mut transaction = begin(&engine);
+    let mut computed = read(&transaction, FINE);
+    computed.retain(|(bucket, _), _| (0..15).contains(bucket));
+    transaction
+        .rewrite(FINE, 0..15, &[batch_of(computed)])
+        .unwrap();
+    engine.flush().unwrap();
+    transaction.begin_statement().unwrap();
+    check(&transaction);
+    overtaken(transaction.commit());
+    check_now(&engine);
 }
