@@ -203,6 +203,16 @@ fn rows_that_wait_while_a_store_comes_are_marked_in_it() {
     drop_stores(&engine);
     late.commit().unwrap();
     assert_eq!(shared::ids(&begin(&engine), TICKS, 2), [1, 2, 3]);
+    counts::create(&engine, &STORES).unwrap();
+    let mut late = begin(&engine);
+    late.insert(TICKS, &ticks(&[4])).unwrap();
+    late.derive().unwrap();
+    drop_stores(&engine);
+    late.begin_statement().unwrap();
+    late.insert(TICKS, &ticks(&[5])).unwrap();
+    late.derive().unwrap();
+    late.commit().unwrap();
+    assert_eq!(shared::ids(&begin(&engine), TICKS, 2), [1, 2, 3, 4, 5]);
     for derived in [false, true] {
         let mut early = begin(&engine);
         let mut other = begin(&engine);
