@@ -51,6 +51,9 @@ pub(crate) fn create(c: &mut Cursor<'_>) -> Result<Statement, SqlError> {
     if !recursive && !or_replace && c.accept(&["materialized", "view"]) {
         return view(c, or_replace, temporary, true);
     }
+    if !temporary && !recursive && (c.sees(&["function"]) || c.sees(&["procedure"])) {
+        return crate::routine::create(c, or_replace);
+    }
     if !recursive && c.accept(&["view"]) {
         return view(c, or_replace, temporary, false);
     }
@@ -69,13 +72,11 @@ fn other(c: &mut Cursor<'_>) -> Result<Statement, SqlError> {
         &["event", "trigger"],
         &["foreign", "data", "wrapper"],
         &["foreign", "table"],
-        &["function"],
         &["language"],
         &["operator", "class"],
         &["operator", "family"],
         &["operator"],
         &["policy"],
-        &["procedure"],
         &["publication"],
         &["rule"],
         &["sequence"],

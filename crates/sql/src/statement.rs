@@ -26,6 +26,8 @@ pub enum Statement {
     CreateView(Box<CreateView>),
     /// CREATE INDEX.
     CreateIndex(Box<CreateIndex>),
+    /// CREATE FUNCTION and CREATE PROCEDURE.
+    CreateRoutine(Box<crate::CreateRoutine>),
     /// CREATE SCHEMA.
     CreateSchema(CreateSchema),
     /// CREATE DATABASE.
@@ -549,6 +551,8 @@ pub struct Drop {
     pub kind: ObjectKind,
     /// Which ones.
     pub names: Vec<Name>,
+    /// Of a function, the types of its arguments; None where they are left out.
+    pub signatures: Vec<Option<Vec<SqlType>>>,
     /// IF EXISTS.
     pub if_exists: bool,
     /// CASCADE.

@@ -17,8 +17,8 @@ use datafusion::common::ScalarValue;
 use super::context::Context;
 use super::rows::Rows;
 use super::{
-    activity, attributes, classes, constraints, information_schema, privileges, routines, server,
-    timescale, types,
+    activity, attributes, classes, constraints, information_schema, jobs, privileges, routines,
+    server, timescale, types,
 };
 use crate::error::Error;
 use crate::scan::Wanted;
@@ -138,6 +138,10 @@ pub(super) const SCHEMAS: &[SystemSchema] = &[
         oid: 14_992,
         name: "_timescaledb_catalog",
     },
+    SystemSchema {
+        oid: 14_993,
+        name: "_timescaledb_functions",
+    },
 ];
 
 /// The oid of `pg_catalog`.
@@ -201,7 +205,7 @@ fn parse_line(line: &'static str) -> Option<SystemRelation> {
             .or_else(|| activity::fill(name)),
         "" => routines::fill_function(name),
         "information_schema" => information_schema::fill(name).or_else(|| privileges::fill(name)),
-        _ => timescale::fill(schema, name),
+        _ => timescale::fill(schema, name).or_else(|| jobs::fill(schema, name)),
     };
     Some(SystemRelation {
         oid,

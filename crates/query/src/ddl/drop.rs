@@ -6,6 +6,7 @@ use chronolith_catalog::{Change, Database, Privilege, Table};
 use chronolith_sql::{Drop, Name, ObjectKind};
 use chronolith_types::{SchemaId, SqlState};
 
+use super::routine;
 use super::run::demand;
 use super::schema::no_role;
 use crate::effects::object_name;
@@ -15,7 +16,8 @@ use crate::outcome::Severity;
 use crate::session::{Shared, no_schema};
 
 pub(super) fn run(shared: &Arc<Shared>, of: &Drop) -> Result<(), Error> {
-    for name in &of.names {
+    for (place, name) in of.names.iter().enumerate() {
+        let signature = of.signatures.get(place).and_then(Option::as_ref);
         let dropped = match of.kind {
             ObjectKind::Table => table(shared, name, of.cascade),
             ObjectKind::View => view(shared, name, of.cascade),
@@ -30,9 +32,10 @@ pub(super) fn run(shared: &Arc<Shared>, of: &Drop) -> Result<(), Error> {
                 SqlState::UNDEFINED_TABLE,
             )),
             ObjectKind::Sequence => Err(missing("sequence", name, SqlState::UNDEFINED_TABLE)),
-            ObjectKind::Function | ObjectKind::Procedure | ObjectKind::Aggregate => {
-                Err(missing("function", name, SqlState::UNDEFINED_FUNCTION))
+            ObjectKind::Function | ObjectKind::Procedure => {
+                routine::drop(shared, of.kind, name, signature)
             }
+            ObjectKind::Aggregate => Err(missing("aggregate", name, SqlState::UNDEFINED_FUNCTION)),
             ObjectKind::Type | ObjectKind::Domain => {
                 Err(missing("type", name, SqlState::UNDEFINED_OBJECT))
             }
@@ -262,7 +265,13 @@ fn schema(shared: &Arc<Shared>, name: &str, cascade: bool) -> Result<(), Error> 
         .filter(|view| view.schema == found.id)
         .cloned()
         .collect();
-    if !cascade && (!tables.is_empty() || !views.is_empty()) {
+    let routines: Vec<_> = home
+        .routines
+        .values()
+        .filter(|routine| routine.schema == found.id)
+        .cloned()
+        .collect();
+    if !cascade && (!tables.is_empty() || !views.is_empty() || !routines.is_empty()) {
         let objects = tables
             .iter()
             .map(|table| format!("table {name}.{} depends on schema {name}", table.name))
@@ -270,13 +279,24 @@ fn schema(shared: &Arc<Shared>, name: &str, cascade: bool) -> Result<(), Error> 
                 views
                     .iter()
                     .map(|view| format!("view {name}.{} depends on schema {name}", view.name)),
-            );
+            )
+            .chain(routines.iter().map(|routine| {
+                let what = routine::kind_of(routine);
+                let shown = routine::signature(routine);
+                format!("{what} {name}.{shown} depends on schema {name}")
+            }));
         return Err(Error::new(
             SqlState::DEPENDENT_OBJECTS_STILL_EXIST,
             format!("cannot drop schema {name} because other objects depend on it"),
         )
         .detail(objects.collect::<Vec<_>>().join("\n"))
         .hint("Use DROP ... CASCADE to drop the dependent objects too."));
+    }
+    for routine in routines {
+        shared.change(Change::DropRoutine {
+            database: shared.database,
+            id: routine.id,
+        })?;
     }
     for view in views {
         shared.change(Change::DropView {
@@ -346,6 +366,11 @@ fn role(shared: &Arc<Shared>, name: &str) -> Result<(), Error> {
                 .values()
                 .any(|table| table.owner == found.id)
             || database.views.values().any(|view| view.owner == found.id)
+            || database
+                .routines
+                .values()
+                .any(|routine| routine.owner == found.id)
+            || database.jobs.all.values().any(|job| job.owner == found.id)
             || database
                 .schemas
                 .values()

@@ -9,6 +9,7 @@ pub(crate) mod hypertable;
 mod index;
 mod options;
 mod role;
+mod routine;
 mod run;
 mod schema;
 mod table;
