@@ -8,6 +8,7 @@ use chronolith_types::{ChunkId, DatabaseId, RoutineId, SchemaId, TableId};
 use crate::change::Change;
 use crate::error::CatalogError;
 use crate::model::{Catalog, Database};
+use crate::rollup::Rollup;
 use crate::routine::Routine;
 use crate::table::{Chunk, Column, Table};
 
@@ -96,19 +97,14 @@ impl Catalog {
                         .entry(Table::PLAIN_CHUNK)
                         .or_insert_with(|| Arc::new(plain_chunk()));
                 }
-                database.tables.insert(table.id, Arc::new(table));
-                Ok(())
-            }
-            Change::DropTable { database, id } => {
-                let database = self.database(*database)?;
-                match database.tables.remove(id) {
-                    Some(_) => {
-                        database.drop_jobs_of(*id);
-                        Ok(())
-                    }
-                    None => Err(CatalogError::NoRelation(id.to_string())),
+                let (id, rollup) = (table.id, table.rollup.take());
+                database.tables.insert(id, Arc::new(table));
+                match rollup {
+                    Some(rollup) => database.set_rollup(id, Some(&rollup)),
+                    None => Ok(()),
                 }
             }
+            Change::DropTable { database, id } => self.database(*database)?.drop_table(*id),
             Change::RenameTable { database, id, name } => {
                 let database = self.database(*database)?;
                 let schema = database.table(*id)?.schema;
@@ -165,10 +161,19 @@ impl Catalog {
                 database.views.insert(view.id, Arc::new(view.clone()));
                 Ok(())
             }
-            Change::DropView { database, id } => match self.database(*database)?.views.remove(id) {
-                Some(_) => Ok(()),
-                None => Err(CatalogError::NoRelation(id.to_string())),
-            },
+            Change::DropView { database, id } => {
+                let database = self.database(*database)?;
+                let Some(view) = database.views.remove(id) else {
+                    return Err(CatalogError::NoRelation(id.to_string()));
+                };
+                database.drop_jobs_of(*id);
+                match &view.materialized {
+                    Some(kept) if database.tables.contains_key(&kept.table) => {
+                        database.drop_table(kept.table)
+                    }
+                    _ => Ok(()),
+                }
+            }
             Change::ChangeView { database, view } => {
                 let database = self.database(*database)?;
                 let Some(known) = database.views.get(&view.id) else {
@@ -292,6 +297,41 @@ impl Catalog {
                     chunk.parts.push(Arc::clone(part));
                 }
                 chunk.compressed = compressed.unwrap_or(chunk.compressed);
+                Ok(())
+            }
+            Change::SetRollup {
+                database,
+                table,
+                rollup,
+            } => self
+                .database(*database)?
+                .set_rollup(*table, rollup.as_ref()),
+            Change::Invalidate {
+                database,
+                table,
+                range,
+            } => {
+                let rollup = self.database(*database)?.table(*table)?.rollup_mut()?;
+                rollup.invalidate(range);
+                Ok(())
+            }
+            Change::Revalidate {
+                database,
+                table,
+                range,
+                upto,
+            } => {
+                let rollup = self.database(*database)?.table(*table)?.rollup_mut()?;
+                rollup.revalidate(range, *upto);
+                Ok(())
+            }
+            Change::Freeze {
+                database,
+                table,
+                range,
+            } => {
+                let rollup = self.database(*database)?.table(*table)?.rollup_mut()?;
+                rollup.freeze(range);
                 Ok(())
             }
             Change::CreateRole { role } => {
@@ -460,6 +500,59 @@ impl Database {
         Ok(())
     }
 
+    /// A table goes, unless a store is computed from it.
+    fn drop_table(&mut self, id: TableId) -> Applied {
+        let Some(table) = self.tables.get(&id) else {
+            return Err(CatalogError::NoRelation(id.to_string()));
+        };
+        if !self.stores_of(id).is_empty() {
+            return Err(CatalogError::RelationInUse(table.name.clone()));
+        }
+        if table.rollup.is_some() {
+            self.set_rollup(id, None)?;
+        }
+        self.tables.remove(&id);
+        self.drop_jobs_of(id);
+        Ok(())
+    }
+
+    fn set_rollup(&mut self, id: TableId, rollup: Option<&Rollup>) -> Applied {
+        let table = self.table(id)?;
+        if table.hypertable.is_none() {
+            return Err(CatalogError::NotHypertable(table.name.clone()));
+        }
+        let before = std::mem::replace(&mut table.rollup, rollup.cloned());
+        let stores = Arc::make_mut(&mut self.stores);
+        if let Some(before) = before
+            && let Some(known) = stores.get_mut(&before.source)
+        {
+            known.retain(|store| *store != id);
+            if known.is_empty() {
+                stores.remove(&before.source);
+            }
+        }
+        let Some(rollup) = rollup else {
+            return Ok(());
+        };
+        stores.entry(rollup.source).or_default().push(id);
+        let Some(source) = self.tables.get(&rollup.source) else {
+            return Err(CatalogError::NoRelation(rollup.source.to_string()));
+        };
+        if source.hypertable.is_none() {
+            return Err(CatalogError::NotHypertable(source.name.clone()));
+        }
+        // What is computed from itself would be computed for ever.
+        let mut above = Some(source);
+        while let Some(table) = above {
+            if table.id == id {
+                return Err(CatalogError::RelationInUse(table.name.clone()));
+            }
+            let source = table.rollup.as_ref().map(|rollup| rollup.source);
+            above = source.and_then(|source| self.tables.get(&source));
+        }
+        Ok(())
+    }
+
     /// A key's index has the key's name, in the space of all relations.
     fn rename_constraint(&mut self, table: TableId, from: &str, name: &str) -> Applied {
         let found = self.table(table)?;
@@ -595,6 +688,9 @@ impl Table {
                 {
                     compression.segment_by.retain(|known| known != column);
                     compression.order_by.retain(|known| known.column != *column);
+                    if let Some(indexes) = &mut compression.indexes {
+                        indexes.retain(|index| !index.columns.contains(column));
+                    }
                 }
             }
             Change::ChangeColumn { column, .. } => {
@@ -668,6 +764,13 @@ impl Table {
             _ => debug_assert!(false, "not a change of a table: {change:?}"),
         }
         Ok(())
+    }
+
+    fn rollup_mut(&mut self) -> Result<&mut Rollup, CatalogError> {
+        match self.rollup.as_mut() {
+            Some(rollup) => Ok(rollup),
+            None => Err(CatalogError::NotStore(self.name.clone())),
+        }
     }
 
     fn hypertable_mut(&mut self) -> Result<&mut crate::table::Hypertable, CatalogError> {

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::job::JobChange;
 use crate::model::{Role, Schema, View};
+use crate::rollup::Rollup;
 use crate::routine::Routine;
 use crate::table::{Column, Compression, Constraint, Hypertable, Index, Part, Table};
 
@@ -188,6 +189,32 @@ pub enum Change {
         removed: Vec<PartId>,
         added: Vec<Arc<Part>>,
         compressed: Option<bool>,
+    },
+    /// Makes a hypertable the store of a continuous aggregate, or no such store any more.
+    SetRollup {
+        database: DatabaseId,
+        table: TableId,
+        rollup: Option<Rollup>,
+    },
+    /// Rows of a store within a range of times are not what its source gives, but for what is
+    /// frozen.
+    Invalidate {
+        database: DatabaseId,
+        table: TableId,
+        range: Range<i64>,
+    },
+    /// They are again, but for what was marked since: marks from the number `upto` on stay.
+    Revalidate {
+        database: DatabaseId,
+        table: TableId,
+        range: Range<i64>,
+        upto: u64,
+    },
+    /// Rows of a store's source are gone within a range of times: its own stay as they are.
+    Freeze {
+        database: DatabaseId,
+        table: TableId,
+        range: Range<i64>,
     },
     CreateRole {
         role: Role,

@@ -27,6 +27,12 @@ pub enum CatalogError {
     /// A relation of that name is there.
     #[error("relation \"{0}\" already exists")]
     RelationExists(String),
+    /// Something is computed from the relation's rows.
+    #[error("cannot drop table {0} because other objects depend on it")]
+    RelationInUse(String),
+    /// The relation keeps no continuous aggregate.
+    #[error("table \"{0}\" is not the store of a continuous aggregate")]
+    NotStore(String),
     /// The job is not there.
     #[error("job {0} not found")]
     NoJob(JobId),
@@ -103,7 +109,9 @@ impl CatalogError {
             Self::DatabaseExists(_) => SqlState::DUPLICATE_DATABASE,
             Self::NoSchema(_) => SqlState::INVALID_SCHEMA_NAME,
             Self::SchemaExists(_) => SqlState::DUPLICATE_SCHEMA,
-            Self::SchemaInUse(_) => SqlState::DEPENDENT_OBJECTS_STILL_EXIST,
+            Self::SchemaInUse(_) | Self::RelationInUse(_) => {
+                SqlState::DEPENDENT_OBJECTS_STILL_EXIST
+            }
             Self::NoRelation(_) | Self::NoChunk(_) => SqlState::UNDEFINED_TABLE,
             Self::RelationExists(_) => SqlState::DUPLICATE_TABLE,
             Self::NoColumn { .. } => SqlState::UNDEFINED_COLUMN,
@@ -116,9 +124,10 @@ impl CatalogError {
                 SqlState::UNDEFINED_OBJECT
             }
             Self::RoleExists(_) | Self::ConstraintExists { .. } => SqlState::DUPLICATE_OBJECT,
-            Self::ChunkOverlap(_) | Self::WrongPart(_) | Self::NumberInUse(_) => {
-                SqlState::INTERNAL_ERROR
-            }
+            Self::ChunkOverlap(_)
+            | Self::WrongPart(_)
+            | Self::NumberInUse(_)
+            | Self::NotStore(_) => SqlState::INTERNAL_ERROR,
         }
     }
 }

@@ -15,7 +15,9 @@ mod checkpoint;
 mod error;
 mod job;
 mod model;
+mod rollup;
 mod routine;
+mod series;
 mod table;
 
 pub use change::Change;
@@ -23,8 +25,9 @@ pub use checkpoint::{Checkpoint, CheckpointError, decode, encode};
 pub use error::CatalogError;
 pub use job::{Job, JobChange, JobEnd, JobRun, JobStats, Jobs};
 pub use model::{Catalog, Database, FIRST_USER_OID, Privilege, Role, Schema, View};
+pub use rollup::{Continuous, Mark, Materialized, Rollup};
 pub use routine::{Routine, RoutineArg, RoutineResult, Volatility};
 pub use table::{
     Chunk, Column, Compression, Constraint, ConstraintKind, Hypertable, Index, OrderBy, Part,
-    PartFile, Region, Table,
+    PartFile, Region, SparseIndex, Table,
 };

@@ -7,6 +7,7 @@ use chronolith_types::{DatabaseId, RoleId, RoutineId, SchemaId, TableId};
 use serde::{Deserialize, Serialize};
 
 use crate::job::Jobs;
+use crate::rollup::Materialized;
 use crate::routine::Routine;
 use crate::table::Table;
 
@@ -54,6 +55,10 @@ pub struct Database {
     /// Its views.
     #[serde(default)]
     pub views: BTreeMap<TableId, Arc<View>>,
+    /// The stores of continuous aggregates, by the table whose rows they are computed from. Their
+    /// tables say the same; this is there so that a commit need not look through all tables.
+    #[serde(default)]
+    pub stores: Arc<BTreeMap<TableId, Vec<TableId>>>,
     /// Its functions and procedures.
     #[serde(default)]
     pub routines: BTreeMap<RoutineId, Arc<Routine>>,
@@ -96,6 +101,18 @@ pub struct View {
     /// Names given to its columns, where the query's own are not used.
     #[serde(default)]
     pub columns: Vec<String>,
+    /// Where its rows are kept; None for a view that is its query.
+    #[serde(default)]
+    pub materialized: Option<Materialized>,
+}
+
+impl View {
+    /// Where the rows of an ordinary materialized view are; None for any other view.
+    #[must_use]
+    pub fn kept(&self) -> Option<&Materialized> {
+        let materialized = self.materialized.as_ref();
+        materialized.filter(|kept| kept.continuous.is_none())
+    }
 }
 
 /// What a role may do beyond its grants.
@@ -166,6 +183,7 @@ impl Database {
             schemas: schemas.into(),
             tables: BTreeMap::new(),
             views: BTreeMap::new(),
+            stores: Arc::default(),
             routines: BTreeMap::new(),
             jobs: Arc::default(),
             settings: BTreeMap::new(),
@@ -180,12 +198,21 @@ impl Database {
         self.schemas.values().find(|schema| schema.name == name)
     }
 
-    /// A table by its schema and name.
+    /// A table by its schema and name; not one that has the rows of an ordinary materialized view,
+    /// which is seen as that view only.
     #[must_use]
     pub fn table_named(&self, schema: SchemaId, name: &str) -> Option<&Arc<Table>> {
-        self.tables
+        self.tables.values().find(|table| {
+            table.schema == schema && table.name == name && self.view_kept_in(table.id).is_none()
+        })
+    }
+
+    /// The ordinary materialized view whose rows a table has.
+    #[must_use]
+    pub fn view_kept_in(&self, table: TableId) -> Option<&Arc<View>> {
+        self.views
             .values()
-            .find(|table| table.schema == schema && table.name == name)
+            .find(|view| view.kept().is_some_and(|kept| kept.table == table))
     }
 
     /// A view by its schema and name.
@@ -194,6 +221,12 @@ impl Database {
         self.views
             .values()
             .find(|view| view.schema == schema && view.name == name)
+    }
+
+    /// The stores that are computed from a table's rows.
+    #[must_use]
+    pub fn stores_of(&self, source: TableId) -> &[TableId] {
+        self.stores.get(&source).map_or(&[], Vec::as_slice)
     }
 
     /// The functions and procedures of a schema and name.

@@ -9,6 +9,8 @@ use chronolith_types::{
 };
 use serde::{Deserialize, Serialize};
 
+use crate::rollup::Rollup;
+
 /// A table: its columns, keys, chunks.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Table {
@@ -42,6 +44,9 @@ pub struct Table {
     /// Grants, in PostgreSQL's aclitem form; None for the owner's alone.
     #[serde(default)]
     pub acl: Option<Vec<String>>,
+    /// What makes it the store of a continuous aggregate.
+    #[serde(default)]
+    pub rollup: Option<Rollup>,
 }
 
 /// A column.
@@ -150,8 +155,26 @@ pub struct Hypertable {
 pub struct Compression {
     /// The columns that make a series.
     pub segment_by: Vec<ColumnId>,
-    /// The order within a series.
+    /// The order within a series; empty for that of time.
     pub order_by: Vec<OrderBy>,
+    /// Nobody named the columns that make a series: [`Table::segment_by`] finds them.
+    #[serde(default)]
+    pub automatic_segments: bool,
+    /// Chunks that are compressed grow to this width, in the time column's unit.
+    #[serde(default)]
+    pub chunk_interval: Option<i64>,
+    /// Sparse indexes that were asked for; None where nobody said.
+    #[serde(default)]
+    pub indexes: Option<Vec<SparseIndex>>,
+}
+
+/// What is to be known of a column's values in each batch of rows.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SparseIndex {
+    /// `bloom`, `minmax` or `firstlast`.
+    pub kind: String,
+    /// Of which columns together.
+    pub columns: Vec<ColumnId>,
 }
 
 /// One column of an order.

@@ -135,6 +135,7 @@ fn create(engine: &Arc<Engine>) -> Outcome<()> {
         chunks: BTreeMap::new(),
         comment: None,
         acl: None,
+        rollup: None,
     };
     let hypertable = Hypertable {
         id: HypertableId(1),
@@ -148,6 +149,7 @@ fn create(engine: &Arc<Engine>) -> Outcome<()> {
                 descending: false,
                 nulls_first: false,
             }],
+            ..Compression::default()
         }),
     };
     let mut transaction = engine.begin(DB, Isolation::ReadCommitted);

@@ -15,6 +15,7 @@ use crate::commit::{Pending, Writer};
 use crate::config::EngineConfig;
 use crate::error::EngineError;
 use crate::keys::KeyCache;
+use crate::rollups::Rollups;
 use crate::state::State;
 use crate::transaction::{Isolation, Transaction};
 
@@ -34,6 +35,8 @@ pub struct Engine {
     /// Loads that run, and bytes of the rows that they hold.
     pub(crate) loads: AtomicUsize,
     pub(crate) load_bytes: AtomicUsize,
+    /// Who computes what continuous aggregates get.
+    pub(crate) rollups: OnceLock<Arc<dyn Rollups>>,
     /// The thread that flushes and checkpoints.
     pub(crate) background: OnceLock<Background>,
     /// Whether the log takes nothing more.
@@ -76,6 +79,13 @@ impl Engine {
     #[must_use]
     pub fn clock(&self) -> Arc<dyn Clock> {
         Arc::clone(&self.platform.clock)
+    }
+
+    /// Says who computes what continuous aggregates get of the rows that their sources get. Once,
+    /// and before anything is written.
+    pub fn set_rollups(&self, rollups: Arc<dyn Rollups>) {
+        // Another one would compute the same: the first stays.
+        drop(self.rollups.set(rollups));
     }
 
     /// Begins a transaction in a database.

@@ -7,6 +7,8 @@ use chronolith_chunk::ChunkError;
 use chronolith_types::{SqlState, ValueError};
 use chronolith_wal::WalError;
 
+use crate::rollups::RollupError;
+
 /// Why the engine refused or failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -101,6 +103,9 @@ pub enum EngineError {
     /// Columns, keys or chunks are no longer those that the transaction's rows were made for.
     #[error("could not serialize access to relation \"{0}\" due to a concurrent change")]
     Overtaken(String),
+    /// What a continuous aggregate gets cannot be computed.
+    #[error(transparent)]
+    Rollup(#[from] RollupError),
     /// A savepoint that is not there.
     #[error("savepoint \"{0}\" does not exist")]
     NoSavepoint(String),
@@ -129,6 +134,7 @@ impl EngineError {
             Self::Duplicates { .. } => SqlState::UNIQUE_VIOLATION,
             Self::TableNotEmpty(_) | Self::ColumnHasRows(_) => SqlState::FEATURE_NOT_SUPPORTED,
             Self::Value(error) => error.code,
+            Self::Rollup(error) => error.sqlstate,
             Self::Overtaken(_) => SqlState::SERIALIZATION_FAILURE,
             Self::NoSavepoint(_) => SqlState::INVALID_SAVEPOINT_SPECIFICATION,
         }

@@ -5,9 +5,8 @@ use std::sync::Arc;
 use arrow::compute::cast;
 use arrow::datatypes::DataType;
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
-use chronolith_catalog::{Column, Table};
+use chronolith_catalog::{Column, OrderBy, Table};
 use chronolith_chunk::{ChunkError, HotPart, Layout, LayoutColumn, SortColumn, constant};
-use chronolith_types::SqlType;
 
 use crate::error::EngineError;
 
@@ -24,45 +23,16 @@ pub fn layout_of(table: &Table) -> Layout {
         .hypertable
         .as_ref()
         .and_then(|hypertable| place(hypertable.time));
-    let compression = table
-        .hypertable
-        .as_ref()
-        .and_then(|h| h.compression.as_ref());
-    let (segment_by, mut order_by) = match compression {
-        Some(compression) => (
-            compression
-                .segment_by
-                .iter()
-                .filter_map(|id| place(*id))
-                .collect(),
-            compression
-                .order_by
-                .iter()
-                .filter_map(|order| {
-                    Some(SortColumn {
-                        column: place(order.column)?,
-                        descending: order.descending,
-                        nulls_first: order.nulls_first,
-                    })
-                })
-                .collect(),
-        ),
-        // Nobody said: the key's text columns are what a series is called by.
-        None => (automatic_segments(table), Vec::new()),
+    let segment_by = table.segment_by().into_iter().filter_map(place).collect();
+    let sorted = |order: OrderBy| {
+        Some(SortColumn {
+            column: place(order.column)?,
+            descending: order.descending,
+            nulls_first: order.nulls_first,
+        })
     };
-    if let (Some(time), true) = (time, order_by.is_empty()) {
-        order_by.push(SortColumn {
-            column: time,
-            descending: false,
-            nulls_first: false,
-        });
-    }
+    let order_by = table.order_by().into_iter().filter_map(sorted).collect();
     let columns = table.columns.iter().map(column).collect();
-    let segment_by = if time.is_some() {
-        segment_by
-    } else {
-        Vec::new()
-    };
     let layout = Layout::new(columns, time, segment_by, order_by);
     if table.columns.iter().all(|column| column.missing.is_none()) {
         return layout;
@@ -70,22 +40,6 @@ pub fn layout_of(table: &Table) -> Layout {
     // The catalog was given a value of the type: State::change checks it.
     let missing = |column: &Column| constant(column.missing.as_ref()?, &column.ty).ok();
     layout.with_missing(table.columns.iter().map(missing).collect())
-}
-
-fn automatic_segments(table: &Table) -> Vec<usize> {
-    let keys = table.unique_keys();
-    let Some((_, places)) = keys.first() else {
-        return Vec::new();
-    };
-    let text = |place: &usize| {
-        table.columns.get(*place).is_some_and(|column| {
-            matches!(
-                column.ty,
-                SqlType::Text | SqlType::Varchar(_) | SqlType::Char(_)
-            )
-        })
-    };
-    places.iter().copied().filter(text).collect()
 }
 
 /// Whether rows made for one table are rows of the other as they are, its keys held.

@@ -84,6 +84,7 @@ impl Engine {
             key_bytes: AtomicUsize::new(0),
             loads: AtomicUsize::new(0),
             load_bytes: AtomicUsize::new(0),
+            rollups: OnceLock::new(),
             background: OnceLock::new(),
             lock,
         });

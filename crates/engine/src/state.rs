@@ -238,6 +238,14 @@ impl State {
                     self.forget_empty(key);
                 }
             }
+            Change::DropView { database, id } => {
+                let views = before.databases.get(database).map(|known| &known.views);
+                let view = views.and_then(|views| views.get(id));
+                let Some(kept) = view.and_then(|view| view.materialized.as_ref()) else {
+                    return Ok(());
+                };
+                self.forget(dropped, |key| *key == TableKey::new(*database, kept.table));
+            }
             Change::Truncate { database, table }
             | Change::DropTable {
                 database,

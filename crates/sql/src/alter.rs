@@ -251,6 +251,10 @@ fn database(c: &mut Cursor<'_>) -> Result<Statement, SqlError> {
 }
 
 fn table(c: &mut Cursor<'_>, kind: ObjectKind) -> Result<Statement, SqlError> {
+    if kind != ObjectKind::View && c.accept(&["all", "in", "tablespace"]) {
+        c.rest();
+        return Ok(Statement::Other("ALTER … ALL IN TABLESPACE".to_owned()));
+    }
     let if_exists = c.accept(&["if", "exists"]);
     c.accept(&["only"]);
     let name = c.name()?;

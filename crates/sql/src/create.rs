@@ -48,14 +48,24 @@ pub(crate) fn create(c: &mut Cursor<'_>) -> Result<Statement, SqlError> {
         return table(c, temporary, unlogged);
     }
     let recursive = c.accept(&["recursive"]);
-    if !recursive && !or_replace && c.accept(&["materialized", "view"]) {
-        return view(c, or_replace, temporary, true);
+    if !recursive && !or_replace && !temporary && c.accept(&["materialized", "view"]) {
+        let verb = ViewVerb {
+            materialized: true,
+            unlogged,
+            ..ViewVerb::default()
+        };
+        return view(c, verb);
     }
     if !temporary && !recursive && (c.sees(&["function"]) || c.sees(&["procedure"])) {
         return crate::routine::create(c, or_replace);
     }
-    if !recursive && c.accept(&["view"]) {
-        return view(c, or_replace, temporary, false);
+    if !recursive && !unlogged && c.accept(&["view"]) {
+        let verb = ViewVerb {
+            or_replace,
+            temporary,
+            ..ViewVerb::default()
+        };
+        return view(c, verb);
     }
     other(c)
 }
@@ -354,8 +364,7 @@ fn table_as(
         c.rest();
         return Ok(Statement::Other("CREATE TABLE AS EXECUTE".to_owned()));
     }
-    let query = c.query()?;
-    let with_data = with_data(c);
+    let (query, _, with_data) = c.query_with_data()?;
     Ok(Statement::CreateTableAs(Box::new(CreateTableAs {
         name,
         columns,
@@ -620,51 +629,72 @@ fn key(c: &mut Cursor<'_>, primary: bool) -> Result<ConstraintKind, SqlError> {
 
 // ------------------------------------------------------------- views and indexes
 
-fn view(
-    c: &mut Cursor<'_>,
+/// What stands between CREATE and VIEW.
+#[derive(Default)]
+struct ViewVerb {
     or_replace: bool,
     temporary: bool,
+    unlogged: bool,
     materialized: bool,
-) -> Result<Statement, SqlError> {
-    let if_not_exists = c.accept(&["if", "not", "exists"]);
+}
+
+fn view(c: &mut Cursor<'_>, verb: ViewVerb) -> Result<Statement, SqlError> {
+    let if_not_exists = verb.materialized && c.accept(&["if", "not", "exists"]);
     let name = c.name()?;
     let columns = c.optional_columns()?;
-    if materialized && c.accept(&["using"]) {
-        c.ident()?;
-    }
+    let method = if verb.materialized && c.accept(&["using"]) {
+        Some(c.ident()?)
+    } else {
+        None
+    };
     let options = if c.accept(&["with"]) {
         c.options()?
     } else {
         Vec::new()
     };
-    if materialized && c.accept(&["tablespace"]) {
+    if verb.materialized && c.accept(&["tablespace"]) {
         c.ident()?;
     }
     c.expect(&["as"])?;
-    let start = c.position();
-    let query = c.query()?;
-    let text = c.since(start);
-    let with_data = if materialized {
-        with_data(c)
+    let (query, text, with_data) = if verb.materialized {
+        c.query_with_data()?
     } else {
+        let start = c.position();
+        let query = c.query()?;
+        let text = c.since(start);
         if c.accept(&["with"]) {
             c.accept_any(&["local", "cascaded"]);
             c.expect(&["check", "option"])?;
         }
-        true
+        (query, text, true)
     };
     Ok(Statement::CreateView(Box::new(CreateView {
         name,
         columns,
-        or_replace,
+        or_replace: verb.or_replace,
         if_not_exists,
-        temporary,
-        materialized,
+        temporary: verb.temporary,
+        materialized: verb.materialized,
+        unlogged: verb.unlogged,
+        method,
         options,
         query,
         text,
         with_data,
     })))
+}
+
+/// REFRESH MATERIALIZED VIEW.
+pub(crate) fn refresh(c: &mut Cursor<'_>) -> Result<Statement, SqlError> {
+    c.expect(&["refresh", "materialized", "view"])?;
+    let concurrently = c.accept(&["concurrently"]);
+    let name = c.name()?;
+    let with_data = with_data(c);
+    Ok(Statement::Refresh {
+        name,
+        concurrently,
+        with_data,
+    })
 }
 
 fn index(c: &mut Cursor<'_>) -> Result<Statement, SqlError> {

@@ -407,6 +407,44 @@ impl<'a> Cursor<'a> {
         self.lift(parsed)
     }
 
+    /// A query up to the end, its text, and whether it is without WITH NO DATA.
+    ///
+    /// The last words are cut off before the query is read: a type such as `timestamp` would take
+    /// their WITH for its time zone's.
+    pub(crate) fn query_with_data(&mut self) -> Result<(Box<ast::Query>, String, bool), SqlError> {
+        let start = self.position();
+        let mut tokens = Vec::new();
+        while self.peek().token != Token::EOF {
+            tokens.push(self.next());
+        }
+        let ends = |words: &[&str]| {
+            tokens.len().checked_sub(words.len()).filter(|cut| {
+                let last = tokens.iter().skip(*cut);
+                last.zip(words)
+                    .all(|(token, word)| unquoted(&token.token) == Some(*word))
+            })
+        };
+        let none = ends(&["with", "no", "data"]);
+        let cut = none.or_else(|| ends(&["with", "data"]));
+        let end = match cut.and_then(|cut| tokens.get(cut)) {
+            Some(token) => character(token.span.start),
+            None => self.end,
+        };
+        tokens.truncate(cut.unwrap_or(tokens.len()));
+        let mut inner = Self {
+            parser: Parser::new(&DIALECT)
+                .with_recursion_limit(DEPTH_MAX)
+                .with_tokens_with_locations(tokens),
+            text: self.text,
+            places: self.places.clone(),
+            end,
+        };
+        let query = inner.query()?;
+        let text = inner.since(start);
+        inner.finish()?;
+        Ok((query, text, none.is_none()))
+    }
+
     pub(crate) fn statement(&mut self) -> Result<ast::Statement, SqlError> {
         let parsed = self.parser.parse_statement();
         self.lift(parsed)

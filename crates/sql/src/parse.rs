@@ -218,9 +218,9 @@ pub(crate) fn statement(c: &mut Cursor<'_>) -> Result<Statement, SqlError> {
             })
         }
         "lock" => lock(c),
-        "refresh" | "import" | "reassign" | "security" | "load" => {
+        "refresh" => crate::create::refresh(c),
+        "import" | "reassign" | "security" | "load" => {
             let tag = match first.as_str() {
-                "refresh" => "REFRESH MATERIALIZED VIEW",
                 "import" => "IMPORT FOREIGN SCHEMA",
                 "reassign" => "REASSIGN OWNED",
                 "security" => "SECURITY LABEL",
@@ -470,6 +470,7 @@ fn tag(statement: &Statement) -> String {
         Statement::CreateTableAs(_) => "CREATE TABLE AS",
         Statement::CreateView(view) if view.materialized => "CREATE MATERIALIZED VIEW",
         Statement::CreateView(_) => "CREATE VIEW",
+        Statement::Refresh { .. } => "REFRESH MATERIALIZED VIEW",
         Statement::CreateIndex(_) => "CREATE INDEX",
         Statement::CreateRoutine(of) if of.procedure => "CREATE PROCEDURE",
         Statement::CreateRoutine(_) => "CREATE FUNCTION",
@@ -492,6 +493,7 @@ fn tag(statement: &Statement) -> String {
         Statement::Reset(_) => "RESET",
         Statement::Show(_) => "SHOW",
         Statement::Begin(_) => "BEGIN",
+        Statement::Start(_) => "START TRANSACTION",
         Statement::Commit { .. } => "COMMIT",
         Statement::Rollback { .. } | Statement::RollbackTo(_) => "ROLLBACK",
         Statement::Savepoint(_) => "SAVEPOINT",

@@ -47,7 +47,7 @@ pub(crate) fn session(c: &mut Cursor<'_>) -> Result<Option<Statement>, SqlError>
         }
         "start" => {
             c.expect(&["transaction"])?;
-            Statement::Begin(modes(c)?)
+            Statement::Start(modes(c)?)
         }
         "commit" | "end" if !c.sees(&["prepared"]) => Statement::Commit { chain: chain(c)? },
         "rollback" | "abort" if !c.sees(&["prepared"]) => rollback(c)?,

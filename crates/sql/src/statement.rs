@@ -24,6 +24,15 @@ pub enum Statement {
     CreateTableAs(Box<CreateTableAs>),
     /// CREATE [MATERIALIZED] VIEW.
     CreateView(Box<CreateView>),
+    /// REFRESH MATERIALIZED VIEW.
+    Refresh {
+        /// Which view.
+        name: Name,
+        /// CONCURRENTLY.
+        concurrently: bool,
+        /// Not WITH NO DATA.
+        with_data: bool,
+    },
     /// CREATE INDEX.
     CreateIndex(Box<CreateIndex>),
     /// CREATE FUNCTION and CREATE PROCEDURE.
@@ -134,8 +143,10 @@ pub enum Statement {
     },
     /// SET CONSTRAINTS.
     SetConstraints,
-    /// BEGIN, START TRANSACTION.
+    /// BEGIN.
     Begin(TransactionModes),
+    /// START TRANSACTION, which answers with a tag of its own.
+    Start(TransactionModes),
     /// COMMIT, END.
     Commit {
         /// AND CHAIN.
@@ -461,6 +472,10 @@ pub struct CreateView {
     pub temporary: bool,
     /// MATERIALIZED.
     pub materialized: bool,
+    /// UNLOGGED, which PostgreSQL reads before MATERIALIZED and refuses.
+    pub unlogged: bool,
+    /// USING: the way that rows are kept.
+    pub method: Option<Spelled>,
     /// WITH (…): `timescaledb.continuous` …
     pub options: Vec<Opt>,
     /// AS.

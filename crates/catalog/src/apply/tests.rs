@@ -31,6 +31,7 @@ fn table(name: &str) -> Table {
         chunks: BTreeMap::new(),
         comment: None,
         acl: None,
+        rollup: None,
     }
 }
 
@@ -186,6 +187,7 @@ fn names_and_owners_change_and_no_two_relations_share_a_name() {
         owner: RoleId(10),
         query: "SELECT 1".to_owned(),
         columns: Vec::new(),
+        materialized: None,
     };
     let schema = |name: &str| crate::model::Schema {
         id: SchemaId(31_000),
@@ -390,4 +392,188 @@ fn bless_the_documented_checkpoint() {
         "/../../fixtures/formats/manifest/v1.hex"
     );
     std::fs::write(path, hex.join("\n") + "\n").unwrap();
+}
+
+/// A table of another number and name.
+fn other(id: u32, name: &str) -> Change {
+    let mut table = table(name);
+    table.id = TableId(id);
+    Change::CreateTable {
+        database: DB,
+        table: Box::new(table),
+    }
+}
+
+fn made_hypertable(id: u32) -> Change {
+    let Change::MakeHypertable { hypertable, .. } = hypertable() else {
+        panic!("not what it was");
+    };
+    Change::MakeHypertable {
+        database: DB,
+        table: TableId(id),
+        hypertable,
+    }
+}
+
+fn set_rollup(id: u32, source: u32) -> Change {
+    Change::SetRollup {
+        database: DB,
+        table: TableId(id),
+        rollup: Some(crate::rollup::Rollup::new(TableId(30_000), TableId(source))),
+    }
+}
+
+/// A table, a store of it and a store of that.
+fn with_stores() -> Catalog {
+    let mut catalog = Catalog::default();
+    for change in [
+        create("t"),
+        hypertable(),
+        other(20_001, "store"),
+        made_hypertable(20_001),
+        set_rollup(20_001, T.0),
+        other(20_002, "coarser"),
+        made_hypertable(20_002),
+        set_rollup(20_002, 20_001),
+    ] {
+        catalog.apply(&change).unwrap();
+    }
+    catalog
+}
+
+#[test]
+fn a_source_knows_its_stores_and_outlives_them() {
+    let database = DB;
+    let mut catalog = with_stores();
+    let stores = |catalog: &Catalog, id: u32| -> Vec<u32> {
+        let stores = catalog.databases[&DB].stores_of(TableId(id)).iter();
+        stores.map(|id| id.0).collect()
+    };
+    assert_eq!(stores(&catalog, T.0), [20_001]);
+    assert_eq!(stores(&catalog, 20_001), [20_002]);
+    let drop = |id: u32| Change::DropTable {
+        database,
+        id: TableId(id),
+    };
+    let before = catalog.clone();
+    for (id, name) in [(T.0, "t"), (20_001, "store")] {
+        let refused = catalog.apply(&drop(id)).unwrap_err();
+        assert_eq!(refused, CatalogError::RelationInUse(name.into()));
+        assert_eq!(refused.sqlstate().as_str(), "2BP01");
+    }
+    let refused = [
+        set_rollup(20_001, 29_999),
+        set_rollup(20_001, 20_002),
+        Change::Invalidate {
+            database,
+            table: T,
+            range: 0..10,
+        },
+    ];
+    for change in refused {
+        assert!(catalog.apply(&change).is_err(), "{change:?}");
+    }
+    assert_eq!(catalog, before);
+    catalog.apply(&drop(20_002)).unwrap();
+    assert_eq!(stores(&catalog, 20_001), [0_u32; 0]);
+    let none = Change::SetRollup {
+        database,
+        table: TableId(20_001),
+        rollup: None,
+    };
+    catalog.apply(&none).unwrap();
+    catalog.apply(&drop(T.0)).unwrap();
+    assert!(catalog.databases[&DB].stores.is_empty());
+}
+
+#[test]
+fn a_view_takes_its_store_with_it() {
+    let database = DB;
+    let mut catalog = with_stores();
+    let view = crate::model::View {
+        id: TableId(30_000),
+        schema: PUBLIC,
+        name: "v".to_owned(),
+        owner: RoleId(10),
+        query: "SELECT 1".to_owned(),
+        columns: Vec::new(),
+        materialized: Some(crate::rollup::Materialized {
+            table: TableId(20_001),
+            populated: true,
+            continuous: None,
+        }),
+    };
+    let create = Change::CreateView {
+        database,
+        view,
+        replace: false,
+    };
+    catalog.apply(&create).unwrap();
+    let drop = Change::DropView {
+        database,
+        id: TableId(30_000),
+    };
+    let refused = CatalogError::RelationInUse("store".into());
+    assert_eq!(catalog.apply(&drop), Err(refused));
+    let coarser = Change::DropTable {
+        database,
+        id: TableId(20_002),
+    };
+    catalog.apply(&coarser).unwrap();
+    catalog.apply(&drop).unwrap();
+    assert!(catalog.table(DB, TableId(20_001)).is_none());
+    assert!(catalog.databases[&DB].stores.is_empty());
+}
+
+#[test]
+fn marks_come_and_go_by_changes_and_survive_a_checkpoint() {
+    let (database, table) = (DB, TableId(20_001));
+    let mut catalog = with_stores();
+    for change in [
+        Change::Invalidate {
+            database,
+            table,
+            range: 0..100,
+        },
+        Change::Invalidate {
+            database,
+            table,
+            range: 50..60,
+        },
+        Change::Revalidate {
+            database,
+            table,
+            range: 0..70,
+            upto: 1,
+        },
+        Change::Freeze {
+            database,
+            table,
+            range: 90..200,
+        },
+    ] {
+        let text = serde_json::to_string(&change).unwrap();
+        assert_eq!(serde_json::from_str::<Change>(&text).unwrap(), change);
+        catalog.apply(&change).unwrap();
+    }
+    let bytes = crate::encode(&catalog, chronolith_types::Lsn(7)).unwrap();
+    let read = crate::decode(&bytes).unwrap().catalog;
+    assert_eq!(read, catalog);
+    let rollup = read.table(DB, table).unwrap().rollup.clone().unwrap();
+    let marks = rollup.invalid.iter().map(|mark| mark.range.clone());
+    assert_eq!(marks.collect::<Vec<_>>(), [50..60, 70..90]);
+    assert_eq!(rollup.frozen.first(), Some(&(90..200)));
+    assert_eq!(rollup.frozen.len(), 1);
+}
+
+#[test]
+fn a_catalog_of_before_there_were_stores_is_read() {
+    let mut catalog = Catalog::default();
+    catalog.apply(&create("t")).unwrap();
+    let mut text = serde_json::to_value(&catalog).unwrap();
+    let database = &mut text["databases"]["5"];
+    assert!(database.as_object_mut().unwrap().remove("stores").is_some());
+    let table = &mut database["tables"]["20000"];
+    assert!(table.as_object_mut().unwrap().remove("rollup").is_some());
+    assert_eq!(serde_json::from_value::<Catalog>(text).unwrap(), catalog);
 }

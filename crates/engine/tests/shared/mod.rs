@@ -65,6 +65,7 @@ pub(crate) fn create(engine: &Arc<Engine>) -> Result<(), EngineError> {
         chunks: BTreeMap::new(),
         comment: None,
         acl: None,
+        rollup: None,
     };
     let ticks = table(
         TICKS,

@@ -3,8 +3,8 @@
 use std::fmt;
 use std::sync::{Arc, LazyLock, OnceLock};
 
-use chronolith_catalog::{Catalog, Database, Privilege, Table, View};
-use chronolith_types::{ChunkId, DatabaseId, SqlState, SqlType, TableId};
+use chronolith_catalog::{Catalog, Database, OrderBy, Privilege, Table, View};
+use chronolith_types::{ChunkId, ColumnId, DatabaseId, SqlState, SqlType, TableId};
 
 use super::objects::Inner;
 use crate::error::Error;
@@ -25,6 +25,26 @@ impl std::ops::AddAssign for Size {
         self.rows = self.rows.saturating_add(other.rows);
         self.bytes = self.bytes.saturating_add(other.bytes);
     }
+}
+
+/// By what rows are sorted.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Sorting {
+    /// The columns that make a series.
+    pub(crate) segment_by: Vec<ColumnId>,
+    /// The order within a series.
+    pub(crate) order_by: Vec<OrderBy>,
+}
+
+/// How the rows of a chunk are packed.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Packing {
+    /// How its first part is sorted; None without one.
+    pub(crate) sorting: Option<Sorting>,
+    /// The rows of each series of its parts.
+    pub(crate) series: Vec<u64>,
+    /// Whether there are rows outside of one sorted part.
+    pub(crate) loose: bool,
 }
 
 /// A prepared statement of the session, as `pg_prepared_statements` shows it.
@@ -62,6 +82,8 @@ pub(crate) struct Context {
     pub(crate) prepared: Lazy<Vec<PreparedStatement>>,
     /// How much there is of a chunk.
     pub(crate) size: Box<Sizes>,
+    /// How the rows of a chunk are packed.
+    pub(crate) packing: Box<Packings>,
     /// Names and types of a view's columns; none when its query no longer binds.
     pub(crate) view_columns: Box<ViewColumns>,
     /// What is shown of an expression over a table's columns.
@@ -72,6 +94,9 @@ pub(crate) struct Context {
 
 /// How much there is of a chunk.
 pub(crate) type Sizes = dyn Fn(TableId, ChunkId) -> Size + Send + Sync;
+
+/// How the rows of a chunk are packed; None for one that is not there.
+pub(crate) type Packings = dyn Fn(TableId, ChunkId) -> Option<Packing> + Send + Sync;
 
 /// Names and types of a view's columns.
 pub(crate) type ViewColumns = dyn Fn(&View) -> Vec<(String, SqlType)> + Send + Sync;

@@ -40,7 +40,11 @@ fn names<'a>(home: &'a Database, relation: Option<Relation<'a>>) -> (Cell<'a>, C
 }
 
 fn hypertable<'a>(home: &'a Database, job: &Job) -> Option<Relation<'a>> {
-    table_of(home, job.relation).map(Relation::Table)
+    let table = table_of(home, job.relation)?;
+    // The store of a continuous aggregate goes by its view's name.
+    let view = table.rollup.as_ref().map(|rollup| rollup.view);
+    let view = view.and_then(|view| home.views.get(&view));
+    Some(view.map_or(Relation::Table(table), |view| Relation::View(view)))
 }
 
 fn jobs<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {

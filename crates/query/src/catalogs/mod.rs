@@ -29,8 +29,12 @@ mod timescale;
 mod types;
 
 pub(crate) use constraints::columns_named;
-pub(crate) use context::{Context, Expressions, Lazy, PreparedStatement, Size, Sizes, ViewColumns};
+pub(crate) use context::{
+    Context, Expressions, Lazy, Packing, Packings, PreparedStatement, Size, Sizes, Sorting,
+    ViewColumns,
+};
 pub(crate) use describe::quoted;
+pub(crate) use objects::shown;
 pub(crate) use relation::{find, is_system_schema, of_function};
 
 #[cfg(test)]

@@ -142,6 +142,10 @@ pub(super) const SCHEMAS: &[SystemSchema] = &[
         oid: 14_993,
         name: "_timescaledb_functions",
     },
+    SystemSchema {
+        oid: 14_994,
+        name: "_timescaledb_config",
+    },
 ];
 
 /// The oid of `pg_catalog`.
@@ -205,6 +209,8 @@ fn parse_line(line: &'static str) -> Option<SystemRelation> {
             .or_else(|| activity::fill(name)),
         "" => routines::fill_function(name),
         "information_schema" => information_schema::fill(name).or_else(|| privileges::fill(name)),
+        // Where bgw_job was until 2.28.
+        "_timescaledb_config" => jobs::fill("_timescaledb_catalog", name),
         _ => timescale::fill(schema, name).or_else(|| jobs::fill(schema, name)),
     };
     Some(SystemRelation {

@@ -21,7 +21,7 @@ pub(super) const TIMESCALEDB: u32 = 14_995;
 const PLPGSQL: u32 = 13_559;
 const PUBLIC: u32 = 2200;
 /// The version of TimescaleDB that this program answers as.
-const TIMESCALEDB_VERSION: &str = "2.29.2";
+pub(super) const TIMESCALEDB_VERSION: &str = "2.29.2";
 const HIDDEN: &str = "********";
 
 pub(super) fn fill(name: &str) -> Option<Fill> {

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use arrow::record_batch::RecordBatch;
-use chronolith_catalog::{Change, Hypertable, Index, Table};
+use chronolith_catalog::{Change, Column, Hypertable, Index, Table};
 use chronolith_chunk::{ChunkError, ScanRequest};
 use chronolith_engine::TableView;
 use chronolith_types::{HypertableId, IndexId, Interval, SqlState, SqlType, TableId};
 
+use super::columnstore;
 use super::options::TableOptions;
 use super::table::free_name;
 use crate::error::Error;
@@ -159,28 +160,21 @@ pub(super) fn from_options(
     options: &TableOptions,
 ) -> Result<(), Error> {
     let table = table_of(shared, id)?;
-    let time = |ty: &SqlType| {
-        matches!(
-            ty,
-            SqlType::Timestamptz | SqlType::Timestamp | SqlType::Date
-        )
-    };
     let column = match &options.partition_column {
         Some(name) => name.clone(),
-        None => table
-            .columns
-            .iter()
-            .find(|column| time(&column.ty))
-            .map(|column| column.name.clone())
-            .ok_or_else(|| {
-                Error::new(
-                    SqlState::INVALID_PARAMETER_VALUE,
-                    "partition column could not be determined",
-                )
-                .hint("Use \"timescaledb.partition_column\" to specify the column to use as partitioning column.")
-            })?,
+        None => only_time(&table).ok_or_else(|| {
+            Error::new(
+                SqlState::INVALID_PARAMETER_VALUE,
+                "partition column could not be determined",
+            )
+            .hint("Use \"timescaledb.partition_column\" to specify the column to use as partitioning column.")
+        })?,
     };
-    let width = options.chunk_interval.as_deref().map(width_from_text);
+    let width = options
+        .storage
+        .chunk_interval
+        .as_deref()
+        .map(width_from_text);
     make(
         shared,
         &Plan {
@@ -192,43 +186,25 @@ pub(super) fn from_options(
             migrate_data: false,
         },
     )?;
-    set_compression(shared, id, options)
+    // A table that is made so has a columnstore unless it is told to have none.
+    let mut storage = options.storage.clone();
+    storage.chunk_interval = None;
+    storage.compress.get_or_insert(true);
+    columnstore::set(shared, id, &storage)
 }
 
-/// The settings of compression that options ask for.
-pub(super) fn set_compression(
-    shared: &Arc<Shared>,
-    id: TableId,
-    options: &TableOptions,
-) -> Result<(), Error> {
-    let table = table_of(shared, id)?;
-    if options.compress == Some(false) {
-        let compressed = table.chunks.values().any(|chunk| chunk.compressed);
-        if compressed {
-            return Err(Error::unsupported(
-                "turning compression off while there are compressed chunks",
-            )
-            .hint("Decompress the chunks first, with decompress_chunk."));
-        }
-        return shared.change(Change::SetCompression {
-            database: shared.database,
-            table: id,
-            compression: None,
-        });
-    }
-    let asked =
-        options.compress.is_some() || options.segment_by.is_some() || options.order_by.is_some();
-    if !asked {
-        return Ok(());
-    }
-    if table.hypertable.is_none() {
-        return Err(not_hypertable(&table.name));
-    }
-    let compression = options.compression(&table)?;
-    shared.change(Change::SetCompression {
-        database: shared.database,
-        table: id,
-        compression,
+/// The one column that can only be meant: of times with a zone, else of all times.
+fn only_time(table: &Table) -> Option<String> {
+    let only = |fits: fn(&SqlType) -> bool| {
+        let mut found = table.columns.iter().filter(|column| fits(&column.ty));
+        let first = found.next()?;
+        found.next().is_none().then(|| first.name.clone())
+    };
+    let time = |ty: &SqlType| matches!(ty, SqlType::Timestamp | SqlType::Date);
+    only(|ty| *ty == SqlType::Timestamptz).or_else(|| {
+        let zoned = |column: &Column| column.ty == SqlType::Timestamptz;
+        let none = !table.columns.iter().any(zoned);
+        only(time).filter(|_| none)
     })
 }
 

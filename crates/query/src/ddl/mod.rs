@@ -4,10 +4,12 @@
 //! it commits. Start at [`run`]; hypertables, which functions make too, are in [`hypertable`].
 
 mod alter;
+pub(crate) mod columnstore;
 mod drop;
 pub(crate) mod hypertable;
 mod index;
-mod options;
+pub(crate) mod materialized;
+pub(crate) mod options;
 mod role;
 mod routine;
 mod run;

@@ -1,26 +1,130 @@
-//! Options in WITH (…) and SET (…) of tables: TimescaleDB's, and PostgreSQL's of storage.
+//! Options in WITH (…), SET (…) and RESET (…) of relations: TimescaleDB's, and PostgreSQL's of
+//! storage.
 
-use chronolith_catalog::{Compression, OrderBy, Table};
 use chronolith_sql::Opt;
 use chronolith_types::SqlState;
 
 use crate::error::Error;
+
+/// How chunks are to be kept; a table's options and a continuous aggregate's have these alike.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct StorageOptions {
+    pub(crate) chunk_interval: Option<String>,
+    /// `compress`, `columnstore`.
+    pub(crate) compress: Option<bool>,
+    pub(crate) segment_by: Option<String>,
+    pub(crate) order_by: Option<String>,
+    /// The width that compressed chunks grow to.
+    pub(crate) compressed_interval: Option<String>,
+    /// Sparse indexes.
+    pub(crate) index: Option<String>,
+    /// Whether large inserts go straight to cold parts; here they do.
+    direct: Option<bool>,
+}
 
 /// What a table's options ask for.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct TableOptions {
     pub(crate) hypertable: bool,
     pub(crate) partition_column: Option<String>,
-    pub(crate) chunk_interval: Option<String>,
     pub(crate) create_default_indexes: bool,
-    /// `compress`, `columnstore`.
-    pub(crate) compress: Option<bool>,
-    pub(crate) segment_by: Option<String>,
-    pub(crate) order_by: Option<String>,
+    pub(crate) storage: StorageOptions,
+}
+
+/// Settings that RESET gives back.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Reset {
+    pub(crate) compress: bool,
+    pub(crate) segment_by: bool,
+    pub(crate) order_by: bool,
+    pub(crate) compressed_interval: bool,
+    pub(crate) index: bool,
+}
+
+/// Options of TimescaleDB by any of their names; the first is how a hint calls one.
+const STORAGE: &[&[&str]] = &[
+    &["chunk_interval", "chunk_time_interval"],
+    &["compress", "columnstore", "enable_columnstore"],
+    &["compress_segmentby", "segmentby", "segment_by"],
+    &["compress_orderby", "orderby", "order_by"],
+    &["compress_chunk_interval", "compress_chunk_time_interval"],
+    &[
+        "compress_index",
+        "compress_sparse_index",
+        "index",
+        "sparse_index",
+    ],
+    &["direct_compress"],
+];
+
+/// Those that make a table a hypertable.
+const TABLE: &[&[&str]] = &[
+    &["hypertable"],
+    &["partition_column", "partitioning_column", "time_column"],
+    &["create_default_indexes"],
+    &["associated_schema"],
+    &["associated_table_prefix"],
+    &["direct_compress_schedule_interval"],
+];
+
+/// What an option of TimescaleDB's is called by first; None where there is none of the name.
+fn named(name: &str, tables: bool) -> Option<&'static str> {
+    let all = STORAGE.iter().chain(if tables { TABLE } else { &[] });
+    let mut found = all.filter(|names| names.contains(&name));
+    found.next().and_then(|names| names.first()).copied()
+}
+
+/// The name of an option behind `timescaledb.` or `tsdb.`; None for one of PostgreSQL's.
+///
+/// # Errors
+/// 22023 for another namespace.
+pub(crate) fn in_namespace(option: &Opt) -> Result<Option<&str>, Error> {
+    match option.name.split_once('.') {
+        None => Ok(None),
+        Some(("timescaledb" | "tsdb", name)) => Ok(Some(name)),
+        Some((space, _)) => Err(invalid(
+            option,
+            format!("unrecognized parameter namespace \"{space}\""),
+        )),
+    }
+}
+
+impl StorageOptions {
+    /// Takes an option of TimescaleDB's, where it is one of these; false where it is another.
+    ///
+    /// # Errors
+    /// 22023 for a value it does not take, 42P08 for one that was given already.
+    pub(crate) fn take(&mut self, name: &str, option: &Opt) -> Result<bool, Error> {
+        let Some(name) = named(name, false) else {
+            return Ok(false);
+        };
+        match name {
+            "chunk_interval" => once(option, &mut self.chunk_interval, text(option)?)?,
+            "compress" => once(option, &mut self.compress, boolean(option)?)?,
+            "compress_segmentby" => once(option, &mut self.segment_by, text(option)?)?,
+            "compress_orderby" => once(option, &mut self.order_by, text(option)?)?,
+            "compress_chunk_interval" => {
+                once(option, &mut self.compressed_interval, text(option)?)?;
+            }
+            "compress_index" => once(option, &mut self.index, text(option)?)?,
+            "direct_compress" => once(option, &mut self.direct, boolean(option)?)?,
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+
+    /// Whether they say anything of how chunks are compressed.
+    pub(crate) fn compresses(&self) -> bool {
+        self.compress.is_some()
+            || self.segment_by.is_some()
+            || self.order_by.is_some()
+            || self.compressed_interval.is_some()
+            || self.index.is_some()
+    }
 }
 
 impl TableOptions {
-    /// Reads them.
+    /// Reads those of CREATE TABLE.
     ///
     /// # Errors
     /// 22023 for an option nobody knows or a value it does not take.
@@ -29,52 +133,57 @@ impl TableOptions {
             create_default_indexes: true,
             ..Self::default()
         };
+        let (mut hypertable, mut indexes) = (None, None);
         for option in options {
-            let Some((space, name)) = option.name.split_once('.') else {
+            let Some(name) = in_namespace(option)? else {
                 storage(option)?;
                 continue;
             };
-            if !matches!(space, "timescaledb" | "tsdb") {
-                return Err(invalid(
-                    option,
-                    format!("unrecognized parameter namespace \"{space}\""),
-                ));
+            if read.storage.take(name, option)? {
+                continue;
             }
-            let text = || -> Result<Option<String>, Error> {
-                match &option.value {
-                    Some(value) => Ok(Some(value.clone())),
-                    None => Err(invalid(
-                        option,
-                        format!("parameter \"{}\" must have a value", option.name),
-                    )),
+            match named(name, true) {
+                Some("hypertable") => once(option, &mut hypertable, boolean(option)?)?,
+                Some("partition_column") => {
+                    once(option, &mut read.partition_column, text(option)?)?;
                 }
-            };
-            match name {
-                "hypertable" => read.hypertable = boolean(option)?,
-                "partition_column" => read.partition_column = text()?,
-                "compress_chunk_time_interval" => {
+                Some("create_default_indexes") => once(option, &mut indexes, boolean(option)?)?,
+                // Where chunks are called so anyway.
+                Some("associated_schema")
+                    if option.value.as_deref() == Some("_timescaledb_internal") => {}
+                Some(_) => {
                     return Err(Error::unsupported(format!("option \"{}\"", option.name)));
                 }
-                "chunk_interval" | "chunk_time_interval" => read.chunk_interval = text()?,
-                "create_default_indexes" => read.create_default_indexes = boolean(option)?,
-                "compress" | "columnstore" | "enable_columnstore" => {
-                    read.compress = Some(boolean(option)?);
-                }
-                "compress_segmentby" | "segmentby" => {
-                    read.segment_by = Some(option.value.clone().unwrap_or_default());
-                }
-                "compress_orderby" | "orderby" => {
-                    read.order_by = Some(option.value.clone().unwrap_or_default());
-                }
-                _ => {
-                    return Err(invalid(
-                        option,
-                        format!("unrecognized parameter \"{}\"", option.name),
-                    ));
+                None => return Err(unrecognised(option, true)),
+            }
+        }
+        read.hypertable = hypertable.unwrap_or(false);
+        read.create_default_indexes = indexes.unwrap_or(true);
+        Ok(read)
+    }
+
+    /// Reads those of ALTER TABLE … SET.
+    ///
+    /// # Errors
+    /// 22023 for an option nobody knows or a value it does not take.
+    pub(crate) fn altered(options: &[Opt]) -> Result<StorageOptions, Error> {
+        let mut read = StorageOptions::default();
+        for option in options {
+            match in_namespace(option)? {
+                None => storage(option)?,
+                Some(name) => {
+                    if !read.take(name, option)? {
+                        return Err(unrecognised(option, false));
+                    }
                 }
             }
         }
         Ok(read)
+    }
+
+    /// Whether any of them makes sense for a hypertable alone.
+    pub(crate) fn is_for_hypertables(&self) -> bool {
+        self.partition_column.is_some() || self.storage != StorageOptions::default()
     }
 
     /// 0A000 where only an ordinary table can be made.
@@ -84,47 +193,38 @@ impl TableOptions {
         }
         Ok(())
     }
+}
 
-    /// The compression settings they ask for, over those a table has.
+impl Reset {
+    /// Reads the options of RESET, which have no values.
     ///
     /// # Errors
-    /// 42703 for a column that is none of the table's.
-    pub(crate) fn compression(&self, table: &Table) -> Result<Option<Compression>, Error> {
-        let known = table
-            .hypertable
-            .as_ref()
-            .and_then(|hypertable| hypertable.compression.clone());
-        let touched =
-            self.compress == Some(true) || self.segment_by.is_some() || self.order_by.is_some();
-        if !touched {
-            return Ok(known);
+    /// 22023 for an option nobody knows, 42P08 for one that stands there twice, 0A000 for one
+    /// that has no value to go back to.
+    pub(crate) fn read(options: &[Opt]) -> Result<Self, Error> {
+        let mut read = Self::default();
+        for option in options {
+            let Some(name) = in_namespace(option)? else {
+                storage(option)?;
+                continue;
+            };
+            let place = match named(name, false) {
+                Some("compress") => &mut read.compress,
+                Some("compress_segmentby") => &mut read.segment_by,
+                Some("compress_orderby") => &mut read.order_by,
+                Some("compress_chunk_interval") => &mut read.compressed_interval,
+                Some("compress_index") => &mut read.index,
+                Some("direct_compress") => continue,
+                Some(_) => {
+                    return Err(Error::unsupported(format!("RESET of \"{}\"", option.name)));
+                }
+                None => return Err(unrecognised(option, false)),
+            };
+            if std::mem::replace(place, true) {
+                return Err(twice(option));
+            }
         }
-        let mut compression = known.unwrap_or_default();
-        if let Some(list) = &self.segment_by {
-            compression.segment_by = split(list)
-                .iter()
-                .map(|name| column(table, name, "segmentby"))
-                .collect::<Result<_, _>>()?;
-        }
-        if let Some(list) = &self.order_by {
-            compression.order_by = split(list)
-                .iter()
-                .map(|item| order(table, item))
-                .collect::<Result<_, _>>()?;
-        }
-        let both = compression
-            .order_by
-            .iter()
-            .find(|order| compression.segment_by.contains(&order.column));
-        if let Some(both) = both {
-            let name = table.column(both.column).map_or("", |c| c.name.as_str());
-            return Err(Error::new(
-                SqlState::SYNTAX_ERROR,
-                format!("cannot use column \"{name}\" for both ordering and segmenting"),
-            )
-            .hint("Use separate columns for the timescaledb.compress_orderby and timescaledb.compress_segmentby options."));
-        }
-        Ok(Some(compression))
+        Ok(read)
     }
 }
 
@@ -144,11 +244,48 @@ fn storage(option: &Opt) -> Result<(), Error> {
     ))
 }
 
-fn invalid(option: &Opt, message: String) -> Error {
+pub(crate) fn invalid(option: &Opt, message: String) -> Error {
     Error::new(SqlState::INVALID_PARAMETER_VALUE, message).at(u32::try_from(option.position).ok())
 }
 
-fn boolean(option: &Opt) -> Result<bool, Error> {
+fn unrecognised(option: &Opt, tables: bool) -> Error {
+    let all = STORAGE.iter().chain(if tables { TABLE } else { &[] });
+    let names: Vec<&str> = all.filter_map(|names| names.first().copied()).collect();
+    invalid(
+        option,
+        format!("unrecognized parameter \"{}\"", option.name),
+    )
+    .hint(format!(
+        "Valid timescaledb parameters are: {}",
+        names.join(", ")
+    ))
+}
+
+fn twice(option: &Opt) -> Error {
+    Error::new(
+        SqlState::new(b"42P08"),
+        format!("duplicate parameter \"{}\"", option.name),
+    )
+    .at(u32::try_from(option.position).ok())
+}
+
+fn once<T>(option: &Opt, place: &mut Option<T>, value: T) -> Result<(), Error> {
+    match place.replace(value) {
+        None => Ok(()),
+        Some(_) => Err(twice(option)),
+    }
+}
+
+fn text(option: &Opt) -> Result<String, Error> {
+    option.value.clone().ok_or_else(|| {
+        invalid(
+            option,
+            format!("parameter \"{}\" must have a value", option.name),
+        )
+    })
+}
+
+pub(crate) fn boolean(option: &Opt) -> Result<bool, Error> {
     option.bool().ok_or_else(|| {
         invalid(
             option,
@@ -158,78 +295,6 @@ fn boolean(option: &Opt) -> Result<bool, Error> {
                 option.value.as_deref().unwrap_or_default()
             ),
         )
-    })
-}
-
-fn split(list: &str) -> Vec<String> {
-    let mut items = Vec::new();
-    let (mut item, mut quoted) = (String::new(), false);
-    for letter in list.chars() {
-        match letter {
-            '"' => {
-                quoted = !quoted;
-                item.push(letter);
-            }
-            ',' if !quoted => items.push(std::mem::take(&mut item)),
-            _ => item.push(letter),
-        }
-    }
-    items.push(item);
-    items.retain(|item| !item.trim().is_empty());
-    items.iter().map(|item| item.trim().to_owned()).collect()
-}
-
-/// A name as SQL spells it: folded unless quoted.
-fn folded(name: &str) -> String {
-    match name.strip_prefix('"').and_then(|n| n.strip_suffix('"')) {
-        Some(inner) => inner.replace("\"\"", "\""),
-        None => name.to_lowercase(),
-    }
-}
-
-fn column(table: &Table, name: &str, option: &str) -> Result<chronolith_types::ColumnId, Error> {
-    let name = folded(name);
-    match table.column_named(&name) {
-        Some((_, column)) => Ok(column.id),
-        None => Err(Error::new(
-            SqlState::UNDEFINED_COLUMN,
-            format!("column \"{name}\" does not exist"),
-        )
-        .hint(format!(
-            "The timescaledb.{option} option must reference a valid column."
-        ))),
-    }
-}
-
-fn order(table: &Table, item: &str) -> Result<OrderBy, Error> {
-    let (name, rest) = if item.starts_with('"') {
-        let end = item.get(1..).and_then(|rest| rest.find('"'));
-        item.split_at(end.map_or(item.len(), |end| end + 2))
-    } else {
-        item.split_once(char::is_whitespace).unwrap_or((item, ""))
-    };
-    let words: Vec<String> = rest.split_whitespace().map(str::to_lowercase).collect();
-    let words: Vec<&str> = words.iter().map(String::as_str).collect();
-    let (descending, rest) = match words.as_slice() {
-        ["asc", rest @ ..] => (false, rest),
-        ["desc", rest @ ..] => (true, rest),
-        rest => (false, rest),
-    };
-    let nulls_first = match rest {
-        [] => descending,
-        ["nulls", "first"] => true,
-        ["nulls", "last"] => false,
-        _ => {
-            return Err(Error::new(
-                SqlState::SYNTAX_ERROR,
-                format!("unable to parse ordering option \"{item}\""),
-            )
-            .hint("The timescaledb.compress_orderby option must be a set of column names with sort options, separated by commas. It is the same format as an ORDER BY clause."));
-        }
-    };
-    Ok(OrderBy {
-        column: column(table, name, "compress_orderby")?,
-        descending,
-        nulls_first,
+        .hint(format!("{} must be a valid bool", option.name))
     })
 }

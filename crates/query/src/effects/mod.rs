@@ -6,6 +6,7 @@
 mod args;
 mod call;
 mod chunks;
+mod compress;
 mod describe;
 mod hypertables;
 mod names;
@@ -15,4 +16,5 @@ mod system;
 pub(crate) use args::{Args, integer, records, text};
 pub(crate) use call::SessionEffects;
 pub(crate) use chunks::{drop_chunks, point};
+pub(crate) use compress::after_commit;
 pub(crate) use names::{object_name, object_number, procedure_of};

@@ -12,6 +12,14 @@ use crate::effects::{Args, drop_chunks, point};
 use crate::error::Error;
 use crate::session::{Session, Shared, blocking};
 
+/// The procedures of policies.
+pub(crate) const POLICIES: &[&str] = &[
+    "policy_compression",
+    "policy_retention",
+    "policy_reorder",
+    "policy_refresh_continuous_aggregate",
+];
+
 /// Chunks that may still grow are not worth sorting.
 const NEWEST_CHUNKS: usize = 3;
 

@@ -197,7 +197,7 @@ pub(super) fn alter_job(shared: &Arc<Shared>, args: Args<'_>) -> Result<ScalarVa
                 format!("job {id} not found, skipping"),
             ),
         );
-        return records(&ALTERED.map(|(name, form)| (name, form())), &[]);
+        return records(&altered_columns(), &[]);
     };
     if !belongs(shared, known.owner) {
         return Err(Error::new(
@@ -274,28 +274,25 @@ pub(super) fn alter_job(shared: &Arc<Shared>, args: Args<'_>) -> Result<ScalarVa
     altered(&job, next_start)
 }
 
-const ALTERED: [(&str, fn() -> DataType); 13] = [
-    ("job_id", || DataType::Int32),
-    ("schedule_interval", interval_form),
-    ("max_runtime", interval_form),
-    ("max_retries", || DataType::Int32),
-    ("retry_period", interval_form),
-    ("scheduled", || DataType::Boolean),
-    ("config", || DataType::Utf8View),
-    ("next_start", instant_form),
-    ("check_config", || DataType::Utf8View),
-    ("fixed_schedule", || DataType::Boolean),
-    ("initial_start", instant_form),
-    ("timezone", || DataType::Utf8View),
-    ("application_name", || DataType::Utf8View),
-];
-
-fn interval_form() -> DataType {
-    DataType::Interval(IntervalUnit::MonthDayNano)
-}
-
-fn instant_form() -> DataType {
-    DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()))
+/// What `alter_job` answers.
+fn altered_columns() -> [(&'static str, DataType); 13] {
+    let interval = DataType::Interval(IntervalUnit::MonthDayNano);
+    let instant = DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
+    [
+        ("job_id", DataType::Int32),
+        ("schedule_interval", interval.clone()),
+        ("max_runtime", interval.clone()),
+        ("max_retries", DataType::Int32),
+        ("retry_period", interval),
+        ("scheduled", DataType::Boolean),
+        ("config", DataType::Utf8View),
+        ("next_start", instant.clone()),
+        ("check_config", DataType::Utf8View),
+        ("fixed_schedule", DataType::Boolean),
+        ("initial_start", instant),
+        ("timezone", DataType::Utf8View),
+        ("application_name", DataType::Utf8View),
+    ]
 }
 
 fn altered(job: &Job, next_start: Option<i64>) -> Result<ScalarValue, Error> {
@@ -321,7 +318,7 @@ fn altered(job: &Job, next_start: Option<i64>) -> Result<ScalarValue, Error> {
         optional(job.timezone.as_ref()),
         text(&job.application_name),
     ];
-    records(&ALTERED.map(|(name, form)| (name, form())), &[row])
+    records(&altered_columns(), &[row])
 }
 
 pub(super) fn delete_job(shared: &Arc<Shared>, args: Args<'_>) -> Result<ScalarValue, Error> {

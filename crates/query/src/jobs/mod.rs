@@ -20,16 +20,8 @@ mod schedule;
 mod scheduler;
 mod target;
 
-pub(crate) use act::act;
+pub(crate) use act::{POLICIES, act};
 pub(crate) use call::call;
 pub(crate) use define::no_job;
 pub use scheduler::Scheduler;
 pub(crate) use target::{POLICY_SCHEMA, Target, belongs};
-
-/// The procedures of policies.
-pub(crate) const POLICIES: &[&str] = &[
-    "policy_compression",
-    "policy_retention",
-    "policy_reorder",
-    "policy_refresh_continuous_aggregate",
-];

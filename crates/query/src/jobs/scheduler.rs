@@ -45,7 +45,8 @@ struct Board {
     stop: AtomicBool,
     /// Held while the instance is: who ends the scheduler waits for it, so that nothing here is the
     /// last to let the data directory go.
-    looking: Mutex<bool>,
+    looking: Mutex<()>,
+    recovered: AtomicBool,
 }
 
 struct Running {
@@ -76,7 +77,8 @@ impl Scheduler {
                 ended: Condvar::new(),
                 wake: Notify::new(),
                 stop: AtomicBool::new(false),
-                looking: Mutex::new(false),
+                looking: Mutex::new(()),
+                recovered: AtomicBool::new(false),
             }),
         }
     }
@@ -104,6 +106,7 @@ impl Scheduler {
         let Some(instance) = self.board.instance.upgrade() else {
             return Vec::new();
         };
+        self.board.recover_once(&instance);
         let (due, _) = self.board.due(&instance);
         for (database, job) in &due {
             self.board.begin(&instance, *database, *job);
@@ -142,7 +145,7 @@ impl Board {
 
     /// Starts what is due; how long until somebody should look again.
     fn look(self: &Arc<Self>) -> Duration {
-        let mut looking = self.looking.lock();
+        let _looking = self.looking.lock();
         let Some(instance) = self.instance.upgrade() else {
             self.stop.store(true, Ordering::Release);
             return Duration::ZERO;
@@ -150,10 +153,7 @@ impl Board {
         if self.stop.load(Ordering::Acquire) {
             return Duration::ZERO;
         }
-        if !*looking {
-            self.recover(&instance);
-            *looking = true;
-        }
+        self.recover_once(&instance);
         let now_us = instance.engine.clock().wall_us();
         self.stop_late(now_us);
         let (due, wake_us) = self.due(&instance);
@@ -257,7 +257,10 @@ impl Board {
     }
 
     /// Runs whose end nobody saw, since the process ended before them.
-    fn recover(&self, instance: &Instance) {
+    fn recover_once(&self, instance: &Instance) {
+        if self.recovered.swap(true, Ordering::AcqRel) {
+            return;
+        }
         let catalog = instance.engine.catalog();
         let now_us = instance.engine.clock().wall_us();
         for (id, home) in &catalog.databases {

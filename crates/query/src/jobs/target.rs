@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use chronolith_catalog::{Hypertable, Job, Privilege, Table};
+use chronolith_catalog::{Database, Hypertable, Job, Privilege, Table, View};
 use chronolith_types::{HypertableId, Interval, RoleId, SqlState, SqlType, TableId};
 use datafusion::common::ScalarValue;
 
@@ -20,6 +20,8 @@ pub(crate) struct Target {
     pub(crate) hypertable: Hypertable,
     /// What users call it.
     pub(crate) name: String,
+    /// The continuous aggregate whose store it is.
+    pub(crate) view: Option<Arc<View>>,
     /// The type of its times.
     pub(crate) time: SqlType,
 }
@@ -39,10 +41,11 @@ impl Target {
     fn by_oid(shared: &Arc<Shared>, oid: u32) -> Result<Self, Error> {
         let home = shared.home()?;
         if let Some(table) = home.tables.get(&TableId(oid)) {
-            return Self::of_table(table).ok_or_else(|| no_hypertable(&table.name));
+            let found = Self::of_table(table).map(|found| found.named(&home));
+            return found.ok_or_else(|| no_hypertable(&table.name));
         }
         match home.views.get(&TableId(oid)) {
-            Some(view) => Err(no_hypertable(&view.name)),
+            Some(view) => aggregate(&home, view).ok_or_else(|| no_hypertable(&view.name)),
             None => Err(Error::new(
                 SqlState::UNDEFINED_TABLE,
                 format!("relation with OID {oid} does not exist"),
@@ -57,8 +60,19 @@ impl Target {
             table: Arc::clone(table),
             hypertable,
             name: table.name.clone(),
+            view: None,
             time,
         })
+    }
+
+    /// What users call the store of a continuous aggregate.
+    fn named(mut self, home: &Database) -> Self {
+        let view = self.table.rollup.as_ref().map(|rollup| rollup.view);
+        if let Some(view) = view.and_then(|view| home.views.get(&view)) {
+            self.name.clone_from(&view.name);
+            self.view = Some(Arc::clone(view));
+        }
+        self
     }
 
     /// The hypertable of a number, which a config names.
@@ -69,7 +83,8 @@ impl Target {
         let home = shared.home()?;
         let has = |table: &&Arc<Table>| table.hypertable.as_ref().is_some_and(|h| h.id == id);
         let table = home.tables.values().find(has);
-        table.and_then(Self::of_table).ok_or_else(|| {
+        let found = table.and_then(Self::of_table);
+        found.map(|found| found.named(&home)).ok_or_else(|| {
             Error::new(
                 SqlState::HYPERTABLE_NOT_EXIST,
                 format!("configuration hypertable id {id} not found"),
@@ -90,7 +105,10 @@ impl Target {
 
     /// What kind of thing users take it for.
     pub(crate) fn kind(&self) -> &'static str {
-        "hypertable"
+        match self.view {
+            Some(_) => "continuous aggregate",
+            None => "hypertable",
+        }
     }
 
     /// Whether its times are whole numbers.
@@ -143,6 +161,14 @@ impl Target {
             None => Err(wrong()),
         }
     }
+}
+
+/// The store of a view that is a continuous aggregate.
+fn aggregate(home: &Database, view: &View) -> Option<Target> {
+    let kept = view.materialized.as_ref()?;
+    kept.continuous.as_ref()?;
+    let table = home.tables.get(&kept.table)?;
+    Some(Target::of_table(table)?.named(home))
 }
 
 /// Where the procedures of policies are.

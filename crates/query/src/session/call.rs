@@ -23,6 +23,8 @@ use crate::outcome::Outcome;
 
 /// How deep procedures may call procedures.
 const DEPTH_MAX: usize = 50;
+/// What a statement within a procedure may need.
+const STACK_LEFT_BYTES: usize = 1024 * 1024;
 
 /// A call that was bound.
 pub(crate) struct Procedure {
@@ -351,7 +353,8 @@ impl Session {
         if routine.strict && args.iter().any(|arg| arg.is_null(0)) {
             return Ok(Vec::new());
         }
-        if self.depth >= DEPTH_MAX {
+        let left = stacker::remaining_stack();
+        if self.depth >= DEPTH_MAX || left.is_some_and(|left| left < STACK_LEFT_BYTES) {
             return Err(Error::new(
                 SqlState::new(b"54001"),
                 "stack depth limit exceeded",

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock, OnceLock};
 
-use chronolith_catalog::View;
+use chronolith_catalog::{OrderBy, View};
 use chronolith_chunk::{ChunkView, HotPart};
 use chronolith_sql::Statement as Tree;
 use chronolith_types::{ChunkId, SqlType, TableId};
@@ -12,7 +12,9 @@ use parking_lot::Mutex;
 use super::names::SessionNames;
 use super::shared::Shared;
 use crate::bind::{bind_query, deparse};
-use crate::catalogs::{Context, Expressions, Lazy, Size, Sizes, ViewColumns};
+use crate::catalogs::{
+    self, Context, Expressions, Lazy, Packing, Packings, Size, Sizes, Sorting, ViewColumns,
+};
 
 impl Shared {
     /// What system relations and the functions that describe objects see. Cheap: what few of them
@@ -20,7 +22,7 @@ impl Shared {
     pub(crate) fn catalog_context(self: &Arc<Self>) -> Context {
         let (user, now_us) = self.with(|state| (state.user.clone(), state.statement_us));
         Context {
-            catalog: self.catalog(),
+            catalog: catalogs::shown(self.catalog(), self.database),
             database: self.database,
             user,
             search_path: self.search_path(),
@@ -29,6 +31,7 @@ impl Shared {
             settings: self.lazy(|shared| shared.with(|state| state.settings.clone())),
             prepared: self.lazy(|shared| shared.with(|state| state.prepared.clone())),
             size: self.chunk_sizes(),
+            packing: self.packings(),
             view_columns: self.view_columns(),
             expression: self.expressions(),
             inner: OnceLock::new(),
@@ -48,6 +51,23 @@ impl Shared {
             let mut known = known.lock();
             let sizes = known.entry(table).or_insert_with(|| shared.sizes_of(table));
             sizes.get(&chunk).copied().unwrap_or_default()
+        })
+    }
+
+    fn packings(self: &Arc<Self>) -> Box<Packings> {
+        let shared = Arc::clone(self);
+        let known = Mutex::new(HashMap::new());
+        Box::new(move |table, chunk| {
+            let mut known = known.lock();
+            let view = known
+                .entry(table)
+                .or_insert_with(|| shared.with(|state| state.transaction.as_ref()?.table(table)));
+            Some(packing_of(
+                view.as_ref()?
+                    .chunks
+                    .iter()
+                    .find_map(|(id, view)| (*id == chunk).then_some(view))?,
+            ))
         })
     }
 
@@ -116,5 +136,26 @@ pub(crate) fn size_of(chunk: &ChunkView) -> Size {
     Size {
         rows: chunk.rows(),
         bytes: cold + hot as u64,
+    }
+}
+
+fn packing_of(chunk: &ChunkView) -> Packing {
+    let sorting = chunk.cold.first().map(|part| {
+        let directory = part.directory();
+        let order = directory.order.iter().map(|order| OrderBy {
+            column: order.column,
+            descending: order.descending,
+            nulls_first: order.nulls_first,
+        });
+        Sorting {
+            segment_by: directory.columns.clone(),
+            order_by: order.collect(),
+        }
+    });
+    let series = chunk.cold.iter().flat_map(|part| &part.directory().series);
+    Packing {
+        sorting,
+        series: series.map(|series| series.rows).collect(),
+        loose: chunk.cold.len() > 1 || chunk.hot.iter().any(|part| part.rows() > 0),
     }
 }

@@ -308,6 +308,10 @@ impl Session {
     fn control(&mut self, tree: &Tree) -> Result<Option<Outcome>, Error> {
         let tag = match tree {
             Tree::Begin(modes) => self.begin(modes)?,
+            Tree::Start(modes) => {
+                self.begin(modes)?;
+                "START TRANSACTION".to_owned()
+            }
             Tree::Commit { chain } => self.commit(*chain)?,
             Tree::Rollback { chain } => self.rollback(*chain)?,
             Tree::Savepoint(name) => self.savepoint(name)?,

@@ -229,6 +229,208 @@ fn hypertable_options_are_read_with_their_dots() {
 }
 
 #[test]
+fn materialized_views_are_read_with_all_they_say() {
+    let Statement::CreateView(view) = one(
+        "CREATE MATERIALIZED VIEW IF NOT EXISTS s.\"V\" (a, \"B\") USING heap \
+         WITH (timescaledb.continuous, timescaledb.chunk_interval = interval '7 days') TABLESPACE x AS \
+         SELECT time_bucket('1 hour', t), sum(p) FROM ticks GROUP BY 1 -- ü\n WITH NO DATA",
+    ) else {
+        panic!()
+    };
+    assert_eq!(view.name.parts, ["s", "V"]);
+    assert!(view.materialized && view.if_not_exists && !view.with_data && !view.unlogged);
+    assert_eq!(view.columns.len(), 2);
+    assert_eq!(view.method.as_ref().unwrap().value, "heap");
+    assert_eq!(view.options[0].name, "timescaledb.continuous");
+    assert_eq!(view.options[1].value.as_deref(), Some("7 days"));
+    assert_eq!(
+        view.text,
+        "SELECT time_bucket('1 hour', t), sum(p) FROM ticks GROUP BY 1"
+    );
+    // WITH after whatever a query can end in.
+    for end in [
+        "select 1",
+        "select a from t",
+        "select a from t as x",
+        "select a from t where a > 1",
+        "select a from t group by a",
+        "select a from t group by a having a > 1",
+        "select a from t order by a",
+        "select a from t order by a desc nulls last",
+        "select a from t limit 1 offset 2",
+        "select a from t fetch first 1 rows only",
+        "select a from t, u",
+        "select a from t join u using (a)",
+        "select a from t join u on t.a = u.a",
+        "select a from f(1)",
+        "select * from (select 1) x",
+        "values (1)",
+        "(select 1) union all select 2",
+        "table t",
+        "with x as (select 1) select * from x",
+        "select a from t for update",
+        "select sum(a) over w from t window w as (order by a)",
+        "select 'a' as b",
+        "select a::timestamp",
+        "select a::time",
+    ] {
+        for (data, with_data) in [("", true), ("with data", true), ("with no data", false)] {
+            let text = format!("create materialized view v as {end} {data}");
+            let Statement::CreateView(view) = one(&text) else {
+                panic!("{text}")
+            };
+            assert_eq!(view.with_data, with_data, "{text}");
+            assert_eq!(view.text, end);
+            assert!(matches!(
+                one(&format!("create table v as {end} {data}")),
+                Statement::CreateTableAs(table) if table.with_data == with_data
+            ));
+        }
+    }
+    assert!(matches!(
+        one("create unlogged materialized view v as select 1"),
+        Statement::CreateView(view) if view.unlogged
+    ));
+    let near = |word: &str, at| (format!("syntax error at or near \"{word}\""), Some(at));
+    assert_eq!(
+        error("create materialized view v as select 1 from with no data"),
+        near("with", 45)
+    );
+    assert_eq!(
+        error("create materialized view v as ; select 1"),
+        near(";", 31)
+    );
+    assert_eq!(
+        error("create materialized view v as select 1 x y with data"),
+        near("y", 42)
+    );
+    assert_eq!(
+        error("create temp materialized view v as select 1"),
+        near("materialized", 13)
+    );
+    assert_eq!(
+        error("create or replace materialized view v as select 1"),
+        near("materialized", 19)
+    );
+    assert_eq!(
+        error("create view if not exists v as select 1"),
+        near("not", 16)
+    );
+}
+
+#[test]
+fn what_refreshes_alters_and_drops_materialized_views_is_read() {
+    let refreshed = |text: &str| match one(text) {
+        Statement::Refresh {
+            name,
+            concurrently,
+            with_data,
+        } => (name.to_string(), concurrently, with_data),
+        other => panic!("{other:?}"),
+    };
+    let named = |name: &str| name.to_owned();
+    assert_eq!(
+        refreshed("refresh materialized view v"),
+        (named("v"), false, true)
+    );
+    assert_eq!(
+        refreshed("REFRESH MATERIALIZED VIEW CONCURRENTLY s.V with data"),
+        (named("s.v"), true, true)
+    );
+    assert_eq!(
+        refreshed("refresh materialized view s.v with no data"),
+        (named("s.v"), false, false)
+    );
+    let near = |word: &str, at| (format!("syntax error at or near \"{word}\""), Some(at));
+    assert_eq!(error("refresh view v"), near("view", 9));
+    assert_eq!(error("refresh materialized view v, w"), near(",", 28));
+
+    let actions = |words: &str| match one(&format!("alter materialized view if exists s.v {words}"))
+    {
+        Statement::AlterTable(alter) => {
+            assert_eq!(alter.kind, ObjectKind::MaterializedView);
+            assert!(alter.if_exists);
+            assert_eq!(alter.name.parts, ["s", "v"]);
+            alter.actions
+        }
+        other => panic!("{other:?}"),
+    };
+    let options = |words: &str| match actions(words).as_slice() {
+        [AlterAction::SetOptions(options) | AlterAction::ResetOptions(options)] => options
+            .iter()
+            .map(|option| (option.name.clone(), option.value.clone()))
+            .collect::<Vec<_>>(),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(
+        options("set (timescaledb.materialized_only = true, timescaledb.compress)"),
+        [
+            (named("timescaledb.materialized_only"), Some(named("true"))),
+            (named("timescaledb.compress"), None)
+        ]
+    );
+    assert_eq!(options("reset (fillfactor)"), [(named("fillfactor"), None)]);
+    let spelled = |name: &Spelled| name.value.clone();
+    assert!(matches!(
+        actions("rename to w").as_slice(),
+        [AlterAction::RenameTo(to)] if spelled(to) == "w"
+    ));
+    for words in ["rename column a to b", "rename a to b"] {
+        assert!(matches!(
+            actions(words).as_slice(),
+            [AlterAction::RenameColumn { from, to }] if spelled(from) == "a" && spelled(to) == "b"
+        ));
+    }
+    assert!(matches!(
+        actions("set schema x").as_slice(),
+        [AlterAction::SetSchema(to)] if spelled(to) == "x"
+    ));
+    assert!(matches!(
+        actions("owner to current_user").as_slice(),
+        [AlterAction::OwnerTo(to)] if spelled(to) == "current_user"
+    ));
+    for (words, asked) in [("", false), ("if not exists ", true)] {
+        let text = format!(
+            "add column {words}spread numeric(10, 2) generated always as (max(p) - min(p)) stored"
+        );
+        let found = actions(&text);
+        let [
+            AlterAction::AddColumn {
+                if_not_exists,
+                column,
+                constraints,
+            },
+        ] = found.as_slice()
+        else {
+            panic!("{found:?}")
+        };
+        assert_eq!(*if_not_exists, asked);
+        assert_eq!(column.ty, SqlType::Numeric(Some((10, 2))));
+        assert_eq!(
+            column.generated.as_ref().map(|sql| sql.text.as_str()),
+            Some("max(p) - min(p)")
+        );
+        assert!(constraints.is_empty());
+    }
+    assert!(matches!(
+        actions("drop column if exists a cascade").as_slice(),
+        [AlterAction::DropColumn { name, if_exists: true, cascade: true }] if spelled(name) == "a"
+    ));
+
+    let Statement::Drop(dropped) = one("drop materialized view if exists a, s.b cascade") else {
+        panic!()
+    };
+    assert_eq!(dropped.kind, ObjectKind::MaterializedView);
+    assert!(dropped.if_exists && dropped.cascade);
+    assert_eq!(dropped.names.len(), 2);
+    assert!(matches!(
+        one("comment on materialized view s.v is 'x'"),
+        Statement::Comment { kind: ObjectKind::MaterializedView, name, text: Some(_) }
+            if name.parts == ["s", "v"]
+    ));
+}
+
+#[test]
 fn what_sqlparser_lacks_is_read() {
     for (text, tag) in [
         (
@@ -299,7 +501,7 @@ fn what_sqlparser_lacks_is_read() {
         ("listen c", "LISTEN"),
         ("unlisten *", "UNLISTEN"),
         ("begin isolation level serializable, read only", "BEGIN"),
-        ("start transaction", "BEGIN"),
+        ("start transaction read only", "START TRANSACTION"),
         ("end", "COMMIT"),
         ("abort", "ROLLBACK"),
         ("rollback to savepoint a", "ROLLBACK"),

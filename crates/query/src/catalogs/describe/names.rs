@@ -368,14 +368,22 @@ fn procs_along(context: &Context, schema: Option<&str>, name: &str) -> Result<Ve
 /// # Errors
 /// 3D000 when the session's database was dropped.
 pub(crate) fn regprocedure_out(context: &Context, oid: u32) -> Result<String, Error> {
-    let (name, args): (&str, Vec<String>) = if let Some(proc) = routines::proc(oid) {
-        (proc.name, proc.args.iter().map(SqlType::name).collect())
-    } else if let Some(own) = context.home()?.routines.get(&RoutineId(oid)) {
-        (&own.name, own.types().map(SqlType::name).collect())
+    let home = context.home()?;
+    let (name, args): (String, Vec<String>) = if let Some(proc) = routines::proc(oid) {
+        let args = proc.args.iter().map(SqlType::name);
+        (quoted(proc.name).into_owned(), args.collect())
+    } else if let Some(own) = home.routines.get(&RoutineId(oid)) {
+        let schema = home.schemas.get(&own.schema);
+        let hidden = schema.filter(|schema| !context.search_path.contains(&schema.name));
+        let name = match hidden {
+            Some(schema) => format!("{}.{}", quoted(&schema.name), quoted(&own.name)),
+            None => quoted(&own.name).into_owned(),
+        };
+        (name, own.types().map(SqlType::name).collect())
     } else {
         return regproc_out(context, oid);
     };
-    Ok(format!("{}({})", quoted(name), args.join(",")))
+    Ok(format!("{name}({})", args.join(",")))
 }
 
 /// Text as a `regproc`.
