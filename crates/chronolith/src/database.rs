@@ -59,6 +59,13 @@ enum Runner {
     Given(Handle),
 }
 
+impl Drop for Inner {
+    fn drop(&mut self) {
+        // What works behind holds the engine, and with it the lock of the directory.
+        self.instance.stop();
+    }
+}
+
 impl Drop for Runner {
     fn drop(&mut self) {
         if let Self::Own(runtime) = self
@@ -263,6 +270,7 @@ impl Database {
         if let Some(scheduler) = &self.inner.scheduler {
             scheduler.stop();
         }
+        self.inner.instance.stop();
         self.engine().close()?;
         Ok(())
     }
