@@ -292,9 +292,8 @@ pub(super) fn alter(shared: &Arc<Shared>, of: &AlterTable) -> Result<(), Error> 
         }
         return Err(missing);
     };
-    match &view.materialized {
-        None => return Err(not_materialized(name)),
-        Some(_) => {}
+    if view.materialized.is_none() {
+        return Err(not_materialized(name));
     }
     for action in &of.actions {
         let home = shared.home()?;
