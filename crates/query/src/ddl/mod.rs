@@ -11,6 +11,7 @@ mod index;
 pub(crate) mod materialized;
 pub(crate) mod options;
 mod role;
+mod routine;
 mod run;
 mod schema;
 mod table;
