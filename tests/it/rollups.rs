@@ -115,3 +115,25 @@ fn run(kind: Kind) {
     );
     assert!(checks > 0);
 }
+
+#[test]
+fn scratch() {
+    let Ok(path) = std::env::var("ROLLUPS_SQL") else {
+        return;
+    };
+    let mut bench = bench::Bench::simulated(1);
+    for sql in std::fs::read_to_string(path).unwrap().split(";\n") {
+        if sql.trim().is_empty() {
+            continue;
+        }
+        println!("{sql}");
+        match bench.run(sql) {
+            Ok(answer) => {
+                for row in answer.rows {
+                    println!("   {row:?}");
+                }
+            }
+            Err(error) => println!("   {error:?}"),
+        }
+    }
+}

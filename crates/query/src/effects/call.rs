@@ -14,6 +14,7 @@ use super::{chunks, compress, describe, hypertables, names, refresh, sizes, syst
 use crate::catalogs::{Context, of_function};
 use crate::error::Error;
 use crate::functions::{Effects, FunctionError};
+use crate::jobs;
 use crate::session::{Shared, collect_now};
 
 /// What functions can do in a session. Does not keep the session alive.
@@ -91,6 +92,7 @@ impl SessionEffects {
                 *self.seen.lock() = None;
                 system::call(shared, name, args)
             }
+            _ if let Some(done) = jobs::call(shared, name, args)? => Ok(done),
             _ => match describe::call(&self.context(shared), name, args)? {
                 Some(answer) => Ok(answer),
                 None => match of_function(name) {
