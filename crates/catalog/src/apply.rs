@@ -528,18 +528,23 @@ impl Database {
         }
         let before = std::mem::replace(&mut table.rollup, rollup.cloned());
         let stores = Arc::make_mut(&mut self.stores);
-        if let Some(before) = before
-            && let Some(known) = stores.get_mut(&before.source)
-        {
-            known.retain(|store| *store != id);
-            if known.is_empty() {
-                stores.remove(&before.source);
+        for table in before.iter().flat_map(Rollup::followed) {
+            if let Some(known) = stores.get_mut(&table) {
+                known.retain(|store| *store != id);
+                if known.is_empty() {
+                    stores.remove(&table);
+                }
             }
         }
         let Some(rollup) = rollup else {
             return Ok(());
         };
-        stores.entry(rollup.source).or_default().push(id);
+        for table in rollup.followed() {
+            let known = stores.entry(table).or_default();
+            if !known.contains(&id) {
+                known.push(id);
+            }
+        }
         let Some(source) = self.tables.get(&rollup.source) else {
             return Err(CatalogError::NoRelation(rollup.source.to_string()));
         };

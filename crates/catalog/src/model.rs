@@ -223,7 +223,7 @@ impl Database {
             .find(|view| view.schema == schema && view.name == name)
     }
 
-    /// The stores that are computed from a table's rows.
+    /// The stores that are computed from a table's rows, or read them beside those of their source.
     #[must_use]
     pub fn stores_of(&self, source: TableId) -> &[TableId] {
         self.stores.get(&source).map_or(&[], Vec::as_slice)

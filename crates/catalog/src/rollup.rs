@@ -40,6 +40,9 @@ pub struct Rollup {
     pub view: TableId,
     /// The table that they are computed from.
     pub source: TableId,
+    /// Other tables whose rows it says something of: when those change, it is to be computed anew.
+    #[serde(default)]
+    pub reads: Vec<TableId>,
     /// The columns that rows are grouped by, but for the bucket: they make a series.
     #[serde(default)]
     pub groups: Vec<ColumnId>,
@@ -72,6 +75,11 @@ impl Rollup {
             source,
             ..Self::default()
         }
+    }
+
+    /// The tables whose changes it follows: its source, and what else it reads.
+    pub fn followed(&self) -> impl Iterator<Item = TableId> {
+        std::iter::once(self.source).chain(self.reads.iter().copied())
     }
 
     /// Whether all of a range is marked.

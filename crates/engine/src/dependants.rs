@@ -18,7 +18,7 @@ use crate::rollups::{RollupError, Rollups};
 use crate::route;
 use crate::state::State;
 
-/// Stores by the table that they are computed from.
+/// Stores by the tables that they follow.
 pub(crate) type Stores = Arc<BTreeMap<TableId, Vec<TableId>>>;
 
 /// Stores for which a transaction's rows were computed, and those that it truncated.
@@ -49,7 +49,14 @@ fn wider(one: Option<Range<i64>>, other: Range<i64>) -> Range<i64> {
     }
 }
 
-/// The times of rows of a table.
+/// Whether a store's rows are made of a table's, and not only with their help.
+pub(crate) fn computed_from(catalog: &Catalog, table: TableKey, store: TableId) -> bool {
+    let store = catalog.table(table.database, store);
+    let rollup = store.and_then(|store| store.rollup.as_ref());
+    rollup.is_some_and(|rollup| rollup.source == table.table)
+}
+
+/// The times of rows of a table; all, where it has none.
 fn times_of(
     state: &State,
     key: TableKey,
@@ -59,7 +66,7 @@ fn times_of(
         return Ok(None);
     };
     let Some(column) = layout_of(table).time.map(|place| batch.column(place)) else {
-        return Ok(None);
+        return Ok(Some(ALL_TIMES));
     };
     let times = route::time_values(column)?;
     let (first, last) = (times.iter().min(), times.iter().max());
@@ -67,7 +74,7 @@ fn times_of(
 }
 
 impl State {
-    /// The stores of a database.
+    /// The stores of a database, by the tables that they follow.
     pub(crate) fn stores(&self, database: DatabaseId) -> Stores {
         let database = self.catalog.databases.get(&database);
         database.map_or_else(Stores::default, |known| Arc::clone(&known.stores))
@@ -109,26 +116,58 @@ impl Engine {
         Ok(rollups.buckets(catalog, database, store, range.clone())?)
     }
 
-    /// A change for each store that is computed from a table, and for each that is computed from
-    /// one of these: made of the whole buckets that some times of the table lie in.
-    pub(crate) fn for_dependants(
+    /// The whole buckets that some times of a table lie in, of each store that follows it. What
+    /// else than its source a store reads has no times: all of it is meant.
+    fn followers(
         &self,
         catalog: &Catalog,
         source: TableKey,
         range: &Range<i64>,
-        change: fn(DatabaseId, TableId, Range<i64>) -> Change,
-    ) -> Result<Vec<Change>, EngineError> {
+    ) -> Result<Vec<(TableId, Range<i64>)>, EngineError> {
         let Some(database) = catalog.databases.get(&source.database) else {
             return Ok(Vec::new());
         };
-        let mut changes = Vec::new();
+        let mut found = Vec::new();
         for store in database.stores_of(source.table) {
-            let range = self.buckets(catalog, source.database, *store, range)?;
-            changes.push(change(source.database, *store, range.clone()));
-            let store = TableKey::new(source.database, *store);
-            changes.extend(self.for_dependants(catalog, store, &range, change)?);
+            let range = match computed_from(catalog, source, *store) {
+                true => self.buckets(catalog, source.database, *store, range)?,
+                false => ALL_TIMES,
+            };
+            found.push((*store, range));
+        }
+        Ok(found)
+    }
+
+    /// Marks in each store that follows a table, and in each that follows one of these, of what
+    /// is at some times of the table.
+    pub(crate) fn marks(
+        &self,
+        catalog: &Catalog,
+        source: TableKey,
+        range: &Range<i64>,
+    ) -> Result<Vec<Change>, EngineError> {
+        let mut changes = Vec::new();
+        for (store, range) in self.followers(catalog, source, range)? {
+            changes.push(invalidate(source.database, store, range.clone()));
+            let store = TableKey::new(source.database, store);
+            changes.extend(self.marks(catalog, store, &range)?);
         }
         Ok(changes)
+    }
+
+    /// What was computed from dropped rows of a table stays. Stores of these stores need nothing:
+    /// what they are computed from is still there.
+    pub(crate) fn frozen(
+        &self,
+        catalog: &Catalog,
+        source: TableKey,
+        range: &Range<i64>,
+    ) -> Result<Vec<Change>, EngineError> {
+        let frozen = self.followers(catalog, source, range)?.into_iter();
+        let frozen = frozen.filter(|(store, _)| computed_from(catalog, source, *store));
+        Ok(frozen
+            .map(|(store, range)| freeze(source.database, store, range))
+            .collect())
     }
 
     /// What is to be marked for what a transaction did to tables while stores of theirs, that are
@@ -178,8 +217,12 @@ impl Engine {
                 }
                 Change::ReplaceParts { table, added, .. } => {
                     if let Some(of) = touched.get_mut(table) {
-                        for (first, last) in added.iter().filter_map(|part| part.times) {
-                            of.rows = Some(wider(of.rows.take(), first..last.saturating_add(1)));
+                        for part in added {
+                            let times = part.times;
+                            let times = times.map_or(ALL_TIMES, |(first, last)| {
+                                first..last.saturating_add(1)
+                            });
+                            of.rows = Some(wider(of.rows.take(), times));
                         }
                     }
                 }
@@ -190,10 +233,10 @@ impl Engine {
         for (source, of) in touched {
             let source = TableKey::new(database, source);
             for range in &of.dropped {
-                marks.extend(self.for_dependants(&now.catalog, source, range, freeze)?);
+                marks.extend(self.frozen(&now.catalog, source, range)?);
             }
             if let Some(range) = of.rows {
-                marks.extend(self.for_dependants(&now.catalog, source, &range, invalidate)?);
+                marks.extend(self.marks(&now.catalog, source, &range)?);
             }
         }
         Ok(marks)

@@ -10,7 +10,7 @@ use chronolith_types::TableId;
 
 use super::{Point, Transaction};
 use crate::check::ALL_TIMES;
-use crate::dependants::{Kept, Stores, freeze, invalidate, rows_of};
+use crate::dependants::{Kept, Stores, computed_from, invalidate, rows_of};
 use crate::error::EngineError;
 use crate::record::TableKey;
 use crate::rollups::Derived;
@@ -132,7 +132,7 @@ impl Transaction {
         let key = TableKey::new(self.database, store);
         let catalog = Arc::clone(&self.state.catalog);
         let engine = &self.engine;
-        let below = engine.for_dependants(&catalog, key, &range, invalidate)?;
+        let below = engine.marks(&catalog, key, &range)?;
         let mut marks = vec![invalidate(self.database, store, range)];
         marks.extend(below);
         self.apply_all(marks)
@@ -149,9 +149,7 @@ impl Transaction {
         }
         let key = TableKey::new(self.database, source);
         let catalog = Arc::clone(&self.state.catalog);
-        let marks = self
-            .engine
-            .for_dependants(&catalog, key, range, invalidate)?;
+        let marks = self.engine.marks(&catalog, key, range)?;
         self.apply_all(marks)
     }
 
@@ -178,7 +176,10 @@ impl Transaction {
         for store in stores.get(&source).into_iter().flatten() {
             let key = TableKey::new(database, *store);
             let rollup = self.state.rollup(key);
-            if rollup.is_some_and(|rollup| !rollup.frozen.is_empty()) {
+            let read = TableKey::new(database, source);
+            if !computed_from(&self.state.catalog, read, *store)
+                || rollup.is_some_and(|rollup| !rollup.frozen.is_empty())
+            {
                 self.mark(*store, ALL_TIMES)?;
                 continue;
             }
@@ -203,7 +204,7 @@ impl Transaction {
     fn follow_drop(&mut self, key: TableKey, range: &Range<i64>) -> Result<(), EngineError> {
         let catalog = Arc::clone(&self.state.catalog);
         let engine = Arc::clone(&self.engine);
-        let frozen = engine.for_dependants(&catalog, key, range, freeze)?;
+        let frozen = engine.frozen(&catalog, key, range)?;
         self.apply_all(frozen)?;
         if self.state.rollup(key).is_none() {
             return Ok(());

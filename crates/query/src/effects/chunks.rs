@@ -12,7 +12,8 @@ use crate::ddl::hypertable::{not_hypertable, table_of};
 use crate::error::Error;
 use crate::functions::literal_from_text;
 use crate::outcome::Severity;
-use crate::session::Shared;
+use crate::rollups::fill;
+use crate::session::{Shared, wait_for};
 
 const DAY_US: i64 = 86_400_000_000;
 
@@ -43,7 +44,9 @@ pub(crate) fn drop_chunks(shared: &Arc<Shared>, args: Args<'_>) -> Result<Scalar
         .map(|hypertable| hypertable.id)
         .unwrap_or_default();
     let mut dropped = Vec::new();
-    for chunk in bounds.choose(&table) {
+    let chunks = bounds.choose(&table);
+    fill_what_freezes(shared, &table, &chunks)?;
+    for chunk in chunks {
         let name = format!("_timescaledb_internal.{}", chunk.name(id));
         if args.bool(3) == Some(true) {
             shared.notice(
@@ -62,6 +65,32 @@ pub(crate) fn drop_chunks(shared: &Arc<Shared>, args: Args<'_>) -> Result<Scalar
         dropped.push(text(name));
     }
     Ok(list(&dropped, &DataType::Utf8View))
+}
+
+/// Writes what is still owed of the buckets that rows of some chunks are in: once the rows are gone,
+/// nobody can compute it.
+fn fill_what_freezes(
+    shared: &Arc<Shared>,
+    table: &Table,
+    chunks: &[Arc<Chunk>],
+) -> Result<(), Error> {
+    let home = shared.home()?;
+    for store in home.stores_of(table.id) {
+        let rollup = home.tables.get(store).and_then(|store| store.rollup.as_ref());
+        let Some(rollup) = rollup.filter(|rollup| rollup.source == table.id) else {
+            continue;
+        };
+        let definition = shared.instance.registry.definition(&home, rollup.view)?;
+        for chunk in chunks {
+            let (instance, cancel) = (Arc::clone(&shared.instance), Arc::clone(&shared.cancel));
+            let (database, store) = (shared.database, *store);
+            let buckets = definition.buckets.cover(&chunk.range);
+            wait_for(async move {
+                fill(&instance, database, store, &buckets, &move || cancel.asked()).await
+            })?;
+        }
+    }
+    Ok(())
 }
 
 fn hypertable(shared: &Arc<Shared>, args: Args<'_>) -> Result<Arc<Table>, Error> {

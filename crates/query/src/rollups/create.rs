@@ -90,6 +90,7 @@ pub(crate) fn create(shared: &Arc<Shared>, create: &CreateView) -> Result<(), Er
         .filter_map(|group| column(&group.name));
     let rollup = Rollup {
         groups: groups.collect(),
+        reads: definition.beside(source.id),
         ..Rollup::new(view.id, source.id)
     };
     let database = shared.database;

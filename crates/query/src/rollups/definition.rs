@@ -258,6 +258,12 @@ impl Definition {
         })
     }
 
+    /// The tables that it reads beside its source.
+    pub(crate) fn beside(&self, source: TableId) -> Vec<TableId> {
+        let reads = self.reads.iter().map(|(table, _)| *table);
+        reads.filter(|table| *table != source).collect()
+    }
+
     /// Whether new rows give new partials.
     pub(crate) fn additive(&self) -> bool {
         matches!(self.rows, Rows::Additive { .. })

@@ -22,7 +22,7 @@ use datafusion::prelude::SessionConfig;
 
 use super::definition::Definition;
 use super::feed::{FeedTable, Program};
-use super::plan::{folded, partials, rows_of};
+use super::plan::{ALL, folded, partials, rows_of};
 use super::registry::Registry;
 use crate::error::Error;
 use crate::nodes::Planner;
@@ -159,6 +159,13 @@ impl Rollups for Maintainer {
             let Some(rollup) = &store.rollup else {
                 continue;
             };
+            if rollup.reads.contains(&source.id) {
+                derived.push(Derived {
+                    store: store.id,
+                    rows: None,
+                    invalid: Some(ALL),
+                });
+            }
             if rollup.source == source.id {
                 let made = self.derived(database, source, store, rollup.view, rows);
                 derived.append(&mut made.map_err(told)?);
