@@ -42,7 +42,10 @@ fn views_equal_their_queries_while_they_are_filled_behind() {
     run(Kind::Real);
 }
 
-#[expect(clippy::disallowed_methods, reason = "tests have no platform of their own")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "tests have no platform of their own"
+)]
 fn now() -> Instant {
     Instant::now()
 }
@@ -64,8 +67,11 @@ fn run(kind: Kind) {
     let workers: Vec<_> = (0..threads)
         .map(|_| {
             let (next, failure) = (Arc::clone(&next), Arc::clone(&failure));
-            let (steps, checks, answered) =
-                (Arc::clone(&steps), Arc::clone(&checks), Arc::clone(&answered));
+            let (steps, checks, answered) = (
+                Arc::clone(&steps),
+                Arc::clone(&checks),
+                Arc::clone(&answered),
+            );
             let work = move || {
                 loop {
                     let seed = next.fetch_add(1, Ordering::Relaxed);
@@ -110,30 +116,8 @@ fn run(kind: Kind) {
         checks.load(Ordering::Relaxed),
         answered.load(Ordering::Relaxed),
     );
-    println!(
+    eprintln!(
         "{kind:?}: about {histories} histories, {steps} steps, {checks} comparisons, {answered} queries answered from views"
     );
     assert!(checks > 0);
-}
-
-#[test]
-fn scratch() {
-    let Ok(path) = std::env::var("ROLLUPS_SQL") else {
-        return;
-    };
-    let mut bench = bench::Bench::simulated(1);
-    for sql in std::fs::read_to_string(path).unwrap().split(";\n") {
-        if sql.trim().is_empty() {
-            continue;
-        }
-        println!("{sql}");
-        match bench.run(sql) {
-            Ok(answer) => {
-                for row in answer.rows {
-                    println!("   {row:?}");
-                }
-            }
-            Err(error) => println!("   {error:?}"),
-        }
-    }
 }

@@ -219,9 +219,8 @@ impl Engine {
                     if let Some(of) = touched.get_mut(table) {
                         for part in added {
                             let times = part.times;
-                            let times = times.map_or(ALL_TIMES, |(first, last)| {
-                                first..last.saturating_add(1)
-                            });
+                            let times = times
+                                .map_or(ALL_TIMES, |(first, last)| first..last.saturating_add(1));
                             of.rows = Some(wider(of.rows.take(), times));
                         }
                     }

@@ -155,7 +155,9 @@ impl Bench {
         match &mut self.below {
             Below::Real { db, .. } => {
                 let db = db.as_ref().unwrap();
-                Ok(db.flush().map_err(|error| Error::new(error.code, error.message))?)
+                Ok(db
+                    .flush()
+                    .map_err(|error| Error::new(error.code, error.message))?)
             }
             Below::Simulated { instance, .. } => {
                 let engine = &instance.as_ref().unwrap().engine;
@@ -313,14 +315,17 @@ impl Answer {
         let floats = |row: &Vec<Option<String>>| -> Vec<f64> {
             let cells = row.iter().zip(&self.columns);
             let cells = cells.filter(|(_, column)| column.float);
-            let cells = cells.map(|(cell, _)| cell.as_ref().map_or(f64::NAN, |c| c.parse().unwrap()));
+            let cells =
+                cells.map(|(cell, _)| cell.as_ref().map_or(f64::NAN, |c| c.parse().unwrap()));
             cells.collect()
         };
         rows.sort_by(|a, b| {
             exact(a).cmp(&exact(b)).then_with(|| {
                 let (a, b) = (floats(a), floats(b));
                 let mut pairs = a.iter().zip(&b).map(|(a, b)| a.total_cmp(b));
-                pairs.find(|order| order.is_ne()).unwrap_or(std::cmp::Ordering::Equal)
+                pairs
+                    .find(|order| order.is_ne())
+                    .unwrap_or(std::cmp::Ordering::Equal)
             })
         });
         rows
@@ -333,7 +338,9 @@ impl Answer {
             let cells = a.iter().zip(b).zip(&self.columns);
             a.len() == b.len()
                 && cells.into_iter().all(|((a, b), column)| match (a, b) {
-                    (Some(a), Some(b)) if column.float => near(a.parse().unwrap(), b.parse().unwrap()),
+                    (Some(a), Some(b)) if column.float => {
+                        near(a.parse().unwrap(), b.parse().unwrap())
+                    }
                     (a, b) => a == b,
                 })
         };
@@ -341,13 +348,18 @@ impl Answer {
             return None;
         }
         let missing = |rows: &[Vec<Option<String>>], of: &[Vec<Option<String>>]| {
-            let rows = rows.iter().filter(|row| !of.iter().any(|other| alike(row, other)));
+            let rows = rows
+                .iter()
+                .filter(|row| !of.iter().any(|other| alike(row, other)));
             let rows = rows.take(5).map(|row| format!("  {}", shown(row)));
             rows.collect::<Vec<_>>().join("\n")
         };
         Some(format!(
             "{:?}\n{} rows, {} expected\nonly there:\n{}\nonly expected:\n{}",
-            self.columns.iter().map(|c| c.name.as_str()).collect::<Vec<_>>(),
+            self.columns
+                .iter()
+                .map(|c| c.name.as_str())
+                .collect::<Vec<_>>(),
             ours.len(),
             theirs.len(),
             missing(&ours, &theirs),

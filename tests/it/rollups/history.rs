@@ -52,10 +52,26 @@ pub(crate) fn moment(random: &SimRandom) -> String {
         1 => random.below(12) * 5,
         _ => random.below(60),
     };
-    let second = if random.below(3) == 0 { random.below(60) } else { 0 };
-    let date = ["2025-03-27", "2025-03-28", "2025-03-29", "2025-03-30", "2025-03-31", "2025-04-01", "2025-04-02"];
+    let second = if random.below(3) == 0 {
+        random.below(60)
+    } else {
+        0
+    };
+    let date = [
+        "2025-03-27",
+        "2025-03-28",
+        "2025-03-29",
+        "2025-03-30",
+        "2025-03-31",
+        "2025-04-01",
+        "2025-04-02",
+    ];
     let date = date[usize::try_from(day).unwrap()];
-    let hour = if random.below(2) == 0 { random.below(4) } else { hour };
+    let hour = if random.below(2) == 0 {
+        random.below(4)
+    } else {
+        hour
+    };
     format!("{date} {hour:02}:{minute:02}:{second:02}+00")
 }
 
@@ -205,7 +221,9 @@ impl History {
             return self.must("TRUNCATE names");
         }
         let (symbol, sector) = (self.random.below(5), self.random.below(2));
-        self.must(&format!("INSERT INTO names VALUES ('s{symbol}', 'of {sector}')"))
+        self.must(&format!(
+            "INSERT INTO names VALUES ('s{symbol}', 'of {sector}')"
+        ))
     }
 
     fn refresh(&mut self) -> Outcome {
@@ -219,24 +237,22 @@ impl History {
             ("counts", _) => format!("{}, NULL", self.random.below(600)),
             _ => "'2025-02-03', NULL".to_owned(),
         };
-        self.must(&format!("CALL refresh_continuous_aggregate('{name}', {bounds})"))
+        self.must(&format!(
+            "CALL refresh_continuous_aggregate('{name}', {bounds})"
+        ))
     }
 
     /// The store of a view is compressed.
     fn compress_store(&mut self) -> Outcome {
-        let Some(name) = self.some_view() else {
-            return Ok(());
-        };
-        let found = self.ask(&format!(
-            "SELECT c.relname FROM pg_class c WHERE c.relname LIKE '\\_materialized\\_hypertable\\_%' ORDER BY 1"
-        ))?;
-        let _ = name;
-        let Some(store) = found.rows.first().and_then(|row| row[0].clone()) else {
-            return Ok(());
-        };
-        if store.ends_with("idx") {
+        let found = self.ask(
+            "SELECT relname FROM pg_class WHERE relname LIKE '\\_materialized\\_hypertable\\_%' \
+             AND relkind = 'r' ORDER BY 1",
+        )?;
+        if found.rows.is_empty() {
             return Ok(());
         }
+        let at = usize::try_from(self.random.below(found.rows.len() as u64)).unwrap();
+        let store = found.rows[at][0].clone().unwrap();
         self.must(&format!(
             "SELECT compress_chunk(c, true) FROM show_chunks('_timescaledb_internal.{store}') c"
         ))
@@ -308,7 +324,12 @@ impl History {
     fn truncate(&mut self) -> Outcome {
         let frozen = |view: &&View| !view.frozen.is_empty();
         // Which months stay of those of which a day is gone nobody needs to know.
-        if self.views.iter().filter(frozen).any(|view| view.spec.bucket.is_none()) {
+        if self
+            .views
+            .iter()
+            .filter(frozen)
+            .any(|view| view.spec.bucket.is_none())
+        {
             return Ok(());
         }
         let raw = self.raw();
@@ -322,7 +343,9 @@ impl History {
             }
             let frozen = within(bucket, width, &view.frozen);
             let name = view.spec.name;
-            keep.push(format!("INSERT INTO ghost_{name} SELECT * FROM {raw} WHERE {frozen}"));
+            keep.push(format!(
+                "INSERT INTO ghost_{name} SELECT * FROM {raw} WHERE {frozen}"
+            ));
         }
         for sql in keep {
             self.must(&sql)?;
@@ -370,11 +393,15 @@ impl History {
                     .cloned()
                     .collect();
                 if view.frozen.is_empty() {
-                    keep.push(format!("CREATE TABLE frozen_{name} AS SELECT * FROM {name} WITH NO DATA"));
+                    keep.push(format!(
+                        "CREATE TABLE frozen_{name} AS SELECT * FROM {name} WITH NO DATA"
+                    ));
                 }
                 if !fresh.is_empty() {
                     let fresh = within("bucket", width, &fresh);
-                    keep.push(format!("INSERT INTO frozen_{name} SELECT * FROM {name} WHERE {fresh}"));
+                    keep.push(format!(
+                        "INSERT INTO frozen_{name} SELECT * FROM {name} WHERE {fresh}"
+                    ));
                 }
                 continue;
             }
@@ -382,7 +409,9 @@ impl History {
                 keep.push(format!("CREATE TABLE ghost_{name} ({columns})"));
                 keep.push(format!("CREATE TABLE shadow_{name} ({columns})"));
             }
-            keep.push(format!("INSERT INTO ghost_{name} SELECT * FROM {raw} WHERE {time} < {older}"));
+            keep.push(format!(
+                "INSERT INTO ghost_{name} SELECT * FROM {raw} WHERE {time} < {older}"
+            ));
         }
         for sql in keep {
             self.must(&sql)?;
@@ -429,7 +458,9 @@ impl History {
                 "counts" => format!("v % 7 = {}", self.random.below(7)),
                 _ => "k = 'a'".to_owned(),
             };
-            return self.must(&format!("INSERT INTO {raw} SELECT * FROM {raw} WHERE {filter} LIMIT 50"));
+            return self.must(&format!(
+                "INSERT INTO {raw} SELECT * FROM {raw} WHERE {filter} LIMIT 50"
+            ));
         }
         let count = match self.random.below(3) {
             0 => 1,
@@ -445,7 +476,12 @@ impl History {
                     None => "NULL".to_owned(),
                 })
                 .collect();
-            let _ = write!(sql, "{}({})", if at == 0 { "" } else { ", " }, row.join(", "));
+            let _ = write!(
+                sql,
+                "{}({})",
+                if at == 0 { "" } else { ", " },
+                row.join(", ")
+            );
         }
         self.must(&sql)
     }
@@ -485,11 +521,16 @@ impl History {
                 vec![
                     Some(time),
                     (symbol < 4).then(|| format!("s{symbol}")),
-                    ["x0", "x1", "X1"].get(usize::try_from(exchange).unwrap()).map(|&x| x.to_owned()),
+                    ["x0", "x1", "X1"]
+                        .get(usize::try_from(exchange).unwrap())
+                        .map(|&x| x.to_owned()),
                     none(format!("{}.{:04}", random.below(120), random.below(10_000))),
                     none(format!("{}.{}", random.below(9), random.below(1000))),
                     none(random.below(11).to_string()),
-                    none(format!("{}", f64::from(u32::try_from(random.below(200)).unwrap()) / 8.0)),
+                    none(format!(
+                        "{}",
+                        f64::from(u32::try_from(random.below(200)).unwrap()) / 8.0
+                    )),
                     none((random.below(3) > 0).to_string()),
                     none(format!("n{}", random.below(30))),
                 ]

@@ -11,7 +11,10 @@ fn pick<'a>(random: &SimRandom, of: &[&'a str]) -> &'a str {
 /// Some of them, in their order.
 fn some<'a>(random: &SimRandom, of: &[&'a str], most: u64) -> Vec<&'a str> {
     let chance = of.len() as u64;
-    of.iter().copied().filter(|_| random.below(chance) < most).collect()
+    of.iter()
+        .copied()
+        .filter(|_| random.below(chance) < most)
+        .collect()
 }
 
 /// A query over a hypertable.
@@ -53,73 +56,152 @@ impl Parts {
 }
 
 fn over_ticks(random: &SimRandom) -> String {
-    let plain = ["count(*)", "sum(volume)", "max(price)", "min(price)", "avg(price)", "avg(size)",
-        "first(price, time)", "last(price, time)", "sum(weight)", "sum(size)", "count(size)", "min(note)",
-        "max(note)", "avg(weight)", "sum(price * volume) / nullif(sum(volume), 0) AS vwap"];
-    let picked = ["sum(size)", "count(*) FILTER (WHERE flag)", "sum(volume) FILTER (WHERE exchange = 'x1')",
-        "bool_and(flag)", "bool_or(flag)", "bit_xor(size)", "count(*)"];
-    let hard = ["stddev(price)", "var_pop(weight)", "count(DISTINCT size)", "array_agg(size) AS list",
-        "percentile_cont(0.5) WITHIN GROUP (ORDER BY weight)", "string_agg(note, ',' ORDER BY note)",
-        "histogram(weight, 0, 20, 4)", "corr(weight, size)", "sum(DISTINCT size)"];
+    let plain = [
+        "count(*)",
+        "sum(volume)",
+        "max(price)",
+        "min(price)",
+        "avg(price)",
+        "avg(size)",
+        "first(price, time)",
+        "last(price, time)",
+        "sum(weight)",
+        "sum(size)",
+        "count(size)",
+        "min(note)",
+        "max(note)",
+        "avg(weight)",
+        "sum(price * volume) / nullif(sum(volume), 0) AS vwap",
+    ];
+    let picked = [
+        "sum(size)",
+        "count(*) FILTER (WHERE flag)",
+        "sum(volume) FILTER (WHERE exchange = 'x1')",
+        "bool_and(flag)",
+        "bool_or(flag)",
+        "bit_xor(size)",
+        "count(*)",
+    ];
+    let hard = [
+        "stddev(price)",
+        "var_pop(weight)",
+        "count(DISTINCT size)",
+        "array_agg(size) AS list",
+        "percentile_cont(0.5) WITHIN GROUP (ORDER BY weight)",
+        "string_agg(note, ',' ORDER BY note)",
+        "histogram(weight, 0, 20, 4)",
+        "corr(weight, size)",
+        "sum(DISTINCT size)",
+    ];
     let kind = random.below(8);
-    let (aggregates, buckets, groups, mut conditions): (&[&str], &[&str], &[&str], Vec<String>) = match kind {
-        0 => (
-            &picked,
-            &["time_bucket('30 minutes', time)", "time_bucket('1 hour', time)", "time_bucket('2 hours', time)",
-                "time_bucket('1 day', time)"],
-            &["symbol", "upper(symbol)"],
-            vec!["size > 2".to_owned()],
-        ),
-        1 => (
-            &hard,
-            &["time_bucket('1 hour', time)", "time_bucket('3 hours', time)", "time_bucket('1 day', time)",
-                "time_bucket('1 month', time)"],
-            &["exchange"],
-            Vec::new(),
-        ),
-        2 => (
-            &["count(*)", "sum(volume)", "avg(price)", "last(price, time)", "max(price)", "stddev(size)"],
-            &["time_bucket('1 month', time, 'Europe/Zurich')", "time_bucket('1 day', time, 'Europe/Zurich')",
-                "time_bucket('1 year', time, 'Europe/Zurich')", "time_bucket('1 month', time)",
-                "time_bucket('1 day', time)", "time_bucket('3 months', time, 'Europe/Zurich')"],
-            &["symbol", "exchange"],
-            Vec::new(),
-        ),
-        3 => (
-            &["count(*)", "sum(price)", "avg(volume)"],
-            &["time_bucket('1 hour', time, interval '15 minutes')", "time_bucket('1 hour', time)",
-                "time_bucket('2 hours', time, interval '15 minutes')", "time_bucket('15 minutes', time)",
-                "time_bucket('1 day', time, interval '15 minutes')"],
-            &["lower(exchange)", "size % 2", "exchange"],
-            Vec::new(),
-        ),
-        _ => (
-            &plain,
-            &["time_bucket('5 minutes', time)", "time_bucket('10 minutes', time)", "time_bucket('1 hour', time)",
-                "time_bucket('4 hours', time)", "time_bucket('1 day', time)", "time_bucket('1 week', time)",
-                "time_bucket('1 month', time)", "time_bucket('7 minutes', time)",
-                "time_bucket('1 hour', time, interval '5 minutes')",
-                "time_bucket('1 hour', time, timestamptz '2025-03-01 00:05:00+00')",
-                "time_bucket('1 day', time, 'Asia/Kolkata')", "date_trunc('hour', time)",
-                "date_trunc('day', time)"],
-            &["symbol", "exchange", "symbol || '!'", "symbol IS NULL"],
-            Vec::new(),
-        ),
-    };
+    let (aggregates, buckets, groups, mut conditions): (&[&str], &[&str], &[&str], Vec<String>) =
+        match kind {
+            0 => (
+                &picked,
+                &[
+                    "time_bucket('30 minutes', time)",
+                    "time_bucket('1 hour', time)",
+                    "time_bucket('2 hours', time)",
+                    "time_bucket('1 day', time)",
+                ],
+                &["symbol", "upper(symbol)"],
+                vec!["size > 2".to_owned()],
+            ),
+            1 => (
+                &hard,
+                &[
+                    "time_bucket('1 hour', time)",
+                    "time_bucket('3 hours', time)",
+                    "time_bucket('1 day', time)",
+                    "time_bucket('1 month', time)",
+                ],
+                &["exchange"],
+                Vec::new(),
+            ),
+            2 => (
+                &[
+                    "count(*)",
+                    "sum(volume)",
+                    "avg(price)",
+                    "last(price, time)",
+                    "max(price)",
+                    "stddev(size)",
+                ],
+                &[
+                    "time_bucket('1 month', time, 'Europe/Zurich')",
+                    "time_bucket('1 day', time, 'Europe/Zurich')",
+                    "time_bucket('1 year', time, 'Europe/Zurich')",
+                    "time_bucket('1 month', time)",
+                    "time_bucket('1 day', time)",
+                    "time_bucket('3 months', time, 'Europe/Zurich')",
+                ],
+                &["symbol", "exchange"],
+                Vec::new(),
+            ),
+            3 => (
+                &["count(*)", "sum(price)", "avg(volume)"],
+                &[
+                    "time_bucket('1 hour', time, interval '15 minutes')",
+                    "time_bucket('1 hour', time)",
+                    "time_bucket('2 hours', time, interval '15 minutes')",
+                    "time_bucket('15 minutes', time)",
+                    "time_bucket('1 day', time, interval '15 minutes')",
+                ],
+                &["lower(exchange)", "size % 2", "exchange"],
+                Vec::new(),
+            ),
+            _ => (
+                &plain,
+                &[
+                    "time_bucket('5 minutes', time)",
+                    "time_bucket('10 minutes', time)",
+                    "time_bucket('1 hour', time)",
+                    "time_bucket('4 hours', time)",
+                    "time_bucket('1 day', time)",
+                    "time_bucket('1 week', time)",
+                    "time_bucket('1 month', time)",
+                    "time_bucket('7 minutes', time)",
+                    "time_bucket('1 hour', time, interval '5 minutes')",
+                    "time_bucket('1 hour', time, timestamptz '2025-03-01 00:05:00+00')",
+                    "time_bucket('1 day', time, 'Asia/Kolkata')",
+                    "date_trunc('hour', time)",
+                    "date_trunc('day', time)",
+                ],
+                &["symbol", "exchange", "symbol || '!'", "symbol IS NULL"],
+                Vec::new(),
+            ),
+        };
     let aggregates = match some(random, aggregates, 2) {
         none if none.is_empty() => vec!["count(*)"],
         some => some,
     };
-    let filters = ["symbol = 's1'", "symbol IN ('s0', 's2')", "exchange <> 'x0'", "symbol IS NOT NULL",
-        "symbol LIKE 's%'", "symbol <> 's3'", "(symbol = 's1' OR exchange = 'x1')", "size > 5", "coalesce(symbol, 'none') < 's2'"];
+    let filters = [
+        "symbol = 's1'",
+        "symbol IN ('s0', 's2')",
+        "exchange <> 'x0'",
+        "symbol IS NOT NULL",
+        "symbol LIKE 's%'",
+        "symbol <> 's3'",
+        "(symbol = 's1' OR exchange = 'x1')",
+        "size > 5",
+        "coalesce(symbol, 'none') < 's2'",
+    ];
     if random.below(2) == 0 {
         conditions.push(pick(random, &filters).to_owned());
     }
     match random.below(6) {
         0 => conditions.push(format!("time >= '{}'", moment(random))),
         1 => conditions.push(format!("time < '{}'", moment(random))),
-        2 => conditions.push(format!("time >= '{}' AND time < '{}'", moment(random), moment(random))),
-        3 => conditions.push(format!("time BETWEEN '{}' AND '{}'", moment(random), moment(random))),
+        2 => conditions.push(format!(
+            "time >= '{}' AND time < '{}'",
+            moment(random),
+            moment(random)
+        )),
+        3 => conditions.push(format!(
+            "time BETWEEN '{}' AND '{}'",
+            moment(random),
+            moment(random)
+        )),
         _ => {}
     }
     if random.below(12) == 0 {
@@ -140,13 +222,27 @@ fn over_ticks(random: &SimRandom) -> String {
 }
 
 fn over_counts(random: &SimRandom) -> String {
-    let aggregates = ["sum(v)", "count(v)", "max(v)", "avg(v)", "min(at)", "count(*)", "sum(k)"];
+    let aggregates = [
+        "sum(v)", "count(v)", "max(v)", "avg(v)", "min(at)", "count(*)", "sum(k)",
+    ];
     let at = |random: &SimRandom| (i64::try_from(random.below(700)).unwrap() - 50).to_string();
     let parts = Parts {
         bucket: (random.below(4) > 0).then(|| {
-            pick(random, &["time_bucket(10, at)", "time_bucket(20, at)", "time_bucket(50, at)",
-                "time_bucket(100, at)", "time_bucket(7, at, 3)", "time_bucket(14, at, 3)", "time_bucket(15, at)",
-                "time_bucket(5, at)", "time_bucket(70, at, 3)"]).to_owned()
+            pick(
+                random,
+                &[
+                    "time_bucket(10, at)",
+                    "time_bucket(20, at)",
+                    "time_bucket(50, at)",
+                    "time_bucket(100, at)",
+                    "time_bucket(7, at, 3)",
+                    "time_bucket(14, at, 3)",
+                    "time_bucket(15, at)",
+                    "time_bucket(5, at)",
+                    "time_bucket(70, at, 3)",
+                ],
+            )
+            .to_owned()
         }),
         groups: some(random, &["k", "k + 1"], 1),
         aggregates: match some(random, &aggregates, 2) {
@@ -166,12 +262,29 @@ fn over_counts(random: &SimRandom) -> String {
 }
 
 fn over_days(random: &SimRandom) -> String {
-    let aggregates = ["sum(v)", "avg(v)", "count(*)", "max(v)", "count(DISTINCT k)", "last(v, day)"];
+    let aggregates = [
+        "sum(v)",
+        "avg(v)",
+        "count(*)",
+        "max(v)",
+        "count(DISTINCT k)",
+        "min(v)",
+    ];
     let day = |random: &SimRandom| format!("date '2025-01-01' + {}", random.below(200));
     let parts = Parts {
         bucket: (random.below(4) > 0).then(|| {
-            pick(random, &["time_bucket('1 month', day)", "time_bucket('2 months', day)", "time_bucket('1 year', day)",
-                "time_bucket('7 days', day)", "time_bucket('14 days', day)", "time_bucket('1 day', day)"]).to_owned()
+            pick(
+                random,
+                &[
+                    "time_bucket('1 month', day)",
+                    "time_bucket('2 months', day)",
+                    "time_bucket('1 year', day)",
+                    "time_bucket('7 days', day)",
+                    "time_bucket('14 days', day)",
+                    "time_bucket('1 day', day)",
+                ],
+            )
+            .to_owned()
         }),
         groups: some(random, &["k"], 1),
         aggregates: match some(random, &aggregates, 2) {

@@ -281,7 +281,7 @@ pub(crate) const THEMES: &[Theme] = &[
                 name: "by_week",
                 over: None,
                 query: "SELECT time_bucket('7 days', day) AS bucket, max(v) AS high, count(DISTINCT k) AS ks,
-                    last(v, day) AS close FROM {raw} GROUP BY 1",
+                    min(v) AS low FROM {raw} GROUP BY 1",
                 direct: None,
                 bucket: Some(("time_bucket('7 days', day)", "7")),
                 recomputed: false,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, StringArray, StringViewArray};
 use arrow::compute::{CastOptions, cast_with_options};
 use arrow::datatypes::DataType;
-use chronolith_types::{ColumnId, SqlType};
+use chronolith_types::ColumnId;
 
 use super::cells::{Scalar, float_overflow, wide_product};
 use super::fold::{
@@ -399,10 +399,8 @@ fn take(
                         };
                         scratch.times.get(row).map(|time| (row, *time))
                     }
-                    _ => {
-                        column_at(*time)
-                            .and_then(|(column, _)| choose(agg.kind, column, rows.clone()))
-                    }
+                    _ => column_at(*time)
+                        .and_then(|(column, _)| choose(agg.kind, column, rows.clone())),
                 };
                 if let Some((row, time)) = chosen {
                     let value = column.and_then(column_at).and_then(|(column, convert)| {

@@ -76,7 +76,10 @@ fn fill_what_freezes(
 ) -> Result<(), Error> {
     let home = shared.home()?;
     for store in home.stores_of(table.id) {
-        let rollup = home.tables.get(store).and_then(|store| store.rollup.as_ref());
+        let rollup = home
+            .tables
+            .get(store)
+            .and_then(|store| store.rollup.as_ref());
         let Some(rollup) = rollup.filter(|rollup| rollup.source == table.id) else {
             continue;
         };
@@ -86,7 +89,10 @@ fn fill_what_freezes(
             let (database, store) = (shared.database, *store);
             let buckets = definition.buckets.cover(&chunk.range);
             wait_for(async move {
-                fill(&instance, database, store, &buckets, &move || cancel.asked()).await
+                fill(&instance, database, store, &buckets, &move || {
+                    cancel.asked()
+                })
+                .await
             })?;
         }
     }

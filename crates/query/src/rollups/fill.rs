@@ -192,38 +192,20 @@ fn pieces(
         .as_ref()
         .map_or(i64::MAX, |known| known.interval);
     let source = home.tables.get(&rollup.source);
-    let chunks = || source.into_iter().flat_map(|source| source.chunks.values());
-    let first = chunks().map(|chunk| chunk.range.start).min();
-    let last = chunks().map(|chunk| chunk.range.end).max();
+    // Between chunks of the source there is nothing to compute: one piece each.
+    let chunks = source.into_iter().flat_map(|source| source.chunks.values());
+    let chunks = chunks.map(|chunk| definition.buckets.cover(&chunk.range));
+    let mut chunks: Vec<Range<i64>> = chunks.collect();
+    chunks.sort_by_key(|chunk| chunk.end);
     let mut found = Vec::new();
     for Mark { range, .. } in &rollup.invalid {
-        let start = range.start.max(within.start);
         let end = range.end.min(within.end);
-        if start >= end {
-            continue;
-        }
-        let (Some(first), Some(last)) = (first, last) else {
-            found.push(start..end);
-            continue;
-        };
-        // Beyond the source's rows there is nothing to compute: one piece each.
-        let low = definition
-            .buckets
-            .cover(&(first..first.saturating_add(1)))
-            .start;
-        let mut at = start;
-        if at < low {
-            found.push(at..low.min(end));
-            at = low;
-        }
-        let top = definition
-            .buckets
-            .cover(&(last..last.saturating_add(1)))
-            .end;
+        let mut at = range.start.max(within.start);
         while at < end {
-            let next = match at >= top {
-                true => end,
-                false => {
+            let next = match chunks.get(chunks.partition_point(|chunk| chunk.end <= at)) {
+                None => end,
+                Some(chunk) if at < chunk.start => chunk.start.min(end),
+                Some(_) => {
                     let next = at.saturating_add(width);
                     definition.buckets.cover(&(at..next)).end.min(end)
                 }

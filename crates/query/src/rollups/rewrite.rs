@@ -280,20 +280,31 @@ impl Planning<'_> {
         if rollup.is_invalid(&(start..end)) {
             return Ok(None);
         }
-        // Of dropped rows it still tells.
-        for frozen in &rollup.frozen {
-            stored = without(&stored, &buckets.cover(frozen));
-        }
-        // Of its own dropped chunks it does not tell any more.
-        let of_store: Vec<&Range<i64>> = store.chunks.values().map(|chunk| &chunk.range).collect();
-        for chunk in table.chunks.values() {
-            let mut left: Vec<Range<i64>> = std::iter::once(chunk.range.clone()).collect();
-            for range in &of_store {
-                left = without(&left, range);
+        // It says what those say that it is over.
+        let mut level = Some(candidate.view);
+        while let Some(view) = level {
+            let store = self.store_of(view)?;
+            let rollup = store.rollup.as_ref();
+            // Of dropped rows it still tells.
+            for frozen in rollup.iter().flat_map(|rollup| &rollup.frozen) {
+                stored = without(&stored, &buckets.cover(frozen));
             }
-            for gone in left {
-                stored = without(&stored, &buckets.cover(&gone));
+            // Of its own dropped chunks it does not tell any more.
+            let of_store = store.chunks.values().map(|chunk| &chunk.range);
+            let of_store: Vec<&Range<i64>> = of_store.collect();
+            for chunk in table.chunks.values() {
+                let mut left: Vec<Range<i64>> = std::iter::once(chunk.range.clone()).collect();
+                for range in &of_store {
+                    left = without(&left, range);
+                }
+                for gone in left {
+                    stored = without(&stored, &buckets.cover(&gone));
+                }
             }
+            level = match self.registry.definition(self.database, view)?.source {
+                Source::Table(_) => None,
+                Source::Partials(parent) | Source::View(parent) => Some(parent),
+            };
         }
         stored.retain(|range| range.start < range.end);
         Ok((!stored.is_empty()).then_some(stored))
