@@ -67,7 +67,8 @@ fn tables<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
     let home = context.home()?;
     for relation in objects::relations(home) {
         let (kind, writable) = match relation {
-            Relation::Index(..) => continue,
+            // The standard knows no materialized views.
+            Relation::Index(..) | Relation::Kept(..) => continue,
             Relation::Table(_) | Relation::Chunk(..) => ("BASE TABLE", true),
             Relation::View(_) => ("VIEW", false),
             Relation::System(system) if system.kind() == 'v' => ("VIEW", false),
@@ -243,7 +244,7 @@ fn columns<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
             table: relation.name(),
         };
         match relation {
-            Relation::Index(..) => {}
+            Relation::Index(..) | Relation::Kept(..) => {}
             Relation::System(system) => system_columns(rows, &place, system),
             Relation::Table(table) | Relation::Chunk(table, ..) => {
                 for column in &table.columns {

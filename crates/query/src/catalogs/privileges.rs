@@ -42,7 +42,7 @@ struct Grant {
 fn grants(context: &Context, relation: Relation<'_>) -> Vec<Grant> {
     let owner = context.role_name(relation.owner());
     let acl = match relation {
-        Relation::Table(table) => table.acl.as_deref(),
+        Relation::Table(table) | Relation::Kept(table, _) => table.acl.as_deref(),
         _ => None,
     };
     let Some(acl) = acl else {
@@ -136,7 +136,7 @@ fn columns<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
     for relation in objects::user_relations(home) {
         let names: Vec<String> = match relation {
             Relation::Index(..) | Relation::System(_) => continue,
-            Relation::Table(table) | Relation::Chunk(table, ..) => {
+            Relation::Table(table) | Relation::Chunk(table, ..) | Relation::Kept(table, _) => {
                 let columns = table.columns.iter();
                 columns.map(|column| column.name.clone()).collect()
             }

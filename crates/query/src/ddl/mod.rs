@@ -8,6 +8,7 @@ pub(crate) mod columnstore;
 mod drop;
 pub(crate) mod hypertable;
 mod index;
+pub(crate) mod materialized;
 pub(crate) mod options;
 mod role;
 mod run;
