@@ -262,7 +262,10 @@ impl Catalog {
                 database,
                 table,
                 chunks,
-            } => self.database(*database)?.table(*table)?.merge_chunks(chunks),
+            } => self
+                .database(*database)?
+                .table(*table)?
+                .merge_chunks(chunks),
             Change::SplitChunk {
                 database,
                 table,
@@ -722,6 +725,12 @@ impl Table {
                         .unique_columns()
                         .is_some_and(|columns| columns.contains(column))
                 });
+                if let Some(hypertable) = &mut self.hypertable {
+                    hypertable.skipping.retain(|known| known.column != *column);
+                    hypertable
+                        .dimensions
+                        .retain(|known| known.column != *column);
+                }
                 if let Some(compression) = self
                     .hypertable
                     .as_mut()

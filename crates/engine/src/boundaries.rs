@@ -140,9 +140,9 @@ impl State {
             let rows = record.rows.iter().map(|(place, _)| *place);
             let parts = record.changes.iter().filter_map(added_to);
             for place in rows.chain(parts).filter(|place| place.table_key() == *key) {
-                let mut before = moved.iter().filter(|(then, now)| {
-                    then.table_key() == *key && **now == place.chunk
-                });
+                let mut before = moved
+                    .iter()
+                    .filter(|(then, now)| then.table_key() == *key && **now == place.chunk);
                 let then = before.next().map_or(place.chunk, |(then, _)| then.chunk);
                 if !self.holds(table, then, place) {
                     return Err(EngineError::Overtaken(table.name.clone()));

@@ -135,7 +135,9 @@ impl EngineError {
             Self::Columns(_) => SqlState::INTERNAL_ERROR,
             Self::NullsThere { .. } => SqlState::NOT_NULL_VIOLATION,
             Self::Duplicates { .. } => SqlState::UNIQUE_VIOLATION,
-            Self::TableNotEmpty(_) | Self::ColumnHasRows(_) | Self::OwnRows => SqlState::FEATURE_NOT_SUPPORTED,
+            Self::TableNotEmpty(_) | Self::ColumnHasRows(_) | Self::OwnRows => {
+                SqlState::FEATURE_NOT_SUPPORTED
+            }
             Self::Value(error) => error.code,
             Self::Rollup(error) => error.sqlstate,
             Self::Overtaken(_) => SqlState::SERIALIZATION_FAILURE,

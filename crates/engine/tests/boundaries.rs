@@ -182,7 +182,9 @@ fn a_crash_at_any_operation_of_a_merge_or_split_loses_nothing_acknowledged() {
                 assert!(found.contains(n), "seed {seed} operation {at}: {n} is lost");
             }
             if !found.is_empty() {
-                work(&engine, found.last().unwrap() + 1, seed + 3, 5).1.unwrap();
+                work(&engine, found.last().unwrap() + 1, seed + 3, 5)
+                    .1
+                    .unwrap();
                 check(&engine);
             }
         }
@@ -250,7 +252,9 @@ fn rows_on_their_way_into_a_chunk_that_changed_are_refused() {
     let all = chunks(&engine);
     let (one, two) = (&all[0], &all[1]);
     let id_in = |range: &std::ops::Range<i64>| {
-        (2000..4000).find(|id| range.contains(&time_of(*id))).unwrap()
+        (2000..4000)
+            .find(|id| range.contains(&time_of(*id)))
+            .unwrap()
     };
     let (stays, goes) = (id_in(&one.range), id_in(&two.range));
     let mut writers: Vec<Transaction> = [stays, goes]

@@ -20,7 +20,8 @@ impl Table {
             [one, next] => one.range.end == next.range.start,
             _ => true,
         };
-        let (Some(first), Some(last), Some(stays)) = (merged.first(), merged.last(), chunks.first())
+        let (Some(first), Some(last), Some(stays)) =
+            (merged.first(), merged.last(), chunks.first())
         else {
             return Err(CatalogError::ChunksApart(self.name.clone()));
         };
@@ -28,9 +29,13 @@ impl Table {
             return Err(CatalogError::ChunksApart(self.name.clone()));
         }
         let range = first.range.start..last.range.end;
-        let parts: Vec<Arc<Part>> = merged.iter().flat_map(|chunk| chunk.parts.clone()).collect();
+        let parts: Vec<Arc<Part>> = merged
+            .iter()
+            .flat_map(|chunk| chunk.parts.clone())
+            .collect();
         let compressed = merged.iter().all(|chunk| chunk.compressed);
-        self.chunks.retain(|id, _| id == stays || !chunks.contains(id));
+        self.chunks
+            .retain(|id, _| id == stays || !chunks.contains(id));
         let chunk = self.chunk(*stays)?;
         chunk.range = range;
         chunk.parts = parts;

@@ -97,9 +97,8 @@ impl Transaction {
             let table = self.state.table(place.table_key());
             let there = table.is_some_and(|table| table.chunks.contains_key(&place.chunk));
             let made_for = before.table(place.table_key());
-            let holds = made_for.is_none_or(|made_for| {
-                self.state.holds(made_for, place.chunk, *place)
-            });
+            let holds =
+                made_for.is_none_or(|made_for| self.state.holds(made_for, place.chunk, *place));
             if !(there && holds) {
                 let name = table.map(|table| table.name.clone());
                 return Err(EngineError::Overtaken(name.unwrap_or_default()));

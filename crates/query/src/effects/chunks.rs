@@ -149,7 +149,11 @@ impl Bounds {
 }
 
 /// A moment in the unit of a time column; an interval counts back from now.
-fn point(shared: &Arc<Shared>, value: &ScalarValue, time: &SqlType) -> Result<i64, Error> {
+pub(super) fn point(
+    shared: &Arc<Shared>,
+    value: &ScalarValue,
+    time: &SqlType,
+) -> Result<i64, Error> {
     let whole = matches!(time, SqlType::Int2 | SqlType::Int4 | SqlType::Int8);
     if let (Some(number), true) = (integer(value), whole) {
         return Ok(number);

@@ -4,14 +4,17 @@
 //! [`SessionEffects`].
 
 mod args;
+mod boundaries;
 mod call;
 mod chunks;
 mod compress;
 mod describe;
+mod dimensions;
 mod hypertables;
 mod names;
 mod sizes;
 mod system;
+mod tablespaces;
 
 pub(crate) use call::SessionEffects;
 pub(crate) use compress::after_commit;
