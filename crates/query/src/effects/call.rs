@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 
 use super::args::Args;
 use super::{
-    boundaries, chunks, compress, describe, dimensions, hypertables, names, sizes, system,
+    boundaries, chunks, compress, describe, dimensions, hypertables, names, refresh, sizes, system,
     tablespaces,
 };
 use crate::catalogs::{Context, of_function};
@@ -82,6 +82,7 @@ impl SessionEffects {
             "enable_chunk_skipping" => tablespaces::skip(shared, args),
             "disable_chunk_skipping" => tablespaces::unskip(shared, args),
             "attach_chunk" | "detach_chunk" => Err(Error::unsupported(name)),
+            "refresh_continuous_aggregate" => refresh::refresh(shared, args),
             "show_chunks" => chunks::show(shared, args),
             "drop_chunks" => chunks::drop_chunks(shared, args),
             "hypertable_size"
