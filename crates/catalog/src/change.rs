@@ -203,7 +203,8 @@ pub enum Change {
         table: TableId,
         hypertable: Hypertable,
     },
-    /// Parts go and come in one step: flush, load, merge and delete vectors alike.
+    /// Parts go and come in one step: flush, load, merge and delete vectors alike. Those that come
+    /// are where the first that goes was, or behind all.
     ReplaceParts {
         database: DatabaseId,
         table: TableId,

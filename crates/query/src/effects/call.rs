@@ -17,6 +17,7 @@ use super::{
 use crate::catalogs::{Context, of_function};
 use crate::error::Error;
 use crate::functions::{Effects, FunctionError};
+use crate::jobs;
 use crate::session::{Shared, collect_now};
 
 /// What functions can do in a session. Does not keep the session alive.
@@ -109,6 +110,7 @@ impl SessionEffects {
                 *self.seen.lock() = None;
                 system::call(shared, name, args)
             }
+            _ if let Some(done) = jobs::call(shared, name, args)? => Ok(done),
             _ => match describe::call(&self.context(shared), name, args)? {
                 Some(answer) => Ok(answer),
                 None => match of_function(name) {

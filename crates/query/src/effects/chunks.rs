@@ -27,7 +27,7 @@ pub(super) fn show(shared: &Arc<Shared>, args: Args<'_>) -> Result<ScalarValue, 
     Ok(list(&oids, &DataType::UInt32))
 }
 
-pub(super) fn drop_chunks(shared: &Arc<Shared>, args: Args<'_>) -> Result<ScalarValue, Error> {
+pub(crate) fn drop_chunks(shared: &Arc<Shared>, args: Args<'_>) -> Result<ScalarValue, Error> {
     let table = hypertable(shared, args)?;
     let bounds = Bounds::read(shared, &table, args, [1, 2, 4, 5])?;
     if bounds == Bounds::default() {
@@ -149,7 +149,7 @@ impl Bounds {
 }
 
 /// A moment in the unit of a time column; an interval counts back from now.
-pub(super) fn point(
+pub(crate) fn point(
     shared: &Arc<Shared>,
     value: &ScalarValue,
     time: &SqlType,
