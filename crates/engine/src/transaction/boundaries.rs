@@ -94,14 +94,16 @@ impl Transaction {
     /// Refuses when the chunk of own rows is gone, or narrower than it was.
     pub(super) fn check_own_chunks(&self, before: &State) -> Result<(), EngineError> {
         for place in self.own.keys() {
-            let table = self.state.table(place.table_key());
-            let there = table.is_some_and(|table| table.chunks.contains_key(&place.chunk));
+            // Stores that are gone take their rows with them.
+            let Some(table) = self.state.table(place.table_key()) else {
+                continue;
+            };
+            let there = table.chunks.contains_key(&place.chunk);
             let made_for = before.table(place.table_key());
             let holds =
                 made_for.is_none_or(|made_for| self.state.holds(made_for, place.chunk, *place));
             if !(there && holds) {
-                let name = table.map(|table| table.name.clone());
-                return Err(EngineError::Overtaken(name.unwrap_or_default()));
+                return Err(EngineError::Overtaken(table.name.clone()));
             }
         }
         Ok(())
