@@ -102,6 +102,13 @@ pub(crate) fn begin_in(shared: &Arc<Shared>, copy: &Copy) -> Result<(CopyIn, Out
             "COPY FROM takes a table",
         ));
     };
+    let view = shared.find_view(name.schema(), name.name())?;
+    if view.is_some_and(|view| view.kept().is_some()) {
+        return Err(Error::new(
+            SqlState::WRONG_OBJECT_TYPE,
+            format!("cannot copy to materialized view \"{}\"", name.name()),
+        ));
+    }
     let table = find_target(shared, name.schema(), name.name())
         .map_err(|error| error.at(u32::try_from(name.position).ok()))?;
     let mut places = Vec::new();
