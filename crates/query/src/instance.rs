@@ -6,12 +6,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
 
 use chronolith_engine::Engine;
+use chronolith_types::{DatabaseId, JobId};
 use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use parking_lot::{Mutex, RwLock};
 
 use crate::cancel::Cancel;
 use crate::error::Error;
+use crate::rollups::{Filler, Maintainer, Registry};
 
 /// How queries may use the machine.
 #[derive(Debug, Clone)]
@@ -59,8 +61,15 @@ pub struct Instance {
     pub options: QueryOptions,
     /// Settings that every session starts with, by lower-case name.
     pub settings: RwLock<Arc<BTreeMap<String, String>>>,
+    /// Definitions of continuous aggregates.
+    pub(crate) registry: Arc<Registry>,
+    /// Writes their invalid ranges anew.
+    pub(crate) filler: Arc<Filler>,
     sessions: Mutex<BTreeMap<i32, Activity>>,
     next_pid: AtomicI32,
+    /// The numbers that the next jobs get, by database: never one twice, though the transaction that
+    /// asked for it may not come to pass.
+    next_jobs: Mutex<BTreeMap<DatabaseId, JobId>>,
     /// When the engine was opened, µs since 1970.
     pub started_us: i64,
 }
@@ -70,6 +79,12 @@ impl fmt::Debug for Instance {
         f.debug_struct("Instance")
             .field("options", &self.options)
             .finish_non_exhaustive()
+    }
+}
+
+impl Drop for Instance {
+    fn drop(&mut self) {
+        self.filler.stop();
     }
 }
 
@@ -90,16 +105,32 @@ impl Instance {
         let runtime = RuntimeEnvBuilder::new()
             .with_memory_pool(Arc::new(pool))
             .build()?;
+        let runtime = Arc::new(runtime);
+        let registry = Arc::<Registry>::default();
+        let maintainer = Maintainer::new(Arc::clone(&registry), Arc::clone(&runtime));
+        engine.set_rollups(Arc::new(maintainer));
         let started_us = engine.clock().wall_us();
-        Ok(Arc::new(Self {
+        let instance = Arc::new(Self {
             engine,
-            runtime: Arc::new(runtime),
+            runtime,
+            registry,
+            filler: Arc::default(),
             options,
             settings: RwLock::new(Arc::new(settings)),
             sessions: Mutex::default(),
             next_pid: AtomicI32::new(1),
+            next_jobs: Mutex::default(),
             started_us,
-        }))
+        });
+        if instance.engine.works_behind() {
+            Filler::start(&instance)?;
+        }
+        Ok(instance)
+    }
+
+    /// Ends what works behind the sessions; whoever closes the engine does so first.
+    pub fn stop(&self) {
+        self.filler.stop();
     }
 
     /// A session begins; its number.
@@ -108,6 +139,15 @@ impl Instance {
         activity.pid = pid;
         self.sessions.lock().insert(pid, activity);
         pid
+    }
+
+    /// The number of a new job, not below the one that the catalog would give.
+    pub(crate) fn job_number(&self, database: DatabaseId, least: JobId) -> JobId {
+        let mut next = self.next_jobs.lock();
+        let next = next.entry(database).or_default();
+        let given = least.max(*next);
+        *next = JobId(given.0.saturating_add(1));
+        given
     }
 
     /// A session ends.

@@ -21,9 +21,11 @@ pub mod functions;
 mod guard;
 mod insert;
 pub mod instance;
+mod jobs;
 mod nodes;
 pub mod outcome;
 pub mod password;
+mod rollups;
 mod scan;
 mod session;
 pub mod settings;
@@ -31,6 +33,7 @@ pub mod value;
 
 pub use error::Error;
 pub use instance::{Instance, QueryOptions};
+pub use jobs::Scheduler;
 pub use outcome::{
     CopyFormat, Notice, Outcome, OutputColumn, RowStream, Severity, TransactionStatus,
 };

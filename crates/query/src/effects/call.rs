@@ -10,10 +10,11 @@ use datafusion::logical_expr::LogicalPlan;
 use parking_lot::Mutex;
 
 use super::args::Args;
-use super::{chunks, compress, describe, hypertables, names, sizes, system};
+use super::{chunks, compress, describe, hypertables, names, refresh, sizes, system};
 use crate::catalogs::{Context, of_function};
 use crate::error::Error;
 use crate::functions::{Effects, FunctionError};
+use crate::jobs;
 use crate::session::{Shared, collect_now};
 
 /// What functions can do in a session. Does not keep the session alive.
@@ -64,6 +65,7 @@ impl SessionEffects {
             "by_range" => hypertables::by_range(args),
             "by_hash" => Err(Error::unsupported("partitioning by hash")),
             "set_chunk_time_interval" => hypertables::set_interval(shared, args),
+            "refresh_continuous_aggregate" => refresh::refresh(shared, args),
             "show_chunks" => chunks::show(shared, args),
             "drop_chunks" => chunks::drop_chunks(shared, args),
             "hypertable_size"
@@ -90,6 +92,7 @@ impl SessionEffects {
                 *self.seen.lock() = None;
                 system::call(shared, name, args)
             }
+            _ if let Some(done) = jobs::call(shared, name, args)? => Ok(done),
             _ => match describe::call(&self.context(shared), name, args)? {
                 Some(answer) => Ok(answer),
                 None => match of_function(name) {

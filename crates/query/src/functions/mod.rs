@@ -26,6 +26,7 @@ mod num;
 mod numbers;
 mod operators;
 mod patterns;
+mod policies;
 mod quoting;
 mod scalars;
 mod series;
@@ -40,8 +41,8 @@ mod value;
 mod vars;
 mod windows;
 
-pub use aggregates::aggregate_name;
-pub use calendar::time_precision;
+pub use aggregates::{Parts, StateColumn, aggregate_name, parts_of, stored_type};
+pub use calendar::{bucket_zone, time_precision};
 pub use casts::{extreme, sort_key};
 pub use error::FunctionError;
 pub(crate) use gapfill::{GapCall, GapKind, gap_argument, gap_buckets};
