@@ -10,7 +10,9 @@ use crate::error::CatalogError;
 use crate::model::{Catalog, Database};
 use crate::rollup::Rollup;
 use crate::routine::Routine;
-use crate::table::{Chunk, Column, Table};
+use crate::table::{Chunk, Column, Hypertable, Part, Table};
+
+mod boundaries;
 
 type Applied = Result<(), CatalogError>;
 
@@ -23,9 +25,27 @@ impl Catalog {
         // The maps share their values, so a copy is as dear as the number of names on the way.
         let mut next = self.clone();
         next.change(change)?;
-        next.version += 1;
+        if !self.is_marked(change) {
+            next.version += 1;
+        }
         *self = next;
         Ok(())
+    }
+
+    /// Whether a change marks what is marked already: plans that know of the mark stay right,
+    /// though it is younger then.
+    fn is_marked(&self, change: &Change) -> bool {
+        let Change::Invalidate {
+            database,
+            table,
+            range,
+        } = change
+        else {
+            return false;
+        };
+        let rollup = self.table(*database, *table);
+        let rollup = rollup.and_then(|table| table.rollup.as_ref());
+        rollup.is_some_and(|rollup| rollup.is_invalid(range))
     }
 
     fn change(&mut self, change: &Change) -> Applied {
@@ -256,6 +276,48 @@ impl Catalog {
                 table.chunks.insert(*chunk, Arc::new(made));
                 Ok(())
             }
+            Change::MergeChunks {
+                database,
+                table,
+                chunks,
+            } => self
+                .database(*database)?
+                .table(*table)?
+                .merge_chunks(chunks),
+            Change::SplitChunk {
+                database,
+                table,
+                chunk,
+                at,
+                new,
+                oid,
+                created_us,
+            } => {
+                self.take_oid(*oid)?;
+                let database = self.database(*database)?;
+                database.next_chunk = database.next_chunk.max(new.0 + 1);
+                let made = Chunk {
+                    id: *new,
+                    oid: *oid,
+                    created_us: *created_us,
+                    ..plain_chunk()
+                };
+                database.table(*table)?.split_chunk(*chunk, *at, made)
+            }
+            Change::ChangeHypertable {
+                database,
+                table,
+                hypertable,
+            } => {
+                let known = self.database(*database)?.table(*table)?.hypertable_mut()?;
+                // What it is stays: its number and its time.
+                *known = Hypertable {
+                    id: known.id,
+                    time: known.time,
+                    ..hypertable.clone()
+                };
+                Ok(())
+            }
             Change::MakeHypertable {
                 database,
                 table,
@@ -283,6 +345,8 @@ impl Catalog {
                     self.next_part = self.next_part.max(part.id.0 + 1);
                 }
                 let chunk = self.database(*database)?.table(*table)?.chunk(*chunk)?;
+                let is_first = |part: &Arc<Part>| removed.first() == Some(&part.id);
+                let place = chunk.parts.iter().position(is_first);
                 for id in removed {
                     let before = chunk.parts.len();
                     chunk.parts.retain(|part| part.id != *id);
@@ -290,11 +354,14 @@ impl Catalog {
                         return Err(CatalogError::WrongPart(id.to_string()));
                     }
                 }
-                for part in added {
+                // What is in the place of rows is where they were in the order of arrival.
+                let place = place.unwrap_or(chunk.parts.len());
+                for (place, part) in (place..).zip(added) {
                     if chunk.parts.iter().any(|other| other.id == part.id) {
                         return Err(CatalogError::WrongPart(part.id.to_string()));
                     }
-                    chunk.parts.push(Arc::clone(part));
+                    let place = place.min(chunk.parts.len());
+                    chunk.parts.insert(place, Arc::clone(part));
                 }
                 chunk.compressed = compressed.unwrap_or(chunk.compressed);
                 Ok(())
@@ -681,6 +748,12 @@ impl Table {
                         .unique_columns()
                         .is_some_and(|columns| columns.contains(column))
                 });
+                if let Some(hypertable) = &mut self.hypertable {
+                    hypertable.skipping.retain(|known| known.column != *column);
+                    hypertable
+                        .dimensions
+                        .retain(|known| known.column != *column);
+                }
                 if let Some(compression) = self
                     .hypertable
                     .as_mut()
@@ -773,7 +846,7 @@ impl Table {
         }
     }
 
-    fn hypertable_mut(&mut self) -> Result<&mut crate::table::Hypertable, CatalogError> {
+    fn hypertable_mut(&mut self) -> Result<&mut Hypertable, CatalogError> {
         match self.hypertable.as_mut() {
             Some(hypertable) => Ok(hypertable),
             None => Err(CatalogError::NotHypertable(self.name.clone())),

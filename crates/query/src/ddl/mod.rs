@@ -17,6 +17,8 @@ mod schema;
 mod table;
 mod view;
 
+pub(crate) use alter::{keep_views, role_of};
 pub(crate) use options::TableOptions;
 pub(crate) use run::{owner, run};
+pub(crate) use table::check_name;
 pub(crate) use view::{columns_of as view_columns, text_of as view_text};

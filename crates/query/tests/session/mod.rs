@@ -16,6 +16,7 @@ mod catalogs;
 mod expressions;
 mod fast;
 mod first;
+mod gapfill;
 mod hypertables;
 mod insert;
 mod jobs;
