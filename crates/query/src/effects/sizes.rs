@@ -290,9 +290,7 @@ fn tablespace_size(shared: &Arc<Shared>, args: Args<'_>) -> Result<ScalarValue, 
         (None, Some(oid)) if OIDS.contains(&oid) => oid == OIDS[0],
         (None, oid) => {
             let oid = oid.unwrap_or(0);
-            return Err(missing(format!(
-                "tablespace with OID {oid} does not exist"
-            )));
+            return Err(missing(format!("tablespace with OID {oid} does not exist")));
         }
     };
     if !default {
