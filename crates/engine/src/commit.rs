@@ -1,6 +1,7 @@
 //! Group commit: whoever has the log writes what all who wait have gathered, with one sync.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -11,6 +12,7 @@ use parking_lot::Mutex;
 
 use crate::check::{Checked, Rule};
 use crate::clash::LoadClaim;
+use crate::dependants::Kept;
 use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::layout::same_shape;
@@ -39,8 +41,12 @@ pub(crate) struct Work {
     pub(crate) shapes: Vec<(TableKey, Arc<Table>)>,
     /// Rules that were held against all rows.
     pub(crate) checked: Vec<Checked>,
-    /// What a flush or merge packed.
-    pub(crate) packed: Option<Packed>,
+    /// What a flush, merge or rewrite packed.
+    pub(crate) packed: Vec<Packed>,
+    /// For which stores its rows were computed; None of what changes no rows.
+    pub(crate) kept: Option<Kept>,
+    /// What of stores was computed anew: it must still be marked.
+    pub(crate) rewritten: Vec<(TableKey, Range<i64>)>,
 }
 
 /// Rows that have been packed, and must be the ones that are there when their part takes their
@@ -165,16 +171,28 @@ impl Engine {
         mut work: Work,
         group: &mut Group,
     ) -> Result<Lsn, EngineError> {
+        if let Some(kept) = &work.kept
+            && kept.forget_gone(state, &mut work.record)
+        {
+            work.forget_loaded();
+        }
         let moved = settle_chunks(state, &mut work.record, || self.allocate_oid())?.moved;
-        if let Some(packed) = &work.packed {
+        for packed in &work.packed {
             packed.check(state)?;
         }
-        let record = &work.record;
+        for (key, range) in &work.rewritten {
+            check_rewritten(state, *key, range)?;
+        }
+        let record = &mut work.record;
         let mut next = state.clone();
         let mut dropped = Vec::new();
         let parts = Parts::Now(&self.platform.disk, &work.loaded);
         for change in &record.changes {
             next.change(change, parts, &mut dropped)?;
+        }
+        if let Some(kept) = &work.kept {
+            kept.check_frozen(state)?;
+            self.settle_stores(state, &mut next, kept, record)?;
         }
         for checked in &work.checked {
             if state.print(checked.key) != checked.print {
@@ -212,6 +230,28 @@ impl Engine {
     pub(crate) fn note(&self, log: &Log) {
         self.poisoned.store(log.poisoned(), Ordering::Release);
         self.durable.store(log.durable_lsn().0, Ordering::Release);
+    }
+}
+
+/// Rows computed from what is gone by now, or known to be right, are worth nothing: somebody
+/// truncated the source, or was faster.
+fn check_rewritten(state: &State, key: TableKey, range: &Range<i64>) -> Result<(), EngineError> {
+    match state.rollup(key) {
+        Some(rollup) if rollup.is_invalid(range) => Ok(()),
+        _ => Err(EngineError::Overtaken(key.table.to_string())),
+    }
+}
+
+impl Work {
+    /// Files of parts that its record does not name go.
+    fn forget_loaded(&mut self) {
+        let mut named = HashSet::new();
+        for change in &self.record.changes {
+            if let Change::ReplaceParts { added, .. } = change {
+                named.extend(added.iter().map(|part| part.id));
+            }
+        }
+        self.loaded.retain(|id, _| named.contains(id));
     }
 }
 

@@ -14,6 +14,7 @@ mod check;
 mod clash;
 mod commit;
 mod config;
+mod dependants;
 mod engine;
 mod error;
 mod files;

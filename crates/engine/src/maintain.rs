@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use arrow::record_batch::RecordBatch;
-use chronolith_catalog::{CatalogError, Change, Part, encode};
+use chronolith_catalog::{Catalog, CatalogError, Change, Part, encode};
 use chronolith_chunk::load::{Sorted, sort};
 use chronolith_chunk::{ChunkView, HotPart, Layout, ScanRequest, bytes_of, checksum, cold};
 use chronolith_platform::{RelPath, write_whole};
@@ -168,9 +168,8 @@ impl Engine {
 
     /// How many of a chunk's last parts a flush joins with the hot rows: those that are not twice as
     /// large as what comes behind them, so that n flushes of as many rows leave log n parts, and no
-    /// row is packed more than log n times.
-    fn joined(&self, parts: &[Arc<Part>], hot: Option<&HotPart>) -> usize {
-        let mut rows = hot.map_or(0, |hot| hot.rows() as u64);
+    /// row is packed more than log n times. `rows` come behind all parts.
+    pub(crate) fn joined(&self, parts: &[Arc<Part>], mut rows: u64) -> usize {
         let mut bytes = 0;
         let small = parts.iter().rev().take_while(|part| {
             bytes += part.unpacked;
@@ -198,7 +197,7 @@ impl Engine {
         let parts: &[Arc<Part>] = parts.map_or(&[], |chunk| &chunk.parts);
         let kept = match merge {
             true => 0,
-            false => parts.len() - self.joined(parts, hot),
+            false => parts.len() - self.joined(parts, hot_rows as u64),
         };
         // Parts and what was opened of them are in the same order.
         source.cold.drain(..kept.min(source.cold.len()));
@@ -212,9 +211,14 @@ impl Engine {
         let mut added = Vec::new();
         let mut loaded = Loaded::new();
         if source.rows() > 0 {
-            let (part, open) = self.pack_part(&view.layout, batches)?;
+            let store = view.table.rollup.is_some();
+            let (part, open) = match store {
+                true => self.pack_partials(&state.catalog, key, &view.layout, batches)?,
+                false => self.pack_part(&view.layout, batches)?,
+            };
             // A row lost or doubled here would be lost or doubled for ever.
-            assert_eq!(part.rows, source.rows(), "rows of chunk {}", place.chunk);
+            let conserved = part.rows == source.rows() || store && part.rows < source.rows();
+            assert!(conserved, "rows of chunk {}", place.chunk);
             loaded.insert(part.id, open);
             added.push(Arc::new(part));
         } else if removed.is_empty() && !merge {
@@ -234,11 +238,11 @@ impl Engine {
                 flushed: vec![(place, hot_rows)],
             },
             loaded,
-            packed: Some(Packed {
+            packed: vec![Packed {
                 place,
                 generation: hot.filter(|_| hot_rows > 0).map(HotPart::generation),
                 parts: removed,
-            }),
+            }],
             ..Work::default()
         }))
     }
@@ -261,6 +265,48 @@ impl Engine {
             "the rows of part {id} are not those that were packed"
         );
         Ok((part, open))
+    }
+
+    /// Packs rows of a store into a part, with one row a bucket and group.
+    pub(crate) fn pack_partials(
+        &self,
+        catalog: &Catalog,
+        key: TableKey,
+        layout: &Arc<Layout>,
+        batches: Vec<RecordBatch>,
+    ) -> Result<(Part, Arc<OpenPart>), EngineError> {
+        let Sorted::Rows(rows) = sort(layout, batches, &[])? else {
+            return Err(EngineError::Columns(String::new()));
+        };
+        let rows = self.folded(catalog, key, layout, rows);
+        let id = self.allocate_part();
+        self.write_part(id, layout, &rows, bytes_of(&rows) as u64)
+    }
+
+    /// Sorted rows of a store with one row a bucket and group; as they are where that cannot be:
+    /// whoever reads them merges them.
+    pub(crate) fn folded(
+        &self,
+        catalog: &Catalog,
+        key: TableKey,
+        layout: &Layout,
+        rows: RecordBatch,
+    ) -> RecordBatch {
+        let Some(rollups) = self.rollups.get() else {
+            return rows;
+        };
+        let folded = rollups.fold(catalog, key.database, key.table, rows.clone());
+        match folded.map(|folded| folded.with_schema(Arc::clone(layout.schema()))) {
+            Ok(Ok(folded)) => folded,
+            Ok(Err(error)) => {
+                tracing::error!(%error, store = %key.table, "partial rows were folded into others");
+                rows
+            }
+            Err(error) => {
+                tracing::warn!(%error, store = %key.table, "partial rows could not be folded");
+                rows
+            }
+        }
     }
 
     /// Writes rows that are sorted already.

@@ -68,3 +68,13 @@ pub struct RollupError {
     /// What it is told.
     pub message: String,
 }
+
+impl RollupError {
+    /// Nobody computes what stores get.
+    pub(crate) fn nobody() -> Self {
+        Self {
+            sqlstate: SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE,
+            message: "continuous aggregates are not maintained by this program".to_owned(),
+        }
+    }
+}

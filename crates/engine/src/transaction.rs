@@ -13,6 +13,7 @@ use chronolith_types::{ChunkId, DatabaseId, Lsn, PartId, TableId};
 use crate::check::Checked;
 use crate::clash::LoadClaim;
 use crate::commit::{Pending, Work, rules, settle_chunks};
+use crate::dependants::Stores;
 use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::intake::Intake;
@@ -23,6 +24,11 @@ use crate::record::{Place, Record, TableKey};
 use crate::route::{self, Claim, Key};
 use crate::state::{Loaded, OpenPart, Parts, State};
 use crate::view::TableView;
+
+mod derive;
+mod rewrite;
+
+use rewrite::Rewrite;
 
 /// What a transaction sees of those that commit beside it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,6 +61,12 @@ pub struct Transaction {
     own: BTreeMap<Place, HotPart>,
     own_keys: BTreeMap<(Place, u32), HashSet<Key>>,
     savepoints: Vec<Savepoint>,
+    /// How many of `rows` their stores have got something of, and which stores there were then.
+    derived: usize,
+    stores: Stores,
+    /// Stores that were truncated with their source.
+    truncated: Vec<TableId>,
+    rewrites: Vec<Rewrite>,
 }
 
 #[derive(Debug, Clone)]
@@ -73,6 +85,9 @@ pub(crate) struct Point {
     claims: usize,
     checked: usize,
     loads: usize,
+    derived: usize,
+    truncated: usize,
+    rewrites: usize,
 }
 
 type Rows = Vec<(Place, RecordBatch)>;
@@ -88,6 +103,7 @@ impl Transaction {
     pub(crate) fn new(engine: Arc<Engine>, database: DatabaseId, isolation: Isolation) -> Self {
         let snapshot = engine.state();
         Self {
+            stores: snapshot.stores(database),
             engine,
             database,
             isolation,
@@ -102,6 +118,9 @@ impl Transaction {
             own: BTreeMap::new(),
             own_keys: BTreeMap::new(),
             savepoints: Vec::new(),
+            derived: 0,
+            truncated: Vec::new(),
+            rewrites: Vec::new(),
         }
     }
 
@@ -110,7 +129,8 @@ impl Transaction {
     /// # Errors
     /// When the transaction's own changes or rows no longer fit what others did.
     pub fn begin_statement(&mut self) -> Result<(), EngineError> {
-        if self.isolation == Isolation::RepeatableRead {
+        // What is rewritten was read at this snapshot.
+        if self.isolation == Isolation::RepeatableRead || !self.rewrites.is_empty() {
             return Ok(());
         }
         let snapshot = self.engine.state();
@@ -142,6 +162,9 @@ impl Transaction {
         let parts = Parts::Now(&self.engine.platform.disk, &self.loaded);
         for change in &self.changes {
             state.change(change, parts, &mut Vec::new())?;
+        }
+        for rewrite in &self.rewrites {
+            state.apply_rows(&rewrite.flushed())?;
         }
         self.state = Arc::new(state);
         Ok(())
@@ -251,11 +274,50 @@ impl Transaction {
 
     /// Changes what exists. Rows follow: those of a dropped chunk go, also the transaction's own,
     /// and those of a changed table get its columns. A column that is to take no NULL, and a key
-    /// that is to be unique, are held against all rows that are there.
+    /// that is to be unique, are held against all rows that are there. Stores of continuous
+    /// aggregates follow when rows of their source go.
     ///
     /// # Errors
     /// When the change does not fit, or rows do not fit it (23502, 23505).
     pub fn change(&mut self, change: Change) -> Result<(), EngineError> {
+        if matches!(
+            change,
+            Change::AddChunk { .. }
+                | Change::ReplaceParts { .. }
+                | Change::Invalidate { .. }
+                | Change::Revalidate { .. }
+                | Change::Freeze { .. }
+        ) {
+            return self.apply(change);
+        }
+        // Stores get something of rows as they were given, whatever becomes of them.
+        self.derive()?;
+        let (Change::Truncate { table, .. } | Change::DropChunk { table, .. }) = &change else {
+            return self.apply(change);
+        };
+        let key = TableKey::new(self.database, *table);
+        if !self.stores.contains_key(table) && self.state.rollup(key).is_none() {
+            return self.apply(change);
+        }
+        self.savepoints.push(Savepoint {
+            name: String::new(),
+            point: self.point(),
+            before: None,
+        });
+        let before = Arc::clone(&self.state);
+        let applied = self.apply(change.clone());
+        let followed = applied.and_then(|()| self.follow(&before, &change));
+        let Some(savepoint) = self.savepoints.pop() else {
+            return followed;
+        };
+        if followed.is_err() {
+            self.restore(savepoint.before);
+            self.undo_to(savepoint.point)?;
+        }
+        followed
+    }
+
+    fn apply(&mut self, change: Change) -> Result<(), EngineError> {
         let mut next = State::clone(&self.state);
         let parts = Parts::Now(&self.engine.platform.disk, &self.loaded);
         next.change(&change, parts, &mut Vec::new())?;
@@ -274,6 +336,8 @@ impl Transaction {
         self.changes.push(change);
         self.checked.append(&mut checked);
         if let Some(refitted) = refitted {
+            // All of them had been derived from before: else the change was none that refits.
+            self.derived = refitted.rows.len();
             let before = Before {
                 rows: std::mem::replace(&mut self.rows, refitted.rows),
                 claims: std::mem::replace(&mut self.claims, refitted.claims),
@@ -347,7 +411,13 @@ impl Transaction {
         self.change(Change::Truncate {
             database: self.database,
             table,
-        })
+        })?;
+        let key = TableKey::new(self.database, table);
+        match self.state.rollup(key) {
+            // Its source still has what it was computed from.
+            Some(_) => self.mark(table, i64::MIN..i64::MAX),
+            None => Ok(()),
+        }
     }
 
     fn found(&self, table: TableId) -> Result<Arc<Table>, EngineError> {
@@ -590,13 +660,18 @@ impl Transaction {
         let Some(savepoint) = self.savepoints.get_mut(place) else {
             return Err(EngineError::NoSavepoint(name.to_owned()));
         };
-        if let Some(before) = savepoint.before.take() {
+        let (before, point) = (savepoint.before.take(), savepoint.point);
+        self.restore(before);
+        self.undo_to(point)
+    }
+
+    /// Takes back rows and claims of which a change had made others.
+    fn restore(&mut self, before: Option<Arc<Before>>) {
+        if let Some(before) = before {
             let before = Arc::unwrap_or_clone(before);
             self.rows = before.rows;
             self.claims = before.claims;
         }
-        let point = savepoint.point;
-        self.undo_to(point)
     }
 
     pub(crate) fn point(&self) -> Point {
@@ -606,6 +681,9 @@ impl Transaction {
             claims: self.claims.len(),
             checked: self.checked.len(),
             loads: self.loads.len(),
+            derived: self.derived,
+            truncated: self.truncated.len(),
+            rewrites: self.rewrites.len(),
         }
     }
 
@@ -614,6 +692,9 @@ impl Transaction {
         self.claims.truncate(point.claims);
         self.checked.truncate(point.checked);
         self.loads.truncate(point.loads);
+        self.derived = point.derived;
+        self.truncated.truncate(point.truncated);
+        self.rewrites.truncate(point.rewrites);
         if point.changes != self.changes.len() {
             self.changes.truncate(point.changes);
             self.reapply()?;
@@ -651,28 +732,38 @@ impl Transaction {
     ///
     /// # Errors
     /// 23505 and the like for what others committed meanwhile; 53100; 58030.
-    pub fn commit(self) -> Result<Lsn, EngineError> {
+    pub fn commit(mut self) -> Result<Lsn, EngineError> {
+        self.derive()?;
         if self.changes.is_empty() && self.rows.is_empty() {
             return Ok(Lsn(self.engine.durable.load(Ordering::Acquire)));
         }
         let table = |key: TableKey| Some((key, Arc::clone(self.state.table(key)?)));
         let shapes = self.written().into_iter().filter_map(table).collect();
+        let kept = self.kept();
         let mut rows: BTreeMap<Place, Vec<RecordBatch>> = BTreeMap::new();
         for (place, batch) in self.rows {
             rows.entry(place).or_default().push(batch);
+        }
+        let (mut flushed, mut packed, mut rewritten) = (Vec::new(), Vec::new(), Vec::new());
+        for rewrite in self.rewrites {
+            flushed.extend(rewrite.flushed);
+            packed.extend(rewrite.packed);
+            rewritten.push((rewrite.key, rewrite.range));
         }
         let work = Work {
             record: Record {
                 changes: self.changes,
                 rows: rows.into_iter().collect(),
-                flushed: Vec::new(),
+                flushed,
             },
             claims: self.claims,
             loaded: self.loaded,
             loads: self.loads,
             shapes,
             checked: self.checked,
-            packed: None,
+            packed,
+            kept: Some(kept),
+            rewritten,
         };
         let lsn = self.engine.commit(&Pending::new(work))?;
         // The transaction is safe: that there was no room to tidy up is no failure of it.

@@ -12,10 +12,10 @@ use datafusion::logical_expr::{Expr, LogicalPlan, lit};
 use super::scope::{Found, Scope};
 use super::select::{Item, passed};
 use super::state::{
-    Binder, Clause, Keyed, Place, Result, column, lift, position, project, typed, unsupported,
+    Binder, Clause, Keyed, Place, Result, column, lift, position, project, told, typed, unsupported,
 };
 use crate::error::Error;
-use crate::functions::Typed;
+use crate::functions::{GapCall, Typed};
 
 /// The keys of GROUP BY and which of them make each grouping set.
 #[derive(Debug, Default)]
@@ -35,6 +35,14 @@ pub(super) struct Grouped {
 }
 
 impl Grouping {
+    pub(super) fn keys(&self) -> &[Typed] {
+        &self.keys
+    }
+
+    pub(super) fn has_sets(&self) -> bool {
+        self.sets.is_some()
+    }
+
     /// Columns of tables whose primary key is grouped by are of one value in each group: those that
     /// are `named` become keys too.
     pub(super) fn widen<'e>(
@@ -273,7 +281,13 @@ impl Binder<'_> {
                 Expr::Column(found) => found.name.clone(),
                 expr => {
                     let name = self.fresh();
-                    computed.push(expr.clone().alias(&name));
+                    // Where gaps are filled is nothing to the rows that are there.
+                    let plain = match GapCall::of(expr) {
+                        Some(call) => call.plain().map_err(told)?,
+                        None => None,
+                    };
+                    let expr = plain.unwrap_or_else(|| expr.clone());
+                    computed.push(expr.alias(&name));
                     name
                 }
             };
@@ -344,6 +358,16 @@ impl Binder<'_> {
 }
 
 impl Grouped {
+    /// The column that a key is.
+    pub(super) fn key_of(&self, expr: &Expr) -> Option<&str> {
+        let found = self.keys.iter().find(|(key, _)| key == expr);
+        found.map(|(_, name)| name.as_str())
+    }
+
+    pub(super) fn key_names(&self) -> impl Iterator<Item = &str> {
+        self.keys.iter().map(|(_, name)| name.as_str())
+    }
+
     /// An expression over the rows as one over the groups.
     pub(super) fn rewrite(
         &self,

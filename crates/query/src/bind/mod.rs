@@ -26,6 +26,7 @@ mod dependent;
 mod entry;
 mod expr;
 mod from;
+mod gapfill;
 mod group;
 mod insert;
 mod lateral;

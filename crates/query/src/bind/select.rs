@@ -16,6 +16,7 @@ use datafusion::logical_expr::{
 };
 
 use super::expr::row_of;
+use super::gapfill::Gap;
 use super::scope::{Scope, ScopeColumn};
 use super::state::{
     Binder, Calls, Clause, Place, Rel, Result, column, ident_position, lift, position, typed,
@@ -45,6 +46,23 @@ enum Key {
     Input(Typed),
 }
 
+impl Key {
+    /// The expression of an input.
+    fn input(&self) -> Option<&Expr> {
+        match self {
+            Self::Input(value) => Some(&value.expr),
+            Self::Output(_) => None,
+        }
+    }
+
+    fn input_mut(&mut self) -> Option<&mut Expr> {
+        match self {
+            Self::Input(value) => Some(&mut value.expr),
+            Self::Output(_) => None,
+        }
+    }
+}
+
 impl Binder<'_> {
     pub(super) fn select(
         &mut self,
@@ -68,6 +86,7 @@ impl Binder<'_> {
         expected: Option<&[SqlType]>,
     ) -> Result<Rel> {
         let mut rel = self.from(&select.from)?;
+        let mut restriction = None;
         if let Some(condition) = &select.selection {
             let place = Place {
                 scope: &rel.scope,
@@ -75,6 +94,7 @@ impl Binder<'_> {
             };
             let value = self.expr(place, condition)?;
             let condition = self.condition(value, "WHERE", position(condition))?;
+            restriction = Some(condition.clone());
             rel.plan = filtered(rel.plan, condition)?;
         }
         let mut items = self.items(&rel.scope, &select.projection, expected)?;
@@ -106,15 +126,20 @@ impl Binder<'_> {
             mut sets,
         } = calls;
         let scope = rel.scope.clone();
+        let mut gap = {
+            let targets: Vec<&Expr> = items.iter().map(|item| &item.value.expr).collect();
+            let others: Vec<&Expr> = order.iter().filter_map(|(key, _)| key.input()).collect();
+            Gap::of(grouping.as_ref(), &targets, &others, restriction.as_ref())?
+        };
+        if gap.is_some() {
+            super::gapfill::check_below(&aggregates)?;
+        }
         if grouping.is_some() || !aggregates.is_empty() || having.is_some() {
             let mut grouping = grouping.unwrap_or_default();
             let named = items.iter().map(|item| &item.value.expr).chain(&having);
             let named = named.chain(windows.iter().chain(&sets).map(|(_, expr)| expr));
             let named = named.chain(on.iter().map(|value| &value.expr));
-            let keys = order.iter().filter_map(|(key, _)| match key {
-                Key::Input(value) => Some(&value.expr),
-                Key::Output(_) => None,
-            });
+            let keys = order.iter().filter_map(|(key, _)| key.input());
             grouping.widen(&self.keyed, &scope, named.chain(keys));
             let made = self.aggregate(rel.plan, &scope, grouping, aggregates)?;
             rel.plan = made.plan.clone();
@@ -140,6 +165,23 @@ impl Binder<'_> {
             }
             for value in &mut on {
                 value.expr = rewrite(self, value.expr.clone())?;
+            }
+            if let Some(gap) = gap.take() {
+                // What HAVING leaves out are gaps.
+                if let Some(condition) = having.take() {
+                    rel.plan = filtered(rel.plan, condition)?;
+                }
+                let later: HashSet<String> = windows
+                    .iter()
+                    .chain(&sets)
+                    .map(|(name, _)| name.clone())
+                    .collect();
+                let mut exprs: Vec<&mut Expr> = Vec::new();
+                exprs.extend(items.iter_mut().map(|item| &mut item.value.expr));
+                exprs.extend(windows.iter_mut().chain(&mut sets).map(|(_, expr)| expr));
+                exprs.extend(order.iter_mut().filter_map(|(key, _)| key.input_mut()));
+                exprs.extend(on.iter_mut().map(|value| &mut value.expr));
+                rel.plan = self.fill_gaps(rel.plan, &made, gap, exprs, &later)?;
             }
         }
         if let Some(condition) = having {

@@ -18,6 +18,7 @@ mod casts;
 mod dates;
 mod error;
 mod formats;
+mod gapfill;
 mod io;
 mod json;
 mod math;
@@ -43,6 +44,7 @@ pub use aggregates::aggregate_name;
 pub use calendar::time_precision;
 pub use casts::{extreme, sort_key};
 pub use error::FunctionError;
+pub(crate) use gapfill::{GapCall, GapKind, gap_argument, gap_buckets};
 pub use json::row_as_json;
 pub(crate) use series::{SERIES, Series, SeriesBlock};
 pub use table::{

@@ -547,6 +547,18 @@ pub(super) fn integer_bucket(args: Vec<Typed>, result: &SqlType) -> Result<Typed
     ))
 }
 
+/// `time_bucket(width, at[, zone])` of times or integers, as the form of the width says.
+pub(super) fn any_bucket(
+    args: &ScalarFunctionArgs,
+    form: &DataType,
+) -> Result<ColumnarValue, FunctionError> {
+    if form.is_integer() {
+        integer_buckets(args, form)
+    } else {
+        buckets(args, form)
+    }
+}
+
 fn integer_buckets(
     args: &ScalarFunctionArgs,
     form: &DataType,

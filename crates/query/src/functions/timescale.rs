@@ -5,7 +5,7 @@ use chronolith_types::{RegKind, SqlType};
 
 use super::table::{Imp, Proc, ProcKind, Volatile};
 use super::value::Value;
-use super::{aggregates, times};
+use super::{aggregates, gapfill, times};
 
 fn proc(
     oid: u32,
@@ -69,6 +69,14 @@ pub(super) fn procs() -> Vec<Proc> {
     );
     histogram.volatility = Volatile::Immutable;
     rows.push(histogram);
+    let first = next(&rows);
+    let mut made = gapfill::procs(&mut |name, args, result, imp| {
+        proc(0, name, ProcKind::Scalar, args, result, imp)
+    });
+    for (row, oid) in made.iter_mut().zip(first..) {
+        row.oid = oid;
+    }
+    rows.append(&mut made);
     // A restore needs no preparing here; its scripts call these.
     for name in ["timescaledb_pre_restore", "timescaledb_post_restore"] {
         rows.push(proc(

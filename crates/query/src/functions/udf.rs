@@ -228,6 +228,12 @@ impl Bound {
     }
 }
 
+/// The types of the arguments of a function of this room; none for one of DataFusion's.
+pub(super) fn arg_types(udf: &ScalarUDF) -> Option<&[SqlType]> {
+    let bound = udf.inner().downcast_ref::<Bound>()?;
+    Some(&bound.args)
+}
+
 /// Whether a call may fail for some of its rows.
 pub fn can_fail(udf: &ScalarUDF) -> bool {
     udf.inner().downcast_ref::<Bound>().is_some_and(|bound| {

@@ -2,12 +2,14 @@
 //!
 //! Knows plans and batches, not statements and not storage. Start at [`Planner`], which leads from
 //! one to the other; then a node: [`expand`] for functions that return sets, [`first`] for
-//! DISTINCT ON.
+//! DISTINCT ON, [`gapfill`] for `time_bucket_gapfill`.
 
 mod expand;
 mod first;
+mod gapfill;
 mod planner;
 
 pub(crate) use expand::{Expand, SetCall};
 pub(crate) use first::{FirstOfEach, FirstOfEachExec};
+pub(crate) use gapfill::{Filling, GapFill, LIMITS_HINT, Limit, Refill};
 pub(crate) use planner::Planner;

@@ -13,6 +13,7 @@ use datafusion::physical_planner::{DefaultPhysicalPlanner, ExtensionPlanner, Phy
 
 use super::expand::Expand;
 use super::first::FirstOfEach;
+use super::gapfill::GapFill;
 
 /// A node of ours that has one input.
 pub(super) trait Planned {
@@ -60,13 +61,14 @@ impl ExtensionPlanner for Extensions {
         context: &PhysicalPlanningContext,
     ) -> DfResult<Option<Arc<dyn ExecutionPlan>>> {
         let any = node.as_any();
-        let node: &dyn Planned = match (any.downcast_ref::<Expand>(), any.downcast_ref()) {
-            (Some(expand), _) => expand,
-            (None, Some(first)) => {
-                let first: &FirstOfEach = first;
-                first
-            }
-            (None, None) => return Ok(None),
+        let node: &dyn Planned = if let Some(expand) = any.downcast_ref::<Expand>() {
+            expand
+        } else if let Some(first) = any.downcast_ref::<FirstOfEach>() {
+            first
+        } else if let Some(filled) = any.downcast_ref::<GapFill>() {
+            filled
+        } else {
+            return Ok(None);
         };
         let Some(input) = physical.first() else {
             return datafusion::common::internal_err!("a node of ours without its input");

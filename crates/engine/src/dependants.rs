@@ -1,0 +1,283 @@
+//! Stores of continuous aggregates: what is to be marked in them, and in stores of theirs, for what
+//! is done to their sources.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
+use std::sync::Arc;
+
+use arrow::record_batch::RecordBatch;
+use chronolith_catalog::{Catalog, Change, Rollup};
+use chronolith_types::{ChunkId, DatabaseId, TableId};
+
+use crate::check::ALL_TIMES;
+use crate::engine::Engine;
+use crate::error::EngineError;
+use crate::layout::layout_of;
+use crate::record::{Place, Record, TableKey};
+use crate::rollups::{RollupError, Rollups};
+use crate::route;
+use crate::state::State;
+
+/// Stores by the table that they are computed from.
+pub(crate) type Stores = Arc<BTreeMap<TableId, Vec<TableId>>>;
+
+/// Stores for which a transaction's rows were computed, and those that it truncated.
+#[derive(Debug, Clone)]
+pub(crate) struct Kept {
+    pub(crate) database: DatabaseId,
+    pub(crate) stores: Stores,
+    /// Of these nothing was frozen.
+    pub(crate) truncated: Vec<TableId>,
+}
+
+/// What was done to a table that stores know nothing of.
+#[derive(Debug, Default)]
+struct Touched {
+    /// Rows came, or others went, at these times.
+    rows: Option<Range<i64>>,
+    /// Chunks of these went.
+    dropped: Vec<Range<i64>>,
+}
+
+fn wider(one: Option<Range<i64>>, other: Range<i64>) -> Range<i64> {
+    match one {
+        Some(one) => one.start.min(other.start)..one.end.max(other.end),
+        None => other,
+    }
+}
+
+/// The times of rows of a table.
+fn times_of(
+    state: &State,
+    key: TableKey,
+    batch: &RecordBatch,
+) -> Result<Option<Range<i64>>, EngineError> {
+    let Some(table) = state.table(key) else {
+        return Ok(None);
+    };
+    let Some(column) = layout_of(table).time.map(|place| batch.column(place)) else {
+        return Ok(None);
+    };
+    let times = route::time_values(column)?;
+    let (first, last) = (times.iter().min(), times.iter().max());
+    Ok(first.zip(last).map(|(a, b)| *a..b.saturating_add(1)))
+}
+
+impl State {
+    /// The stores of a database.
+    pub(crate) fn stores(&self, database: DatabaseId) -> Stores {
+        let database = self.catalog.databases.get(&database);
+        database.map_or_else(Stores::default, |known| Arc::clone(&known.stores))
+    }
+
+    /// What makes a table a store.
+    pub(crate) fn rollup(&self, key: TableKey) -> Option<&Rollup> {
+        self.table(key)?.rollup.as_ref()
+    }
+
+    pub(crate) fn chunk_range(&self, key: TableKey, chunk: ChunkId) -> Option<Range<i64>> {
+        let chunk = self.table(key)?.chunks.get(&chunk)?;
+        Some(chunk.range.clone())
+    }
+}
+
+impl Engine {
+    /// Who computes what stores get.
+    pub(crate) fn rollups(&self) -> Result<&dyn Rollups, EngineError> {
+        match self.rollups.get() {
+            Some(rollups) => Ok(&**rollups),
+            // Rows that went in without their stores would be missing there for ever.
+            None => Err(RollupError::nobody().into()),
+        }
+    }
+
+    /// The whole buckets of a store that some times lie in.
+    pub(crate) fn buckets(
+        &self,
+        catalog: &Catalog,
+        database: DatabaseId,
+        store: TableId,
+        range: &Range<i64>,
+    ) -> Result<Range<i64>, EngineError> {
+        if *range == ALL_TIMES {
+            return Ok(ALL_TIMES);
+        }
+        let rollups = self.rollups()?;
+        Ok(rollups.buckets(catalog, database, store, range.clone())?)
+    }
+
+    /// A change for each store that is computed from a table, and for each that is computed from
+    /// one of these: made of the whole buckets that some times of the table lie in.
+    pub(crate) fn for_dependants(
+        &self,
+        catalog: &Catalog,
+        source: TableKey,
+        range: &Range<i64>,
+        change: fn(DatabaseId, TableId, Range<i64>) -> Change,
+    ) -> Result<Vec<Change>, EngineError> {
+        let Some(database) = catalog.databases.get(&source.database) else {
+            return Ok(Vec::new());
+        };
+        let mut changes = Vec::new();
+        for store in database.stores_of(source.table) {
+            let range = self.buckets(catalog, source.database, *store, range)?;
+            changes.push(change(source.database, *store, range.clone()));
+            let store = TableKey::new(source.database, *store);
+            changes.extend(self.for_dependants(catalog, store, &range, change)?);
+        }
+        Ok(changes)
+    }
+
+    /// What is to be marked for what a transaction did to tables while stores of theirs, that are
+    /// there in `now`, were not among `before`.
+    pub(crate) fn missed<'a>(
+        &self,
+        before: &Stores,
+        now: &State,
+        database: DatabaseId,
+        rows: impl Iterator<Item = (&'a Place, &'a RecordBatch)>,
+        changes: &[Change],
+        then: &[&State],
+    ) -> Result<Vec<Change>, EngineError> {
+        let stores = now.stores(database);
+        if Arc::ptr_eq(before, &stores) || *before == stores {
+            return Ok(Vec::new());
+        }
+        let known: BTreeSet<TableId> = before.values().flatten().copied().collect();
+        let is_new = |stores: &Vec<TableId>| stores.iter().any(|store| !known.contains(store));
+        let sources = stores.iter().filter(|(_, stores)| is_new(stores));
+        let mut touched: BTreeMap<TableId, Touched> = sources
+            .map(|(source, _)| (*source, Touched::default()))
+            .collect();
+        if touched.is_empty() {
+            return Ok(Vec::new());
+        }
+        for (place, batch) in rows.filter(|(place, _)| place.database == database) {
+            if let Some(of) = touched.get_mut(&place.table)
+                && let Some(times) = times_of(now, place.table_key(), batch)?
+            {
+                of.rows = Some(wider(of.rows.take(), times));
+            }
+        }
+        for change in changes {
+            match change {
+                Change::Truncate { table, .. } => {
+                    if let Some(of) = touched.get_mut(table) {
+                        of.rows = Some(ALL_TIMES);
+                    }
+                }
+                Change::DropChunk { table, chunk, .. } => {
+                    let key = TableKey::new(database, *table);
+                    let range = then.iter().find_map(|state| state.chunk_range(key, *chunk));
+                    if let Some(of) = touched.get_mut(table) {
+                        of.dropped.extend(range);
+                    }
+                }
+                Change::ReplaceParts { table, added, .. } => {
+                    if let Some(of) = touched.get_mut(table) {
+                        for (first, last) in added.iter().filter_map(|part| part.times) {
+                            of.rows = Some(wider(of.rows.take(), first..last.saturating_add(1)));
+                        }
+                    }
+                }
+                _ => {}
+            }
+        }
+        let mut marks = Vec::new();
+        for (source, of) in touched {
+            let source = TableKey::new(database, source);
+            for range in &of.dropped {
+                marks.extend(self.for_dependants(&now.catalog, source, range, freeze)?);
+            }
+            if let Some(range) = of.rows {
+                marks.extend(self.for_dependants(&now.catalog, source, &range, invalidate)?);
+            }
+        }
+        Ok(marks)
+    }
+
+    /// Fits what a transaction did for stores to those that there are by now: what stores get that
+    /// are gone goes, and what stores missed that came is marked.
+    pub(crate) fn settle_stores(
+        &self,
+        state: &State,
+        next: &mut State,
+        kept: &Kept,
+        record: &mut Record,
+    ) -> Result<(), EngineError> {
+        let rows = record.rows.iter();
+        let rows =
+            rows.flat_map(|(place, batches)| batches.iter().map(move |batch| (place, batch)));
+        let database = kept.database;
+        let changes = &record.changes;
+        let marks = self.missed(&kept.stores, next, database, rows, changes, &[next, state])?;
+        for mark in marks {
+            Arc::make_mut(&mut next.catalog).apply(&mark)?;
+            record.changes.push(mark);
+        }
+        Ok(())
+    }
+}
+
+impl Kept {
+    /// Takes out of a record what is for stores that others have dropped; whether there was any.
+    pub(crate) fn forget_gone(&self, state: &State, record: &mut Record) -> bool {
+        let now = state.stores(self.database);
+        if Arc::ptr_eq(&now, &self.stores) || now == self.stores {
+            return false;
+        }
+        let mut gone: BTreeSet<TableId> = self.stores.values().flatten().copied().collect();
+        gone.retain(|store| state.table(TableKey::new(self.database, *store)).is_none());
+        for change in &record.changes {
+            if let Change::CreateTable { table, .. } = change {
+                gone.remove(&table.id);
+            }
+        }
+        if gone.is_empty() {
+            return false;
+        }
+        record
+            .rows
+            .retain(|(place, _)| !gone.contains(&place.table));
+        record.changes.retain(|change| match change {
+            Change::AddChunk { table, .. }
+            | Change::ReplaceParts { table, .. }
+            | Change::Truncate { table, .. }
+            | Change::Invalidate { table, .. }
+            | Change::Revalidate { table, .. }
+            | Change::Freeze { table, .. } => !gone.contains(table),
+            _ => true,
+        });
+        true
+    }
+
+    /// Refuses when something was frozen meanwhile of a store that goes with its source's rows.
+    pub(crate) fn check_frozen(&self, state: &State) -> Result<(), EngineError> {
+        for store in &self.truncated {
+            let table = state.table(TableKey::new(self.database, *store));
+            if let Some(table) = table
+                && let Some(rollup) = &table.rollup
+                && !rollup.frozen.is_empty()
+            {
+                return Err(EngineError::Overtaken(table.name.clone()));
+            }
+        }
+        Ok(())
+    }
+}
+
+pub(crate) fn invalidate(database: DatabaseId, table: TableId, range: Range<i64>) -> Change {
+    Change::Invalidate {
+        database,
+        table,
+        range,
+    }
+}
+
+pub(crate) fn freeze(database: DatabaseId, table: TableId, range: Range<i64>) -> Change {
+    Change::Freeze {
+        database,
+        table,
+        range,
+    }
+}
