@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use chronolith_types::{ChunkId, DatabaseId, RoutineId, SchemaId, TableId};
+use chronolith_types::{ChunkId, DatabaseId, RoleId, RoutineId, SchemaId, TableId};
 
+use crate::acl::{Acl, DefaultAcl};
 use crate::change::Change;
 use crate::error::CatalogError;
 use crate::model::{Catalog, Database};
@@ -58,7 +59,9 @@ impl Catalog {
                 Ok(())
             }
             Change::SetDatabaseOwner { id, owner } => {
-                self.database(*id)?.owner = *owner;
+                let database = self.database(*id)?;
+                let before = std::mem::replace(&mut database.owner, *owner);
+                database.change_owner(id.0, before, *owner);
                 Ok(())
             }
             Change::CreateSchema { database, schema } => {
@@ -79,7 +82,9 @@ impl Catalog {
                 }
                 match database.schemas.get_mut(&schema.id) {
                     Some(known) => {
+                        let before = known.owner;
                         *known = Arc::new(schema.clone());
+                        database.change_owner(schema.id.0, before, schema.owner);
                         Ok(())
                     }
                     None => Err(CatalogError::NoSchema(schema.name.clone())),
@@ -135,11 +140,19 @@ impl Catalog {
                 id,
                 owner,
             } => {
-                self.database(*database)?.table(*id)?.owner = *owner;
+                let database = self.database(*database)?;
+                let before = std::mem::replace(&mut database.table(*id)?.owner, *owner);
+                database.change_owner(id.0, before, *owner);
                 Ok(())
             }
-            Change::SetTableAcl { database, id, acl } => {
-                self.database(*database)?.table(*id)?.acl.clone_from(acl);
+            Change::SetAcl { database, oid, acl } => {
+                self.database(*database)?.set_acl(*oid, acl.as_ref())
+            }
+            Change::SetDefaultAcls { database, acls } => {
+                for acl in acls {
+                    self.next_oid = self.next_oid.max(acl.id.saturating_add(1));
+                }
+                self.database(*database)?.default_acls.clone_from(acls);
                 Ok(())
             }
             Change::CreateView {
@@ -167,6 +180,7 @@ impl Catalog {
                     return Err(CatalogError::NoRelation(id.to_string()));
                 };
                 database.drop_jobs_of(*id);
+                database.set_acl(id.0, None)?;
                 match &view.materialized {
                     Some(kept) if database.tables.contains_key(&kept.table) => {
                         database.drop_table(kept.table)
@@ -179,9 +193,11 @@ impl Catalog {
                 let Some(known) = database.views.get(&view.id) else {
                     return Err(CatalogError::NoRelation(view.name.clone()));
                 };
+                let before = known.owner;
                 if (known.schema, &known.name) != (view.schema, &view.name) {
                     database.check_name(view.schema, &view.name)?;
                 }
+                database.change_owner(view.id.0, before, view.owner);
                 database.views.insert(view.id, Arc::new(view.clone()));
                 Ok(())
             }
@@ -350,7 +366,15 @@ impl Catalog {
                 None => Err(CatalogError::NoRole(role.name.clone())),
             },
             Change::DropRole { id } => match self.roles.remove(id) {
-                Some(_) => Ok(()),
+                Some(_) => {
+                    let members = self.roles.values_mut();
+                    for member in members.filter(|role| role.member_of.contains(id)) {
+                        let member = Arc::make_mut(member);
+                        member.member_of.retain(|group| group != id);
+                        member.admin_of.retain(|group| group != id);
+                    }
+                    Ok(())
+                }
                 None => Err(CatalogError::NoRole(id.to_string())),
             },
             Change::Job { database, change } => {
@@ -368,7 +392,7 @@ impl Catalog {
             }
             Change::DropRoutine { database, id } => {
                 match self.database(*database)?.routines.remove(id) {
-                    Some(_) => Ok(()),
+                    Some(_) => self.database(*database)?.set_acl(id.0, None),
                     None => Err(CatalogError::NoRoutine(id.to_string())),
                 }
             }
@@ -513,7 +537,7 @@ impl Database {
         }
         self.tables.remove(&id);
         self.drop_jobs_of(id);
-        Ok(())
+        self.set_acl(id.0, None)
     }
 
     fn set_rollup(&mut self, id: TableId, rollup: Option<&Rollup>) -> Applied {
@@ -626,7 +650,36 @@ impl Database {
             return Err(CatalogError::SchemaInUse(schema.name.clone()));
         }
         self.schemas.remove(&id);
+        let default = |acl: &DefaultAcl| acl.schema == Some(id);
+        self.default_acls.retain(|acl| !default(acl));
+        self.set_acl(id.0, None)
+    }
+
+    /// What is granted on a thing of that oid; None when it is gone, or nobody said anything.
+    #[expect(
+        clippy::unnecessary_wraps,
+        reason = "it ends changes, which are applied or not"
+    )]
+    fn set_acl(&mut self, oid: u32, acl: Option<&Acl>) -> Applied {
+        if acl.is_none() && !self.acls.contains_key(&oid) {
+            return Ok(());
+        }
+        let acls = Arc::make_mut(&mut self.acls);
+        match acl {
+            Some(acl) => acls.insert(oid, acl.clone()),
+            None => acls.remove(&oid),
+        };
         Ok(())
+    }
+
+    /// What the old owner of a thing had is the new one's.
+    fn change_owner(&mut self, oid: u32, from: RoleId, to: RoleId) {
+        if from != to
+            && self.acls.contains_key(&oid)
+            && let Some(acl) = Arc::make_mut(&mut self.acls).get_mut(&oid)
+        {
+            acl.change_owner(from, to);
+        }
     }
 }
 
