@@ -13,6 +13,7 @@ mod background;
 mod check;
 mod clash;
 mod commit;
+mod compress;
 mod config;
 mod dependants;
 mod engine;

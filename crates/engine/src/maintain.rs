@@ -160,7 +160,7 @@ impl Engine {
         Ok(())
     }
 
-    fn forget_keys(&self, place: Place) {
+    pub(crate) fn forget_keys(&self, place: Place) {
         let mut keys = self.keys.lock();
         keys.forget(place);
         self.key_bytes.store(keys.bytes(), Ordering::Relaxed);
@@ -181,7 +181,12 @@ impl Engine {
     }
 
     /// Writes the part and gives what puts it in the rows' place.
-    fn pack(&self, state: &State, place: Place, merge: bool) -> Result<Option<Work>, EngineError> {
+    pub(crate) fn pack(
+        &self,
+        state: &State,
+        place: Place,
+        merge: bool,
+    ) -> Result<Option<Work>, EngineError> {
         let own = std::collections::BTreeMap::new();
         let key = place.table_key();
         let Some(view) = state.view(key, &own, &(i64::MIN..i64::MAX)) else {

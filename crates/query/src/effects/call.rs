@@ -10,7 +10,7 @@ use datafusion::logical_expr::LogicalPlan;
 use parking_lot::Mutex;
 
 use super::args::Args;
-use super::{chunks, describe, hypertables, names, sizes, system};
+use super::{chunks, compress, describe, hypertables, names, sizes, system};
 use crate::catalogs::{Context, of_function};
 use crate::error::Error;
 use crate::functions::{Effects, FunctionError};
@@ -66,10 +66,6 @@ impl SessionEffects {
             "set_chunk_time_interval" => hypertables::set_interval(shared, args),
             "show_chunks" => chunks::show(shared, args),
             "drop_chunks" => chunks::drop_chunks(shared, args),
-            "compress_chunk" | "convert_to_columnstore" | "recompress_chunk" => {
-                chunks::compress(shared, name, args)
-            }
-            "decompress_chunk" | "convert_to_rowstore" => chunks::decompress(shared, name, args),
             "hypertable_size"
             | "hypertable_approximate_size"
             | "hypertable_index_size"
@@ -112,6 +108,21 @@ impl Effects for SessionEffects {
             .upgrade()
             .ok_or_else(|| FunctionError::internal("the session is gone"))?;
         self.dispatch(&shared, name, Args(args)).map_err(told)
+    }
+
+    fn call_all(
+        &self,
+        name: &str,
+        rows: &[Vec<ScalarValue>],
+    ) -> Result<Vec<ScalarValue>, FunctionError> {
+        let shared = self
+            .shared
+            .upgrade()
+            .ok_or_else(|| FunctionError::internal("the session is gone"))?;
+        match compress::Call::of(name) {
+            Some(call) => compress::run(&shared, call, rows).map_err(told),
+            None => rows.iter().map(|args| self.call(name, args)).collect(),
+        }
     }
 
     fn rows(&self, plan: &LogicalPlan) -> Result<Vec<RecordBatch>, FunctionError> {

@@ -12,7 +12,7 @@ use crate::ddl::hypertable::{not_hypertable, table_of};
 use crate::error::Error;
 use crate::functions::literal_from_text;
 use crate::outcome::Severity;
-use crate::session::{Shared, blocking};
+use crate::session::Shared;
 
 const DAY_US: i64 = 86_400_000_000;
 
@@ -64,60 +64,6 @@ pub(super) fn drop_chunks(shared: &Arc<Shared>, args: Args<'_>) -> Result<Scalar
     Ok(list(&dropped, &DataType::Utf8View))
 }
 
-pub(super) fn compress(
-    shared: &Arc<Shared>,
-    name: &str,
-    args: Args<'_>,
-) -> Result<ScalarValue, Error> {
-    let (table, chunk, oid) = chunk_of(shared, args)?;
-    let engine = Arc::clone(&shared.instance.engine);
-    let database = shared.database;
-    let done = blocking(|| engine.compress_chunk(database, table.id, chunk.id))?;
-    if !done {
-        let id = table.hypertable.as_ref().map(|h| h.id).unwrap_or_default();
-        let message = format!("chunk \"{}\" is already compressed", chunk.name(id));
-        if args.bool(1) == Some(false) {
-            return Err(Error::new(SqlState::DUPLICATE_OBJECT, message));
-        }
-        shared.notice(
-            Severity::Notice,
-            Error::new(SqlState::DUPLICATE_OBJECT, message),
-        );
-    }
-    Ok(answer(name, oid))
-}
-
-pub(super) fn decompress(
-    shared: &Arc<Shared>,
-    name: &str,
-    args: Args<'_>,
-) -> Result<ScalarValue, Error> {
-    let (table, chunk, oid) = chunk_of(shared, args)?;
-    let engine = Arc::clone(&shared.instance.engine);
-    let database = shared.database;
-    let done = blocking(|| engine.decompress_chunk(database, table.id, chunk.id))?;
-    if !done {
-        let id = table.hypertable.as_ref().map(|h| h.id).unwrap_or_default();
-        let message = format!("chunk \"{}\" is not compressed", chunk.name(id));
-        if args.bool(1) == Some(false) {
-            return Err(Error::new(SqlState::DUPLICATE_OBJECT, message));
-        }
-        shared.notice(
-            Severity::Notice,
-            Error::new(SqlState::DUPLICATE_OBJECT, message),
-        );
-    }
-    Ok(answer(name, oid))
-}
-
-/// Functions give the chunk; procedures nothing.
-fn answer(name: &str, oid: u32) -> ScalarValue {
-    match name {
-        "compress_chunk" | "decompress_chunk" => ScalarValue::UInt32(Some(oid)),
-        _ => ScalarValue::Null,
-    }
-}
-
 fn hypertable(shared: &Arc<Shared>, args: Args<'_>) -> Result<Arc<Table>, Error> {
     let id = TableId(args.need(args.oid(0), "relation")?);
     let table = table_of(shared, id)?;
@@ -127,13 +73,16 @@ fn hypertable(shared: &Arc<Shared>, args: Args<'_>) -> Result<Arc<Table>, Error>
     Ok(table)
 }
 
-fn chunk_of(shared: &Arc<Shared>, args: Args<'_>) -> Result<(Arc<Table>, Arc<Chunk>, u32), Error> {
-    let oid = args.need(args.oid(0), "chunk")?;
+/// A chunk by its number as a relation, with its hypertable.
+///
+/// # Errors
+/// TS501 where it is no chunk's.
+pub(super) fn chunk_of(shared: &Arc<Shared>, oid: u32) -> Result<(Arc<Table>, Arc<Chunk>), Error> {
     let home = shared.home()?;
     for table in home.tables.values() {
         let found = table.chunks.values().find(|chunk| chunk.oid == oid);
         if let Some(chunk) = found.filter(|chunk| chunk.id != Table::PLAIN_CHUNK) {
-            return Ok((Arc::clone(table), Arc::clone(chunk), oid));
+            return Ok((Arc::clone(table), Arc::clone(chunk)));
         }
     }
     let mut error = Error::new(SqlState::new(b"TS501"), "chunk not found");

@@ -6,6 +6,7 @@
 mod args;
 mod call;
 mod chunks;
+mod compress;
 mod describe;
 mod hypertables;
 mod names;
@@ -13,4 +14,5 @@ mod sizes;
 mod system;
 
 pub(crate) use call::SessionEffects;
+pub(crate) use compress::after_commit;
 pub(crate) use names::{object_name, object_number};

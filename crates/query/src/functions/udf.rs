@@ -195,7 +195,8 @@ impl Bound {
 
     fn effect(&self, args: &ScalarFunctionArgs) -> Result<ColumnarValue, FunctionError> {
         let vars = SessionVars::of(&args.config_options);
-        let mut results = Vec::with_capacity(args.number_rows);
+        let mut rows = Vec::with_capacity(args.number_rows);
+        let mut places = Vec::with_capacity(args.number_rows);
         for number in 0..args.number_rows {
             let row = args
                 .args
@@ -205,19 +206,23 @@ impl Bound {
                     ColumnarValue::Array(array) => ScalarValue::try_from_array(array, number),
                 })
                 .collect::<DfResult<Vec<_>>>()?;
-            if self.strict && row.iter().any(ScalarValue::is_null) {
-                results.push(ScalarValue::try_from(&self.arrow)?);
-                continue;
+            if !(self.strict && row.iter().any(ScalarValue::is_null)) {
+                rows.push(row);
+                places.push(number);
             }
+        }
+        let nothing = ScalarValue::try_from(&self.arrow)?;
+        let mut results = vec![nothing; args.number_rows];
+        if !rows.is_empty() {
             let effects = vars.effects.as_ref().ok_or_else(|| {
                 FunctionError::unsupported(format!("{} cannot be called here", self.name))
             })?;
-            let answer = effects.call(&self.name, &row)?;
-            results.push(if answer.is_null() {
-                ScalarValue::try_from(&self.arrow)?
-            } else {
-                answer
-            });
+            let answers = effects.call_all(&self.name, &rows)?;
+            for (place, answer) in places.into_iter().zip(answers) {
+                if let Some(result) = results.get_mut(place).filter(|_| !answer.is_null()) {
+                    *result = answer;
+                }
+            }
         }
         if results.is_empty() {
             return Ok(ColumnarValue::Array(arrow::array::new_empty_array(

@@ -20,6 +20,18 @@ pub trait Effects: Send + Sync {
     /// Whatever the effect says.
     fn call(&self, name: &str, args: &[ScalarValue]) -> Result<ScalarValue, FunctionError>;
 
+    /// Calls it for each of several rows, in their order; some are dearer one by one.
+    ///
+    /// # Errors
+    /// Whatever the effects say.
+    fn call_all(
+        &self,
+        name: &str,
+        rows: &[Vec<ScalarValue>],
+    ) -> Result<Vec<ScalarValue>, FunctionError> {
+        rows.iter().map(|args| self.call(name, args)).collect()
+    }
+
     /// Runs a query that stands inside an expression.
     ///
     /// # Errors

@@ -6,6 +6,7 @@ use chronolith_types::SqlState;
 
 use super::handle::Session;
 use super::shared::{blocking, isolation_of};
+use crate::effects::after_commit;
 use crate::error::Error;
 use crate::outcome::{Severity, TransactionStatus};
 use crate::settings::Scope;
@@ -184,7 +185,13 @@ impl Session {
             Some(transaction) => blocking(|| transaction.commit()).map(|_| ()),
             None => Ok(()),
         };
-        self.shared.with(|state| state.settings.end(done.is_ok()));
+        let marked = self.shared.with(|state| {
+            state.settings.end(done.is_ok());
+            std::mem::take(&mut state.to_compress)
+        });
+        if done.is_ok() && !marked.is_empty() {
+            after_commit(&self.shared, &marked);
+        }
         Ok(done?)
     }
 
@@ -193,6 +200,7 @@ impl Session {
         self.copy = None;
         let transaction = self.shared.with(|state| {
             state.settings.end(false);
+            state.to_compress.clear();
             state.transaction.take()
         });
         drop(transaction);

@@ -46,6 +46,8 @@ pub(crate) struct State {
     /// When the statement arrived.
     pub(crate) statement_us: i64,
     pub(crate) notices: Vec<Notice>,
+    /// Chunks that the transaction marked as compressed, by a time of theirs: packed after it.
+    pub(crate) to_compress: Vec<(TableId, i64)>,
     /// What PREPARE has made, as the catalog shows it.
     pub(crate) prepared: Vec<PreparedStatement>,
 }
@@ -102,6 +104,7 @@ impl Shared {
                 transaction_us: now,
                 statement_us: now,
                 notices: Vec::new(),
+                to_compress: Vec::new(),
                 prepared: Vec::new(),
             }),
             planner,
