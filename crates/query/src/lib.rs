@@ -24,6 +24,7 @@ pub mod instance;
 mod nodes;
 pub mod outcome;
 pub mod password;
+mod rights;
 mod scan;
 mod session;
 pub mod settings;

@@ -8,7 +8,7 @@ use datafusion::logical_expr::LogicalPlan;
 use super::insert::Target;
 use super::names::Names;
 use super::scope::{Scope, ScopeColumn};
-use super::state::{Binder, Clause, Place, Rel, Result, unnamed};
+use super::state::{Binder, Clause, Place, Rel, Result, Use, unnamed};
 use crate::functions::{Typed, canonical_form};
 use crate::outcome::OutputColumn;
 
@@ -22,6 +22,8 @@ pub struct Bound {
     pub columns: Vec<OutputColumn>,
     /// The types of its parameters.
     pub params: Vec<SqlType>,
+    /// What it reads: whoever runs it looks whether that may be read.
+    pub uses: Vec<Use>,
     /// What makes the text say the same wherever and whenever it is read.
     pub edits: Vec<(usize, usize, String)>,
 }
@@ -127,7 +129,8 @@ pub fn bind_over(
     binder.settled(value)
 }
 
-/// The call of a procedure: the function found and its arguments as one expression.
+/// The call of a procedure: the function found and its arguments as one expression, the types of
+/// parameters, and what is read.
 ///
 /// # Errors
 /// `42883` when there is none, `42809` when it is a function.
@@ -135,10 +138,10 @@ pub fn bind_call(
     names: &dyn Names,
     call: &ast::Function,
     params: &[Option<SqlType>],
-) -> Result<(Typed, Vec<SqlType>)> {
+) -> Result<(Typed, Vec<SqlType>, Vec<Use>)> {
     let mut binder = Binder::new(names, params);
     let value = binder.procedure(call)?;
-    Ok((value, binder.params.finish()?))
+    Ok((value, binder.params.finish()?, binder.uses))
 }
 
 pub(super) fn finish(binder: Binder<'_>, rel: Rel) -> Result<Bound> {
@@ -160,6 +163,7 @@ pub(super) fn finish(binder: Binder<'_>, rel: Rel) -> Result<Bound> {
         plan: rel.plan,
         columns,
         edits: binder.edits,
+        uses: binder.uses,
         params: binder.params.finish()?,
     })
 }

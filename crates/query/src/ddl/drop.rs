@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use chronolith_catalog::{Change, Database, Privilege, Table};
+use chronolith_catalog::{Change, Database, Privilege, Rights, Table};
 use chronolith_sql::{Drop, Name, ObjectKind};
 use chronolith_types::{SchemaId, SqlState};
 
@@ -102,6 +102,7 @@ fn table(shared: &Arc<Shared>, name: &Name, cascade: bool) -> Result<(), Error> 
             ));
         }
         if let Some(table) = home.table_named(schema, name.name()) {
+            shared.check_drop(table.id)?;
             return drop_table(shared, &home, table, cascade);
         }
     }
@@ -165,7 +166,8 @@ fn drop_views_over(
                     format!("drop cascades to view {}", view.name),
                 ),
             );
-            shared.change(Change::DropView {
+            // It goes with what it reads, whoever made it.
+            shared.change_unguarded(Change::DropView {
                 database: shared.database,
                 id: view.id,
             })?;
@@ -193,6 +195,7 @@ fn view(shared: &Arc<Shared>, name: &Name, cascade: bool) -> Result<(), Error> {
             ));
         }
         if let Some(view) = home.view_named(schema, name.name()) {
+            shared.check_drop(view.id)?;
             drop_views_over(shared, &home, &view.name, cascade, "view")?;
             return shared.change(Change::DropView {
                 database: shared.database,
@@ -365,6 +368,7 @@ pub(super) fn truncate(shared: &Arc<Shared>, tables: &[Name]) -> Result<(), Erro
         let table = shared
             .find_table(name.schema(), name.name())?
             .ok_or_else(|| undefined_table(name.schema(), name.name()))?;
+        shared.check_relation(table.id, Rights::TRUNCATE)?;
         shared.transact(|transaction| transaction.truncate(table.id))?;
     }
     Ok(())

@@ -35,6 +35,7 @@ pub(super) fn create(
         privileges: Vec::new(),
         verifier: None,
         member_of: Vec::new(),
+        admin_of: Vec::new(),
         settings: BTreeMap::new(),
     };
     if user {

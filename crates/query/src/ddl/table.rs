@@ -526,6 +526,7 @@ pub(super) async fn create_as(
     options::TableOptions::read(&create.options)?.refuse_hypertable()?;
     let names = SessionNames::new(shared)?;
     let bound = bind_query(&names, &create.query, &[])?;
+    shared.check_uses(&bound.uses)?;
     if create.columns.len() > bound.columns.len() {
         return Err(Error::new(
             SqlState::SYNTAX_ERROR,

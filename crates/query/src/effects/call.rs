@@ -14,6 +14,7 @@ use super::{chunks, compress, describe, hypertables, names, sizes, system};
 use crate::catalogs::{Context, of_function};
 use crate::error::Error;
 use crate::functions::{Effects, FunctionError};
+use crate::rights::guard_call;
 use crate::session::{Shared, collect_now};
 
 /// What functions can do in a session. Does not keep the session alive.
@@ -59,6 +60,7 @@ impl SessionEffects {
         name: &str,
         args: Args<'_>,
     ) -> Result<ScalarValue, Error> {
+        guard_call(shared, name, args.oid(0))?;
         match name {
             "create_hypertable" => hypertables::create(shared, args),
             "by_range" => hypertables::by_range(args),

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use arrow::array::ArrayRef;
 use arrow::record_batch::RecordBatch;
+use chronolith_catalog::Rights;
 use chronolith_sql::Statement as Tree;
 use chronolith_types::{SqlState, SqlType};
 use parking_lot::Mutex;
@@ -43,6 +44,23 @@ impl Ready {
             Self::Insert(insert) => insert.params.clone(),
             Self::Explain(inner) => inner.params(),
             Self::Utility => Vec::new(),
+        }
+    }
+}
+
+impl Ready {
+    /// Looks whether the current role may do it.
+    fn check(&self, shared: &Shared) -> Result<(), Error> {
+        match self {
+            Self::Query(bound) | Self::CopyOut(bound) | Self::Call(bound) => {
+                shared.check_uses(&bound.uses)
+            }
+            Self::Insert(insert) => {
+                shared.check_relation(insert.table, Rights::INSERT)?;
+                shared.check_uses(&insert.uses)
+            }
+            Self::Explain(inner) => inner.check(shared),
+            Self::Utility => Ok(()),
         }
     }
 }
@@ -103,6 +121,7 @@ impl Session {
     fn bound_to(&self) -> BoundTo {
         BoundTo {
             version: self.shared.catalog().version,
+            user: self.shared.with(|state| state.user.clone()),
             search_path: self.shared.search_path(),
             time_zone: self
                 .shared
@@ -220,6 +239,7 @@ impl Session {
         let mut values = run::scalars(params)?;
         present::find_objects(&shared, &prepared.params, &mut values)?;
         let tree = &prepared.statement.parsed.statement;
+        prepared.ready.check(&shared)?;
         match &prepared.ready {
             Ready::Query(bound) => {
                 let plan = set_parameters(&bound.plan, &values)?;
@@ -389,12 +409,13 @@ pub(crate) fn ready(
         Tree::Explain(of) => Ready::Explain(Box::new(ready(shared, names, &of.inner, types)?)),
         Tree::Copy(of) if !of.from => Ready::CopyOut(copy::bind_out(names, of)?),
         Tree::Call(call) => {
-            let (value, params) = bind_call(names, call, types)?;
+            let (value, params, uses) = bind_call(names, call, types)?;
             let plan = datafusion::logical_expr::LogicalPlanBuilder::empty(true)
                 .project([value.expr.alias("value")])?
                 .build()?;
             Ready::Call(Bound {
                 edits: Vec::new(),
+                uses,
                 plan,
                 columns: Vec::new(),
                 params,

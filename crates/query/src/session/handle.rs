@@ -78,6 +78,7 @@ pub struct Prepared {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct BoundTo {
     pub(crate) version: u64,
+    pub(crate) user: String,
     pub(crate) search_path: Vec<String>,
     pub(crate) time_zone: String,
 }

@@ -136,6 +136,10 @@ impl Names for SessionNames {
         }))
     }
 
+    fn enter(&self, schema: &str) -> Result<(), Error> {
+        self.shared.enter(schema)
+    }
+
     fn vars(&self) -> &SessionVars {
         &self.vars
     }
