@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use chronolith_types::{ChunkId, DatabaseId, RoleId, RoutineId, SchemaId, TableId};
 
-use crate::acl::{Acl, DefaultAcl};
+use crate::acl::{Acl, DefaultAcl, Securable};
 use crate::change::Change;
 use crate::error::CatalogError;
 use crate::model::{Catalog, Database};
@@ -71,7 +71,7 @@ impl Catalog {
                     return Err(CatalogError::SchemaExists(schema.name.clone()));
                 }
                 database.schemas.insert(schema.id, Arc::new(schema.clone()));
-                Ok(())
+                database.grant_default(Securable::Schema, schema.id.0, schema.owner, None)
             }
             Change::DropSchema { database, id } => self.database(*database)?.drop_schema(*id),
             Change::ChangeSchema { database, schema } => {
@@ -103,6 +103,12 @@ impl Catalog {
                         .or_insert_with(|| Arc::new(plain_chunk()));
                 }
                 let (id, rollup) = (table.id, table.rollup.take());
+                database.grant_default(
+                    Securable::Relation,
+                    id.0,
+                    table.owner,
+                    Some(table.schema),
+                )?;
                 database.tables.insert(id, Arc::new(table));
                 match rollup {
                     Some(rollup) => database.set_rollup(id, Some(&rollup)),
@@ -170,6 +176,8 @@ impl Catalog {
                 let database = self.database(*database)?;
                 if !known {
                     database.check_name(view.schema, &view.name)?;
+                    let kind = Securable::Relation;
+                    database.grant_default(kind, view.id.0, view.owner, Some(view.schema))?;
                 }
                 database.views.insert(view.id, Arc::new(view.clone()));
                 Ok(())
@@ -670,6 +678,18 @@ impl Database {
             None => acls.remove(&oid),
         };
         Ok(())
+    }
+
+    /// What ALTER DEFAULT PRIVILEGES said of a thing that is new.
+    fn grant_default(
+        &mut self,
+        kind: Securable,
+        oid: u32,
+        owner: RoleId,
+        schema: Option<SchemaId>,
+    ) -> Applied {
+        let acl = self.initial_acl(owner, schema, kind);
+        self.set_acl(oid, acl.as_ref())
     }
 
     /// What the old owner of a thing had is the new one's.

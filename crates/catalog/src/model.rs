@@ -114,6 +114,15 @@ pub struct View {
     pub materialized: Option<Materialized>,
 }
 
+impl View {
+    /// Where the rows of an ordinary materialized view are; None for any other view.
+    #[must_use]
+    pub fn kept(&self) -> Option<&Materialized> {
+        let materialized = self.materialized.as_ref();
+        materialized.filter(|kept| kept.continuous.is_none())
+    }
+}
+
 /// What a role may do beyond its grants.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Privilege {
@@ -202,12 +211,21 @@ impl Database {
         self.schemas.values().find(|schema| schema.name == name)
     }
 
-    /// A table by its schema and name.
+    /// A table by its schema and name; not one that has the rows of an ordinary materialized view,
+    /// which is seen as that view only.
     #[must_use]
     pub fn table_named(&self, schema: SchemaId, name: &str) -> Option<&Arc<Table>> {
-        self.tables
+        self.tables.values().find(|table| {
+            table.schema == schema && table.name == name && self.view_kept_in(table.id).is_none()
+        })
+    }
+
+    /// The ordinary materialized view whose rows a table has.
+    #[must_use]
+    pub fn view_kept_in(&self, table: TableId) -> Option<&Arc<View>> {
+        self.views
             .values()
-            .find(|table| table.schema == schema && table.name == name)
+            .find(|view| view.kept().is_some_and(|kept| kept.table == table))
     }
 
     /// A view by its schema and name.

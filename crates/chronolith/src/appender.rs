@@ -81,9 +81,7 @@ impl Appender {
             .ok_or_else(missing)?
             .id;
         let table = found
-            .tables
-            .values()
-            .find(|table| table.schema == schema_id && table.name == table_name)
+            .table_named(schema_id, table_name)
             .ok_or_else(missing)?;
         if table.constraints.iter().any(needs_sql) {
             return Err(Error::unsupported(format!(

@@ -220,10 +220,30 @@ impl Engine {
         let applied = state.apply_rows(record);
         // A log that says more than the state would, replayed, give other rows.
         assert!(applied.is_ok(), "rows that were checked do not fit");
+        if work
+            .kept
+            .as_ref()
+            .is_some_and(|kept| !kept.stores.is_empty())
+        {
+            self.note_crowded(state, record);
+        }
         group.bytes += length;
         group.named.extend(work.loaded.into_values());
         group.dropped.append(&mut dropped);
         Ok(lsn)
+    }
+
+    /// Notes chunks of stores that ought to be flushed.
+    fn note_crowded(&self, state: &State, record: &Record) {
+        for (place, _) in &record.rows {
+            let crowded = state
+                .hot(*place)
+                .is_some_and(|hot| hot.rows() > self.config.partial_rows_max);
+            if crowded && state.rollup(place.table_key()).is_some() {
+                self.crowded.lock().insert(*place);
+                self.is_crowded.store(true, Ordering::Relaxed);
+            }
+        }
     }
 
     /// Notes for those who do not hold the log how it is.

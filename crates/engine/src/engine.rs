@@ -1,5 +1,6 @@
 //! An open engine, and what all its users share.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -15,6 +16,7 @@ use crate::commit::{Pending, Writer};
 use crate::config::EngineConfig;
 use crate::error::EngineError;
 use crate::keys::KeyCache;
+use crate::record::Place;
 use crate::rollups::Rollups;
 use crate::state::State;
 use crate::transaction::{Isolation, Transaction};
@@ -35,6 +37,9 @@ pub struct Engine {
     /// Loads that run, and bytes of the rows that they hold.
     pub(crate) loads: AtomicUsize,
     pub(crate) load_bytes: AtomicUsize,
+    /// Chunks of stores with more rows in memory than the configuration says.
+    pub(crate) crowded: Mutex<BTreeSet<Place>>,
+    pub(crate) is_crowded: AtomicBool,
     /// Who computes what continuous aggregates get.
     pub(crate) rollups: OnceLock<Arc<dyn Rollups>>,
     /// The thread that flushes and checkpoints.

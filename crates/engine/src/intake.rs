@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use arrow::record_batch::RecordBatch;
-use chronolith_catalog::Table;
+use chronolith_catalog::{Catalog, Table};
 use chronolith_chunk::bytes_of;
-use chronolith_types::TableId;
+use chronolith_types::{DatabaseId, TableId};
 
 use crate::engine::Engine;
 use crate::error::EngineError;
@@ -18,6 +18,8 @@ use crate::transaction::Transaction;
 #[derive(Debug)]
 pub struct Intake {
     engine: Arc<Engine>,
+    database: DatabaseId,
+    catalog: Arc<Catalog>,
     table: Arc<Table>,
     rows: Rows,
 }
@@ -32,9 +34,16 @@ enum Rows {
 }
 
 impl Intake {
-    pub(crate) fn new(engine: Arc<Engine>, table: Arc<Table>) -> Self {
+    pub(crate) fn new(
+        engine: Arc<Engine>,
+        database: DatabaseId,
+        catalog: Arc<Catalog>,
+        table: Arc<Table>,
+    ) -> Self {
         Self {
             engine,
+            database,
+            catalog,
             table,
             rows: Rows::Few {
                 batches: Vec::new(),
@@ -60,7 +69,12 @@ impl Intake {
                 std::mem::take(batches)
             }
         };
-        let mut loader = BulkLoader::new(Arc::clone(&self.engine), Arc::clone(&self.table));
+        let mut loader = BulkLoader::new(
+            Arc::clone(&self.engine),
+            self.database,
+            Arc::clone(&self.catalog),
+            Arc::clone(&self.table),
+        );
         for batch in waiting {
             loader.push(&batch)?;
         }

@@ -3,6 +3,9 @@
 //! Rows gather by chunk until there are enough for a part, or until none came for a while; then
 //! they are sorted and written beside those that gather next. No catalog names the parts until the
 //! transaction commits, and files that nobody will name go with the loader.
+//!
+//! Whoever packs rows of a source derives from them what stores of continuous aggregates get, which
+//! goes into loaders of theirs.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::Range;
@@ -11,13 +14,15 @@ use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
 
 use arrow::record_batch::RecordBatch;
-use chronolith_catalog::{Part, Table};
+use chronolith_catalog::{Catalog, Part, Table};
 use chronolith_chunk::load::{Sorted, sort};
 use chronolith_chunk::{Layout, bytes_of};
-use chronolith_types::PartId;
+use chronolith_types::{DatabaseId, PartId, TableId};
 
 use crate::engine::Engine;
 use crate::error::EngineError;
+use crate::record::TableKey;
+use crate::rollups::Derived;
 use crate::route;
 use crate::state::OpenPart;
 use crate::transaction::Transaction;
@@ -33,10 +38,19 @@ const PACKING_COST: usize = 3;
 #[derive(Debug)]
 pub struct BulkLoader {
     engine: Arc<Engine>,
+    database: DatabaseId,
+    /// What there was when it began.
+    catalog: Arc<Catalog>,
     table: Arc<Table>,
     layout: Arc<Layout>,
     /// Places of the columns of each key.
     keys: Vec<Vec<usize>>,
+    /// Of stores that are computed from the rows.
+    stores: BTreeMap<TableId, BulkLoader>,
+    /// What of stores is to be computed anew.
+    invalid: Vec<(TableId, Range<i64>)>,
+    /// Whether it is itself for a store of another's rows.
+    nested: bool,
     /// By the start of their chunk's range.
     gathered: BTreeMap<i64, Gathered>,
     packing: VecDeque<Packing>,
@@ -70,6 +84,8 @@ struct Packed {
     range: Range<i64>,
     part: Part,
     open: Arc<OpenPart>,
+    /// What stores get of them.
+    derived: Vec<Derived>,
 }
 
 /// Bytes that a load may hold, and when it packs.
@@ -102,16 +118,37 @@ impl Limits {
 }
 
 impl BulkLoader {
-    pub(crate) fn new(engine: Arc<Engine>, table: Arc<Table>) -> Self {
+    /// A load into a table of a catalog.
+    pub(crate) fn new(
+        engine: Arc<Engine>,
+        database: DatabaseId,
+        catalog: Arc<Catalog>,
+        table: Arc<Table>,
+    ) -> Self {
+        engine.loads.fetch_add(1, Ordering::Relaxed);
+        Self::made(engine, database, catalog, table, false)
+    }
+
+    fn made(
+        engine: Arc<Engine>,
+        database: DatabaseId,
+        catalog: Arc<Catalog>,
+        table: Arc<Table>,
+        nested: bool,
+    ) -> Self {
         let layout = Arc::new(crate::layout::layout_of(&table));
         let keys = table.unique_keys().into_iter();
         let keys = keys.map(|(_, places)| places).collect();
-        engine.loads.fetch_add(1, Ordering::Relaxed);
         Self {
             engine,
+            database,
+            catalog,
             table,
             layout,
             keys,
+            stores: BTreeMap::new(),
+            invalid: Vec::new(),
+            nested,
             gathered: BTreeMap::new(),
             packing: VecDeque::new(),
             packed: Vec::new(),
@@ -164,8 +201,15 @@ impl BulkLoader {
 
     fn limits(&self) -> Limits {
         let loads = self.engine.loads.load(Ordering::Relaxed).max(1);
+        let bytes_max = self.engine.config.hot_bytes_max / 2 / loads;
+        if !self.nested {
+            return Limits { bytes_max };
+        }
+        // Rows of stores are few: all of them together have a quarter.
+        let database = self.catalog.databases.get(&self.database);
+        let stores = database.map_or(1, |known| known.stores.values().map(Vec::len).sum());
         Limits {
-            bytes_max: self.engine.config.hot_bytes_max / 2 / loads,
+            bytes_max: bytes_max / 4 / stores.max(1),
         }
     }
 
@@ -193,14 +237,16 @@ impl BulkLoader {
             // Parts are numbered in the order of their rows, whichever thread ends first.
             id: self.engine.allocate_part(),
             engine: Arc::clone(&self.engine),
+            database: self.database,
+            catalog: Arc::clone(&self.catalog),
             table: Arc::clone(&self.table),
             layout: Arc::clone(&self.layout),
             keys: self.keys.clone(),
         };
         let threads = self.engine.load_threads();
         if threads == 0 {
-            self.packed.push(job.run(gathered)?);
-            return Ok(());
+            let packed = job.run(gathered)?;
+            return self.take(packed);
         }
         let bytes = gathered.bytes;
         loop {
@@ -232,7 +278,36 @@ impl BulkLoader {
                 "a thread that packed rows failed".into(),
             ))
         };
-        self.packed.push(outcome.unwrap_or_else(|_| lost())?);
+        self.take(outcome.unwrap_or_else(|_| lost())?)
+    }
+
+    /// Takes a part, and gives stores what they get of it.
+    fn take(&mut self, mut packed: Packed) -> Result<(), EngineError> {
+        for derived in std::mem::take(&mut packed.derived) {
+            let store = derived.store;
+            if let Some(range) = derived.invalid.filter(|range| !range.is_empty()) {
+                self.invalid.push((store, range));
+            }
+            let Some(rows) = derived.rows.filter(|rows| rows.num_rows() > 0) else {
+                continue;
+            };
+            if !self.stores.contains_key(&store) {
+                let table = self.catalog.table(self.database, store).cloned();
+                let missing = || EngineError::Overtaken(store.to_string());
+                let loader = Self::made(
+                    Arc::clone(&self.engine),
+                    self.database,
+                    Arc::clone(&self.catalog),
+                    table.ok_or_else(missing)?,
+                    true,
+                );
+                self.stores.insert(store, loader);
+            }
+            if let Some(loader) = self.stores.get_mut(&store) {
+                loader.push(&rows)?;
+            }
+        }
+        self.packed.push(packed);
         Ok(())
     }
 
@@ -243,6 +318,23 @@ impl BulkLoader {
     /// 23505 for rows that the table has already, 40001 when the table has changed meanwhile, and
     /// those of [`BulkLoader::push`].
     pub fn finish(mut self, transaction: &mut Transaction) -> Result<u64, EngineError> {
+        // So that it knows of all stores that this load knows of.
+        transaction.derive()?;
+        let point = transaction.point();
+        let added = self.finish_into(transaction).and_then(|()| {
+            let stores = self.catalog.databases.get(&self.database);
+            let stores = stores.map_or_else(Default::default, |known| Arc::clone(&known.stores));
+            transaction.catch_up_load(&stores, point)
+        });
+        if let Err(error) = added {
+            // A statement is whole or not at all.
+            transaction.undo_to(point)?;
+            return Err(error);
+        }
+        Ok(self.rows)
+    }
+
+    fn finish_into(&mut self, transaction: &mut Transaction) -> Result<(), EngineError> {
         let limits = self.limits();
         let mut room = self.engine.load_bytes_min();
         let mut few = Vec::new();
@@ -263,14 +355,19 @@ impl BulkLoader {
         for packed in std::mem::take(&mut self.packed) {
             chunks.entry(packed.range.start).or_default().push(packed);
         }
-        let point = transaction.point();
-        let added = self.add(transaction, chunks, few);
-        if let Err(error) = added {
-            // A statement is whole or not at all.
-            transaction.undo_to(point)?;
-            return Err(error);
+        self.add(transaction, chunks, few)?;
+        for (store, mut loader) in std::mem::take(&mut self.stores) {
+            // Dropped meanwhile, it gets nothing.
+            if transaction.catalog().table(self.database, store).is_some() {
+                loader.finish_into(transaction)?;
+            }
         }
-        Ok(self.rows)
+        for (store, range) in joined(std::mem::take(&mut self.invalid)) {
+            if transaction.catalog().table(self.database, store).is_some() {
+                transaction.mark(store, range)?;
+            }
+        }
+        Ok(())
     }
 
     fn add(
@@ -300,17 +397,36 @@ impl Drop for BulkLoader {
             // The part goes with the outcome that holds it.
             drop(packing.thread.join());
         }
-        self.engine.loads.fetch_sub(1, Ordering::Relaxed);
+        if !self.nested {
+            self.engine.loads.fetch_sub(1, Ordering::Relaxed);
+        }
         self.engine
             .load_bytes
             .fetch_sub(self.counted, Ordering::Relaxed);
     }
 }
 
+/// Ranges that meet or touch as one.
+fn joined(mut ranges: Vec<(TableId, Range<i64>)>) -> Vec<(TableId, Range<i64>)> {
+    ranges.sort_by_key(|(store, range)| (*store, range.start));
+    let mut joined: Vec<(TableId, Range<i64>)> = Vec::new();
+    for (store, range) in ranges {
+        match joined.last_mut() {
+            Some((of, last)) if *of == store && range.start <= last.end => {
+                last.end = last.end.max(range.end);
+            }
+            _ => joined.push((store, range)),
+        }
+    }
+    joined
+}
+
 /// What packing must know.
 struct Job {
     id: PartId,
     engine: Arc<Engine>,
+    database: DatabaseId,
+    catalog: Arc<Catalog>,
     table: Arc<Table>,
     layout: Arc<Layout>,
     keys: Vec<Vec<usize>>,
@@ -320,7 +436,12 @@ impl Job {
     fn run(self, gathered: Gathered) -> Result<Packed, EngineError> {
         let unpacked = gathered.bytes as u64;
         match sort(&self.layout, gathered.batches, &self.keys)? {
-            Sorted::Rows(rows) => {
+            Sorted::Rows(mut rows) => {
+                let key = TableKey::new(self.database, self.table.id);
+                if self.table.rollup.is_some() {
+                    rows = self.engine.folded(&self.catalog, key, &self.layout, rows);
+                }
+                let derived = self.derived(&rows)?;
                 let (part, open) =
                     self.engine
                         .write_part(self.id, &self.layout, &rows, unpacked)?;
@@ -328,6 +449,7 @@ impl Job {
                     range: gathered.range,
                     part,
                     open,
+                    derived,
                 })
             }
             Sorted::Twice { key, row } => {
@@ -340,5 +462,15 @@ impl Job {
                 })
             }
         }
+    }
+    /// What stores get of rows.
+    fn derived(&self, rows: &RecordBatch) -> Result<Vec<Derived>, EngineError> {
+        let database = self.catalog.databases.get(&self.database);
+        if database.is_none_or(|known| known.stores_of(self.table.id).is_empty()) {
+            return Ok(Vec::new());
+        }
+        let rows = std::slice::from_ref(rows);
+        let rollups = self.engine.rollups()?;
+        Ok(rollups.derive(&self.catalog, self.database, self.table.id, rows)?)
     }
 }

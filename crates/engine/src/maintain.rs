@@ -50,7 +50,8 @@ impl Engine {
     }
 
     pub(crate) fn is_untidy(&self) -> bool {
-        self.hot_bytes() > self.hot_bytes_soft()
+        self.is_crowded.load(Ordering::Relaxed)
+            || self.hot_bytes() > self.hot_bytes_soft()
             || self.log_bytes.load(Ordering::Relaxed) > self.config.log_bytes_max
     }
 
@@ -73,6 +74,11 @@ impl Engine {
     pub(crate) fn tidy(&self) -> Result<(), EngineError> {
         if self.log_bytes.load(Ordering::Relaxed) > self.config.log_bytes_max {
             self.checkpoint()?;
+        }
+        self.is_crowded.store(false, Ordering::Relaxed);
+        let crowded = std::mem::take(&mut *self.crowded.lock());
+        for place in crowded {
+            self.flush_hot(place)?;
         }
         while self.hot_bytes() > self.hot_bytes_soft() {
             let state = self.state();

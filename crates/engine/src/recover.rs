@@ -84,6 +84,8 @@ impl Engine {
             key_bytes: AtomicUsize::new(0),
             loads: AtomicUsize::new(0),
             load_bytes: AtomicUsize::new(0),
+            crowded: Mutex::default(),
+            is_crowded: AtomicBool::new(false),
             rollups: OnceLock::new(),
             background: OnceLock::new(),
             lock,

@@ -451,7 +451,8 @@ impl Transaction {
     /// 42P01 for a table that is not there.
     pub fn loader(&self, table: TableId) -> Result<BulkLoader, EngineError> {
         let table = self.found(table)?;
-        Ok(BulkLoader::new(Arc::clone(&self.engine), table))
+        let (engine, catalog) = (Arc::clone(&self.engine), self.catalog());
+        Ok(BulkLoader::new(engine, self.database, catalog, table))
     }
 
     /// Begins to take a statement's rows, be they few or many.
@@ -460,7 +461,8 @@ impl Transaction {
     /// 42P01 for a table that is not there.
     pub fn intake(&self, table: TableId) -> Result<Intake, EngineError> {
         let table = self.found(table)?;
-        Ok(Intake::new(Arc::clone(&self.engine), table))
+        let (engine, catalog) = (Arc::clone(&self.engine), self.catalog());
+        Ok(Intake::new(engine, self.database, catalog, table))
     }
 
     /// Adds parts to the chunk of a range; they were packed for `made_for`, and are all there is

@@ -29,7 +29,7 @@ pub use cursor::{expression, query};
 pub use error::SqlError;
 pub use literals::{Literal, Literals};
 pub use parse::{Parsed, parse};
-pub use rename::{edited, names_column, quoted, rename_column};
+pub use rename::{edited, names_column, names_relation, quoted, rename_column};
 pub use sqlparser::ast;
 pub use statement::*;
 pub use types::{check_modifiers, type_of};

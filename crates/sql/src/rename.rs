@@ -34,6 +34,23 @@ pub fn names_column(text: &str, name: &str) -> Result<bool, SqlError> {
     Ok(columns_named(&tokenize(text)?, name).next().is_some())
 }
 
+/// Whether a query names a relation by its schema and name, as the queries of views do.
+///
+/// # Errors
+/// `42601` for a text that is no SQL.
+pub fn names_relation(text: &str, schema: &str, name: &str) -> Result<bool, SqlError> {
+    let tokens = tokenize(text)?;
+    let is = |token: &TokenWithSpan, name: &str| matches!(&token.token, Token::Word(word) if word.value == name);
+    let dot = |token: &TokenWithSpan| token.token == Token::Period;
+    Ok(tokens.windows(3).enumerate().any(|(at, three)| {
+        let [first, second, third] = three else {
+            return false;
+        };
+        let before = at.checked_sub(1).and_then(|before| tokens.get(before));
+        is(first, schema) && dot(second) && is(third, name) && !before.is_some_and(dot)
+    }))
+}
+
 /// A text with pieces replaced: each from one character (from 1) to before another.
 #[must_use]
 pub fn edited(text: &str, edits: &[(usize, usize, String)]) -> String {
@@ -116,6 +133,14 @@ mod tests {
         assert_eq!(rename_column("a+1", "a", "b").unwrap(), "b+1");
         assert!(names_column("x + a", "a").unwrap());
         assert!(!names_column("x + a.b + 'a'", "a").unwrap());
+    }
+
+    #[test]
+    fn relations_are_found_by_schema_and_name() {
+        let text = "SELECT a, 's.a' FROM S.t, \"S\".a x, d.s.u";
+        let reads = |schema, name| names_relation(text, schema, name).unwrap();
+        assert!(reads("s", "t") && reads("S", "a"));
+        assert!(!reads("s", "a") && !reads("s", "u") && !reads("a", "t"));
     }
 
     #[test]

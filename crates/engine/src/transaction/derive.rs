@@ -8,7 +8,7 @@ use arrow::record_batch::RecordBatch;
 use chronolith_catalog::Change;
 use chronolith_types::TableId;
 
-use super::Transaction;
+use super::{Point, Transaction};
 use crate::check::ALL_TIMES;
 use crate::dependants::{Kept, Stores, freeze, invalidate};
 use crate::error::EngineError;
@@ -84,6 +84,24 @@ impl Transaction {
             rows.map(|(place, batch)| (place, batch)),
             &self.changes,
             &[&self.state, &self.snapshot],
+        )?;
+        self.apply_all(marks)
+    }
+
+    /// The same for parts of a load that knew of some stores, added since a point.
+    pub(crate) fn catch_up_load(
+        &mut self,
+        stores: &Stores,
+        since: Point,
+    ) -> Result<(), EngineError> {
+        let added = self.changes.get(since.changes..).unwrap_or_default();
+        let marks = self.engine.missed(
+            stores,
+            &self.state,
+            self.database,
+            std::iter::empty(),
+            added,
+            &[],
         )?;
         self.apply_all(marks)
     }

@@ -10,6 +10,8 @@ use chronolith_types::SqlState;
 
 mod changes;
 mod counts;
+mod crash;
+mod load;
 mod rewrite;
 #[path = "../shared/mod.rs"]
 mod shared;

@@ -16,8 +16,8 @@ use super::names::{Relation, Table};
 use super::scope::{Alias, Found, Scope, ScopeColumn};
 use super::select::passed;
 use super::state::{
-    Binder, Clause, Keyed, Place, Rel, Result, Use, column, ident_position, lift, position, project,
-    typed, unnamed, unsupported,
+    Binder, Clause, Keyed, Place, Rel, Result, Use, column, ident_position, lift, position,
+    project, typed, unnamed, unsupported,
 };
 use super::subquery::subquery;
 use crate::error::Error;

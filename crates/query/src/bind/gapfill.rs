@@ -46,8 +46,8 @@ impl End {
 }
 
 impl Gap {
-    /// The gaps that a query fills, if any. `targets` are the expressions of its select list,
-    /// `others` those of ORDER BY that are not in it.
+    /// The gaps that a query fills, if any. `targets` are the expressions of its select list and
+    /// the aggregates in them, `others` those of ORDER BY that are not in it.
     pub(super) fn of(
         grouping: Option<&Grouping>,
         targets: &[&Expr],
@@ -58,6 +58,25 @@ impl Gap {
             // Without groups there are no gaps: the buckets are `time_bucket`'s.
             return Ok(None);
         };
+        let found = grouping.keys().iter().find_map(|key| {
+            let call = GapCall::of(&key.expr).filter(|call| call.kind == GapKind::Bucket)?;
+            Some((key, call))
+        });
+        let simple = |name: &str, expr: &Expr| {
+            if is_simple(expr) {
+                return Ok(expr.clone());
+            }
+            let what = format!("{name} must be a simple expression");
+            Err(told(gap_argument(&what)))
+        };
+        if let Some((_, call)) = &found {
+            let width = call.args.first().map(|width| ("bucket_width", width));
+            let start = call.start().map(|start| ("start", start));
+            let finish = call.finish().map(|finish| ("finish", finish));
+            for (name, expr) in [width, start, finish].into_iter().flatten() {
+                simple(name, expr)?;
+            }
+        }
         let keys: Vec<&Expr> = grouping.keys().iter().map(|key| &key.expr).collect();
         let unlisted = |expr: &&&Expr| !targets.contains(*expr);
         let hidden = keys.iter().filter(unlisted);
@@ -78,10 +97,6 @@ impl Gap {
                 ));
             }
         }
-        let found = grouping.keys().iter().find_map(|key| {
-            let call = GapCall::of(&key.expr).filter(|call| call.kind == GapKind::Bucket)?;
-            Some((key, call))
-        });
         let Some((key, call)) = found else {
             return Err(Error::new(
                 SqlState::FEATURE_NOT_SUPPORTED,
@@ -93,13 +108,6 @@ impl Gap {
         }
         let [width, ts, ..] = call.args else {
             return Err(Error::internal("buckets have a width and a time"));
-        };
-        let simple = |name: &str, expr: &Expr| {
-            if is_simple(expr) {
-                return Ok(expr.clone());
-            }
-            let what = format!("{name} must be a simple expression");
-            Err(told(gap_argument(&what)))
         };
         let width = simple("bucket_width", width)?;
         if let Expr::Literal(width, _) = &width {

@@ -127,7 +127,9 @@ impl Binder<'_> {
         } = calls;
         let scope = rel.scope.clone();
         let mut gap = {
-            let targets: Vec<&Expr> = items.iter().map(|item| &item.value.expr).collect();
+            let targets = items.iter().map(|item| &item.value.expr);
+            let targets = targets.chain(aggregates.iter().map(|(_, expr)| expr));
+            let targets: Vec<&Expr> = targets.collect();
             let others: Vec<&Expr> = order.iter().filter_map(|(key, _)| key.input()).collect();
             Gap::of(grouping.as_ref(), &targets, &others, restriction.as_ref())?
         };

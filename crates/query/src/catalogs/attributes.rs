@@ -93,7 +93,7 @@ fn attributes<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error
                     );
                 }
             }
-            Relation::Table(table) | Relation::Chunk(table, ..) => {
+            Relation::Table(table) | Relation::Chunk(table, ..) | Relation::Kept(table, _) => {
                 for column in &table.columns {
                     push(
                         rows,

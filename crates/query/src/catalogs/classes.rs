@@ -1,13 +1,13 @@
 //! Relations of relations: schemas, tables, indexes, views, chunks under their hypertables.
 
-use chronolith_catalog::{ConstraintKind, Index, Table};
+use chronolith_catalog::{ConstraintKind, Index, Securable, Table};
 
 use super::context::{Context, Size};
 use super::describe;
 use super::objects::{self, Relation, index_keys};
 use super::relation::Fill;
 use super::rows::{NULL, Rows, count, row};
-use super::{routines, types};
+use super::{privileges, routines, types};
 use crate::error::Error;
 
 const BLOCK_BYTES: u64 = 8192;
@@ -22,14 +22,18 @@ pub(super) fn fill(name: &str) -> Option<Fill> {
         "pg_rewrite" => rewrites,
         "pg_tables" => tables,
         "pg_views" => views,
+        "pg_matviews" => materialized_views,
         "pg_indexes" => index_texts,
         _ => return None,
     })
 }
 
 fn namespaces<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
-    for (oid, name, owner) in objects::schemas(context.home()?) {
-        rows.push(row![oid, name, owner.0, NULL]);
+    let home = context.home()?;
+    for (oid, name, owner) in objects::schemas(home) {
+        let acl = home.acls.get(&oid);
+        let acl = acl.map(|acl| context.acl_items(acl, Securable::Schema));
+        rows.push(row![oid, name, owner.0, acl]);
     }
     Ok(())
 }
@@ -64,12 +68,12 @@ fn classes<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
         };
         let am = match relation {
             Relation::Index(_, index) => access_method(&index.method),
-            _ if kind == 'r' => HEAP,
+            _ if matches!(kind, 'r' | 'm') => HEAP,
             _ => 0,
         };
         let columns = match relation {
             Relation::System(system) => system.columns.len(),
-            Relation::Table(table) | Relation::Chunk(table, ..) => table
+            Relation::Table(table) | Relation::Chunk(table, ..) | Relation::Kept(table, _) => table
                 .columns
                 .iter()
                 .map(|column| column.id.0)
@@ -80,6 +84,10 @@ fn classes<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
             Relation::View(view) if counted => (context.view_columns)(view).len(),
             Relation::View(_) => 0,
         };
+        let acl = || {
+            let acl = privileges::acl_of(home, relation)?;
+            Some(context.acl_items(acl, Securable::Relation))
+        };
         let (checks, acl) = match relation {
             Relation::Table(table) => (
                 table
@@ -87,12 +95,17 @@ fn classes<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
                     .iter()
                     .filter(|constraint| matches!(constraint.kind, ConstraintKind::Check { .. }))
                     .count(),
-                table.acl.clone(),
+                acl(),
             ),
-            Relation::Chunk(..) => (1, None),
-            _ => (0, None),
+            Relation::Chunk(..) => (1, acl()),
+            _ => (0, acl()),
         };
-        let has_indexes = matches!(relation, Relation::Table(table) if !table.indexes.is_empty());
+        let has_indexes = matches!(relation, Relation::Table(table) | Relation::Kept(table, _)
+            if !table.indexes.is_empty());
+        let populated = match relation {
+            Relation::Kept(_, view) => view.kept().is_some_and(|kept| kept.populated),
+            _ => true,
+        };
         let parent = matches!(relation, Relation::Table(table)
             if table.hypertable.is_some() && !table.chunks.is_empty());
         rows.push(row![
@@ -106,7 +119,7 @@ fn classes<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
             if stored { oid } else { 0 },
             0,
             i32::try_from(size.bytes.div_ceil(BLOCK_BYTES)).unwrap_or(i32::MAX),
-            if stored && kind == 'r' {
+            if stored && matches!(kind, 'r' | 'm') {
                 count(size.rows)
             } else {
                 0
@@ -119,13 +132,17 @@ fn classes<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
             kind,
             count(columns),
             count(checks),
-            kind == 'v',
+            matches!(kind, 'v' | 'm'),
             false,
             parent,
             false,
             false,
-            true,
-            if stored && kind == 'r' { 'd' } else { 'n' },
+            populated,
+            if stored && matches!(kind, 'r' | 'm') {
+                'd'
+            } else {
+                'n'
+            },
             false,
             0,
             0,
@@ -254,6 +271,24 @@ fn views<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
             context.role_name(relation.owner()),
             text,
         ]);
+    }
+    Ok(())
+}
+
+fn materialized_views<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
+    let home = context.home()?;
+    for relation in objects::user_relations(home) {
+        if let Relation::Kept(table, view) = relation {
+            rows.push(row![
+                relation.schema(home).1,
+                relation.name(),
+                context.role_name(relation.owner()),
+                NULL,
+                !table.indexes.is_empty(),
+                view.kept().is_some_and(|kept| kept.populated),
+                describe::view_text(view),
+            ]);
+        }
     }
     Ok(())
 }

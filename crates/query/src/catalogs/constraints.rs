@@ -254,7 +254,7 @@ fn depends<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
             Relation::Chunk(table, ..) => {
                 rows.push(row![class, oid, 0, class, table.id.0, 0, 'n']);
             }
-            Relation::View(_) => {
+            Relation::View(_) | Relation::Kept(..) => {
                 let rule = objects::rule(oid);
                 rows.push(row![class_oid("pg_rewrite"), rule, 0, class, oid, 0, 'i']);
             }

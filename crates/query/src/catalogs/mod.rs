@@ -33,6 +33,7 @@ pub(crate) use context::{
     ViewColumns,
 };
 pub(crate) use describe::quoted;
+pub(crate) use objects::shown;
 pub(crate) use relation::{find, is_system_schema, of_function};
 
 #[cfg(test)]

@@ -2,9 +2,10 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::sync::Arc;
 
-use chronolith_catalog::{Chunk, Database, Hypertable, Index, Table, View};
-use chronolith_types::{ChunkId, RoleId, SqlType, TableId};
+use chronolith_catalog::{Catalog, Chunk, Database, Hypertable, Index, Table, View};
+use chronolith_types::{ChunkId, DatabaseId, RoleId, SqlType, TableId};
 
 use super::context::{Context, Size};
 use super::relation::{self, SCHEMAS, SystemRelation};
@@ -54,13 +55,47 @@ pub(super) enum Relation<'a> {
     Chunk(&'a Table, &'a Hypertable, &'a Chunk),
     Index(&'a Table, &'a Index),
     View(&'a View),
+    /// An ordinary materialized view, and the table of its rows under the view's own number and name.
+    Kept(&'a Table, &'a View),
+}
+
+/// The catalog as clients see it: a materialized view is a table of its own number and name, and
+/// the table that has its rows is not there.
+pub(crate) fn shown(catalog: Arc<Catalog>, database: DatabaseId) -> Arc<Catalog> {
+    let Some(home) = catalog.databases.get(&database) else {
+        return catalog;
+    };
+    if home.views.values().all(|view| view.kept().is_none()) {
+        return catalog;
+    }
+    let mut home = Database::clone(home);
+    for view in home.views.values() {
+        let Some(table) = view.kept().and_then(|kept| home.tables.remove(&kept.table)) else {
+            continue;
+        };
+        let mut table = Table::clone(&table);
+        table.id = view.id;
+        table.name.clone_from(&view.name);
+        home.tables.insert(view.id, Arc::new(table));
+    }
+    let mut catalog = Catalog::clone(&catalog);
+    catalog.databases.insert(database, Arc::new(home));
+    Arc::new(catalog)
+}
+
+/// A table, or what is one to its readers.
+fn table_or_kept<'a>(home: &'a Database, table: &'a Table) -> Relation<'a> {
+    match home.views.get(&table.id) {
+        Some(view) => Relation::Kept(table, view),
+        None => Relation::Table(table),
+    }
 }
 
 impl<'a> Relation<'a> {
     pub(super) fn oid(self) -> u32 {
         match self {
             Self::System(relation) => relation.oid(),
-            Self::Table(table) => table.id.0,
+            Self::Table(table) | Self::Kept(table, _) => table.id.0,
             Self::Chunk(_, _, chunk) => chunk.oid,
             Self::Index(_, index) => index.id.0,
             Self::View(view) => view.id.0,
@@ -70,7 +105,7 @@ impl<'a> Relation<'a> {
     pub(super) fn name(self) -> Cow<'a, str> {
         match self {
             Self::System(relation) => relation.name().into(),
-            Self::Table(table) => table.name.as_str().into(),
+            Self::Table(table) | Self::Kept(table, _) => table.name.as_str().into(),
             Self::Chunk(_, hypertable, chunk) => chunk.name(hypertable.id).into(),
             Self::Index(_, index) => index.name.as_str().into(),
             Self::View(view) => view.name.as_str().into(),
@@ -84,6 +119,7 @@ impl<'a> Relation<'a> {
             Self::Table(_) | Self::Chunk(..) => 'r',
             Self::Index(..) => 'i',
             Self::View(_) => 'v',
+            Self::Kept(..) => 'm',
         }
     }
 
@@ -91,7 +127,7 @@ impl<'a> Relation<'a> {
         match self {
             Self::System(_) => BOOTSTRAP_ROLE,
             Self::Table(table) | Self::Chunk(table, ..) | Self::Index(table, _) => table.owner,
-            Self::View(view) => view.owner,
+            Self::View(view) | Self::Kept(_, view) => view.owner,
         }
     }
 
@@ -106,7 +142,7 @@ impl<'a> Relation<'a> {
                 });
             }
             Self::Table(table) | Self::Index(table, _) => table.schema,
-            Self::View(view) => view.schema,
+            Self::View(view) | Self::Kept(_, view) => view.schema,
         };
         let name = home
             .schemas
@@ -139,6 +175,9 @@ impl<'a> Relation<'a> {
                 total
             }
             Self::Chunk(table, _, chunk) => (context.size)(table.id, chunk.id),
+            Self::Kept(_, view) => view.kept().map_or_else(Size::default, |kept| {
+                (context.size)(kept.table, Table::PLAIN_CHUNK)
+            }),
             Self::System(_) | Self::Index(..) | Self::View(_) => Size::default(),
         }
     }
@@ -168,11 +207,13 @@ pub(super) fn user_relations(home: &Database) -> impl Iterator<Item = Relation<'
             .map(|index| Relation::Index(table, index));
         let chunks =
             chunks(table).map(|(hypertable, chunk)| Relation::Chunk(table, hypertable, chunk));
-        std::iter::once(Relation::Table(table))
+        std::iter::once(table_or_kept(home, table))
             .chain(indexes)
             .chain(chunks)
     });
-    let views = home.views.values().map(|view| Relation::View(view));
+    let views = home.views.values();
+    let views = views.filter(|view| view.kept().is_none());
+    let views = views.map(|view| Relation::View(view));
     tables.chain(views)
 }
 
@@ -230,7 +271,7 @@ impl Inner {
 pub(super) fn by_oid(context: &Context, oid: u32) -> Result<Option<Relation<'_>>, Error> {
     let home = context.home()?;
     if let Some(table) = home.tables.get(&TableId(oid)) {
-        return Ok(Some(Relation::Table(table)));
+        return Ok(Some(table_or_kept(home, table)));
     }
     if let Some(view) = home.views.get(&TableId(oid)) {
         return Ok(Some(Relation::View(view)));
@@ -249,7 +290,7 @@ pub(super) fn by_name<'a>(home: &'a Database, schema: &str, name: &str) -> Optio
     }
     let id = home.schema_named(schema)?.id;
     if let Some(table) = home.table_named(id, name) {
-        return Some(Relation::Table(table));
+        return Some(table_or_kept(home, table));
     }
     if let Some(view) = home.view_named(id, name) {
         return Some(Relation::View(view));

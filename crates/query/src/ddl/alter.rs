@@ -4,14 +4,16 @@ use std::sync::Arc;
 
 use chronolith_catalog::{Change, Column, ConstraintKind, Table};
 use chronolith_sql::{AlterAction, AlterTable, ColumnDef, Constraint, ObjectKind, Spelled};
-use chronolith_types::{RoleId, SqlState, TableId};
+use chronolith_types::{RoleId, SchemaId, SqlState, TableId};
 
 use super::columnstore;
 use super::drop;
 use super::hypertable;
+use super::materialized;
 use super::options::{Reset, TableOptions};
 use super::schema::no_role;
 use super::table::{check_default, check_name, column_of, constraint_of, default_text};
+use super::view::kind_of;
 use crate::error::Error;
 use crate::insert::{Checks, undefined_column, undefined_table};
 use crate::outcome::Severity;
@@ -23,10 +25,16 @@ pub(super) async fn run(shared: &Arc<Shared>, of: &AlterTable) -> Result<(), Err
     match of.kind {
         ObjectKind::Table => {}
         ObjectKind::View => return view(shared, of),
+        ObjectKind::MaterializedView => return materialized::alter(shared, of),
         ObjectKind::Index => return index(shared, of),
         _ => return Err(Error::unsupported("ALTER of this kind of relation")),
     }
     let Some(table) = shared.find_table(schema, name)? else {
+        match shared.find_view(schema, name)? {
+            Some(found) if found.materialized.is_some() => return materialized::alter(shared, of),
+            Some(_) => return view(shared, of),
+            None => {}
+        }
         let missing = undefined_table(schema, name);
         if of.if_exists {
             let message = format!("{}, skipping", missing.message);
@@ -116,7 +124,7 @@ async fn one(shared: &Arc<Shared>, id: TableId, action: &AlterAction) -> Result<
                 id,
                 name: to.value.clone(),
             })?;
-            keep_views(shared, &table.name, "renaming a table")
+            keep_views(shared, table.schema, &table.name, "renaming a table")
         }
         AlterAction::SetOptions(options) => {
             columnstore::set(shared, id, &TableOptions::altered(options)?)
@@ -132,7 +140,8 @@ async fn one(shared: &Arc<Shared>, id: TableId, action: &AlterAction) -> Result<
                 database,
                 id,
                 schema,
-            })
+            })?;
+            keep_views(shared, table.schema, &table.name, "moving a table")
         }
         AlterAction::RenameConstraint { from, to } => {
             check_name(&to.value)?;
@@ -157,8 +166,18 @@ fn find<'t>(table: &'t Table, name: &Spelled) -> Result<&'t Column, Error> {
     }
 }
 
-/// The column under another name, also in checks and the keys of indexes.
 fn rename_column(
+    shared: &Arc<Shared>,
+    table: &Table,
+    from: &Spelled,
+    to: &str,
+) -> Result<(), Error> {
+    rename_kept_column(shared, table, from, to)?;
+    keep_views(shared, table.schema, &table.name, "renaming a column")
+}
+
+/// The column under another name, also in checks and the keys of indexes.
+pub(super) fn rename_kept_column(
     shared: &Arc<Shared>,
     table: &Table,
     from: &Spelled,
@@ -225,12 +244,17 @@ fn rename_column(
             },
         })?;
     }
-    keep_views(shared, &table.name, "renaming a column")
+    Ok(())
 }
 
 /// Views are kept as text: what they read has to go on under its name.
-fn keep_views(shared: &Arc<Shared>, table: &str, what: &str) -> Result<(), Error> {
-    match super::view::broken(shared, table)?.first() {
+pub(super) fn keep_views(
+    shared: &Arc<Shared>,
+    schema: SchemaId,
+    name: &str,
+    what: &str,
+) -> Result<(), Error> {
+    match super::view::broken(shared, schema, name)?.first() {
         None => Ok(()),
         Some(view) => Err(
             Error::unsupported(format!("{what} that view \"{}\" reads", view.name))
@@ -368,22 +392,22 @@ fn drop_column(
         table: table.id,
         column: column.id,
     })?;
-    for view in super::view::broken(shared, &table.name)? {
-        let of = format!("column {} of table {}", column.name, table.name);
+    for view in super::view::broken(shared, table.schema, &table.name)? {
+        let of = drop::label(shared, "table", &table.name, table.id.0);
+        let of = format!("column {} of {of}", column.name);
         if !cascade {
             return Err(Error::new(
                 SqlState::DEPENDENT_OBJECTS_STILL_EXIST,
                 format!("cannot drop {of} because other objects depend on it"),
             )
-            .detail(format!("view {} depends on {of}", view.name))
-            .hint("Use DROP ... CASCADE to drop the dependent objects too."))
-            .map_err(|error| drop::named_apart(shared, error, &table.name, table.id.0));
+            .detail(format!("{} {} depends on {of}", kind_of(&view), view.name))
+            .hint("Use DROP ... CASCADE to drop the dependent objects too."));
         }
         shared.notice(
             Severity::Notice,
             Error::new(
                 SqlState::SUCCESSFUL_COMPLETION,
-                format!("drop cascades to view {}", view.name),
+                format!("drop cascades to {} {}", kind_of(&view), view.name),
             ),
         );
         shared.change(Change::DropView {
@@ -484,7 +508,7 @@ fn drop_constraint(
     })
 }
 
-fn role_of(shared: &Arc<Shared>, name: &str) -> Result<RoleId, Error> {
+pub(super) fn role_of(shared: &Arc<Shared>, name: &str) -> Result<RoleId, Error> {
     let user = shared.with(|state| state.user.clone());
     let name = match name {
         "current_user" | "current_role" | "session_user" => user.as_str(),
@@ -508,9 +532,16 @@ fn view(shared: &Arc<Shared>, of: &AlterTable) -> Result<(), Error> {
             shared.notice(Severity::Notice, Error::new(missing.code, message));
             return Ok(());
         }
-        return Err(missing);
+        return match shared.find_table(of.name.schema(), of.name.name())? {
+            Some(_) => Err(not_a_view(of.name.name())),
+            None => Err(missing),
+        };
     };
+    if view.materialized.is_some() {
+        return Err(not_a_view(&view.name));
+    }
     let mut view = chronolith_catalog::View::clone(&view);
+    let (schema, name) = (view.schema, view.name.clone());
     for action in &of.actions {
         match action {
             AlterAction::RenameTo(to) => {
@@ -527,7 +558,15 @@ fn view(shared: &Arc<Shared>, of: &AlterTable) -> Result<(), Error> {
     shared.change(Change::ChangeView {
         database: shared.database,
         view,
-    })
+    })?;
+    keep_views(shared, schema, &name, "renaming or moving a view")
+}
+
+fn not_a_view(name: &str) -> Error {
+    Error::new(
+        SqlState::WRONG_OBJECT_TYPE,
+        format!("\"{name}\" is not a view"),
+    )
 }
 
 /// ALTER INDEX: its name.

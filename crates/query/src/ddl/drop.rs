@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
-use chronolith_catalog::{Change, Database, Privilege, Rights, Table};
+use chronolith_catalog::{Change, Database, Privilege, Rights, Table, View};
 use chronolith_sql::{Drop, Name, ObjectKind};
 use chronolith_types::{SchemaId, SqlState};
 
+use super::role::superuser_only;
 use super::run::demand;
 use super::schema::no_role;
+use super::view::{kind_of, readers};
 use crate::effects::object_name;
 use crate::error::Error;
 use crate::insert::undefined_table;
@@ -18,17 +20,14 @@ pub(super) fn run(shared: &Arc<Shared>, of: &Drop) -> Result<(), Error> {
     for name in &of.names {
         let dropped = match of.kind {
             ObjectKind::Table => table(shared, name, of.cascade),
-            ObjectKind::View => view(shared, name, of.cascade),
+            ObjectKind::View | ObjectKind::MaterializedView => {
+                view(shared, name, of.kind, of.cascade)
+            }
             ObjectKind::Index => index(shared, name),
             ObjectKind::Schema => schema(shared, name.name(), of.cascade),
             ObjectKind::Database => database(shared, name.name()),
             ObjectKind::Role => role(shared, name.name()),
             ObjectKind::Extension => Err(Error::unsupported("DROP EXTENSION")),
-            ObjectKind::MaterializedView => Err(missing(
-                "materialized view",
-                name,
-                SqlState::UNDEFINED_TABLE,
-            )),
             ObjectKind::Sequence => Err(missing("sequence", name, SqlState::UNDEFINED_TABLE)),
             ObjectKind::Function | ObjectKind::Procedure | ObjectKind::Aggregate => {
                 Err(missing("function", name, SqlState::UNDEFINED_FUNCTION))
@@ -64,12 +63,37 @@ fn missing(kind: &str, name: &Name, code: SqlState) -> Error {
     Error::new(code, format!("{kind} \"{name}\" does not exist"))
 }
 
-fn wrong_kind(name: &str, kind: &str, hint: &str) -> Error {
-    Error::new(
+/// What a name is of, in PostgreSQL's words: the kind with its article, and what drops it.
+fn kind_named(home: &Database, schema: SchemaId, name: &str) -> Option<&'static str> {
+    let index = |table: &Arc<Table>| {
+        table.schema == schema && table.indexes.iter().any(|index| index.name == name)
+    };
+    if home.table_named(schema, name).is_some() {
+        return Some("table");
+    }
+    match home.view_named(schema, name) {
+        // A continuous aggregate is made and dropped as a materialized view.
+        Some(view) if view.materialized.is_some() => Some("materialized view"),
+        Some(_) => Some("view"),
+        None => home.tables.values().any(index).then_some("index"),
+    }
+}
+
+/// 42809 when the name is of another kind than the statement says.
+fn check_kind(home: &Database, schema: SchemaId, name: &str, wanted: &str) -> Result<(), Error> {
+    let Some(kind) = kind_named(home, schema, name).filter(|kind| *kind != wanted) else {
+        return Ok(());
+    };
+    let article = |kind: &str| if kind == "index" { "an" } else { "a" };
+    Err(Error::new(
         SqlState::WRONG_OBJECT_TYPE,
-        format!("\"{name}\" is not {kind}"),
+        format!("\"{name}\" is not {} {wanted}", article(wanted)),
     )
-    .hint(hint.to_owned())
+    .hint(format!(
+        "Use DROP {} to remove {} {kind}.",
+        kind.to_uppercase(),
+        article(kind)
+    )))
 }
 
 /// The schemas in which a name is looked for.
@@ -94,121 +118,132 @@ pub(super) fn schemas(
 fn table(shared: &Arc<Shared>, name: &Name, cascade: bool) -> Result<(), Error> {
     let home = shared.home()?;
     for schema in schemas(shared, &home, name.schema())? {
-        if home.view_named(schema, name.name()).is_some() {
-            return Err(wrong_kind(
-                name.name(),
-                "a table",
-                "Use DROP VIEW to remove a view.",
-            ));
-        }
+        check_kind(&home, schema, name.name(), "table")?;
         if let Some(table) = home.table_named(schema, name.name()) {
             shared.check_drop(table.id)?;
-            return drop_table(shared, &home, table, cascade);
+            return drop_table(shared, table, cascade);
         }
     }
     Err(missing("table", name, SqlState::UNDEFINED_TABLE))
 }
 
-fn drop_table(
-    shared: &Arc<Shared>,
-    home: &Database,
-    table: &Table,
-    cascade: bool,
-) -> Result<(), Error> {
-    drop_views_over(shared, home, &table.name, cascade, "table")
-        .map_err(|error| named_apart(shared, error, &table.name, table.id.0))?;
+fn drop_table(shared: &Arc<Shared>, table: &Table, cascade: bool) -> Result<(), Error> {
+    let target = Target {
+        schema: table.schema,
+        name: &table.name,
+        shown: label(shared, "table", &table.name, table.id.0),
+    };
+    drop_readers(shared, &target, cascade)?;
     shared.change(Change::DropTable {
         database: shared.database,
         id: table.id,
     })
 }
 
-/// A message that names a table, with its schema when it is not found without.
-pub(super) fn named_apart(shared: &Arc<Shared>, mut error: Error, name: &str, oid: u32) -> Error {
-    if let Ok(shown) = object_name(&shared.catalog_context(), "regclass", oid) {
-        let (plain, shown) = (format!("table {name}"), format!("table {shown}"));
-        error.message = error.message.replace(&plain, &shown);
-        error.detail = error.detail.map(|detail| detail.replace(&plain, &shown));
-    }
-    error
+/// A kind and a name, with its schema when it is not found without.
+pub(super) fn label(shared: &Arc<Shared>, kind: &str, name: &str, oid: u32) -> String {
+    let shown = object_name(&shared.catalog_context(), "regclass", oid);
+    format!("{kind} {}", shown.as_deref().unwrap_or(name))
 }
 
-/// Views that read a relation go with it, or keep it.
-fn drop_views_over(
-    shared: &Arc<Shared>,
-    home: &Database,
-    name: &str,
-    cascade: bool,
-    kind: &str,
-) -> Result<(), Error> {
-    let readers: Vec<_> = home
-        .views
-        .values()
-        .filter(|view| view.name != name && reads(&view.query, name))
-        .cloned()
+/// What is dropped.
+struct Target<'a> {
+    schema: SchemaId,
+    name: &'a str,
+    /// As messages name it.
+    shown: String,
+}
+
+/// Views that read a relation, and those that read them, go with it, or keep it.
+fn drop_readers(shared: &Arc<Shared>, target: &Target<'_>, cascade: bool) -> Result<(), Error> {
+    let home = shared.home()?;
+    let mut found: Vec<(Arc<View>, String)> = Vec::new();
+    let mut lines = Vec::new();
+    let mut at = 0_usize;
+    loop {
+        let (schema, name, shown) = match at.checked_sub(1).map(|at| found.get(at)) {
+            None => (target.schema, target.name.to_owned(), target.shown.clone()),
+            Some(Some((view, shown))) => (view.schema, view.name.clone(), shown.clone()),
+            Some(None) => break,
+        };
+        at += 1;
+        for view in readers(&home, schema, &name) {
+            if found.iter().any(|(known, _)| known.id == view.id) {
+                continue;
+            }
+            let reader = label(shared, kind_of(view), &view.name, view.id.0);
+            lines.push(format!("{reader} depends on {shown}"));
+            found.push((Arc::clone(view), reader));
+        }
+    }
+    if !cascade && !found.is_empty() {
+        return Err(Error::new(
+            SqlState::DEPENDENT_OBJECTS_STILL_EXIST,
+            format!(
+                "cannot drop {} because other objects depend on it",
+                target.shown
+            ),
+        )
+        .detail(lines.join("\n"))
+        .hint("Use DROP ... CASCADE to drop the dependent objects too."));
+    }
+    let gone: Vec<_> = found
+        .iter()
+        .map(|(_, shown)| format!("drop cascades to {shown}"))
         .collect();
-    for view in readers {
-        if !cascade {
-            return Err(Error::new(
-                SqlState::DEPENDENT_OBJECTS_STILL_EXIST,
-                format!("cannot drop {kind} {name} because other objects depend on it"),
-            )
-            .detail(format!("view {} depends on {kind} {name}", view.name))
-            .hint("Use DROP ... CASCADE to drop the dependent objects too."));
-        }
-        // One that was dropped on the way here is gone already.
-        if shared.home()?.views.contains_key(&view.id) {
-            drop_views_over(shared, home, &view.name, true, "view")?;
-            shared.notice(
-                Severity::Notice,
-                Error::new(
-                    SqlState::SUCCESSFUL_COMPLETION,
-                    format!("drop cascades to view {}", view.name),
-                ),
-            );
-            // It goes with what it reads, whoever made it.
-            shared.change_unguarded(Change::DropView {
-                database: shared.database,
-                id: view.id,
-            })?;
-        }
+    let notice = |message: String| Error::new(SqlState::SUCCESSFUL_COMPLETION, message);
+    match gone.as_slice() {
+        [] => {}
+        [one] => shared.notice(Severity::Notice, notice(one.clone())),
+        several => shared.notice(
+            Severity::Notice,
+            notice(format!("drop cascades to {} other objects", several.len()))
+                .detail(several.join("\n")),
+        ),
+    }
+    // Those that read others go before them, whoever they belong to.
+    for (view, _) in found.iter().rev() {
+        shared.change_unguarded(Change::DropView {
+            database: shared.database,
+            id: view.id,
+        })?;
     }
     Ok(())
 }
 
-/// Whether a query's text names a relation.
-pub(super) fn reads(query: &str, name: &str) -> bool {
-    let word = |c: char| c.is_alphanumeric() || c == '_';
-    query
-        .split(|c: char| !word(c))
-        .any(|found| found == name || found.to_lowercase() == name)
-}
-
-fn view(shared: &Arc<Shared>, name: &Name, cascade: bool) -> Result<(), Error> {
+fn view(shared: &Arc<Shared>, name: &Name, kind: ObjectKind, cascade: bool) -> Result<(), Error> {
     let home = shared.home()?;
+    let wanted = match kind {
+        ObjectKind::MaterializedView => "materialized view",
+        _ => "view",
+    };
     for schema in schemas(shared, &home, name.schema())? {
-        if home.table_named(schema, name.name()).is_some() {
-            return Err(wrong_kind(
-                name.name(),
-                "a view",
-                "Use DROP TABLE to remove a table.",
-            ));
-        }
+        check_kind(&home, schema, name.name(), wanted)?;
         if let Some(view) = home.view_named(schema, name.name()) {
             shared.check_drop(view.id)?;
-            drop_views_over(shared, &home, &view.name, cascade, "view")?;
-            return shared.change(Change::DropView {
-                database: shared.database,
-                id: view.id,
-            });
+            return drop_view(shared, view, cascade);
         }
     }
-    Err(missing("view", name, SqlState::UNDEFINED_TABLE))
+    Err(missing(wanted, name, SqlState::UNDEFINED_TABLE))
+}
+
+fn drop_view(shared: &Arc<Shared>, view: &View, cascade: bool) -> Result<(), Error> {
+    let target = Target {
+        schema: view.schema,
+        name: &view.name,
+        shown: label(shared, kind_of(view), &view.name, view.id.0),
+    };
+    drop_readers(shared, &target, cascade)?;
+    shared.change(Change::DropView {
+        database: shared.database,
+        id: view.id,
+    })
 }
 
 fn index(shared: &Arc<Shared>, name: &Name) -> Result<(), Error> {
     let home = shared.home()?;
     for schema in schemas(shared, &home, name.schema())? {
+        check_kind(&home, schema, name.name(), "index")?;
         let tables = home.tables.values().filter(|table| table.schema == schema);
         for table in tables {
             let Some(index) = table.indexes.iter().find(|i| i.name == name.name()) else {
@@ -247,6 +282,7 @@ fn index(shared: &Arc<Shared>, name: &Name) -> Result<(), Error> {
 fn schema(shared: &Arc<Shared>, name: &str, cascade: bool) -> Result<(), Error> {
     let home = shared.home()?;
     let found = home.schema_named(name).ok_or_else(|| no_schema(name))?;
+    shared.check_schema_owner(found.id)?;
     if name.starts_with("_timescaledb") {
         return Err(Error::new(
             SqlState::INSUFFICIENT_PRIVILEGE,
@@ -256,7 +292,7 @@ fn schema(shared: &Arc<Shared>, name: &str, cascade: bool) -> Result<(), Error> 
     let tables: Vec<_> = home
         .tables
         .values()
-        .filter(|table| table.schema == found.id)
+        .filter(|table| table.schema == found.id && home.view_kept_in(table.id).is_none())
         .cloned()
         .collect();
     let views: Vec<_> = home
@@ -269,11 +305,10 @@ fn schema(shared: &Arc<Shared>, name: &str, cascade: bool) -> Result<(), Error> 
         let objects = tables
             .iter()
             .map(|table| format!("table {name}.{} depends on schema {name}", table.name))
-            .chain(
-                views
-                    .iter()
-                    .map(|view| format!("view {name}.{} depends on schema {name}", view.name)),
-            );
+            .chain(views.iter().map(|view| {
+                let kind = kind_of(view);
+                format!("{kind} {name}.{} depends on schema {name}", view.name)
+            }));
         return Err(Error::new(
             SqlState::DEPENDENT_OBJECTS_STILL_EXIST,
             format!("cannot drop schema {name} because other objects depend on it"),
@@ -282,14 +317,13 @@ fn schema(shared: &Arc<Shared>, name: &str, cascade: bool) -> Result<(), Error> 
         .hint("Use DROP ... CASCADE to drop the dependent objects too."));
     }
     for view in views {
-        shared.change(Change::DropView {
-            database: shared.database,
-            id: view.id,
-        })?;
+        // One that was dropped on the way here is gone already.
+        if shared.home()?.views.contains_key(&view.id) {
+            drop_view(shared, &view, true)?;
+        }
     }
     for table in tables {
-        let home = shared.home()?;
-        drop_table(shared, &home, &table, true)?;
+        drop_table(shared, &table, true)?;
     }
     shared.change(Change::DropSchema {
         database: shared.database,
@@ -298,7 +332,6 @@ fn schema(shared: &Arc<Shared>, name: &str, cascade: bool) -> Result<(), Error> 
 }
 
 fn database(shared: &Arc<Shared>, name: &str) -> Result<(), Error> {
-    demand(shared, Privilege::CreateDatabase, "drop database")?;
     let catalog = shared.catalog();
     let found = catalog.database_named(name).ok_or_else(|| {
         Error::new(
@@ -342,6 +375,15 @@ fn role(shared: &Arc<Shared>, name: &str) -> Result<(), Error> {
             "current user cannot be dropped",
         ));
     }
+    if found.name.starts_with("pg_") || found.id == chronolith_types::RoleId(10) {
+        return Err(Error::new(
+            SqlState::DEPENDENT_OBJECTS_STILL_EXIST,
+            format!("cannot drop role {name} because it is required by the database system"),
+        ));
+    }
+    if found.may(Privilege::Superuser) {
+        superuser_only(shared, "must be superuser to drop superusers")?;
+    }
     let owns = catalog.databases.values().any(|database| {
         database.owner == found.id
             || database
@@ -353,6 +395,7 @@ fn role(shared: &Arc<Shared>, name: &str) -> Result<(), Error> {
                 .schemas
                 .values()
                 .any(|schema| schema.owner == found.id)
+            || database.grants_name(found.id)
     });
     if owns {
         return Err(Error::new(
@@ -360,14 +403,20 @@ fn role(shared: &Arc<Shared>, name: &str) -> Result<(), Error> {
             format!("role \"{name}\" cannot be dropped because some objects depend on it"),
         ));
     }
-    shared.change(Change::DropRole { id: found.id })
+    shared.change_unguarded(Change::DropRole { id: found.id })
 }
 
 pub(super) fn truncate(shared: &Arc<Shared>, tables: &[Name]) -> Result<(), Error> {
     for name in tables {
-        let table = shared
-            .find_table(name.schema(), name.name())?
-            .ok_or_else(|| undefined_table(name.schema(), name.name()))?;
+        let Some(table) = shared.find_table(name.schema(), name.name())? else {
+            return Err(match shared.find_view(name.schema(), name.name())? {
+                Some(_) => Error::new(
+                    SqlState::WRONG_OBJECT_TYPE,
+                    format!("\"{}\" is not a table", name.name()),
+                ),
+                None => undefined_table(name.schema(), name.name()),
+            });
+        };
         shared.check_relation(table.id, Rights::TRUNCATE)?;
         shared.transact(|transaction| transaction.truncate(table.id))?;
     }

@@ -10,6 +10,7 @@ use chronolith_sql::CreateIndex;
 use chronolith_types::{IndexId, SqlState};
 
 use super::hypertable;
+use super::materialized::table_or_rows;
 use super::options;
 use super::table::{check_name, free_name};
 use crate::bind::{bind_over, name_of};
@@ -21,9 +22,16 @@ use crate::session::{SessionNames, Shared};
 pub(super) fn create(shared: &Arc<Shared>, create: &CreateIndex) -> Result<(), Error> {
     let at = u32::try_from(create.table.position).ok();
     let (schema, name) = (create.table.schema(), create.table.name());
-    let table = shared
-        .find_table(schema, name)?
-        .ok_or_else(|| undefined_table(schema, name).at(at))?;
+    let Some(table) = table_or_rows(shared, schema, name)? else {
+        return Err(match shared.find_view(schema, name)? {
+            Some(_) => Error::new(
+                SqlState::WRONG_OBJECT_TYPE,
+                format!("cannot create index on relation \"{name}\""),
+            )
+            .detail("This operation is not supported for views."),
+            None => undefined_table(schema, name).at(at),
+        });
+    };
     if !matches!(create.method.as_str(), "btree" | "hash" | "brin") {
         return Err(Error::unsupported(format!(
             "access method \"{}\"",

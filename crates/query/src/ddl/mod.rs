@@ -6,8 +6,10 @@
 mod alter;
 pub(crate) mod columnstore;
 mod drop;
+mod grant;
 pub(crate) mod hypertable;
 mod index;
+pub(crate) mod materialized;
 pub(crate) mod options;
 mod role;
 mod run;

@@ -6,7 +6,7 @@ use chronolith_catalog::{Change, Privilege};
 use chronolith_sql::{ObjectKind, Statement};
 use chronolith_types::{RoleId, SqlState};
 
-use super::{alter, drop, index, role, schema, table, view};
+use super::{alter, drop, grant, index, materialized, role, schema, table, view};
 use crate::error::Error;
 use crate::insert::{undefined_column, undefined_table};
 use crate::session::Shared;
@@ -23,7 +23,15 @@ pub(crate) async fn run(
     match statement {
         Statement::CreateTable(create) => table::create(shared, create)?,
         Statement::CreateTableAs(create) => return table::create_as(shared, create).await,
+        Statement::CreateView(create) if create.materialized => {
+            return materialized::create(shared, create, tag).await;
+        }
         Statement::CreateView(create) => view::create(shared, create)?,
+        Statement::Refresh {
+            name,
+            concurrently,
+            with_data,
+        } => materialized::refresh(shared, name, *concurrently, *with_data).await?,
         Statement::CreateIndex(create) => index::create(shared, create)?,
         Statement::CreateSchema(create) => schema::create(shared, create)?,
         Statement::CreateDatabase { name, options } => {
@@ -67,6 +75,8 @@ pub(crate) async fn run(
             rename,
             owner,
         } => schema::alter(shared, &name.value, rename.as_ref(), owner.as_ref())?,
+        Statement::Grant(of) => grant::run(shared, of)?,
+        Statement::DefaultPrivileges(of) => grant::defaults(shared, of)?,
         Statement::AlterSystem(set) => schema::set_of_system(shared, set)?,
         Statement::AlterTable(of) => alter::run(shared, of).await?,
         Statement::Drop(of) => drop::run(shared, of)?,
@@ -88,7 +98,7 @@ fn comment(
     text: Option<&String>,
 ) -> Result<(), Error> {
     let (relation, column) = match (kind, name.parts.as_slice()) {
-        (ObjectKind::Table, parts) => (parts, None),
+        (ObjectKind::Table | ObjectKind::MaterializedView, parts) => (parts, None),
         (ObjectKind::Column, [relation @ .., column]) => (relation, Some(column)),
         _ => return Err(Error::unsupported("COMMENT ON this kind of object")),
     };
@@ -97,9 +107,20 @@ fn comment(
         [.., schema, table] => (Some(schema.as_str()), table.as_str()),
         [] => (None, ""),
     };
-    let found = shared
-        .find_table(schema, table)?
+    let found = materialized::table_or_rows(shared, schema, table)?
         .ok_or_else(|| undefined_table(schema, table))?;
+    let kept = shared.home()?.view_kept_in(found.id).is_some();
+    let wrong = match kind {
+        ObjectKind::Table if kept => Some("a table"),
+        ObjectKind::MaterializedView if !kept => Some("a materialized view"),
+        _ => None,
+    };
+    if let Some(wrong) = wrong {
+        return Err(Error::new(
+            SqlState::WRONG_OBJECT_TYPE,
+            format!("\"{table}\" is not {wrong}"),
+        ));
+    }
     let column = match column {
         Some(column) => {
             let (_, column) = found

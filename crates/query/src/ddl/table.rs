@@ -11,13 +11,14 @@ use chronolith_sql::{
 use chronolith_types::{ColumnId, IndexId, SqlState, SqlType, TableId};
 
 use super::hypertable;
+use super::materialized::table_or_rows;
 use super::options::{self, TableOptions};
 use super::run::owner;
 use crate::bind::{Target, bind_query, bind_scalar};
 use crate::catalogs::columns_named;
 use crate::error::Error;
 use crate::insert::{self, InsertPlan, check_expr, undefined_table};
-use crate::outcome::Severity;
+use crate::outcome::{OutputColumn, Severity};
 use crate::session::{SessionNames, Shared};
 
 /// PostgreSQL's NAMEDATALEN less one.
@@ -87,7 +88,7 @@ pub(super) fn create(shared: &Arc<Shared>, create: &CreateTable) -> Result<(), E
 }
 
 /// A table without columns under a free name; None when it is there and may be.
-fn begin(
+pub(super) fn begin(
     shared: &Arc<Shared>,
     schema: Option<&str>,
     name: &str,
@@ -140,8 +141,7 @@ pub(super) fn check_name(name: &str) -> Result<(), Error> {
 }
 
 fn copy_columns(shared: &Arc<Shared>, table: &mut Table, like: &Like) -> Result<(), Error> {
-    let source = shared
-        .find_table(like.table.schema(), like.table.name())?
+    let source = table_or_rows(shared, like.table.schema(), like.table.name())?
         .ok_or_else(|| undefined_table(like.table.schema(), like.table.name()))?;
     let including = |what: &str| {
         like.including
@@ -527,18 +527,37 @@ pub(super) async fn create_as(
     let names = SessionNames::new(shared)?;
     let bound = bind_query(&names, &create.query, &[])?;
     shared.check_uses(&bound.uses)?;
-    if create.columns.len() > bound.columns.len() {
+    take_columns(&mut table, &create.columns, &bound.columns)?;
+    let places: Vec<usize> = (0..table.columns.len()).collect();
+    let plan = insert::completed(&names, &table, bound.plan, &places)?;
+    let id = table.id;
+    shared.change(Change::CreateTable {
+        database: shared.database,
+        table: Box::new(table),
+    })?;
+    if !create.with_data {
+        return Ok("CREATE TABLE AS".to_owned());
+    }
+    let filled = InsertPlan::new(id, plan, Vec::new())?;
+    let rows = insert::run(shared, &filled, &[]).await?;
+    Ok(format!("SELECT {rows}"))
+}
+
+/// A query's columns into a table without any, under the names given to the first of them.
+pub(super) fn take_columns(
+    table: &mut Table,
+    given: &[Spelled],
+    columns: &[OutputColumn],
+) -> Result<(), Error> {
+    if given.len() > columns.len() {
         return Err(Error::new(
             SqlState::SYNTAX_ERROR,
             "too many column names were specified",
         ));
     }
-    for (place, column) in bound.columns.iter().enumerate() {
-        let name = create
-            .columns
-            .get(place)
-            .map_or(&column.name, |given| &given.value);
-        refuse_twice(&table, name, None)?;
+    for (place, column) in columns.iter().enumerate() {
+        let name = given.get(place).map_or(&column.name, |given| &given.value);
+        refuse_twice(table, name, None)?;
         if !storable(&column.ty) {
             return Err(Error::new(
                 SqlState::INVALID_TABLE_DEFINITION,
@@ -556,17 +575,5 @@ pub(super) async fn create_as(
         });
         table.next_column.0 += 1;
     }
-    let places: Vec<usize> = (0..table.columns.len()).collect();
-    let plan = insert::completed(&names, &table, bound.plan, &places)?;
-    let id = table.id;
-    shared.change(Change::CreateTable {
-        database: shared.database,
-        table: Box::new(table),
-    })?;
-    if !create.with_data {
-        return Ok("CREATE TABLE AS".to_owned());
-    }
-    let filled = InsertPlan::new(id, plan, Vec::new())?;
-    let rows = insert::run(shared, &filled, &[]).await?;
-    Ok(format!("SELECT {rows}"))
+    Ok(())
 }

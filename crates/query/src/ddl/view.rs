@@ -2,11 +2,10 @@
 
 use std::sync::Arc;
 
-use chronolith_catalog::{Change, View};
+use chronolith_catalog::{Change, Database, View};
 use chronolith_sql::CreateView;
-use chronolith_types::{SqlState, TableId};
+use chronolith_types::{SchemaId, SqlState, TableId};
 
-use super::drop::reads;
 use super::run::owner;
 use super::table::check_name;
 use crate::bind::bind_query;
@@ -15,22 +14,14 @@ use crate::outcome::Severity;
 use crate::session::{SessionNames, Shared};
 
 pub(super) fn create(shared: &Arc<Shared>, create: &CreateView) -> Result<(), Error> {
-    if create.materialized {
-        let continuous = create
-            .options
-            .iter()
-            .any(|option| option.name.ends_with(".continuous"));
-        return Err(Error::unsupported(if continuous {
-            "a continuous aggregate"
-        } else {
-            "CREATE MATERIALIZED VIEW"
-        }));
-    }
     if create.temporary {
         return Err(Error::unsupported("CREATE TEMPORARY VIEW"));
     }
     for option in &create.options {
-        // Nobody can write through a view here, and its reader's rights are checked anyway.
+        // Nobody can write through a view here.
+        if option.name == "security_invoker" && option.bool() != Some(false) {
+            return Err(Error::unsupported("a view with its reader's rights"));
+        }
         if !matches!(
             option.name.as_str(),
             "security_barrier" | "security_invoker" | "check_option"
@@ -72,6 +63,12 @@ pub(super) fn create(shared: &Arc<Shared>, create: &CreateView) -> Result<(), Er
     let home = shared.home()?;
     let known = home.view_named(schema, name).cloned();
     let id = match &known {
+        Some(view) if create.or_replace && view.materialized.is_some() => {
+            return Err(Error::new(
+                SqlState::WRONG_OBJECT_TYPE,
+                format!("\"{name}\" is not a view"),
+            ));
+        }
         Some(view) if create.or_replace => {
             let kept = view
                 .columns
@@ -118,16 +115,20 @@ pub(super) fn create(shared: &Arc<Shared>, create: &CreateView) -> Result<(), Er
 
 /// The query as it is kept: it names the schemas of its relations and the columns of `*`, so that it
 /// means the same on another search path and when a table has got more columns.
-fn text_of(shared: &Arc<Shared>, create: &CreateView) -> Result<String, Error> {
+pub(super) fn text_of(shared: &Arc<Shared>, create: &CreateView) -> Result<String, Error> {
     let query = chronolith_sql::query(&create.text)?;
     let bound = bind_query(&SessionNames::new(shared)?, &query, &[])?;
     Ok(chronolith_sql::edited(&create.text, &bound.edits))
 }
 
 /// Views that read a relation of that name and cannot be read any more.
-pub(super) fn broken(shared: &Arc<Shared>, name: &str) -> Result<Vec<View>, Error> {
+pub(super) fn broken(
+    shared: &Arc<Shared>,
+    schema: SchemaId,
+    name: &str,
+) -> Result<Vec<View>, Error> {
     let home = shared.home()?;
-    if !home.views.values().any(|view| reads(&view.query, name)) {
+    if readers(&home, schema, name).next().is_none() {
         return Ok(Vec::new());
     }
     let names = SessionNames::new(shared)?;
@@ -139,4 +140,27 @@ pub(super) fn broken(shared: &Arc<Shared>, name: &str) -> Result<Vec<View>, Erro
     };
     let views = home.views.values().filter(|view| fails(view));
     Ok(views.map(|view| View::clone(view)).collect())
+}
+
+/// Views that read a relation of that name themselves.
+pub(super) fn readers<'a>(
+    home: &'a Database,
+    schema: SchemaId,
+    name: &'a str,
+) -> impl Iterator<Item = &'a Arc<View>> {
+    let schema = home.schemas.get(&schema);
+    let schema = schema.map_or("", |schema| schema.name.as_str());
+    // A view's text names the schemas of all it reads.
+    let reads = move |view: &&Arc<View>| {
+        chronolith_sql::names_relation(&view.query, schema, name).unwrap_or(true)
+    };
+    home.views.values().filter(reads)
+}
+
+/// What a view is called in messages. A continuous aggregate is a view to its readers.
+pub(super) fn kind_of(view: &View) -> &'static str {
+    match view.kept() {
+        Some(_) => "materialized view",
+        None => "view",
+    }
 }

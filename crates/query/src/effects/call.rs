@@ -10,7 +10,7 @@ use datafusion::logical_expr::LogicalPlan;
 use parking_lot::Mutex;
 
 use super::args::Args;
-use super::{chunks, compress, describe, hypertables, names, sizes, system};
+use super::{chunks, compress, describe, hypertables, names, privileges, sizes, system};
 use crate::catalogs::{Context, of_function};
 use crate::error::Error;
 use crate::functions::{Effects, FunctionError};
@@ -92,6 +92,10 @@ impl SessionEffects {
                 *self.seen.lock() = None;
                 system::call(shared, name, args)
             }
+            _ if name.starts_with("has_") || matches!(name, "pg_has_role" | "acldefault") => {
+                let answer = privileges::call(&self.context(shared), name, args)?;
+                answer.ok_or_else(|| Error::internal("a privilege of an unknown kind"))
+            }
             _ => match describe::call(&self.context(shared), name, args)? {
                 Some(answer) => Ok(answer),
                 None => match of_function(name) {
@@ -121,6 +125,9 @@ impl Effects for SessionEffects {
             .shared
             .upgrade()
             .ok_or_else(|| FunctionError::internal("the session is gone"))?;
+        for row in rows {
+            guard_call(&shared, name, Args(row).oid(0)).map_err(told)?;
+        }
         match compress::Call::of(name) {
             Some(call) => compress::run(&shared, call, rows).map_err(told),
             None => rows.iter().map(|args| self.call(name, args)).collect(),

@@ -10,6 +10,7 @@ mod compress;
 mod describe;
 mod hypertables;
 mod names;
+mod privileges;
 mod sizes;
 mod system;
 

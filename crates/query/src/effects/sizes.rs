@@ -39,7 +39,12 @@ pub(super) fn call(shared: &Arc<Shared>, name: &str, args: Args<'_>) -> Result<S
     let view_of = |table: &Arc<Table>| -> Result<Option<TableView>, Error> {
         shared.transact(|transaction| Ok::<_, Error>(transaction.table(table.id)))
     };
-    let Some(table) = home.tables.get(&TableId(oid)) else {
+    let view = home.views.get(&TableId(oid));
+    let id = match view.and_then(|view| view.kept()) {
+        Some(kept) => kept.table,
+        None => TableId(oid),
+    };
+    let Some(table) = home.tables.get(&id) else {
         return of_chunk(shared, &home, name, oid);
     };
     let Some(view) = view_of(table)? else {

@@ -121,8 +121,13 @@ pub(crate) fn find_target(
     if let Some(table) = shared.find_table(schema, name)? {
         return Ok(table);
     }
-    let home = shared.home()?;
-    let view = home.views.values().find(|view| view.name == name);
+    let view = shared.find_view(schema, name)?;
+    if view.as_ref().is_some_and(|view| view.kept().is_some()) {
+        return Err(Error::new(
+            SqlState::WRONG_OBJECT_TYPE,
+            format!("cannot change materialized view \"{name}\""),
+        ));
+    }
     if view.is_some() {
         return Err(Error::new(
             SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE,

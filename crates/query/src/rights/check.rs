@@ -44,10 +44,18 @@ impl Shared {
     /// # Errors
     /// 42501.
     pub(crate) fn check_uses(&self, uses: &[Use]) -> Result<(), Error> {
-        if uses.is_empty() {
-            return Ok(());
+        match uses {
+            [] => Ok(()),
+            uses => self.check_uses_as(self.role(&self.catalog())?, uses),
         }
-        let (catalog, role) = self.catalog_and_role()?;
+    }
+
+    /// The same for what runs with a role's rights, whoever the current one is.
+    ///
+    /// # Errors
+    /// 42501.
+    pub(crate) fn check_uses_as(&self, role: RoleId, uses: &[Use]) -> Result<(), Error> {
+        let catalog = self.catalog();
         let Some(home) = catalog.databases.get(&self.database) else {
             return Ok(());
         };
@@ -113,6 +121,21 @@ impl Shared {
         }
     }
 
+    /// Looks whether a schema belongs to the current role.
+    ///
+    /// # Errors
+    /// 42501.
+    pub(crate) fn check_schema_owner(&self, id: SchemaId) -> Result<(), Error> {
+        let (catalog, role) = self.catalog_and_role()?;
+        let home = self.home()?;
+        match home.schemas.get(&id) {
+            Some(schema) if !catalog.acts_as(role, schema.owner) => {
+                Err(not_owner("schema", &schema.name))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Looks whether the current role has rights on a schema.
     ///
     /// # Errors
@@ -123,7 +146,10 @@ impl Shared {
             return Ok(());
         }
         let home = self.home()?;
-        let name = home.schemas.get(&id).map_or("", |found| found.name.as_str());
+        let name = home
+            .schemas
+            .get(&id)
+            .map_or("", |found| found.name.as_str());
         Err(denied("schema", name))
     }
 }

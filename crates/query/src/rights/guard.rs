@@ -86,7 +86,9 @@ impl Guard<'_> {
             }
             Change::RenameTable { id, .. } => self.relation(*id),
             Change::Truncate { table, .. } => {
-                let rights = self.catalog.relation_rights(self.role, self.home.id, *table);
+                let rights = self
+                    .catalog
+                    .relation_rights(self.role, self.home.id, *table);
                 match rights.has(Rights::TRUNCATE) {
                     true => Ok(()),
                     false => Err(denied("table", called(self.home, *table).1)),
@@ -192,8 +194,7 @@ impl Guard<'_> {
         let found = self.home.schemas.get(&schema);
         // Stores of continuous aggregates are made for whoever makes those; names of users are
         // looked up with `creation_schema`, which lets nobody in there.
-        let internal =
-            found.is_some_and(|schema| schema.name == Database::INTERNAL_SCHEMA);
+        let internal = found.is_some_and(|schema| schema.name == Database::INTERNAL_SCHEMA);
         let has = self.catalog.schema_rights(self.role, self.home.id, schema);
         if internal || has.has(rights) {
             return Ok(());

@@ -13,7 +13,7 @@ use super::names::SessionNames;
 use super::shared::Shared;
 use crate::bind::{bind_query, deparse};
 use crate::catalogs::{
-    Context, Expressions, Lazy, Packing, Packings, Size, Sizes, Sorting, ViewColumns,
+    self, Context, Expressions, Lazy, Packing, Packings, Size, Sizes, Sorting, ViewColumns,
 };
 
 impl Shared {
@@ -22,7 +22,7 @@ impl Shared {
     pub(crate) fn catalog_context(self: &Arc<Self>) -> Context {
         let (user, now_us) = self.with(|state| (state.user.clone(), state.statement_us));
         Context {
-            catalog: self.catalog(),
+            catalog: catalogs::shown(self.catalog(), self.database),
             database: self.database,
             user,
             search_path: self.search_path(),

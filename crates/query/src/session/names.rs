@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use arrow::datatypes::{Field, Schema};
 use chronolith_catalog::{
-    ConstraintKind, Database, Schema as CatalogSchema, Table as CatalogTable,
+    ConstraintKind, Database, Schema as CatalogSchema, Table as CatalogTable, View,
 };
+use chronolith_types::SqlState;
 use datafusion::datasource::provider_as_source;
 
 use super::shared::{Shared, no_schema};
@@ -61,6 +62,11 @@ impl SessionNames {
             return Some(Relation::Table(table_of(&schema.name, table)));
         }
         let view = self.home.view_named(schema.id, name)?;
+        if let Some(kept) = view.kept() {
+            let table = self.home.tables.get(&kept.table)?;
+            let found = kept_table(&schema.name, view, table, kept.populated);
+            return Some(Relation::Table(found));
+        }
         Some(Relation::View {
             oid: view.id.0,
             schema: schema.name.clone(),
@@ -92,6 +98,30 @@ fn table_of(schema: &str, table: &CatalogTable) -> Table {
         primary_key: primary_key_of(table),
         source: provider_as_source(Arc::new(source)),
     }
+}
+
+/// A materialized view as the binder sees it: the table of its rows under its own name and number.
+fn kept_table(schema: &str, view: &View, table: &CatalogTable, populated: bool) -> Table {
+    let mut found = table_of(schema, table);
+    found.oid = view.id.0;
+    found.name.clone_from(&view.name);
+    if !populated {
+        // It can be named, in views and EXPLAIN as well; only its rows cannot be had.
+        let name = view.name.clone();
+        let refuse = move |_: &Wanted| Err(unpopulated(&name));
+        let schema = Schema::clone(&found.source.schema());
+        let source = SystemTable::new(found.oid, &view.name, schema, Box::new(refuse));
+        found.source = provider_as_source(Arc::new(source));
+    }
+    found
+}
+
+fn unpopulated(name: &str) -> Error {
+    Error::new(
+        SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE,
+        format!("materialized view \"{name}\" has not been populated"),
+    )
+    .hint("Use the REFRESH MATERIALIZED VIEW command.")
 }
 
 fn primary_key_of(table: &CatalogTable) -> Vec<i16> {

@@ -4,7 +4,7 @@ use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
-use chronolith_catalog::{Catalog, Change, Database, Rights, Table};
+use chronolith_catalog::{Catalog, Change, Database, Rights, Table, View};
 use chronolith_engine::{Isolation, Transaction};
 use chronolith_types::{DatabaseId, SchemaId, SqlState, TableId, TimeZone};
 use datafusion::execution::SessionState;
@@ -301,6 +301,30 @@ impl Shared {
             Some(found) => self.check_schema(found.id, Rights::USAGE),
             None => Ok(()),
         }
+    }
+
+    /// A view of a name, by the search path when it has no schema; None also where a table of that
+    /// name comes before it.
+    ///
+    /// # Errors
+    /// 3F000 for a schema that does not exist.
+    pub(crate) fn find_view(
+        &self,
+        schema: Option<&str>,
+        name: &str,
+    ) -> Result<Option<Arc<View>>, Error> {
+        let home = self.home()?;
+        if let Some(schema) = schema {
+            let schema = home.schema_named(schema).ok_or_else(|| no_schema(schema))?;
+            return Ok(home.view_named(schema.id, name).cloned());
+        }
+        let path = self.search_path();
+        let mut schemas = path.iter().filter_map(|path| home.schema_named(path));
+        let first = schemas.find(|schema| {
+            home.table_named(schema.id, name).is_some()
+                || home.view_named(schema.id, name).is_some()
+        });
+        Ok(first.and_then(|schema| home.view_named(schema.id, name).cloned()))
     }
 
     /// A table of a name, by the search path when it has no schema.

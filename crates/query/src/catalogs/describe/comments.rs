@@ -42,7 +42,7 @@ pub(crate) fn object_comment(
         return Ok(RECORDED.get(&(class, oid)).map(|text| (*text).to_owned()));
     }
     Ok(match objects::by_oid(context, oid)? {
-        Some(Relation::Table(table)) => table.comment.clone(),
+        Some(Relation::Table(table) | Relation::Kept(table, _)) => table.comment.clone(),
         _ => None,
     })
 }
@@ -53,7 +53,8 @@ pub(crate) fn column_comment(
     oid: u32,
     column: i32,
 ) -> Result<Option<String>, Error> {
-    let Some(Relation::Table(table)) = objects::by_oid(context, oid)? else {
+    let found = objects::by_oid(context, oid)?;
+    let Some(Relation::Table(table) | Relation::Kept(table, _)) = found else {
         return Ok(None);
     };
     let column = table

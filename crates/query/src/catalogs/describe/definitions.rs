@@ -242,7 +242,7 @@ pub(in crate::catalogs) fn view_text(view: &View) -> String {
 /// `pg_get_viewdef(oid)`: the query as it was written.
 pub(crate) fn viewdef(context: &Context, oid: u32) -> Result<Option<String>, Error> {
     match objects::by_oid(context, oid)? {
-        Some(Relation::View(view)) => Ok(Some(view_text(view))),
+        Some(Relation::View(view) | Relation::Kept(_, view)) => Ok(Some(view_text(view))),
         _ => Ok(None),
     }
 }
