@@ -57,6 +57,13 @@ enum Runner {
     Given(Handle),
 }
 
+impl Drop for Inner {
+    fn drop(&mut self) {
+        // What works behind holds the engine, and with it the lock of the directory.
+        self.instance.stop();
+    }
+}
+
 impl Drop for Runner {
     fn drop(&mut self) {
         if let Self::Own(runtime) = self
@@ -231,6 +238,7 @@ impl Database {
     /// # Errors
     /// As [`Database::flush`].
     pub fn close(self) -> Result<(), Error> {
+        self.inner.instance.stop();
         self.engine().close()?;
         Ok(())
     }

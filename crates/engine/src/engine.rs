@@ -111,6 +111,12 @@ impl Engine {
         self.state.read().hot_bytes + self.key_bytes.load(Ordering::Relaxed)
     }
 
+    /// Whether threads of its own may work beside those that call it.
+    #[must_use]
+    pub fn works_behind(&self) -> bool {
+        self.config.background
+    }
+
     /// Bytes of rows that a statement may well leave in memory: with more of them, a
     /// [`BulkLoader`](crate::BulkLoader) is what they are for.
     #[must_use]

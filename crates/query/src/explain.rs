@@ -17,7 +17,7 @@ use crate::bind::set_parameters;
 use crate::error::Error;
 use crate::insert;
 use crate::outcome::OutputColumn;
-use crate::session::{Ready, Shared, physical, stream};
+use crate::session::{Ready, Shared, expanded, physical, stream};
 
 /// The one column of its result.
 pub(crate) fn column() -> OutputColumn {
@@ -93,7 +93,8 @@ async fn plan(
     let clock = shared.instance.engine.clock();
     let began = clock.wall_us();
     let planner = shared.planner(shared.vars());
-    let physical = physical(&planner, plan).await?;
+    let used = expanded(shared, plan)?.map(|expanded| expanded.used);
+    let physical = physical(shared, &planner, plan).await?;
     let planned = clock.wall_us();
     let mut rows = 0;
     if of.analyze {
@@ -114,6 +115,11 @@ async fn plan(
     };
     let indent = "  ".repeat(depth);
     let mut lines: Vec<String> = text.lines().map(|line| format!("{indent}{line}")).collect();
+    for name in used.iter().flatten() {
+        lines.push(format!(
+            "{indent}Answered from continuous aggregate: {name}"
+        ));
+    }
     if of.analyze {
         let span = |from: i64, to: i64| {
             let us = u64::try_from(to - from).unwrap_or(0);

@@ -12,6 +12,7 @@ use parking_lot::{Mutex, RwLock};
 
 use crate::cancel::Cancel;
 use crate::error::Error;
+use crate::rollups::{Filler, Maintainer, Registry};
 
 /// How queries may use the machine.
 #[derive(Debug, Clone)]
@@ -59,6 +60,10 @@ pub struct Instance {
     pub options: QueryOptions,
     /// Settings that every session starts with, by lower-case name.
     pub settings: RwLock<Arc<BTreeMap<String, String>>>,
+    /// Definitions of continuous aggregates.
+    pub(crate) registry: Arc<Registry>,
+    /// Writes their invalid ranges anew.
+    pub(crate) filler: Arc<Filler>,
     sessions: Mutex<BTreeMap<i32, Activity>>,
     next_pid: AtomicI32,
     /// When the engine was opened, µs since 1970.
@@ -70,6 +75,12 @@ impl fmt::Debug for Instance {
         f.debug_struct("Instance")
             .field("options", &self.options)
             .finish_non_exhaustive()
+    }
+}
+
+impl Drop for Instance {
+    fn drop(&mut self) {
+        self.filler.stop();
     }
 }
 
@@ -90,16 +101,31 @@ impl Instance {
         let runtime = RuntimeEnvBuilder::new()
             .with_memory_pool(Arc::new(pool))
             .build()?;
+        let runtime = Arc::new(runtime);
+        let registry = Arc::<Registry>::default();
+        let maintainer = Maintainer::new(Arc::clone(&registry), Arc::clone(&runtime));
+        engine.set_rollups(Arc::new(maintainer));
         let started_us = engine.clock().wall_us();
-        Ok(Arc::new(Self {
+        let instance = Arc::new(Self {
             engine,
-            runtime: Arc::new(runtime),
+            runtime,
+            registry,
+            filler: Arc::default(),
             options,
             settings: RwLock::new(Arc::new(settings)),
             sessions: Mutex::default(),
             next_pid: AtomicI32::new(1),
             started_us,
-        }))
+        });
+        if instance.engine.works_behind() {
+            Filler::start(&instance)?;
+        }
+        Ok(instance)
+    }
+
+    /// Ends what works behind the sessions; whoever closes the engine does so first.
+    pub fn stop(&self) {
+        self.filler.stop();
     }
 
     /// A session begins; its number.

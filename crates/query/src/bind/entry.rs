@@ -2,13 +2,14 @@
 
 use arrow::datatypes::DataType;
 use chronolith_sql::ast;
-use chronolith_types::SqlType;
+use chronolith_types::{SqlState, SqlType};
 use datafusion::logical_expr::LogicalPlan;
 
 use super::insert::Target;
 use super::names::Names;
 use super::scope::{Scope, ScopeColumn};
 use super::state::{Binder, Clause, Place, Rel, Result, Use, unnamed};
+use crate::error::Error;
 use crate::functions::{Typed, canonical_form};
 use crate::outcome::OutputColumn;
 
@@ -86,6 +87,7 @@ pub fn bind_scalar(names: &dyn Names, expr: &ast::Expr, target: Option<&Target>)
         clause: Clause::Default,
     };
     let value = binder.expr(place, expr)?;
+    refuse_queries(&binder, expr)?;
     match target {
         Some(target) => binder.assign(value, target, super::state::position(expr)),
         None => binder.settled(value),
@@ -126,7 +128,20 @@ pub fn bind_over(
         clause: Clause::Check,
     };
     let value = binder.expr(place, expr)?;
+    refuse_queries(&binder, expr)?;
     binder.settled(value)
+}
+
+/// Nobody looks whether an expression of its own may read what it does: so it may read nothing.
+fn refuse_queries(binder: &Binder<'_>, expr: &ast::Expr) -> Result<()> {
+    match binder.uses.is_empty() {
+        true => Ok(()),
+        false => Err(Error::new(
+            SqlState::FEATURE_NOT_SUPPORTED,
+            "cannot use subquery in this expression",
+        )
+        .at(super::state::position(expr))),
+    }
 }
 
 /// The call of a procedure: the function found and its arguments as one expression, the types of

@@ -325,7 +325,7 @@ fn one(
         }
     }
     let may = rights & options;
-    if may != rights && !(all && !may.is_empty()) {
+    if may != rights && (may.is_empty() || !all) {
         let (code, words) = match (grant.revoke, may.is_empty()) {
             (false, true) => (PRIVILEGE_NOT_GRANTED, "no privileges were granted for"),
             (false, false) => (PRIVILEGE_NOT_GRANTED, "not all privileges were granted for"),

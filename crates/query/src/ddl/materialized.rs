@@ -18,6 +18,7 @@ use crate::bind::bind_query;
 use crate::error::Error;
 use crate::insert::{self, InsertPlan, undefined_table};
 use crate::outcome::{OutputColumn, Severity};
+use crate::rollups;
 use crate::session::{SessionNames, Shared};
 
 /// Whether the options of a CREATE MATERIALIZED VIEW ask for a continuous aggregate.
@@ -35,7 +36,8 @@ pub(super) async fn create(
     tag: &str,
 ) -> Result<String, Error> {
     if is_continuous(&create.options) {
-        return Err(Error::unsupported("a continuous aggregate"));
+        rollups::create(shared, create)?;
+        return Ok(tag.to_owned());
     }
     if create.unlogged {
         return Err(Error::new(

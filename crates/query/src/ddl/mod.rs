@@ -17,4 +17,6 @@ mod schema;
 mod table;
 mod view;
 
-pub(crate) use run::run;
+pub(crate) use options::TableOptions;
+pub(crate) use run::{owner, run};
+pub(crate) use view::{columns_of as view_columns, text_of as view_text};

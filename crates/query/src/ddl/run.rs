@@ -139,7 +139,7 @@ fn comment(
 }
 
 /// The role that what is made belongs to.
-pub(super) fn owner(shared: &Shared) -> Result<RoleId, Error> {
+pub(crate) fn owner(shared: &Shared) -> Result<RoleId, Error> {
     let user = shared.with(|state| state.user.clone());
     shared
         .catalog()

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use chronolith_catalog::{Change, Column, Constraint, ConstraintKind, Index, Table};
+use chronolith_catalog::{Change, Column, Constraint, ConstraintKind, Index, Rights, Table};
 use chronolith_sql::{
     ColumnDef, Constraint as Declared, ConstraintKind as DeclaredKind, CreateTable, CreateTableAs,
     Like, Spelled,
@@ -143,6 +143,7 @@ pub(super) fn check_name(name: &str) -> Result<(), Error> {
 fn copy_columns(shared: &Arc<Shared>, table: &mut Table, like: &Like) -> Result<(), Error> {
     let source = table_or_rows(shared, like.table.schema(), like.table.name())?
         .ok_or_else(|| undefined_table(like.table.schema(), like.table.name()))?;
+    shared.check_relation(source.id, Rights::SELECT)?;
     let including = |what: &str| {
         like.including
             .iter()

@@ -8,7 +8,7 @@ use chronolith_types::{SchemaId, SqlState, TableId};
 
 use super::run::owner;
 use super::table::check_name;
-use crate::bind::bind_query;
+use crate::bind::{Bound, bind_query};
 use crate::error::Error;
 use crate::outcome::Severity;
 use crate::session::{SessionNames, Shared};
@@ -36,29 +36,7 @@ pub(super) fn create(shared: &Arc<Shared>, create: &CreateView) -> Result<(), Er
     check_name(name)?;
     let names = SessionNames::new(shared)?;
     let bound = bind_query(&names, &create.query, &[])?;
-    if create.columns.len() > bound.columns.len() {
-        return Err(Error::new(
-            SqlState::SYNTAX_ERROR,
-            "CREATE VIEW specifies more column names than columns",
-        ));
-    }
-    let columns: Vec<String> = bound
-        .columns
-        .iter()
-        .enumerate()
-        .map(|(place, column)| match create.columns.get(place) {
-            Some(given) => given.value.clone(),
-            None => column.name.clone(),
-        })
-        .collect();
-    for (place, column) in columns.iter().enumerate() {
-        if columns.iter().take(place).any(|before| before == column) {
-            return Err(Error::new(
-                SqlState::DUPLICATE_COLUMN,
-                format!("column \"{column}\" specified more than once"),
-            ));
-        }
-    }
+    let columns = columns_of(create, &bound)?;
     let schema = shared.creation_schema(create.name.schema())?;
     let home = shared.home()?;
     let known = home.view_named(schema, name).cloned();
@@ -113,9 +91,40 @@ pub(super) fn create(shared: &Arc<Shared>, create: &CreateView) -> Result<(), Er
     })
 }
 
+/// What a view's columns are called.
+///
+/// # Errors
+/// 42601 for more names than columns, 42701 for one that is there twice.
+pub(crate) fn columns_of(create: &CreateView, bound: &Bound) -> Result<Vec<String>, Error> {
+    if create.columns.len() > bound.columns.len() {
+        return Err(Error::new(
+            SqlState::SYNTAX_ERROR,
+            "CREATE VIEW specifies more column names than columns",
+        ));
+    }
+    let columns: Vec<String> = bound
+        .columns
+        .iter()
+        .enumerate()
+        .map(|(place, column)| match create.columns.get(place) {
+            Some(given) => given.value.clone(),
+            None => column.name.clone(),
+        })
+        .collect();
+    for (place, column) in columns.iter().enumerate() {
+        if columns.iter().take(place).any(|before| before == column) {
+            return Err(Error::new(
+                SqlState::DUPLICATE_COLUMN,
+                format!("column \"{column}\" specified more than once"),
+            ));
+        }
+    }
+    Ok(columns)
+}
+
 /// The query as it is kept: it names the schemas of its relations and the columns of `*`, so that it
 /// means the same on another search path and when a table has got more columns.
-pub(super) fn text_of(shared: &Arc<Shared>, create: &CreateView) -> Result<String, Error> {
+pub(crate) fn text_of(shared: &Arc<Shared>, create: &CreateView) -> Result<String, Error> {
     let query = chronolith_sql::query(&create.text)?;
     let bound = bind_query(&SessionNames::new(shared)?, &query, &[])?;
     Ok(chronolith_sql::edited(&create.text, &bound.edits))

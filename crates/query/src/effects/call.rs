@@ -10,7 +10,7 @@ use datafusion::logical_expr::LogicalPlan;
 use parking_lot::Mutex;
 
 use super::args::Args;
-use super::{chunks, compress, describe, hypertables, names, privileges, sizes, system};
+use super::{chunks, compress, describe, hypertables, names, privileges, refresh, sizes, system};
 use crate::catalogs::{Context, of_function};
 use crate::error::Error;
 use crate::functions::{Effects, FunctionError};
@@ -66,6 +66,7 @@ impl SessionEffects {
             "by_range" => hypertables::by_range(args),
             "by_hash" => Err(Error::unsupported("partitioning by hash")),
             "set_chunk_time_interval" => hypertables::set_interval(shared, args),
+            "refresh_continuous_aggregate" => refresh::refresh(shared, args),
             "show_chunks" => chunks::show(shared, args),
             "drop_chunks" => chunks::drop_chunks(shared, args),
             "hypertable_size"

@@ -181,11 +181,17 @@ fn enable(shared: &Arc<Shared>, items: &[Item]) -> Result<(), Error> {
         }
         seen.push(item.table.id);
         let hypertable = item.table.hypertable.as_ref();
-        if hypertable.is_some_and(|hypertable| hypertable.compression.is_none()) {
+        let Some(hypertable) = hypertable else {
+            continue;
+        };
+        if hypertable.columnstore().is_none() {
+            let sorted = hypertable.compression.clone();
+            let mut compression = sorted.unwrap_or_else(automatic);
+            compression.implicit = false;
             shared.change(Change::SetCompression {
                 database: shared.database,
                 table: item.table.id,
-                compression: Some(automatic()),
+                compression: Some(compression),
             })?;
         }
     }

@@ -11,6 +11,7 @@ mod describe;
 mod hypertables;
 mod names;
 mod privileges;
+mod refresh;
 mod sizes;
 mod system;
 

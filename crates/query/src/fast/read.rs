@@ -215,6 +215,16 @@ pub(super) fn bucketing(source: &Source<'_>, layout: &Layout, expr: &Expr) -> Op
     })
 }
 
+/// The buckets of a continuous aggregate's own rows: each of their times is one's start.
+pub(super) fn buckets_of_store(layout: &Layout, place: Option<usize>) -> Bucketing {
+    let column = place.and_then(|place| layout.columns.get(place));
+    Bucketing {
+        buckets: Arc::new(|at| Ok(at..at.saturating_add(1))),
+        length: 1,
+        shown: column.map_or(String::new(), |column| column.name.clone()),
+    }
+}
+
 const DAY_US: i64 = 86_400_000_000;
 
 fn interval(value: &ScalarValue) -> Option<Interval> {

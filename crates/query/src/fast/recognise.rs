@@ -16,7 +16,7 @@ use datafusion::physical_plan::aggregates::{AggregateExec, AggregateMode};
 
 use super::aggregate::{BucketAggregate, Key, Output, Squares};
 use super::latest;
-use super::read::{Bucketing, Source, bucketing, literal};
+use super::read::{Bucketing, Source, bucketing, buckets_of_store, literal};
 use crate::functions::{SessionVars, aggregate_name};
 use crate::guard;
 
@@ -114,7 +114,11 @@ fn recognise(node: &Arc<dyn ExecutionPlan>, threads: usize) -> Option<Arc<dyn Ex
     let mut keys = Vec::new();
     for (expr, _) in first.group_expr().expr() {
         let expr = source.resolve(expr)?;
-        if let Some(place) = source.place(&expr) {
+        let place = source.place(&expr);
+        if place.is_some() && place == layout.time && bucket.is_none() && is_store(scan) {
+            bucket = Some(buckets_of_store(layout, place));
+            keys.push(Key::Bucket);
+        } else if let Some(place) = place {
             // There are few series; of other columns' values there may be as many as rows.
             if !layout.segment_by.contains(&place) {
                 return None;
@@ -159,6 +163,11 @@ fn recognise(node: &Arc<dyn ExecutionPlan>, threads: usize) -> Option<Arc<dyn Ex
         last.schema(),
     );
     Some(Arc::new(better))
+}
+
+/// Whether the times of a table are starts of buckets.
+fn is_store(scan: &crate::scan::ChunkScan) -> bool {
+    scan.view().table.rollup.is_some()
 }
 
 /// Whether the groups are few enough to be held at once.

@@ -14,9 +14,12 @@ mod ends;
 mod exact;
 mod floats;
 mod lanes;
+mod partial;
 mod rows;
 mod simple;
+mod staged;
 
+pub use partial::{Parts, StateColumn, parts_of, stored_type};
 pub use rows::aggregate_name;
 
 pub(super) type Build = fn(&[Typed], &SqlType) -> Result<AggregateUse, FunctionError>;

@@ -164,6 +164,14 @@ pub(super) fn zone_named(name: &str) -> Result<Zone, FunctionError> {
     zone_east(name)
 }
 
+/// The time zone that a name means to `time_bucket`.
+///
+/// # Errors
+/// `22023` for a name that no zone has.
+pub fn bucket_zone(name: &str) -> Result<chronolith_types::TimeZone, FunctionError> {
+    Ok(zone_named(name)?.time_zone())
+}
+
 /// A zone by its name; an offset counts hours east, as ISO 8601 has it.
 fn zone_east(name: &str) -> Result<Zone, FunctionError> {
     Zone::parse(name).ok_or_else(|| {

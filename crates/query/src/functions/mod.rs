@@ -40,8 +40,8 @@ mod value;
 mod vars;
 mod windows;
 
-pub use aggregates::aggregate_name;
-pub use calendar::time_precision;
+pub use aggregates::{Parts, StateColumn, aggregate_name, parts_of, stored_type};
+pub use calendar::{bucket_zone, time_precision};
 pub use casts::{extreme, sort_key};
 pub use error::FunctionError;
 pub(crate) use gapfill::{GapCall, GapKind, gap_argument, gap_buckets};

@@ -106,6 +106,7 @@ fn next(rows: &[Proc]) -> u32 {
 const EFFECTS: &str = "\
 create_hypertable|s|relation regclass,time_column_name name,partitioning_column name,number_partitions integer,associated_schema_name name,associated_table_prefix name,chunk_time_interval any,create_default_indexes boolean,if_not_exists boolean,partitioning_func regproc,migrate_data boolean,time_partitioning_func regproc|10|record|hypertable_id integer,schema_name name,table_name name,created boolean
 create_hypertable|s|relation regclass,dimension cstring,create_default_indexes boolean,if_not_exists boolean,migrate_data boolean|3|record|hypertable_id integer,created boolean
+refresh_continuous_aggregate|p|continuous_aggregate regclass,window_start any,window_end any,force boolean,options jsonb|2|void|
 by_range|f|column_name name,partition_interval any,partition_func regproc|2|cstring|
 by_hash|f|column_name name,number_partitions integer,partition_func regproc|1|cstring|
 show_chunks|s|relation regclass,older_than any,newer_than any,created_before any,created_after any|4|regclass|

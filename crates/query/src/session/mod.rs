@@ -22,6 +22,6 @@ mod utility;
 pub use handle::{Prepared, Session, SessionOptions, Statement};
 
 pub(crate) use execute::Ready;
-pub(crate) use names::SessionNames;
-pub(crate) use run::{collect_now, evaluate, physical, run, stream};
+pub(crate) use names::{SessionNames, relation_in, table_of};
+pub(crate) use run::{collect, collect_now, evaluate, expanded, physical, run, stream, wait_for};
 pub(crate) use shared::{Shared, blocking, no_schema};

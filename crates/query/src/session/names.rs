@@ -14,6 +14,7 @@ use crate::bind::{Names, Relation, Table, TableColumn};
 use crate::catalogs;
 use crate::error::Error;
 use crate::functions::SessionVars;
+use crate::rollups::{CaggTable, Registry, continuous};
 use crate::scan::{ChunkTable, SystemTable, Wanted};
 
 /// The names of one statement.
@@ -57,28 +58,61 @@ impl SessionNames {
         }))
     }
 
-    fn user(&self, schema: &CatalogSchema, name: &str) -> Option<Relation> {
-        if let Some(table) = self.home.table_named(schema.id, name) {
-            return Some(Relation::Table(table_of(&schema.name, table)));
-        }
-        let view = self.home.view_named(schema.id, name)?;
-        if let Some(kept) = view.kept() {
-            let table = self.home.tables.get(&kept.table)?;
-            let found = kept_table(&schema.name, view, table, kept.populated);
-            return Some(Relation::Table(found));
-        }
-        Some(Relation::View {
-            oid: view.id.0,
-            schema: schema.name.clone(),
-            name: view.name.clone(),
-            columns: view.columns.clone(),
-            sql: view.query.clone(),
-        })
+    fn user(&self, schema: &CatalogSchema, name: &str) -> Result<Option<Relation>, Error> {
+        relation_in(&self.home, &self.shared.instance.registry, schema, name)
     }
 }
 
+/// A relation of a schema that users made.
+///
+/// # Errors
+/// When the definition of a continuous aggregate cannot be read.
+pub(crate) fn relation_in(
+    database: &Arc<Database>,
+    registry: &Registry,
+    schema: &CatalogSchema,
+    name: &str,
+) -> Result<Option<Relation>, Error> {
+    if let Some(table) = database.table_named(schema.id, name) {
+        return Ok(Some(Relation::Table(table_of(&schema.name, table))));
+    }
+    let Some(view) = database.view_named(schema.id, name) else {
+        return Ok(None);
+    };
+    if let Some(materialized) = continuous(view) {
+        let definition = registry.definition(database, view.id)?;
+        let columns = (1_i16..).zip(&definition.outputs);
+        let columns = columns.map(|(attribute, output)| TableColumn {
+            name: output.name.clone(),
+            ty: output.ty.clone(),
+            attribute,
+        });
+        let source = CaggTable::new(view.id, materialized.table, name, &definition);
+        return Ok(Some(Relation::Table(Table {
+            oid: view.id.0,
+            schema: schema.name.clone(),
+            name: name.to_owned(),
+            columns: columns.collect(),
+            primary_key: Vec::new(),
+            source: provider_as_source(Arc::new(source)),
+        })));
+    }
+    if let Some(kept) = view.kept() {
+        let table = database.tables.get(&kept.table);
+        let found = table.map(|table| kept_table(&schema.name, view, table, kept.populated));
+        return Ok(found.map(Relation::Table));
+    }
+    Ok(Some(Relation::View {
+        oid: view.id.0,
+        schema: schema.name.clone(),
+        name: view.name.clone(),
+        columns: view.columns.clone(),
+        sql: view.query.clone(),
+    }))
+}
+
 /// A table as the binder sees it.
-fn table_of(schema: &str, table: &CatalogTable) -> Table {
+pub(crate) fn table_of(schema: &str, table: &CatalogTable) -> Table {
     let layout = Arc::new(chronolith_engine::layout_of(table));
     let columns = table
         .columns
@@ -151,7 +185,7 @@ impl Names for SessionNames {
             }
             let found = self.home.schema_named(schema);
             let found = found.ok_or_else(|| no_schema(schema))?;
-            return Ok(self.user(found, name));
+            return self.user(found, name);
         }
         // pg_catalog comes first unless the path says where it comes.
         let path = &self.vars.search_path;
@@ -160,10 +194,17 @@ impl Names for SessionNames {
         {
             return Ok(Some(found));
         }
-        Ok(path.iter().find_map(|schema| {
-            self.system(schema, name)
-                .or_else(|| self.user(self.home.schema_named(schema)?, name))
-        }))
+        for schema in path {
+            if let Some(found) = self.system(schema, name) {
+                return Ok(Some(found));
+            }
+            if let Some(schema) = self.home.schema_named(schema)
+                && let Some(found) = self.user(schema, name)?
+            {
+                return Ok(Some(found));
+            }
+        }
+        Ok(None)
     }
 
     fn enter(&self, schema: &str) -> Result<(), Error> {

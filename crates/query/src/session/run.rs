@@ -17,6 +17,7 @@ use crate::error::Error;
 use crate::fast::{self, NewestRows};
 use crate::functions::Typed;
 use crate::outcome::RowStream;
+use crate::rollups::{self, Planning, reads_any};
 
 /// The values of parameters as the binder puts them into plans.
 pub(crate) fn scalars(params: &[ArrayRef]) -> Result<Vec<ScalarValue>, Error> {
@@ -28,10 +29,53 @@ pub(crate) fn scalars(params: &[ArrayRef]) -> Result<Vec<ScalarValue>, Error> {
 
 /// Optimises a plan and makes it ready to run.
 pub(crate) async fn physical(
+    shared: &Shared,
     planner: &SessionState,
     plan: &LogicalPlan,
 ) -> Result<Arc<dyn ExecutionPlan>, Error> {
+    let expanded = expanded(shared, plan)?;
+    let plan = expanded.as_ref().map_or(plan, |expanded| &expanded.plan);
     Ok(planner.create_physical_plan(plan).await?)
+}
+
+/// A plan over what continuous aggregates keep.
+pub(crate) struct Expanded {
+    pub(crate) plan: LogicalPlan,
+    /// Those that take the place of raw rows.
+    pub(crate) used: Vec<String>,
+}
+
+/// The plan over what continuous aggregates keep, where it reads any or they can answer it.
+pub(crate) fn expanded(shared: &Shared, plan: &LogicalPlan) -> Result<Option<Expanded>, Error> {
+    // The transaction's own rows are in them too.
+    shared.with(|state| match &mut state.transaction {
+        Some(transaction) => transaction.derive(),
+        None => Ok(()),
+    })?;
+    let home = shared.home()?;
+    let planning = Planning {
+        database: &home,
+        registry: &shared.instance.registry,
+    };
+    if !planning.any() {
+        return Ok(None);
+    }
+    let off = shared.with(|state| state.settings.get(rollups::REWRITES) == Some("off"));
+    let rewritten = match off {
+        true => None,
+        false => planning.rewritten(plan)?,
+    };
+    let (plan, used) = match &rewritten {
+        Some((plan, used)) => (plan, used.clone()),
+        None => (plan, Vec::new()),
+    };
+    if reads_any(plan)? {
+        return Ok(Some(Expanded {
+            plan: planning.expanded(plan)?,
+            used,
+        }));
+    }
+    Ok(rewritten.map(|(plan, used)| Expanded { plan, used }))
 }
 
 /// Runs a plan; it ends early when the statement is cancelled.
@@ -40,7 +84,7 @@ pub(crate) async fn run(shared: &Arc<Shared>, plan: &LogicalPlan) -> Result<RowS
         return Ok(Box::pin(futures::stream::iter([Ok(rows)])));
     }
     let planner = shared.planner(shared.vars());
-    let physical = physical(&planner, plan).await?;
+    let physical = physical(shared, &planner, plan).await?;
     stream(shared, &planner, physical)
 }
 
@@ -105,7 +149,7 @@ pub(crate) fn collect_now(
     plan: &LogicalPlan,
 ) -> Result<Vec<RecordBatch>, Error> {
     let work = async {
-        let physical = physical(planner, plan).await?;
+        let physical = physical(shared, planner, plan).await?;
         let mut rows = stream(shared, planner, physical)?;
         let mut batches = Vec::new();
         while let Some(batch) = rows.next().await {
@@ -113,6 +157,16 @@ pub(crate) fn collect_now(
         }
         Ok(batches)
     };
+    wait_for(work)
+}
+
+/// Waits for work, on the thread that asks.
+///
+/// # Errors
+/// Those of the work; XX000 when it panics.
+pub(crate) fn wait_for<T: Send>(
+    work: impl Future<Output = Result<T, Error>> + Send,
+) -> Result<T, Error> {
     match Handle::try_current() {
         Ok(runtime) if runtime.runtime_flavor() == RuntimeFlavor::MultiThread => {
             tokio::task::block_in_place(|| runtime.block_on(work))

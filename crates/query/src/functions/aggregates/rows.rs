@@ -173,7 +173,7 @@ pub fn aggregate_name(udf: &AggregateUDF) -> &str {
 }
 
 /// Precision of a numeric of which 10^18 values add up within 38 digits.
-const SUMMED_IN_128: u8 = 20;
+pub(super) const SUMMED_IN_128: u8 = 20;
 
 /// The form of a sum.
 fn sum_form(form: &DataType, result: &SqlType) -> DataType {
@@ -254,6 +254,36 @@ pub(super) fn array_agg(args: &[Typed]) -> Result<AggregateUse, FunctionError> {
 }
 
 impl Bound {
+    /// An aggregate of arguments of some forms whose answer has a form of its own.
+    pub(super) fn of(kind: Kind, forms: Vec<DataType>, ty: SqlType, arrow: DataType) -> Self {
+        Self {
+            kind,
+            args: vec![ty.clone(); forms.len()],
+            forms,
+            ty,
+            arrow,
+            signature: Signature::user_defined(Volatility::Immutable),
+        }
+    }
+
+    /// What SQL calls it.
+    pub(super) fn sql_name(&self) -> &'static str {
+        match self.kind {
+            Kind::Sum => "sum",
+            kind => kind.name(),
+        }
+    }
+
+    /// The type of its answer.
+    pub(super) fn ty(&self) -> &SqlType {
+        &self.ty
+    }
+
+    /// The form of its answer.
+    pub(super) fn arrow(&self) -> &DataType {
+        &self.arrow
+    }
+
     fn row_fields(&self, more: &[FieldRef]) -> Fields {
         let args = self.forms.iter().enumerate();
         let args =

@@ -1,0 +1,181 @@
+//! The buckets of a continuous aggregate.
+
+use std::ops::Range;
+
+use chronolith_rollup::bucket::{BucketOptions, Bucketer};
+use chronolith_types::datetime::US_PER_DAY;
+use chronolith_types::{Interval, SqlState};
+use datafusion::common::ScalarValue;
+use datafusion::logical_expr::Expr;
+use datafusion::logical_expr::expr::ScalarFunction;
+
+use crate::error::Error;
+use crate::functions::bucket_zone;
+
+/// What times fall into: whole numbers, or µs since 1970.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Buckets {
+    bucketer: Bucketer,
+    width: Width,
+    zoned: bool,
+    /// How many of the bucketer's units one of the column's is: a date's is a day.
+    unit: i64,
+}
+
+/// How long a bucket is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Width {
+    /// Months, and time besides.
+    Time(Interval),
+    Integer(i64),
+}
+
+impl Width {
+    /// About how long a bucket is, in the unit of its times.
+    pub(crate) fn length(self) -> i64 {
+        match self {
+            Self::Time(span) => (i64::from(span.months) * 30 + i64::from(span.days))
+                .saturating_mul(US_PER_DAY)
+                .saturating_add(span.us),
+            Self::Integer(width) => width,
+        }
+    }
+}
+
+impl Buckets {
+    /// Of a call of `time_bucket` with constants; the time is its second argument.
+    ///
+    /// # Errors
+    /// `0A000` when width, origin, offset or zone are no constants, and what `time_bucket` says of
+    /// their values.
+    pub(crate) fn of(call: &ScalarFunction) -> Result<Self, Error> {
+        let constant = |arg: &Expr| match arg {
+            Expr::Literal(value, _) => Ok(value.clone()),
+            _ => Err(Error::new(
+                SqlState::FEATURE_NOT_SUPPORTED,
+                "only immutable expressions allowed in time bucket function",
+            )
+            .hint("Use an immutable expression as first argument to the time bucket function.")),
+        };
+        let [width, _, rest @ ..] = call.args.as_slice() else {
+            return Err(Error::internal("time_bucket has two arguments"));
+        };
+        let mut options = BucketOptions::default();
+        let mut integer_offset = 0;
+        for arg in rest {
+            match constant(arg)? {
+                value if value.is_null() => {}
+                ScalarValue::Utf8View(Some(name)) | ScalarValue::Utf8(Some(name)) => {
+                    options.zone = Some(bucket_zone(&name).map_err(Error::from)?);
+                }
+                ScalarValue::IntervalMonthDayNano(Some(span)) => {
+                    options.offset = Some(interval(span));
+                }
+                ScalarValue::TimestampMicrosecond(Some(origin), _) => {
+                    options.origin = Some(origin);
+                }
+                ScalarValue::Date32(Some(days)) => {
+                    options.origin = Some(i64::from(days).saturating_mul(US_PER_DAY));
+                }
+                value => integer_offset = integer(&value).unwrap_or(0),
+            }
+        }
+        Ok(match constant(width)? {
+            ScalarValue::IntervalMonthDayNano(Some(span)) => Self {
+                bucketer: Bucketer::new(interval(span), options).map_err(Error::from)?,
+                width: Width::Time(interval(span)),
+                zoned: options.zone.is_some()
+                    || options.offset.is_some_and(|offset| offset.months != 0),
+                unit: 1,
+            },
+            value => {
+                let width = integer(&value)
+                    .ok_or_else(|| Error::unsupported("a time bucket of no width"))?;
+                Self {
+                    bucketer: Bucketer::integers(width, integer_offset).map_err(Error::from)?,
+                    width: Width::Integer(width),
+                    zoned: false,
+                    unit: 1,
+                }
+            }
+        })
+    }
+
+    pub(crate) fn width(&self) -> Width {
+        self.width
+    }
+
+    /// The same for a column of dates, whose unit is a day.
+    pub(crate) fn of_dates(mut self) -> Self {
+        self.unit = US_PER_DAY;
+        self
+    }
+
+    /// The start of the bucket of a time.
+    pub(crate) fn start(&self, at: i64) -> Option<i64> {
+        let start = self.bucketer.bucket(at.checked_mul(self.unit)?).ok()?;
+        Some(start.div_euclid(self.unit))
+    }
+
+    /// The start of the next bucket.
+    pub(crate) fn next(&self, at: i64) -> Option<i64> {
+        let next = self.bucketer.next(at.checked_mul(self.unit)?).ok()?;
+        // A bucket of hours of dates begins where the next date does.
+        Some(-(-next).div_euclid(self.unit))
+    }
+
+    /// The starts of all buckets that times of a range may fall in, as a range of whole buckets.
+    pub(crate) fn cover(&self, times: &Range<i64>) -> Range<i64> {
+        let slack = if self.zoned {
+            US_PER_DAY / self.unit
+        } else {
+            0
+        };
+        let start = match times.start {
+            i64::MIN => i64::MIN,
+            at => self.start(at.saturating_sub(slack)).unwrap_or(i64::MIN),
+        };
+        let end = match times.end {
+            i64::MAX => i64::MAX,
+            at => {
+                let last = at.saturating_sub(1).saturating_add(slack);
+                self.next(last).unwrap_or(i64::MAX)
+            }
+        };
+        start..end
+    }
+
+    /// The times that may fall into a range of whole buckets; with whether others may, too.
+    pub(crate) fn times(&self, buckets: &Range<i64>) -> (Range<i64>, bool) {
+        if !self.zoned {
+            return (buckets.clone(), false);
+        }
+        let widen = |at: i64, by: i64| match at {
+            i64::MIN | i64::MAX => at,
+            at => at.saturating_add(by),
+        };
+        // A bucket that begins in an hour that clocks show twice begins at its second showing.
+        (
+            widen(buckets.start, -US_PER_DAY / self.unit)
+                ..widen(buckets.end, US_PER_DAY / self.unit),
+            true,
+        )
+    }
+}
+
+fn interval(span: arrow::datatypes::IntervalMonthDayNano) -> Interval {
+    Interval {
+        months: span.months,
+        days: span.days,
+        us: span.nanoseconds / 1000,
+    }
+}
+
+fn integer(value: &ScalarValue) -> Option<i64> {
+    match value {
+        ScalarValue::Int64(value) => *value,
+        ScalarValue::Int32(value) => value.map(i64::from),
+        ScalarValue::Int16(value) => value.map(i64::from),
+        _ => None,
+    }
+}

@@ -1,0 +1,318 @@
+//! CREATE MATERIALIZED VIEW … WITH (timescaledb.continuous).
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use chronolith_catalog::{
+    Change, Column, Compression, Continuous, Hypertable, Index, Materialized, OrderBy, Rollup,
+    Table, View,
+};
+use chronolith_sql::CreateView;
+use chronolith_types::{ColumnId, HypertableId, IndexId, SqlState, SqlType, TableId};
+
+use super::definition::{Definition, Source};
+use super::options::CaggOptions;
+use super::registry::continuous;
+use crate::bind::bind_query;
+use crate::ddl::{owner, view_columns, view_text};
+use crate::error::Error;
+use crate::outcome::Severity;
+use crate::session::{SessionNames, Shared};
+
+/// A store's chunks are as wide as this many of its source's.
+const CHUNKS_PER_CHUNK: i64 = 10;
+
+/// Makes a continuous aggregate; it is right from its first read, and filled behind.
+///
+/// # Errors
+/// What PostgreSQL says of names, TimescaleDB of options and queries.
+pub(crate) fn create(shared: &Arc<Shared>, create: &CreateView) -> Result<(), Error> {
+    let options = CaggOptions::read(&create.options)?;
+    let name = create.name.name();
+    let names = SessionNames::new(shared)?;
+    let bound = bind_query(&names, &create.query, &[])?;
+    // It is kept up without anybody's rights from here on.
+    shared.check_uses(&bound.uses)?;
+    let columns = view_columns(create, &bound)?;
+    let schema = shared.creation_schema(create.name.schema())?;
+    let home = shared.home()?;
+    if home.relation_exists(schema, name) {
+        let message = format!("relation \"{name}\" already exists");
+        if create.if_not_exists {
+            shared.notice(
+                Severity::Notice,
+                Error::new(
+                    SqlState::DUPLICATE_TABLE,
+                    format!("continuous aggregate \"{name}\" already exists, skipping"),
+                ),
+            );
+            return Ok(());
+        }
+        return Err(Error::new(SqlState::DUPLICATE_TABLE, message));
+    }
+    let allocate = || shared.transact(|tx| Ok::<_, Error>(tx.allocate_oid()));
+    let mut view = View {
+        id: TableId(allocate()?),
+        schema,
+        name: name.to_owned(),
+        owner: owner(shared)?,
+        query: view_text(shared, create)?,
+        columns,
+        materialized: None,
+    };
+    let registry = &shared.instance.registry;
+    let definition = Definition::of_view(&home, &view, registry)?;
+    let (source, parent) = match definition.source {
+        Source::Table(table) => (table, None),
+        Source::Partials(parent) | Source::View(parent) => {
+            let found = home.views.get(&parent).and_then(|view| continuous(view));
+            let found = found.ok_or_else(|| Error::internal("a parent that is gone"))?;
+            check_widths(&definition, &*registry.definition(&home, parent)?)?;
+            (found.table, Some(parent))
+        }
+    };
+    let source = home.tables.get(&source);
+    let source = source.ok_or_else(|| Error::internal("a source that is gone"))?;
+    let hypertable = HypertableId(home.next_hypertable);
+    let store = TableId(allocate()?);
+    let table = store_of(&definition, hypertable, store, &view, &home)?;
+    let column = |name: &str| table.column_named(name).map(|(_, column)| column.id);
+    let time = column(definition.bucket_name());
+    let time = time.ok_or_else(|| Error::internal("a store without its bucket"))?;
+    let width = source.hypertable.as_ref().map_or(0, |known| known.interval);
+    let width = match parent {
+        None => width.saturating_mul(CHUNKS_PER_CHUNK),
+        Some(_) => width,
+    };
+    let interval = options
+        .interval(&table, definition.bucket_name())?
+        .unwrap_or(width);
+    let compression = Compression {
+        segment_by: definition
+            .groups
+            .iter()
+            .filter(|group| group.name != definition.bucket_name() && series(&group.ty))
+            .filter_map(|group| column(&group.name))
+            .collect(),
+        order_by: vec![OrderBy {
+            column: time,
+            descending: false,
+            nulls_first: false,
+        }],
+        implicit: true,
+        ..Compression::default()
+    };
+    let database = shared.database;
+    let indexes = indexes_of(&definition, &table, options.group_indexes, allocate)?;
+    let columns = definition.outputs.iter().map(|output| output.name.clone());
+    view.columns = columns.collect();
+    view.materialized = Some(Materialized {
+        table: store,
+        populated: create.with_data,
+        continuous: Some(Continuous {
+            source: source.id,
+            parent,
+            materialized_only: options.materialized_only.unwrap_or(true),
+        }),
+    });
+    let view_id = view.id;
+    let changes = [
+        Change::CreateTable {
+            database,
+            table: Box::new(table),
+        },
+        Change::MakeHypertable {
+            database,
+            table: store,
+            hypertable: Hypertable {
+                id: hypertable,
+                time,
+                interval: interval.max(1),
+                compression: Some(compression),
+                integer_now: None,
+            },
+        },
+        Change::SetRollup {
+            database,
+            table: store,
+            rollup: Some(Rollup::new(view_id, source.id)),
+        },
+        Change::CreateView {
+            database,
+            view,
+            replace: false,
+        },
+    ];
+    for change in changes {
+        shared.change(change)?;
+    }
+    for index in indexes {
+        shared.change(Change::CreateIndex {
+            database,
+            table: store,
+            index,
+        })?;
+    }
+    let rows = shared.transact(|tx| Ok::<_, Error>(tx.table(source.id)))?;
+    let owed = source
+        .rollup
+        .as_ref()
+        .is_some_and(|rollup| !rollup.invalid.is_empty());
+    if owed || rows.is_some_and(|rows| rows.rows() > 0) {
+        shared.change(Change::Invalidate {
+            database,
+            table: store,
+            range: i64::MIN..i64::MAX,
+        })?;
+    }
+    if create.with_data {
+        let told = format!("refreshing continuous aggregate \"{name}\"");
+        shared.notice(
+            Severity::Notice,
+            Error::new(SqlState::SUCCESSFUL_COMPLETION, told).hint(
+                "Use WITH NO DATA if you do not want to refresh the continuous aggregate on creation.",
+            ),
+        );
+    }
+    Ok(())
+}
+
+/// Whether a column of a type may be one of those that make a series.
+fn series(ty: &SqlType) -> bool {
+    matches!(
+        ty,
+        SqlType::Text
+            | SqlType::Varchar(_)
+            | SqlType::Bool
+            | SqlType::Int2
+            | SqlType::Int4
+            | SqlType::Int8
+            | SqlType::Uuid
+            | SqlType::Date
+    )
+}
+
+/// Buckets of a continuous aggregate over another are made of whole ones of the other's.
+fn check_widths(child: &Definition, parent: &Definition) -> Result<(), Error> {
+    use super::buckets::Width;
+    let refused = |message: String| Err(Error::new(SqlState::FEATURE_NOT_SUPPORTED, message));
+    let fits = match (child.buckets.width(), parent.buckets.width()) {
+        (Width::Time(own), Width::Time(theirs)) => {
+            if theirs.months != 0 && own.months == 0 {
+                return refused(
+                    "cannot create continuous aggregate with fixed-width bucket on top of one \
+                     using variable-width bucket"
+                        .to_owned(),
+                );
+            }
+            match (own.months, theirs.months) {
+                (0, _) => {
+                    child.buckets.width().length() % parent.buckets.width().length().max(1) == 0
+                }
+                (_, 0) => {
+                    chronolith_types::datetime::US_PER_DAY % parent.buckets.width().length().max(1)
+                        == 0
+                }
+                (own, theirs) => own % theirs == 0,
+            }
+        }
+        (Width::Integer(own), Width::Integer(theirs)) => own % theirs.max(1) == 0,
+        _ => false,
+    };
+    let (own, theirs) = (child.buckets.width(), parent.buckets.width());
+    if own.length() < theirs.length() {
+        return refused(
+            "cannot create continuous aggregate with incompatible bucket width".to_owned(),
+        )
+        .map_err(|error: Error| {
+            error.detail("Time bucket width of a continuous aggregate should be greater or equal to the time bucket width of the one it is defined over.")
+        });
+    }
+    match fits {
+        true => Ok(()),
+        false => refused(
+            "cannot create continuous aggregate with incompatible bucket width".to_owned(),
+        )
+        .map_err(|error: Error| {
+            error.detail("Time bucket width of a continuous aggregate should be multiple of the time bucket width of the one it is defined over.")
+        }),
+    }
+}
+
+fn store_of(
+    definition: &Definition,
+    hypertable: HypertableId,
+    id: TableId,
+    view: &View,
+    home: &chronolith_catalog::Database,
+) -> Result<Table, Error> {
+    let schema = home
+        .schema_named(chronolith_catalog::Database::INTERNAL_SCHEMA)
+        .ok_or_else(|| Error::internal("the internal schema is gone"))?;
+    let mut columns = Vec::new();
+    let mut next_column = ColumnId(1);
+    for (name, ty) in definition.store_columns() {
+        columns.push(Column {
+            id: next_column,
+            not_null: name == definition.bucket_name(),
+            name,
+            ty,
+            default: None,
+            missing: None,
+            comment: None,
+        });
+        next_column.0 += 1;
+    }
+    Ok(Table {
+        id,
+        schema: schema.id,
+        name: format!("_materialized_hypertable_{hypertable}"),
+        owner: view.owner,
+        columns,
+        next_column,
+        constraints: Vec::new(),
+        indexes: Vec::new(),
+        hypertable: None,
+        chunks: BTreeMap::new(),
+        comment: None,
+        acl: None,
+        rollup: None,
+    })
+}
+
+fn indexes_of(
+    definition: &Definition,
+    table: &Table,
+    of_groups: bool,
+    allocate: impl Fn() -> Result<u32, Error>,
+) -> Result<Vec<Index>, Error> {
+    let bucket = definition.bucket_name();
+    let quoted = chronolith_sql::quoted;
+    let mut wanted = vec![(
+        format!("{}_{bucket}_idx", table.name),
+        vec![format!("{} DESC", quoted(bucket))],
+    )];
+    if of_groups {
+        for group in &definition.groups {
+            if group.name != bucket {
+                wanted.push((
+                    format!("{}_{}_{bucket}_idx", table.name, group.name),
+                    vec![quoted(&group.name), format!("{} DESC", quoted(bucket))],
+                ));
+            }
+        }
+    }
+    let mut indexes = Vec::with_capacity(wanted.len());
+    for (name, keys) in wanted {
+        indexes.push(Index {
+            id: IndexId(allocate()?),
+            name,
+            method: "btree".to_owned(),
+            keys,
+            unique: false,
+            constraint: false,
+            predicate: None,
+        });
+    }
+    Ok(indexes)
+}

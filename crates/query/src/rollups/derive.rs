@@ -1,0 +1,265 @@
+//! New rows on their way into the stores of continuous aggregates.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::ops::Range;
+use std::sync::{Arc, OnceLock};
+
+use arrow::array::{Array, ArrayRef, AsArray};
+use arrow::compute::concat_batches;
+use arrow::datatypes::{
+    DataType, Date32Type, Int16Type, Int32Type, Int64Type, SchemaRef, TimestampMicrosecondType,
+};
+use arrow::record_batch::RecordBatch;
+use chronolith_catalog::{Catalog, Database, Table};
+use chronolith_engine::{Derived, RollupError, Rollups, layout_of};
+use chronolith_types::{DatabaseId, TableId};
+use datafusion::datasource::provider_as_source;
+use datafusion::execution::SessionState;
+use datafusion::execution::runtime_env::RuntimeEnv;
+use datafusion::execution::session_state::SessionStateBuilder;
+use datafusion::prelude::SessionConfig;
+
+use super::definition::Definition;
+use super::feed::{FeedTable, Program};
+use super::plan::{folded, partials, rows_of};
+use super::registry::Registry;
+use crate::error::Error;
+use crate::nodes::Planner;
+
+/// With more ranges than this at once, they are marked as one.
+const RANGES_MAX: usize = 16;
+
+/// What a definition's rows go through, each made when it is first needed.
+#[derive(Debug, Default)]
+pub(super) struct Programs {
+    derive: OnceLock<Program>,
+    fold: OnceLock<Program>,
+}
+
+/// Keeps the stores of an engine's continuous aggregates.
+pub(crate) struct Maintainer {
+    registry: Arc<Registry>,
+    planner: SessionState,
+}
+
+impl fmt::Debug for Maintainer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Maintainer").finish_non_exhaustive()
+    }
+}
+
+impl Maintainer {
+    pub(crate) fn new(registry: Arc<Registry>, runtime: Arc<RuntimeEnv>) -> Self {
+        // One thread: that of whoever commits.
+        let config = SessionConfig::new()
+            .with_target_partitions(1)
+            .with_information_schema(false);
+        let planner = SessionStateBuilder::new()
+            .with_config(config)
+            .with_runtime_env(runtime)
+            .with_query_planner(Arc::new(Planner))
+            .build();
+        Self { registry, planner }
+    }
+
+    fn derived(
+        &self,
+        database: &Arc<Database>,
+        source: &Table,
+        store: &Table,
+        view: TableId,
+        rows: &[RecordBatch],
+    ) -> Result<Vec<Derived>, Error> {
+        let definition = self.registry.definition(database, view)?;
+        if !definition.additive() {
+            let ranges = touched(&definition, source, rows)?;
+            let mark = |range| Derived {
+                store: store.id,
+                rows: None,
+                invalid: Some(range),
+            };
+            return Ok(ranges.into_iter().map(mark).collect());
+        }
+        let program = self.program(&definition.programs.derive, || {
+            partials(&definition, fed(layout_of(source).schema())?)
+        })?;
+        let schema = Arc::clone(layout_of(store).schema());
+        let made = program.run(&self.planner, rows.to_vec(), &schema)?;
+        let derived = made.into_iter().map(|rows| Derived {
+            store: store.id,
+            rows: Some(rows),
+            invalid: None,
+        });
+        Ok(derived.collect())
+    }
+
+    fn program<'p>(
+        &self,
+        slot: &'p OnceLock<Program>,
+        plan: impl FnOnce() -> Result<datafusion::logical_expr::LogicalPlan, Error>,
+    ) -> Result<&'p Program, Error> {
+        if let Some(program) = slot.get() {
+            return Ok(program);
+        }
+        let program = Program::new(&self.planner, &plan()?)?;
+        Ok(slot.get_or_init(|| program))
+    }
+
+    fn one_a_group(
+        &self,
+        database: &Arc<Database>,
+        view: TableId,
+        rows: RecordBatch,
+    ) -> Result<RecordBatch, Error> {
+        let definition = self.registry.definition(database, view)?;
+        let schema = rows.schema();
+        let program = self.program(&definition.programs.fold, || {
+            folded(&definition, fed(&schema)?)
+        })?;
+        let folded = program.run(&self.planner, vec![rows], &schema)?;
+        Ok(concat_batches(&schema, &folded)?)
+    }
+}
+
+fn fed(schema: &SchemaRef) -> Result<datafusion::logical_expr::LogicalPlan, Error> {
+    let table = FeedTable::new(Arc::clone(schema));
+    rows_of("feed", provider_as_source(Arc::new(table)))
+}
+
+fn told(error: Error) -> RollupError {
+    RollupError {
+        sqlstate: error.code,
+        message: error.message,
+    }
+}
+
+fn home(catalog: &Catalog, database: DatabaseId) -> Result<&Arc<Database>, RollupError> {
+    let found = catalog.databases.get(&database);
+    found.ok_or_else(|| told(Error::internal(format!("database {database} is gone"))))
+}
+
+fn table(database: &Database, id: TableId) -> Result<&Arc<Table>, RollupError> {
+    let found = database.tables.get(&id);
+    found.ok_or_else(|| told(Error::internal(format!("table {id} is gone"))))
+}
+
+impl Rollups for Maintainer {
+    fn derive(
+        &self,
+        catalog: &Catalog,
+        database: DatabaseId,
+        source: TableId,
+        rows: &[RecordBatch],
+    ) -> Result<Vec<Derived>, RollupError> {
+        let database = home(catalog, database)?;
+        let source = table(database, source)?;
+        let mut derived = Vec::new();
+        for store in database.tables.values() {
+            let Some(rollup) = &store.rollup else {
+                continue;
+            };
+            if rollup.source == source.id {
+                let made = self.derived(database, source, store, rollup.view, rows);
+                derived.append(&mut made.map_err(told)?);
+            }
+        }
+        Ok(derived)
+    }
+
+    fn fold(
+        &self,
+        catalog: &Catalog,
+        database: DatabaseId,
+        store: TableId,
+        rows: RecordBatch,
+    ) -> Result<RecordBatch, RollupError> {
+        let database = home(catalog, database)?;
+        let Some(rollup) = &table(database, store)?.rollup else {
+            return Ok(rows);
+        };
+        self.one_a_group(database, rollup.view, rows).map_err(told)
+    }
+
+    fn buckets(
+        &self,
+        catalog: &Catalog,
+        database: DatabaseId,
+        store: TableId,
+        range: Range<i64>,
+    ) -> Result<Range<i64>, RollupError> {
+        let database = home(catalog, database)?;
+        let Some(rollup) = &table(database, store)?.rollup else {
+            return Ok(range);
+        };
+        let definition = self.registry.definition(database, rollup.view);
+        Ok(definition.map_err(told)?.buckets.cover(&range))
+    }
+}
+
+/// The whole buckets that rows of the source lie in.
+fn touched(
+    definition: &Definition,
+    source: &Table,
+    rows: &[RecordBatch],
+) -> Result<Vec<Range<i64>>, Error> {
+    let Some((place, _)) = hypertable_time(source) else {
+        return Err(Error::internal("a source without time"));
+    };
+    let mut found: BTreeSet<(i64, i64)> = BTreeSet::new();
+    let mut last = 0..0;
+    for batch in rows {
+        let Some(column) = batch.columns().get(place) else {
+            continue;
+        };
+        for at in times(column)? {
+            if !last.contains(&at) {
+                last = definition.buckets.cover(&(at..at.saturating_add(1)));
+                found.insert((last.start, last.end));
+            }
+        }
+    }
+    let mut ranges: Vec<Range<i64>> = Vec::new();
+    for (start, end) in found {
+        match ranges.last_mut() {
+            Some(before) if before.end >= start => before.end = before.end.max(end),
+            _ => ranges.push(start..end),
+        }
+    }
+    if ranges.len() > RANGES_MAX
+        && let (Some(first), Some(last)) = (ranges.first(), ranges.last())
+    {
+        let whole = first.start..last.end;
+        ranges.clear();
+        ranges.push(whole);
+    }
+    Ok(ranges)
+}
+
+fn hypertable_time(table: &Table) -> Option<(usize, &chronolith_catalog::Column)> {
+    let time = table.hypertable.as_ref()?.time;
+    let mut columns = table.columns.iter().enumerate();
+    columns.find(|(_, column)| column.id == time)
+}
+
+/// The times of a column, in its unit: µs, days or whole numbers.
+fn times(column: &ArrayRef) -> Result<Vec<i64>, Error> {
+    macro_rules! of {
+        ($ty:ty) => {
+            column
+                .as_primitive::<$ty>()
+                .iter()
+                .flatten()
+                .map(i64::from)
+                .collect()
+        };
+    }
+    Ok(match column.data_type() {
+        DataType::Timestamp(..) => of!(TimestampMicrosecondType),
+        DataType::Date32 => of!(Date32Type),
+        DataType::Int64 => of!(Int64Type),
+        DataType::Int32 => of!(Int32Type),
+        DataType::Int16 => of!(Int16Type),
+        other => return Err(Error::internal(format!("a time of {other}"))),
+    })
+}

@@ -1,0 +1,29 @@
+//! Continuous aggregates: what they compute, how new rows reach them, what their readers see.
+//!
+//! A continuous aggregate has a *store*, a hypertable of partial states by bucket and group. Rows
+//! that its source gets become partials in the same transaction ([`derive`]); readers merge them
+//! ([`plan`]). Ranges of buckets whose rows changed otherwise are marked invalid: readers compute
+//! those from the source until they have been written anew ([`fill`]).
+
+mod buckets;
+mod create;
+mod definition;
+mod derive;
+mod feed;
+mod fill;
+mod names;
+mod options;
+mod plan;
+mod registry;
+mod relation;
+mod rewrite;
+mod shape;
+
+pub(crate) use create::create;
+pub(crate) use definition::Definition;
+pub(crate) use derive::Maintainer;
+pub(crate) use fill::{Filler, fill};
+pub(crate) use plan::{Planning, reads_any};
+pub(crate) use registry::{Registry, continuous};
+pub(crate) use relation::CaggTable;
+pub(crate) use rewrite::SETTING as REWRITES;

@@ -1,0 +1,42 @@
+//! The relations that a definition names: those of a catalog, each with its schema.
+
+use std::sync::Arc;
+
+use chronolith_catalog::Database;
+
+use super::registry::Registry;
+use crate::bind::{Names, Relation};
+use crate::error::Error;
+use crate::functions::SessionVars;
+use crate::session::relation_in;
+
+/// Names as they are without a session.
+pub(crate) struct CatalogNames<'r> {
+    database: Arc<Database>,
+    registry: &'r Registry,
+    vars: SessionVars,
+}
+
+impl<'r> CatalogNames<'r> {
+    pub(crate) fn new(database: Arc<Database>, registry: &'r Registry) -> Self {
+        Self {
+            database,
+            registry,
+            vars: SessionVars::default(),
+        }
+    }
+}
+
+impl Names for CatalogNames<'_> {
+    fn relation(&self, schema: Option<&str>, name: &str) -> Result<Option<Relation>, Error> {
+        let schema = schema.unwrap_or("public");
+        let Some(schema) = self.database.schema_named(schema) else {
+            return Ok(None);
+        };
+        relation_in(&self.database, self.registry, schema, name)
+    }
+
+    fn vars(&self) -> &SessionVars {
+        &self.vars
+    }
+}
