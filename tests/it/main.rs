@@ -1,4 +1,5 @@
 //! The tests that look at Chronolith as its users do: one binary, so that it links once.
 
+mod jobs;
 mod slt;
 mod tidy;

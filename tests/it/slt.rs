@@ -118,7 +118,9 @@ impl Bench {
             drop(connection);
             db.close().unwrap();
         }
-        let db = Database::open(self.dir.path()).unwrap();
+        // Jobs run when a script says so.
+        let db = Database::builder().jobs(false);
+        let db = db.open(self.dir.path()).unwrap();
         let mut connection = db.connect().unwrap();
         for statement in &self.session {
             connection.execute(statement).unwrap();

@@ -11,7 +11,7 @@ use crate::error::CatalogError;
 use crate::model::{Catalog, Database};
 use crate::rollup::Rollup;
 use crate::routine::Routine;
-use crate::table::{Chunk, Column, Table};
+use crate::table::{Chunk, Column, Part, Table};
 
 type Applied = Result<(), CatalogError>;
 
@@ -307,6 +307,8 @@ impl Catalog {
                     self.next_part = self.next_part.max(part.id.0 + 1);
                 }
                 let chunk = self.database(*database)?.table(*table)?.chunk(*chunk)?;
+                let is_first = |part: &Arc<Part>| removed.first() == Some(&part.id);
+                let place = chunk.parts.iter().position(is_first);
                 for id in removed {
                     let before = chunk.parts.len();
                     chunk.parts.retain(|part| part.id != *id);
@@ -314,11 +316,14 @@ impl Catalog {
                         return Err(CatalogError::WrongPart(id.to_string()));
                     }
                 }
-                for part in added {
+                // What is in the place of rows is where they were in the order of arrival.
+                let place = place.unwrap_or(chunk.parts.len());
+                for (place, part) in (place..).zip(added) {
                     if chunk.parts.iter().any(|other| other.id == part.id) {
                         return Err(CatalogError::WrongPart(part.id.to_string()));
                     }
-                    chunk.parts.push(Arc::clone(part));
+                    let place = place.min(chunk.parts.len());
+                    chunk.parts.insert(place, Arc::clone(part));
                 }
                 chunk.compressed = compressed.unwrap_or(chunk.compressed);
                 Ok(())

@@ -187,7 +187,8 @@ pub enum Change {
         table: TableId,
         chunk: ChunkId,
     },
-    /// Parts go and come in one step: flush, load, merge and delete vectors alike.
+    /// Parts go and come in one step: flush, load, merge and delete vectors alike. Those that come
+    /// are where the first that goes was, or behind all.
     ReplaceParts {
         database: DatabaseId,
         table: TableId,

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use chronolith_types::TableId;
+use chronolith_types::{ColumnId, TableId};
 use serde::{Deserialize, Serialize};
 
 /// With more marks than this, neighbours are joined.
@@ -40,6 +40,9 @@ pub struct Rollup {
     pub view: TableId,
     /// The table that they are computed from.
     pub source: TableId,
+    /// The columns that rows are grouped by, but for the bucket: they make a series.
+    #[serde(default)]
+    pub groups: Vec<ColumnId>,
     /// The number the next mark gets.
     #[serde(default)]
     pub next_mark: u64,

@@ -20,6 +20,12 @@ impl Table {
             return named.segment_by.clone();
         }
         let ordered = named.map_or(&[][..], |named| &named.order_by);
+        if let Some(rollup) = &self.rollup {
+            let groups = rollup.groups.iter().copied();
+            return groups
+                .filter(|column| !ordered.iter().any(|order| order.column == *column))
+                .collect();
+        }
         let keys = self.unique_keys().into_iter().map(|(_, places)| places);
         let indexes = self.indexes.iter().filter(|index| !index.constraint);
         let indexes = indexes.map(|index| self.plain_columns(index));

@@ -160,9 +160,6 @@ pub struct Compression {
     /// Nobody named the columns that make a series: [`Table::segment_by`] finds them.
     #[serde(default)]
     pub automatic_segments: bool,
-    /// Nobody asked for a columnstore: only how parts are sorted is said here.
-    #[serde(default)]
-    pub implicit: bool,
     /// Chunks that are compressed grow to this width, in the time column's unit.
     #[serde(default)]
     pub chunk_interval: Option<i64>,
@@ -257,15 +254,6 @@ pub struct Region {
     pub length: u64,
     /// CRC-32C of them.
     pub crc32c: u32,
-}
-
-impl Hypertable {
-    /// How chunks are compressed, where somebody asked for a columnstore.
-    #[must_use]
-    pub fn columnstore(&self) -> Option<&Compression> {
-        let compression = self.compression.as_ref();
-        compression.filter(|compression| !compression.implicit)
-    }
 }
 
 impl Table {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use chronolith_engine::{Engine, EngineConfig};
 use chronolith_platform::Platform;
-use chronolith_query::{Instance, QueryOptions, Session, SessionOptions};
+use chronolith_query::{Instance, QueryOptions, Scheduler, Session, SessionOptions};
 use chronolith_types::SqlState;
 use tokio::runtime::{Handle, Runtime};
 
@@ -44,6 +44,8 @@ pub struct Database {
 struct Inner {
     path: PathBuf,
     config: Config,
+    /// What runs jobs; it ends before the instance that it runs them in.
+    scheduler: Option<Scheduler>,
     instance: Arc<Instance>,
     runtime: Runner,
 }
@@ -88,10 +90,21 @@ impl Drop for Runner {
 /// assert_eq!(zone, "Europe/Zurich");
 /// # Ok::<(), chronolith::Error>(())
 /// ```
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Builder {
     config: Config,
     runtime: Option<Handle>,
+    jobs: bool,
+}
+
+impl Default for Builder {
+    fn default() -> Self {
+        Self {
+            config: Config::default(),
+            runtime: None,
+            jobs: true,
+        }
+    }
 }
 
 impl Builder {
@@ -107,6 +120,14 @@ impl Builder {
     #[must_use]
     pub fn runtime(mut self, handle: Handle) -> Self {
         self.runtime = Some(handle);
+        self
+    }
+
+    /// Whether policies and other jobs run by themselves while the database is open, which they do
+    /// unless this says false. `CALL run_job` runs one in any case.
+    #[must_use]
+    pub fn jobs(mut self, run: bool) -> Self {
+        self.jobs = run;
         self
     }
 
@@ -134,9 +155,17 @@ impl Builder {
             threads: self.config.threads,
         };
         let instance = Instance::new(engine, options, self.config.settings.clone())?;
+        let threads = match &runtime {
+            Runner::Given(handle) => Some(handle),
+            Runner::Own(runtime) => runtime.as_ref().map(Runtime::handle),
+        };
+        let scheduler = threads
+            .filter(|_| self.jobs)
+            .map(|threads| Scheduler::start(&instance, threads));
         let inner = Inner {
             path,
             config: self.config,
+            scheduler,
             instance,
             runtime,
         };
@@ -233,11 +262,14 @@ impl Database {
         Ok(())
     }
 
-    /// Ends this database: flushes what is committed, and refuses further writes.
+    /// Ends this database: stops its jobs, flushes what is committed, and refuses further writes.
     ///
     /// # Errors
     /// As [`Database::flush`].
     pub fn close(self) -> Result<(), Error> {
+        if let Some(scheduler) = &self.inner.scheduler {
+            scheduler.stop();
+        }
         self.inner.instance.stop();
         self.engine().close()?;
         Ok(())

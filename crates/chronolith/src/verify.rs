@@ -38,7 +38,7 @@ pub struct Verification {
 /// F0001 when another process holds the directory, 58030 when it cannot be read.
 pub fn verify(path: impl AsRef<Path>) -> Result<Verification, Error> {
     // Opening reads the newest checkpoint and all of the log behind it, checksums and all.
-    let db = match Database::open(path) {
+    let db = match Database::builder().jobs(false).open(path) {
         Ok(db) => db,
         Err(error) if error.code == SqlState::DATA_CORRUPTED => {
             return Ok(Verification {

@@ -75,7 +75,8 @@ impl LatestRequest {
                 .iter()
                 .all(|(place, _)| layout.segment_by.contains(place));
             hot <= HOT_ROWS_MAX && inside && sorted && (asked || chunk.cold.is_empty())
-        }) && layout.segment_by.iter().all(is_text)
+        }) && !layout.segment_by.is_empty()
+            && layout.segment_by.iter().all(is_text)
     }
 }
 

@@ -11,7 +11,7 @@ use crate::{directory, style};
 /// Runs the command.
 pub(crate) fn run(args: &DirectoryArgs) -> Result<ExitCode> {
     directory::must_exist(&args.data_dir)?;
-    let db = Database::open(&args.data_dir)?;
+    let db = Database::builder().jobs(false).open(&args.data_dir)?;
     let mut text = String::new();
     for database in db.inspect() {
         text.push_str(&format!("database {}\n", database.name));

@@ -22,10 +22,13 @@ use crate::state::State;
 pub(crate) type Stores = Arc<BTreeMap<TableId, Vec<TableId>>>;
 
 /// Stores for which a transaction's rows were computed, and those that it truncated.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) struct Kept {
     pub(crate) database: DatabaseId,
+    /// The stores that there were.
     pub(crate) stores: Stores,
+    /// Those that got something, or were marked.
+    pub(crate) given: BTreeSet<TableId>,
     /// Of these nothing was frozen.
     pub(crate) truncated: Vec<TableId>,
 }
@@ -222,11 +225,7 @@ impl Engine {
 impl Kept {
     /// Takes out of a record what is for stores that others have dropped; whether there was any.
     pub(crate) fn forget_gone(&self, state: &State, record: &mut Record) -> bool {
-        let now = state.stores(self.database);
-        if Arc::ptr_eq(&now, &self.stores) || now == self.stores {
-            return false;
-        }
-        let mut gone: BTreeSet<TableId> = self.stores.values().flatten().copied().collect();
+        let mut gone = self.given.clone();
         gone.retain(|store| state.table(TableKey::new(self.database, *store)).is_none());
         for change in &record.changes {
             if let Change::CreateTable { table, .. } = change {
@@ -239,15 +238,9 @@ impl Kept {
         record
             .rows
             .retain(|(place, _)| !gone.contains(&place.table));
-        record.changes.retain(|change| match change {
-            Change::AddChunk { table, .. }
-            | Change::ReplaceParts { table, .. }
-            | Change::Truncate { table, .. }
-            | Change::Invalidate { table, .. }
-            | Change::Revalidate { table, .. }
-            | Change::Freeze { table, .. } => !gone.contains(table),
-            _ => true,
-        });
+        record
+            .changes
+            .retain(|change| rows_of(change).is_none_or(|store| !gone.contains(&store)));
         true
     }
 
@@ -263,6 +256,19 @@ impl Kept {
             }
         }
         Ok(())
+    }
+}
+
+/// The table whose rows, or what is known of them, a change is about.
+pub(crate) fn rows_of(change: &Change) -> Option<TableId> {
+    match change {
+        Change::AddChunk { table, .. }
+        | Change::ReplaceParts { table, .. }
+        | Change::Truncate { table, .. }
+        | Change::Invalidate { table, .. }
+        | Change::Revalidate { table, .. }
+        | Change::Freeze { table, .. } => Some(*table),
+        _ => None,
     }
 }
 

@@ -359,6 +359,7 @@ impl BulkLoader {
         for (store, mut loader) in std::mem::take(&mut self.stores) {
             // Dropped meanwhile, it gets nothing.
             if transaction.catalog().table(self.database, store).is_some() {
+                transaction.gives(store);
                 loader.finish_into(transaction)?;
             }
         }

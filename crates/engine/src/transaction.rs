@@ -64,6 +64,8 @@ pub struct Transaction {
     /// How many of `rows` their stores have got something of, and which stores there were then.
     derived: usize,
     stores: Stores,
+    /// Stores that got something of them, or were marked.
+    given: BTreeSet<TableId>,
     /// Stores that were truncated with their source.
     truncated: Vec<TableId>,
     rewrites: Vec<Rewrite>,
@@ -119,6 +121,7 @@ impl Transaction {
             own_keys: BTreeMap::new(),
             savepoints: Vec::new(),
             derived: 0,
+            given: BTreeSet::new(),
             truncated: Vec::new(),
             rewrites: Vec::new(),
         }
@@ -161,6 +164,9 @@ impl Transaction {
         let mut state = State::clone(&self.snapshot);
         let parts = Parts::Now(&self.engine.platform.disk, &self.loaded);
         for change in &self.changes {
+            if self.is_for_nobody(&state, change) {
+                continue;
+            }
             state.change(change, parts, &mut Vec::new())?;
         }
         for rewrite in &self.rewrites {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
 
 use chronolith_engine::Engine;
+use chronolith_types::{DatabaseId, JobId};
 use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use parking_lot::{Mutex, RwLock};
@@ -66,6 +67,9 @@ pub struct Instance {
     pub(crate) filler: Arc<Filler>,
     sessions: Mutex<BTreeMap<i32, Activity>>,
     next_pid: AtomicI32,
+    /// The numbers that the next jobs get, by database: never one twice, though the transaction that
+    /// asked for it may not come to pass.
+    next_jobs: Mutex<BTreeMap<DatabaseId, JobId>>,
     /// When the engine was opened, µs since 1970.
     pub started_us: i64,
 }
@@ -115,6 +119,7 @@ impl Instance {
             settings: RwLock::new(Arc::new(settings)),
             sessions: Mutex::default(),
             next_pid: AtomicI32::new(1),
+            next_jobs: Mutex::default(),
             started_us,
         });
         if instance.engine.works_behind() {
@@ -134,6 +139,15 @@ impl Instance {
         activity.pid = pid;
         self.sessions.lock().insert(pid, activity);
         pid
+    }
+
+    /// The number of a new job, not below the one that the catalog would give.
+    pub(crate) fn job_number(&self, database: DatabaseId, least: JobId) -> JobId {
+        let mut next = self.next_jobs.lock();
+        let next = next.entry(database).or_default();
+        let given = least.max(*next);
+        *next = JobId(given.0.saturating_add(1));
+        given
     }
 
     /// A session ends.

@@ -21,6 +21,7 @@ pub mod functions;
 mod guard;
 mod insert;
 pub mod instance;
+mod jobs;
 mod nodes;
 pub mod outcome;
 pub mod password;
@@ -33,6 +34,7 @@ pub mod value;
 
 pub use error::Error;
 pub use instance::{Instance, QueryOptions};
+pub use jobs::Scheduler;
 pub use outcome::{
     CopyFormat, Notice, Outcome, OutputColumn, RowStream, Severity, TransactionStatus,
 };

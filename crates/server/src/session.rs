@@ -62,6 +62,7 @@ impl Backend for Facade {
             application_name,
             client: startup.client.clone(),
             settings,
+            ..SessionOptions::default()
         })?;
         Ok(Box::new(Open { session }))
     }

@@ -82,17 +82,13 @@ pub(crate) fn drop(c: &mut Cursor<'_>) -> Result<Statement, SqlError> {
     let if_exists = c.accept(&["if", "exists"]);
     let names = c.list(|c| {
         let name = c.name()?;
-        // The argument types of a function.
-        if c.take(&Token::LParen) {
-            while !c.take(&Token::RParen) {
-                if c.at_end() {
-                    return Err(c.unexpected());
-                }
-                c.next();
-            }
+        if kind == ObjectKind::Aggregate {
+            c.parenthesised()?;
+            return Ok((name, None));
         }
-        Ok(name)
+        Ok((name, crate::routine::signature(c)?))
     })?;
+    let (names, signatures) = names.into_iter().unzip();
     if kind == ObjectKind::Trigger {
         c.rest();
     }
@@ -103,6 +99,7 @@ pub(crate) fn drop(c: &mut Cursor<'_>) -> Result<Statement, SqlError> {
     Ok(Statement::Drop(Drop {
         kind,
         names,
+        signatures,
         if_exists,
         cascade,
     }))
@@ -116,14 +113,7 @@ pub(crate) fn comment(c: &mut Cursor<'_>) -> Result<Statement, SqlError> {
         return Ok(Statement::Other(format!("COMMENT ON {words}")));
     }
     let mut name = c.name()?;
-    if c.take(&Token::LParen) {
-        while !c.take(&Token::RParen) {
-            if c.at_end() {
-                return Err(c.unexpected());
-            }
-            c.next();
-        }
-    }
+    c.parenthesised()?;
     if matches!(kind, ObjectKind::Constraint | ObjectKind::Trigger) {
         c.expect(&["on"])?;
         let mut of = c.name()?;

@@ -56,6 +56,9 @@ pub(crate) fn create(c: &mut Cursor<'_>) -> Result<Statement, SqlError> {
         };
         return view(c, verb);
     }
+    if !temporary && !recursive && (c.sees(&["function"]) || c.sees(&["procedure"])) {
+        return crate::routine::create(c, or_replace);
+    }
     if !recursive && !unlogged && c.accept(&["view"]) {
         let verb = ViewVerb {
             or_replace,
@@ -79,13 +82,11 @@ fn other(c: &mut Cursor<'_>) -> Result<Statement, SqlError> {
         &["event", "trigger"],
         &["foreign", "data", "wrapper"],
         &["foreign", "table"],
-        &["function"],
         &["language"],
         &["operator", "class"],
         &["operator", "family"],
         &["operator"],
         &["policy"],
-        &["procedure"],
         &["publication"],
         &["rule"],
         &["sequence"],

@@ -175,6 +175,19 @@ impl<'a> Cursor<'a> {
         slice(self.text, start, end).to_owned()
     }
 
+    /// Passes over what stands in parentheses, if there are any next.
+    pub(crate) fn parenthesised(&mut self) -> Result<(), SqlError> {
+        if self.take(&Token::LParen) {
+            while !self.take(&Token::RParen) {
+                if self.at_end() {
+                    return Err(self.unexpected());
+                }
+                self.next();
+            }
+        }
+        Ok(())
+    }
+
     // -------------------------------------------------------------------- names
 
     pub(crate) fn ident(&mut self) -> Result<Spelled, SqlError> {

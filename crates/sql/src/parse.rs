@@ -466,6 +466,8 @@ fn tag(statement: &Statement) -> String {
         Statement::CreateView(_) => "CREATE VIEW",
         Statement::Refresh { .. } => "REFRESH MATERIALIZED VIEW",
         Statement::CreateIndex(_) => "CREATE INDEX",
+        Statement::CreateRoutine(of) if of.procedure => "CREATE PROCEDURE",
+        Statement::CreateRoutine(_) => "CREATE FUNCTION",
         Statement::CreateSchema(_) => "CREATE SCHEMA",
         Statement::CreateDatabase { .. } => "CREATE DATABASE",
         Statement::CreateExtension { .. } => "CREATE EXTENSION",

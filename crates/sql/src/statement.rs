@@ -35,6 +35,8 @@ pub enum Statement {
     },
     /// CREATE INDEX.
     CreateIndex(Box<CreateIndex>),
+    /// CREATE FUNCTION and CREATE PROCEDURE.
+    CreateRoutine(Box<crate::CreateRoutine>),
     /// CREATE SCHEMA.
     CreateSchema(CreateSchema),
     /// CREATE DATABASE.
@@ -633,6 +635,8 @@ pub struct Drop {
     pub kind: ObjectKind,
     /// Which ones.
     pub names: Vec<Name>,
+    /// Of a function, the types of its arguments; None where they are left out.
+    pub signatures: Vec<Option<Vec<SqlType>>>,
     /// IF EXISTS.
     pub if_exists: bool,
     /// CASCADE.

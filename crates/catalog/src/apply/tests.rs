@@ -578,3 +578,29 @@ fn a_catalog_of_before_there_were_stores_is_read() {
     assert!(table.as_object_mut().unwrap().remove("rollup").is_some());
     assert_eq!(serde_json::from_value::<Catalog>(text).unwrap(), catalog);
 }
+
+#[test]
+fn parts_come_where_those_were_that_go() {
+    let mut catalog = Catalog::default();
+    for change in [create("t"), hypertable(), chunk(1, 0)] {
+        catalog.apply(&change).unwrap();
+    }
+    let mut replace = |removed: &[u64], added: &[u64]| -> Vec<u64> {
+        let change = Change::ReplaceParts {
+            database: DB,
+            table: T,
+            chunk: ChunkId(1),
+            removed: removed.iter().copied().map(PartId).collect(),
+            added: added.iter().copied().map(part).collect(),
+            compressed: None,
+        };
+        catalog.apply(&change).unwrap();
+        let chunk = &catalog.table(DB, T).unwrap().chunks[&ChunkId(1)];
+        chunk.parts.iter().map(|part| part.id.0).collect()
+    };
+    assert_eq!(replace(&[], &[1, 2, 3, 4]), [1, 2, 3, 4]);
+    assert_eq!(replace(&[2], &[5, 6]), [1, 5, 6, 3, 4]);
+    assert_eq!(replace(&[5, 6], &[]), [1, 3, 4]);
+    assert_eq!(replace(&[3, 4], &[7]), [1, 7]);
+    assert_eq!(replace(&[7, 1], &[8]), [8]);
+}

@@ -10,7 +10,7 @@ use chronolith_types::TableId;
 
 use super::{Point, Transaction};
 use crate::check::ALL_TIMES;
-use crate::dependants::{Kept, Stores, freeze, invalidate};
+use crate::dependants::{Kept, Stores, freeze, invalidate, rows_of};
 use crate::error::EngineError;
 use crate::record::TableKey;
 use crate::rollups::Derived;
@@ -61,6 +61,7 @@ impl Transaction {
                     invalid,
                 } in derived
                 {
+                    self.given.insert(store);
                     if let Some(rows) = rows.filter(|rows| rows.num_rows() > 0) {
                         self.insert(store, &rows)?;
                     }
@@ -106,8 +107,21 @@ impl Transaction {
         self.apply_all(marks)
     }
 
-    fn apply_all(&mut self, changes: Vec<Change>) -> Result<(), EngineError> {
-        changes.into_iter().try_for_each(|one| self.apply(one))
+    /// A store gets something of the transaction's rows.
+    pub(crate) fn gives(&mut self, store: TableId) {
+        self.given.insert(store);
+    }
+
+    /// Applies marks of stores.
+    fn apply_all(&mut self, marks: Vec<Change>) -> Result<(), EngineError> {
+        self.given.extend(marks.iter().filter_map(rows_of));
+        marks.into_iter().try_for_each(|one| self.apply(one))
+    }
+
+    /// Whether a change is for a store that others have dropped: a commit leaves it out.
+    pub(super) fn is_for_nobody(&self, state: &State, change: &Change) -> bool {
+        let store = rows_of(change).filter(|store| self.given.contains(store));
+        store.is_some_and(|store| state.table(TableKey::new(self.database, store)).is_none())
     }
 
     /// Marks whole buckets of a store, and what is computed from them.
@@ -119,8 +133,9 @@ impl Transaction {
         let catalog = Arc::clone(&self.state.catalog);
         let engine = &self.engine;
         let below = engine.for_dependants(&catalog, key, &range, invalidate)?;
-        self.apply(invalidate(self.database, store, range))?;
-        self.apply_all(below)
+        let mut marks = vec![invalidate(self.database, store, range)];
+        marks.extend(below);
+        self.apply_all(marks)
     }
 
     /// Has the stores that are computed from a table, and those that are computed from them, taken
@@ -168,6 +183,7 @@ impl Transaction {
                 continue;
             }
             self.truncated.push(*store);
+            self.given.insert(*store);
             self.change(Change::Truncate {
                 database,
                 table: *store,
@@ -217,6 +233,7 @@ impl Transaction {
         Kept {
             database: self.database,
             stores: Arc::clone(&self.stores),
+            given: self.given.clone(),
             truncated: self.truncated.clone(),
         }
     }

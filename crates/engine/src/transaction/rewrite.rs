@@ -8,7 +8,7 @@ use arrow::array::BooleanArray;
 use arrow::compute::filter_record_batch;
 use arrow::record_batch::RecordBatch;
 use chronolith_catalog::{Change, Part, Table};
-use chronolith_chunk::{ChunkError, ChunkView, HotPart, Layout, ScanRequest};
+use chronolith_chunk::{ChunkError, ChunkView, ColdPart, HotPart, Layout, ScanRequest};
 use chronolith_types::{PartId, TableId};
 
 use super::Transaction;
@@ -28,15 +28,6 @@ pub(super) struct Rewrite {
     pub(super) flushed: Vec<(Place, usize)>,
     /// What it took rows of.
     pub(super) packed: Vec<Packed>,
-}
-
-/// What of a chunk a rewrite takes away.
-struct Taken {
-    parts: Vec<PartId>,
-    /// The hot rows, if any of them is within the range; and then all.
-    hot: Option<HotPart>,
-    /// Rows of both that are not within the range, in the order of their arrival.
-    kept: Vec<RecordBatch>,
 }
 
 impl Rewrite {
@@ -127,126 +118,154 @@ impl Transaction {
         fresh: Vec<RecordBatch>,
     ) -> Result<(), EngineError> {
         let place = self.place(table, chunk)?;
-        let count: usize = fresh.iter().map(RecordBatch::num_rows).sum();
-        let Taken {
-            parts,
-            hot,
-            mut kept,
-        } = self.take(place, layout, range, count as u64)?;
-        kept.extend(fresh);
-        if parts.is_empty() && hot.is_none() && kept.is_empty() {
-            return Ok(());
+        let mut hot = self.state.hot(place).map(HotPart::snapshot);
+        let mut tail = Vec::new();
+        if let Some(rows) = &hot {
+            // They go together, so that what stays of them is behind all parts still.
+            match kept_of(layout, range, Vec::new(), Some(rows))? {
+                (kept, true) => tail = kept,
+                (_, false) => hot = None,
+            }
         }
+        tail.extend(fresh);
+        let rows: usize = tail.iter().map(RecordBatch::num_rows).sum();
+        let now = self.state.table(place.table_key());
+        let parts = now.and_then(|table| table.chunks.get(&place.chunk));
+        let parts: Vec<Arc<Part>> = parts.map_or_else(Vec::new, |chunk| chunk.parts.clone());
+        let joined = match rows {
+            0 => 0,
+            _ => self.engine.joined(&parts, rows as u64),
+        };
+        let (large, small) = parts.split_at(parts.len() - joined);
+        for part in large.iter().filter(|part| meets(part, range)) {
+            let open = vec![self.open(place, part)?];
+            let (kept, gone) = kept_of(layout, range, open, None)?;
+            if gone {
+                self.replace(place, layout, vec![part.id], kept)?;
+            }
+        }
+        if !tail.is_empty() || !small.is_empty() {
+            let open = small.iter().map(|part| self.open(place, part));
+            let open = open.collect::<Result<Vec<_>, _>>()?;
+            let (mut kept, _) = kept_of(layout, range, open, None)?;
+            kept.extend(tail);
+            let removed = small.iter().map(|part| part.id).collect();
+            self.replace(place, layout, removed, kept)?;
+        }
+        match hot {
+            Some(hot) => self.take_hot(place, &hot),
+            None => Ok(()),
+        }
+    }
+
+    fn open(&self, place: Place, part: &Part) -> Result<Arc<ColdPart>, EngineError> {
+        match self.state.part(place.table_key(), part.id) {
+            Some(open) => Ok(Arc::clone(&open.part)),
+            None => Err(EngineError::Overtaken(place.table.to_string())),
+        }
+    }
+
+    /// Puts one part, or none for no rows, in the place of others.
+    fn replace(
+        &mut self,
+        place: Place,
+        layout: &Arc<Layout>,
+        removed: Vec<PartId>,
+        rows: Vec<RecordBatch>,
+    ) -> Result<(), EngineError> {
         let mut added = Vec::new();
-        if !kept.is_empty() {
+        if !rows.is_empty() {
             let catalog = Arc::clone(&self.state.catalog);
             let key = place.table_key();
-            let (part, open) = self.engine.pack_partials(&catalog, key, layout, kept)?;
+            let (part, open) = self.engine.pack_partials(&catalog, key, layout, rows)?;
             self.loaded.insert(part.id, open);
             added.push(Arc::new(part));
         }
         // Parts of the transaction's own are nobody else's to take.
-        let theirs = parts.iter().copied();
-        let theirs: Vec<PartId> = theirs.filter(|id| !self.loaded.contains_key(id)).collect();
+        let theirs = removed.iter().copied();
+        let theirs = theirs.filter(|id| !self.loaded.contains_key(id));
+        self.took(place, None, theirs.collect());
         self.apply(Change::ReplaceParts {
             database: place.database,
             table: place.table,
             chunk: place.chunk,
-            removed: parts,
+            removed,
             added,
             compressed: None,
-        })?;
-        let Some(rewrite) = self.rewrites.last_mut() else {
-            return Ok(());
+        })
+    }
+
+    /// All hot rows of a chunk are in its parts now, or gone.
+    fn take_hot(&mut self, place: Place, hot: &HotPart) -> Result<(), EngineError> {
+        self.took(place, Some(hot.generation()), Vec::new());
+        let flushed = Record {
+            flushed: vec![(place, hot.rows())],
+            ..Record::default()
         };
-        if hot.is_some() || !theirs.is_empty() {
-            rewrite.packed.push(Packed {
-                place,
-                generation: hot.as_ref().map(HotPart::generation),
-                parts: theirs,
-            });
-        }
-        if let Some(hot) = hot {
+        if let Some(rewrite) = self.rewrites.last_mut() {
             rewrite.flushed.push((place, hot.rows()));
-            let flushed = Record {
-                flushed: vec![(place, hot.rows())],
-                ..Record::default()
-            };
-            let mut state = (*self.state).clone();
-            state.apply_rows(&flushed)?;
-            self.state = Arc::new(state);
         }
+        let mut state = (*self.state).clone();
+        state.apply_rows(&flushed)?;
+        self.state = Arc::new(state);
         Ok(())
     }
 
-    /// What a rewrite of a range takes of a chunk that gets `fresh` rows for it. Parts and rows
-    /// behind one that is taken are taken with it, so that what stays remains in the order of its
-    /// arrival.
-    fn take(
-        &self,
-        place: Place,
-        layout: &Arc<Layout>,
-        range: &Range<i64>,
-        fresh: u64,
-    ) -> Result<Taken, EngineError> {
-        let key = place.table_key();
-        let table = self.state.table(key);
-        let parts = table.and_then(|table| table.chunks.get(&place.chunk));
-        let parts: &[Arc<Part>] = parts.map_or(&[], |chunk| &chunk.parts);
-        let hot = self.state.hot(place);
-        let meets = |part: &Arc<Part>| {
-            let times = part.times;
-            times.is_some_and(|(first, last)| first < range.end && range.start <= last)
-        };
-        let mut hot_meets = false;
-        for batch in hot.map_or(&[][..], HotPart::batches) {
-            let times = times_of(layout, batch)?;
-            hot_meets |= times.iter().any(|time| range.contains(time));
+    /// Notes what must still be there at the commit.
+    fn took(&mut self, place: Place, generation: Option<u64>, parts: Vec<PartId>) {
+        if let Some(rewrite) = self.rewrites.last_mut()
+            && (generation.is_some() || !parts.is_empty())
+        {
+            rewrite.packed.push(Packed {
+                place,
+                generation,
+                parts,
+            });
         }
-        let hot = hot.filter(|_| hot_meets);
-        let behind = fresh + hot.map_or(0, |hot| hot.rows() as u64);
-        let small = parts.len() - self.engine.joined(parts, behind);
-        let from = match parts.iter().position(meets) {
-            Some(first) => first.min(small),
-            None if behind > 0 => small,
-            None => parts.len(),
-        };
-        let mut cold = Vec::new();
-        let mut taken = Vec::new();
-        for part in parts.iter().skip(from) {
-            let open = self.state.part(key, part.id);
-            let missing = || EngineError::Overtaken(place.table.to_string());
-            cold.push(Arc::clone(&open.ok_or_else(missing)?.part));
-            taken.push(part.id);
-        }
-        let view = ChunkView {
-            range: ALL_TIMES,
-            hot: hot.into_iter().map(HotPart::snapshot).collect(),
-            cold,
-        };
-        let all: Vec<usize> = (0..layout.columns.len()).collect();
-        let mut kept = Vec::new();
-        for batch in view.scan(layout, &ScanRequest::all(all)) {
-            let batch = batch?;
-            let times = times_of(layout, &batch)?;
-            let outside = times.iter().map(|time| !range.contains(time));
-            let outside: BooleanArray = outside.collect::<Vec<bool>>().into();
-            let batch = filter_record_batch(&batch, &outside).map_err(ChunkError::from)?;
-            if batch.num_rows() > 0 {
-                kept.push(batch);
-            }
-        }
-        Ok(Taken {
-            parts: taken,
-            hot: hot.map(HotPart::snapshot),
-            kept,
-        })
     }
 }
 
-fn times_of(layout: &Layout, batch: &RecordBatch) -> Result<Vec<i64>, EngineError> {
-    match layout.time.and_then(|place| batch.columns().get(place)) {
-        Some(column) => route::time_values(column),
-        None => Ok(Vec::new()),
+fn meets(part: &Part, range: &Range<i64>) -> bool {
+    let times = part.times;
+    times.is_some_and(|(first, last)| first < range.end && range.start <= last)
+}
+
+/// The rows that are not within a range, in the order of their arrival, and whether others are.
+fn kept_of(
+    layout: &Arc<Layout>,
+    range: &Range<i64>,
+    cold: Vec<Arc<ColdPart>>,
+    hot: Option<&HotPart>,
+) -> Result<(Vec<RecordBatch>, bool), EngineError> {
+    let view = ChunkView {
+        range: ALL_TIMES,
+        hot: hot.into_iter().map(HotPart::snapshot).collect(),
+        cold,
+    };
+    let all: Vec<usize> = (0..layout.columns.len()).collect();
+    let (mut kept, mut gone) = (Vec::new(), false);
+    for batch in view.scan(layout, &ScanRequest::all(all)) {
+        let batch = batch?;
+        let outside = outside(layout, range, &batch)?;
+        let left = outside.as_ref().map_or(0, RecordBatch::num_rows);
+        gone |= left < batch.num_rows();
+        kept.extend(outside);
     }
+    Ok((kept, gone))
+}
+
+/// The rows of a batch that are not within a range, if there are any.
+fn outside(
+    layout: &Layout,
+    range: &Range<i64>,
+    batch: &RecordBatch,
+) -> Result<Option<RecordBatch>, EngineError> {
+    let Some(column) = layout.time.and_then(|place| batch.columns().get(place)) else {
+        return Ok(Some(batch.clone()));
+    };
+    let times = route::time_values(column)?;
+    let outside = times.iter().map(|time| !range.contains(time));
+    let outside: BooleanArray = outside.collect::<Vec<bool>>().into();
+    let kept = filter_record_batch(batch, &outside).map_err(ChunkError::from)?;
+    Ok((kept.num_rows() > 0).then_some(kept))
 }

@@ -11,7 +11,7 @@ use crate::counts::{
     self, COARSE, Counts, FINE, LATER, POISON, STORES, check, check_now, fill_all, kept,
 };
 use crate::shared::{self, DB, TICKS, config, ids, ticks};
-use crate::{begin, insert, marks};
+use crate::{begin, drop_stores, insert, marks};
 
 /// A load may hold 32 KiB: some 800 rows.
 fn small(disk: &SimDisk, background: bool) -> Arc<Engine> {
@@ -143,13 +143,7 @@ fn stores_that_come_and_go_while_a_load_runs_are_right() {
     fill_all(&engine).unwrap();
     check_now(&engine);
     // One that began before there were any, and ends when they are there.
-    let mut transaction = begin(&engine);
-    for id in [COARSE, FINE, LATER] {
-        transaction
-            .change(Change::DropTable { database: DB, id })
-            .unwrap();
-    }
-    transaction.commit().unwrap();
+    drop_stores(&engine);
     let mut transaction = begin(&engine);
     let mut loader = transaction.loader(TICKS).unwrap();
     let numbers: Vec<i64> = many.iter().map(|n| n + 8000).collect();
@@ -162,6 +156,19 @@ fn stores_that_come_and_go_while_a_load_runs_are_right() {
     check(&transaction);
     transaction.commit().unwrap();
     check_now(&engine);
+    fill_all(&engine).unwrap();
+    // One that knows them, though its transaction is older, leaves nothing to be computed.
+    drop_stores(&engine);
+    let mut transaction = begin(&engine);
+    transaction.derive().unwrap();
+    counts::create(&engine, &STORES).unwrap();
+    fill_all(&engine).unwrap();
+    transaction.begin_statement().unwrap();
+    let numbers: Vec<i64> = many.iter().map(|n| n + 12_000).collect();
+    load(&mut transaction, &numbers).unwrap();
+    transaction.commit().unwrap();
+    check_now(&engine);
+    assert_eq!(marks(&engine, FINE), []);
 }
 
 #[test]

@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use chronolith_catalog::Change;
 use chronolith_engine::{Engine, EngineError, Isolation, Transaction};
 use chronolith_platform::sim::SimDisk;
 use chronolith_types::SqlState;
@@ -45,6 +46,15 @@ pub(crate) fn begin(engine: &Arc<Engine>) -> Transaction {
 pub(crate) fn insert(engine: &Arc<Engine>, numbers: &[i64]) {
     let mut transaction = begin(engine);
     transaction.insert(TICKS, &ticks(numbers)).unwrap();
+    transaction.commit().unwrap();
+}
+
+pub(crate) fn drop_stores(engine: &Arc<Engine>) {
+    let mut transaction = begin(engine);
+    for id in [COARSE, FINE, LATER] {
+        let drop = Change::DropTable { database: DB, id };
+        transaction.change(drop).unwrap();
+    }
     transaction.commit().unwrap();
 }
 
@@ -186,14 +196,6 @@ fn rows_that_wait_while_a_store_comes_are_marked_in_it() {
     let disk = SimDisk::new(5);
     let engine = made(&disk, &[]);
     fill_all(&engine).unwrap();
-    let drop_stores = |engine: &Arc<Engine>| {
-        let mut transaction = begin(engine);
-        for id in [COARSE, FINE, LATER] {
-            let drop = chronolith_catalog::Change::DropTable { database: DB, id };
-            transaction.change(drop).unwrap();
-        }
-        transaction.commit().unwrap();
-    };
     // Rows for stores that go meanwhile are nobody's; those of their source stay.
     let mut late = begin(&engine);
     late.insert(TICKS, &ticks(&[1, 2, 3])).unwrap();
@@ -201,6 +203,16 @@ fn rows_that_wait_while_a_store_comes_are_marked_in_it() {
     drop_stores(&engine);
     late.commit().unwrap();
     assert_eq!(shared::ids(&begin(&engine), TICKS, 2), [1, 2, 3]);
+    counts::create(&engine, &STORES).unwrap();
+    let mut late = begin(&engine);
+    late.insert(TICKS, &ticks(&[4])).unwrap();
+    late.derive().unwrap();
+    drop_stores(&engine);
+    late.begin_statement().unwrap();
+    late.insert(TICKS, &ticks(&[5])).unwrap();
+    late.derive().unwrap();
+    late.commit().unwrap();
+    assert_eq!(shared::ids(&begin(&engine), TICKS, 2), [1, 2, 3, 4, 5]);
     for derived in [false, true] {
         let mut early = begin(&engine);
         let mut other = begin(&engine);
@@ -229,6 +241,20 @@ fn rows_that_wait_while_a_store_comes_are_marked_in_it() {
         check_now(&engine);
         drop_stores(&engine);
     }
+    // What could not be derived is told to the new stores when it can.
+    let mut early = begin(&engine);
+    early.insert(TICKS, &ticks(&[30, 31])).unwrap();
+    counts::create(&engine, &STORES).unwrap();
+    fill_all(&engine).unwrap();
+    early.derive().unwrap();
+    early.begin_statement().unwrap();
+    early.savepoint("a");
+    early.insert(TICKS, &ticks(&[POISON])).unwrap();
+    assert!(early.derive().is_err());
+    early.rollback_to("a").unwrap();
+    early.commit().unwrap();
+    check_now(&engine);
+    assert_ne!(marks(&engine, FINE), []);
 }
 
 #[test]

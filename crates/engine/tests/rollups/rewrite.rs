@@ -174,6 +174,12 @@ fn a_rewrite_keeps_its_snapshot_and_can_be_undone() {
         transaction.begin_statement().unwrap();
         check(&transaction);
     }
+    // Undone in part, what is left is there once.
+    transaction.savepoint("b");
+    transaction.insert(TICKS, &ticks(&[800])).unwrap();
+    transaction.derive().unwrap();
+    transaction.rollback_to("b").unwrap();
+    check(&transaction);
     transaction.rollback_to("a").unwrap();
     check(&transaction);
     assert_eq!(rollup(&transaction, FINE).invalid.len(), 1);
@@ -187,4 +193,53 @@ fn a_rewrite_keeps_its_snapshot_and_can_be_undone() {
     check_now(&engine);
     assert_eq!(marks(&engine, FINE), [(0, 15), (25, 40)]);
     assert_eq!(marks(&engine, COARSE), [(0, 45)]);
+    // Rows that move leave what it sees alone until it commits.
+    let mut transaction = begin(&engine);
+    let mut computed = read(&transaction, FINE);
+    computed.retain(|(bucket, _), _| (0..15).contains(bucket));
+    transaction
+        .rewrite(FINE, 0..15, &[batch_of(computed)])
+        .unwrap();
+    engine.flush().unwrap();
+    transaction.begin_statement().unwrap();
+    check(&transaction);
+    overtaken(transaction.commit());
+    check_now(&engine);
+}
+
+#[test]
+fn a_part_that_is_rewritten_stays_in_its_place_among_others() {
+    let disk = SimDisk::new(5);
+    let engine = made(&disk, &(1..60).collect::<Vec<_>>());
+    fill_all(&engine).unwrap();
+    let parts = || -> Vec<(u64, u64)> {
+        let catalog = engine.catalog();
+        let chunk = catalog.table(DB, FINE).unwrap().chunk_at(0).unwrap();
+        chunk
+            .parts
+            .iter()
+            .map(|part| (part.id.0, part.rows))
+            .collect()
+    };
+    let before = parts();
+    assert_eq!(before.len(), 1);
+    // Rows at 17 alone, in a part behind.
+    insert(&engine, &[40 * 21 + 31, 40 * 22 + 31]);
+    engine.flush().unwrap();
+    assert_eq!(parts().len(), 2);
+    let mut transaction = begin(&engine);
+    transaction.invalidate(TICKS, &(0..5)).unwrap();
+    transaction.commit().unwrap();
+    fill(&engine, FINE, &ALL).unwrap();
+    let after = parts();
+    assert_eq!(after.len(), 2);
+    assert!(after.iter().all(|(id, _)| *id > before.first().unwrap().0));
+    assert!(
+        after.first().unwrap().1 > after.last().unwrap().1,
+        "{after:?}"
+    );
+    let now = begin(&engine);
+    assert_eq!(kept(&now, FINE), expected(&now, FINE));
+    drop((now, engine));
+    check_now(&open(&disk.crash(), 2).unwrap());
 }

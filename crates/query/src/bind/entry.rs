@@ -3,7 +3,7 @@
 use arrow::datatypes::DataType;
 use chronolith_sql::ast;
 use chronolith_types::{SqlState, SqlType};
-use datafusion::logical_expr::LogicalPlan;
+use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder};
 
 use super::insert::Target;
 use super::names::Names;
@@ -157,6 +157,48 @@ pub fn bind_call(
     let mut binder = Binder::new(names, params);
     let value = binder.procedure(call)?;
     Ok((value, binder.params.finish()?, binder.uses))
+}
+
+/// The arguments of a call, cast to what it takes: a plan of one row.
+///
+/// # Errors
+/// What PostgreSQL says of them.
+pub fn bind_arguments(
+    names: &dyn Names,
+    args: &[(ast::Expr, SqlType)],
+    params: &[Option<SqlType>],
+) -> Result<Bound> {
+    let mut binder = Binder::new(names, params);
+    let nothing = Scope::default();
+    let place = Place {
+        scope: &nothing,
+        clause: Clause::Default,
+    };
+    let mut values = Vec::with_capacity(args.len());
+    for (number, (arg, ty)) in args.iter().enumerate() {
+        let value = binder.expr(place, arg)?;
+        let target = Target {
+            name: format!("argument {}", number + 1),
+            ty: ty.clone(),
+            default: None,
+        };
+        let value = binder.assign(value, &target, super::state::position(arg))?;
+        values.push(value.expr.alias(format!("argument {}", number + 1)));
+    }
+    if values.is_empty() {
+        let nothing = datafusion::logical_expr::lit(datafusion::common::ScalarValue::Null);
+        values.push(nothing.alias("nothing"));
+    }
+    let plan = LogicalPlanBuilder::empty(true)
+        .project(values)
+        .and_then(LogicalPlanBuilder::build)?;
+    Ok(Bound {
+        plan,
+        columns: Vec::new(),
+        params: binder.params.finish()?,
+        edits: binder.edits,
+        uses: binder.uses,
+    })
 }
 
 pub(super) fn finish(binder: Binder<'_>, rel: Rel) -> Result<Bound> {

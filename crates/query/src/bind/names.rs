@@ -25,6 +25,12 @@ pub trait Names {
         Ok(())
     }
 
+    /// The number of the parameter that a name means where no column has it: an argument of the
+    /// routine whose statement this is, alone or behind the routine's name.
+    fn parameter(&self, _of: Option<&str>, _name: &str) -> Option<usize> {
+        None
+    }
+
     /// The session's variables, for literals that depend on them.
     fn vars(&self) -> &SessionVars;
 }

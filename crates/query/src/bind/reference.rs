@@ -33,6 +33,9 @@ impl Binder<'_> {
         if table {
             return self.whole_row(place, name);
         }
+        if let Some(number) = self.names.parameter(None, name) {
+            return Ok(self.params.expr(number));
+        }
         if place.clause == Clause::Default {
             return Err(Error::new(
                 SqlState::FEATURE_NOT_SUPPORTED,
@@ -125,6 +128,9 @@ impl Binder<'_> {
                 format!("column {spelled} does not exist"),
             )
             .at(at));
+        }
+        if let (None, Some(number)) = (schema, self.names.parameter(Some(table), name)) {
+            return Ok(self.params.expr(number));
         }
         Err(self.missing_from(place.scope, schema, table, at))
     }

@@ -17,6 +17,7 @@ mod constraints;
 mod context;
 pub(crate) mod describe;
 mod information_schema;
+mod jobs;
 mod objects;
 mod privileges;
 mod recorded;

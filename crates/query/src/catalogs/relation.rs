@@ -17,8 +17,8 @@ use datafusion::common::ScalarValue;
 use super::context::Context;
 use super::rows::Rows;
 use super::{
-    activity, attributes, classes, constraints, information_schema, privileges, routines, server,
-    timescale, types,
+    activity, attributes, classes, constraints, information_schema, jobs, privileges, routines,
+    server, timescale, types,
 };
 use crate::error::Error;
 use crate::scan::Wanted;
@@ -139,6 +139,10 @@ pub(super) const SCHEMAS: &[SystemSchema] = &[
         name: "_timescaledb_catalog",
     },
     SystemSchema {
+        oid: 14_993,
+        name: "_timescaledb_functions",
+    },
+    SystemSchema {
         oid: 14_994,
         name: "_timescaledb_config",
     },
@@ -206,8 +210,8 @@ fn parse_line(line: &'static str) -> Option<SystemRelation> {
         "" => routines::fill_function(name),
         "information_schema" => information_schema::fill(name).or_else(|| privileges::fill(name)),
         // Where bgw_job was until 2.28.
-        "_timescaledb_config" => timescale::fill("_timescaledb_catalog", name),
-        _ => timescale::fill(schema, name),
+        "_timescaledb_config" => jobs::fill("_timescaledb_catalog", name),
+        _ => timescale::fill(schema, name).or_else(|| jobs::fill(schema, name)),
     };
     Some(SystemRelation {
         oid,

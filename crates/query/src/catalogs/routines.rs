@@ -6,6 +6,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::LazyLock;
 
+use chronolith_catalog::Volatility;
 use chronolith_types::SqlType;
 
 use super::context::Context;
@@ -119,6 +120,8 @@ pub(super) fn operator_class(method: u32, ty: &SqlType) -> u32 {
 // -------------------------------------------------------------------------------------- functions
 
 const INTERNAL: u32 = 12;
+const SQL: u32 = 14;
+const VOID: u32 = 2278;
 
 /// A function that a type, an operator or an aggregate has behind it, and that SQL does not call.
 struct Support {
@@ -276,6 +279,7 @@ fn procs<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
             NULL,
         ]);
     }
+    own_procs(context, rows)?;
     for support in SUPPORT.iter() {
         rows.push(row![
             support.oid,
@@ -304,6 +308,60 @@ fn procs<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
             NULL,
             NULL,
             support.name,
+            NULL,
+            NULL,
+            NULL,
+            NULL,
+        ]);
+    }
+    Ok(())
+}
+
+/// The functions and procedures of users.
+fn own_procs<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
+    for routine in context.home()?.routines.values() {
+        let named = routine.args.iter().any(|arg| arg.name.is_some());
+        let names: Vec<&str> = routine
+            .args
+            .iter()
+            .map(|arg| arg.name.as_deref().unwrap_or(""))
+            .collect();
+        let names: Cell<'a> = if named { names.into() } else { Cell::Null };
+        let defaults = routine.args.iter().filter(|arg| arg.default.is_some());
+        let set = routine.result.as_ref().is_some_and(|result| result.set);
+        let result = routine.result.as_ref().map_or(VOID, |of| of.ty.oid());
+        let volatility = match routine.volatility {
+            Volatility::Immutable => 'i',
+            Volatility::Stable => 's',
+            Volatility::Volatile => 'v',
+        };
+        rows.push(row![
+            routine.id.0,
+            &routine.name,
+            routine.schema.0,
+            routine.owner.0,
+            SQL,
+            100,
+            if set { 1000 } else { 0 },
+            0,
+            0,
+            if routine.result.is_some() { 'f' } else { 'p' },
+            routine.security_definer,
+            false,
+            routine.strict,
+            set,
+            volatility,
+            'u',
+            count(routine.args.len()),
+            count(defaults.count()),
+            result,
+            type_oids(routine.types()),
+            NULL,
+            NULL,
+            names,
+            NULL,
+            NULL,
+            &routine.body,
             NULL,
             NULL,
             NULL,

@@ -11,7 +11,7 @@ use arrow::array::{
 use arrow::buffer::{NullBuffer, OffsetBuffer};
 use arrow::datatypes::{DataType, Field, IntervalMonthDayNano, Schema};
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
-use chronolith_types::SqlType;
+use chronolith_types::{Interval, SqlType};
 
 use crate::error::Error;
 use crate::scan::Wanted;
@@ -28,7 +28,14 @@ pub(super) enum Cell<'a> {
     Text(Cow<'a, str>),
     /// A time span in µs; whole days are shown as days.
     Span(i64),
+    Interval(Interval),
     List(Vec<Cell<'a>>),
+}
+
+impl From<Interval> for Cell<'_> {
+    fn from(value: Interval) -> Self {
+        Self::Interval(value)
+    }
 }
 
 macro_rules! from_integer {
@@ -279,6 +286,11 @@ fn span(cell: &Cell<'_>) -> Option<IntervalMonthDayNano> {
             0,
             i32::try_from(us / DAY_US).ok()?,
             0,
+        )),
+        Cell::Interval(span) => Some(IntervalMonthDayNano::new(
+            span.months,
+            span.days,
+            span.us.checked_mul(1000)?,
         )),
         Cell::Span(us) => Some(IntervalMonthDayNano::new(0, 0, us.checked_mul(1000)?)),
         _ => None,

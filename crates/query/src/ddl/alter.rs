@@ -248,7 +248,7 @@ pub(super) fn rename_kept_column(
 }
 
 /// Views are kept as text: what they read has to go on under its name.
-pub(super) fn keep_views(
+pub(crate) fn keep_views(
     shared: &Arc<Shared>,
     schema: SchemaId,
     name: &str,
@@ -508,7 +508,7 @@ fn drop_constraint(
     })
 }
 
-pub(super) fn role_of(shared: &Arc<Shared>, name: &str) -> Result<RoleId, Error> {
+pub(crate) fn role_of(shared: &Arc<Shared>, name: &str) -> Result<RoleId, Error> {
     let user = shared.with(|state| state.user.clone());
     let name = match name {
         "current_user" | "current_role" | "session_user" => user.as_str(),

@@ -123,7 +123,6 @@ fn compression(
         .as_ref()
         .and_then(|hypertable| hypertable.compression.clone());
     let mut compression = known.unwrap_or_else(automatic);
-    compression.implicit = false;
     if let Some(list) = &options.segment_by {
         compression.segment_by = segments(table, list)?;
         compression.automatic_segments = false;

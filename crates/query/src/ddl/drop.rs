@@ -7,6 +7,7 @@ use chronolith_sql::{Drop, Name, ObjectKind};
 use chronolith_types::{SchemaId, SqlState};
 
 use super::role::superuser_only;
+use super::routine;
 use super::run::demand;
 use super::schema::no_role;
 use super::view::{kind_of, readers};
@@ -17,7 +18,8 @@ use crate::outcome::Severity;
 use crate::session::{Shared, no_schema};
 
 pub(super) fn run(shared: &Arc<Shared>, of: &Drop) -> Result<(), Error> {
-    for name in &of.names {
+    for (place, name) in of.names.iter().enumerate() {
+        let signature = of.signatures.get(place).and_then(Option::as_ref);
         let dropped = match of.kind {
             ObjectKind::Table => table(shared, name, of.cascade),
             ObjectKind::View | ObjectKind::MaterializedView => {
@@ -29,9 +31,10 @@ pub(super) fn run(shared: &Arc<Shared>, of: &Drop) -> Result<(), Error> {
             ObjectKind::Role => role(shared, name.name()),
             ObjectKind::Extension => Err(Error::unsupported("DROP EXTENSION")),
             ObjectKind::Sequence => Err(missing("sequence", name, SqlState::UNDEFINED_TABLE)),
-            ObjectKind::Function | ObjectKind::Procedure | ObjectKind::Aggregate => {
-                Err(missing("function", name, SqlState::UNDEFINED_FUNCTION))
+            ObjectKind::Function | ObjectKind::Procedure => {
+                routine::drop(shared, of.kind, name, signature)
             }
+            ObjectKind::Aggregate => Err(missing("aggregate", name, SqlState::UNDEFINED_FUNCTION)),
             ObjectKind::Type | ObjectKind::Domain => {
                 Err(missing("type", name, SqlState::UNDEFINED_OBJECT))
             }
@@ -301,13 +304,24 @@ fn schema(shared: &Arc<Shared>, name: &str, cascade: bool) -> Result<(), Error> 
         .filter(|view| view.schema == found.id)
         .cloned()
         .collect();
-    if !cascade && (!tables.is_empty() || !views.is_empty()) {
+    let routines: Vec<_> = home
+        .routines
+        .values()
+        .filter(|routine| routine.schema == found.id)
+        .cloned()
+        .collect();
+    if !cascade && (!tables.is_empty() || !views.is_empty() || !routines.is_empty()) {
         let objects = tables
             .iter()
             .map(|table| format!("table {name}.{} depends on schema {name}", table.name))
             .chain(views.iter().map(|view| {
                 let kind = kind_of(view);
                 format!("{kind} {name}.{} depends on schema {name}", view.name)
+            }))
+            .chain(routines.iter().map(|routine| {
+                let what = routine::kind_of(routine);
+                let shown = routine::signature(routine);
+                format!("{what} {name}.{shown} depends on schema {name}")
             }));
         return Err(Error::new(
             SqlState::DEPENDENT_OBJECTS_STILL_EXIST,
@@ -315,6 +329,12 @@ fn schema(shared: &Arc<Shared>, name: &str, cascade: bool) -> Result<(), Error> 
         )
         .detail(objects.collect::<Vec<_>>().join("\n"))
         .hint("Use DROP ... CASCADE to drop the dependent objects too."));
+    }
+    for routine in routines {
+        shared.change(Change::DropRoutine {
+            database: shared.database,
+            id: routine.id,
+        })?;
     }
     for view in views {
         // One that was dropped on the way here is gone already.
@@ -391,6 +411,11 @@ fn role(shared: &Arc<Shared>, name: &str) -> Result<(), Error> {
                 .values()
                 .any(|table| table.owner == found.id)
             || database.views.values().any(|view| view.owner == found.id)
+            || database
+                .routines
+                .values()
+                .any(|routine| routine.owner == found.id)
+            || database.jobs.all.values().any(|job| job.owner == found.id)
             || database
                 .schemas
                 .values()

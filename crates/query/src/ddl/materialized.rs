@@ -294,18 +294,17 @@ pub(super) fn alter(shared: &Arc<Shared>, of: &AlterTable) -> Result<(), Error> 
         }
         return Err(missing);
     };
-    match &view.materialized {
-        None => return Err(not_materialized(name)),
-        Some(kept) if kept.continuous.is_some() => {
-            return Err(Error::unsupported("ALTER of a continuous aggregate"));
-        }
-        Some(_) => {}
+    if view.materialized.is_none() {
+        return Err(not_materialized(name));
     }
     for action in &of.actions {
         let home = shared.home()?;
         let now = home.views.get(&view.id);
         let now = now.ok_or_else(|| Error::internal("the altered view is gone"))?;
-        one(shared, now, action)?;
+        match now.kept() {
+            Some(_) => one(shared, now, action)?,
+            None => rollups::alter(shared, now, action)?,
+        }
     }
     Ok(())
 }

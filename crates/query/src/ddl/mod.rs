@@ -12,11 +12,14 @@ mod index;
 pub(crate) mod materialized;
 pub(crate) mod options;
 mod role;
+mod routine;
 mod run;
 mod schema;
 mod table;
 mod view;
 
+pub(crate) use alter::{keep_views, role_of};
 pub(crate) use options::TableOptions;
 pub(crate) use run::{owner, run};
+pub(crate) use table::check_name;
 pub(crate) use view::{columns_of as view_columns, text_of as view_text};

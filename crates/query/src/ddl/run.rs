@@ -6,7 +6,7 @@ use chronolith_catalog::{Change, Privilege};
 use chronolith_sql::{ObjectKind, Statement};
 use chronolith_types::{RoleId, SqlState};
 
-use super::{alter, drop, grant, index, materialized, role, schema, table, view};
+use super::{alter, drop, grant, index, materialized, role, routine, schema, table, view};
 use crate::error::Error;
 use crate::insert::{undefined_column, undefined_table};
 use crate::session::Shared;
@@ -33,6 +33,7 @@ pub(crate) async fn run(
             with_data,
         } => materialized::refresh(shared, name, *concurrently, *with_data).await?,
         Statement::CreateIndex(create) => index::create(shared, create)?,
+        Statement::CreateRoutine(create) => routine::create(shared, create)?,
         Statement::CreateSchema(create) => schema::create(shared, create)?,
         Statement::CreateDatabase { name, options } => {
             schema::create_database(shared, &name.value, options)?;

@@ -130,7 +130,7 @@ pub(super) fn begin(
 }
 
 /// PostgreSQL cuts longer names silently; a name that is not what was written surprises more.
-pub(super) fn check_name(name: &str) -> Result<(), Error> {
+pub(crate) fn check_name(name: &str) -> Result<(), Error> {
     if name.len() > NAME_BYTES_MAX {
         return Err(Error::new(
             SqlState::NAME_TOO_LONG,

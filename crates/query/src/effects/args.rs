@@ -10,45 +10,45 @@ use crate::error::Error;
 
 /// The arguments of one call; those left out or NULL are None.
 #[derive(Clone, Copy)]
-pub(super) struct Args<'a>(pub(super) &'a [ScalarValue]);
+pub(crate) struct Args<'a>(pub(crate) &'a [ScalarValue]);
 
 impl<'a> Args<'a> {
-    pub(super) fn get(&self, place: usize) -> Option<&'a ScalarValue> {
+    pub(crate) fn get(&self, place: usize) -> Option<&'a ScalarValue> {
         self.0.get(place).filter(|value| !value.is_null())
     }
 
     /// How many there are, those that are NULL too.
-    pub(super) fn count(&self) -> usize {
+    pub(crate) fn count(&self) -> usize {
         self.0.len()
     }
 
-    pub(super) fn text(&self, place: usize) -> Option<&'a str> {
+    pub(crate) fn text(&self, place: usize) -> Option<&'a str> {
         match self.get(place)? {
             ScalarValue::Utf8View(Some(text)) | ScalarValue::Utf8(Some(text)) => Some(text),
             _ => None,
         }
     }
 
-    pub(super) fn bool(&self, place: usize) -> Option<bool> {
+    pub(crate) fn bool(&self, place: usize) -> Option<bool> {
         match self.get(place)? {
             ScalarValue::Boolean(value) => *value,
             _ => None,
         }
     }
 
-    pub(super) fn oid(&self, place: usize) -> Option<u32> {
+    pub(crate) fn oid(&self, place: usize) -> Option<u32> {
         match self.get(place)? {
             ScalarValue::UInt32(value) => *value,
             other => u32::try_from(integer(other)?).ok(),
         }
     }
 
-    pub(super) fn integer(&self, place: usize) -> Option<i64> {
+    pub(crate) fn integer(&self, place: usize) -> Option<i64> {
         integer(self.get(place)?)
     }
 
     /// An argument that must be there.
-    pub(super) fn need<T>(&self, value: Option<T>, name: &str) -> Result<T, Error> {
+    pub(crate) fn need<T>(&self, value: Option<T>, name: &str) -> Result<T, Error> {
         value.ok_or_else(|| {
             Error::new(
                 SqlState::INVALID_PARAMETER_VALUE,
@@ -58,7 +58,7 @@ impl<'a> Args<'a> {
     }
 
     /// A chunk's width.
-    pub(super) fn width(&self, place: usize) -> Result<Option<Width>, Error> {
+    pub(crate) fn width(&self, place: usize) -> Result<Option<Width>, Error> {
         let Some(value) = self.get(place) else {
             return Ok(None);
         };
@@ -82,7 +82,7 @@ impl<'a> Args<'a> {
     }
 }
 
-pub(super) fn integer(value: &ScalarValue) -> Option<i64> {
+pub(crate) fn integer(value: &ScalarValue) -> Option<i64> {
     match value {
         ScalarValue::Int64(value) => *value,
         ScalarValue::Int32(value) => value.map(i64::from),
@@ -92,21 +92,21 @@ pub(super) fn integer(value: &ScalarValue) -> Option<i64> {
     }
 }
 
-pub(super) fn text(value: impl Into<String>) -> ScalarValue {
+pub(crate) fn text(value: impl Into<String>) -> ScalarValue {
     ScalarValue::Utf8View(Some(value.into()))
 }
 
-pub(super) fn bigint(value: u64) -> ScalarValue {
+pub(crate) fn bigint(value: u64) -> ScalarValue {
     ScalarValue::Int64(Some(i64::try_from(value).unwrap_or(i64::MAX)))
 }
 
 /// A set of values.
-pub(super) fn list(values: &[ScalarValue], form: &DataType) -> ScalarValue {
+pub(crate) fn list(values: &[ScalarValue], form: &DataType) -> ScalarValue {
     ScalarValue::List(ScalarValue::new_list_nullable(values, form))
 }
 
 /// A set of records; each row has the values of `columns` in order.
-pub(super) fn records(
+pub(crate) fn records(
     columns: &[(&str, DataType)],
     rows: &[Vec<ScalarValue>],
 ) -> Result<ScalarValue, Error> {

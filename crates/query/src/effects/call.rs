@@ -14,6 +14,7 @@ use super::{chunks, compress, describe, hypertables, names, privileges, refresh,
 use crate::catalogs::{Context, of_function};
 use crate::error::Error;
 use crate::functions::{Effects, FunctionError};
+use crate::jobs;
 use crate::rights::guard_call;
 use crate::session::{Shared, collect_now};
 
@@ -97,6 +98,7 @@ impl SessionEffects {
                 let answer = privileges::call(&self.context(shared), name, args)?;
                 answer.ok_or_else(|| Error::internal("a privilege of an unknown kind"))
             }
+            _ if let Some(done) = jobs::call(shared, name, args)? => Ok(done),
             _ => match describe::call(&self.context(shared), name, args)? {
                 Some(answer) => Ok(answer),
                 None => match of_function(name) {

@@ -27,7 +27,7 @@ pub(super) fn show(shared: &Arc<Shared>, args: Args<'_>) -> Result<ScalarValue, 
     Ok(list(&oids, &DataType::UInt32))
 }
 
-pub(super) fn drop_chunks(shared: &Arc<Shared>, args: Args<'_>) -> Result<ScalarValue, Error> {
+pub(crate) fn drop_chunks(shared: &Arc<Shared>, args: Args<'_>) -> Result<ScalarValue, Error> {
     let table = hypertable(shared, args)?;
     let bounds = Bounds::read(shared, &table, args, [1, 2, 4, 5])?;
     if bounds == Bounds::default() {
@@ -149,7 +149,11 @@ impl Bounds {
 }
 
 /// A moment in the unit of a time column; an interval counts back from now.
-fn point(shared: &Arc<Shared>, value: &ScalarValue, time: &SqlType) -> Result<i64, Error> {
+pub(crate) fn point(
+    shared: &Arc<Shared>,
+    value: &ScalarValue,
+    time: &SqlType,
+) -> Result<i64, Error> {
     let whole = matches!(time, SqlType::Int2 | SqlType::Int4 | SqlType::Int8);
     if let (Some(number), true) = (integer(value), whole) {
         return Ok(number);

@@ -181,17 +181,11 @@ fn enable(shared: &Arc<Shared>, items: &[Item]) -> Result<(), Error> {
         }
         seen.push(item.table.id);
         let hypertable = item.table.hypertable.as_ref();
-        let Some(hypertable) = hypertable else {
-            continue;
-        };
-        if hypertable.columnstore().is_none() {
-            let sorted = hypertable.compression.clone();
-            let mut compression = sorted.unwrap_or_else(automatic);
-            compression.implicit = false;
+        if hypertable.is_some_and(|hypertable| hypertable.compression.is_none()) {
             shared.change(Change::SetCompression {
                 database: shared.database,
                 table: item.table.id,
-                compression: Some(compression),
+                compression: Some(automatic()),
             })?;
         }
     }

@@ -1,5 +1,7 @@
 //! Objects by name and names by object: `regclass` and its kin.
 
+use std::sync::Arc;
+
 use arrow::array::{ArrayRef, AsArray};
 use arrow::datatypes::{DataType, UInt32Type};
 use chronolith_types::SqlState;
@@ -8,6 +10,7 @@ use datafusion::common::ScalarValue;
 use super::args::{Args, list, text};
 use crate::catalogs::{Context, describe};
 use crate::error::Error;
+use crate::session::Shared;
 
 pub(super) fn call(context: &Context, name: &str, args: Args<'_>) -> Result<ScalarValue, Error> {
     if let Some(kind) = name.strip_suffix("_out") {
@@ -56,6 +59,19 @@ pub(crate) fn object_number(context: &Context, kind: &str, given: &str) -> Resul
     }
 }
 
+/// Schema and name of the function or procedure of a number.
+///
+/// # Errors
+/// 42883 when there is none.
+pub(crate) fn procedure_of(shared: &Arc<Shared>, oid: u32) -> Result<(String, String), Error> {
+    describe::procedure_of(&shared.catalog_context(), oid)?.ok_or_else(|| {
+        Error::new(
+            SqlState::UNDEFINED_FUNCTION,
+            format!("function or procedure with OID {oid} not found"),
+        )
+    })
+}
+
 /// A list of names for a list of oids.
 fn names_of(context: &Context, kind: &str, oids: &ArrayRef) -> Result<ScalarValue, Error> {
     let oids = oids
@@ -95,8 +111,8 @@ pub(crate) fn object_name(context: &Context, kind: &str, oid: u32) -> Result<Str
         "regtype" => describe::regtype_out(context, oid),
         "regnamespace" => describe::regnamespace_out(context, oid),
         "regrole" => Ok(describe::regrole_out(context, oid)),
-        "regproc" => Ok(describe::regproc_out(oid)),
-        "regprocedure" => Ok(describe::regprocedure_out(oid)),
+        "regproc" => describe::regproc_out(context, oid),
+        "regprocedure" => describe::regprocedure_out(context, oid),
         _ if oid == 0 => Ok("-".to_owned()),
         _ => Ok(oid.to_string()),
     }

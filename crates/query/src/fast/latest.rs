@@ -82,7 +82,7 @@ fn aggregated(node: &Plan) -> Option<LatestScan> {
             return None;
         }
     }
-    let mut newest = None;
+    let (mut newest, mut times_only) = (None, true);
     for expr in first.aggr_expr() {
         if expr.is_distinct() || !expr.order_bys().is_empty() {
             return None;
@@ -96,11 +96,21 @@ fn aggregated(node: &Plan) -> Option<LatestScan> {
             ("min", [arg]) if is_time(arg) => false,
             _ => return None,
         };
+        times_only &= args.len() == 1;
         if *newest.get_or_insert(wanted) != wanted {
             return None;
         }
     }
-    LatestScan::new(&source, newest?, Latest::Series)
+    // All rows are one series: where their times alone are asked for, any of the last will do.
+    let of = match (layout.segment_by.is_empty(), times_only) {
+        (false, _) => Latest::Series,
+        (true, true) => Latest::Rows {
+            count: 1,
+            ties: false,
+        },
+        (true, false) => return None,
+    };
+    LatestScan::new(&source, newest?, of)
 }
 
 /// DISTINCT ON.

@@ -26,6 +26,7 @@ mod num;
 mod numbers;
 mod operators;
 mod patterns;
+mod policies;
 mod quoting;
 mod scalars;
 mod series;

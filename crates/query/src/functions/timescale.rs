@@ -5,7 +5,7 @@ use chronolith_types::{RegKind, SqlType};
 
 use super::table::{Imp, Proc, ProcKind, Volatile};
 use super::value::Value;
-use super::{aggregates, gapfill, times};
+use super::{aggregates, gapfill, policies, times};
 
 fn proc(
     oid: u32,
@@ -88,7 +88,7 @@ pub(super) fn procs() -> Vec<Proc> {
             Imp::Rows(|_, _| Ok(Value::Bool(true))),
         ));
     }
-    for line in EFFECTS.lines() {
+    for line in EFFECTS.lines().chain(policies::CALLS.lines()) {
         if let Some(row) = effect(next(&rows), line.trim()) {
             rows.push(row);
         }
@@ -133,6 +133,7 @@ hypertable_columnstore_stats|s|hypertable regclass|0|record|total_chunks bigint,
 fn effect(oid: u32, line: &'static str) -> Option<Proc> {
     let mut fields = line.split('|');
     let name = fields.next()?;
+    let (schema, name) = name.split_once('.').unwrap_or(("public", name));
     let kind = match fields.next()? {
         "s" => ProcKind::SetReturning,
         "p" => ProcKind::Procedure,
@@ -142,11 +143,16 @@ fn effect(oid: u32, line: &'static str) -> Option<Proc> {
     let defaults = fields.next()?.parse().ok()?;
     let result = named_type(fields.next()?)?;
     let columns = named(fields.next()?)?;
-    let types = args.iter().map(|(_, ty)| ty.clone()).collect();
+    let types: Vec<SqlType> = args.iter().map(|(_, ty)| ty.clone()).collect();
     let mut row = proc(oid, name, kind, types, result, Imp::Effect(name));
     row.arg_names = args.into_iter().map(|(name, _)| name).collect();
+    row.schema = schema;
     row.defaults = defaults;
     row.columns = columns;
+    // remove_policies takes any number of names.
+    if name == "remove_policies" {
+        row.variadic = Some(SqlType::Text);
+    }
     Some(row)
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use chronolith_catalog::{Catalog, Database, Rights};
+use chronolith_catalog::{Catalog, Database, Rights, Routine, Securable};
 use chronolith_types::{RoleId, SchemaId, SqlState, TableId};
 
 use super::words::{called, denied, not_owner};
@@ -119,6 +119,41 @@ impl Shared {
             Some(home) if owns_schema(&catalog, home, role, id) => Ok(()),
             _ => self.check_owner(id),
         }
+    }
+
+    /// Looks whether the current role may run a routine.
+    ///
+    /// # Errors
+    /// 42501.
+    pub(crate) fn check_execute(&self, routine: &Routine) -> Result<(), Error> {
+        let (catalog, role) = self.catalog_and_role()?;
+        let home = self.home()?;
+        let acl = home.acls.get(&routine.id.0);
+        let rights = catalog.rights(role, Securable::Routine, routine.owner, acl);
+        let kind = match routine.result {
+            Some(_) => "function",
+            None => "procedure",
+        };
+        match rights.has(Rights::EXECUTE) {
+            true => Ok(()),
+            false => Err(denied(kind, &routine.name)),
+        }
+    }
+
+    /// Takes another role's part; whose it was before, to be given back.
+    ///
+    /// # Errors
+    /// 42704 when there is no such role.
+    pub(crate) fn act_as(&self, role: RoleId) -> Result<String, Error> {
+        let catalog = self.catalog();
+        let name = catalog.roles.get(&role).map(|role| role.name.clone());
+        let name = name.ok_or_else(|| {
+            Error::new(
+                SqlState::UNDEFINED_OBJECT,
+                format!("role with OID {role} does not exist"),
+            )
+        })?;
+        Ok(self.with(|state| std::mem::replace(&mut state.user, name)))
     }
 
     /// Looks whether a schema belongs to the current role.

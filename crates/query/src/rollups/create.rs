@@ -4,8 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use chronolith_catalog::{
-    Change, Column, Compression, Continuous, Hypertable, Index, Materialized, OrderBy, Rollup,
-    Table, View,
+    Change, Column, Continuous, Hypertable, Index, Materialized, Rollup, Table, View,
 };
 use chronolith_sql::CreateView;
 use chronolith_types::{ColumnId, HypertableId, IndexId, SqlState, SqlType, TableId};
@@ -14,7 +13,7 @@ use super::definition::{Definition, Source};
 use super::options::CaggOptions;
 use super::registry::continuous;
 use crate::bind::bind_query;
-use crate::ddl::{owner, view_columns, view_text};
+use crate::ddl::{columnstore, owner, view_columns, view_text};
 use crate::error::Error;
 use crate::outcome::Severity;
 use crate::session::{SessionNames, Shared};
@@ -87,20 +86,13 @@ pub(crate) fn create(shared: &Arc<Shared>, create: &CreateView) -> Result<(), Er
     let interval = options
         .interval(&table, definition.bucket_name())?
         .unwrap_or(width);
-    let compression = Compression {
-        segment_by: definition
-            .groups
-            .iter()
-            .filter(|group| group.name != definition.bucket_name() && series(&group.ty))
-            .filter_map(|group| column(&group.name))
-            .collect(),
-        order_by: vec![OrderBy {
-            column: time,
-            descending: false,
-            nulls_first: false,
-        }],
-        implicit: true,
-        ..Compression::default()
+    let groups = definition.groups.iter();
+    let groups = groups
+        .filter(|group| group.name != definition.bucket_name() && series(&group.ty))
+        .filter_map(|group| column(&group.name));
+    let rollup = Rollup {
+        groups: groups.collect(),
+        ..Rollup::new(view.id, source.id)
     };
     let database = shared.database;
     let indexes = indexes_of(&definition, &table, options.group_indexes, allocate)?;
@@ -115,7 +107,6 @@ pub(crate) fn create(shared: &Arc<Shared>, create: &CreateView) -> Result<(), Er
             materialized_only: options.materialized_only.unwrap_or(true),
         }),
     });
-    let view_id = view.id;
     let changes = [
         Change::CreateTable {
             database,
@@ -128,14 +119,14 @@ pub(crate) fn create(shared: &Arc<Shared>, create: &CreateView) -> Result<(), Er
                 id: hypertable,
                 time,
                 interval: interval.max(1),
-                compression: Some(compression),
+                compression: None,
                 integer_now: None,
             },
         },
         Change::SetRollup {
             database,
             table: store,
-            rollup: Some(Rollup::new(view_id, source.id)),
+            rollup: Some(rollup),
         },
         Change::CreateView {
             database,
@@ -153,6 +144,9 @@ pub(crate) fn create(shared: &Arc<Shared>, create: &CreateView) -> Result<(), Er
             index,
         })?;
     }
+    let mut storage = options.table.storage.clone();
+    storage.chunk_interval = None;
+    columnstore::set(shared, store, &storage)?;
     let rows = shared.transact(|tx| Ok::<_, Error>(tx.table(source.id)))?;
     let owed = source
         .rollup

@@ -5,6 +5,7 @@
 //! ([`plan`]). Ranges of buckets whose rows changed otherwise are marked invalid: readers compute
 //! those from the source until they have been written anew ([`fill`]).
 
+mod alter;
 mod buckets;
 mod create;
 mod definition;
@@ -19,6 +20,7 @@ mod relation;
 mod rewrite;
 mod shape;
 
+pub(crate) use alter::alter;
 pub(crate) use create::create;
 pub(crate) use definition::Definition;
 pub(crate) use derive::Maintainer;

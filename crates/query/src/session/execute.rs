@@ -10,6 +10,7 @@ use chronolith_types::{SqlState, SqlType};
 use parking_lot::Mutex;
 
 use super::block::Block;
+use super::call::Procedure;
 use super::handle::{BoundTo, Prepared, Session, Statement};
 use super::names::SessionNames;
 use super::present;
@@ -32,6 +33,8 @@ pub(crate) enum Ready {
     CopyOut(Bound),
     /// CALL: the effect is an expression.
     Call(Bound),
+    /// CALL of what runs statements.
+    Procedure(Box<Procedure>),
     /// Everything that is done at once.
     Utility,
 }
@@ -43,6 +46,7 @@ impl Ready {
             Self::Query(bound) | Self::CopyOut(bound) | Self::Call(bound) => bound.params.clone(),
             Self::Insert(insert) => insert.params.clone(),
             Self::Explain(inner) => inner.params(),
+            Self::Procedure(procedure) => procedure.args.params.clone(),
             Self::Utility => Vec::new(),
         }
     }
@@ -60,6 +64,7 @@ impl Ready {
                 shared.check_uses(&insert.uses)
             }
             Self::Explain(inner) => inner.check(shared),
+            Self::Procedure(procedure) => shared.check_uses(&procedure.args.uses),
             Self::Utility => Ok(()),
         }
     }
@@ -118,7 +123,7 @@ impl Session {
         }))
     }
 
-    fn bound_to(&self) -> BoundTo {
+    pub(super) fn bound_to(&self) -> BoundTo {
         BoundTo {
             version: self.shared.catalog().version,
             user: self.shared.with(|state| state.user.clone()),
@@ -230,7 +235,7 @@ impl Session {
         self.dispatch(&again, params).await
     }
 
-    async fn dispatch(
+    pub(super) async fn dispatch(
         &mut self,
         prepared: &Prepared,
         params: &[ArrayRef],
@@ -253,6 +258,10 @@ impl Session {
             Ready::Insert(plan) => {
                 let rows = insert::run(&shared, plan, &values).await?;
                 Ok(command(format!("INSERT 0 {rows}")))
+            }
+            Ready::Procedure(procedure) => {
+                self.call(procedure, &values).await?;
+                Ok(command("CALL"))
             }
             Ready::Call(bound) => {
                 let plan = set_parameters(&bound.plan, &values)?;
@@ -409,6 +418,9 @@ pub(crate) fn ready(
         Tree::Explain(of) => Ready::Explain(Box::new(ready(shared, names, &of.inner, types)?)),
         Tree::Copy(of) if !of.from => Ready::CopyOut(copy::bind_out(names, of)?),
         Tree::Call(call) => {
+            if let Some(procedure) = super::call::find(shared, names, call, types)? {
+                return Ok(Ready::Procedure(Box::new(procedure)));
+            }
             let (value, params, uses) = bind_call(names, call, types)?;
             let plan = datafusion::logical_expr::LogicalPlanBuilder::empty(true)
                 .project([value.expr.alias("value")])?

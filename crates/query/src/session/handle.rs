@@ -35,6 +35,8 @@ pub struct SessionOptions {
     pub client: Option<String>,
     /// Settings that the client asks for.
     pub settings: Vec<(String, String)>,
+    /// Nobody connects: the process itself acts for the role, which need not be able to log in.
+    pub background: bool,
 }
 
 /// One statement of a text, read.
@@ -104,6 +106,8 @@ pub struct Session {
     pub(super) prepared: BTreeMap<String, Arc<Prepared>>,
     /// COPY FROM STDIN, while it runs.
     pub(super) copy: Option<CopyIn>,
+    /// How many procedures are running, one within another.
+    pub(super) depth: usize,
 }
 
 impl fmt::Debug for Session {
@@ -135,7 +139,7 @@ impl Session {
                 format!("role \"{}\" does not exist", options.user),
             )
         })?;
-        if !role.privileges.contains(&Privilege::Login) {
+        if !options.background && !role.privileges.contains(&Privilege::Login) {
             return Err(Error::new(
                 SqlState::INVALID_AUTHORIZATION_SPECIFICATION,
                 format!("role \"{}\" is not permitted to log in", options.user),
@@ -191,6 +195,7 @@ impl Session {
             several: false,
             prepared: BTreeMap::new(),
             copy: None,
+            depth: 0,
         })
     }
 

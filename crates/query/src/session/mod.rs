@@ -9,6 +9,7 @@
 //! - The state's lock is never held while something is bound, planned or awaited.
 
 mod block;
+mod call;
 mod context;
 mod execute;
 mod handle;
@@ -21,7 +22,8 @@ mod utility;
 
 pub use handle::{Prepared, Session, SessionOptions, Statement};
 
-pub(crate) use execute::Ready;
+pub(crate) use call::refuse;
+pub(crate) use execute::{Ready, ready};
 pub(crate) use names::{SessionNames, relation_in, table_of};
 pub(crate) use run::{collect, collect_now, evaluate, expanded, physical, run, stream, wait_for};
 pub(crate) use shared::{Shared, blocking, no_schema};

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arrow::datatypes::{Field, Schema};
 use chronolith_catalog::{
-    ConstraintKind, Database, Schema as CatalogSchema, Table as CatalogTable, View,
+    ConstraintKind, Database, Routine, Schema as CatalogSchema, Table as CatalogTable, View,
 };
 use chronolith_types::SqlState;
 use datafusion::datasource::provider_as_source;
@@ -22,6 +22,8 @@ pub(crate) struct SessionNames {
     shared: Arc<Shared>,
     home: Arc<Database>,
     vars: SessionVars,
+    /// Whose statement it is, and whose arguments have names.
+    routine: Option<Arc<Routine>>,
 }
 
 impl SessionNames {
@@ -30,6 +32,16 @@ impl SessionNames {
             home: shared.home()?,
             vars: shared.vars(),
             shared: Arc::clone(shared),
+            routine: None,
+        })
+    }
+
+    /// The names of a statement of a routine.
+    pub(crate) fn of_routine(shared: &Arc<Shared>, routine: &Arc<Routine>) -> Result<Self, Error> {
+        let names = Self::new(shared)?;
+        Ok(Self {
+            routine: Some(Arc::clone(routine)),
+            ..names
         })
     }
 
@@ -209,6 +221,16 @@ impl Names for SessionNames {
 
     fn enter(&self, schema: &str) -> Result<(), Error> {
         self.shared.enter(schema)
+    }
+
+    fn parameter(&self, of: Option<&str>, name: &str) -> Option<usize> {
+        let routine = self.routine.as_ref()?;
+        if of.is_some_and(|of| of != routine.name) {
+            return None;
+        }
+        let mut args = routine.args.iter();
+        let place = args.position(|arg| arg.name.as_deref() == Some(name))?;
+        Some(place + 1)
     }
 
     fn vars(&self) -> &SessionVars {

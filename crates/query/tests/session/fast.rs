@@ -25,6 +25,7 @@ const QUERIES: &[&str] = &[
     "SELECT DISTINCT venue, symbol FROM t",
     "SELECT max(h) FROM (SELECT time_bucket('1 hour', time) AS b, max(price) AS h FROM t GROUP BY b) x",
     "SELECT time_bucket('1 hour', time) AS b, sum(price) FROM t GROUP BY b HAVING count(*) > 3 ORDER BY b DESC LIMIT 5",
+    "SELECT time_bucket_gapfill('20 minutes', time) AS b, symbol, locf(last(price, time)), sum(price), interpolate(avg(rate)) FROM t WHERE time >= '2025-03-03 02:30:00+00' AND time < '2025-03-04 07:00:00+00' GROUP BY b, symbol ORDER BY symbol, b",
 ];
 
 /// What the newest or oldest rows answer.

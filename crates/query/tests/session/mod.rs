@@ -16,8 +16,10 @@ mod catalogs;
 mod expressions;
 mod fast;
 mod first;
+mod gapfill;
 mod hypertables;
 mod insert;
+mod jobs;
 mod sets;
 mod storage;
 mod subqueries;
@@ -37,7 +39,11 @@ impl Db {
 
     /// A session with what is on a disk.
     pub(crate) fn over(disk: &SimDisk, config: EngineConfig) -> Self {
-        let engine = Engine::open(Platform::simulated(disk.clone(), 7), config).unwrap();
+        Self::on(Platform::simulated(disk.clone(), 7), config)
+    }
+
+    pub(crate) fn on(platform: Platform, config: EngineConfig) -> Self {
+        let engine = Engine::open(platform, config).unwrap();
         let options = QueryOptions {
             memory_bytes_max: 1 << 28,
             threads: 2,
@@ -54,6 +60,11 @@ impl Db {
             session,
             instance,
         }
+    }
+
+    /// Waits for what is not a statement.
+    pub(crate) fn wait<T>(&self, future: impl Future<Output = T>) -> T {
+        self.runtime.block_on(future)
     }
 
     /// Runs a text as one message; rows as text joined by `|`, tags as they are.

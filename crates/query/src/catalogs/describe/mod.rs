@@ -14,7 +14,8 @@ pub(crate) use definitions::{
     viewdef,
 };
 pub(crate) use names::{
-    quoted, regclass_in, regclass_out, regnamespace_in, regnamespace_out, regproc_in, regproc_out,
-    regprocedure_in, regprocedure_out, regrole_in, regrole_out, regtype_in, regtype_out,
-    table_is_visible, to_regclass, to_regnamespace, to_regrole, to_regtype, user_by_id,
+    procedure_of, quoted, regclass_in, regclass_out, regnamespace_in, regnamespace_out, regproc_in,
+    regproc_out, regprocedure_in, regprocedure_out, regrole_in, regrole_out, regtype_in,
+    regtype_out, table_is_visible, to_regclass, to_regnamespace, to_regrole, to_regtype,
+    user_by_id,
 };

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use std::sync::LazyLock;
 
 use chronolith_catalog::Database;
-use chronolith_types::{RoleId, SqlState, SqlType};
+use chronolith_types::{RoleId, RoutineId, SqlState, SqlType};
 
 use crate::catalogs::context::Context;
 use crate::catalogs::objects::{self, Relation};
@@ -314,28 +314,76 @@ pub(crate) fn regtype_in(context: &Context, text: &str) -> Result<u32, Error> {
 }
 
 /// A `regproc` as text.
-pub(crate) fn regproc_out(oid: u32) -> String {
-    match routines::proc_name(oid) {
-        // The bare name would not find it again.
-        Some(name) if routines::procs_named(name).len() > 1 => {
-            let schema = routines::proc(oid).map_or("pg_catalog", |proc| proc.schema);
-            format!("{}.{}", quoted(schema), quoted(name))
-        }
-        Some(name) => quoted(name).into_owned(),
-        None if oid == 0 => "-".to_owned(),
-        None => oid.to_string(),
+pub(crate) fn regproc_out(context: &Context, oid: u32) -> Result<String, Error> {
+    if oid == 0 {
+        return Ok("-".to_owned());
     }
+    let Some((schema, name)) = procedure_of(context, oid)? else {
+        return Ok(oid.to_string());
+    };
+    // The bare name must find it again, and nothing else.
+    Ok(if procs_along(context, None, &name)? == [oid] {
+        quoted(&name).into_owned()
+    } else {
+        format!("{}.{}", quoted(&schema), quoted(&name))
+    })
+}
+
+/// Schema and name of a function or procedure.
+pub(crate) fn procedure_of(context: &Context, oid: u32) -> Result<Option<(String, String)>, Error> {
+    if let Some(name) = routines::proc_name(oid) {
+        let schema = routines::proc(oid).map_or("pg_catalog", |proc| proc.schema);
+        return Ok(Some((schema.to_owned(), name.to_owned())));
+    }
+    let home = context.home()?;
+    let found = home.routines.get(&RoutineId(oid));
+    Ok(found.and_then(|routine| {
+        let schema = home.schemas.get(&routine.schema)?;
+        Some((schema.name.clone(), routine.name.clone()))
+    }))
+}
+
+/// The functions and procedures that a name means: those of a schema, or along the search path.
+fn procs_along(context: &Context, schema: Option<&str>, name: &str) -> Result<Vec<u32>, Error> {
+    let home = context.home()?;
+    let schema_of = |oid: u32| routines::proc(oid).map_or("pg_catalog", |proc| proc.schema);
+    let mut found = routines::procs_named(name);
+    // Without a schema, those of the system are found wherever they are.
+    found.retain(|oid| schema.is_none_or(|schema| schema_of(*oid) == schema));
+    let path: Vec<&str> = match schema {
+        Some(schema) => vec![schema],
+        None => context.search_path.iter().map(String::as_str).collect(),
+    };
+    for schema in path {
+        if let Some(schema) = home.schema_named(schema) {
+            let own = home.routines_named(schema.id, name);
+            found.extend(own.map(|routine| routine.id.0));
+        }
+    }
+    Ok(found)
 }
 
 /// A `regprocedure` as text.
-pub(crate) fn regprocedure_out(oid: u32) -> String {
-    match routines::proc(oid) {
-        Some(proc) => {
-            let args: Vec<String> = proc.args.iter().map(SqlType::name).collect();
-            format!("{}({})", quoted(proc.name), args.join(","))
-        }
-        None => regproc_out(oid),
-    }
+///
+/// # Errors
+/// 3D000 when the session's database was dropped.
+pub(crate) fn regprocedure_out(context: &Context, oid: u32) -> Result<String, Error> {
+    let home = context.home()?;
+    let (name, args): (String, Vec<String>) = if let Some(proc) = routines::proc(oid) {
+        let args = proc.args.iter().map(SqlType::name);
+        (quoted(proc.name).into_owned(), args.collect())
+    } else if let Some(own) = home.routines.get(&RoutineId(oid)) {
+        let schema = home.schemas.get(&own.schema);
+        let hidden = schema.filter(|schema| !context.search_path.contains(&schema.name));
+        let name = match hidden {
+            Some(schema) => format!("{}.{}", quoted(&schema.name), quoted(&own.name)),
+            None => quoted(&own.name).into_owned(),
+        };
+        (name, own.types().map(SqlType::name).collect())
+    } else {
+        return regproc_out(context, oid);
+    };
+    Ok(format!("{name}({})", args.join(",")))
 }
 
 /// Text as a `regproc`.
@@ -346,8 +394,8 @@ pub(crate) fn regproc_in(context: &Context, text: &str) -> Result<u32, Error> {
     if let Some(oid) = number(text) {
         return Ok(oid);
     }
-    let (_, name) = schema_and_name(context, text)?;
-    match routines::procs_named(&name).as_slice() {
+    let (schema, name) = schema_and_name(context, text)?;
+    match procs_along(context, schema.as_deref(), &name)?.as_slice() {
         [oid] => Ok(*oid),
         [] => Err(Error::new(
             SqlState::UNDEFINED_FUNCTION,
@@ -392,11 +440,15 @@ pub(crate) fn regprocedure_in(context: &Context, text: &str) -> Result<u32, Erro
         .filter(|word| !word.is_empty());
     let types: Option<Vec<SqlType>> = words.map(SqlType::parse_name).collect();
     let types = types.ok_or_else(missing)?;
-    let (_, name) = schema_and_name(context, name)?;
-    let found = routines::procs_named(&name).into_iter();
-    found
-        .filter_map(routines::proc)
-        .find(|proc| proc.args == types)
-        .map(|proc| proc.oid)
-        .ok_or_else(missing)
+    let (schema, name) = schema_and_name(context, name)?;
+    let home = context.home()?;
+    let takes = |oid: &u32| match routines::proc(*oid) {
+        Some(proc) => proc.args == types,
+        None => home
+            .routines
+            .get(&RoutineId(*oid))
+            .is_some_and(|own| own.types().eq(&types)),
+    };
+    let found = procs_along(context, schema.as_deref(), &name)?;
+    found.into_iter().find(takes).ok_or_else(missing)
 }

@@ -76,7 +76,7 @@ fn aggregates<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error
             &aggregate.view.name,
             context.role_name(aggregate.view.owner),
             aggregate.continuous.materialized_only,
-            aggregate.store.hypertable.columnstore().is_some(),
+            aggregate.store.hypertable.compression.is_some(),
             aggregate.store.schema,
             &aggregate.store.table.name,
             describe::view_text(aggregate.view),

@@ -27,7 +27,7 @@ pub(super) fn fill(name: &str) -> Option<Fill> {
 fn hypertables<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
     for entry in entries(context)? {
         let id = entry.hypertable.id;
-        let compressed = entry.hypertable.columnstore().is_some();
+        let compressed = entry.hypertable.compression.is_some();
         rows.push(vec![
             id.0.into(),
             entry.schema.into(),
@@ -80,7 +80,7 @@ fn dimensions<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error
         let interval = entry.hypertable.interval;
         let now = entry.hypertable.integer_now.as_ref();
         let us = |value| dimension_us(&entry.time.ty, value).unwrap_or(value);
-        let compressed = entry.hypertable.columnstore();
+        let compressed = entry.hypertable.compression.as_ref();
         let compressed = compressed.and_then(|compression| compression.chunk_interval);
         rows.push(row![
             entry.hypertable.id.0,

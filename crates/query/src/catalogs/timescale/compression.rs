@@ -118,7 +118,7 @@ fn compressed_interval(entry: &Entry<'_>, compression: &Compression) -> Option<S
 
 fn compressed(context: &Context) -> Result<impl Iterator<Item = (Entry<'_>, &Compression)>, Error> {
     Ok(entries(context)?.filter_map(|entry| {
-        let compression = entry.hypertable.columnstore()?;
+        let compression = entry.hypertable.compression.as_ref()?;
         Some((entry, compression))
     }))
 }
@@ -158,7 +158,7 @@ fn columns<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
 /// Every hypertable, those without settings too.
 fn hypertables<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
     for entry in entries(context)? {
-        let Some(compression) = entry.hypertable.columnstore() else {
+        let Some(compression) = &entry.hypertable.compression else {
             rows.push(row![entry.table.id.0, NULL, NULL, NULL, NULL]);
             continue;
         };

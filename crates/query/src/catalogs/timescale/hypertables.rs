@@ -24,7 +24,7 @@ fn hypertables<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Erro
             context.role_name(entry.table.owner),
             1,
             count(entry.table.chunks.len()),
-            entry.hypertable.columnstore().is_some(),
+            entry.hypertable.compression.is_some(),
             NULL,
             &entry.time.name,
             entry.time.ty.oid(),

@@ -120,9 +120,8 @@ impl Gaps {
         };
         let start = limit("start", &shape.start)?;
         let finish = limit("finish", &shape.finish)?;
-        if start >= finish {
-            return Err(gap_argument("start must be before finish").into());
-        }
+        // Nothing lies between limits that are the wrong way round, not even a first bucket.
+        let finish = if start < finish { finish } else { i64::MIN };
         let mut first = buckets
             .bucket(start)
             .map_err(crate::functions::FunctionError::from)?;

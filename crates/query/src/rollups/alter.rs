@@ -1,0 +1,222 @@
+//! ALTER MATERIALIZED VIEW of a continuous aggregate.
+
+use std::sync::Arc;
+
+use chronolith_catalog::{Change, Column, Table, View};
+use chronolith_sql::ast::{self, SelectItem, SetExpr};
+use chronolith_sql::{AlterAction, ColumnDef, Opt, Spelled};
+use chronolith_types::{ColumnId, SqlState, TableId};
+
+use super::definition::Definition;
+use super::options::CaggOptions;
+use crate::ddl::{check_name, columnstore, hypertable, keep_views, role_of};
+use crate::error::Error;
+use crate::outcome::Severity;
+use crate::session::Shared;
+
+/// Does one action.
+///
+/// # Errors
+/// What PostgreSQL says of names and roles, TimescaleDB of options and actions.
+pub(crate) fn alter(shared: &Arc<Shared>, view: &View, action: &AlterAction) -> Result<(), Error> {
+    let Some(store) = super::continuous(view).map(|kept| kept.table) else {
+        return Err(Error::internal("no continuous aggregate"));
+    };
+    let database = shared.database;
+    let mut changed = view.clone();
+    let refused = match action {
+        AlterAction::SetOptions(options) => return set(shared, view, store, options),
+        AlterAction::RenameTo(to) => {
+            check_name(&to.value)?;
+            changed.name.clone_from(&to.value);
+            shared.change(Change::ChangeView {
+                database,
+                view: changed,
+            })?;
+            return keep_views(shared, view.schema, &view.name, "renaming a view");
+        }
+        AlterAction::SetSchema(schema) => {
+            changed.schema = shared.creation_schema(Some(&schema.value))?;
+            shared.change(Change::ChangeView {
+                database,
+                view: changed,
+            })?;
+            return keep_views(shared, view.schema, &view.name, "moving a view");
+        }
+        AlterAction::OwnerTo(role) => {
+            changed.owner = role_of(shared, &role.value)?;
+            shared.change(Change::SetTableOwner {
+                database,
+                id: store,
+                owner: changed.owner,
+            })?;
+            return shared.change(Change::ChangeView {
+                database,
+                view: changed,
+            });
+        }
+        AlterAction::RenameColumn { from, to } => {
+            return rename_column(shared, changed, store, from, to);
+        }
+        AlterAction::AddColumn {
+            if_not_exists,
+            column,
+            ..
+        } => return add_column(shared, changed, store, column, *if_not_exists),
+        AlterAction::ResetOptions(_) => "RESET",
+        AlterAction::DropColumn { .. } => "DROP COLUMN",
+        _ => "of this kind",
+    };
+    Err(Error::new(
+        SqlState::FEATURE_NOT_SUPPORTED,
+        format!("ALTER action {refused} is not supported on continuous aggregates"),
+    ))
+}
+
+fn set(shared: &Arc<Shared>, view: &View, store: TableId, options: &[Opt]) -> Result<(), Error> {
+    let read = CaggOptions::read(options)?;
+    if let Some(materialized_only) = read.materialized_only {
+        let mut changed = view.clone();
+        let kept = changed.materialized.as_mut();
+        if let Some(continuous) = kept.and_then(|kept| kept.continuous.as_mut()) {
+            continuous.materialized_only = materialized_only;
+        }
+        shared.change(Change::ChangeView {
+            database: shared.database,
+            view: changed,
+        })?;
+    }
+    columnstore::set(shared, store, &read.table.storage)
+}
+
+fn rename_column(
+    shared: &Arc<Shared>,
+    mut view: View,
+    store: TableId,
+    from: &Spelled,
+    to: &Spelled,
+) -> Result<(), Error> {
+    check_name(&to.value)?;
+    if view.columns.contains(&to.value) {
+        return Err(Error::new(
+            SqlState::DUPLICATE_COLUMN,
+            format!(
+                "column \"{}\" of relation \"{}\" already exists",
+                to.value, view.name
+            ),
+        ));
+    }
+    let known = view.columns.iter_mut().find(|name| **name == from.value);
+    let Some(known) = known else {
+        return Err(undefined(from));
+    };
+    known.clone_from(&to.value);
+    // Columns of groups are called as readers call them.
+    let table = hypertable::table_of(shared, store)?;
+    if let Some((_, column)) = table.column_named(&from.value) {
+        let column = Column {
+            name: to.value.clone(),
+            ..column.clone()
+        };
+        shared.change(Change::ChangeColumn {
+            database: shared.database,
+            table: store,
+            column,
+        })?;
+    }
+    let (schema, name) = (view.schema, view.name.clone());
+    shared.change(Change::ChangeView {
+        database: shared.database,
+        view,
+    })?;
+    keep_views(shared, schema, &name, "renaming a column")
+}
+
+fn undefined(name: &Spelled) -> Error {
+    Error::new(
+        SqlState::UNDEFINED_COLUMN,
+        format!("column \"{}\" does not exist", name.value),
+    )
+    .at(u32::try_from(name.position).ok())
+}
+
+/// A column more in the query and its states in the store; filled for all rows that are there.
+fn add_column(
+    shared: &Arc<Shared>,
+    mut view: View,
+    store: TableId,
+    declared: &ColumnDef,
+    if_not_exists: bool,
+) -> Result<(), Error> {
+    let name = &declared.name.value;
+    check_name(name)?;
+    if view.columns.contains(name) {
+        let error = Error::new(
+            SqlState::DUPLICATE_COLUMN,
+            format!(
+                "column \"{name}\" of relation \"{}\" already exists",
+                view.name
+            ),
+        );
+        if if_not_exists {
+            let message = format!("{}, skipping", error.message);
+            shared.notice(Severity::Notice, Error::new(error.code, message));
+            return Ok(());
+        }
+        return Err(error);
+    }
+    let Some(generated) = &declared.generated else {
+        return Err(Error::new(
+            SqlState::FEATURE_NOT_SUPPORTED,
+            "cannot add a column without an expression to a continuous aggregate",
+        )
+        .hint("Use ADD COLUMN … GENERATED ALWAYS AS (aggregate) STORED."));
+    };
+    let mut query = chronolith_sql::query(&view.query)?;
+    let SetExpr::Select(select) = query.body.as_mut() else {
+        return Err(Error::internal("a continuous aggregate that is no SELECT"));
+    };
+    let cast = format!("CAST({} AS {})", generated.text, declared.ty);
+    select.projection.push(SelectItem::ExprWithAlias {
+        expr: chronolith_sql::expression(&cast)?,
+        alias: ast::Ident::with_quote('"', name.clone()),
+    });
+    view.query = query.to_string();
+    view.columns.push(name.clone());
+    let home = shared.home()?;
+    let registry = &shared.instance.registry;
+    let definition = Definition::of_view(&home, &view, registry)?;
+    let table = hypertable::table_of(shared, store)?;
+    add_states(shared, &definition, &table)?;
+    let database = shared.database;
+    shared.change(Change::ChangeView { database, view })?;
+    shared.change(Change::Invalidate {
+        database,
+        table: store,
+        range: i64::MIN..i64::MAX,
+    })
+}
+
+fn add_states(shared: &Arc<Shared>, definition: &Definition, table: &Table) -> Result<(), Error> {
+    let mut next: ColumnId = table.next_column;
+    for (name, ty) in definition.store_columns() {
+        if table.column_named(&name).is_some() {
+            continue;
+        }
+        shared.change(Change::AddColumn {
+            database: shared.database,
+            table: table.id,
+            column: Column {
+                id: next,
+                name,
+                ty,
+                not_null: false,
+                default: None,
+                missing: None,
+                comment: None,
+            },
+        })?;
+        next.0 += 1;
+    }
+    Ok(())
+}
