@@ -24,9 +24,27 @@ impl Catalog {
         // The maps share their values, so a copy is as dear as the number of names on the way.
         let mut next = self.clone();
         next.change(change)?;
-        next.version += 1;
+        if !self.is_marked(change) {
+            next.version += 1;
+        }
         *self = next;
         Ok(())
+    }
+
+    /// Whether a change marks what is marked already: plans that know of the mark stay right,
+    /// though it is younger then.
+    fn is_marked(&self, change: &Change) -> bool {
+        let Change::Invalidate {
+            database,
+            table,
+            range,
+        } = change
+        else {
+            return false;
+        };
+        let rollup = self.table(*database, *table);
+        let rollup = rollup.and_then(|table| table.rollup.as_ref());
+        rollup.is_some_and(|rollup| rollup.is_invalid(range))
     }
 
     fn change(&mut self, change: &Change) -> Applied {

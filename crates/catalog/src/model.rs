@@ -24,7 +24,8 @@ const INTERNAL: SchemaId = SchemaId(16_000);
 /// All that exists, at one moment.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Catalog {
-    /// Goes up with every change: plans made under another version are stale.
+    /// Goes up with every change but those that no plan knows of: plans made under another version
+    /// are stale.
     pub version: u64,
     /// The databases.
     pub databases: BTreeMap<DatabaseId, Arc<Database>>,

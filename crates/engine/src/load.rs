@@ -243,7 +243,11 @@ impl BulkLoader {
             layout: Arc::clone(&self.layout),
             keys: self.keys.clone(),
         };
-        let threads = self.engine.load_threads();
+        let mut threads = self.engine.load_threads();
+        if self.nested {
+            // The source's rows are what takes its time.
+            threads = threads.min(1);
+        }
         if threads == 0 {
             let packed = job.run(gathered)?;
             return self.take(packed);

@@ -604,3 +604,23 @@ fn parts_come_where_those_were_that_go() {
     assert_eq!(replace(&[3, 4], &[7]), [1, 7]);
     assert_eq!(replace(&[7, 1], &[8]), [8]);
 }
+
+#[test]
+fn a_mark_on_what_is_marked_makes_no_plan_stale() {
+    let mut catalog = with_stores();
+    let mut mark = |range: std::ops::Range<i64>| -> (u64, u64) {
+        let before = catalog.version;
+        let change = Change::Invalidate {
+            database: DB,
+            table: TableId(20_001),
+            range,
+        };
+        catalog.apply(&change).unwrap();
+        let rollup = &catalog.table(DB, TableId(20_001)).unwrap().rollup;
+        (catalog.version - before, rollup.as_ref().unwrap().next_mark)
+    };
+    assert_eq!(mark(0..10), (1, 1));
+    assert_eq!(mark(10..20), (1, 2));
+    assert_eq!(mark(5..15), (0, 3));
+    assert_eq!(mark(5..21), (1, 4));
+}

@@ -14,6 +14,7 @@ const NEVER: i64 = i64::MIN;
 
 pub(super) fn fill(schema: &str, name: &str) -> Option<Fill> {
     Some(match (schema, name) {
+        ("timescaledb_experimental", "policies") => policies,
         ("timescaledb_information", "jobs") => jobs,
         ("timescaledb_information", "job_stats") => stats,
         ("timescaledb_information", "job_errors") => errors,
@@ -72,6 +73,29 @@ fn jobs<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
             name,
             check_schema.into(),
             check_name.into(),
+        ]);
+    }
+    Ok(())
+}
+
+/// The policies of continuous aggregates.
+fn policies<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
+    let home = context.home()?;
+    for job in all(context)? {
+        let Some(Relation::View(view)) = hypertable(home, job) else {
+            continue;
+        };
+        let store = table_of(home, job.relation).map(Relation::Table);
+        let (schema, name) = names(home, store);
+        rows.push(vec![
+            (&view.name).into(),
+            Relation::View(view).schema(home).1.into(),
+            job.schedule_interval.into(),
+            (&job.proc_schema).into(),
+            (&job.proc_name).into(),
+            job.config.as_ref().into(),
+            schema,
+            name,
         ]);
     }
     Ok(())

@@ -15,8 +15,9 @@ mod refresh;
 mod sizes;
 mod system;
 
-pub(crate) use args::{Args, integer, records, text};
+pub(crate) use args::{Args, integer, list, records, text};
 pub(crate) use call::SessionEffects;
 pub(crate) use chunks::{drop_chunks, point};
 pub(crate) use compress::after_commit;
 pub(crate) use names::{object_name, object_number, procedure_of};
+pub(crate) use refresh::refresh;

@@ -15,7 +15,7 @@ use crate::outcome::Severity;
 use crate::rollups::{Definition, continuous, fill};
 use crate::session::{Shared, wait_for};
 
-pub(super) fn refresh(shared: &Arc<Shared>, args: Args<'_>) -> Result<ScalarValue, Error> {
+pub(crate) fn refresh(shared: &Arc<Shared>, args: Args<'_>) -> Result<ScalarValue, Error> {
     let relation = TableId(args.need(args.oid(0), "continuous_aggregate")?);
     let home = shared.home()?;
     let view = home.views.get(&relation);

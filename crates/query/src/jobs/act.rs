@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use chronolith_catalog::Chunk;
-use chronolith_types::{ChunkId, SqlState, TableId};
+use chronolith_types::{ChunkId, SqlState, SqlType, TableId};
 use datafusion::common::ScalarValue;
 
 use super::config::{Config, Lag, missing};
+use super::policy::refresh::{Window, options};
 use super::target::Target;
-use crate::effects::{Args, drop_chunks, point};
+use crate::effects::{Args, drop_chunks, point, refresh};
 use crate::error::Error;
 use crate::session::{Session, Shared, blocking};
 
@@ -36,6 +37,7 @@ pub(crate) async fn act(
     match proc {
         "policy_retention" => retain(session, &config).await,
         "policy_compression" => compress(session, &config).await,
+        "policy_refresh_continuous_aggregate" => renew(session, &config).await,
         "policy_reorder" => reorder(session, &config),
         other => Err(Error::unsupported(format!("policy {other}"))),
     }
@@ -73,6 +75,45 @@ fn value_of(lag: Lag) -> ScalarValue {
             )))
         }
     }
+}
+
+async fn renew(session: &mut Session, config: &Config) -> Result<(), Error> {
+    let target = Target::numbered(&session.shared, config.hypertable("mat_hypertable_id")?)?;
+    let Some(view) = target.view.clone() else {
+        return Err(missing("mat_hypertable_id"));
+    };
+    let window = Window::of(config)?;
+    let mut ends = [ScalarValue::Null, ScalarValue::Null];
+    for (end, lag) in ends.iter_mut().zip([window.start, window.end]) {
+        if let Some(lag) = lag {
+            let at = bound(session, &target, lag).await?;
+            *end = instant(&target.time, at)?;
+        }
+    }
+    let [start, end] = ends;
+    let args = [
+        ScalarValue::UInt32(Some(view.id.0)),
+        start,
+        end,
+        ScalarValue::Null,
+        ScalarValue::Utf8View(options(config)),
+    ];
+    refresh(&session.shared, Args(&args))?;
+    Ok(())
+}
+
+/// A time of a column of a type.
+fn instant(ty: &SqlType, at: i64) -> Result<ScalarValue, Error> {
+    Ok(match ty {
+        SqlType::Timestamptz => ScalarValue::TimestampMicrosecond(Some(at), Some("UTC".into())),
+        SqlType::Timestamp => ScalarValue::TimestampMicrosecond(Some(at), None),
+        SqlType::Date => {
+            ScalarValue::Date32(Some(i32::try_from(at).map_err(|_| {
+                Error::new(SqlState::DATETIME_FIELD_OVERFLOW, "date out of range")
+            })?))
+        }
+        _ => ScalarValue::Int64(Some(at)),
+    })
 }
 
 async fn retain(session: &mut Session, config: &Config) -> Result<(), Error> {
@@ -114,11 +155,7 @@ async fn compress(session: &mut Session, config: &Config) -> Result<(), Error> {
                 .collect()
         }
         (None, Some(lag)) => {
-            let before = point(
-                &session.shared,
-                &value_of(lag),
-                &chronolith_types::SqlType::Timestamptz,
-            )?;
+            let before = point(&session.shared, &value_of(lag), &SqlType::Timestamptz)?;
             let chunks = target.table.chunks.values();
             chunks
                 .filter(|chunk| chunk.created_us < before)

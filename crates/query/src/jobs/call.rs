@@ -33,6 +33,20 @@ pub(crate) fn call(
         }
         "add_reorder_policy" => policy::reorder::add(shared, args)?,
         "remove_reorder_policy" => policy::reorder::remove(shared, args)?,
+        "add_continuous_aggregate_policy" => policy::refresh::add(shared, args)?,
+        "remove_continuous_aggregate_policy" => policy::refresh::remove(shared, args)?,
+        "add_policies" => policy::experimental::add(shared, args)?,
+        "alter_policies" => policy::experimental::alter(shared, args)?,
+        "remove_policies" => policy::experimental::remove(shared, args)?,
+        "remove_all_policies" => policy::experimental::remove_all(shared, args)?,
+        "show_policies" => policy::experimental::show(shared, args)?,
+        "policy_retention_check"
+        | "policy_compression_check"
+        | "policy_reorder_check"
+        | "policy_refresh_continuous_aggregate_check" => {
+            policy::check(shared, name, args.text(0))?;
+            ScalarValue::Null
+        }
         _ => return Ok(None),
     }))
 }

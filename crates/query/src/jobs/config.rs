@@ -19,6 +19,16 @@ pub(crate) enum Lag {
     Number(i64),
 }
 
+impl Lag {
+    /// How far, in µs or in whole numbers; a month counts as 30 days.
+    pub(crate) fn length(self) -> i128 {
+        match self {
+            Self::Number(number) => i128::from(number),
+            Self::Span(span) => span.span_us(),
+        }
+    }
+}
+
 impl Config {
     /// From the text of a jsonb.
     ///
@@ -73,6 +83,10 @@ impl Config {
 
     pub(crate) fn text_of(&self, name: &str) -> Option<&str> {
         self.0.get(name)?.as_str()
+    }
+
+    pub(crate) fn bool(&self, name: &str) -> Option<bool> {
+        self.0.get(name)?.as_bool()
     }
 
     /// A distance; None when it is left out or null.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arrow::datatypes::{DataType, IntervalUnit, TimeUnit};
 use chronolith_catalog::{Change, Job, JobChange, JobStats, Privilege};
-use chronolith_types::{Interval, JobId, RoleId, SqlState, TableId, TimeZone};
+use chronolith_types::{Interval, JobId, RoleId, SqlState, SqlType, TableId, TimeZone};
 use datafusion::common::ScalarValue;
 
 use super::config::Config;
@@ -13,7 +13,7 @@ use super::target::{POLICY_SCHEMA, belongs};
 use crate::effects::{Args, procedure_of, records, text};
 use crate::error::Error;
 use crate::outcome::Severity;
-use crate::session::Shared;
+use crate::session::{Session, Shared, wait_for};
 
 /// A job that is to be.
 #[derive(Debug)]
@@ -82,7 +82,8 @@ pub(super) fn add_policy(
     if fixed {
         check_schedule(policy.schedule_interval)?;
     }
-    may_log_in(shared, target.table.owner)?;
+    let owner = target.owner();
+    may_log_in(shared, owner)?;
     add(
         shared,
         New {
@@ -91,7 +92,7 @@ pub(super) fn add_policy(
             max_runtime: policy.max_runtime,
             retry_period: policy.retry_period,
             proc: (POLICY_SCHEMA.to_owned(), policy.proc.to_owned()),
-            owner: target.table.owner,
+            owner,
             scheduled: true,
             fixed_schedule: fixed,
             initial_start: when.initial_start,
@@ -407,7 +408,30 @@ fn check_config(
     if check.0 == POLICY_SCHEMA {
         return super::policy::check(shared, &check.1, config);
     }
-    Ok(())
+    run_check(shared, check, config)
+}
+
+/// What a user's own function says of a config: an error, or nothing.
+fn run_check(
+    shared: &Arc<Shared>,
+    (schema, name): &(String, String),
+    config: Option<&str>,
+) -> Result<(), Error> {
+    let home = shared.home()?;
+    let found = home.schema_named(schema).and_then(|schema| {
+        let mut own = home.routines_named(schema.id, name);
+        own.find(|routine| routine.types().eq(&[SqlType::Jsonb]))
+    });
+    let routine = found.ok_or_else(|| {
+        Error::new(
+            SqlState::UNDEFINED_FUNCTION,
+            format!("function or procedure {schema}.{name}(config jsonb) not found"),
+        )
+        .hint("The check function's signature must be (config jsonb).")
+    })?;
+    let config = ScalarValue::Utf8View(config.map(str::to_owned)).to_array()?;
+    let mut session = Session::beside(shared);
+    wait_for(async { session.run_routine(routine, &[config]).await.map(|_| ()) })
 }
 
 /// 42501 for a role that could not run what it owns.

@@ -94,12 +94,12 @@ impl Target {
 
     /// 42501 unless the role is its owner's.
     fn owned(&self, shared: &Shared) -> Result<(), Error> {
-        if belongs(shared, self.table.owner) {
+        if belongs(shared, self.owner()) {
             return Ok(());
         }
         Err(Error::new(
             SqlState::INSUFFICIENT_PRIVILEGE,
-            format!("must be owner of hypertable \"{}\"", self.name),
+            format!("must be owner of {} \"{}\"", self.kind(), self.name),
         ))
     }
 
@@ -111,6 +111,63 @@ impl Target {
         }
     }
 
+    /// Who owns what users see.
+    pub(crate) fn owner(&self) -> RoleId {
+        self.view
+            .as_ref()
+            .map_or(self.table.owner, |view| view.owner)
+    }
+
+    /// The continuous aggregate that the first argument names.
+    ///
+    /// # Errors
+    /// 42809 for what is none, 42501 for one of another's.
+    pub(crate) fn aggregate_of(
+        shared: &Arc<Shared>,
+        args: Args<'_>,
+        name: &str,
+    ) -> Result<Self, Error> {
+        let oid = args.need(args.oid(0), name)?;
+        let home = shared.home()?;
+        let view = home.views.get(&TableId(oid));
+        let Some(found) = view.and_then(|view| aggregate(&home, view)) else {
+            let table = home.tables.get(&TableId(oid)).map(|table| &table.name);
+            let name = view.map(|view| &view.name).or(table);
+            let name = name.cloned().unwrap_or_else(|| oid.to_string());
+            return Err(Error::new(
+                SqlState::WRONG_OBJECT_TYPE,
+                format!("\"{name}\" is not a continuous aggregate"),
+            ));
+        };
+        found.owned(shared)?;
+        Ok(found)
+    }
+
+    /// About how long a bucket of the continuous aggregate is, in µs or whole numbers.
+    pub(crate) fn bucket(&self, shared: &Shared) -> Result<i64, Error> {
+        let Some(view) = &self.view else {
+            return Ok(0);
+        };
+        let home = shared.home()?;
+        let definition = shared.instance.registry.definition(&home, view.id)?;
+        Ok(definition.buckets.width().length())
+    }
+
+    /// Schema and name of what tells the time where times are whole numbers: of a continuous
+    /// aggregate, that of the hypertable below.
+    pub(crate) fn integer_now(&self, shared: &Shared) -> Result<Option<(String, String)>, Error> {
+        let home = shared.home()?;
+        let mut table = Arc::clone(&self.table);
+        while let Some(source) = table.rollup.as_ref().map(|rollup| rollup.source) {
+            match home.tables.get(&source) {
+                Some(below) => table = Arc::clone(below),
+                None => break,
+            }
+        }
+        let hypertable = table.hypertable.as_ref();
+        Ok(hypertable.and_then(|hypertable| hypertable.integer_now.clone()))
+    }
+
     /// Whether its times are whole numbers.
     pub(crate) fn whole(&self) -> bool {
         matches!(self.time, SqlType::Int2 | SqlType::Int4 | SqlType::Int8)
@@ -118,14 +175,19 @@ impl Target {
 
     /// The policy of a kind that looks after it.
     pub(crate) fn policy(&self, shared: &Shared, proc: &str) -> Result<Option<Arc<Job>>, Error> {
+        Ok(self.policies(shared, proc)?.into_iter().next())
+    }
+
+    /// The policies of a kind that look after it.
+    pub(crate) fn policies(&self, shared: &Shared, proc: &str) -> Result<Vec<Arc<Job>>, Error> {
         let home = shared.home()?;
-        let mut jobs = home.jobs.all.values();
-        let found = jobs.find(|job| {
+        let jobs = home.jobs.all.values();
+        let found = jobs.filter(|job| {
             job.relation == Some(self.table.id)
                 && job.proc_schema == POLICY_SCHEMA
                 && job.proc_name == proc
         });
-        Ok(found.cloned())
+        Ok(found.cloned().collect())
     }
 
     /// An argument that says how far back; None when it is left out. `wrong` says what is asked for.

@@ -1,5 +1,6 @@
 //! CALL of what runs statements of its own: procedures of users, `run_job`, and policies.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef};
@@ -10,6 +11,7 @@ use chronolith_types::{JobId, SqlState, SqlType};
 use datafusion::common::ScalarValue;
 use futures::StreamExt;
 
+use super::block::Block;
 use super::execute::ready;
 use super::handle::{Prepared, Session, Statement};
 use super::names::SessionNames;
@@ -258,6 +260,18 @@ impl Session {
         self.do_job(&job).await
     }
 
+    /// A session that runs statements within one of another's, in its transaction.
+    pub(crate) fn beside(shared: &Arc<Shared>) -> Self {
+        Self {
+            shared: Arc::clone(shared),
+            block: Block::Implicit,
+            several: true,
+            prepared: BTreeMap::new(),
+            copy: None,
+            depth: 1,
+        }
+    }
+
     /// Does what a job is there for, in a transaction of its own.
     pub(crate) async fn run_background(&mut self, job: &Job) -> Result<(), Error> {
         let now = self.shared.instance.engine.clock().wall_us();
@@ -312,8 +326,8 @@ impl Session {
     /// The time of a hypertable whose times are whole numbers.
     pub(crate) async fn integer_now(&mut self, target: &Target) -> Result<i64, Error> {
         let missing = || Error::new(SqlState::UNDEFINED_FUNCTION, "integer_now function not set");
-        let now = target.hypertable.integer_now.as_ref();
-        let (schema, name) = now.ok_or_else(missing)?;
+        let now = target.integer_now(&self.shared)?;
+        let (schema, name) = now.as_ref().ok_or_else(missing)?;
         let home = self.shared.home()?;
         let own = home
             .schema_named(schema)

@@ -382,3 +382,97 @@ impl GroupsAccumulator for Many {
         self.inner.size()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+    use arrow::array::{BinaryViewArray, Decimal128Array, Int32Array};
+    use chronolith_types::SqlType;
+    use datafusion::common::ScalarValue;
+
+    use super::super::rows::{Bound, Kind};
+    use super::*;
+
+    fn call(kind: Kind, form: &DataType, ty: SqlType, distinct: bool) -> Call {
+        let arrow = ty.arrow();
+        let bound = Bound::of(kind, vec![form.clone()], ty, arrow);
+        Call {
+            udf: Arc::new(AggregateUDF::new_from_impl(bound)),
+            args: vec![form.clone()],
+            distinct,
+            order: Vec::new(),
+        }
+    }
+
+    fn written(call: &Call, values: ArrayRef) -> Vec<u8> {
+        let mut inner = call
+            .with(|args| call.udf.accumulator(args))
+            .unwrap()
+            .unwrap();
+        inner.update_batch(&[values]).unwrap();
+        let states = inner.state().unwrap();
+        let states: Vec<ArrayRef> = states.iter().map(|s| s.to_array().unwrap()).collect();
+        let bytes = Codec::of(call).unwrap().write(&states).unwrap();
+        bytes.as_binary_view().value(0).to_vec()
+    }
+
+    fn answer(call: &Call, bytes: &[u8]) -> ScalarValue {
+        let column: ArrayRef = Arc::new(BinaryViewArray::from_iter_values([bytes, bytes]));
+        let (states, _) = Codec::of(call).unwrap().read(&column).unwrap();
+        let mut inner = call
+            .with(|args| call.udf.accumulator(args))
+            .unwrap()
+            .unwrap();
+        inner.merge_batch(&states).unwrap();
+        inner.evaluate().unwrap()
+    }
+
+    /// Bytes that a released version wrote must be read for ever.
+    #[test]
+    fn states_are_those_of_the_fixture() {
+        let decimal = DataType::Decimal128(18, 4);
+        let prices = Decimal128Array::from(vec![10_000, 25_000, 40_000]);
+        let prices: ArrayRef = Arc::new(prices.with_data_type(decimal.clone()));
+        let sizes: ArrayRef = Arc::new(Int32Array::from(vec![3, 1, 3]));
+        let cases = [
+            (
+                "var_pop(numeric(18,4)) of 1, 2.5, 4",
+                call(Kind::VarPop, &decimal, SqlType::Numeric(None), false),
+                prices,
+            ),
+            (
+                "sum(distinct integer) of 3, 1, 3",
+                call(Kind::Sum, &DataType::Int32, SqlType::Int8, true),
+                sizes,
+            ),
+        ];
+        let path = concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/../../fixtures/formats/states/version-1.txt"
+        );
+        let fixture = std::fs::read_to_string(path).unwrap();
+        for (name, call, values) in cases {
+            let line = fixture.lines().find(|line| line.starts_with(name)).unwrap();
+            let (_, hex) = line.split_once(" = ").unwrap();
+            let bytes = written(&call, values);
+            let shown: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+            assert_eq!(shown, hex, "{name}");
+            // Twice the same rows: distinct ones are as many as before, and so is their spread.
+            let text = answer(&call, &bytes).to_string();
+            let expected = line
+                .split(" gives ")
+                .nth(1)
+                .and_then(|t| t.split(" = ").next());
+            assert_eq!(Some(text.as_str()), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn another_version_is_refused() {
+        let call = call(Kind::Sum, &DataType::Int32, SqlType::Int8, true);
+        let bytes: ArrayRef = Arc::new(BinaryViewArray::from_iter_values([&[2_u8, 0][..]]));
+        let refused = Codec::of(&call).unwrap().read(&bytes);
+        assert!(refused.is_err());
+    }
+}

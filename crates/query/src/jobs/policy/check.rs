@@ -30,6 +30,7 @@ pub(in crate::jobs) fn check(
         "policy_compression_check" => {
             one_of(shared, &config, "compress_after", "compress_created_before")
         }
+        "policy_refresh_continuous_aggregate_check" => super::refresh::check(shared, &config),
         "policy_reorder_check" => {
             Target::numbered(shared, config.hypertable("hypertable_id")?)?;
             config
@@ -52,8 +53,8 @@ fn one_of(shared: &Arc<Shared>, config: &Config, after: &str, created: &str) -> 
 }
 
 /// 42883 for a hypertable of whole numbers that nobody can tell the time of.
-pub(super) fn has_now(target: &Target, needed: bool) -> Result<(), Error> {
-    if needed && target.whole() && target.hypertable.integer_now.is_none() {
+pub(super) fn has_now(shared: &Shared, target: &Target, needed: bool) -> Result<(), Error> {
+    if needed && target.whole() && target.integer_now(shared)?.is_none() {
         return Err(
             Error::new(SqlState::UNDEFINED_FUNCTION, "integer_now function not set").hint(format!(
                 "Set it with set_integer_now_func('{}', …).",

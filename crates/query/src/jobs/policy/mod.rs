@@ -2,6 +2,8 @@
 
 mod check;
 pub(super) mod compression;
+pub(super) mod experimental;
+pub(super) mod refresh;
 pub(super) mod reorder;
 pub(super) mod retention;
 

@@ -55,7 +55,7 @@ pub(in crate::jobs) fn add_to(
             ));
         }
     };
-    has_now(target, after.is_some())?;
+    has_now(shared, target, after.is_some())?;
     if let Some(known) = target.policy(shared, PROC)? {
         let same = Config::read(known.config.as_deref())?.lag(name)? == Some(lag);
         return exists_already(

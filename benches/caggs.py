@@ -1,0 +1,78 @@
+"""Reads of continuous aggregates through the wire: one series' hourly candles while ticks arrive, and
+how long after a COMMIT another connection sees its row in a candle.
+
+    python3 benches/caggs.py PORT       (a server with the table ticks and the view ticks_1h; psycopg 3)
+"""
+import statistics
+import sys
+import threading
+import time
+
+import psycopg
+
+DSN = f"host=127.0.0.1 port={sys.argv[1]} user=postgres dbname=postgres"
+READS = 2000
+COMMITS = 300
+QUERY = "SELECT * FROM ticks_1h WHERE exchange = %s AND symbol = %s ORDER BY bucket"
+ROW = "INSERT INTO ticks (time, exchange, symbol, price, volume, side, trade_id) VALUES (%s, %s, %s, 1, 1, 'b', %s)"
+
+
+def percentiles(name, seconds):
+    ordered = sorted(seconds)
+    print(f"{name}: median {statistics.median(ordered) * 1e3:.2f} ms, "
+          f"p99 {ordered[int(len(ordered) * 0.99)] * 1e3:.2f} ms, n {len(ordered)}")
+
+
+def read(conn, count):
+    taken = []
+    for _ in range(count):
+        began = time.perf_counter()
+        rows = conn.execute(QUERY, ("binance", "BTCUSDT"), prepare=True).fetchall()
+        taken.append(time.perf_counter() - began)
+    return taken, len(rows)
+
+
+stop = threading.Event()
+written = 0
+
+
+def ingest():
+    """Batches of 1,000 ticks, each committed, as a feed handler writes them."""
+    global written
+    at, number = 1_741_910_400, 10**12
+    with psycopg.connect(DSN, autocommit=True) as conn:
+        while not stop.is_set():
+            with conn.cursor() as cursor, cursor.copy("COPY ticks FROM STDIN") as copy:
+                for i in range(1000):
+                    number += 1
+                    stamp = time.strftime("%Y-%m-%d %H:%M:%S+00", time.gmtime(at + number // 100_000))
+                    copy.write_row((stamp, "binance", f"SYM{i % 100:03}USDT", "101.5", "2.25", "b", number))
+            written += 1000
+
+
+with psycopg.connect(DSN, autocommit=True) as reader, psycopg.connect(DSN, autocommit=True) as writer:
+    taken, rows = read(reader, READS)
+    percentiles(f"hourly candles of one series, {rows} rows, alone", taken)
+    feed = threading.Thread(target=ingest)
+    feed.start()
+    time.sleep(1)
+    began = time.perf_counter()
+    before = written
+    taken, rows = read(reader, READS)
+    seconds = time.perf_counter() - began
+    percentiles(f"the same while {(written - before) / seconds:,.0f} rows a second arrive", taken)
+    stop.set()
+    feed.join()
+    fresh = []
+    for number in range(COMMITS):
+        writer.execute(ROW, ("2025-03-13 23:59:59+00", "binance", "BTCUSDT", 10**15 + number))
+        began = time.perf_counter()
+        found = reader.execute(
+            "SELECT trades FROM ticks_1h WHERE exchange = 'binance' AND symbol = 'BTCUSDT' AND bucket = '2025-03-13 23:00:00+00'",
+            prepare=True,
+        ).fetchone()
+        fresh.append(time.perf_counter() - began)
+        if number == 0:
+            first = found[0]
+        assert found[0] == first + number, "a commit that a reader does not see"
+    percentiles("from COMMIT to a reader on another connection that has the candle", fresh)
