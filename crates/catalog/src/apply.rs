@@ -11,7 +11,9 @@ use crate::error::CatalogError;
 use crate::model::{Catalog, Database};
 use crate::rollup::Rollup;
 use crate::routine::Routine;
-use crate::table::{Chunk, Column, Part, Table};
+use crate::table::{Chunk, Column, Hypertable, Part, Table};
+
+mod boundaries;
 
 type Applied = Result<(), CatalogError>;
 
@@ -296,6 +298,48 @@ impl Catalog {
                     created_us: *created_us,
                 };
                 table.chunks.insert(*chunk, Arc::new(made));
+                Ok(())
+            }
+            Change::MergeChunks {
+                database,
+                table,
+                chunks,
+            } => self
+                .database(*database)?
+                .table(*table)?
+                .merge_chunks(chunks),
+            Change::SplitChunk {
+                database,
+                table,
+                chunk,
+                at,
+                new,
+                oid,
+                created_us,
+            } => {
+                self.take_oid(*oid)?;
+                let database = self.database(*database)?;
+                database.next_chunk = database.next_chunk.max(new.0 + 1);
+                let made = Chunk {
+                    id: *new,
+                    oid: *oid,
+                    created_us: *created_us,
+                    ..plain_chunk()
+                };
+                database.table(*table)?.split_chunk(*chunk, *at, made)
+            }
+            Change::ChangeHypertable {
+                database,
+                table,
+                hypertable,
+            } => {
+                let known = self.database(*database)?.table(*table)?.hypertable_mut()?;
+                // What it is stays: its number and its time.
+                *known = Hypertable {
+                    id: known.id,
+                    time: known.time,
+                    ..hypertable.clone()
+                };
                 Ok(())
             }
             Change::MakeHypertable {
@@ -777,6 +821,12 @@ impl Table {
                         .unique_columns()
                         .is_some_and(|columns| columns.contains(column))
                 });
+                if let Some(hypertable) = &mut self.hypertable {
+                    hypertable.skipping.retain(|known| known.column != *column);
+                    hypertable
+                        .dimensions
+                        .retain(|known| known.column != *column);
+                }
                 if let Some(compression) = self
                     .hypertable
                     .as_mut()
@@ -869,7 +919,7 @@ impl Table {
         }
     }
 
-    fn hypertable_mut(&mut self) -> Result<&mut crate::table::Hypertable, CatalogError> {
+    fn hypertable_mut(&mut self) -> Result<&mut Hypertable, CatalogError> {
         match self.hypertable.as_mut() {
             Some(hypertable) => Ok(hypertable),
             None => Err(CatalogError::NotHypertable(self.name.clone())),

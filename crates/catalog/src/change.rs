@@ -187,6 +187,28 @@ pub enum Change {
         table: TableId,
         chunk: ChunkId,
     },
+    /// Chunks whose ranges follow upon each other become one, the first that is named.
+    MergeChunks {
+        database: DatabaseId,
+        table: TableId,
+        chunks: Vec<ChunkId>,
+    },
+    /// A chunk keeps what lies before `at`; the rest is a chunk of its own. No part lies across.
+    SplitChunk {
+        database: DatabaseId,
+        table: TableId,
+        chunk: ChunkId,
+        at: i64,
+        new: ChunkId,
+        oid: u32,
+        created_us: i64,
+    },
+    /// The same hypertable with other dimensions, tablespaces or columns to skip chunks by.
+    ChangeHypertable {
+        database: DatabaseId,
+        table: TableId,
+        hypertable: Hypertable,
+    },
     /// Parts go and come in one step: flush, load, merge and delete vectors alike. Those that come
     /// are where the first that goes was, or behind all.
     ReplaceParts {

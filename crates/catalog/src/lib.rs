@@ -30,6 +30,6 @@ pub use model::{Catalog, Database, FIRST_USER_OID, Privilege, Role, Schema, View
 pub use rollup::{Continuous, Mark, Materialized, Rollup};
 pub use routine::{Routine, RoutineArg, RoutineResult, Volatility};
 pub use table::{
-    Chunk, Column, Compression, Constraint, ConstraintKind, Hypertable, Index, OrderBy, Part,
-    PartFile, Region, SparseIndex, Table,
+    Chunk, Column, Compression, Constraint, ConstraintKind, Dimension, DimensionKind, Hypertable,
+    Index, OrderBy, Part, PartFile, Region, Skipping, SparseIndex, Table,
 };

@@ -25,6 +25,7 @@ use crate::route::{self, Claim, Key};
 use crate::state::{Loaded, OpenPart, Parts, State};
 use crate::view::TableView;
 
+mod boundaries;
 mod derive;
 mod rewrite;
 
@@ -186,7 +187,7 @@ impl Transaction {
                 return Err(EngineError::Overtaken(now.name.clone()));
             }
         }
-        Ok(())
+        self.check_own_chunks(before)
     }
 
     /// The tables that it has rows for.

@@ -52,7 +52,7 @@ fn hypertable() -> Change {
             time: ColumnId(1),
             interval: 10,
             compression: None,
-            integer_now: None,
+            ..Hypertable::default()
         },
     }
 }

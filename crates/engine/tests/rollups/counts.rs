@@ -219,7 +219,7 @@ pub(crate) fn create_one(transaction: &mut Transaction, store: TableId) -> Resul
                         order_by: vec![order],
                         ..Compression::default()
                     }),
-                    integer_now: None,
+                    ..Hypertable::default()
                 }),
                 chunks: BTreeMap::new(),
                 comment: None,

@@ -10,7 +10,10 @@ use datafusion::logical_expr::LogicalPlan;
 use parking_lot::Mutex;
 
 use super::args::Args;
-use super::{chunks, compress, describe, hypertables, names, privileges, refresh, sizes, system};
+use super::{
+    boundaries, chunks, compress, describe, dimensions, hypertables, names, privileges, refresh,
+    sizes, system, tablespaces,
+};
 use crate::catalogs::{Context, of_function};
 use crate::error::Error;
 use crate::functions::{Effects, FunctionError};
@@ -64,9 +67,24 @@ impl SessionEffects {
         guard_call(shared, name, args.oid(0))?;
         match name {
             "create_hypertable" => hypertables::create(shared, args),
-            "by_range" => hypertables::by_range(args),
-            "by_hash" => Err(Error::unsupported("partitioning by hash")),
-            "set_chunk_time_interval" => hypertables::set_interval(shared, args),
+            "by_range" => dimensions::by_range(args),
+            "by_hash" => dimensions::by_hash(args),
+            "add_dimension" => dimensions::add_dimension(shared, args),
+            "set_chunk_time_interval" | "set_partitioning_interval" => {
+                dimensions::set_interval(shared, args)
+            }
+            "set_number_partitions" => dimensions::set_partitions(shared, args),
+            "merge_chunks" | "merge_chunks_concurrently" => boundaries::merge(shared, args),
+            "split_chunk" => boundaries::split(shared, args),
+            "attach_tablespace" => tablespaces::attach(shared, args),
+            "detach_tablespace" => tablespaces::detach(shared, args),
+            "detach_tablespaces" => tablespaces::detach_all(shared, args),
+            "show_tablespaces" => tablespaces::show(shared, args),
+            "move_chunk" => tablespaces::move_chunk(shared, args),
+            "reorder_chunk" => tablespaces::reorder(shared, args),
+            "enable_chunk_skipping" => tablespaces::skip(shared, args),
+            "disable_chunk_skipping" => tablespaces::unskip(shared, args),
+            "attach_chunk" | "detach_chunk" => Err(Error::unsupported(name)),
             "refresh_continuous_aggregate" => refresh::refresh(shared, args),
             "show_chunks" => chunks::show(shared, args),
             "drop_chunks" => chunks::drop_chunks(shared, args),

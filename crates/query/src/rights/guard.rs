@@ -117,6 +117,9 @@ impl Guard<'_> {
             | Change::SetCompression { table, .. }
             | Change::SetChunkInterval { table, .. }
             | Change::DropChunk { table, .. }
+            | Change::MergeChunks { table, .. }
+            | Change::SplitChunk { table, .. }
+            | Change::ChangeHypertable { table, .. }
             | Change::ReplaceParts { table, .. }
             | Change::SetIntegerNow { table, .. } => self.hypertable(*table),
             // Roles are looked at where their statements are, which know what they change.

@@ -119,8 +119,8 @@ pub(crate) fn create(shared: &Arc<Shared>, create: &CreateView) -> Result<(), Er
                 id: hypertable,
                 time,
                 interval: interval.max(1),
-                compression: None,
-                integer_now: None,
+                dimension: shared.home()?.next_dimension(),
+                ..Hypertable::default()
             },
         },
         Change::SetRollup {
