@@ -39,6 +39,7 @@ const RANGES_MAX: usize = 16;
 pub(super) struct Programs {
     derive: OnceLock<Program>,
     fold: OnceLock<Program>,
+    pub(super) read: OnceLock<Program>,
 }
 
 /// Keeps the stores of an engine's continuous aggregates.
@@ -56,17 +57,8 @@ impl fmt::Debug for Maintainer {
 }
 
 impl Maintainer {
-    pub(crate) fn new(registry: Arc<Registry>, runtime: Arc<RuntimeEnv>) -> Self {
-        // One thread: that of whoever commits.
-        let config = SessionConfig::new()
-            .with_target_partitions(1)
-            .with_information_schema(false);
-        let builder = || {
-            SessionStateBuilder::new()
-                .with_config(config.clone())
-                .with_runtime_env(Arc::clone(&runtime))
-                .with_query_planner(Arc::new(Planner))
-        };
+    pub(crate) fn new(registry: Arc<Registry>, runtime: &Arc<RuntimeEnv>) -> Self {
+        let builder = || builder(runtime);
         Self {
             registry,
             planner: builder().build(),
@@ -172,9 +164,20 @@ impl Maintainer {
     }
 }
 
-fn fed(schema: &SchemaRef) -> Result<datafusion::logical_expr::LogicalPlan, Error> {
+pub(super) fn fed(schema: &SchemaRef) -> Result<datafusion::logical_expr::LogicalPlan, Error> {
     let table = FeedTable::new(Arc::clone(schema));
     rows_of("feed", provider_as_source(Arc::new(table)))
+}
+
+/// Of what plans for one thread: that of whoever commits or reads.
+pub(super) fn builder(runtime: &Arc<RuntimeEnv>) -> SessionStateBuilder {
+    let config = SessionConfig::new()
+        .with_target_partitions(1)
+        .with_information_schema(false);
+    SessionStateBuilder::new()
+        .with_config(config)
+        .with_runtime_env(Arc::clone(runtime))
+        .with_query_planner(Arc::new(Planner))
 }
 
 fn told(error: Error) -> RollupError {
