@@ -174,24 +174,34 @@ async fn compress(session: &mut Session, config: &Config) -> Result<(), Error> {
         }
         let engine = Arc::clone(&session.shared.instance.engine);
         let database = session.shared.database;
-        match blocking(|| engine.compress_chunk(database, target.table.id, chunk.id)) {
+        let table = target.table.id;
+        match blocking(|| engine.compress_chunk(database, table, chunk.id)) {
             Ok(true) => done += 1,
             Ok(false) => {}
-            // Dropped meanwhile, or another was always first: the others are still to do.
-            Err(error) => failed.push((chunk.name(target.hypertable.id), Error::from(error))),
+            Err(error) => {
+                let now = engine.catalog();
+                let there = now.table(database, table);
+                // One that was dropped meanwhile is nobody's failure, and no other chunk's fault.
+                if there.is_some_and(|table| table.chunks.contains_key(&chunk.id)) {
+                    failed.push((chunk.name(target.hypertable.id), Error::from(error)));
+                }
+            }
         }
     }
     let Some((name, first)) = failed.first() else {
         return Ok(());
     };
-    Err(
-        Error::new(first.code, "columnstore policy failure").detail(format!(
-            "Failed to convert {} chunks to columnstore, {name} for one: {}. \
-         Successfully converted {done} chunks.",
-            failed.len(),
+    Err(Error::new(
+        first.code,
+        format!(
+            "columnstore policy failure: chunk {name}: {}",
             first.message
-        )),
+        ),
     )
+    .detail(format!(
+        "Failed to convert {} chunks to columnstore. Successfully converted {done} chunks.",
+        failed.len(),
+    )))
 }
 
 /// The oldest chunk that lies in pieces becomes one sorted piece.

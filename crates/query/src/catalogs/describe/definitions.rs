@@ -262,7 +262,7 @@ pub(crate) fn ruledef(context: &Context, oid: u32) -> Result<Option<String>, Err
 }
 
 /// `pg_get_function_result(oid)`; None for a procedure.
-pub(crate) fn function_result(oid: u32) -> Option<String> {
+pub(super) fn function_result(oid: u32) -> Option<String> {
     let proc = routines::proc(oid)?;
     if proc.kind == ProcKind::Procedure {
         return None;
@@ -285,7 +285,7 @@ pub(crate) fn function_result(oid: u32) -> Option<String> {
 
 /// `pg_get_function_arguments(oid)`, and of the identity: which are the same, as the text of a default
 /// is not kept.
-pub(crate) fn function_arguments(oid: u32) -> Option<String> {
+pub(super) fn function_arguments(oid: u32) -> Option<String> {
     let proc = routines::proc(oid)?;
     let words: Vec<String> = proc
         .args
@@ -303,7 +303,7 @@ pub(crate) fn function_arguments(oid: u32) -> Option<String> {
 }
 
 /// `pg_get_functiondef(oid)`: the functions there are are the program's own.
-pub(crate) fn functiondef(oid: u32) -> Option<String> {
+pub(super) fn functiondef(oid: u32) -> Option<String> {
     let proc = routines::proc(oid)?;
     let kind = match proc.kind {
         ProcKind::Procedure => "PROCEDURE",
