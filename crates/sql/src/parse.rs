@@ -248,26 +248,28 @@ fn selecting(c: &mut Cursor<'_>) -> Result<Statement, SqlError> {
             _ => {}
         }
     }
-    if let ast::SetExpr::Select(select) = query.body.as_ref()
-        && let Some(into) = &select.into
-    {
-        let name = name_of(&into.name);
-        let temporary = into.temporary;
-        let mut query = query;
-        if let ast::SetExpr::Select(select) = query.body.as_mut() {
-            select.into = None;
-        }
+    let mut query = query;
+    if let Some(into) = into(&mut query.body).and_then(Option::take) {
         return Ok(Statement::CreateTableAs(Box::new(CreateTableAs {
-            name,
+            name: name_of(&into.name),
             columns: Vec::new(),
             if_not_exists: false,
-            temporary,
+            temporary: into.temporary,
             options: Vec::new(),
             query,
             with_data: true,
         })));
     }
     Ok(Statement::Query(query))
+}
+
+/// Where the INTO of a query stands: in its first SELECT.
+pub(crate) fn into(body: &mut ast::SetExpr) -> Option<&mut Option<ast::SelectInto>> {
+    match body {
+        ast::SetExpr::Select(select) => Some(&mut select.into),
+        ast::SetExpr::SetOperation { left, .. } => into(left),
+        _ => None,
+    }
 }
 
 /// `WITH a AS (…) INSERT INTO t SELECT …`: the WITH moves to the source of the rows.

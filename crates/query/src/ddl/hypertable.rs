@@ -131,7 +131,9 @@ pub(crate) fn make(shared: &Arc<Shared>, plan: &Plan) -> Result<(HypertableId, b
             blocking(|| intake.push(batch?))?;
         }
     }
-    blocking(|| shared.transact(|transaction| intake.finish(transaction)))?;
+    blocking(|| {
+        shared.transact(|transaction| intake.finish(transaction).map_err(|(_, error)| error))
+    })?;
     // As in TimescaleDB, only one of the time alone counts.
     let indexed = table
         .indexes

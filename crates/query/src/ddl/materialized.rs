@@ -181,9 +181,13 @@ pub(super) async fn refresh(
     if with_data {
         let query = chronolith_sql::query(&view.query)?;
         let filled = fill(shared, kept.table, &query).await;
-        filled.map_err(|error| match concurrently {
-            true => error,
-            false => of_new_index(error),
+        filled.map_err(|error| {
+            let mut error = match concurrently {
+                true => error,
+                false => of_new_index(error),
+            };
+            error.table = error.table.map(|_| view.name.clone());
+            error
         })?;
     }
     if kept.populated == with_data {

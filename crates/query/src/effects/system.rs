@@ -19,13 +19,15 @@ pub(super) fn call(shared: &Arc<Shared>, name: &str, args: Args<'_>) -> Result<S
                 Some(true) => Scope::Local,
                 _ => Scope::Session,
             };
-            shared.with(|state| {
+            let shown = shared.with(|state| {
                 match args.text(1) {
                     Some(value) => state.settings.set(setting, value, scope)?,
                     None => state.settings.reset(setting)?,
                 }
-                Ok(text(state.settings.show(setting)?))
-            })
+                state.settings.show(setting)
+            })?;
+            shared.tell_name();
+            Ok(text(shown))
         }
         "pg_sleep" => {
             let seconds = match args.get(0) {

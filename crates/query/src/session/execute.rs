@@ -150,7 +150,7 @@ impl Session {
         self.failed(error)
     }
 
-    fn refuse_in_failed(&self, tree: &Tree) -> Result<(), Error> {
+    pub(super) fn refuse_in_failed(&self, tree: &Tree) -> Result<(), Error> {
         let ends = matches!(
             tree,
             Tree::Commit { .. } | Tree::Rollback { .. } | Tree::RollbackTo(_)

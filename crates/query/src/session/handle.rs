@@ -217,11 +217,32 @@ impl Session {
             .collect())
     }
 
-    /// A parameter's value as it came over the wire.
+    /// Values for a statement's parameters as they came over the wire, each binary or not.
     ///
     /// # Errors
-    /// 22P02, 22P03 and the like for bytes that are no value of the type.
-    pub fn parameter(
+    /// 22P02, 22P03 and the like for bytes that are no value of the type; 25P02 in a transaction
+    /// that has failed.
+    pub fn parameters<'v>(
+        &self,
+        prepared: &Prepared,
+        given: impl Iterator<Item = (bool, Option<&'v [u8]>)>,
+    ) -> Result<Vec<ArrayRef>, Error> {
+        if !prepared.params.is_empty() {
+            self.refuse_in_failed(&prepared.statement.parsed.statement)?;
+        }
+        let values = prepared.params.iter().zip(given).enumerate();
+        values
+            .map(|(index, (ty, (binary, value)))| {
+                self.parameter(ty, binary, value)
+                    .map_err(|error| match error.context {
+                        Some(_) => error,
+                        None => error.context(format!("unnamed portal parameter ${}", index + 1)),
+                    })
+            })
+            .collect()
+    }
+
+    fn parameter(
         &self,
         ty: &SqlType,
         binary: bool,

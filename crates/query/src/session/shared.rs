@@ -270,6 +270,14 @@ impl Shared {
         }
     }
 
+    /// `application_name` may have changed: others see it.
+    pub(crate) fn tell_name(&self) {
+        if let Ok(name) = self.with(|state| state.settings.show("application_name")) {
+            self.instance
+                .update(self.pid, |activity| activity.application_name = name);
+        }
+    }
+
     /// A view of a name, by the search path when it has no schema; None also where a table of that
     /// name comes before it.
     ///

@@ -80,12 +80,7 @@ impl Session {
             _ => return Err(Error::unsupported(tag)),
         }
         if matches!(tree, Tree::Set { .. } | Tree::Reset(_) | Tree::Discard(_)) {
-            let name = self
-                .shared
-                .with(|state| state.settings.show("application_name"))?;
-            self.shared.instance.update(self.shared.pid, |activity| {
-                activity.application_name = name;
-            });
+            self.shared.tell_name();
         }
         Ok(command(tag))
     }
