@@ -260,6 +260,16 @@ impl Session {
         self.do_job(&job).await
     }
 
+    /// Commits what a long job has done so far and begins anew, unless it is part of something
+    /// larger.
+    pub(crate) fn settle(&mut self) -> Result<(), Error> {
+        if self.block != Block::Implicit || self.several || self.depth > 0 {
+            return Ok(());
+        }
+        self.complete()?;
+        self.enter()
+    }
+
     /// A session that runs statements within one of another's, in its transaction.
     pub(crate) fn beside(shared: &Arc<Shared>) -> Self {
         Self {
