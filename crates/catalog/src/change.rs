@@ -8,6 +8,7 @@ use chronolith_types::{
 };
 use serde::{Deserialize, Serialize};
 
+use crate::acl::{Acl, DefaultAcl};
 use crate::job::JobChange;
 use crate::model::{Role, Schema, View};
 use crate::rollup::Rollup;
@@ -78,11 +79,16 @@ pub enum Change {
         id: TableId,
         owner: RoleId,
     },
-    /// Grants, in PostgreSQL's aclitem form; None for the owner's alone.
-    SetTableAcl {
+    /// What is granted on the thing of an oid: a relation, schema, routine or the database itself.
+    SetAcl {
         database: DatabaseId,
-        id: TableId,
-        acl: Option<Vec<String>>,
+        oid: u32,
+        acl: Option<Acl>,
+    },
+    /// What ALTER DEFAULT PRIVILEGES says, all of it.
+    SetDefaultAcls {
+        database: DatabaseId,
+        acls: Vec<DefaultAcl>,
     },
     /// All its rows go; a hypertable's chunks too.
     Truncate {
@@ -180,6 +186,28 @@ pub enum Change {
         database: DatabaseId,
         table: TableId,
         chunk: ChunkId,
+    },
+    /// Chunks whose ranges follow upon each other become one, the first that is named.
+    MergeChunks {
+        database: DatabaseId,
+        table: TableId,
+        chunks: Vec<ChunkId>,
+    },
+    /// A chunk keeps what lies before `at`; the rest is a chunk of its own. No part lies across.
+    SplitChunk {
+        database: DatabaseId,
+        table: TableId,
+        chunk: ChunkId,
+        at: i64,
+        new: ChunkId,
+        oid: u32,
+        created_us: i64,
+    },
+    /// The same hypertable with other dimensions, tablespaces or columns to skip chunks by.
+    ChangeHypertable {
+        database: DatabaseId,
+        table: TableId,
+        hypertable: Hypertable,
     },
     /// Parts go and come in one step: flush, load, merge and delete vectors alike. Those that come
     /// are where the first that goes was, or behind all.

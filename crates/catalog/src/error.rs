@@ -86,6 +86,12 @@ pub enum CatalogError {
     /// The chunk's range meets another's.
     #[error("chunk range of relation \"{0}\" overlaps with an existing chunk")]
     ChunkOverlap(String),
+    /// Chunks that are to become one do not follow upon each other.
+    #[error("cannot merge non-adjacent chunks over supplied dimensions")]
+    ChunksApart(String),
+    /// A part has rows on both sides of where its chunk is to be cut.
+    #[error("could not serialize access to relation \"{0}\" due to a concurrent change")]
+    PartAcross(String),
     /// The part is not there, or is there twice.
     #[error("part {0} is not as the change expects")]
     WrongPart(String),
@@ -124,6 +130,8 @@ impl CatalogError {
                 SqlState::UNDEFINED_OBJECT
             }
             Self::RoleExists(_) | Self::ConstraintExists { .. } => SqlState::DUPLICATE_OBJECT,
+            Self::ChunksApart(_) => SqlState::INVALID_PARAMETER_VALUE,
+            Self::PartAcross(_) => SqlState::SERIALIZATION_FAILURE,
             Self::ChunkOverlap(_)
             | Self::WrongPart(_)
             | Self::NumberInUse(_)

@@ -9,6 +9,7 @@
 //! - A change that does not fit is refused whole, and leaves nothing behind.
 //! - Numbers (oids, column, chunk and part ids) are never given twice.
 
+mod acl;
 mod apply;
 mod change;
 mod checkpoint;
@@ -20,6 +21,7 @@ mod routine;
 mod series;
 mod table;
 
+pub use acl::{Acl, DefaultAcl, DependentGrants, Grant, Rights, Securable};
 pub use change::Change;
 pub use checkpoint::{Checkpoint, CheckpointError, decode, encode};
 pub use error::CatalogError;
@@ -28,6 +30,6 @@ pub use model::{Catalog, Database, FIRST_USER_OID, Privilege, Role, Schema, View
 pub use rollup::{Continuous, Mark, Materialized, Rollup};
 pub use routine::{Routine, RoutineArg, RoutineResult, Volatility};
 pub use table::{
-    Chunk, Column, Compression, Constraint, ConstraintKind, Hypertable, Index, OrderBy, Part,
-    PartFile, Region, SparseIndex, Table,
+    Chunk, Column, Compression, Constraint, ConstraintKind, Dimension, DimensionKind, Hypertable,
+    Index, OrderBy, Part, PartFile, Region, Skipping, SparseIndex, Table,
 };

@@ -1,8 +1,33 @@
-//! What a hypertable's cold parts are sorted by, also where nobody said.
+//! What a hypertable is told apart by: its series, their order, its dimensions.
 
 use chronolith_types::{ColumnId, SqlType};
 
-use crate::table::{Column, Index, OrderBy, Table};
+use crate::model::Database;
+use crate::table::{Column, Hypertable, Index, OrderBy, Table};
+
+impl Database {
+    /// The number that the next dimension gets: greater than those that there are.
+    #[must_use]
+    pub fn next_dimension(&self) -> i32 {
+        let hypertables = self.tables.values().filter_map(|t| t.hypertable.as_ref());
+        let taken = hypertables.flat_map(|hypertable| {
+            let others = hypertable.dimensions.iter().map(|dimension| dimension.id);
+            others.chain([hypertable.time_dimension()])
+        });
+        taken.max().unwrap_or(0) + 1
+    }
+}
+
+impl Hypertable {
+    /// The number of its time dimension.
+    #[must_use]
+    pub fn time_dimension(&self) -> i32 {
+        match self.dimension {
+            0 => self.id.0,
+            number => number,
+        }
+    }
+}
 
 impl Table {
     /// The columns that make a series: those that were named, else those that name one.

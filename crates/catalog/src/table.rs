@@ -134,7 +134,7 @@ pub struct Index {
 }
 
 /// What makes a table a hypertable.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Hypertable {
     /// Counted from 1 in each database.
     pub id: HypertableId,
@@ -148,6 +148,54 @@ pub struct Hypertable {
     /// How chunks are compressed; None until somebody said.
     #[serde(default)]
     pub compression: Option<Compression>,
+    /// The number of its time dimension; 0 for that of the hypertable.
+    #[serde(default)]
+    pub dimension: i32,
+    /// Dimensions beside that of time, in the order that they were added. Chunks are not cut by
+    /// them: the series directories tell more.
+    #[serde(default)]
+    pub dimensions: Vec<Dimension>,
+    /// Tablespaces attached to it; there is one that files can lie in.
+    #[serde(default)]
+    pub tablespaces: Vec<String>,
+    /// Columns that chunks are skipped by because somebody asked for it.
+    #[serde(default)]
+    pub skipping: Vec<Skipping>,
+}
+
+/// A dimension beside that of time.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Dimension {
+    /// Counted with those of all hypertables of a database.
+    pub id: i32,
+    /// Its column.
+    pub column: ColumnId,
+    /// How it is cut.
+    pub kind: DimensionKind,
+}
+
+/// How a dimension is cut.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum DimensionKind {
+    /// By the hash of its values.
+    Hash {
+        /// Into so many partitions.
+        partitions: i16,
+    },
+    /// By ranges of its values.
+    Range {
+        /// Their width, in the column's unit.
+        interval: i64,
+    },
+}
+
+/// A column whose least and greatest values are to be known of each chunk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Skipping {
+    /// Counted in its hypertable.
+    pub id: i32,
+    /// The column.
+    pub column: ColumnId,
 }
 
 /// A cold part's sort key.

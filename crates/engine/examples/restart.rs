@@ -141,7 +141,6 @@ fn create(engine: &Arc<Engine>) -> Outcome<()> {
         id: HypertableId(1),
         time: ColumnId(1),
         interval: DAY_US,
-        integer_now: None,
         compression: Some(Compression {
             segment_by: vec![ColumnId(2), ColumnId(3)],
             order_by: vec![OrderBy {
@@ -151,6 +150,7 @@ fn create(engine: &Arc<Engine>) -> Outcome<()> {
             }],
             ..Compression::default()
         }),
+        ..Hypertable::default()
     };
     let mut transaction = engine.begin(DB, Isolation::ReadCommitted);
     transaction.change(Change::CreateTable {

@@ -206,6 +206,7 @@ impl Engine {
             }
         }
         next.check_rows(&record.rows)?;
+        next.check_boundaries(&work.shapes, record, &moved)?;
         self.check_claims(&next, &work.claims, &moved)?;
         for load in &work.loads {
             load.check(&next)?;
@@ -350,6 +351,41 @@ pub(crate) fn settle_chunks(
                 if chunk.0 != *next {
                     moved.insert(key.place(*chunk), ChunkId(*next));
                     *chunk = ChunkId(*next);
+                    *own_oid = oid();
+                }
+                *next += 1;
+            }
+            Change::MergeChunks {
+                database,
+                table,
+                chunks,
+            } => {
+                let key = TableKey::new(*database, *table);
+                for chunk in chunks {
+                    if let Some(now) = moved.get(&key.place(*chunk)) {
+                        *chunk = *now;
+                    }
+                }
+            }
+            Change::SplitChunk {
+                database,
+                table,
+                chunk,
+                new,
+                oid: own_oid,
+                ..
+            } => {
+                let key = TableKey::new(*database, *table);
+                if let Some(now) = moved.get(&key.place(*chunk)) {
+                    *chunk = *now;
+                }
+                let next = next_chunks.entry(*database).or_insert_with(|| {
+                    let database = state.catalog.databases.get(database);
+                    database.map_or(1, |database| database.next_chunk)
+                });
+                if new.0 != *next {
+                    moved.insert(key.place(*new), ChunkId(*next));
+                    *new = ChunkId(*next);
                     *own_oid = oid();
                 }
                 *next += 1;

@@ -127,6 +127,19 @@ impl Engine {
             .collect()
     }
 
+    /// Packs a chunk's rows that are in memory, in the order that its parts have.
+    ///
+    /// # Errors
+    /// As the disk gives them; the rows then stay where they are.
+    pub fn flush_chunk_of(
+        &self,
+        database: DatabaseId,
+        table: TableId,
+        chunk: ChunkId,
+    ) -> Result<(), EngineError> {
+        self.flush_hot(TableKey::new(database, table).place(chunk))
+    }
+
     /// Counts chunks' rows as not compressed; they stay where they are. For each, whether it was
     /// compressed.
     ///

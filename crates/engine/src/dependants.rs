@@ -230,12 +230,24 @@ impl Engine {
         }
         let mut marks = Vec::new();
         for (source, of) in touched {
-            let source = TableKey::new(database, source);
-            for range in &of.dropped {
-                marks.extend(self.frozen(&now.catalog, source, range)?);
-            }
-            if let Some(range) = of.rows {
-                marks.extend(self.marks(&now.catalog, source, &range)?);
+            let key = TableKey::new(database, source);
+            let news = stores.get(&source).into_iter().flatten();
+            for store in news.filter(|store| !known.contains(store)) {
+                let of_it = |found: &(TableId, Range<i64>)| found.0 == *store;
+                for range in &of.dropped {
+                    let found = self.followers(&now.catalog, key, range)?.into_iter();
+                    let found = found.filter(of_it);
+                    let found = found.filter(|_| computed_from(&now.catalog, key, *store));
+                    marks.extend(found.map(|(store, range)| freeze(database, store, range)));
+                }
+                if let Some(range) = &of.rows {
+                    let found = self.followers(&now.catalog, key, range)?.into_iter();
+                    for (store, range) in found.filter(of_it) {
+                        marks.push(invalidate(database, store, range.clone()));
+                        let store = TableKey::new(database, store);
+                        marks.extend(self.marks(&now.catalog, store, &range)?);
+                    }
+                }
             }
         }
         Ok(marks)

@@ -106,6 +106,9 @@ pub enum EngineError {
     /// What a continuous aggregate gets cannot be computed.
     #[error(transparent)]
     Rollup(#[from] RollupError),
+    /// Chunks that are to be merged or split have rows that are not committed yet.
+    #[error("cannot merge or split chunks that the transaction itself wrote to")]
+    OwnRows,
     /// A savepoint that is not there.
     #[error("savepoint \"{0}\" does not exist")]
     NoSavepoint(String),
@@ -132,7 +135,9 @@ impl EngineError {
             Self::Columns(_) => SqlState::INTERNAL_ERROR,
             Self::NullsThere { .. } => SqlState::NOT_NULL_VIOLATION,
             Self::Duplicates { .. } => SqlState::UNIQUE_VIOLATION,
-            Self::TableNotEmpty(_) | Self::ColumnHasRows(_) => SqlState::FEATURE_NOT_SUPPORTED,
+            Self::TableNotEmpty(_) | Self::ColumnHasRows(_) | Self::OwnRows => {
+                SqlState::FEATURE_NOT_SUPPORTED
+            }
             Self::Value(error) => error.code,
             Self::Rollup(error) => error.sqlstate,
             Self::Overtaken(_) => SqlState::SERIALIZATION_FAILURE,

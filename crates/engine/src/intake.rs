@@ -86,25 +86,48 @@ impl Intake {
     ///
     /// # Errors
     /// Those of [`Transaction::insert`] and [`BulkLoader::finish`]; the transaction then has none
-    /// of the rows.
-    pub fn finish(self, transaction: &mut Transaction) -> Result<u64, EngineError> {
-        match self.rows {
-            Rows::Many(loader) => loader.finish(transaction),
-            Rows::Few { batches, .. } => {
-                let point = transaction.point();
-                let table: TableId = self.table.id;
-                let mut rows = 0;
-                for batch in &batches {
-                    match transaction.insert(table, batch) {
-                        Ok(count) => rows += count,
-                        Err(error) => {
-                            transaction.undo_to(point)?;
-                            return Err(error);
-                        }
-                    }
-                }
-                Ok(rows)
+    /// of the rows. With them the first row that is at fault, from 0, unless the rows became a
+    /// load, which looks at them in another order.
+    pub fn finish(self, transaction: &mut Transaction) -> Result<u64, (Option<u64>, EngineError)> {
+        let batches = match self.rows {
+            Rows::Many(loader) => return loader.finish(transaction).map_err(|error| (None, error)),
+            Rows::Few { batches, .. } => batches,
+        };
+        let point = transaction.point();
+        let table: TableId = self.table.id;
+        let mut rows = 0;
+        for batch in &batches {
+            if let Err(error) = transaction.insert(table, batch) {
+                let (row, error) = first_at_fault(transaction, table, batch, error);
+                transaction.undo_to(point).map_err(|error| (None, error))?;
+                return Err((Some(rows + row), error));
             }
+            rows += batch.num_rows() as u64;
+        }
+        Ok(rows)
+    }
+}
+
+/// The first row that a transaction does not take, and why not.
+fn first_at_fault(
+    transaction: &mut Transaction,
+    table: TableId,
+    batch: &RecordBatch,
+    mut error: EngineError,
+) -> (u64, EngineError) {
+    // Rows are refused by what is there or stands before them, so with a row at fault any more
+    // that follow are refused as well: halving finds the first.
+    let (mut good, mut bad) = (0, batch.num_rows());
+    while bad - good > 1 {
+        let middle = usize::midpoint(good, bad);
+        let point = transaction.point();
+        match transaction.insert(table, &batch.slice(0, middle)) {
+            Ok(_) => good = middle,
+            Err(earlier) => (bad, error) = (middle, earlier),
+        }
+        if let Err(lost) = transaction.undo_to(point) {
+            return (good as u64, lost);
         }
     }
+    (good as u64, error)
 }

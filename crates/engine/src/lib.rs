@@ -10,6 +10,7 @@
 //! - After a failed sync nothing more is written until the engine is opened anew.
 
 mod background;
+mod boundaries;
 mod check;
 mod clash;
 mod commit;

@@ -26,6 +26,7 @@ use crate::rollups::Derived;
 use crate::route;
 use crate::state::OpenPart;
 use crate::transaction::Transaction;
+use crate::view::TableView;
 
 /// Rows of fewer bytes are not worth a file of their own.
 const PART_BYTES_MIN: usize = 1 << 20;
@@ -446,10 +447,10 @@ impl Job {
                 if self.table.rollup.is_some() {
                     rows = self.engine.folded(&self.catalog, key, &self.layout, rows);
                 }
-                let derived = self.derived(&rows)?;
                 let (part, open) =
                     self.engine
                         .write_part(self.id, &self.layout, &rows, unpacked)?;
+                let derived = self.derived(&rows, &open)?;
                 Ok(Packed {
                     range: gathered.range,
                     part,
@@ -469,13 +470,17 @@ impl Job {
         }
     }
     /// What stores get of rows.
-    fn derived(&self, rows: &RecordBatch) -> Result<Vec<Derived>, EngineError> {
+    fn derived(
+        &self,
+        rows: &RecordBatch,
+        open: &Arc<OpenPart>,
+    ) -> Result<Vec<Derived>, EngineError> {
         let database = self.catalog.databases.get(&self.database);
         if database.is_none_or(|known| known.stores_of(self.table.id).is_empty()) {
             return Ok(Vec::new());
         }
-        let rows = std::slice::from_ref(rows);
         let rollups = self.engine.rollups()?;
-        Ok(rollups.derive(&self.catalog, self.database, self.table.id, rows)?)
+        let part = TableView::of_part(&self.table, &self.layout, open);
+        Ok(rollups.derive_part(&self.catalog, self.database, &part, rows)?)
     }
 }

@@ -259,7 +259,7 @@ impl Engine {
     }
 
     /// Packs rows into a part that no catalog names yet: dropped, its files go.
-    fn pack_part(
+    pub(crate) fn pack_part(
         &self,
         layout: &Arc<Layout>,
         batches: Vec<RecordBatch>,

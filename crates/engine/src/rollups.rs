@@ -7,6 +7,8 @@ use arrow::record_batch::RecordBatch;
 use chronolith_catalog::Catalog;
 use chronolith_types::{DatabaseId, SqlState, TableId};
 
+use crate::view::TableView;
+
 /// Computes the rows that stores of continuous aggregates get: pure functions of rows.
 pub trait Rollups: Send + Sync + Debug {
     /// What stores get of rows that their source gets, in `source`'s columns and in the order of
@@ -21,6 +23,21 @@ pub trait Rollups: Send + Sync + Debug {
         source: TableId,
         rows: &[RecordBatch],
     ) -> Result<Vec<Derived>, RollupError>;
+
+    /// The same of rows that lie in a part that was just written, sorted and packed: `part` is the
+    /// table as if it had that part alone.
+    ///
+    /// # Errors
+    /// Those of [`Rollups::derive`].
+    fn derive_part(
+        &self,
+        catalog: &Catalog,
+        database: DatabaseId,
+        part: &TableView,
+        rows: &RecordBatch,
+    ) -> Result<Vec<Derived>, RollupError> {
+        self.derive(catalog, database, part.table.id, std::slice::from_ref(rows))
+    }
 
     /// One row a bucket and group of a store's rows, which come sorted as its parts are, those
     /// that are alike in the order of their arrival; and so they are to be given back.

@@ -168,7 +168,7 @@ impl State {
         self.hot_bytes = self.hot_places().map(|(_, part)| part.bytes()).sum();
     }
 
-    fn rows_mut(&mut self, key: TableKey) -> &mut TableRows {
+    pub(crate) fn rows_mut(&mut self, key: TableKey) -> &mut TableRows {
         let tables = Arc::make_mut(&mut self.tables);
         let rows = Arc::make_mut(tables.entry(key).or_default());
         // Rows that nobody else holds are changed in place.
@@ -221,6 +221,12 @@ impl State {
                 }
                 self.forget_empty(key);
             }
+            Change::MergeChunks {
+                database, table, ..
+            }
+            | Change::SplitChunk {
+                database, table, ..
+            } => self.follow_boundaries(before.table(*database, *table), change)?,
             Change::DropChunk {
                 database,
                 table,

@@ -28,6 +28,21 @@ pub struct TableView {
 }
 
 impl TableView {
+    /// A table as if it had one part alone.
+    pub(crate) fn of_part(table: &Arc<Table>, layout: &Arc<Layout>, open: &Arc<OpenPart>) -> Self {
+        let chunk = ChunkView {
+            range: i64::MIN..i64::MAX,
+            hot: Vec::new(),
+            cold: vec![Arc::clone(&open.part)],
+        };
+        Self {
+            table: Arc::clone(table),
+            layout: Arc::clone(layout),
+            chunks: Arc::from([(ChunkId(0), chunk)]),
+            held: Arc::from([Arc::clone(open)]),
+        }
+    }
+
     /// How many rows it has.
     #[must_use]
     pub fn rows(&self) -> u64 {

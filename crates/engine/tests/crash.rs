@@ -501,7 +501,7 @@ fn a_table_with_rows_becomes_no_hypertable_and_a_dropped_one_takes_none() {
             time: ColumnId(1),
             interval: 10,
             compression: None,
-            integer_now: None,
+            ..Hypertable::default()
         },
     };
     for _ in 0..2 {

@@ -106,8 +106,8 @@ impl Instance {
             .with_memory_pool(Arc::new(pool))
             .build()?;
         let runtime = Arc::new(runtime);
-        let registry = Arc::<Registry>::default();
-        let maintainer = Maintainer::new(Arc::clone(&registry), Arc::clone(&runtime));
+        let registry = Arc::new(Registry::new(&runtime));
+        let maintainer = Maintainer::new(Arc::clone(&registry), &runtime);
         engine.set_rollups(Arc::new(maintainer));
         let started_us = engine.clock().wall_us();
         let instance = Arc::new(Self {

@@ -6,6 +6,7 @@ use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
 
+use arrow::array::ArrayRef;
 use arrow::record_batch::RecordBatch;
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -199,11 +200,17 @@ pub trait Session: Send {
         statement: &Plan,
         types: &[Option<SqlType>],
     ) -> Result<Described, Failure>;
+    /// Reads values for its parameters: what is none of its parameter's type is refused here.
+    fn parameters(
+        &mut self,
+        statement: &Described,
+        given: &[Parameter],
+    ) -> Result<Vec<ArrayRef>, Failure>;
     /// Runs it. Rows and COPY go on after this returns, until `finish` is called.
     async fn execute(
         &mut self,
         statement: &Described,
-        params: &[Parameter],
+        params: &[ArrayRef],
     ) -> Result<Outcome, Failure>;
     /// A simple-query message of so many statements begins.
     async fn begin_simple(&mut self, statements: usize) -> Result<(), Failure>;

@@ -13,6 +13,7 @@ use pgwire::messages::PgWireFrontendMessage as Message;
 
 use crate::backend::{Outcome, Plan, Session, Status};
 use crate::failure::{Failure, Severity};
+use crate::guard::Incoming;
 use crate::out;
 use crate::wire::{End, Wire};
 use extended::{Portal, Prepared};
@@ -90,6 +91,13 @@ impl Connection {
         let message = self.wire.next().await?;
         self.wire.mark();
         self.wire.slot.arm();
+        let message = match message {
+            Incoming::Message(message) => message,
+            Incoming::NoText(kind, failure) => {
+                self.no_text(kind, failure).await?;
+                return Ok(true);
+            }
+        };
         match message {
             Message::Query(query) => {
                 self.portals.remove("");
@@ -129,6 +137,28 @@ impl Connection {
             }
         }
         Ok(true)
+    }
+
+    /// A message whose text is not UTF-8 fails as its statement would.
+    async fn no_text(&mut self, kind: u8, failure: Failure) -> Result<(), End> {
+        match kind {
+            b'Q' => {
+                self.portals.remove("");
+                if let Err(second) = self.session.end_simple(false).await {
+                    tracing::warn!("rollback failed: {}", second.message);
+                }
+                self.settle(Err(Stop::Failed(failure)))?;
+                self.ready().await
+            }
+            // Left over from a COPY that failed.
+            b'f' => Ok(()),
+            _ if self.skipping => Ok(()),
+            _ => {
+                self.skipping = true;
+                self.session.fail().await;
+                self.settle(Err(Stop::Failed(failure)))
+            }
+        }
     }
 
     async fn extended(&mut self, message: Message) -> Result<(), Stop> {

@@ -77,6 +77,30 @@ impl Drop for Share {
 /// Frames below this size are not counted: a connection's buffer holds them anyway.
 const UNCOUNTED_BYTES: usize = 64 * 1024;
 
+/// What a client sent.
+#[derive(Debug)]
+pub(crate) enum Incoming {
+    /// A message.
+    Message(PgWireFrontendMessage),
+    /// A whole message of some type whose text is not UTF-8: that is the statement's fault, and
+    /// what follows it can be read.
+    NoText(u8, Failure),
+}
+
+/// What is wrong with a message.
+enum Fault {
+    /// Text that is not UTF-8.
+    Text(Failure),
+    /// Anything else.
+    Form(Failure),
+}
+
+impl From<Failure> for Fault {
+    fn from(failure: Failure) -> Self {
+        Self::Form(failure)
+    }
+}
+
 /// Takes frames off a connection's input.
 #[derive(Debug)]
 pub(crate) struct Guard {
@@ -164,10 +188,7 @@ impl Guard {
     }
 
     /// The next message, decoded.
-    pub(crate) fn message(
-        &mut self,
-        input: &mut BytesMut,
-    ) -> Result<Option<PgWireFrontendMessage>, Failure> {
+    pub(crate) fn message(&mut self, input: &mut BytesMut) -> Result<Option<Incoming>, Failure> {
         let Some((kind, length)) = self.head(input)? else {
             return Ok(None);
         };
@@ -178,14 +199,19 @@ impl Guard {
         }
         self.waiting = None;
         let mut frame = input.split_to(length + 1);
-        check(kind, frame.get(5..).unwrap_or_default())?;
+        match check(kind, frame.get(5..).unwrap_or_default()) {
+            Ok(()) => {}
+            Err(Fault::Text(failure)) => return Ok(Some(Incoming::NoText(kind, failure))),
+            Err(Fault::Form(failure)) => return Err(failure),
+        }
         PgWireFrontendMessage::decode(&mut frame, &self.context)
+            .map(|message| message.map(Incoming::Message))
             .map_err(|error| Failure::protocol(format!("invalid message format: {error}")))
     }
 }
 
 /// Walks a body's fields, so that the decoder meets none that is missing.
-fn check(kind: u8, body: &[u8]) -> Result<(), Failure> {
+fn check(kind: u8, body: &[u8]) -> Result<(), Fault> {
     let mut walk = Walk(body);
     match kind {
         b'Q' => walk.text()?,
@@ -205,7 +231,7 @@ fn check(kind: u8, body: &[u8]) -> Result<(), Failure> {
                 match usize::try_from(length) {
                     Ok(length) => walk.skip(length)?,
                     Err(_) if length == -1 => {}
-                    Err(_) => return Err(malformed()),
+                    Err(_) => return Err(malformed().into()),
                 }
             }
             let formats = walk.count()?;
@@ -217,7 +243,8 @@ fn check(kind: u8, body: &[u8]) -> Result<(), Failure> {
                 return Err(Failure::protocol(format!(
                     "invalid {} message subtype {target}",
                     if kind == b'D' { "DESCRIBE" } else { "CLOSE" }
-                )));
+                ))
+                .into());
             }
             walk.text()?;
         }
@@ -232,7 +259,7 @@ fn check(kind: u8, body: &[u8]) -> Result<(), Failure> {
     if walk.0.is_empty() {
         Ok(())
     } else {
-        Err(malformed())
+        Err(malformed().into())
     }
 }
 
@@ -243,7 +270,7 @@ fn malformed() -> Failure {
 struct Walk<'a>(&'a [u8]);
 
 impl Walk<'_> {
-    fn text(&mut self) -> Result<(), Failure> {
+    fn text(&mut self) -> Result<(), Fault> {
         let end = self
             .0
             .iter()
@@ -258,13 +285,13 @@ impl Walk<'_> {
                 .take(error.error_len().unwrap_or(4))
                 .map(|byte| format!("0x{byte:02x}"))
                 .collect();
-            return Err(Failure::new(
+            return Err(Fault::Text(Failure::new(
                 SqlState::CHARACTER_NOT_IN_REPERTOIRE,
                 format!(
                     "invalid byte sequence for encoding \"UTF8\": {}",
                     bytes.join(" ")
                 ),
-            ));
+            )));
         }
         self.0 = rest.get(1..).unwrap_or_default();
         Ok(())

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use arrow::array::ArrayRef;
 use async_trait::async_trait;
 use bytes::Bytes;
 use chronolith::{
@@ -115,27 +116,6 @@ struct Open {
 /// What a [`Plan`] holds after it was bound.
 type Bound = Arc<Prepared>;
 
-impl Open {
-    fn values(
-        &self,
-        types: &[SqlType],
-        params: &[Parameter],
-    ) -> Result<Vec<arrow::array::ArrayRef>, Error> {
-        let values = types.iter().zip(params).enumerate();
-        values
-            .map(|(index, (ty, parameter))| {
-                let value = parameter.value.as_deref();
-                self.session
-                    .parameter(ty, parameter.binary, value)
-                    .map_err(|error| match error.context {
-                        Some(_) => error,
-                        None => error.context(format!("unnamed portal parameter ${}", index + 1)),
-                    })
-            })
-            .collect()
-    }
-}
-
 fn foreign() -> Failure {
     Failure::new(
         chronolith_types::SqlState::INTERNAL_ERROR,
@@ -167,14 +147,25 @@ impl Session for Open {
         })
     }
 
+    fn parameters(
+        &mut self,
+        statement: &Described,
+        given: &[Parameter],
+    ) -> Result<Vec<ArrayRef>, Failure> {
+        let bound: &Bound = statement.plan.0.downcast_ref().ok_or_else(foreign)?;
+        let given = given
+            .iter()
+            .map(|parameter| (parameter.binary, parameter.value.as_deref()));
+        Ok(self.session.parameters(bound, given)?)
+    }
+
     async fn execute(
         &mut self,
         statement: &Described,
-        params: &[Parameter],
+        params: &[ArrayRef],
     ) -> Result<Outcome, Failure> {
         let bound: &Bound = statement.plan.0.downcast_ref().ok_or_else(foreign)?;
-        let values = self.values(&bound.params, params)?;
-        let outcome = self.session.execute(bound, &values).await?;
+        let outcome = self.session.execute(bound, params).await?;
         Ok(Outcome::from(outcome))
     }
 

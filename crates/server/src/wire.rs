@@ -7,13 +7,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use bytes::BytesMut;
 use chronolith_types::SqlState;
 use parking_lot::Mutex;
-use pgwire::messages::PgWireFrontendMessage;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf};
 use tokio::sync::{Notify, watch};
 
 use crate::backend::Canceller;
 use crate::failure::Failure;
-use crate::guard::Guard;
+use crate::guard::{Guard, Incoming};
 
 /// A socket, bare or under TLS.
 pub(crate) trait Socket: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -126,7 +125,7 @@ impl Wire {
     }
 
     /// The next message. Does not flush: what a client does not wait for is not hurried.
-    pub(crate) async fn next(&mut self) -> Result<PgWireFrontendMessage, End> {
+    pub(crate) async fn next(&mut self) -> Result<Incoming, End> {
         loop {
             if let Some(message) = self.guard.message(&mut self.input)? {
                 return Ok(message);

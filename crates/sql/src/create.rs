@@ -1,5 +1,6 @@
 //! CREATE.
 
+use chronolith_types::SqlState;
 use sqlparser::tokenizer::Token;
 
 use crate::cursor::Cursor;
@@ -660,7 +661,14 @@ fn view(c: &mut Cursor<'_>, verb: ViewVerb) -> Result<Statement, SqlError> {
         c.query_with_data()?
     } else {
         let start = c.position();
-        let query = c.query()?;
+        let mut query = c.query()?;
+        if crate::parse::into(&mut query.body).is_some_and(|into| into.is_some()) {
+            return Err(SqlError::new(
+                SqlState::FEATURE_NOT_SUPPORTED,
+                "views must not contain SELECT INTO",
+                start,
+            ));
+        }
         let text = c.since(start);
         if c.accept(&["with"]) {
             c.accept_any(&["local", "cascaded"]);

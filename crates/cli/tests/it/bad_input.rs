@@ -242,7 +242,7 @@ async fn a_bad_line_of_copy_is_named_and_nothing_of_it_is_kept() {
             "COPY c, line 1, column v: \"long\"",
         ),
         ("", b"1\t\\N\t1\tx\n", "23502", "COPY c, line 1"),
-        ("", b"1\ta\t1\tx\n1\tb\t1\tx\n", "23505", "COPY c"),
+        ("", b"1\ta\t1\tx\n1\tb\t1\tx\n", "23505", "COPY c, line 2"),
         ("", b"1\ta\xff\t1\tx\n", "22021", "COPY c, line 1"),
         (
             "CSV",

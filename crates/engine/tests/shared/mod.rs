@@ -97,7 +97,7 @@ pub(crate) fn create(engine: &Arc<Engine>) -> Result<(), EngineError> {
             time: ColumnId(1),
             interval: 10,
             compression: None,
-            integer_now: None,
+            ..Hypertable::default()
         },
     })?;
     transaction.commit()?;

@@ -103,7 +103,13 @@ impl Binder<'_> {
                     let named = Typed::literal(ScalarValue::Utf8View(Some(text)), SqlType::Text);
                     return apply_cast(named, to, true).map_err(told);
                 }
-                match literal_from_text(&text, to, self.names.vars()) {
+                let names = to.element().is_some_and(|of| matches!(of, SqlType::Reg(_)));
+                let texts = SqlType::Text.array_of();
+                let read = if names { &texts } else { to };
+                match literal_from_text(&text, read, self.names.vars()) {
+                    Ok(value) if names => {
+                        apply_cast(Typed::literal(value, texts), to, true).map_err(told)
+                    }
                     Ok(value) => Ok(Typed::literal(value, to.clone())),
                     Err(error) => Err(told(error).at(self.literals.get(&text).copied())),
                 }

@@ -599,8 +599,12 @@ fn star<'q>(found: &ScopeColumn) -> Item<'q> {
 
 /// What PostgreSQL has no words for, or we none yet.
 fn refuse(select: &Select) -> Result<()> {
-    if select.into.is_some() {
-        return Err(unsupported("SELECT INTO here"));
+    if let Some(into) = &select.into {
+        return Err(Error::new(
+            SqlState::SYNTAX_ERROR,
+            "SELECT ... INTO is not allowed here",
+        )
+        .at(position(&into.name)));
     }
     if select.top.is_some()
         || select.qualify.is_some()

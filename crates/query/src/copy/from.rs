@@ -3,12 +3,12 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, AsArray, new_null_array};
+use arrow::array::{ArrayRef, AsArray, BooleanArray, new_null_array};
 use arrow::compute::filter_record_batch;
 use arrow::datatypes::{Schema, SchemaRef};
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use bytes::{Bytes, BytesMut};
-use chronolith_catalog::Table;
+use chronolith_catalog::{Rights, Table};
 use chronolith_engine::Intake;
 use chronolith_sql::{Copy, CopySource, CopyTarget};
 use chronolith_types::{SqlState, SqlType, TimeZone};
@@ -77,6 +77,33 @@ struct Sink {
     checks: Checks,
     /// Rows that were read; None before the first.
     rows: Option<Intake>,
+    /// Where they stood in the data.
+    read: Vec<Stood>,
+}
+
+/// Where rows of a block stood in the data.
+struct Stood {
+    /// Lines before the block's first row.
+    lines: u64,
+    /// Rows of it that the table gets.
+    rows: u64,
+    /// Which rows those are, where some are not.
+    kept: Option<BooleanArray>,
+}
+
+impl Stood {
+    /// The line of one of the rows.
+    fn line(&self, row: u64) -> u64 {
+        let place = match &self.kept {
+            None => Some(row),
+            Some(kept) => {
+                let mut places = (0_u64..).zip(kept).filter(|(_, kept)| *kept == Some(true));
+                let nth = usize::try_from(row).ok().and_then(|row| places.nth(row));
+                nth.map(|(place, _)| place)
+            }
+        };
+        self.lines + place.unwrap_or(row) + 1
+    }
 }
 
 enum Source {
@@ -102,8 +129,16 @@ pub(crate) fn begin_in(shared: &Arc<Shared>, copy: &Copy) -> Result<(CopyIn, Out
             "COPY FROM takes a table",
         ));
     };
+    let view = shared.find_view(name.schema(), name.name())?;
+    if view.is_some_and(|view| view.kept().is_some()) {
+        return Err(Error::new(
+            SqlState::WRONG_OBJECT_TYPE,
+            format!("cannot copy to materialized view \"{}\"", name.name()),
+        ));
+    }
     let table = find_target(shared, name.schema(), name.name())
         .map_err(|error| error.at(u32::try_from(name.position).ok()))?;
+    shared.check_relation(table.id, Rights::INSERT)?;
     let mut places = Vec::new();
     for column in columns {
         let (place, _) = table
@@ -224,14 +259,13 @@ impl CopyIn {
         let before = self.lines;
         self.lines += parsed.lines;
         self.ended = parsed.ended;
-        let rows = self.sink.write(&self.shared, &parsed.batch);
-        self.rows += rows.map_err(|(row, error)| {
-            // A header is a line, but no row.
-            let header = parsed.lines.saturating_sub(parsed.batch.num_rows() as u64);
-            let line = match row {
-                Some(row) => before + header + row as u64 + 1,
-                None => self.lines,
-            };
+        // A header is a line, but no row.
+        let header = parsed.lines.saturating_sub(parsed.batch.num_rows() as u64);
+        let rows = self
+            .sink
+            .write(&self.shared, &parsed.batch, before + header);
+        self.rows += rows.map_err(|(line, error)| {
+            let line = line.unwrap_or(self.lines);
             error.context(format!("COPY {}, line {line}", self.form.relation))
         })?;
         Ok(())
@@ -265,7 +299,13 @@ impl CopyIn {
             self.write_oldest().await?;
         }
         let finished = self.sink.finish(&self.shared);
-        finished.map_err(|error| error.context(format!("COPY {}", self.form.relation)))?;
+        finished.map_err(|(line, error)| {
+            let relation = &self.form.relation;
+            error.context(match line {
+                Some(line) => format!("COPY {relation}, line {line}"),
+                None => format!("COPY {relation}"),
+            })
+        })?;
         Ok(self.rows)
     }
 }
@@ -428,34 +468,36 @@ impl Sink {
             sources,
             filter,
             rows: None,
+            read: Vec::new(),
         })
     }
 
-    /// Takes rows; how many the table gets. An error comes with the row of the data that is at
-    /// fault, where one is.
+    /// Takes rows that stand behind so many lines; how many the table gets. An error comes with the
+    /// line that is at fault, where one is.
     fn write(
         &mut self,
         shared: &Shared,
         data: &RecordBatch,
-    ) -> Result<u64, (Option<usize>, Error)> {
+        lines: u64,
+    ) -> Result<u64, (Option<u64>, Error)> {
         if data.num_rows() == 0 {
             return Ok(0);
         }
-        let batch = self.complete(data).map_err(|error| (None, error))?;
-        let rows = batch.num_rows();
-        self.hold(&batch).map_err(|(row, error)| {
-            let same = rows == data.num_rows();
-            (same.then_some(row), error)
-        })?;
+        let (batch, kept) = self.complete(data).map_err(|error| (None, error))?;
+        let rows = batch.num_rows() as u64;
+        let stood = Stood { lines, rows, kept };
+        self.hold(&batch)
+            .map_err(|(row, error)| (Some(stood.line(row as u64)), error))?;
         if self.rows.is_none() {
             let begun = shared.transact(|transaction| transaction.intake(self.table.id));
             self.rows = Some(begun.map_err(|error| (None, error))?);
         }
+        self.read.push(stood);
         if let Some(intake) = &mut self.rows {
             let pushed = blocking(|| intake.push(batch));
             pushed.map_err(|error| (None, error.into()))?;
         }
-        Ok(rows as u64)
+        Ok(rows)
     }
 
     /// Refuses rows with NULL where there may be none, and those that a check refuses; with the
@@ -481,17 +523,38 @@ impl Sink {
         Err((good, error))
     }
 
-    /// The data has ended.
-    fn finish(&mut self, shared: &Shared) -> Result<(), Error> {
+    /// The data has ended. An error comes with the line that is at fault, where it is known.
+    fn finish(&mut self, shared: &Shared) -> Result<(), (Option<u64>, Error)> {
         let Some(rows) = self.rows.take() else {
             return Ok(());
         };
-        blocking(|| shared.transact(|transaction| rows.finish(transaction)))?;
-        Ok(())
+        let mut at = None;
+        let finished = shared.transact(|transaction| {
+            blocking(|| rows.finish(transaction)).map_err(|(row, error)| {
+                at = row;
+                error
+            })
+        });
+        match finished {
+            Ok(_) => Ok(()),
+            Err(error) => Err((at.and_then(|row| self.line_of(row)), error)),
+        }
     }
 
-    /// The table's rows from those of the data, without those that the filter takes away.
-    fn complete(&self, data: &RecordBatch) -> Result<RecordBatch, Error> {
+    /// The line of one of all rows that the table gets.
+    fn line_of(&self, mut row: u64) -> Option<u64> {
+        for stood in &self.read {
+            if row < stood.rows {
+                return Some(stood.line(row));
+            }
+            row -= stood.rows;
+        }
+        None
+    }
+
+    /// The table's rows from those of the data, without those that the filter takes away, and which
+    /// it leaves.
+    fn complete(&self, data: &RecordBatch) -> Result<(RecordBatch, Option<BooleanArray>), Error> {
         let rows = data.num_rows();
         let options = RecordBatchOptions::new().with_row_count(Some(rows));
         let nothing =
@@ -504,16 +567,15 @@ impl Sink {
                 Source::Null => new_null_array(&column.ty.arrow(), rows),
             });
         }
-        let mut batch =
-            RecordBatch::try_new_with_options(Arc::clone(&self.schema), arrays, &options)?;
-        if let Some(filter) = &self.filter {
-            let kept = filter.evaluate(&batch)?.into_array(rows)?;
-            let kept = kept
-                .as_boolean_opt()
-                .ok_or_else(|| Error::internal("a filter that is no Boolean"))?;
-            batch = filter_record_batch(&batch, kept)?;
-        }
-        Ok(batch)
+        let batch = RecordBatch::try_new_with_options(Arc::clone(&self.schema), arrays, &options)?;
+        let Some(filter) = &self.filter else {
+            return Ok((batch, None));
+        };
+        let kept = filter.evaluate(&batch)?.into_array(rows)?;
+        let kept = kept
+            .as_boolean_opt()
+            .ok_or_else(|| Error::internal("a filter that is no Boolean"))?;
+        Ok((filter_record_batch(&batch, kept)?, Some(kept.clone())))
     }
 }
 

@@ -346,7 +346,8 @@ fn drop_column(
         Err(missing) => return Err(missing),
     };
     if let Some(hypertable) = &table.hypertable {
-        if hypertable.time == column.id {
+        let mut others = hypertable.dimensions.iter();
+        if hypertable.time == column.id || others.any(|d| d.column == column.id) {
             return Err(Error::new(
                 SqlState::FEATURE_NOT_SUPPORTED,
                 "cannot drop column named in partition key",

@@ -121,8 +121,8 @@ pub(crate) fn make(shared: &Arc<Shared>, plan: &Plan) -> Result<(HypertableId, b
             id,
             time: column.id,
             interval,
-            compression: None,
-            integer_now: None,
+            dimension: shared.home()?.next_dimension(),
+            ..Hypertable::default()
         },
     })?;
     let mut intake = shared.transact(|transaction| transaction.intake(table.id))?;
@@ -131,7 +131,9 @@ pub(crate) fn make(shared: &Arc<Shared>, plan: &Plan) -> Result<(HypertableId, b
             blocking(|| intake.push(batch?))?;
         }
     }
-    blocking(|| shared.transact(|transaction| intake.finish(transaction)))?;
+    blocking(|| {
+        shared.transact(|transaction| intake.finish(transaction).map_err(|(_, error)| error))
+    })?;
     // As in TimescaleDB, only one of the time alone counts.
     let indexed = table
         .indexes
@@ -232,19 +234,42 @@ pub(crate) fn table_of(shared: &Shared, id: TableId) -> Result<Arc<Table>, Error
         })
 }
 
-/// A key of a hypertable has its time column: else no chunk could keep it alone.
-pub(super) fn check_key(table: &Table, columns: &[String]) -> Result<(), Error> {
-    let time = table
-        .hypertable
-        .as_ref()
-        .and_then(|hypertable| table.column(hypertable.time));
-    match time {
-        Some(time) if !columns.contains(&time.name) => Err(key_without(&time.name)),
-        _ => Ok(()),
+/// A hypertable by its number, or by that of the continuous aggregate whose rows it has.
+///
+/// # Errors
+/// 42P01, and TS001 for what is none.
+pub(crate) fn hypertable_of(shared: &Shared, id: TableId) -> Result<Arc<Table>, Error> {
+    let home = shared.home()?;
+    let view = home.views.get(&id);
+    let kept = view.and_then(|view| view.materialized.as_ref());
+    let table = match (view, kept) {
+        (Some(_), Some(kept)) if kept.continuous.is_some() => table_of(shared, kept.table)?,
+        (Some(view), _) => return Err(not_hypertable(&view.name)),
+        _ => table_of(shared, id)?,
+    };
+    match table.hypertable {
+        Some(_) => Ok(table),
+        None => Err(not_hypertable(&table.name)),
     }
 }
 
-fn key_without(column: &str) -> Error {
+/// A key of a hypertable has the columns of its dimensions: else no chunk could keep it alone.
+pub(super) fn check_key(table: &Table, columns: &[String]) -> Result<(), Error> {
+    let Some(hypertable) = &table.hypertable else {
+        return Ok(());
+    };
+    let others = hypertable.dimensions.iter().map(|d| d.column);
+    for id in std::iter::once(hypertable.time).chain(others) {
+        if let Some(column) = table.column(id)
+            && !columns.contains(&column.name)
+        {
+            return Err(key_without(&column.name));
+        }
+    }
+    Ok(())
+}
+
+pub(crate) fn key_without(column: &str) -> Error {
     Error::new(
         BAD_HYPERTABLE_INDEX,
         format!(
@@ -329,16 +354,13 @@ pub(crate) fn width_of(column: &str, ty: &SqlType, width: Option<Width>) -> Resu
             "invalid interval: must be between 1 and 9223372036854775807".into(),
         ));
     }
-    if *ty != SqlType::Date {
-        return Ok(width);
-    }
-    // A date's chunks are whole days, counted as such.
-    if width % DAY_US != 0 {
+    // A date's chunks are whole days.
+    if *ty == SqlType::Date && width % DAY_US != 0 {
         return Err(invalid(format!(
             "invalid interval for dimension \"{column}\": must be a multiple of one day"
         )));
     }
-    Ok(width / DAY_US)
+    Ok(width)
 }
 
 /// A width as an option writes it: `1 day`, `86400000000`.

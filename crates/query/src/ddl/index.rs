@@ -141,7 +141,7 @@ pub(super) fn create(shared: &Arc<Shared>, create: &CreateIndex) -> Result<(), E
             .map(|(_, column)| column.id)
             .collect();
         let id = shared.transact(|transaction| Ok::<_, Error>(transaction.allocate_oid()))?;
-        shared.change(Change::AddConstraint {
+        let added = shared.change(Change::AddConstraint {
             database: shared.database,
             table: table.id,
             constraint: Constraint {
@@ -149,6 +149,11 @@ pub(super) fn create(shared: &Arc<Shared>, create: &CreateIndex) -> Result<(), E
                 name: name.clone(),
                 kind: ConstraintKind::Unique { columns },
             },
+        });
+        added.map_err(|mut error| {
+            // A materialized view's rows are in a table that nobody named.
+            error.table = error.table.map(|_| table.name.clone());
+            error
         })?;
     }
     let id = shared.transact(|transaction| Ok::<_, Error>(transaction.allocate_oid()))?;

@@ -126,6 +126,7 @@ async fn fill(
     let names = SessionNames::new(shared)?;
     let bound = bind_query(&names, query, &[])?;
     let found = super::hypertable::table_of(shared, table)?;
+    shared.check_uses_as(found.owner, &bound.uses)?;
     let same = |(column, own): (&OutputColumn, &chronolith_catalog::Column)| column.ty == own.ty;
     if bound.columns.len() != found.columns.len()
         || !bound.columns.iter().zip(&found.columns).all(same)
@@ -174,6 +175,7 @@ pub(super) async fn refresh(
              aggregate.",
         ));
     }
+    shared.check_owner(view.id)?;
     if concurrently {
         check_concurrently(shared, &view, kept, with_data)?;
     }
@@ -181,9 +183,13 @@ pub(super) async fn refresh(
     if with_data {
         let query = chronolith_sql::query(&view.query)?;
         let filled = fill(shared, kept.table, &query).await;
-        filled.map_err(|error| match concurrently {
-            true => error,
-            false => of_new_index(error),
+        filled.map_err(|error| {
+            let mut error = match concurrently {
+                true => error,
+                false => of_new_index(error),
+            };
+            error.table = error.table.map(|_| view.name.clone());
+            error
         })?;
     }
     if kept.populated == with_data {

@@ -10,11 +10,15 @@ use datafusion::logical_expr::LogicalPlan;
 use parking_lot::Mutex;
 
 use super::args::Args;
-use super::{chunks, compress, describe, hypertables, names, refresh, sizes, system};
+use super::{
+    boundaries, chunks, compress, describe, dimensions, hypertables, names, privileges, refresh,
+    sizes, system, tablespaces,
+};
 use crate::catalogs::{Context, of_function};
 use crate::error::Error;
 use crate::functions::{Effects, FunctionError};
 use crate::jobs;
+use crate::rights::guard_call;
 use crate::session::{Shared, collect_now};
 
 /// What functions can do in a session. Does not keep the session alive.
@@ -60,11 +64,27 @@ impl SessionEffects {
         name: &str,
         args: Args<'_>,
     ) -> Result<ScalarValue, Error> {
+        guard_call(shared, name, args.oid(0))?;
         match name {
             "create_hypertable" => hypertables::create(shared, args),
-            "by_range" => hypertables::by_range(args),
-            "by_hash" => Err(Error::unsupported("partitioning by hash")),
-            "set_chunk_time_interval" => hypertables::set_interval(shared, args),
+            "by_range" => dimensions::by_range(args),
+            "by_hash" => dimensions::by_hash(args),
+            "add_dimension" => dimensions::add_dimension(shared, args),
+            "set_chunk_time_interval" | "set_partitioning_interval" => {
+                dimensions::set_interval(shared, args)
+            }
+            "set_number_partitions" => dimensions::set_partitions(shared, args),
+            "merge_chunks" | "merge_chunks_concurrently" => boundaries::merge(shared, args),
+            "split_chunk" => boundaries::split(shared, args),
+            "attach_tablespace" => tablespaces::attach(shared, args),
+            "detach_tablespace" => tablespaces::detach(shared, args),
+            "detach_tablespaces" => tablespaces::detach_all(shared, args),
+            "show_tablespaces" => tablespaces::show(shared, args),
+            "move_chunk" => tablespaces::move_chunk(shared, args),
+            "reorder_chunk" => tablespaces::reorder(shared, args),
+            "enable_chunk_skipping" => tablespaces::skip(shared, args),
+            "disable_chunk_skipping" => tablespaces::unskip(shared, args),
+            "attach_chunk" | "detach_chunk" => Err(Error::unsupported(name)),
             "refresh_continuous_aggregate" => refresh::refresh(shared, args),
             "show_chunks" => chunks::show(shared, args),
             "drop_chunks" => chunks::drop_chunks(shared, args),
@@ -83,6 +103,7 @@ impl SessionEffects {
             | "pg_total_relation_size"
             | "pg_table_size"
             | "pg_indexes_size"
+            | "pg_tablespace_size"
             | "pg_database_size" => sizes::call(shared, name, args),
             _ if name.starts_with("reg") || name.starts_with("to_reg") => {
                 names::call(&self.context(shared), name, args)
@@ -91,6 +112,10 @@ impl SessionEffects {
                 // It may change the search path.
                 *self.seen.lock() = None;
                 system::call(shared, name, args)
+            }
+            _ if name.starts_with("has_") || matches!(name, "pg_has_role" | "acldefault") => {
+                let answer = privileges::call(&self.context(shared), name, args)?;
+                answer.ok_or_else(|| Error::internal("a privilege of an unknown kind"))
             }
             _ if let Some(done) = jobs::call(shared, name, args)? => Ok(done),
             _ => match describe::call(&self.context(shared), name, args)? {
@@ -122,6 +147,9 @@ impl Effects for SessionEffects {
             .shared
             .upgrade()
             .ok_or_else(|| FunctionError::internal("the session is gone"))?;
+        for row in rows {
+            guard_call(&shared, name, Args(row).oid(0)).map_err(told)?;
+        }
         match compress::Call::of(name) {
             Some(call) => compress::run(&shared, call, rows).map_err(told),
             None => rows.iter().map(|args| self.call(name, args)).collect(),

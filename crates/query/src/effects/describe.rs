@@ -36,11 +36,10 @@ pub(super) fn call(
         "pg_get_viewdef" => describe::viewdef(context, oid)?,
         "pg_get_ruledef" => describe::ruledef(context, oid)?,
         "pg_get_userbyid" => Some(describe::user_by_id(context, oid)),
-        "pg_get_function_result" => describe::function_result(oid),
-        "pg_get_function_arguments" | "pg_get_function_identity_arguments" => {
-            describe::function_arguments(oid)
-        }
-        "pg_get_functiondef" => describe::functiondef(oid),
+        "pg_get_function_result" => describe::function_result(context, oid)?,
+        "pg_get_function_arguments" => describe::function_arguments(context, oid, false)?,
+        "pg_get_function_identity_arguments" => describe::function_arguments(context, oid, true)?,
+        "pg_get_functiondef" => describe::functiondef(context, oid)?,
         "obj_description" => {
             describe::object_comment(context, oid, args.text(1).unwrap_or("pg_class"))?
         }

@@ -1,63 +1,32 @@
-//! `create_hypertable` and what goes with it.
+//! `create_hypertable`.
 
 use std::sync::Arc;
 
 use arrow::datatypes::DataType;
-use chronolith_catalog::Change;
-use chronolith_types::{Interval, SqlState, TableId};
+use chronolith_catalog::Database;
+use chronolith_types::{SqlState, TableId};
 use datafusion::common::ScalarValue;
 
 use super::args::{Args, records, text};
-use crate::ddl::hypertable::{Plan, Width, make, not_hypertable, table_of, width_of};
+use super::dimensions::{self, Built, By};
+use crate::ddl::hypertable::{Plan, make, table_of};
 use crate::error::Error;
 use crate::session::Shared;
-
-/// What `by_range` gives `create_hypertable`: a mark, the column and the width.
-const RANGE: &str = "by_range";
-const SEPARATOR: char = '\u{1f}';
-
-pub(super) fn by_range(args: Args<'_>) -> Result<ScalarValue, Error> {
-    let column = args.need(args.text(0), "column_name")?;
-    let width = match args.width(1)? {
-        None => String::new(),
-        Some(Width::Number(number)) => number.to_string(),
-        Some(Width::Span(span)) => {
-            let mut out = Vec::new();
-            span.write(&mut out);
-            String::from_utf8_lossy(&out).into_owned()
-        }
-    };
-    if args.get(2).is_some() {
-        return Err(Error::unsupported("a partitioning function"));
-    }
-    Ok(text(format!(
-        "{RANGE}{SEPARATOR}{column}{SEPARATOR}{width}"
-    )))
-}
-
-fn read_range(dimension: &str) -> Result<Option<(String, Option<Width>)>, Error> {
-    let mut parts = dimension.split(SEPARATOR);
-    if parts.next() != Some(RANGE) {
-        return Ok(None);
-    }
-    let column = parts.next().unwrap_or_default().to_owned();
-    let width = match parts.next() {
-        None | Some("") => None,
-        Some(width) => Some(match width.parse::<i64>() {
-            Ok(number) => Width::Number(number),
-            Err(_) => Width::Span(Interval::parse(width.as_bytes())?),
-        }),
-    };
-    Ok(Some((column, width)))
-}
 
 pub(super) fn create(shared: &Arc<Shared>, args: Args<'_>) -> Result<ScalarValue, Error> {
     let relation = TableId(args.need(args.oid(0), "relation")?);
     let second = args.need(args.text(1), "time_column_name")?;
-    if let Some((column, width)) = read_range(second)? {
+    if let Some(built) = dimensions::read(second)? {
+        let By::Range(width) = built.by else {
+            return Err(Error::new(
+                SqlState::INVALID_PARAMETER_VALUE,
+                "cannot partition using a closed dimension on primary column",
+            )
+            .hint("Use range partitioning on the primary column."));
+        };
         let plan = Plan {
             table: relation,
-            column,
+            column: built.column,
             width,
             default_indexes: args.bool(2).unwrap_or(true),
             if_not_exists: args.bool(3).unwrap_or(false),
@@ -75,9 +44,25 @@ pub(super) fn create(shared: &Arc<Shared>, args: Args<'_>) -> Result<ScalarValue
             ]],
         );
     }
-    if args.get(2).is_some() || args.get(3).is_some() {
-        return Err(Error::unsupported("partitioning by hash"));
-    }
+    let space = match (args.text(2), args.integer(3)) {
+        (None, None) => None,
+        (Some(column), Some(number)) => Some(Built {
+            column: column.to_owned(),
+            by: By::Hash(number),
+        }),
+        (Some(_), None) => {
+            return Err(Error::new(
+                SqlState::INVALID_PARAMETER_VALUE,
+                "invalid number of partitions: must be between 1 and 32767",
+            ));
+        }
+        (None, Some(_)) => {
+            return Err(Error::new(
+                SqlState::INVALID_PARAMETER_VALUE,
+                "number of partitions given without a partitioning column",
+            ));
+        }
+    };
     if args.get(9).is_some() || args.get(11).is_some() {
         return Err(Error::unsupported("a partitioning function"));
     }
@@ -85,7 +70,9 @@ pub(super) fn create(shared: &Arc<Shared>, args: Args<'_>) -> Result<ScalarValue
         (4, "associated_schema_name"),
         (5, "associated_table_prefix"),
     ] {
-        if args.get(place).is_some() {
+        let given = args.text(place);
+        // Where chunks are called so anyway.
+        if given.is_some_and(|given| given != Database::INTERNAL_SCHEMA) {
             return Err(Error::unsupported(what));
         }
     }
@@ -98,6 +85,9 @@ pub(super) fn create(shared: &Arc<Shared>, args: Args<'_>) -> Result<ScalarValue
         migrate_data: args.bool(10).unwrap_or(false),
     };
     let (id, created) = make(shared, &plan)?;
+    if let Some(space) = space.filter(|_| created) {
+        dimensions::add(shared, relation, &space, false)?;
+    }
     let table = table_of(shared, relation)?;
     let home = shared.home()?;
     let schema = home
@@ -118,35 +108,4 @@ pub(super) fn create(shared: &Arc<Shared>, args: Args<'_>) -> Result<ScalarValue
             ScalarValue::Boolean(Some(created)),
         ]],
     )
-}
-
-pub(super) fn set_interval(shared: &Arc<Shared>, args: Args<'_>) -> Result<ScalarValue, Error> {
-    let relation = TableId(args.need(args.oid(0), "hypertable")?);
-    let table = table_of(shared, relation)?;
-    let hypertable = table
-        .hypertable
-        .as_ref()
-        .ok_or_else(|| not_hypertable(&table.name))?;
-    let time = table
-        .column(hypertable.time)
-        .ok_or_else(|| Error::internal("a hypertable without its time column"))?;
-    if let Some(dimension) = args.text(2)
-        && dimension != time.name
-    {
-        return Err(Error::new(
-            SqlState::UNDEFINED_OBJECT,
-            format!(
-                "hypertable \"{}\" does not have a dimension \"{dimension}\"",
-                table.name
-            ),
-        ));
-    }
-    let width = args.need(args.width(1)?, "chunk_time_interval")?;
-    let interval = width_of(&time.name, &time.ty, Some(width))?;
-    shared.change(Change::SetChunkInterval {
-        database: shared.database,
-        table: relation,
-        interval,
-    })?;
-    Ok(ScalarValue::Null)
 }

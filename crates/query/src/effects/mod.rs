@@ -4,15 +4,19 @@
 //! [`SessionEffects`].
 
 mod args;
+mod boundaries;
 mod call;
 mod chunks;
 mod compress;
 mod describe;
+mod dimensions;
 mod hypertables;
 mod names;
+mod privileges;
 mod refresh;
 mod sizes;
 mod system;
+mod tablespaces;
 
 pub(crate) use args::{Args, integer, list, records, text};
 pub(crate) use call::SessionEffects;

@@ -22,6 +22,9 @@ pub(super) fn call(context: &Context, name: &str, args: Args<'_>) -> Result<Scal
             None => Ok(ScalarValue::Null),
         };
     }
+    if let (Some(ScalarValue::List(names)), Some(kind)) = (args.get(0), name.strip_suffix("_in")) {
+        return numbers_of(context, kind, &names.value(0));
+    }
     let Some(given) = args.text(0) else {
         return Ok(ScalarValue::Null);
     };
@@ -85,6 +88,21 @@ fn names_of(context: &Context, kind: &str, oids: &ArrayRef) -> Result<ScalarValu
         })
         .collect::<Result<Vec<_>, Error>>()?;
     Ok(list(&names, &DataType::Utf8View))
+}
+
+/// A list of oids for a list of names.
+fn numbers_of(context: &Context, kind: &str, names: &ArrayRef) -> Result<ScalarValue, Error> {
+    let names = names
+        .as_string_view_opt()
+        .ok_or_else(|| Error::internal("an object's name of another form"))?;
+    let oids = names
+        .iter()
+        .map(|name| {
+            let oid = name.map(|name| object_number(context, kind, name));
+            Ok(ScalarValue::UInt32(oid.transpose()?))
+        })
+        .collect::<Result<Vec<_>, Error>>()?;
+    Ok(list(&oids, &DataType::UInt32))
 }
 
 /// None for a function that does not exist, or for several.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use chronolith_types::SqlState;
+use chronolith_types::{RoleId, SqlState};
 use datafusion::common::ScalarValue;
 
 use super::args::{Args, integer, text};
@@ -19,13 +19,15 @@ pub(super) fn call(shared: &Arc<Shared>, name: &str, args: Args<'_>) -> Result<S
                 Some(true) => Scope::Local,
                 _ => Scope::Session,
             };
-            shared.with(|state| {
+            let shown = shared.with(|state| {
                 match args.text(1) {
                     Some(value) => state.settings.set(setting, value, scope)?,
                     None => state.settings.reset(setting)?,
                 }
-                Ok(text(state.settings.show(setting)?))
-            })
+                state.settings.show(setting)
+            })?;
+            shared.tell_name();
+            Ok(text(shown))
         }
         "pg_sleep" => {
             let seconds = match args.get(0) {
@@ -38,6 +40,9 @@ pub(super) fn call(shared: &Arc<Shared>, name: &str, args: Args<'_>) -> Result<S
         }
         "pg_cancel_backend" => {
             let pid = args.integer(0).and_then(|pid| i32::try_from(pid).ok());
+            if let Some(pid) = pid {
+                may_signal(shared, pid)?;
+            }
             let found = pid.is_some_and(|pid| shared.instance.cancel(pid));
             Ok(ScalarValue::Boolean(Some(found)))
         }
@@ -53,6 +58,29 @@ pub(super) fn call(shared: &Arc<Shared>, name: &str, args: Args<'_>) -> Result<S
             format!("function {} is not supported", describe::quoted(name)),
         )),
     }
+}
+
+/// 42501 for a session of a role that the current one has nothing to say to.
+fn may_signal(shared: &Shared, pid: i32) -> Result<(), Error> {
+    const SIGNAL_BACKEND: RoleId = RoleId(4200);
+    let sessions = shared.instance.activity();
+    let Some(session) = sessions.iter().find(|session| session.pid == pid) else {
+        return Ok(());
+    };
+    let catalog = shared.catalog();
+    let role = shared.role(&catalog)?;
+    let Some(target) = catalog.role_named(&session.user) else {
+        return Ok(());
+    };
+    let words = match catalog.is_superuser(target.id) {
+        true if !catalog.is_superuser(role) => "must be a superuser to cancel superuser query",
+        false if !catalog.acts_as(role, target.id) && !catalog.acts_as(role, SIGNAL_BACKEND) => {
+            "must be a member of the role whose query is being canceled or member of \
+             pg_signal_backend"
+        }
+        _ => return Ok(()),
+    };
+    Err(Error::new(SqlState::INSUFFICIENT_PRIVILEGE, words))
 }
 
 /// Waits, and looks now and then whether it was told to stop.

@@ -12,4 +12,4 @@ mod read;
 mod recognise;
 
 pub(crate) use direct::NewestRows;
-pub(crate) use recognise::{SETTING, rules};
+pub(crate) use recognise::{SETTING, is_fast, rules};

@@ -85,6 +85,11 @@ impl PhysicalOptimizerRule for FastPaths {
     }
 }
 
+/// Whether something in a plan was found to be done better.
+pub(crate) fn is_fast(plan: &Arc<dyn ExecutionPlan>) -> bool {
+    plan.downcast_ref::<BucketAggregate>().is_some() || plan.children().into_iter().any(is_fast)
+}
+
 fn recognise(node: &Arc<dyn ExecutionPlan>, threads: usize) -> Option<Arc<dyn ExecutionPlan>> {
     let last = node.downcast_ref::<AggregateExec>()?;
     let first = match last.mode() {

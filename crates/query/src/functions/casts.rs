@@ -74,6 +74,12 @@ pub(super) fn apply(
             (from, SqlType::Reg(kind)) if from.is_text() => {
                 return Ok(reg_call(*kind, true, value, target, form));
             }
+            (SqlType::Array(from), SqlType::Array(to)) if from.is_text() => {
+                if let SqlType::Reg(kind) = to.as_ref() {
+                    let kind = *kind;
+                    return Ok(reg_call(kind, true, value, target, form));
+                }
+            }
             (from, to)
                 if value.arrow == form
                     && bare == *target

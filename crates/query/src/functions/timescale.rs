@@ -117,6 +117,24 @@ convert_to_columnstore|p|chunk regclass,if_not_columnstore boolean,recompress bo
 convert_to_rowstore|p|chunk regclass,if_columnstore boolean|1|void|
 recompress_chunk|p|chunk regclass,if_not_compressed boolean|1|void|
 set_chunk_time_interval|f|hypertable regclass,chunk_time_interval anyelement,dimension_name name|1|void|
+set_partitioning_interval|f|hypertable regclass,partition_interval anyelement,dimension_name name|1|void|
+set_number_partitions|f|hypertable regclass,number_partitions integer,dimension_name name|1|void|
+add_dimension|s|hypertable regclass,column_name name,number_partitions integer,chunk_time_interval any,partitioning_func regproc,if_not_exists boolean|4|record|dimension_id integer,schema_name name,table_name name,column_name name,created boolean
+add_dimension|s|hypertable regclass,dimension cstring,if_not_exists boolean|1|record|dimension_id integer,created boolean
+merge_chunks|p|chunk1 regclass,chunk2 regclass,concurrently boolean|1|void|
+merge_chunks|p|chunks regclass[]|0|void|
+merge_chunks_concurrently|p|chunks regclass[]|0|void|
+split_chunk|p|chunk regclass,split_at any|1|void|
+attach_chunk|p|hypertable regclass,chunk regclass,slices jsonb|0|void|
+detach_chunk|p|chunk regclass|0|void|
+attach_tablespace|f|tablespace name,hypertable regclass,if_not_attached boolean|1|void|
+detach_tablespace|f|tablespace name,hypertable regclass,if_attached boolean|2|integer|
+detach_tablespaces|f|hypertable regclass|0|integer|
+show_tablespaces|s|hypertable regclass|0|name|
+move_chunk|f|chunk regclass,destination_tablespace name,index_destination_tablespace name,reorder_index regclass,verbose boolean|3|void|
+reorder_chunk|f|chunk regclass,index regclass,verbose boolean|2|void|
+enable_chunk_skipping|s|hypertable regclass,column_name name,if_not_exists boolean|1|record|column_stats_id integer,enabled boolean
+disable_chunk_skipping|s|hypertable regclass,column_name name,if_not_exists boolean|1|record|hypertable_id integer,column_name name,disabled boolean
 set_integer_now_func|f|hypertable regclass,integer_now_func regproc,replace_if_exists boolean|1|void|
 hypertable_size|f|hypertable regclass|0|bigint|
 hypertable_index_size|f|index_name regclass|0|bigint|
@@ -160,6 +178,7 @@ fn named_type(name: &str) -> Option<SqlType> {
     Some(match name {
         "any" => SqlType::Any,
         "regclass" => SqlType::Reg(RegKind::Class),
+        "regclass[]" => SqlType::Reg(RegKind::Class).array_of(),
         name => super::table::type_of(name)?,
     })
 }

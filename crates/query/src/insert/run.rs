@@ -44,7 +44,9 @@ pub(crate) async fn run(
         blocking(|| intake.push(batch))?;
     }
     drop(source);
-    blocking(|| shared.transact(|transaction| intake.finish(transaction)))
+    blocking(|| {
+        shared.transact(|transaction| intake.finish(transaction).map_err(|(_, error)| error))
+    })
 }
 
 /// A batch under the names of its table's columns.

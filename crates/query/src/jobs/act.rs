@@ -102,13 +102,16 @@ async fn renew(session: &mut Session, config: &Config) -> Result<(), Error> {
     Ok(())
 }
 
-/// A time of a column of a type.
+const DAY_US: i64 = 86_400_000_000;
+
+/// A time of a column of a type, in µs or whole numbers.
 fn instant(ty: &SqlType, at: i64) -> Result<ScalarValue, Error> {
     Ok(match ty {
         SqlType::Timestamptz => ScalarValue::TimestampMicrosecond(Some(at), Some("UTC".into())),
         SqlType::Timestamp => ScalarValue::TimestampMicrosecond(Some(at), None),
         SqlType::Date => {
-            ScalarValue::Date32(Some(i32::try_from(at).map_err(|_| {
+            let days = at.div_euclid(DAY_US);
+            ScalarValue::Date32(Some(i32::try_from(days).map_err(|_| {
                 Error::new(SqlState::DATETIME_FIELD_OVERFLOW, "date out of range")
             })?))
         }
@@ -169,29 +172,41 @@ async fn compress(session: &mut Session, config: &Config) -> Result<(), Error> {
     let (mut done, mut failed) = (0_usize, Vec::new());
     for chunk in old {
         session.shared.cancel.check()?;
+        // Parts that nobody reads any more go now, and not with the last chunk.
+        session.settle()?;
         if most.is_some_and(|most| done >= most) {
             break;
         }
         let engine = Arc::clone(&session.shared.instance.engine);
         let database = session.shared.database;
-        match blocking(|| engine.compress_chunk(database, target.table.id, chunk.id)) {
+        let table = target.table.id;
+        match blocking(|| engine.compress_chunk(database, table, chunk.id)) {
             Ok(true) => done += 1,
             Ok(false) => {}
-            // Dropped meanwhile, or another was always first: the others are still to do.
-            Err(error) => failed.push((chunk.name(target.hypertable.id), Error::from(error))),
+            Err(error) => {
+                let now = engine.catalog();
+                let there = now.table(database, table);
+                // One that was dropped meanwhile is nobody's failure, and no other chunk's fault.
+                if there.is_some_and(|table| table.chunks.contains_key(&chunk.id)) {
+                    failed.push((chunk.name(target.hypertable.id), Error::from(error)));
+                }
+            }
         }
     }
     let Some((name, first)) = failed.first() else {
         return Ok(());
     };
-    Err(
-        Error::new(first.code, "columnstore policy failure").detail(format!(
-            "Failed to convert {} chunks to columnstore, {name} for one: {}. \
-         Successfully converted {done} chunks.",
-            failed.len(),
+    Err(Error::new(
+        first.code,
+        format!(
+            "columnstore policy failure: chunk {name}: {}",
             first.message
-        )),
+        ),
     )
+    .detail(format!(
+        "Failed to convert {} chunks to columnstore. Successfully converted {done} chunks.",
+        failed.len(),
+    )))
 }
 
 /// The oldest chunk that lies in pieces becomes one sorted piece.

@@ -12,12 +12,13 @@ use arrow::datatypes::{
 };
 use arrow::record_batch::RecordBatch;
 use chronolith_catalog::{Catalog, Database, Table};
-use chronolith_engine::{Derived, RollupError, Rollups, layout_of};
+use chronolith_engine::{Derived, RollupError, Rollups, TableView, layout_of};
 use chronolith_types::{DatabaseId, TableId};
 use datafusion::datasource::provider_as_source;
 use datafusion::execution::SessionState;
 use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::execution::session_state::SessionStateBuilder;
+use datafusion::physical_plan::collect;
 use datafusion::prelude::SessionConfig;
 
 use super::definition::Definition;
@@ -25,7 +26,10 @@ use super::feed::{FeedTable, Program};
 use super::plan::{ALL, folded, partials, rows_of};
 use super::registry::Registry;
 use crate::error::Error;
+use crate::fast;
 use crate::nodes::Planner;
+use crate::scan::Snapshot;
+use crate::session::table_of;
 
 /// With more ranges than this at once, they are marked as one.
 const RANGES_MAX: usize = 16;
@@ -35,12 +39,15 @@ const RANGES_MAX: usize = 16;
 pub(super) struct Programs {
     derive: OnceLock<Program>,
     fold: OnceLock<Program>,
+    pub(super) read: OnceLock<Program>,
 }
 
 /// Keeps the stores of an engine's continuous aggregates.
 pub(crate) struct Maintainer {
     registry: Arc<Registry>,
     planner: SessionState,
+    /// The same with the paths that know how parts are packed.
+    of_parts: SessionState,
 }
 
 impl fmt::Debug for Maintainer {
@@ -50,17 +57,52 @@ impl fmt::Debug for Maintainer {
 }
 
 impl Maintainer {
-    pub(crate) fn new(registry: Arc<Registry>, runtime: Arc<RuntimeEnv>) -> Self {
-        // One thread: that of whoever commits.
-        let config = SessionConfig::new()
-            .with_target_partitions(1)
-            .with_information_schema(false);
-        let planner = SessionStateBuilder::new()
-            .with_config(config)
-            .with_runtime_env(runtime)
-            .with_query_planner(Arc::new(Planner))
-            .build();
-        Self { registry, planner }
+    pub(crate) fn new(registry: Arc<Registry>, runtime: &Arc<RuntimeEnv>) -> Self {
+        let builder = || builder(runtime);
+        Self {
+            registry,
+            planner: builder().build(),
+            of_parts: builder()
+                .with_physical_optimizer_rules(fast::rules())
+                .build(),
+        }
+    }
+
+    /// The partials of a part, where those can be had without a look at each row; else None.
+    fn packed(
+        &self,
+        database: &Arc<Database>,
+        store: &Table,
+        view: TableId,
+        part: &TableView,
+    ) -> Result<Option<Vec<RecordBatch>>, Error> {
+        let definition = self.registry.definition(database, view)?;
+        if !definition.additive() {
+            return Ok(None);
+        }
+        let rows = rows_of("part", table_of("", &part.table).source)?;
+        let plan = partials(&definition, rows)?;
+        let mut planner = self.of_parts.clone();
+        let seen = part.clone();
+        let snapshot = Snapshot(Box::new(move |_, _| Some(seen.clone())));
+        planner.config_mut().set_extension(Arc::new(snapshot));
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .build()
+            .map_err(|error| Error::internal(error.to_string()))?;
+        runtime.block_on(async {
+            let plan = planner.create_physical_plan(&plan).await?;
+            if !fast::is_fast(&plan) {
+                return Ok(None);
+            }
+            let schema = Arc::clone(layout_of(store).schema());
+            let batches = collect(plan, planner.task_ctx()).await?;
+            let batches = batches.into_iter().filter(|batch| batch.num_rows() > 0);
+            let batches = batches.map(|batch| {
+                let columns = batch.columns().to_vec();
+                Ok(RecordBatch::try_new(Arc::clone(&schema), columns)?)
+            });
+            batches.collect::<Result<Vec<_>, Error>>().map(Some)
+        })
     }
 
     fn derived(
@@ -122,9 +164,20 @@ impl Maintainer {
     }
 }
 
-fn fed(schema: &SchemaRef) -> Result<datafusion::logical_expr::LogicalPlan, Error> {
+pub(super) fn fed(schema: &SchemaRef) -> Result<datafusion::logical_expr::LogicalPlan, Error> {
     let table = FeedTable::new(Arc::clone(schema));
     rows_of("feed", provider_as_source(Arc::new(table)))
+}
+
+/// Of what plans for one thread: that of whoever commits or reads.
+pub(super) fn builder(runtime: &Arc<RuntimeEnv>) -> SessionStateBuilder {
+    let config = SessionConfig::new()
+        .with_target_partitions(1)
+        .with_information_schema(false);
+    SessionStateBuilder::new()
+        .with_config(config)
+        .with_runtime_env(Arc::clone(runtime))
+        .with_query_planner(Arc::new(Planner))
 }
 
 fn told(error: Error) -> RollupError {
@@ -169,6 +222,40 @@ impl Rollups for Maintainer {
             if rollup.source == source.id {
                 let made = self.derived(database, source, store, rollup.view, rows);
                 derived.append(&mut made.map_err(told)?);
+            }
+        }
+        Ok(derived)
+    }
+
+    fn derive_part(
+        &self,
+        catalog: &Catalog,
+        database: DatabaseId,
+        part: &TableView,
+        rows: &RecordBatch,
+    ) -> Result<Vec<Derived>, RollupError> {
+        let database = home(catalog, database)?;
+        let source = table(database, part.table.id)?;
+        let mut derived = Vec::new();
+        for store in database.tables.values() {
+            let Some(rollup) = &store.rollup else {
+                continue;
+            };
+            if rollup.source != source.id {
+                continue;
+            }
+            let packed = self.packed(database, store, rollup.view, part);
+            match packed.map_err(told)? {
+                Some(batches) => derived.extend(batches.into_iter().map(|rows| Derived {
+                    store: store.id,
+                    rows: Some(rows),
+                    invalid: None,
+                })),
+                None => {
+                    let rows = std::slice::from_ref(rows);
+                    let made = self.derived(database, source, store, rollup.view, rows);
+                    derived.append(&mut made.map_err(told)?);
+                }
             }
         }
         Ok(derived)

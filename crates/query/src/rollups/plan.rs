@@ -117,6 +117,21 @@ pub(super) fn folded(definition: &Definition, store: LogicalPlan) -> Result<Logi
     aggregated(definition, store, groups.collect(), states.collect())
 }
 
+/// What readers see of partials, under the names of its columns.
+pub(super) fn shown(definition: &Definition, partials: LogicalPlan) -> Result<LogicalPlan, Error> {
+    let groups = definition.groups.iter().map(|group| column(&group.name));
+    let merged = definition.aggs.iter().flat_map(|agg| &agg.parts.merged);
+    let merged = merged.map(|(name, expr)| expr.clone().alias(name));
+    let plan = Aggregate::try_new(Arc::new(partials), groups.collect(), merged.collect())?;
+    let mut plan = LogicalPlan::Aggregate(plan);
+    if let Some(having) = &definition.having {
+        plan = filtered(plan, having.clone())?;
+    }
+    let outputs = definition.outputs.iter();
+    let outputs = outputs.map(|output| output.expr.clone().alias(&output.name));
+    Ok(LogicalPlanBuilder::from(plan).project(outputs)?.build()?)
+}
+
 fn aggregated(
     definition: &Definition,
     input: LogicalPlan,
@@ -264,21 +279,7 @@ impl Planning<'_> {
     /// What readers of a continuous aggregate see, under the names of its columns.
     pub(crate) fn read(&self, view: TableId) -> Result<LogicalPlan, Error> {
         let definition = self.registry.definition(self.database, view)?;
-        let groups = definition.groups.iter().map(|group| column(&group.name));
-        let merged = definition.aggs.iter().flat_map(|agg| &agg.parts.merged);
-        let merged = merged.map(|(name, expr)| expr.clone().alias(name));
-        let plan = Aggregate::try_new(
-            Arc::new(self.fresh(view)?),
-            groups.collect(),
-            merged.collect(),
-        )?;
-        let mut plan = LogicalPlan::Aggregate(plan);
-        if let Some(having) = &definition.having {
-            plan = filtered(plan, having.clone())?;
-        }
-        let outputs = definition.outputs.iter();
-        let outputs = outputs.map(|output| output.expr.clone().alias(&output.name));
-        Ok(LogicalPlanBuilder::from(plan).project(outputs)?.build()?)
+        shown(&definition, self.fresh(view)?)
     }
 
     /// A plan with what readers see in the place of each continuous aggregate.

@@ -1,19 +1,36 @@
 //! The definitions of continuous aggregates, each read once.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::sync::Arc;
+
+use arrow::compute::concat_batches;
+use arrow::datatypes::{Field, Schema, SchemaRef};
+use arrow::record_batch::RecordBatch;
 
 use chronolith_catalog::{Database, Materialized, View};
 use chronolith_types::{DatabaseId, SqlState, TableId};
+use datafusion::execution::SessionState;
+use datafusion::execution::runtime_env::RuntimeEnv;
 use parking_lot::Mutex;
 
 use super::definition::Definition;
+use super::derive::{builder, fed};
+use super::feed::Program;
+use super::plan::shown;
 use crate::error::Error;
 
 /// Definitions that were read, for as long as what they were read from stays.
-#[derive(Debug, Default)]
 pub(crate) struct Registry {
     known: Mutex<HashMap<(DatabaseId, TableId), Arc<Known>>>,
+    /// What runs over rows at hand.
+    planner: SessionState,
+}
+
+impl fmt::Debug for Registry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Registry").finish_non_exhaustive()
+    }
 }
 
 #[derive(Debug)]
@@ -31,6 +48,38 @@ pub(crate) fn continuous(view: &View) -> Option<&Materialized> {
 }
 
 impl Registry {
+    pub(crate) fn new(runtime: &Arc<RuntimeEnv>) -> Self {
+        Self {
+            known: Mutex::default(),
+            planner: builder(runtime).build(),
+        }
+    }
+
+    /// What readers see of some partials, rows of a store.
+    ///
+    /// # Errors
+    /// When a value cannot be computed.
+    pub(crate) fn merged(
+        &self,
+        definition: &Definition,
+        partials: Vec<RecordBatch>,
+        store: &SchemaRef,
+    ) -> Result<RecordBatch, Error> {
+        let program = match definition.programs.read.get() {
+            Some(program) => program,
+            None => {
+                let plan = shown(definition, fed(store)?)?;
+                let program = Program::new(&self.planner, &plan)?;
+                definition.programs.read.get_or_init(|| program)
+            }
+        };
+        let outputs = definition.outputs.iter();
+        let fields = outputs.map(|output| Field::new(&output.name, output.ty.arrow(), true));
+        let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
+        let batches = program.run(&self.planner, partials, &schema)?;
+        Ok(concat_batches(&schema, &batches)?)
+    }
+
     /// The definition of a continuous aggregate.
     ///
     /// # Errors

@@ -15,6 +15,8 @@ pub(super) struct Above<'p> {
     pub(super) outputs: Vec<Expr>,
     /// What rows must be, over the same.
     pub(super) filters: Vec<Expr>,
+    /// Whether a sort is among them, which is passed over.
+    pub(super) sorted: bool,
     pub(super) node: &'p LogicalPlan,
 }
 
@@ -30,6 +32,7 @@ pub(super) fn above<'p>(
         return Some(Above {
             outputs: outputs.collect(),
             filters: Vec::new(),
+            sorted: false,
             node: plan,
         });
     }
@@ -54,7 +57,11 @@ pub(super) fn above<'p>(
             Some(found)
         }
         LogicalPlan::SubqueryAlias(alias) => above(&alias.input, is),
-        LogicalPlan::Sort(sort) if sort.fetch.is_none() => above(&sort.input, is),
+        LogicalPlan::Sort(sort) if sort.fetch.is_none() => {
+            let mut found = above(&sort.input, is)?;
+            found.sorted = true;
+            Some(found)
+        }
         _ => None,
     }
 }

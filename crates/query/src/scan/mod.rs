@@ -9,7 +9,9 @@
 mod exec;
 mod filter;
 mod provider;
+mod unpopulated;
 
 pub(crate) use exec::ChunkScan;
 pub(crate) use filter::asks_for;
 pub(crate) use provider::{ChunkTable, Snapshot, SystemRows, SystemTable, Wanted};
+pub(crate) use unpopulated::Unpopulated;

@@ -185,10 +185,13 @@ impl Session {
             Some(transaction) => blocking(|| transaction.commit()).map(|_| ()),
             None => Ok(()),
         };
-        let marked = self.shared.with(|state| {
-            state.settings.end(done.is_ok());
-            std::mem::take(&mut state.to_compress)
+        let (changed, marked) = self.shared.with(|state| {
+            let changed = state.settings.end(done.is_ok());
+            (changed, std::mem::take(&mut state.to_compress))
         });
+        if changed {
+            self.shared.tell_name();
+        }
         if done.is_ok() && !marked.is_empty() {
             after_commit(&self.shared, &marked);
         }
@@ -198,12 +201,14 @@ impl Session {
     /// Rolls back what is open.
     pub(super) fn abandon(&mut self) {
         self.copy = None;
-        let transaction = self.shared.with(|state| {
-            state.settings.end(false);
+        let (changed, transaction) = self.shared.with(|state| {
             state.to_compress.clear();
-            state.transaction.take()
+            (state.settings.end(false), state.transaction.take())
         });
         drop(transaction);
+        if changed {
+            self.shared.tell_name();
+        }
     }
 
     /// A message with some statements begins; several are one transaction.

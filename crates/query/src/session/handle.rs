@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, new_null_array};
-use chronolith_catalog::Privilege;
+use chronolith_catalog::{Privilege, Rights};
 use chronolith_sql::Parsed;
 use chronolith_types::{SqlState, SqlType, TimeZone};
 use parking_lot::Mutex;
@@ -18,6 +18,7 @@ use crate::copy::CopyIn;
 use crate::error::Error;
 use crate::instance::{Activity, Instance};
 use crate::outcome::{Notice, OutputColumn};
+use crate::rights::denied;
 use crate::settings::{Scope, Settings, known, reported};
 use crate::value::{ColumnBuilder, reg_text};
 
@@ -80,6 +81,7 @@ pub struct Prepared {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct BoundTo {
     pub(crate) version: u64,
+    pub(crate) user: String,
     pub(crate) search_path: Vec<String>,
     pub(crate) time_zone: String,
 }
@@ -142,6 +144,14 @@ impl Session {
                 SqlState::INVALID_AUTHORIZATION_SPECIFICATION,
                 format!("role \"{}\" is not permitted to log in", options.user),
             ));
+        }
+        if !catalog
+            .database_rights(role.id, database.id)
+            .has(Rights::CONNECT)
+        {
+            return Err(
+                denied("database", &database.name).detail("User does not have CONNECT privilege.")
+            );
         }
         let mut base = BTreeMap::clone(&instance.settings.read());
         base.extend(catalog.settings.clone());
@@ -217,11 +227,32 @@ impl Session {
             .collect())
     }
 
-    /// A parameter's value as it came over the wire.
+    /// Values for a statement's parameters as they came over the wire, each binary or not.
     ///
     /// # Errors
-    /// 22P02, 22P03 and the like for bytes that are no value of the type.
-    pub fn parameter(
+    /// 22P02, 22P03 and the like for bytes that are no value of the type; 25P02 in a transaction
+    /// that has failed.
+    pub fn parameters<'v>(
+        &self,
+        prepared: &Prepared,
+        given: impl Iterator<Item = (bool, Option<&'v [u8]>)>,
+    ) -> Result<Vec<ArrayRef>, Error> {
+        if !prepared.params.is_empty() {
+            self.refuse_in_failed(&prepared.statement.parsed.statement)?;
+        }
+        let values = prepared.params.iter().zip(given).enumerate();
+        values
+            .map(|(index, (ty, (binary, value)))| {
+                self.parameter(ty, binary, value)
+                    .map_err(|error| match error.context {
+                        Some(_) => error,
+                        None => error.context(format!("unnamed portal parameter ${}", index + 1)),
+                    })
+            })
+            .collect()
+    }
+
+    fn parameter(
         &self,
         ty: &SqlType,
         binary: bool,

@@ -6,7 +6,6 @@ use arrow::datatypes::{Field, Schema};
 use chronolith_catalog::{
     ConstraintKind, Database, Routine, Schema as CatalogSchema, Table as CatalogTable, View,
 };
-use chronolith_types::SqlState;
 use datafusion::datasource::provider_as_source;
 
 use super::shared::{Shared, no_schema};
@@ -15,7 +14,7 @@ use crate::catalogs;
 use crate::error::Error;
 use crate::functions::SessionVars;
 use crate::rollups::{CaggTable, Registry, continuous};
-use crate::scan::{ChunkTable, SystemTable, Wanted};
+use crate::scan::{ChunkTable, SystemTable, Unpopulated, Wanted};
 
 /// The names of one statement.
 pub(crate) struct SessionNames {
@@ -152,22 +151,12 @@ fn kept_table(schema: &str, view: &View, table: &CatalogTable, populated: bool) 
     found.oid = view.id.0;
     found.name.clone_from(&view.name);
     if !populated {
-        // It can be named, in views and EXPLAIN as well; only its rows cannot be had.
-        let name = view.name.clone();
-        let refuse = move |_: &Wanted| Err(unpopulated(&name));
-        let schema = Schema::clone(&found.source.schema());
-        let source = SystemTable::new(found.oid, &view.name, schema, Box::new(refuse));
-        found.source = provider_as_source(Arc::new(source));
+        found.source = provider_as_source(Arc::new(Unpopulated::new(
+            &view.name,
+            found.source.schema(),
+        )));
     }
     found
-}
-
-fn unpopulated(name: &str) -> Error {
-    Error::new(
-        SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE,
-        format!("materialized view \"{name}\" has not been populated"),
-    )
-    .hint("Use the REFRESH MATERIALIZED VIEW command.")
 }
 
 fn primary_key_of(table: &CatalogTable) -> Vec<i16> {
@@ -217,6 +206,10 @@ impl Names for SessionNames {
             }
         }
         Ok(None)
+    }
+
+    fn enter(&self, schema: &str) -> Result<(), Error> {
+        self.shared.enter(schema)
     }
 
     fn parameter(&self, of: Option<&str>, name: &str) -> Option<usize> {

@@ -17,7 +17,7 @@ use crate::error::Error;
 use crate::fast::{self, NewestRows};
 use crate::functions::Typed;
 use crate::outcome::RowStream;
-use crate::rollups::{self, Planning, reads_any};
+use crate::rollups::{self, CandleRows, Planning, reads_any};
 
 /// The values of parameters as the binder puts them into plans.
 pub(crate) fn scalars(params: &[ArrayRef]) -> Result<Vec<ScalarValue>, Error> {
@@ -83,9 +83,53 @@ pub(crate) async fn run(shared: &Arc<Shared>, plan: &LogicalPlan) -> Result<RowS
     if let Some(rows) = newest_rows(shared, plan)? {
         return Ok(Box::pin(futures::stream::iter([Ok(rows)])));
     }
+    if let Some(rows) = candle_rows(shared, plan)? {
+        return Ok(Box::pin(futures::stream::iter([Ok(rows)])));
+    }
     let planner = shared.planner(shared.vars());
     let physical = physical(shared, &planner, plan).await?;
     stream(shared, &planner, physical)
+}
+
+/// The rows of a plan that asks for a few series of a continuous aggregate that owes nothing.
+fn candle_rows(shared: &Shared, plan: &LogicalPlan) -> Result<Option<RecordBatch>, Error> {
+    let Some(candles) = CandleRows::of(plan) else {
+        return Ok(None);
+    };
+    if shared.with(|state| state.settings.get(fast::SETTING) == Some("off")) {
+        return Ok(None);
+    }
+    shared.with(|state| match &mut state.transaction {
+        Some(transaction) => transaction.derive(),
+        None => Ok(()),
+    })?;
+    let home = shared.home()?;
+    let store = home.tables.get(&candles.store);
+    let owes = |store: &Arc<chronolith_catalog::Table>| {
+        let rollup = store.rollup.as_ref();
+        rollup.is_none_or(|rollup| !rollup.invalid.is_empty())
+    };
+    if store.is_none_or(owes) {
+        return Ok(None);
+    }
+    let registry = &shared.instance.registry;
+    let definition = registry.definition(&home, candles.view)?;
+    let view = |times: &std::ops::Range<i64>| {
+        shared.with(|state| {
+            let transaction = state.transaction.as_ref();
+            transaction.and_then(|transaction| transaction.table_between(candles.store, times))
+        })
+    };
+    let Some(layout) = view(&(0..0)).map(|view| view.layout) else {
+        return Ok(None);
+    };
+    let Some(request) = candles.request(&definition, &layout)? else {
+        return Ok(None);
+    };
+    match view(&request.time) {
+        Some(view) => candles.run(registry, &definition, &view, &request),
+        None => Ok(None),
+    }
 }
 
 /// The rows of a plan that asks for the newest of one table, which need no planning.

@@ -165,19 +165,21 @@ impl Settings {
         }
     }
 
-    /// The transaction ended.
-    pub fn end(&mut self, committed: bool) {
-        if !self.local.is_empty() {
-            self.local.clear();
-            self.shown = None;
-        }
+    /// The transaction ended; whether any value is another now.
+    pub fn end(&mut self, committed: bool) -> bool {
+        let mut changed = !self.local.is_empty();
+        self.local.clear();
         if let Some(before) = self.before.take()
             && !committed
             && before != self.session
         {
             self.session = before;
+            changed = true;
+        }
+        if changed {
             self.shown = None;
         }
+        changed
     }
 
     /// Every setting as SHOW prints it, by lower-case name.

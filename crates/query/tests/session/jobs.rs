@@ -196,6 +196,7 @@ fn a_job_runs_as_its_owner_and_is_paused_and_moved_by_alter_job() {
     let mut bench = Bench::new();
     bench.run(NOTE);
     bench.run("CREATE ROLE bob LOGIN");
+    bench.run("GRANT INSERT ON runs TO bob");
     bench.run("SET ROLE bob");
     bench.run("SELECT add_job('note', '1 day', initial_start => '2030-01-01 00:00:00+00')");
     bench.run("RESET ROLE");
@@ -413,5 +414,30 @@ fn two_sessions_never_give_one_number_to_two_jobs() {
     assert_eq!(
         bench.query("SELECT job_id FROM timescaledb_information.jobs ORDER BY 1"),
         ["1000", "1001"]
+    );
+}
+
+#[test]
+fn a_chunk_that_retention_drops_meanwhile_is_no_failure_of_compression() {
+    let mut bench = Bench::new();
+    bench.run("CREATE TABLE ticks (time timestamptz NOT NULL, symbol text, price int)");
+    bench.run("SELECT create_hypertable('ticks', 'time', chunk_time_interval => INTERVAL '1 day')");
+    bench.run(
+        "ALTER TABLE ticks SET (timescaledb.compress, timescaledb.compress_segmentby = 'symbol')",
+    );
+    bench.run("INSERT INTO ticks SELECT timestamptz '2026-02-28 12:00+00' - d * INTERVAL '1 day', 'A', d FROM generate_series(0, 9) d");
+    bench.run("SELECT add_compression_policy('ticks', INTERVAL '3 days')");
+    bench.run("BEGIN ISOLATION LEVEL REPEATABLE READ");
+    bench.run("SELECT count(*) FROM ticks");
+    let mut other = connect(&bench.db.instance);
+    std::mem::swap(&mut other, &mut bench.db.session);
+    bench.run("SELECT drop_chunks('ticks', older_than => timestamptz '2026-02-22 00:00+00')");
+    std::mem::swap(&mut other, &mut bench.db.session);
+    // This transaction still sees the chunks that are gone.
+    bench.run("CALL run_job(1000)");
+    bench.run("COMMIT");
+    assert_eq!(
+        bench.query("SELECT is_compressed, count(*) FROM timescaledb_information.chunks GROUP BY 1 ORDER BY 1"),
+        ["f|3", "t|4"]
     );
 }

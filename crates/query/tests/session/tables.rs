@@ -27,6 +27,54 @@ fn a_table_gives_back_what_it_was_given() {
 }
 
 #[test]
+fn others_see_the_name_of_a_session_however_it_is_set() {
+    let mut db = Db::new();
+    let mut named = |by: &str, name: &str| {
+        db.run(by);
+        let seen = "SELECT application_name FROM pg_stat_activity WHERE pid = pg_backend_pid()";
+        assert_eq!(db.query(seen), [name], "{by}");
+    };
+    named("SELECT set_config('application_name', 'a', false)", "a");
+    named(
+        "BEGIN; SELECT set_config('Application_Name', 'b', true)",
+        "b",
+    );
+    named("COMMIT", "a");
+    named("BEGIN; SET application_name = 'c'", "c");
+    named("ROLLBACK", "a");
+    named("RESET application_name", "");
+}
+
+#[test]
+fn a_copy_names_the_line_whose_key_was_there() {
+    let mut db = Db::new();
+    db.run("CREATE TABLE t (a int, b text, UNIQUE (a))");
+    db.run("CREATE TABLE h (ts timestamptz NOT NULL, s text, PRIMARY KEY (ts, s))");
+    db.run("SELECT create_hypertable('h', 'ts', chunk_time_interval => interval '1 day')");
+    db.run("INSERT INTO t VALUES (7, 'seven')");
+    let mut refused = |sql: &str, data: &str| {
+        let error = db.copy(sql, data).expect_err(sql);
+        assert_eq!(error.code.as_str(), "23505", "{sql}");
+        error.context.unwrap_or_default()
+    };
+    let place = refused("COPY t FROM STDIN", "1\tx\n2\ty\n1\tz\n3\tx\n3\tx\n");
+    assert_eq!(place, "COPY t, line 3");
+    let place = refused("COPY t FROM STDIN", "1\tx\n7\ty\n1\tz\n");
+    assert_eq!(place, "COPY t, line 2");
+    let csv = "COPY t (b, a) FROM STDIN (FORMAT csv, HEADER)";
+    assert_eq!(refused(csv, "b,a\nx,1\ny,7\n"), "COPY t, line 3");
+    // Rows that a filter takes away are lines all the same.
+    let filtered = "COPY t FROM STDIN WHERE b <> 'no'";
+    let data = "7\tno\n1\tx\n7\tno\n1\tno\n2\tx\n2\ty\n";
+    assert_eq!(refused(filtered, data), "COPY t, line 6");
+    // Of rows in several chunks, the first in the data.
+    let days =
+        "2024-01-03 00:00Z\ta\n2024-01-01 00:00Z\ta\n2024-01-03 00:00Z\ta\n2024-01-01 00:00Z\ta\n";
+    assert_eq!(refused("COPY h FROM STDIN", days), "COPY h, line 3");
+    assert_eq!(db.query("SELECT count(*) FROM t"), ["1"]);
+}
+
+#[test]
 fn blocks_commit_roll_back_and_fail_as_in_postgresql() {
     let mut db = Db::new();
     db.run("CREATE TABLE t (a int PRIMARY KEY)");
@@ -47,6 +95,8 @@ fn blocks_commit_roll_back_and_fail_as_in_postgresql() {
     db.run("ROLLBACK TO s");
     assert_eq!(db.query("SELECT count(*) FROM t"), ["1"]);
     assert_eq!(db.run("COMMIT"), ["COMMIT"]);
+    assert_eq!(db.run("START TRANSACTION"), ["START TRANSACTION"]);
+    assert_eq!(db.run("ROLLBACK"), ["ROLLBACK"]);
     assert_eq!(db.query("SELECT a FROM t"), ["1"]);
     // Several statements of one message are one transaction.
     assert_eq!(

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use arrow::array::ArrayRef;
 use chronolith_types::{SqlState, SqlType};
 use pgwire::messages::extendedquery::{Bind, Close, Describe, Execute, Parse};
 
@@ -16,7 +17,7 @@ pub(super) type Prepared = Option<Arc<Described>>;
 
 pub(super) struct Portal {
     statement: Prepared,
-    params: Vec<Parameter>,
+    params: Vec<ArrayRef>,
     formats: Vec<bool>,
     state: PortalState,
 }
@@ -121,6 +122,16 @@ impl Connection {
                 ))
             })??
         };
+        let given: Vec<Parameter> = message
+            .parameters
+            .into_iter()
+            .zip(codes)
+            .map(|(value, binary)| Parameter { binary, value })
+            .collect();
+        let params = match &statement {
+            Some(statement) => self.session.parameters(statement, &given)?,
+            None => Vec::new(),
+        };
         if portal.is_empty() {
             self.portals.remove("");
         } else if self.portals.contains_key(&portal) {
@@ -130,12 +141,6 @@ impl Connection {
             )
             .into());
         }
-        let params = message
-            .parameters
-            .into_iter()
-            .zip(codes)
-            .map(|(value, binary)| Parameter { binary, value })
-            .collect();
         self.portals.insert(
             portal,
             Portal {

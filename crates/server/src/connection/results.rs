@@ -11,6 +11,7 @@ use super::{Connection, Stop};
 use crate::backend::{Column, Outcome, RowStream};
 use crate::encode;
 use crate::failure::Failure;
+use crate::guard::Incoming;
 use crate::out;
 use crate::wire::End;
 
@@ -104,21 +105,31 @@ impl Connection {
                 self.session.copy_fail("canceled").await;
                 return Err(Failure::cancelled().into());
             }
+            let message = match message {
+                Ok(Incoming::NoText(b'f', failure)) => {
+                    self.session.copy_fail("").await;
+                    return Err(failure.into());
+                }
+                // Of a message that has no place here the type says enough.
+                Ok(Incoming::NoText(..)) => Ok(None),
+                Ok(Incoming::Message(message)) => Ok(Some(message)),
+                Err(end) => Err(end),
+            };
             match message {
-                Ok(Message::CopyData(data)) => {
+                Ok(Some(Message::CopyData(data))) => {
                     self.wire
                         .watched(self.session.copy_data(data.data))
                         .await??;
                 }
-                Ok(Message::CopyDone(_)) => {
+                Ok(Some(Message::CopyDone(_))) => {
                     return Ok(self.wire.watched(self.session.copy_done()).await??);
                 }
-                Ok(Message::CopyFail(fail)) => {
+                Ok(Some(Message::CopyFail(fail))) => {
                     return Err(self.session.copy_fail(&fail.message).await.into());
                 }
                 // Clients send these behind the Execute before they see that it is a COPY.
-                Ok(Message::Flush(_) | Message::Sync(_)) => {}
-                Ok(Message::Terminate(_)) => {
+                Ok(Some(Message::Flush(_) | Message::Sync(_))) => {}
+                Ok(Some(Message::Terminate(_))) => {
                     self.session.copy_fail("the client left").await;
                     return Err(End::Closed.into());
                 }

@@ -136,10 +136,27 @@ impl Session for FakeSession {
         })
     }
 
+    fn parameters(&mut self, _: &Described, given: &[Parameter]) -> Result<Vec<ArrayRef>, Failure> {
+        let read = |parameter: &Parameter| {
+            let bytes = parameter.value.clone().unwrap();
+            match <[u8; 8]>::try_from(bytes.as_ref()) {
+                Ok(bytes) => {
+                    let n = i64::from_be_bytes(bytes);
+                    Ok(Arc::new(Int64Array::from(vec![n])) as ArrayRef)
+                }
+                Err(_) => Err(Failure::new(
+                    SqlState::INVALID_BINARY_REPRESENTATION,
+                    "incorrect binary data format",
+                )),
+            }
+        };
+        given.iter().map(read).collect()
+    }
+
     async fn execute(
         &mut self,
         statement: &Described,
-        params: &[Parameter],
+        params: &[ArrayRef],
     ) -> Result<Outcome, Failure> {
         let sql = statement.plan.0.downcast_ref::<String>().unwrap().clone();
         let columns = statement.columns.clone();
@@ -158,9 +175,7 @@ impl Session for FakeSession {
                 command("COMMIT")
             }
             "echo" => {
-                let bytes = params[0].value.clone().unwrap();
-                let n = i64::from_be_bytes(bytes.as_ref().try_into().unwrap());
-                let array: ArrayRef = Arc::new(Int64Array::from(vec![n]));
+                let array = Arc::clone(&params[0]);
                 Ok(rows(columns.clone(), vec![batch(&columns, vec![array])]))
             }
             "many" => {

@@ -213,7 +213,10 @@ pub(in crate::catalogs) fn range_text(context: &Context, relation: Relation<'_>)
                 datetime::write_timestamptz(value, &zone.unwrap_or_default(), &mut text);
             }
             SqlType::Timestamp => datetime::write_timestamp(value, &mut text),
-            SqlType::Date => datetime::write_date(i32::try_from(value).unwrap_or(0), &mut text),
+            SqlType::Date => {
+                let days = i32::try_from(value.div_euclid(86_400_000_000));
+                datetime::write_date(days.unwrap_or(0), &mut text);
+            }
             SqlType::Int4 => return value.to_string(),
             _ => text.extend(value.to_string().into_bytes()),
         }
@@ -262,7 +265,7 @@ pub(crate) fn ruledef(context: &Context, oid: u32) -> Result<Option<String>, Err
 }
 
 /// `pg_get_function_result(oid)`; None for a procedure.
-pub(crate) fn function_result(oid: u32) -> Option<String> {
+pub(super) fn function_result(oid: u32) -> Option<String> {
     let proc = routines::proc(oid)?;
     if proc.kind == ProcKind::Procedure {
         return None;
@@ -285,7 +288,7 @@ pub(crate) fn function_result(oid: u32) -> Option<String> {
 
 /// `pg_get_function_arguments(oid)`, and of the identity: which are the same, as the text of a default
 /// is not kept.
-pub(crate) fn function_arguments(oid: u32) -> Option<String> {
+pub(super) fn function_arguments(oid: u32) -> Option<String> {
     let proc = routines::proc(oid)?;
     let words: Vec<String> = proc
         .args
@@ -303,7 +306,7 @@ pub(crate) fn function_arguments(oid: u32) -> Option<String> {
 }
 
 /// `pg_get_functiondef(oid)`: the functions there are are the program's own.
-pub(crate) fn functiondef(oid: u32) -> Option<String> {
+pub(super) fn functiondef(oid: u32) -> Option<String> {
     let proc = routines::proc(oid)?;
     let kind = match proc.kind {
         ProcKind::Procedure => "PROCEDURE",

@@ -5,17 +5,16 @@
 mod comments;
 mod definitions;
 mod names;
+mod routines;
 
 pub(in crate::catalogs) use comments::recorded_comments;
 pub(crate) use comments::{column_comment, object_comment};
 pub(in crate::catalogs) use definitions::{check_text, index_text, key_expressions, view_text};
-pub(crate) use definitions::{
-    constraintdef, expression, function_arguments, function_result, functiondef, indexdef, ruledef,
-    viewdef,
-};
+pub(crate) use definitions::{constraintdef, expression, indexdef, ruledef, viewdef};
 pub(crate) use names::{
     procedure_of, quoted, regclass_in, regclass_out, regnamespace_in, regnamespace_out, regproc_in,
     regproc_out, regprocedure_in, regprocedure_out, regrole_in, regrole_out, regtype_in,
     regtype_out, table_is_visible, to_regclass, to_regnamespace, to_regrole, to_regtype,
     user_by_id,
 };
+pub(crate) use routines::{function_arguments, function_result, functiondef};

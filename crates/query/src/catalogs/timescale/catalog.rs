@@ -1,5 +1,7 @@
 //! TimescaleDB's own tables, which tools read.
 
+use chronolith_catalog::DimensionKind;
+
 use super::{entries, internal};
 use crate::catalogs::context::Context;
 use crate::catalogs::objects::{self, dimension_us};
@@ -34,7 +36,9 @@ fn hypertables<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Erro
             (&entry.table.name).into(),
             internal(),
             format!("_hyper_{id}").into(),
-            1.into(),
+            i16::try_from(entry.hypertable.dimensions.len() + 1)
+                .unwrap_or(i16::MAX)
+                .into(),
             "_timescaledb_functions".into(),
             "calculate_chunk_interval".into(),
             0.into(),
@@ -74,7 +78,7 @@ fn chunks<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
     Ok(())
 }
 
-/// A hypertable has one dimension, so its number is the hypertable's.
+/// Dimensions of time, and those beside them.
 fn dimensions<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
     for entry in entries(context)? {
         let interval = entry.hypertable.interval;
@@ -83,7 +87,7 @@ fn dimensions<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error
         let compressed = entry.hypertable.compression.as_ref();
         let compressed = compressed.and_then(|compression| compression.chunk_interval);
         rows.push(row![
-            entry.hypertable.id.0,
+            entry.hypertable.time_dimension(),
             entry.hypertable.id.0,
             &entry.time.name,
             entry.time.ty.oid(),
@@ -96,6 +100,30 @@ fn dimensions<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error
             now.map(|(schema, _)| schema),
             now.map(|(_, name)| name),
         ]);
+        for dimension in &entry.hypertable.dimensions {
+            let Some(column) = entry.table.column(dimension.column) else {
+                continue;
+            };
+            let (partitions, interval) = match dimension.kind {
+                DimensionKind::Hash { partitions } => (Some(partitions), None),
+                DimensionKind::Range { interval } => (None, Some(interval)),
+            };
+            let hash = partitions.map(|_| "_timescaledb_functions");
+            rows.push(row![
+                dimension.id,
+                entry.hypertable.id.0,
+                &column.name,
+                column.ty.oid(),
+                partitions.is_none(),
+                partitions,
+                hash,
+                hash.map(|_| "get_partition_hash"),
+                interval.map(|width| dimension_us(&column.ty, width).unwrap_or(width)),
+                NULL,
+                NULL,
+                NULL,
+            ]);
+        }
     }
     Ok(())
 }
@@ -108,7 +136,7 @@ fn slices<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
             rows.push(row![
                 chunk.id.0,
                 chunk.id.0,
-                hypertable.id.0,
+                hypertable.time_dimension(),
                 us(chunk.range.start),
                 us(chunk.range.end),
             ]);

@@ -1,5 +1,7 @@
 //! Hypertables, their chunks and dimensions, as `timescaledb_information` shows them.
 
+use chronolith_catalog::{DimensionKind, Hypertable};
+
 use super::{entries, internal};
 use crate::catalogs::context::Context;
 use crate::catalogs::objects::{self, dimension_us};
@@ -22,15 +24,23 @@ fn hypertables<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Erro
             entry.schema,
             &entry.table.name,
             context.role_name(entry.table.owner),
-            1,
+            count(entry.hypertable.dimensions.len() + 1),
             count(entry.table.chunks.len()),
             entry.hypertable.compression.is_some(),
-            NULL,
+            tablespaces(entry.hypertable),
             &entry.time.name,
             entry.time.ty.oid(),
         ]);
     }
     Ok(())
+}
+
+/// Those that are attached; NULL for none.
+fn tablespaces(hypertable: &Hypertable) -> Cell<'_> {
+    match hypertable.tablespaces.as_slice() {
+        [] => Cell::Null,
+        names => Cell::List(names.iter().map(Cell::from).collect()),
+    }
 }
 
 fn chunks<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
@@ -82,6 +92,28 @@ fn dimensions<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error
             entry.hypertable.integer_now.as_ref().map(|(_, name)| name),
             NULL,
         ]);
+        for (number, dimension) in (2..).zip(&entry.hypertable.dimensions) {
+            let Some(column) = entry.table.column(dimension.column) else {
+                continue;
+            };
+            let (kind, interval, partitions) = match dimension.kind {
+                DimensionKind::Hash { partitions } => ("Space", None, Some(partitions)),
+                DimensionKind::Range { interval } => ("Time", Some(interval), None),
+            };
+            let span = interval.and_then(|interval| dimension_us(&column.ty, interval));
+            rows.push(row![
+                entry.schema,
+                &entry.table.name,
+                number,
+                &column.name,
+                column.ty.oid(),
+                kind,
+                span.map_or(Cell::Null, Cell::Span),
+                interval.filter(|_| span.is_none()),
+                NULL,
+                partitions,
+            ]);
+        }
     }
     Ok(())
 }

@@ -1,8 +1,10 @@
 //! Buckets without rows, filled in: what `time_bucket_gapfill` makes of groups.
 //!
 //! Rows come sorted by the other keys of their groups and then by bucket, so that one group is held
-//! at a time. Start at [`GapFill`]; `rows` is where buckets that are missing are made.
+//! at a time. Start at [`GapFill`]; `rows` makes the buckets that are missing,
+//! `column` what is in them.
 
+mod column;
 mod exec;
 mod node;
 mod rows;

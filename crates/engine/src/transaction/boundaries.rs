@@ -1,0 +1,111 @@
+//! Chunks merged and split by a transaction.
+
+use std::sync::Arc;
+
+use chronolith_catalog::{CatalogError, Change};
+use chronolith_types::{ChunkId, TableId};
+
+use super::Transaction;
+use crate::error::EngineError;
+use crate::record::{Place, TableKey};
+use crate::state::State;
+
+/// How often a chunk is cut anew because another transaction changed it meanwhile.
+const ATTEMPTS: usize = 4;
+
+impl Transaction {
+    /// Makes one chunk of several whose ranges follow upon each other; the first that is named
+    /// stays.
+    ///
+    /// # Errors
+    /// 22023 where they do not, 0A000 where the transaction itself wrote to them.
+    pub fn merge_chunks(&mut self, table: TableId, chunks: &[ChunkId]) -> Result<(), EngineError> {
+        self.refuse_own(table, chunks)?;
+        self.change(Change::MergeChunks {
+            database: self.database,
+            table,
+            chunks: chunks.to_vec(),
+        })
+    }
+
+    /// Cuts a chunk in two at a time within its range; gives the number of the second.
+    ///
+    /// # Errors
+    /// 0A000 where the transaction itself wrote to it, 40001 where others do so all the time.
+    pub fn split_chunk(
+        &mut self,
+        table: TableId,
+        chunk: ChunkId,
+        at: i64,
+    ) -> Result<ChunkId, EngineError> {
+        self.refuse_own(table, &[chunk])?;
+        let place = TableKey::new(self.database, table).place(chunk);
+        let engine = Arc::clone(&self.engine);
+        for _ in 0..ATTEMPTS {
+            engine.cut_parts(place, at)?;
+            self.begin_statement()?;
+            let catalog = self.catalog();
+            let database = catalog.databases.get(&self.database);
+            let new = ChunkId(database.map_or(1, |database| database.next_chunk));
+            let split = self.change(Change::SplitChunk {
+                database: self.database,
+                table,
+                chunk,
+                at,
+                new,
+                oid: self.allocate_oid(),
+                created_us: engine.clock().wall_us(),
+            });
+            match split {
+                Err(EngineError::Catalog(CatalogError::PartAcross(_))) => {}
+                other => return other.map(|()| new),
+            }
+        }
+        let table = self.catalog().table(self.database, table).cloned();
+        Err(EngineError::Overtaken(
+            table.map(|table| table.name.clone()).unwrap_or_default(),
+        ))
+    }
+
+    fn refuse_own(&self, table: TableId, chunks: &[ChunkId]) -> Result<(), EngineError> {
+        let key = TableKey::new(self.database, table);
+        let wrote = chunks.iter().any(|chunk| self.wrote_to(key.place(*chunk)));
+        match wrote {
+            true => Err(EngineError::OwnRows),
+            false => Ok(()),
+        }
+    }
+
+    /// Whether it has rows or parts for a chunk.
+    fn wrote_to(&self, place: Place) -> bool {
+        let adds = |change: &Change| match change {
+            Change::ReplaceParts {
+                database,
+                table,
+                chunk,
+                added,
+                ..
+            } => !added.is_empty() && TableKey::new(*database, *table).place(*chunk) == place,
+            _ => false,
+        };
+        self.own.contains_key(&place) || self.changes.iter().any(adds)
+    }
+
+    /// Refuses when the chunk of own rows is gone, or narrower than it was.
+    pub(super) fn check_own_chunks(&self, before: &State) -> Result<(), EngineError> {
+        for place in self.own.keys() {
+            // Stores that are gone take their rows with them.
+            let Some(table) = self.state.table(place.table_key()) else {
+                continue;
+            };
+            let there = table.chunks.contains_key(&place.chunk);
+            let made_for = before.table(place.table_key());
+            let holds =
+                made_for.is_none_or(|made_for| self.state.holds(made_for, place.chunk, *place));
+            if !(there && holds) {
+                return Err(EngineError::Overtaken(table.name.clone()));
+            }
+        }
+        Ok(())
+    }
+}
