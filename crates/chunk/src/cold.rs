@@ -166,13 +166,16 @@ pub(crate) fn time_values(
     Ok(Some(time_array(rows.column(place))?))
 }
 
+pub(crate) const US_PER_DAY: i64 = 86_400_000_000;
+
 pub use self::time_array as times;
 
-/// A time column's values in its own unit: days of dates, µs of timestamps, whole numbers as they are.
+/// A time column's values: µs for dates and timestamps, whole numbers as they are.
 ///
 /// # Errors
 /// When the column is of no type that chunks are cut by.
 pub fn time_array(column: &ArrayRef) -> Result<Vec<i64>, ChunkError> {
+    let date = *column.data_type() == DataType::Date32;
     let column = match column.data_type() {
         DataType::Date32 => arrow::compute::cast(
             &arrow::compute::cast(column, &DataType::Int32)?,
@@ -180,7 +183,15 @@ pub fn time_array(column: &ArrayRef) -> Result<Vec<i64>, ChunkError> {
         )?,
         _ => arrow::compute::cast(column, &DataType::Int64)?,
     };
-    Ok(column.as_primitive::<Int64Type>().values().to_vec())
+    let values = column.as_primitive::<Int64Type>().values();
+    Ok(if date {
+        values
+            .iter()
+            .map(|days| days.saturating_mul(US_PER_DAY))
+            .collect()
+    } else {
+        values.to_vec()
+    })
 }
 
 /// A file's bytes, of which none is given out before its region's checksum matched.

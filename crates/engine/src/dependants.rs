@@ -270,7 +270,7 @@ impl Engine {
         let mut marks = self.missed(&kept.stores, next, database, rows, changes, &[next, state])?;
         for store in unseen(state, next, changes) {
             marks.push(invalidate(database, store.table, ALL_TIMES));
-            let below = self.for_dependants(&next.catalog, store, &ALL_TIMES, invalidate)?;
+            let below = self.marks(&next.catalog, store, &ALL_TIMES)?;
             marks.extend(below);
         }
         for mark in marks {

@@ -14,6 +14,7 @@ use arrow::error::ArrowError;
 use chronolith_types::{NUMERIC_ANY, Numeric, SqlState, SqlType, ValueError};
 
 use super::AggKind;
+use crate::cold::US_PER_DAY;
 use crate::error::ChunkError;
 
 /// Which numbers stand for a type's values.
@@ -431,9 +432,16 @@ fn bytes<'a>(
     })
 }
 
-/// A column of times, from numbers in its unit.
+/// A column of times from µs, or from whole numbers.
 pub(crate) fn times(values: Vec<i64>, ty: &SqlType) -> Result<ArrayRef, ChunkError> {
     let ty = ty.arrow();
+    let values: Vec<i64> = match ty {
+        DataType::Date32 => values
+            .into_iter()
+            .map(|us| us.div_euclid(US_PER_DAY))
+            .collect(),
+        _ => values,
+    };
     let numbers: ArrayRef = Arc::new(Int64Array::from(values));
     Ok(match ty {
         DataType::Date32 => cast(&cast(&numbers, &DataType::Int32)?, &ty)?,

@@ -8,6 +8,7 @@ use chronolith_types::{NUMERIC_ANY, Numeric, SqlType};
 
 use super::AggKind;
 use super::cells::{Domain, Scalar, compare_floats, wide_product};
+use crate::cold::US_PER_DAY;
 use crate::error::ChunkError;
 use crate::numbers::{NumberColumn, Numbers};
 
@@ -46,14 +47,16 @@ pub(super) fn conversion(stored: &DataType, ty: &SqlType) -> Option<Convert> {
 pub(super) fn choose(
     kind: AggKind,
     column: &NumberColumn,
+    date: bool,
     rows: Range<usize>,
 ) -> Option<(usize, i64)> {
     let mut best: Option<(usize, i64)> = None;
+    let unit = if date { US_PER_DAY } else { 1 };
     for row in rows {
         let Some(Raw::Int(time)) = value_at(column, row) else {
             continue;
         };
-        let time = i64::try_from(time).ok()?;
+        let time = i64::try_from(time).ok()?.saturating_mul(unit);
         let wins = best.is_none_or(|(_, known)| match kind {
             AggKind::First => time < known,
             _ => time >= known,

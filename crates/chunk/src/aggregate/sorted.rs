@@ -6,14 +6,14 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, StringArray, StringViewArray};
 use arrow::compute::{CastOptions, cast_with_options};
 use arrow::datatypes::DataType;
-use chronolith_types::ColumnId;
+use chronolith_types::{ColumnId, SqlType};
 
 use super::cells::{Scalar, float_overflow, wide_product};
 use super::fold::{
     Convert, Raw, any_infinite, choose, conversion, greatest, least, sum, sum_of_products, value_at,
 };
 use super::{AggKind, Found, Keys, Partial, Query};
-use crate::cold::ColdPart;
+use crate::cold::{ColdPart, US_PER_DAY};
 use crate::error::ChunkError;
 use crate::layout::Layout;
 use crate::numbers::{NumberColumn, NumberReader, Numbers};
@@ -26,6 +26,7 @@ struct Column {
     id: ColumnId,
     /// None for a column that is younger than the part: NULL in all rows.
     convert: Option<Convert>,
+    date: bool,
 }
 
 /// What the pieces of a part share.
@@ -139,6 +140,7 @@ fn plan(query: &Query<'_>, part: &Arc<ColdPart>) -> Option<Plan> {
         columns.push(Column {
             id: column.id,
             convert,
+            date: column.ty == SqlType::Date,
         });
         Some(places.len() - 1)
     };
@@ -262,8 +264,11 @@ pub(crate) fn run(
             }
         }
         if let Some(place) = plan.time {
-            let column = scratch.columns.get(place).and_then(Option::as_ref);
-            fill_times(column, step, &mut scratch.times);
+            let (column, date) = (
+                scratch.columns.get_mut(place).and_then(Option::as_mut),
+                plan.columns.get(place).is_some_and(|column| column.date),
+            );
+            fill_times(column.as_deref(), date, step, &mut scratch.times);
         }
         let end = at + step as u64;
         while let Some((rows, key)) = series.peek() {
@@ -285,12 +290,17 @@ pub(crate) fn run(
     })
 }
 
-fn fill_times(column: Option<&NumberColumn>, rows: usize, times: &mut Vec<i64>) {
+fn fill_times(column: Option<&NumberColumn>, date: bool, rows: usize, times: &mut Vec<i64>) {
     times.clear();
+    let unit = if date { US_PER_DAY } else { 1 };
     match column.map(|column| &column.values) {
         Some(Numbers::I64(values)) => times.extend_from_slice(values),
         Some(Numbers::I32(values)) => {
-            times.extend(values.iter().map(|value| i64::from(*value)));
+            times.extend(
+                values
+                    .iter()
+                    .map(|value| i64::from(*value).saturating_mul(unit)),
+            );
         }
         _ => times.resize(rows, 0),
     }
@@ -399,8 +409,11 @@ fn take(
                         };
                         scratch.times.get(row).map(|time| (row, *time))
                     }
-                    _ => column_at(*time)
-                        .and_then(|(column, _)| choose(agg.kind, column, rows.clone())),
+                    _ => {
+                        let date = plan.columns.get(*time).is_some_and(|column| column.date);
+                        column_at(*time)
+                            .and_then(|(column, _)| choose(agg.kind, column, date, rows.clone()))
+                    }
                 };
                 if let Some((row, time)) = chosen {
                     let value = column.and_then(column_at).and_then(|(column, convert)| {

@@ -127,7 +127,7 @@ fn instant(
     };
     let whole = matches!(ty, SqlType::Int2 | SqlType::Int4 | SqlType::Int8);
     let of_us = |us: i64| match ty {
-        SqlType::Date => us.div_euclid(US_PER_DAY),
+        SqlType::Date => us.div_euclid(US_PER_DAY) * US_PER_DAY,
         _ => us,
     };
     let invalid = || {

@@ -18,7 +18,7 @@ pub(crate) struct Buckets {
     bucketer: Bucketer,
     width: Width,
     zoned: bool,
-    /// How many of the bucketer's units one of the column's is: a date's is a day.
+    /// What times are whole ones of: a date's are days.
     unit: i64,
 }
 
@@ -105,7 +105,7 @@ impl Buckets {
         self.width
     }
 
-    /// The same for a column of dates, whose unit is a day.
+    /// The same for a column of dates, whose times are whole days.
     pub(crate) fn of_dates(mut self) -> Self {
         self.unit = US_PER_DAY;
         self
@@ -113,24 +113,20 @@ impl Buckets {
 
     /// The start of the bucket of a time.
     pub(crate) fn start(&self, at: i64) -> Option<i64> {
-        let start = self.bucketer.bucket(at.checked_mul(self.unit)?).ok()?;
-        Some(start.div_euclid(self.unit))
+        let start = self.bucketer.bucket(at).ok()?;
+        Some(start.div_euclid(self.unit) * self.unit)
     }
 
     /// The start of the next bucket.
     pub(crate) fn next(&self, at: i64) -> Option<i64> {
-        let next = self.bucketer.next(at.checked_mul(self.unit)?).ok()?;
+        let next = self.bucketer.next(at).ok()?;
         // A bucket of hours of dates begins where the next date does.
-        Some(-(-next).div_euclid(self.unit))
+        (-(-next).div_euclid(self.unit)).checked_mul(self.unit)
     }
 
     /// The starts of all buckets that times of a range may fall in, as a range of whole buckets.
     pub(crate) fn cover(&self, times: &Range<i64>) -> Range<i64> {
-        let slack = if self.zoned {
-            US_PER_DAY / self.unit
-        } else {
-            0
-        };
+        let slack = if self.zoned { US_PER_DAY } else { 0 };
         let start = match times.start {
             i64::MIN => i64::MIN,
             at => self.start(at.saturating_sub(slack)).unwrap_or(i64::MIN),
@@ -156,8 +152,7 @@ impl Buckets {
         };
         // A bucket that begins in an hour that clocks show twice begins at its second showing.
         (
-            widen(buckets.start, -US_PER_DAY / self.unit)
-                ..widen(buckets.end, US_PER_DAY / self.unit),
+            widen(buckets.start, -US_PER_DAY)..widen(buckets.end, US_PER_DAY),
             true,
         )
     }

@@ -4,6 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use chronolith_catalog::{Database, Mark, Table};
+use chronolith_types::datetime::US_PER_DAY;
 use chronolith_types::{SqlType, TableId};
 use datafusion::common::tree_node::{Transformed, TreeNodeRecursion};
 use datafusion::common::{Column, Result as DfResult, ScalarValue, TableReference};
@@ -44,7 +45,7 @@ pub(super) fn instant(ty: &SqlType, at: i64) -> Expr {
     lit(match ty {
         SqlType::Timestamptz => ScalarValue::TimestampMicrosecond(Some(at), Some("UTC".into())),
         SqlType::Timestamp => ScalarValue::TimestampMicrosecond(Some(at), None),
-        SqlType::Date => ScalarValue::Date32(Some(narrow(at))),
+        SqlType::Date => ScalarValue::Date32(Some(narrow(at.div_euclid(US_PER_DAY)))),
         SqlType::Int2 => ScalarValue::Int16(Some(i16::try_from(at).unwrap_or(if at < 0 {
             i16::MIN
         } else {

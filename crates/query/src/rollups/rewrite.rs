@@ -594,7 +594,9 @@ fn time_range(expr: &Expr, time: &str, ty: &SqlType) -> Option<Range<i64>> {
             ScalarValue::TimestampMicrosecond(Some(at), _),
             SqlType::Timestamptz | SqlType::Timestamp,
         ) => *at,
-        (ScalarValue::Date32(Some(days)), SqlType::Date) => i64::from(*days),
+        (ScalarValue::Date32(Some(days)), SqlType::Date) => {
+            i64::from(*days).saturating_mul(chronolith_types::datetime::US_PER_DAY)
+        }
         (ScalarValue::Int64(Some(at)), SqlType::Int8) => *at,
         (ScalarValue::Int32(Some(at)), SqlType::Int4) => i64::from(*at),
         (ScalarValue::Int16(Some(at)), SqlType::Int2) => i64::from(*at),
