@@ -206,11 +206,12 @@ impl BulkLoader {
         if !self.nested {
             return Limits { bytes_max };
         }
-        // Rows of stores are few: all of them together have a quarter.
+        // Rows of stores are fewer than those they come from, and of each store over another fewer
+        // still: eight of them hold little more than two of the first would.
         let database = self.catalog.databases.get(&self.database);
         let stores = database.map_or(1, |known| known.stores.values().map(Vec::len).sum());
         Limits {
-            bytes_max: bytes_max / 4 / stores.max(1),
+            bytes_max: bytes_max / stores.max(8),
         }
     }
 
