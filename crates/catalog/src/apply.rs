@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use chronolith_types::{ChunkId, DatabaseId, RoutineId, SchemaId, TableId};
+use chronolith_types::{ChunkId, DatabaseId, RoleId, RoutineId, SchemaId, TableId};
 
+use crate::acl::{Acl, DefaultAcl, Securable};
 use crate::change::Change;
 use crate::error::CatalogError;
 use crate::model::{Catalog, Database};
@@ -78,7 +79,9 @@ impl Catalog {
                 Ok(())
             }
             Change::SetDatabaseOwner { id, owner } => {
-                self.database(*id)?.owner = *owner;
+                let database = self.database(*id)?;
+                let before = std::mem::replace(&mut database.owner, *owner);
+                database.change_owner(id.0, before, *owner);
                 Ok(())
             }
             Change::CreateSchema { database, schema } => {
@@ -88,7 +91,7 @@ impl Catalog {
                     return Err(CatalogError::SchemaExists(schema.name.clone()));
                 }
                 database.schemas.insert(schema.id, Arc::new(schema.clone()));
-                Ok(())
+                database.grant_default(Securable::Schema, schema.id.0, schema.owner, None)
             }
             Change::DropSchema { database, id } => self.database(*database)?.drop_schema(*id),
             Change::ChangeSchema { database, schema } => {
@@ -99,7 +102,9 @@ impl Catalog {
                 }
                 match database.schemas.get_mut(&schema.id) {
                     Some(known) => {
+                        let before = known.owner;
                         *known = Arc::new(schema.clone());
+                        database.change_owner(schema.id.0, before, schema.owner);
                         Ok(())
                     }
                     None => Err(CatalogError::NoSchema(schema.name.clone())),
@@ -118,6 +123,12 @@ impl Catalog {
                         .or_insert_with(|| Arc::new(plain_chunk()));
                 }
                 let (id, rollup) = (table.id, table.rollup.take());
+                database.grant_default(
+                    Securable::Relation,
+                    id.0,
+                    table.owner,
+                    Some(table.schema),
+                )?;
                 database.tables.insert(id, Arc::new(table));
                 match rollup {
                     Some(rollup) => database.set_rollup(id, Some(&rollup)),
@@ -155,11 +166,19 @@ impl Catalog {
                 id,
                 owner,
             } => {
-                self.database(*database)?.table(*id)?.owner = *owner;
+                let database = self.database(*database)?;
+                let before = std::mem::replace(&mut database.table(*id)?.owner, *owner);
+                database.change_owner(id.0, before, *owner);
                 Ok(())
             }
-            Change::SetTableAcl { database, id, acl } => {
-                self.database(*database)?.table(*id)?.acl.clone_from(acl);
+            Change::SetAcl { database, oid, acl } => {
+                self.database(*database)?.set_acl(*oid, acl.as_ref())
+            }
+            Change::SetDefaultAcls { database, acls } => {
+                for acl in acls {
+                    self.next_oid = self.next_oid.max(acl.id.saturating_add(1));
+                }
+                self.database(*database)?.default_acls.clone_from(acls);
                 Ok(())
             }
             Change::CreateView {
@@ -177,6 +196,8 @@ impl Catalog {
                 let database = self.database(*database)?;
                 if !known {
                     database.check_name(view.schema, &view.name)?;
+                    let kind = Securable::Relation;
+                    database.grant_default(kind, view.id.0, view.owner, Some(view.schema))?;
                 }
                 database.views.insert(view.id, Arc::new(view.clone()));
                 Ok(())
@@ -187,6 +208,7 @@ impl Catalog {
                     return Err(CatalogError::NoRelation(id.to_string()));
                 };
                 database.drop_jobs_of(*id);
+                database.set_acl(id.0, None)?;
                 match &view.materialized {
                     Some(kept) if database.tables.contains_key(&kept.table) => {
                         database.drop_table(kept.table)
@@ -199,9 +221,11 @@ impl Catalog {
                 let Some(known) = database.views.get(&view.id) else {
                     return Err(CatalogError::NoRelation(view.name.clone()));
                 };
+                let before = known.owner;
                 if (known.schema, &known.name) != (view.schema, &view.name) {
                     database.check_name(view.schema, &view.name)?;
                 }
+                database.change_owner(view.id.0, before, view.owner);
                 database.views.insert(view.id, Arc::new(view.clone()));
                 Ok(())
             }
@@ -417,7 +441,15 @@ impl Catalog {
                 None => Err(CatalogError::NoRole(role.name.clone())),
             },
             Change::DropRole { id } => match self.roles.remove(id) {
-                Some(_) => Ok(()),
+                Some(_) => {
+                    let members = self.roles.values_mut();
+                    for member in members.filter(|role| role.member_of.contains(id)) {
+                        let member = Arc::make_mut(member);
+                        member.member_of.retain(|group| group != id);
+                        member.admin_of.retain(|group| group != id);
+                    }
+                    Ok(())
+                }
                 None => Err(CatalogError::NoRole(id.to_string())),
             },
             Change::Job { database, change } => {
@@ -435,7 +467,7 @@ impl Catalog {
             }
             Change::DropRoutine { database, id } => {
                 match self.database(*database)?.routines.remove(id) {
-                    Some(_) => Ok(()),
+                    Some(_) => self.database(*database)?.set_acl(id.0, None),
                     None => Err(CatalogError::NoRoutine(id.to_string())),
                 }
             }
@@ -580,7 +612,7 @@ impl Database {
         }
         self.tables.remove(&id);
         self.drop_jobs_of(id);
-        Ok(())
+        self.set_acl(id.0, None)
     }
 
     fn set_rollup(&mut self, id: TableId, rollup: Option<&Rollup>) -> Applied {
@@ -693,7 +725,48 @@ impl Database {
             return Err(CatalogError::SchemaInUse(schema.name.clone()));
         }
         self.schemas.remove(&id);
+        let default = |acl: &DefaultAcl| acl.schema == Some(id);
+        self.default_acls.retain(|acl| !default(acl));
+        self.set_acl(id.0, None)
+    }
+
+    /// What is granted on a thing of that oid; None when it is gone, or nobody said anything.
+    #[expect(
+        clippy::unnecessary_wraps,
+        reason = "it ends changes, which are applied or not"
+    )]
+    fn set_acl(&mut self, oid: u32, acl: Option<&Acl>) -> Applied {
+        if acl.is_none() && !self.acls.contains_key(&oid) {
+            return Ok(());
+        }
+        let acls = Arc::make_mut(&mut self.acls);
+        match acl {
+            Some(acl) => acls.insert(oid, acl.clone()),
+            None => acls.remove(&oid),
+        };
         Ok(())
+    }
+
+    /// What ALTER DEFAULT PRIVILEGES said of a thing that is new.
+    fn grant_default(
+        &mut self,
+        kind: Securable,
+        oid: u32,
+        owner: RoleId,
+        schema: Option<SchemaId>,
+    ) -> Applied {
+        let acl = self.initial_acl(owner, schema, kind);
+        self.set_acl(oid, acl.as_ref())
+    }
+
+    /// What the old owner of a thing had is the new one's.
+    fn change_owner(&mut self, oid: u32, from: RoleId, to: RoleId) {
+        if from != to
+            && self.acls.contains_key(&oid)
+            && let Some(acl) = Arc::make_mut(&mut self.acls).get_mut(&oid)
+        {
+            acl.change_owner(from, to);
+        }
     }
 }
 

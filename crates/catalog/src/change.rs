@@ -8,6 +8,7 @@ use chronolith_types::{
 };
 use serde::{Deserialize, Serialize};
 
+use crate::acl::{Acl, DefaultAcl};
 use crate::job::JobChange;
 use crate::model::{Role, Schema, View};
 use crate::rollup::Rollup;
@@ -78,11 +79,16 @@ pub enum Change {
         id: TableId,
         owner: RoleId,
     },
-    /// Grants, in PostgreSQL's aclitem form; None for the owner's alone.
-    SetTableAcl {
+    /// What is granted on the thing of an oid: a relation, schema, routine or the database itself.
+    SetAcl {
         database: DatabaseId,
-        id: TableId,
-        acl: Option<Vec<String>>,
+        oid: u32,
+        acl: Option<Acl>,
+    },
+    /// What ALTER DEFAULT PRIVILEGES says, all of it.
+    SetDefaultAcls {
+        database: DatabaseId,
+        acls: Vec<DefaultAcl>,
     },
     /// All its rows go; a hypertable's chunks too.
     Truncate {

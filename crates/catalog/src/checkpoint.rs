@@ -109,7 +109,8 @@ pub fn decode(bytes: &[u8]) -> Result<Checkpoint, CheckpointError> {
         .take(UNPACKED_BYTES_MAX)
         .read_to_end(&mut text)
         .map_err(CheckpointError::Packing)?;
-    let catalog = serde_json::from_slice(&text).map_err(CheckpointError::Content)?;
+    let mut catalog: Catalog = serde_json::from_slice(&text).map_err(CheckpointError::Content)?;
+    catalog.complete();
     Ok(Checkpoint {
         lsn: Lsn(lsn),
         catalog,

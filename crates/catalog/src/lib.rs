@@ -9,6 +9,7 @@
 //! - A change that does not fit is refused whole, and leaves nothing behind.
 //! - Numbers (oids, column, chunk and part ids) are never given twice.
 
+mod acl;
 mod apply;
 mod change;
 mod checkpoint;
@@ -20,6 +21,7 @@ mod routine;
 mod series;
 mod table;
 
+pub use acl::{Acl, DefaultAcl, DependentGrants, Grant, Rights, Securable};
 pub use change::Change;
 pub use checkpoint::{Checkpoint, CheckpointError, decode, encode};
 pub use error::CatalogError;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use chronolith_types::{DatabaseId, RoleId, RoutineId, SchemaId, TableId};
 use serde::{Deserialize, Serialize};
 
+use crate::acl::{Acls, DefaultAcl, PREDEFINED_ROLES};
 use crate::job::Jobs;
 use crate::rollup::Materialized;
 use crate::routine::Routine;
@@ -66,6 +67,13 @@ pub struct Database {
     /// Its jobs.
     #[serde(default)]
     pub jobs: Arc<Jobs>,
+    /// What was granted on it and on what is in it, by their oids; what is not here belongs to its
+    /// owner alone, but for what everybody may do.
+    #[serde(default)]
+    pub acls: Arc<Acls>,
+    /// ALTER DEFAULT PRIVILEGES.
+    #[serde(default)]
+    pub default_acls: Vec<DefaultAcl>,
     /// ALTER DATABASE … SET.
     #[serde(default)]
     pub settings: BTreeMap<String, String>,
@@ -148,6 +156,9 @@ pub struct Role {
     /// Roles it is a member of.
     #[serde(default)]
     pub member_of: Vec<RoleId>,
+    /// Those of them that it may let others into.
+    #[serde(default)]
+    pub admin_of: Vec<RoleId>,
     /// ALTER ROLE … SET.
     #[serde(default)]
     pub settings: BTreeMap<String, String>,
@@ -187,6 +198,8 @@ impl Database {
             stores: Arc::default(),
             routines: BTreeMap::new(),
             jobs: Arc::default(),
+            acls: Arc::default(),
+            default_acls: Vec::new(),
             settings: BTreeMap::new(),
             next_hypertable: 1,
             next_chunk: 1,
@@ -270,22 +283,42 @@ impl Default for Catalog {
             ],
             verifier: None,
             member_of: Vec::new(),
+            admin_of: Vec::new(),
             settings: BTreeMap::new(),
         };
         let databases = [(TEMPLATE1, "template1"), (POSTGRES, "postgres")]
             .map(|(id, name)| (id, Arc::new(Database::new(id, name, POSTGRES_ROLE))));
-        Self {
+        let mut catalog = Self {
             version: 1,
             databases: databases.into(),
             roles: [(POSTGRES_ROLE, Arc::new(role))].into(),
             settings: BTreeMap::new(),
             next_oid: FIRST_USER_OID,
             next_part: 1,
-        }
+        };
+        catalog.complete();
+        catalog
     }
 }
 
 impl Catalog {
+    /// Adds what every server has, and one of an older release had not.
+    pub(crate) fn complete(&mut self) {
+        for (id, name, groups) in PREDEFINED_ROLES {
+            self.roles.entry(RoleId(id)).or_insert_with(|| {
+                Arc::new(Role {
+                    id: RoleId(id),
+                    name: name.to_owned(),
+                    privileges: Vec::new(),
+                    verifier: None,
+                    member_of: groups.iter().copied().map(RoleId).collect(),
+                    admin_of: Vec::new(),
+                    settings: BTreeMap::new(),
+                })
+            });
+        }
+    }
+
     /// A database by its name.
     #[must_use]
     pub fn database_named(&self, name: &str) -> Option<&Arc<Database>> {

@@ -21,6 +21,9 @@ use crate::state::State;
 /// Stores by the table that they are computed from.
 pub(crate) type Stores = Arc<BTreeMap<TableId, Vec<TableId>>>;
 
+/// Makes a change of a store and a range.
+pub(crate) type Made = fn(DatabaseId, TableId, Range<i64>) -> Change;
+
 /// Stores for which a transaction's rows were computed, and those that it truncated.
 #[derive(Debug)]
 pub(crate) struct Kept {
@@ -116,18 +119,31 @@ impl Engine {
         catalog: &Catalog,
         source: TableKey,
         range: &Range<i64>,
-        change: fn(DatabaseId, TableId, Range<i64>) -> Change,
+        change: Made,
     ) -> Result<Vec<Change>, EngineError> {
         let Some(database) = catalog.databases.get(&source.database) else {
             return Ok(Vec::new());
         };
         let mut changes = Vec::new();
         for store in database.stores_of(source.table) {
-            let range = self.buckets(catalog, source.database, *store, range)?;
-            changes.push(change(source.database, *store, range.clone()));
-            let store = TableKey::new(source.database, *store);
-            changes.extend(self.for_dependants(catalog, store, &range, change)?);
+            changes.extend(self.for_store(catalog, database.id, *store, range, change)?);
         }
+        Ok(changes)
+    }
+
+    /// The same for one store of a table, and for those that are computed from it.
+    fn for_store(
+        &self,
+        catalog: &Catalog,
+        database: DatabaseId,
+        store: TableId,
+        range: &Range<i64>,
+        change: Made,
+    ) -> Result<Vec<Change>, EngineError> {
+        let range = self.buckets(catalog, database, store, range)?;
+        let mut changes = vec![change(database, store, range.clone())];
+        let key = TableKey::new(database, store);
+        changes.extend(self.for_dependants(catalog, key, &range, change)?);
         Ok(changes)
     }
 
@@ -188,12 +204,15 @@ impl Engine {
         }
         let mut marks = Vec::new();
         for (source, of) in touched {
-            let source = TableKey::new(database, source);
-            for range in &of.dropped {
-                marks.extend(self.for_dependants(&now.catalog, source, range, freeze)?);
-            }
-            if let Some(range) = of.rows {
-                marks.extend(self.for_dependants(&now.catalog, source, &range, invalidate)?);
+            let news = stores.get(&source).into_iter().flatten();
+            for store in news.filter(|store| !known.contains(store)) {
+                for range in &of.dropped {
+                    marks.extend(self.for_store(&now.catalog, database, *store, range, freeze)?);
+                }
+                if let Some(range) = &of.rows {
+                    let change = invalidate;
+                    marks.extend(self.for_store(&now.catalog, database, *store, range, change)?);
+                }
             }
         }
         Ok(marks)

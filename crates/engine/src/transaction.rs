@@ -100,6 +100,8 @@ type Claims = Vec<Arc<Claim>>;
 struct Before {
     rows: Rows,
     claims: Claims,
+    /// How many of the rows have been derived from; a savepoint knows that by itself.
+    derived: usize,
 }
 
 impl Transaction {
@@ -343,9 +345,9 @@ impl Transaction {
         self.changes.push(change);
         self.checked.append(&mut checked);
         if let Some(refitted) = refitted {
-            // All of them had been derived from before: else the change was none that refits.
-            self.derived = refitted.rows.len();
+            self.derived = refitted.derived;
             let before = Before {
+                derived: 0,
                 rows: std::mem::replace(&mut self.rows, refitted.rows),
                 claims: std::mem::replace(&mut self.claims, refitted.claims),
             };
@@ -383,13 +385,17 @@ impl Transaction {
         let mut kept = Before {
             rows: Rows::new(),
             claims: Claims::new(),
+            derived: 0,
         };
         for claim in &self.claims {
             if !gone(claim.place) && same(claim.place) {
                 kept.claims.push(Arc::clone(claim));
             }
         }
-        for (place, batch) in &self.rows {
+        for (index, (place, batch)) in self.rows.iter().enumerate() {
+            if index == self.derived {
+                kept.derived = kept.rows.len();
+            }
             let key = place.table_key();
             let (Some(old), Some(new)) = (self.state.table(key), next.table(key)) else {
                 continue;
@@ -406,6 +412,9 @@ impl Transaction {
             let claims = Claim::of(new, &layout, *place, &batch, &[])?;
             kept.claims.extend(claims.into_iter().map(Arc::new));
             kept.rows.push((*place, batch));
+        }
+        if self.derived >= self.rows.len() {
+            kept.derived = kept.rows.len();
         }
         Ok(Some(kept))
     }

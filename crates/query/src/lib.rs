@@ -25,6 +25,7 @@ mod jobs;
 mod nodes;
 pub mod outcome;
 pub mod password;
+mod rights;
 mod rollups;
 mod scan;
 mod session;

@@ -138,8 +138,7 @@ pub(crate) fn alter(c: &mut Cursor<'_>) -> Result<Statement, SqlError> {
         };
     }
     if c.accept(&["default", "privileges"]) {
-        c.rest();
-        return Ok(Statement::Other("ALTER DEFAULT PRIVILEGES".to_owned()));
+        return crate::grant::defaults(c);
     }
     let (kind, words) = kind(c)?;
     match kind {

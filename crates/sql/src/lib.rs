@@ -16,6 +16,7 @@ mod create;
 mod cursor;
 mod dialect;
 mod error;
+mod grant;
 mod literals;
 mod parse;
 mod rename;

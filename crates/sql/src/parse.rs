@@ -8,7 +8,7 @@ use sqlparser::tokenizer::{Token, TokenWithSpan};
 use crate::cursor::Cursor;
 use crate::literals::Literals;
 use crate::tokens::{character, tokenize};
-use crate::{CreateTableAs, Name, SqlError, Statement};
+use crate::{CreateTableAs, Granted, Name, SqlError, Statement};
 
 /// A statement with its place in the text.
 #[derive(Debug, Clone, PartialEq)]
@@ -210,13 +210,7 @@ pub(crate) fn statement(c: &mut Cursor<'_>) -> Result<Statement, SqlError> {
         "reindex" | "cluster" | "checkpoint" => maintain(c),
         "call" => call(c),
         "do" => do_block(c),
-        "grant" | "revoke" => {
-            let text = c.rest();
-            Ok(Statement::Grant {
-                revoke: first == "revoke",
-                text,
-            })
-        }
+        "grant" | "revoke" => crate::grant::grant(c),
         "lock" => lock(c),
         "refresh" => crate::create::refresh(c),
         "import" | "reassign" | "security" | "load" => {
@@ -525,8 +519,13 @@ fn tag(statement: &Statement) -> String {
         Statement::Analyze { .. } => "ANALYZE",
         Statement::Maintain { tag, .. } => tag,
         Statement::Lock { .. } => "LOCK TABLE",
-        Statement::Grant { revoke: false, .. } => "GRANT",
-        Statement::Grant { revoke: true, .. } => "REVOKE",
+        Statement::Grant(grant) => match (&grant.granted, grant.revoke) {
+            (Granted::Rights { .. }, false) => "GRANT",
+            (Granted::Rights { .. }, true) => "REVOKE",
+            (Granted::Roles(_), false) => "GRANT ROLE",
+            (Granted::Roles(_), true) => "REVOKE ROLE",
+        },
+        Statement::DefaultPrivileges(_) => "ALTER DEFAULT PRIVILEGES",
         Statement::Other(tag) => tag,
     }
     .to_owned()

@@ -3,6 +3,7 @@
 use chronolith_types::{ColumnId, HypertableId, IndexId, PartId, RoleId, SqlType};
 
 use super::*;
+use crate::acl::Securable;
 use crate::table::{Hypertable, Part, PartFile};
 
 const DB: DatabaseId = DatabaseId(5);
@@ -276,10 +277,10 @@ fn names_and_owners_change_and_no_two_relations_share_a_name() {
             id,
             owner: RoleId(11),
         },
-        Change::SetTableAcl {
+        Change::SetAcl {
             database,
-            id,
-            acl: Some(vec!["=r/postgres".to_owned()]),
+            oid: id.0,
+            acl: Some(Acl::default_of(Securable::Relation, RoleId(11))),
         },
         Change::ChangeView {
             database,

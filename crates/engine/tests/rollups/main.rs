@@ -7,7 +7,7 @@ use std::sync::Arc;
 use chronolith_catalog::Change;
 use chronolith_engine::{Engine, EngineError, Isolation, Transaction};
 use chronolith_platform::sim::SimDisk;
-use chronolith_types::SqlState;
+use chronolith_types::{SqlState, TableId};
 
 mod changes;
 mod counts;
@@ -59,7 +59,7 @@ pub(crate) fn drop_stores(engine: &Arc<Engine>) {
 }
 
 /// Marks of a store: from where to where.
-pub(crate) fn marks(engine: &Arc<Engine>, store: chronolith_types::TableId) -> Vec<(i64, i64)> {
+pub(crate) fn marks(engine: &Arc<Engine>, store: TableId) -> Vec<(i64, i64)> {
     let marks = rollup(&begin(engine), store).invalid.into_iter();
     marks
         .map(|mark| (mark.range.start, mark.range.end))
@@ -258,6 +258,68 @@ fn rows_that_wait_while_a_store_comes_are_marked_in_it() {
 }
 
 #[test]
+fn rows_of_a_store_that_goes_take_no_others_with_them() {
+    let disk = SimDisk::new(7);
+    let engine = made(&disk, &[]);
+    fill_all(&engine).unwrap();
+    let mut transaction = begin(&engine);
+    // At 7, in a chunk of its own.
+    transaction.insert(TICKS, &ticks(&[1])).unwrap();
+    transaction.derive().unwrap();
+    let mut other = begin(&engine);
+    let id = COARSE;
+    other
+        .change(Change::DropTable { database: DB, id })
+        .unwrap();
+    other.commit().unwrap();
+    transaction.begin_statement().unwrap();
+    // At 14 and 21: each makes a chunk.
+    transaction.insert(TICKS, &ticks(&[2])).unwrap();
+    transaction.insert(TICKS, &ticks(&[3])).unwrap();
+    transaction.derive().unwrap();
+    check(&transaction);
+    transaction.commit().unwrap();
+    check_now(&engine);
+    assert_eq!(marks(&engine, FINE), []);
+    assert_eq!(kept(&begin(&engine), FINE).len(), 3);
+}
+
+#[test]
+fn stores_that_knew_all_are_not_marked_for_one_that_comes() {
+    let disk = SimDisk::new(8);
+    let engine = made(&disk, &[]);
+    fill_all(&engine).unwrap();
+    let drop_coarse = || {
+        let mut other = begin(&engine);
+        let id = COARSE;
+        other
+            .change(Change::DropTable { database: DB, id })
+            .unwrap();
+        other.commit().unwrap();
+    };
+    for round in 0..2 {
+        drop_coarse();
+        let mut transaction = begin(&engine);
+        transaction
+            .insert(TICKS, &ticks(&[round * 10 + 1]))
+            .unwrap();
+        transaction.derive().unwrap();
+        counts::create(&engine, &[COARSE]).unwrap();
+        fill_all(&engine).unwrap();
+        if round == 1 {
+            transaction.begin_statement().unwrap();
+        }
+        transaction
+            .insert(TICKS, &ticks(&[round * 10 + 2]))
+            .unwrap();
+        transaction.commit().unwrap();
+        check_now(&engine);
+        assert_eq!(marks(&engine, FINE), []);
+        assert_ne!(marks(&engine, COARSE), []);
+    }
+}
+
+#[test]
 fn many_writers_and_a_filler_agree() {
     let disk = SimDisk::new(6);
     let engine = made(&disk, &[]);
@@ -291,6 +353,65 @@ fn many_writers_and_a_filler_agree() {
     fill_all(&engine).unwrap();
     assert_eq!(marks(&engine, LATER), []);
     check_now(&engine);
+    drop(engine);
+    check_now(&open(&disk.crash(), 2).unwrap());
+}
+
+#[test]
+fn stores_come_and_go_beside_many_writers() {
+    let disk = SimDisk::new(9);
+    let engine = made(&disk, &[]);
+    fill_all(&engine).unwrap();
+    std::thread::scope(|scope| {
+        for writer in 0..3 {
+            let engine = &engine;
+            scope.spawn(move || {
+                for n in 0..60 {
+                    let first = (writer * 1000 + n) * 10;
+                    let mut transaction = begin(engine);
+                    transaction
+                        .insert(TICKS, &ticks(&[first, first + 1]))
+                        .unwrap();
+                    if n % 3 > 0 {
+                        transaction.derive().unwrap();
+                    }
+                    transaction.begin_statement().unwrap();
+                    if n % 3 > 1 {
+                        check(&transaction);
+                    }
+                    transaction.insert(TICKS, &ticks(&[first + 2])).unwrap();
+                    transaction.commit().unwrap();
+                }
+            });
+        }
+        scope.spawn(|| {
+            for n in 1..25 {
+                let mut transaction = begin(&engine);
+                let kind = if n % 2 == 0 { COARSE } else { LATER };
+                let before = if n > 2 { (n - 2) * 100 } else { 0 };
+                let id = TableId(kind.0 + before);
+                let fresh = TableId(kind.0 + n * 100);
+                transaction
+                    .change(Change::DropTable { database: DB, id })
+                    .unwrap();
+                transaction.commit().unwrap();
+                check_now(&engine);
+                counts::create(&engine, &[fresh]).unwrap();
+                check_now(&engine);
+                match fill_all(&engine) {
+                    Ok(()) | Err(EngineError::Overtaken(_)) => {}
+                    Err(error) => panic!("{error}"),
+                }
+                check_now(&engine);
+                if n % 5 == 0 {
+                    engine.flush().unwrap();
+                }
+            }
+        });
+    });
+    check_now(&engine);
+    assert_eq!(shared::ids(&begin(&engine), TICKS, 2).len(), 540);
+    assert_eq!(marks(&engine, FINE), []);
     drop(engine);
     check_now(&open(&disk.crash(), 2).unwrap());
 }

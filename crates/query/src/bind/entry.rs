@@ -2,13 +2,14 @@
 
 use arrow::datatypes::DataType;
 use chronolith_sql::ast;
-use chronolith_types::SqlType;
+use chronolith_types::{SqlState, SqlType};
 use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder};
 
 use super::insert::Target;
 use super::names::Names;
 use super::scope::{Scope, ScopeColumn};
-use super::state::{Binder, Clause, Place, Rel, Result, unnamed};
+use super::state::{Binder, Clause, Place, Rel, Result, Use, unnamed};
+use crate::error::Error;
 use crate::functions::{Typed, canonical_form};
 use crate::outcome::OutputColumn;
 
@@ -22,6 +23,8 @@ pub struct Bound {
     pub columns: Vec<OutputColumn>,
     /// The types of its parameters.
     pub params: Vec<SqlType>,
+    /// What it reads: whoever runs it looks whether that may be read.
+    pub uses: Vec<Use>,
     /// What makes the text say the same wherever and whenever it is read.
     pub edits: Vec<(usize, usize, String)>,
 }
@@ -84,6 +87,7 @@ pub fn bind_scalar(names: &dyn Names, expr: &ast::Expr, target: Option<&Target>)
         clause: Clause::Default,
     };
     let value = binder.expr(place, expr)?;
+    refuse_queries(&binder, expr)?;
     match target {
         Some(target) => binder.assign(value, target, super::state::position(expr)),
         None => binder.settled(value),
@@ -124,10 +128,24 @@ pub fn bind_over(
         clause: Clause::Check,
     };
     let value = binder.expr(place, expr)?;
+    refuse_queries(&binder, expr)?;
     binder.settled(value)
 }
 
-/// The call of a procedure: the function found and its arguments as one expression.
+/// Nobody looks whether an expression of its own may read what it does: so it may read nothing.
+fn refuse_queries(binder: &Binder<'_>, expr: &ast::Expr) -> Result<()> {
+    match binder.uses.is_empty() {
+        true => Ok(()),
+        false => Err(Error::new(
+            SqlState::FEATURE_NOT_SUPPORTED,
+            "cannot use subquery in this expression",
+        )
+        .at(super::state::position(expr))),
+    }
+}
+
+/// The call of a procedure: the function found and its arguments as one expression, the types of
+/// parameters, and what is read.
 ///
 /// # Errors
 /// `42883` when there is none, `42809` when it is a function.
@@ -135,10 +153,10 @@ pub fn bind_call(
     names: &dyn Names,
     call: &ast::Function,
     params: &[Option<SqlType>],
-) -> Result<(Typed, Vec<SqlType>)> {
+) -> Result<(Typed, Vec<SqlType>, Vec<Use>)> {
     let mut binder = Binder::new(names, params);
     let value = binder.procedure(call)?;
-    Ok((value, binder.params.finish()?))
+    Ok((value, binder.params.finish()?, binder.uses))
 }
 
 /// The arguments of a call, cast to what it takes: a plan of one row.
@@ -179,6 +197,7 @@ pub fn bind_arguments(
         columns: Vec::new(),
         params: binder.params.finish()?,
         edits: binder.edits,
+        uses: binder.uses,
     })
 }
 
@@ -201,6 +220,7 @@ pub(super) fn finish(binder: Binder<'_>, rel: Rel) -> Result<Bound> {
         plan: rel.plan,
         columns,
         edits: binder.edits,
+        uses: binder.uses,
         params: binder.params.finish()?,
     })
 }

@@ -16,8 +16,8 @@ use super::names::{Relation, Table};
 use super::scope::{Alias, Found, Scope, ScopeColumn};
 use super::select::passed;
 use super::state::{
-    Binder, Clause, Keyed, Place, Rel, Result, column, ident_position, lift, position, project,
-    typed, unnamed, unsupported,
+    Binder, Clause, Keyed, Place, Rel, Result, Use, column, ident_position, lift, position,
+    project, typed, unnamed, unsupported,
 };
 use super::subquery::subquery;
 use crate::error::Error;
@@ -208,6 +208,11 @@ impl Binder<'_> {
         {
             return Ok(rel);
         }
+        if let Some(schema) = schema
+            && self.view.is_none()
+        {
+            self.names.enter(schema).map_err(|error| error.at(at))?;
+        }
         let found = match self.names.relation(schema, table) {
             // Of a schema that is not there no relation is, as PostgreSQL sees it here.
             Err(error) if error.code == SqlState::INVALID_SCHEMA_NAME => None,
@@ -224,14 +229,23 @@ impl Binder<'_> {
                 .extend(home.map(|home| (place, place, format!("{}.", quoted(home)))));
         }
         match found {
-            Some(Relation::Table(found)) => self.scan(&found),
+            Some(Relation::Table(found)) => {
+                self.uses_of(found.oid);
+                self.scan(&found)
+            }
             Some(Relation::View {
+                oid,
                 schema,
                 name,
                 columns,
                 sql,
-                ..
-            }) => self.view(&schema, &name, &columns, &sql),
+            }) => {
+                self.uses_of(oid);
+                let around = self.view.replace(oid);
+                let view = self.view(&schema, &name, &columns, &sql);
+                self.view = around;
+                view
+            }
             None => {
                 let spelled = parts.join(".");
                 Err(Error::new(
@@ -240,6 +254,16 @@ impl Binder<'_> {
                 )
                 .at(at))
             }
+        }
+    }
+
+    fn uses_of(&mut self, relation: u32) {
+        let found = Use {
+            relation,
+            view: self.view,
+        };
+        if !self.uses.contains(&found) {
+            self.uses.push(found);
         }
     }
 

@@ -50,3 +50,4 @@ pub use insert::{Target, bind_insert_source};
 pub use names::{Names, Relation, Table, TableColumn};
 pub use params::set_parameters;
 pub(crate) use select::name_of;
+pub use state::Use;

@@ -17,6 +17,14 @@ pub trait Names {
     /// `None`, which the binder makes into `42P01`.
     fn relation(&self, schema: Option<&str>, name: &str) -> Result<Option<Relation>, Error>;
 
+    /// Whether relations of a schema may be named.
+    ///
+    /// # Errors
+    /// `42501` when they may not.
+    fn enter(&self, _schema: &str) -> Result<(), Error> {
+        Ok(())
+    }
+
     /// The number of the parameter that a name means where no column has it: an argument of the
     /// routine whose statement this is, alone or behind the routine's name.
     fn parameter(&self, _of: Option<&str>, _name: &str) -> Option<usize> {

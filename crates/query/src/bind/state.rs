@@ -41,6 +41,10 @@ pub(super) struct Binder<'a> {
     /// Where the text of an untyped literal was last seen.
     pub literals: HashMap<String, u32>,
     pub views: usize,
+    /// The view whose text is being bound.
+    pub view: Option<u32>,
+    /// What is read, and as whom.
+    pub uses: Vec<Use>,
     /// What the text says when every relation has its schema and every `*` is written out.
     pub edits: Vec<Edit>,
     /// The tables that have a primary key, scan by scan.
@@ -53,6 +57,15 @@ pub(super) struct Binder<'a> {
 
 /// A piece of the text, from one character (from 1) to before another, and what stands for it.
 pub(crate) type Edit = (usize, usize, String);
+
+/// A relation that a statement reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Use {
+    /// Its oid.
+    pub relation: u32,
+    /// The view that reads it, with its owner's rights; none for the statement itself.
+    pub view: Option<u32>,
+}
 
 /// A scan of a table with a primary key, by internal names.
 #[derive(Debug)]
@@ -137,6 +150,8 @@ impl<'a> Binder<'a> {
             places: HashMap::new(),
             literals: HashMap::new(),
             views: 0,
+            view: None,
+            uses: Vec::new(),
             edits: Vec::new(),
             keyed: Vec::new(),
             documents: false,

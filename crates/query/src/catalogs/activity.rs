@@ -28,6 +28,7 @@ fn sessions<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> 
     for session in context.sessions.iter() {
         let database = catalog.database_named(&session.database);
         let user = catalog.role_named(&session.user);
+        let shown = context.may_watch(user.map(|user| user.id));
         // An address may carry its port.
         let address = session.client.as_deref();
         let socket = address.and_then(|text| text.parse::<std::net::SocketAddr>().ok());
@@ -53,7 +54,11 @@ fn sessions<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> 
             NULL,
             NULL,
             NULL,
-            &session.query,
+            if shown {
+                session.query.as_str()
+            } else {
+                "<insufficient privilege>"
+            },
             "client backend",
         ]);
     }

@@ -1,13 +1,13 @@
 //! Relations of relations: schemas, tables, indexes, views, chunks under their hypertables.
 
-use chronolith_catalog::{ConstraintKind, Index, Table};
+use chronolith_catalog::{ConstraintKind, Index, Securable, Table};
 
 use super::context::{Context, Size};
 use super::describe;
 use super::objects::{self, Relation, index_keys};
 use super::relation::Fill;
 use super::rows::{NULL, Rows, count, row};
-use super::{routines, types};
+use super::{privileges, routines, types};
 use crate::error::Error;
 
 const BLOCK_BYTES: u64 = 8192;
@@ -29,8 +29,11 @@ pub(super) fn fill(name: &str) -> Option<Fill> {
 }
 
 fn namespaces<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
-    for (oid, name, owner) in objects::schemas(context.home()?) {
-        rows.push(row![oid, name, owner.0, NULL]);
+    let home = context.home()?;
+    for (oid, name, owner) in objects::schemas(home) {
+        let acl = home.acls.get(&oid);
+        let acl = acl.map(|acl| context.acl_items(acl, Securable::Schema));
+        rows.push(row![oid, name, owner.0, acl]);
     }
     Ok(())
 }
@@ -81,6 +84,10 @@ fn classes<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
             Relation::View(view) if counted => (context.view_columns)(view).len(),
             Relation::View(_) => 0,
         };
+        let acl = || {
+            let acl = privileges::acl_of(home, relation)?;
+            Some(context.acl_items(acl, Securable::Relation))
+        };
         let (checks, acl) = match relation {
             Relation::Table(table) => (
                 table
@@ -88,10 +95,10 @@ fn classes<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
                     .iter()
                     .filter(|constraint| matches!(constraint.kind, ConstraintKind::Check { .. }))
                     .count(),
-                table.acl.clone(),
+                acl(),
             ),
-            Relation::Chunk(..) => (1, None),
-            _ => (0, None),
+            Relation::Chunk(..) => (1, acl()),
+            _ => (0, acl()),
         };
         let has_indexes = matches!(relation, Relation::Table(table) | Relation::Kept(table, _)
             if !table.indexes.is_empty());

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::{Arc, LazyLock, OnceLock};
 
 use chronolith_catalog::{Catalog, Database, OrderBy, Privilege, Table, View};
-use chronolith_types::{ChunkId, ColumnId, DatabaseId, SqlState, SqlType, TableId};
+use chronolith_types::{ChunkId, ColumnId, DatabaseId, RoleId, SqlState, SqlType, TableId};
 
 use super::objects::Inner;
 use crate::error::Error;
@@ -142,6 +142,17 @@ impl Context {
             SqlState::INSUFFICIENT_PRIVILEGE,
             format!("permission denied for table {relation}"),
         ))
+    }
+
+    /// Whether the session's role may see what a role's sessions do.
+    pub(super) fn may_watch(&self, owner: Option<RoleId>) -> bool {
+        const READ_ALL_STATS: RoleId = RoleId(3375);
+        let Some(own) = self.catalog.role_named(&self.user) else {
+            return false;
+        };
+        let watched = [owner, Some(READ_ALL_STATS)];
+        let mut watched = watched.into_iter().flatten();
+        watched.any(|role| self.catalog.acts_as(own.id, role))
     }
 
     /// A role's name, as functions of PostgreSQL print it.

@@ -624,10 +624,10 @@ fn collations<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error
 }
 
 fn enabled_roles<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
-    rows.push(row![&context.user]);
     if let Some(user) = context.catalog.role_named(&context.user) {
-        for group in &user.member_of {
-            rows.push(row![context.role_name(*group)]);
+        let roles = context.catalog.roles.values();
+        for role in roles.filter(|role| context.catalog.acts_as(user.id, role.id)) {
+            rows.push(row![&role.name]);
         }
     }
     Ok(())
@@ -635,8 +635,14 @@ fn enabled_roles<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Er
 
 fn applicable_roles<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
     if let Some(user) = context.catalog.role_named(&context.user) {
-        for group in &user.member_of {
-            rows.push(row![&user.name, context.role_name(*group), "NO"]);
+        for role in context.catalog.roles_of(user.id) {
+            let Some(role) = context.catalog.roles.get(&role) else {
+                continue;
+            };
+            for group in &role.member_of {
+                let admin = yes(role.admin_of.contains(group));
+                rows.push(row![&role.name, context.role_name(*group), admin]);
+            }
         }
     }
     Ok(())

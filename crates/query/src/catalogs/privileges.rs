@@ -1,7 +1,6 @@
-//! Who may do what, as the SQL standard's views show it.
+//! Who may do what, as the SQL standard's views and lists of aclitems show it.
 
-use chronolith_catalog::{Privilege, Role};
-use chronolith_types::RoleId;
+use chronolith_catalog::{Acl, Database, Rights, Securable};
 
 use super::context::Context;
 use super::objects::{self, Relation};
@@ -17,18 +16,6 @@ pub(super) fn fill(name: &str) -> Option<Fill> {
     })
 }
 
-/// The privileges of tables: their letters in an aclitem, their names, and whether a column has them
-/// too.
-const PRIVILEGES: [(char, &str, bool); 7] = [
-    ('a', "INSERT", true),
-    ('r', "SELECT", true),
-    ('w', "UPDATE", true),
-    ('d', "DELETE", false),
-    ('D', "TRUNCATE", false),
-    ('x', "REFERENCES", true),
-    ('t', "TRIGGER", false),
-];
-
 /// One privilege that somebody has on a relation.
 struct Grant {
     grantor: String,
@@ -38,53 +25,72 @@ struct Grant {
     grantable: bool,
 }
 
-/// What is granted on a relation; to its owner all, unless something was said.
-fn grants(context: &Context, relation: Relation<'_>) -> Vec<Grant> {
-    let owner = context.role_name(relation.owner());
-    let acl = match relation {
-        Relation::Table(table) | Relation::Kept(table, _) => table.acl.as_deref(),
-        _ => None,
-    };
-    let Some(acl) = acl else {
-        let all = |(_, name, of_columns): &(char, &'static str, bool)| Grant {
-            grantor: owner.clone(),
-            grantee: owner.clone(),
-            name,
-            of_columns: *of_columns,
-            grantable: true,
-        };
-        return PRIVILEGES.iter().map(all).collect();
-    };
-    acl.iter().flat_map(|item| read(item, &owner)).collect()
+/// Those of a table that its columns have too.
+fn of_columns(right: Rights) -> bool {
+    (Rights::INSERT | Rights::SELECT | Rights::UPDATE | Rights::REFERENCES).has(right)
 }
 
-/// The privileges of an aclitem: `grantee=arw*/grantor`.
-fn read(item: &str, owner: &str) -> Vec<Grant> {
-    let bare = |name: &str| name.trim_matches('"').replace("\"\"", "\"");
-    let Some((grantee, rest)) = item.rsplit_once('=') else {
-        return Vec::new();
+/// What was granted on a relation; None where nobody said anything. A chunk is its table's.
+pub(super) fn acl_of<'a>(home: &'a Database, relation: Relation<'_>) -> Option<&'a Acl> {
+    let oid = match relation {
+        Relation::Chunk(table, ..) => table.id.0,
+        Relation::System(_) | Relation::Index(..) => return None,
+        other => other.oid(),
     };
-    let (letters, grantor) = rest.split_once('/').unwrap_or((rest, owner));
-    let grantee = match bare(grantee) {
-        everyone if everyone.is_empty() => "PUBLIC".to_owned(),
-        name => name,
-    };
-    let mut found = Vec::new();
-    let mut letters = letters.chars().peekable();
-    while let Some(letter) = letters.next() {
-        let grantable = letters.next_if_eq(&'*').is_some() || grantee == owner;
-        let known = PRIVILEGES.iter().find(|(known, ..)| *known == letter);
-        if let Some((_, name, of_columns)) = known {
-            found.push(Grant {
-                grantor: bare(grantor),
-                grantee: grantee.clone(),
+    home.acls.get(&oid)
+}
+
+/// What is granted on a relation; to its owner all, unless something was said.
+fn grants(context: &Context, home: &Database, relation: Relation<'_>) -> Vec<Grant> {
+    let owner = relation.owner();
+    let default = Acl::default_of(Securable::Relation, owner);
+    let acl = acl_of(home, relation).unwrap_or(&default);
+    let mut all = Vec::new();
+    for item in &acl.0 {
+        for (right, _, name) in item.rights.each() {
+            all.push(Grant {
+                grantor: context.role_name(item.by),
+                grantee: match item.to {
+                    Some(role) => context.role_name(role),
+                    None => "PUBLIC".to_owned(),
+                },
                 name,
-                of_columns: *of_columns,
-                grantable,
+                of_columns: of_columns(right),
+                grantable: item.grantable.has(right) || item.to == Some(owner),
             });
         }
     }
-    found
+    all
+}
+
+impl Context {
+    /// An acl in PostgreSQL's text form, item by item: `grantee=arw*/grantor`.
+    pub(crate) fn acl_items(&self, acl: &Acl, kind: Securable) -> Vec<String> {
+        let quoted = |name: String| {
+            let plain = name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+            match plain {
+                true => name,
+                false => format!("\"{}\"", name.replace('"', "\"\"")),
+            }
+        };
+        let item = |item: &chronolith_catalog::Grant| {
+            let mut text = match item.to {
+                Some(role) => quoted(self.role_name(role)),
+                None => String::new(),
+            };
+            text.push('=');
+            for (right, letter, _) in (item.rights & kind.rights()).each() {
+                text.push(letter);
+                if item.grantable.has(right) {
+                    text.push('*');
+                }
+            }
+            text.push('/');
+            text.push_str(&quoted(self.role_name(item.by)));
+            text
+        };
+        acl.0.iter().map(item).collect()
+    }
 }
 
 /// Whether the session's role is that role, or one of its members.
@@ -92,14 +98,8 @@ fn is_enabled(context: &Context, role: &str) -> bool {
     let Some(user) = context.catalog.role_named(&context.user) else {
         return false;
     };
-    let named = |id: &RoleId| {
-        let found: Option<&std::sync::Arc<Role>> = context.catalog.roles.get(id);
-        found.is_some_and(|group| group.name == role)
-    };
-    role == "PUBLIC"
-        || user.name == role
-        || user.may(Privilege::Superuser)
-        || user.member_of.iter().any(named)
+    let group = context.catalog.role_named(role);
+    role == "PUBLIC" || group.is_some_and(|group| context.catalog.acts_as(user.id, group.id))
 }
 
 fn yes(value: bool) -> &'static str {
@@ -112,7 +112,7 @@ fn tables<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
         if matches!(relation, Relation::Index(..)) {
             continue;
         }
-        for grant in grants(context, relation) {
+        for grant in grants(context, home, relation) {
             if !is_enabled(context, &grant.grantee) && !is_enabled(context, &grant.grantor) {
                 continue;
             }
@@ -145,7 +145,7 @@ fn columns<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
                 columns.map(|(name, _)| name).collect()
             }
         };
-        for grant in grants(context, relation) {
+        for grant in grants(context, home, relation) {
             let shown = is_enabled(context, &grant.grantee) || is_enabled(context, &grant.grantor);
             if !grant.of_columns || !shown {
                 continue;
@@ -172,24 +172,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_aclitem_is_read() {
-        let shown = |item| {
-            let found = read(item, "boss").into_iter();
-            found
-                .map(|grant| {
-                    format!(
-                        "{}:{}:{}:{}",
-                        grant.grantee, grant.name, grant.grantable, grant.grantor
-                    )
-                })
-                .collect::<Vec<_>>()
-        };
-        assert_eq!(
-            shown("\"a \"\"b\"=ar*/boss"),
-            ["a \"b:INSERT:false:boss", "a \"b:SELECT:true:boss"]
-        );
-        assert_eq!(shown("=r/boss"), ["PUBLIC:SELECT:false:boss"]);
-        assert_eq!(shown("boss=w/boss"), ["boss:UPDATE:true:boss"]);
-        assert!(shown("nothing").is_empty());
+    fn rights_of_columns_are_four() {
+        let all = Securable::Relation.rights();
+        let names: Vec<_> = all
+            .each()
+            .filter(|(right, ..)| of_columns(*right))
+            .map(|(_, letter, _)| letter)
+            .collect();
+        assert_eq!(names, ['a', 'r', 'w', 'x']);
     }
 }

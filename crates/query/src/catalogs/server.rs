@@ -1,6 +1,6 @@
 //! What belongs to the whole server: databases, roles, settings, extensions, time zones.
 
-use chronolith_catalog::{Privilege, Role};
+use chronolith_catalog::{Privilege, Role, Securable};
 use chronolith_types::TimeZone;
 
 use super::context::Context;
@@ -34,6 +34,7 @@ pub(super) fn fill(name: &str) -> Option<Fill> {
         "pg_group" => groups,
         "pg_auth_members" => members,
         "pg_db_role_setting" => role_settings,
+        "pg_default_acl" => default_acls,
         "pg_settings" => show_all,
         "pg_extension" => extensions,
         "pg_available_extensions" => available_extensions,
@@ -54,6 +55,8 @@ fn databases<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error>
     for database in context.catalog.databases.values() {
         let collate = context.settings.get("lc_collate").unwrap_or("C");
         let ctype = context.settings.get("lc_ctype").unwrap_or("C");
+        let acl = database.acls.get(&database.id.0);
+        let acl = acl.map(|acl| context.acl_items(acl, Securable::Database));
         rows.push(row![
             database.id.0,
             &database.name,
@@ -70,7 +73,7 @@ fn databases<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error>
             ctype,
             NULL,
             NULL,
-            NULL,
+            acl,
         ]);
     }
     Ok(())
@@ -184,8 +187,29 @@ fn groups<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
 fn members<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
     for role in context.catalog.roles.values() {
         for group in &role.member_of {
-            rows.push(row![group.0, role.id.0, BOOTSTRAP_ROLE.0, false]);
+            let admin = role.admin_of.contains(group);
+            rows.push(row![group.0, role.id.0, BOOTSTRAP_ROLE.0, admin]);
         }
+    }
+    Ok(())
+}
+
+fn default_acls<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
+    for default in &context.home()?.default_acls {
+        let kind = match default.kind {
+            Securable::Relation => 'r',
+            Securable::Sequence => 'S',
+            Securable::Routine => 'f',
+            // Databases have no defaults.
+            Securable::Schema | Securable::Database => 'n',
+        };
+        rows.push(row![
+            default.id,
+            default.role.0,
+            default.schema.map_or(0, |schema| schema.0),
+            kind,
+            context.acl_items(&default.acl, default.kind),
+        ]);
     }
     Ok(())
 }

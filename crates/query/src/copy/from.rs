@@ -8,7 +8,7 @@ use arrow::compute::filter_record_batch;
 use arrow::datatypes::{Schema, SchemaRef};
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use bytes::{Bytes, BytesMut};
-use chronolith_catalog::Table;
+use chronolith_catalog::{Rights, Table};
 use chronolith_engine::Intake;
 use chronolith_sql::{Copy, CopySource, CopyTarget};
 use chronolith_types::{SqlState, SqlType, TimeZone};
@@ -138,6 +138,7 @@ pub(crate) fn begin_in(shared: &Arc<Shared>, copy: &Copy) -> Result<(CopyIn, Out
     }
     let table = find_target(shared, name.schema(), name.name())
         .map_err(|error| error.at(u32::try_from(name.position).ok()))?;
+    shared.check_relation(table.id, Rights::INSERT)?;
     let mut places = Vec::new();
     for column in columns {
         let (place, _) = table

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use chronolith_catalog::{Change, Database, Privilege, Table, View};
+use chronolith_catalog::{Change, Database, Privilege, Rights, Table, View};
 use chronolith_sql::{Drop, Name, ObjectKind};
 use chronolith_types::{SchemaId, SqlState};
 
+use super::role::superuser_only;
 use super::routine;
 use super::run::demand;
 use super::schema::no_role;
@@ -122,6 +123,7 @@ fn table(shared: &Arc<Shared>, name: &Name, cascade: bool) -> Result<(), Error> 
     for schema in schemas(shared, &home, name.schema())? {
         check_kind(&home, schema, name.name(), "table")?;
         if let Some(table) = home.table_named(schema, name.name()) {
+            shared.check_drop(table.id)?;
             return drop_table(shared, table, cascade);
         }
     }
@@ -202,9 +204,9 @@ fn drop_readers(shared: &Arc<Shared>, target: &Target<'_>, cascade: bool) -> Res
                 .detail(several.join("\n")),
         ),
     }
-    // Those that read others go before them.
+    // Those that read others go before them, whoever they belong to.
     for (view, _) in found.iter().rev() {
-        shared.change(Change::DropView {
+        shared.change_unguarded(Change::DropView {
             database: shared.database,
             id: view.id,
         })?;
@@ -221,6 +223,7 @@ fn view(shared: &Arc<Shared>, name: &Name, kind: ObjectKind, cascade: bool) -> R
     for schema in schemas(shared, &home, name.schema())? {
         check_kind(&home, schema, name.name(), wanted)?;
         if let Some(view) = home.view_named(schema, name.name()) {
+            shared.check_drop(view.id)?;
             return drop_view(shared, view, cascade);
         }
     }
@@ -282,6 +285,7 @@ fn index(shared: &Arc<Shared>, name: &Name) -> Result<(), Error> {
 fn schema(shared: &Arc<Shared>, name: &str, cascade: bool) -> Result<(), Error> {
     let home = shared.home()?;
     let found = home.schema_named(name).ok_or_else(|| no_schema(name))?;
+    shared.check_schema_owner(found.id)?;
     if name.starts_with("_timescaledb") {
         return Err(Error::new(
             SqlState::INSUFFICIENT_PRIVILEGE,
@@ -348,7 +352,6 @@ fn schema(shared: &Arc<Shared>, name: &str, cascade: bool) -> Result<(), Error> 
 }
 
 fn database(shared: &Arc<Shared>, name: &str) -> Result<(), Error> {
-    demand(shared, Privilege::CreateDatabase, "drop database")?;
     let catalog = shared.catalog();
     let found = catalog.database_named(name).ok_or_else(|| {
         Error::new(
@@ -392,6 +395,15 @@ fn role(shared: &Arc<Shared>, name: &str) -> Result<(), Error> {
             "current user cannot be dropped",
         ));
     }
+    if found.name.starts_with("pg_") || found.id == chronolith_types::RoleId(10) {
+        return Err(Error::new(
+            SqlState::DEPENDENT_OBJECTS_STILL_EXIST,
+            format!("cannot drop role {name} because it is required by the database system"),
+        ));
+    }
+    if found.may(Privilege::Superuser) {
+        superuser_only(shared, "must be superuser to drop superusers")?;
+    }
     let owns = catalog.databases.values().any(|database| {
         database.owner == found.id
             || database
@@ -408,6 +420,7 @@ fn role(shared: &Arc<Shared>, name: &str) -> Result<(), Error> {
                 .schemas
                 .values()
                 .any(|schema| schema.owner == found.id)
+            || database.grants_name(found.id)
     });
     if owns {
         return Err(Error::new(
@@ -415,7 +428,7 @@ fn role(shared: &Arc<Shared>, name: &str) -> Result<(), Error> {
             format!("role \"{name}\" cannot be dropped because some objects depend on it"),
         ));
     }
-    shared.change(Change::DropRole { id: found.id })
+    shared.change_unguarded(Change::DropRole { id: found.id })
 }
 
 pub(super) fn truncate(shared: &Arc<Shared>, tables: &[Name]) -> Result<(), Error> {
@@ -429,6 +442,7 @@ pub(super) fn truncate(shared: &Arc<Shared>, tables: &[Name]) -> Result<(), Erro
                 None => undefined_table(name.schema(), name.name()),
             });
         };
+        shared.check_relation(table.id, Rights::TRUNCATE)?;
         shared.transact(|transaction| transaction.truncate(table.id))?;
     }
     Ok(())

@@ -126,6 +126,7 @@ async fn fill(
     let names = SessionNames::new(shared)?;
     let bound = bind_query(&names, query, &[])?;
     let found = super::hypertable::table_of(shared, table)?;
+    shared.check_uses_as(found.owner, &bound.uses)?;
     let same = |(column, own): (&OutputColumn, &chronolith_catalog::Column)| column.ty == own.ty;
     if bound.columns.len() != found.columns.len()
         || !bound.columns.iter().zip(&found.columns).all(same)
@@ -174,6 +175,7 @@ pub(super) async fn refresh(
              aggregate.",
         ));
     }
+    shared.check_owner(view.id)?;
     if concurrently {
         check_concurrently(shared, &view, kept, with_data)?;
     }

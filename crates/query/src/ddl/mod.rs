@@ -6,6 +6,7 @@
 mod alter;
 pub(crate) mod columnstore;
 mod drop;
+mod grant;
 pub(crate) mod hypertable;
 mod index;
 pub(crate) mod materialized;

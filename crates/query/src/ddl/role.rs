@@ -22,6 +22,13 @@ pub(super) fn create(
 ) -> Result<(), Error> {
     demand(shared, Privilege::CreateRole, "create role")?;
     check_name(name)?;
+    if name.starts_with("pg_") {
+        return Err(Error::new(
+            SqlState::RESERVED_NAME,
+            format!("role name \"{name}\" is reserved"),
+        )
+        .detail("Role names starting with \"pg_\" are reserved."));
+    }
     if shared.catalog().role_named(name).is_some() {
         return Err(Error::new(
             SqlState::DUPLICATE_OBJECT,
@@ -35,13 +42,14 @@ pub(super) fn create(
         privileges: Vec::new(),
         verifier: None,
         member_of: Vec::new(),
+        admin_of: Vec::new(),
         settings: BTreeMap::new(),
     };
     if user {
         role.privileges.push(Privilege::Login);
     }
     apply(shared, &mut role, options)?;
-    shared.change(Change::CreateRole { role })
+    shared.change_unguarded(Change::CreateRole { role })
 }
 
 pub(super) fn alter(
@@ -60,16 +68,27 @@ pub(super) fn alter(
     let own_password = name == current
         && options.iter().all(|option| option.name == "password")
         && rename.is_none();
-    if !own_password {
-        demand(shared, Privilege::CreateRole, "alter role")?;
-    }
+    let own_setting = name == current && options.is_empty() && rename.is_none() && set.is_some();
     let mut role = catalog
         .role_named(name)
         .map(|role| Role::clone(role))
         .ok_or_else(|| no_role(name))?;
+    if role.may(Privilege::Superuser) {
+        superuser_only(
+            shared,
+            match rename {
+                Some(_) => "must be superuser to rename superusers",
+                None => "must be superuser to alter superuser roles or change superuser attribute",
+            },
+        )?;
+    }
+    if !own_password && !own_setting {
+        demand(shared, Privilege::CreateRole, "alter role")?;
+    }
     apply(shared, &mut role, options)?;
     if let Some(rename) = rename {
         check_name(&rename.value)?;
+        refuse_reserved(&role)?;
         if catalog.role_named(&rename.value).is_some() {
             return Err(Error::new(
                 SqlState::DUPLICATE_OBJECT,
@@ -81,7 +100,28 @@ pub(super) fn alter(
     if let Some(set) = set {
         set_of_role(&mut role.settings, set)?;
     }
-    shared.change(Change::ChangeRole { role })
+    shared.change_unguarded(Change::ChangeRole { role })
+}
+
+/// 42501 in these words unless the current role is a superuser.
+pub(super) fn superuser_only(shared: &Shared, words: &str) -> Result<(), Error> {
+    let catalog = shared.catalog();
+    match catalog.is_superuser(shared.role(&catalog)?) {
+        true => Ok(()),
+        false => Err(Error::new(SqlState::INSUFFICIENT_PRIVILEGE, words)),
+    }
+}
+
+/// 42939 for a role that every server has.
+fn refuse_reserved(role: &Role) -> Result<(), Error> {
+    match role.name.starts_with("pg_") {
+        false => Ok(()),
+        true => Err(Error::new(
+            SqlState::RESERVED_NAME,
+            format!("role name \"{}\" is reserved", role.name),
+        )
+        .detail("Role names starting with \"pg_\" are reserved.")),
+    }
 }
 
 fn apply(shared: &Arc<Shared>, role: &mut Role, options: &[Opt]) -> Result<(), Error> {
@@ -113,8 +153,19 @@ fn apply(shared: &Arc<Shared>, role: &mut Role, options: &[Opt]) -> Result<(), E
                 )));
             }
         };
-        if privilege == Privilege::Superuser && on {
-            demand(shared, Privilege::Superuser, "create superuser")?;
+        match privilege {
+            Privilege::Superuser => superuser_only(
+                shared,
+                "must be superuser to alter superuser roles or change superuser attribute",
+            )?,
+            Privilege::Replication => superuser_only(
+                shared,
+                "must be superuser to alter replication roles or change replication attribute",
+            )?,
+            Privilege::BypassRowSecurity => {
+                superuser_only(shared, "must be superuser to change bypassrls attribute")?;
+            }
+            _ => {}
         }
         role.privileges.retain(|known| *known != privilege);
         if on {

@@ -6,7 +6,7 @@ use chronolith_catalog::{Change, Privilege};
 use chronolith_sql::{ObjectKind, Statement};
 use chronolith_types::{RoleId, SqlState};
 
-use super::{alter, drop, index, materialized, role, routine, schema, table, view};
+use super::{alter, drop, grant, index, materialized, role, routine, schema, table, view};
 use crate::error::Error;
 use crate::insert::{undefined_column, undefined_table};
 use crate::session::Shared;
@@ -76,6 +76,8 @@ pub(crate) async fn run(
             rename,
             owner,
         } => schema::alter(shared, &name.value, rename.as_ref(), owner.as_ref())?,
+        Statement::Grant(of) => grant::run(shared, of)?,
+        Statement::DefaultPrivileges(of) => grant::defaults(shared, of)?,
         Statement::AlterSystem(set) => schema::set_of_system(shared, set)?,
         Statement::AlterTable(of) => alter::run(shared, of).await?,
         Statement::Drop(of) => drop::run(shared, of)?,

@@ -173,7 +173,6 @@ pub(super) fn alter_database(
         })?;
     }
     if let Some(owner) = change.owner {
-        demand(shared, Privilege::CreateDatabase, "alter database")?;
         let role = catalog.role_named(&owner.value);
         shared.change(Change::SetDatabaseOwner {
             id: database.id,

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use chronolith_catalog::{Change, Column, Constraint, ConstraintKind, Index, Table};
+use chronolith_catalog::{Change, Column, Constraint, ConstraintKind, Index, Rights, Table};
 use chronolith_sql::{
     ColumnDef, Constraint as Declared, ConstraintKind as DeclaredKind, CreateTable, CreateTableAs,
     Like, Spelled,
@@ -143,6 +143,7 @@ pub(crate) fn check_name(name: &str) -> Result<(), Error> {
 fn copy_columns(shared: &Arc<Shared>, table: &mut Table, like: &Like) -> Result<(), Error> {
     let source = table_or_rows(shared, like.table.schema(), like.table.name())?
         .ok_or_else(|| undefined_table(like.table.schema(), like.table.name()))?;
+    shared.check_relation(source.id, Rights::SELECT)?;
     let including = |what: &str| {
         like.including
             .iter()
@@ -526,6 +527,7 @@ pub(super) async fn create_as(
     options::TableOptions::read(&create.options)?.refuse_hypertable()?;
     let names = SessionNames::new(shared)?;
     let bound = bind_query(&names, &create.query, &[])?;
+    shared.check_uses(&bound.uses)?;
     take_columns(&mut table, &create.columns, &bound.columns)?;
     let places: Vec<usize> = (0..table.columns.len()).collect();
     let plan = insert::completed(&names, &table, bound.plan, &places)?;

@@ -18,7 +18,10 @@ pub(super) fn create(shared: &Arc<Shared>, create: &CreateView) -> Result<(), Er
         return Err(Error::unsupported("CREATE TEMPORARY VIEW"));
     }
     for option in &create.options {
-        // Nobody can write through a view here, and its reader's rights are checked anyway.
+        // Nobody can write through a view here.
+        if option.name == "security_invoker" && option.bool() != Some(false) {
+            return Err(Error::unsupported("a view with its reader's rights"));
+        }
         if !matches!(
             option.name.as_str(),
             "security_barrier" | "security_invoker" | "check_option"

@@ -17,6 +17,11 @@ impl<'a> Args<'a> {
         self.0.get(place).filter(|value| !value.is_null())
     }
 
+    /// How many there are, those that are NULL too.
+    pub(crate) fn count(&self) -> usize {
+        self.0.len()
+    }
+
     pub(crate) fn text(&self, place: usize) -> Option<&'a str> {
         match self.get(place)? {
             ScalarValue::Utf8View(Some(text)) | ScalarValue::Utf8(Some(text)) => Some(text),

@@ -11,13 +11,14 @@ use parking_lot::Mutex;
 
 use super::args::Args;
 use super::{
-    boundaries, chunks, compress, describe, dimensions, hypertables, names, refresh, sizes, system,
-    tablespaces,
+    boundaries, chunks, compress, describe, dimensions, hypertables, names, privileges, refresh,
+    sizes, system, tablespaces,
 };
 use crate::catalogs::{Context, of_function};
 use crate::error::Error;
 use crate::functions::{Effects, FunctionError};
 use crate::jobs;
+use crate::rights::guard_call;
 use crate::session::{Shared, collect_now};
 
 /// What functions can do in a session. Does not keep the session alive.
@@ -63,6 +64,7 @@ impl SessionEffects {
         name: &str,
         args: Args<'_>,
     ) -> Result<ScalarValue, Error> {
+        guard_call(shared, name, args.oid(0))?;
         match name {
             "create_hypertable" => hypertables::create(shared, args),
             "by_range" => dimensions::by_range(args),
@@ -110,6 +112,10 @@ impl SessionEffects {
                 *self.seen.lock() = None;
                 system::call(shared, name, args)
             }
+            _ if name.starts_with("has_") || matches!(name, "pg_has_role" | "acldefault") => {
+                let answer = privileges::call(&self.context(shared), name, args)?;
+                answer.ok_or_else(|| Error::internal("a privilege of an unknown kind"))
+            }
             _ if let Some(done) = jobs::call(shared, name, args)? => Ok(done),
             _ => match describe::call(&self.context(shared), name, args)? {
                 Some(answer) => Ok(answer),
@@ -140,6 +146,9 @@ impl Effects for SessionEffects {
             .shared
             .upgrade()
             .ok_or_else(|| FunctionError::internal("the session is gone"))?;
+        for row in rows {
+            guard_call(&shared, name, Args(row).oid(0)).map_err(told)?;
+        }
         match compress::Call::of(name) {
             Some(call) => compress::run(&shared, call, rows).map_err(told),
             None => rows.iter().map(|args| self.call(name, args)).collect(),

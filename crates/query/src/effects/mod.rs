@@ -12,6 +12,7 @@ mod describe;
 mod dimensions;
 mod hypertables;
 mod names;
+mod privileges;
 mod refresh;
 mod sizes;
 mod system;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use chronolith_types::SqlState;
+use chronolith_types::{RoleId, SqlState};
 use datafusion::common::ScalarValue;
 
 use super::args::{Args, integer, text};
@@ -40,6 +40,9 @@ pub(super) fn call(shared: &Arc<Shared>, name: &str, args: Args<'_>) -> Result<S
         }
         "pg_cancel_backend" => {
             let pid = args.integer(0).and_then(|pid| i32::try_from(pid).ok());
+            if let Some(pid) = pid {
+                may_signal(shared, pid)?;
+            }
             let found = pid.is_some_and(|pid| shared.instance.cancel(pid));
             Ok(ScalarValue::Boolean(Some(found)))
         }
@@ -55,6 +58,29 @@ pub(super) fn call(shared: &Arc<Shared>, name: &str, args: Args<'_>) -> Result<S
             format!("function {} is not supported", describe::quoted(name)),
         )),
     }
+}
+
+/// 42501 for a session of a role that the current one has nothing to say to.
+fn may_signal(shared: &Shared, pid: i32) -> Result<(), Error> {
+    const SIGNAL_BACKEND: RoleId = RoleId(4200);
+    let sessions = shared.instance.activity();
+    let Some(session) = sessions.iter().find(|session| session.pid == pid) else {
+        return Ok(());
+    };
+    let catalog = shared.catalog();
+    let role = shared.role(&catalog)?;
+    let Some(target) = catalog.role_named(&session.user) else {
+        return Ok(());
+    };
+    let words = match catalog.is_superuser(target.id) {
+        true if !catalog.is_superuser(role) => "must be a superuser to cancel superuser query",
+        false if !catalog.acts_as(role, target.id) && !catalog.acts_as(role, SIGNAL_BACKEND) => {
+            "must be a member of the role whose query is being canceled or member of \
+             pg_signal_backend"
+        }
+        _ => return Ok(()),
+    };
+    Err(Error::new(SqlState::INSUFFICIENT_PRIVILEGE, words))
 }
 
 /// Waits, and looks now and then whether it was told to stop.

@@ -14,6 +14,14 @@ use super::{formats, num};
 pub(super) fn effect(name: &str) -> Option<&'static str> {
     const NAMES: &[&str] = &[
         "set_config",
+        "has_table_privilege",
+        "has_schema_privilege",
+        "has_database_privilege",
+        "has_column_privilege",
+        "has_any_column_privilege",
+        "has_function_privilege",
+        "pg_has_role",
+        "acldefault",
         "nextval",
         "currval",
         "setval",
@@ -229,17 +237,11 @@ pub(super) fn imp(name: &str, args: &[SqlType]) -> Option<RowFn> {
         | "pg_statistics_obj_is_visible"
         | "pg_collation_is_visible"
         | "pg_opclass_is_visible" => |_, _| Ok(Value::Bool(true)),
-        "has_table_privilege"
-        | "has_schema_privilege"
-        | "has_database_privilege"
-        | "has_column_privilege"
-        | "has_any_column_privilege"
-        | "has_function_privilege"
-        | "has_sequence_privilege"
+        // Nothing is granted on these.
+        "has_sequence_privilege"
         | "has_type_privilege"
         | "has_tablespace_privilege"
-        | "has_language_privilege"
-        | "pg_has_role" => |_, _| Ok(Value::Bool(true)),
+        | "has_language_privilege" => |_, _| Ok(Value::Bool(true)),
         "pg_size_pretty" if args == [SqlType::Int8] => |_, a| {
             Ok(Value::Text(pretty_size(
                 a.first().map_or(0, Value::as_int).into(),

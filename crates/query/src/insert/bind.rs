@@ -10,7 +10,7 @@ use datafusion::common::ScalarValue;
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
 
 use super::values::Cells;
-use crate::bind::{Names, Target, bind_insert_source, bind_scalar};
+use crate::bind::{Names, Target, Use, bind_insert_source, bind_scalar};
 use crate::error::Error;
 use crate::session::{SessionNames, Shared};
 
@@ -19,6 +19,8 @@ pub(crate) struct InsertPlan {
     pub(crate) table: TableId,
     pub(crate) source: Source,
     pub(crate) params: Vec<SqlType>,
+    /// What it reads.
+    pub(crate) uses: Vec<Use>,
 }
 
 /// What gives an INSERT its rows: the table's columns, in order.
@@ -47,6 +49,7 @@ impl InsertPlan {
             table,
             source,
             params,
+            uses: Vec::new(),
         })
     }
 }
@@ -78,14 +81,19 @@ pub(crate) fn bind(
         .filter_map(|place| table.columns.get(*place))
         .map(target_of)
         .collect::<Result<Vec<_>, Error>>()?;
-    let (plan, params, given) = match &insert.source {
+    let (plan, params, given, uses) = match &insert.source {
         Some(source) => {
             let bound = bind_insert_source(names, source, &targets, types)?;
             let given = bound.columns.len();
-            (bound.plan, bound.params, given)
+            (bound.plan, bound.params, given, bound.uses)
         }
         // DEFAULT VALUES
-        None => (LogicalPlanBuilder::empty(true).build()?, Vec::new(), 0),
+        None => (
+            LogicalPlanBuilder::empty(true).build()?,
+            Vec::new(),
+            0,
+            Vec::new(),
+        ),
     };
     if given < places.len() && !insert.columns.is_empty() {
         return Err(Error::new(
@@ -95,7 +103,10 @@ pub(crate) fn bind(
     }
     let provided = places.get(..given).unwrap_or(&places);
     let plan = completed(names, &table, plan, provided)?;
-    InsertPlan::new(table.id, plan, params)
+    Ok(InsertPlan {
+        uses,
+        ..InsertPlan::new(table.id, plan, params)?
+    })
 }
 
 /// A table that takes rows.

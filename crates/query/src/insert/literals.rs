@@ -79,6 +79,7 @@ pub(crate) fn bind_literals(
         table: table.id,
         source: Source::Rows(batch),
         params: Vec::new(),
+        uses: Vec::new(),
     }))
 }
 

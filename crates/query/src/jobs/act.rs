@@ -169,6 +169,8 @@ async fn compress(session: &mut Session, config: &Config) -> Result<(), Error> {
     let (mut done, mut failed) = (0_usize, Vec::new());
     for chunk in old {
         session.shared.cancel.check()?;
+        // Parts that nobody reads any more go now, and not with the last chunk.
+        session.settle()?;
         if most.is_some_and(|most| done >= most) {
             break;
         }

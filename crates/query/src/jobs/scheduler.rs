@@ -18,6 +18,8 @@ use crate::instance::Instance;
 
 /// How long nobody looks whether a job is due: what sessions change counts after so long.
 const LOOK_MS: u64 = 500;
+/// How long a job is left alone whose run could not be written down.
+const REST_MS: u64 = 5_000;
 /// How long an end waits for jobs that were told to stop.
 const STOP_MS_MAX: u64 = 10_000;
 
@@ -241,10 +243,20 @@ impl Board {
         let done = run::run(instance, database, job, begin, stopped).await;
         if let Err(error) = done {
             tracing::error!(job = job.0, %error, "could not write down how a job went");
+            self.rest().await;
         }
         self.running.lock().remove(&key);
         self.ended.notify_all();
         self.wake.notify_one();
+    }
+
+    /// Where nothing can be written, the same would fail again at once, and fill the log.
+    async fn rest(&self) {
+        let mut left = REST_MS;
+        while left > 0 && !self.stop.load(Ordering::Acquire) {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            left = left.saturating_sub(100);
+        }
     }
 
     /// Stops runs that take longer than they may.

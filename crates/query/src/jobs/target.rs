@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use chronolith_catalog::{Database, Hypertable, Job, Privilege, Table, View};
+use chronolith_catalog::{Database, Hypertable, Job, Table, View};
 use chronolith_types::{HypertableId, Interval, RoleId, SqlState, SqlType, TableId};
 use datafusion::common::ScalarValue;
 
@@ -238,10 +238,9 @@ pub(crate) const POLICY_SCHEMA: &str = "_timescaledb_functions";
 
 /// Whether the session's role is another, a member of it, or a superuser.
 pub(crate) fn belongs(shared: &Shared, owner: RoleId) -> bool {
-    let user = shared.with(|state| state.user.clone());
-    shared.catalog().role_named(&user).is_some_and(|role| {
-        role.may(Privilege::Superuser) || role.id == owner || role.member_of.contains(&owner)
-    })
+    let catalog = shared.catalog();
+    let role = shared.role(&catalog);
+    role.is_ok_and(|role| catalog.acts_as(role, owner))
 }
 
 fn no_hypertable(name: &str) -> Error {

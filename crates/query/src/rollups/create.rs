@@ -30,6 +30,8 @@ pub(crate) fn create(shared: &Arc<Shared>, create: &CreateView) -> Result<(), Er
     let name = create.name.name();
     let names = SessionNames::new(shared)?;
     let bound = bind_query(&names, &create.query, &[])?;
+    // It is kept up without anybody's rights from here on.
+    shared.check_uses(&bound.uses)?;
     let columns = view_columns(create, &bound)?;
     let schema = shared.creation_schema(create.name.schema())?;
     let home = shared.home()?;

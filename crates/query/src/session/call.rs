@@ -260,6 +260,16 @@ impl Session {
         self.do_job(&job).await
     }
 
+    /// Commits what a long job has done so far and begins anew, unless it is part of something
+    /// larger.
+    pub(crate) fn settle(&mut self) -> Result<(), Error> {
+        if self.block != Block::Implicit || self.several || self.depth > 0 {
+            return Ok(());
+        }
+        self.complete()?;
+        self.enter()
+    }
+
     /// A session that runs statements within one of another's, in its transaction.
     pub(crate) fn beside(shared: &Arc<Shared>) -> Self {
         Self {
@@ -364,6 +374,7 @@ impl Session {
         if routine.language != "sql" {
             return Err(Error::unsupported(format!("language {}", routine.language)));
         }
+        self.shared.check_execute(routine)?;
         if routine.strict && args.iter().any(|arg| arg.is_null(0)) {
             return Ok(Vec::new());
         }
@@ -375,7 +386,14 @@ impl Session {
             ));
         }
         self.depth += 1;
+        let caller = match routine.security_definer {
+            true => Some(self.shared.act_as(routine.owner)?),
+            false => None,
+        };
         let done = self.run_statements(routine, args).await;
+        if let Some(caller) = caller {
+            self.shared.with(|state| state.user = caller);
+        }
         self.depth -= 1;
         done.map_err(|mut error| {
             error.position = None;

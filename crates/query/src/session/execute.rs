@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use arrow::array::ArrayRef;
 use arrow::record_batch::RecordBatch;
+use chronolith_catalog::Rights;
 use chronolith_sql::Statement as Tree;
 use chronolith_types::{SqlState, SqlType};
 use parking_lot::Mutex;
@@ -47,6 +48,24 @@ impl Ready {
             Self::Explain(inner) => inner.params(),
             Self::Procedure(procedure) => procedure.args.params.clone(),
             Self::Utility => Vec::new(),
+        }
+    }
+}
+
+impl Ready {
+    /// Looks whether the current role may do it.
+    fn check(&self, shared: &Shared) -> Result<(), Error> {
+        match self {
+            Self::Query(bound) | Self::CopyOut(bound) | Self::Call(bound) => {
+                shared.check_uses(&bound.uses)
+            }
+            Self::Insert(insert) => {
+                shared.check_relation(insert.table, Rights::INSERT)?;
+                shared.check_uses(&insert.uses)
+            }
+            Self::Explain(inner) => inner.check(shared),
+            Self::Procedure(procedure) => shared.check_uses(&procedure.args.uses),
+            Self::Utility => Ok(()),
         }
     }
 }
@@ -107,6 +126,7 @@ impl Session {
     pub(super) fn bound_to(&self) -> BoundTo {
         BoundTo {
             version: self.shared.catalog().version,
+            user: self.shared.with(|state| state.user.clone()),
             search_path: self.shared.search_path(),
             time_zone: self
                 .shared
@@ -224,6 +244,7 @@ impl Session {
         let mut values = run::scalars(params)?;
         present::find_objects(&shared, &prepared.params, &mut values)?;
         let tree = &prepared.statement.parsed.statement;
+        prepared.ready.check(&shared)?;
         match &prepared.ready {
             Ready::Query(bound) => {
                 let plan = set_parameters(&bound.plan, &values)?;
@@ -400,12 +421,13 @@ pub(crate) fn ready(
             if let Some(procedure) = super::call::find(shared, names, call, types)? {
                 return Ok(Ready::Procedure(Box::new(procedure)));
             }
-            let (value, params) = bind_call(names, call, types)?;
+            let (value, params, uses) = bind_call(names, call, types)?;
             let plan = datafusion::logical_expr::LogicalPlanBuilder::empty(true)
                 .project([value.expr.alias("value")])?
                 .build()?;
             Ready::Call(Bound {
                 edits: Vec::new(),
+                uses,
                 plan,
                 columns: Vec::new(),
                 params,

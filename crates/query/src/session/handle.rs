@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, new_null_array};
-use chronolith_catalog::Privilege;
+use chronolith_catalog::{Privilege, Rights};
 use chronolith_sql::Parsed;
 use chronolith_types::{SqlState, SqlType, TimeZone};
 use parking_lot::Mutex;
@@ -18,6 +18,7 @@ use crate::copy::CopyIn;
 use crate::error::Error;
 use crate::instance::{Activity, Instance};
 use crate::outcome::{Notice, OutputColumn};
+use crate::rights::denied;
 use crate::settings::{Scope, Settings, known, reported};
 use crate::value::{ColumnBuilder, reg_text};
 
@@ -80,6 +81,7 @@ pub struct Prepared {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct BoundTo {
     pub(crate) version: u64,
+    pub(crate) user: String,
     pub(crate) search_path: Vec<String>,
     pub(crate) time_zone: String,
 }
@@ -142,6 +144,14 @@ impl Session {
                 SqlState::INVALID_AUTHORIZATION_SPECIFICATION,
                 format!("role \"{}\" is not permitted to log in", options.user),
             ));
+        }
+        if !catalog
+            .database_rights(role.id, database.id)
+            .has(Rights::CONNECT)
+        {
+            return Err(
+                denied("database", &database.name).detail("User does not have CONNECT privilege.")
+            );
         }
         let mut base = BTreeMap::clone(&instance.settings.read());
         base.extend(catalog.settings.clone());

@@ -208,6 +208,10 @@ impl Names for SessionNames {
         Ok(None)
     }
 
+    fn enter(&self, schema: &str) -> Result<(), Error> {
+        self.shared.enter(schema)
+    }
+
     fn parameter(&self, of: Option<&str>, name: &str) -> Option<usize> {
         let routine = self.routine.as_ref()?;
         if of.is_some_and(|of| of != routine.name) {

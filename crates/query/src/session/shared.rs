@@ -4,7 +4,7 @@ use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
-use chronolith_catalog::{Catalog, Change, Database, Table, View};
+use chronolith_catalog::{Catalog, Change, Database, Rights, Table, View};
 use chronolith_engine::{Isolation, Transaction};
 use chronolith_types::{DatabaseId, SchemaId, SqlState, TableId, TimeZone};
 use datafusion::execution::SessionState;
@@ -20,6 +20,7 @@ use crate::functions::SessionVars;
 use crate::instance::Instance;
 use crate::nodes::Planner;
 use crate::outcome::{Notice, Severity};
+use crate::rights::guard;
 use crate::scan::{Snapshot, SystemRows};
 use crate::settings::Settings;
 
@@ -156,11 +157,22 @@ impl Shared {
         })
     }
 
-    /// Changes what exists, in the open transaction.
+    /// Changes what exists, in the open transaction, if the current role may.
+    ///
+    /// # Errors
+    /// 42501, and when the change does not fit.
+    pub(crate) fn change(&self, change: Change) -> Result<(), Error> {
+        let catalog = self.catalog();
+        guard(&catalog, self.database, self.role(&catalog)?, &change)?;
+        self.change_unguarded(change)
+    }
+
+    /// Changes what exists. That the current role may has been looked at before, or follows: what
+    /// depends on a thing goes with it, whoever it belongs to.
     ///
     /// # Errors
     /// When the change does not fit.
-    pub(crate) fn change(&self, change: Change) -> Result<(), Error> {
+    pub(crate) fn change_unguarded(&self, change: Change) -> Result<(), Error> {
         self.transact(|transaction| transaction.change(change))
     }
 
@@ -198,14 +210,22 @@ impl Shared {
         let Ok(home) = self.home() else {
             return Vec::new();
         };
+        let catalog = self.catalog();
+        let role = catalog.role_named(&user).map(|role| role.id);
+        // A schema that the role may not use is not there for it.
+        let usable = |name: &String| match home.schema_named(name) {
+            Some(schema) => role.is_some_and(|role| {
+                let rights = catalog.schema_rights(role, self.database, schema.id);
+                rights.has(Rights::USAGE)
+            }),
+            None => crate::catalogs::is_system_schema(name),
+        };
         path.split(',')
             .map(|name| match name.trim().trim_matches('"') {
                 "$user" => user.clone(),
                 name => name.to_owned(),
             })
-            .filter(|name| {
-                home.schema_named(name).is_some() || crate::catalogs::is_system_schema(name)
-            })
+            .filter(usable)
             .collect()
     }
 
@@ -247,11 +267,11 @@ impl Shared {
     /// The first schema of the search path, where new objects go.
     ///
     /// # Errors
-    /// 3F000 when there is none.
+    /// 3F000 when there is none, 42501 when the current role may make nothing there.
     pub(crate) fn creation_schema(&self, schema: Option<&str>) -> Result<SchemaId, Error> {
         let home = self.home()?;
         let named = |name: &str| home.schema_named(name).map(|schema| schema.id);
-        match schema {
+        let found = match schema {
             Some(name) if crate::catalogs::is_system_schema(name) => Err(Error::new(
                 SqlState::INSUFFICIENT_PRIVILEGE,
                 format!("permission denied for schema {name}"),
@@ -267,6 +287,19 @@ impl Shared {
                         "no schema has been selected to create in",
                     )
                 }),
+        }?;
+        self.check_schema(found, Rights::CREATE)?;
+        Ok(found)
+    }
+
+    /// Looks whether things of a schema may be named.
+    ///
+    /// # Errors
+    /// 42501 when they may not.
+    pub(crate) fn enter(&self, schema: &str) -> Result<(), Error> {
+        match self.home()?.schema_named(schema) {
+            Some(found) => self.check_schema(found.id, Rights::USAGE),
+            None => Ok(()),
         }
     }
 
@@ -313,6 +346,7 @@ impl Shared {
     ) -> Result<Option<Arc<Table>>, Error> {
         let home = self.home()?;
         if let Some(schema) = schema {
+            self.enter(schema)?;
             let schema = home.schema_named(schema).ok_or_else(|| no_schema(schema))?;
             return Ok(home.table_named(schema.id, name).cloned());
         }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, StringViewArray};
 use arrow::datatypes::{DataType, Field, Schema};
 use arrow::record_batch::RecordBatch;
+use chronolith_catalog::Privilege;
 use chronolith_sql::{Discard, SettingChange, Statement as Tree, ast};
 use chronolith_types::{SqlState, SqlType};
 
@@ -124,11 +125,15 @@ impl Session {
             )
         })?;
         let session_user = self.shared.with(|state| state.session_user.clone());
-        let may = catalog.role_named(&session_user).is_some_and(|own| {
-            own.may(chronolith_catalog::Privilege::Superuser)
-                || own.id == role.id
-                || own.member_of.contains(&role.id)
-        });
+        let own = catalog.role_named(&session_user);
+        let superuser = own.is_some_and(|own| own.may(Privilege::Superuser));
+        let may = own.is_some_and(|own| catalog.acts_as(own.id, role.id));
+        if what == "session_authorization" && !superuser && session_user != name {
+            return Err(Error::new(
+                SqlState::INSUFFICIENT_PRIVILEGE,
+                "permission denied to set session authorization",
+            ));
+        }
         if !may {
             return Err(Error::new(
                 SqlState::INSUFFICIENT_PRIVILEGE,

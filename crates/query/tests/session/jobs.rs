@@ -196,6 +196,7 @@ fn a_job_runs_as_its_owner_and_is_paused_and_moved_by_alter_job() {
     let mut bench = Bench::new();
     bench.run(NOTE);
     bench.run("CREATE ROLE bob LOGIN");
+    bench.run("GRANT INSERT ON runs TO bob");
     bench.run("SET ROLE bob");
     bench.run("SELECT add_job('note', '1 day', initial_start => '2030-01-01 00:00:00+00')");
     bench.run("RESET ROLE");

@@ -4,6 +4,7 @@
 //! theirs from its tables.
 
 mod activity;
+mod aggregates;
 mod catalog;
 mod compression;
 mod hypertables;
@@ -20,8 +21,11 @@ pub(super) fn fill(schema: &str, name: &str) -> Option<Fill> {
     match schema {
         "timescaledb_information" => hypertables::fill(name)
             .or_else(|| compression::fill(name))
+            .or_else(|| aggregates::fill(name))
             .or_else(|| activity::fill(name)),
-        "_timescaledb_catalog" => catalog::fill(name).or_else(|| compression::fill_catalog(name)),
+        "_timescaledb_catalog" => catalog::fill(name)
+            .or_else(|| compression::fill_catalog(name))
+            .or_else(|| aggregates::fill_catalog(name)),
         _ => None,
     }
 }

@@ -1,0 +1,308 @@
+//! `has_table_privilege` and its kin: what a role may do, asked for.
+
+use std::collections::BTreeSet;
+
+use chronolith_catalog::{Acl, Privilege, Rights, Securable};
+use chronolith_types::{DatabaseId, RoleId, RoutineId, SchemaId, SqlState, SqlType, TableId};
+use datafusion::common::ScalarValue;
+
+use super::args::{Args, list, text};
+use crate::catalogs::{Context, describe};
+use crate::error::Error;
+
+/// The answer of such a function; None for a function that is none of them.
+pub(super) fn call(
+    context: &Context,
+    name: &str,
+    args: Args<'_>,
+) -> Result<Option<ScalarValue>, Error> {
+    // How many arguments name the thing.
+    let (of, named): (fn(&Asked<'_>) -> Answer, usize) = match name {
+        "has_table_privilege" | "has_any_column_privilege" => (on_relation, 1),
+        "has_column_privilege" => (on_relation, 2),
+        "has_schema_privilege" => (on_schema, 1),
+        "has_database_privilege" => (on_database, 1),
+        "has_function_privilege" => (on_routine, 1),
+        "pg_has_role" => (of_role, 1),
+        "acldefault" => return default_acl(context, args).map(Some),
+        _ => return Ok(None),
+    };
+    // With one more, it is asked of another role.
+    let other = args.count() == named + 2;
+    let role = match other {
+        true => Asker::named(context, args)?,
+        false => Asker::Role(own_role(context)?),
+    };
+    let asked = Asked {
+        context,
+        args,
+        role,
+        place: usize::from(other),
+        rights: args
+            .text(args.count().saturating_sub(1))
+            .unwrap_or_default(),
+    };
+    Ok(Some(ScalarValue::Boolean(of(&asked)?)))
+}
+
+/// None where the thing is not there.
+type Answer = Result<Option<bool>, Error>;
+
+/// Of whom it is asked.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Asker {
+    Everybody,
+    Role(RoleId),
+}
+
+struct Asked<'a> {
+    context: &'a Context,
+    args: Args<'a>,
+    role: Asker,
+    /// Where the thing is among the arguments.
+    place: usize,
+    rights: &'a str,
+}
+
+fn no_role(name: &str) -> Error {
+    Error::new(
+        SqlState::UNDEFINED_OBJECT,
+        format!("role \"{name}\" does not exist"),
+    )
+}
+
+fn own_role(context: &Context) -> Result<RoleId, Error> {
+    let found = context.catalog.role_named(&context.user);
+    found
+        .map(|role| role.id)
+        .ok_or_else(|| no_role(&context.user))
+}
+
+fn role_named(context: &Context, name: &str) -> Result<RoleId, Error> {
+    let found = context.catalog.role_named(name);
+    found.map(|role| role.id).ok_or_else(|| no_role(name))
+}
+
+impl Asker {
+    fn named(context: &Context, args: Args<'_>) -> Result<Self, Error> {
+        Ok(match args.text(0) {
+            Some("public") => Self::Everybody,
+            Some(name) => Self::Role(role_named(context, name)?),
+            None => Self::Role(RoleId(args.oid(0).unwrap_or(0))),
+        })
+    }
+}
+
+/// Rights as they are asked for: `SELECT, INSERT WITH GRANT OPTION`; any of them will do.
+fn each_right(asked: &str, kind: Securable) -> Result<Vec<(Rights, bool)>, Error> {
+    let read = |word: &str| {
+        let word = word.trim().to_uppercase();
+        let (name, option) = match word.strip_suffix(" WITH GRANT OPTION") {
+            Some(name) => (name.trim(), true),
+            None => (word.as_str(), false),
+        };
+        let right = Rights::named(name).filter(|right| kind.rights().has(*right));
+        right.map(|right| (right, option))
+    };
+    asked
+        .split(',')
+        .map(|word| {
+            read(word).ok_or_else(|| {
+                Error::new(
+                    SqlState::INVALID_PARAMETER_VALUE,
+                    format!("unrecognized privilege type: \"{}\"", word.trim()),
+                )
+            })
+        })
+        .collect()
+}
+
+impl Asked<'_> {
+    fn text(&self) -> Option<&str> {
+        self.args.text(self.place)
+    }
+
+    fn oid(&self) -> u32 {
+        self.args.oid(self.place).unwrap_or(0)
+    }
+
+    /// Whether one of the rights is had on a thing.
+    fn of(&self, kind: Securable, owner: RoleId, acl: Option<&Acl>) -> Answer {
+        let default = Acl::default_of(kind, owner);
+        let listed = acl.unwrap_or(&default);
+        let (rights, options) = match self.role {
+            Asker::Everybody => (listed.rights_of(&BTreeSet::new()), Rights::NONE),
+            Asker::Role(role) => {
+                let catalog = &self.context.catalog;
+                let options = match catalog.acts_as(role, owner) {
+                    true => kind.rights(),
+                    false => listed.grantable_by(&catalog.roles_of(role)),
+                };
+                (catalog.rights(role, kind, owner, acl), options)
+            }
+        };
+        let asked = each_right(self.rights, kind)?;
+        let has = |(right, option): &(Rights, bool)| match option {
+            true => options.has(*right),
+            false => rights.has(*right),
+        };
+        Ok(Some(asked.iter().any(has)))
+    }
+}
+
+fn on_relation(asked: &Asked<'_>) -> Answer {
+    let context = asked.context;
+    let oid = match asked.text() {
+        Some(name) => describe::regclass_in(context, name)?,
+        None => asked.oid(),
+    };
+    let Some(home) = context.catalog.databases.get(&context.database) else {
+        return Ok(None);
+    };
+    let chunk = |table: &chronolith_catalog::Table| {
+        let mut chunks = table.chunks.values();
+        chunks.any(|chunk| chunk.oid == oid && oid != 0)
+    };
+    let id = match home.relation_owner(TableId(oid)) {
+        Some(_) => TableId(oid),
+        None => match home.tables.values().find(|table| chunk(table)) {
+            Some(table) => table.id,
+            // Relations of the system are read by all.
+            None => {
+                let superuser = match asked.role {
+                    Asker::Everybody => false,
+                    Asker::Role(role) => context.catalog.is_superuser(role),
+                };
+                let rights = each_right(asked.rights, Securable::Relation)?;
+                let read = rights.contains(&(Rights::SELECT, false));
+                let known = describe::table_is_visible(context, oid)?.is_some();
+                return Ok(known.then_some(superuser || read));
+            }
+        },
+    };
+    let owner = home.relation_owner(id).unwrap_or_default();
+    asked.of(Securable::Relation, owner, home.acls.get(&id.0))
+}
+
+fn on_schema(asked: &Asked<'_>) -> Answer {
+    let context = asked.context;
+    let Some(home) = context.catalog.databases.get(&context.database) else {
+        return Ok(None);
+    };
+    let found = match asked.text() {
+        Some(name) => home.schema_named(name).map(|schema| schema.id),
+        None => Some(SchemaId(asked.oid())),
+    };
+    match found.and_then(|id| home.schemas.get(&id)) {
+        Some(schema) => {
+            let acl = home.schema_acl(schema.id);
+            asked.of(Securable::Schema, schema.owner, acl.as_ref())
+        }
+        None => match asked.text() {
+            Some(name) if !crate::catalogs::is_system_schema(name) => Err(Error::new(
+                SqlState::INVALID_SCHEMA_NAME,
+                format!("schema \"{name}\" does not exist"),
+            )),
+            // Schemas of the system are open to all, and nobody makes anything there.
+            _ => {
+                let rights = each_right(asked.rights, Securable::Schema)?;
+                Ok(Some(rights.contains(&(Rights::USAGE, false))))
+            }
+        },
+    }
+}
+
+fn on_database(asked: &Asked<'_>) -> Answer {
+    let catalog = &asked.context.catalog;
+    let found = match asked.text() {
+        Some(name) => Some(catalog.database_named(name).ok_or_else(|| {
+            Error::new(
+                SqlState::INVALID_CATALOG_NAME,
+                format!("database \"{name}\" does not exist"),
+            )
+        })?),
+        None => catalog.databases.get(&DatabaseId(asked.oid())),
+    };
+    match found {
+        Some(found) => asked.of(
+            Securable::Database,
+            found.owner,
+            found.acls.get(&found.id.0),
+        ),
+        None => Ok(None),
+    }
+}
+
+/// Functions of the system are called by all.
+fn on_routine(asked: &Asked<'_>) -> Answer {
+    let context = asked.context;
+    let home = context.catalog.databases.get(&context.database);
+    let found = home.and_then(|home| match asked.text() {
+        Some(signature) => {
+            let name = signature.split('(').next().unwrap_or_default().trim();
+            let name = name.rsplit('.').next().unwrap_or_default();
+            home.routines.values().find(|routine| routine.name == name)
+        }
+        None => home.routines.get(&RoutineId(asked.oid())),
+    });
+    match found.zip(home) {
+        Some((routine, home)) => {
+            let acl = home.acls.get(&routine.id.0);
+            asked.of(Securable::Routine, routine.owner, acl)
+        }
+        None => Ok(Some(true)),
+    }
+}
+
+/// `pg_has_role`.
+fn of_role(asked: &Asked<'_>) -> Answer {
+    let catalog = &asked.context.catalog;
+    let group = match asked.text() {
+        Some(name) => role_named(asked.context, name)?,
+        None => RoleId(asked.oid()),
+    };
+    let Asker::Role(role) = asked.role else {
+        return Ok(Some(false));
+    };
+    let mut has = false;
+    for word in asked.rights.split(',') {
+        let word = word.trim().to_uppercase();
+        let (name, admin) = match word.split_once(" WITH ") {
+            Some((name, "ADMIN OPTION" | "GRANT OPTION")) => (name.trim(), true),
+            _ => (word.as_str(), false),
+        };
+        if !matches!(name, "MEMBER" | "USAGE" | "SET") {
+            return Err(Error::new(
+                SqlState::INVALID_PARAMETER_VALUE,
+                format!("unrecognized privilege type: \"{}\"", word.trim()),
+            ));
+        }
+        has |= match admin {
+            false => catalog.acts_as(role, group),
+            true => {
+                let own = catalog.roles.get(&role);
+                own.is_some_and(|own| {
+                    own.may(Privilege::Superuser) || own.admin_of.contains(&group)
+                })
+            }
+        };
+    }
+    Ok(Some(has))
+}
+
+/// `acldefault(kind, owner)`.
+fn default_acl(context: &Context, args: Args<'_>) -> Result<ScalarValue, Error> {
+    let owner = RoleId(args.oid(1).unwrap_or(0));
+    let kind = match args.text(0) {
+        Some("r") => Securable::Relation,
+        Some("s") => Securable::Sequence,
+        Some("f") => Securable::Routine,
+        Some("n") => Securable::Schema,
+        Some("d") => Securable::Database,
+        // Columns have nothing of their own; of the rest there is none.
+        _ => return Ok(list(&[], &SqlType::AclItem.arrow())),
+    };
+    let items = context.acl_items(&Acl::default_of(kind, owner), kind);
+    let items: Vec<ScalarValue> = items.into_iter().map(text).collect();
+    Ok(list(&items, &SqlType::AclItem.arrow()))
+}
