@@ -384,11 +384,9 @@ pub(super) fn index_keys<'a>(table: &'a Table, index: &'a Index) -> Vec<IndexKey
 
 /// A time or number of a hypertable's dimension in µs; none for a dimension of numbers.
 pub(super) fn dimension_us(ty: &SqlType, value: i64) -> Option<i64> {
-    const DAY_US: i64 = 86_400_000_000;
+    // Dates too are counted so wherever rows lie.
     match ty {
-        SqlType::Timestamptz | SqlType::Timestamp => Some(value),
-        SqlType::Date if value == i64::MIN || value == i64::MAX => Some(value),
-        SqlType::Date => Some(value.saturating_mul(DAY_US)),
+        SqlType::Timestamptz | SqlType::Timestamp | SqlType::Date => Some(value),
         _ => None,
     }
 }

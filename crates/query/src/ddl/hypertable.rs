@@ -354,16 +354,13 @@ pub(crate) fn width_of(column: &str, ty: &SqlType, width: Option<Width>) -> Resu
             "invalid interval: must be between 1 and 9223372036854775807".into(),
         ));
     }
-    if *ty != SqlType::Date {
-        return Ok(width);
-    }
-    // A date's chunks are whole days, counted as such.
-    if width % DAY_US != 0 {
+    // A date's chunks are whole days.
+    if *ty == SqlType::Date && width % DAY_US != 0 {
         return Err(invalid(format!(
             "invalid interval for dimension \"{column}\": must be a multiple of one day"
         )));
     }
-    Ok(width / DAY_US)
+    Ok(width)
 }
 
 /// A width as an option writes it: `1 day`, `86400000000`.

@@ -103,6 +103,7 @@ impl SessionEffects {
             | "pg_total_relation_size"
             | "pg_table_size"
             | "pg_indexes_size"
+            | "pg_tablespace_size"
             | "pg_database_size" => sizes::call(shared, name, args),
             _ if name.starts_with("reg") || name.starts_with("to_reg") => {
                 names::call(&self.context(shared), name, args)

@@ -8,7 +8,7 @@ use chronolith_types::{SqlState, SqlType, TableId};
 use datafusion::common::ScalarValue;
 
 use super::args::{Args, integer, list, text};
-use crate::ddl::hypertable::{not_hypertable, table_of};
+use crate::ddl::hypertable::hypertable_of;
 use crate::error::Error;
 use crate::functions::literal_from_text;
 use crate::outcome::Severity;
@@ -64,13 +64,26 @@ pub(crate) fn drop_chunks(shared: &Arc<Shared>, args: Args<'_>) -> Result<Scalar
     Ok(list(&dropped, &DataType::Utf8View))
 }
 
+/// The hypertable that is named, or the one that a continuous aggregate has its rows in.
 fn hypertable(shared: &Arc<Shared>, args: Args<'_>) -> Result<Arc<Table>, Error> {
-    let id = TableId(args.need(args.oid(0), "relation")?);
-    let table = table_of(shared, id)?;
-    if table.hypertable.is_none() {
-        return Err(not_hypertable(&table.name));
-    }
-    Ok(table)
+    let id = args.oid(0).ok_or_else(|| {
+        Error::new(
+            SqlState::INVALID_PARAMETER_VALUE,
+            "invalid hypertable or continuous aggregate",
+        )
+        .hint("Specify a hypertable or continuous aggregate.")
+    })?;
+    hypertable_of(shared, TableId(id)).map_err(|error| {
+        let named = error.message.strip_prefix("table ");
+        match named.and_then(|named| named.strip_suffix(" is not a hypertable")) {
+            Some(name) => Error::new(
+                error.code,
+                format!("{name} is not a hypertable or a continuous aggregate"),
+            )
+            .hint("The operation is only possible on a hypertable or continuous aggregate."),
+            None => error,
+        }
+    })
 }
 
 /// A chunk by its number as a relation, with its hypertable.
@@ -129,12 +142,35 @@ impl Bounds {
                 .map(|value| point(shared, value, &SqlType::Timestamptz))
                 .transpose()
         };
-        Ok(Self {
+        let bounds = Self {
             older: of_time(older)?,
             newer: of_time(newer)?,
             created_before: of_creation(before)?,
             created_after: of_creation(after)?,
-        })
+        };
+        bounds.check()?;
+        Ok(bounds)
+    }
+
+    /// Times and creation cannot both be meant, nor can an end before the start.
+    fn check(&self) -> Result<(), Error> {
+        let invalid = |message: &str| Error::new(SqlState::INVALID_PARAMETER_VALUE, message);
+        let times = self.older.is_some() || self.newer.is_some();
+        if times && (self.created_before.is_some() || self.created_after.is_some()) {
+            return Err(invalid(
+                "cannot specify \"older_than\" or \"newer_than\" together with \
+                 \"created_before\" or \"created_after\"",
+            ));
+        }
+        let backward = |end: Option<i64>, start: Option<i64>| match (end, start) {
+            (Some(end), Some(start)) => end <= start,
+            _ => false,
+        };
+        if backward(self.older, self.newer) || backward(self.created_before, self.created_after) {
+            return Err(invalid("invalid time range")
+                .hint("The start of the time range must be before the end."));
+        }
+        Ok(())
     }
 
     fn choose(&self, table: &Table) -> Vec<Arc<Chunk>> {
@@ -148,7 +184,7 @@ impl Bounds {
     }
 }
 
-/// A moment in the unit of a time column; an interval counts back from now.
+/// A moment in the unit of a time column, µs or whole numbers; an interval counts back from now.
 pub(crate) fn point(
     shared: &Arc<Shared>,
     value: &ScalarValue,
@@ -158,10 +194,12 @@ pub(crate) fn point(
     if let (Some(number), true) = (integer(value), whole) {
         return Ok(number);
     }
-    let of_us = |us: i64| match time {
-        SqlType::Date => us.div_euclid(DAY_US),
-        _ => us,
-    };
+    // A literal that nobody typed.
+    if let (ScalarValue::Utf8View(Some(words)), true) = (value, whole)
+        && let Ok(number) = words.trim().parse()
+    {
+        return Ok(number);
+    }
     let zone = shared.time_zone();
     // A moment with a zone and one without meet at the session's wall clock.
     let aware = |us: i64| match time {
@@ -183,9 +221,9 @@ pub(crate) fn point(
         return Err(wrong());
     }
     match value {
-        ScalarValue::TimestampMicrosecond(Some(us), Some(_)) => Ok(of_us(aware(*us))),
-        ScalarValue::TimestampMicrosecond(Some(us), None) => Ok(of_us(naive(*us))),
-        ScalarValue::Date32(Some(days)) => Ok(of_us(naive(i64::from(*days) * DAY_US))),
+        ScalarValue::TimestampMicrosecond(Some(us), Some(_)) => Ok(aware(*us)),
+        ScalarValue::TimestampMicrosecond(Some(us), None) => Ok(naive(*us)),
+        ScalarValue::Date32(Some(days)) => Ok(naive(i64::from(*days) * DAY_US)),
         ScalarValue::IntervalMonthDayNano(Some(span)) => {
             let now = shared.with(|state| state.transaction_us);
             let back = chronolith_types::Interval {
@@ -193,7 +231,7 @@ pub(crate) fn point(
                 days: span.days,
                 us: span.nanoseconds / 1000,
             };
-            Ok(of_us(aware(before(now, back, &zone))))
+            Ok(aware(before(now, back, &zone)))
         }
         ScalarValue::Utf8View(Some(words)) | ScalarValue::Utf8(Some(words)) => {
             let vars = shared.vars();

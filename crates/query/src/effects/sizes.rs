@@ -5,8 +5,8 @@ use std::sync::Arc;
 use arrow::datatypes::DataType;
 use chronolith_catalog::{Chunk, Database, Part, Table};
 use chronolith_chunk::{ChunkView, HotPart};
-use chronolith_engine::TableView;
-use chronolith_types::TableId;
+use chronolith_engine::{Isolation, TableView};
+use chronolith_types::{DatabaseId, SqlState, TableId};
 use datafusion::common::ScalarValue;
 
 use super::args::{Args, bigint, records, text};
@@ -29,8 +29,14 @@ fn table_bytes(view: &TableView) -> u64 {
 }
 
 pub(super) fn call(shared: &Arc<Shared>, name: &str, args: Args<'_>) -> Result<ScalarValue, Error> {
-    if name == "pg_database_size" {
-        return database_bytes(shared).map(bigint);
+    match name {
+        "pg_database_size" => return database_size(shared, args),
+        "pg_tablespace_size" => return tablespace_size(shared, args),
+        "hypertable_index_size" => return index_size(shared, args),
+        _ => {}
+    }
+    if name == "pg_relation_size" && !is_main(args.text(1))? {
+        return Ok(ScalarValue::Int64(Some(0)));
     }
     let Some(oid) = args.oid(0) else {
         return Ok(ScalarValue::Null);
@@ -40,7 +46,7 @@ pub(super) fn call(shared: &Arc<Shared>, name: &str, args: Args<'_>) -> Result<S
         shared.transact(|transaction| Ok::<_, Error>(transaction.table(table.id)))
     };
     let view = home.views.get(&TableId(oid));
-    let id = match view.and_then(|view| view.kept()) {
+    let id = match view.and_then(|view| view.materialized.as_ref()) {
         Some(kept) => kept.table,
         None => TableId(oid),
     };
@@ -56,7 +62,7 @@ pub(super) fn call(shared: &Arc<Shared>, name: &str, args: Args<'_>) -> Result<S
         "approximate_row_count" => Ok(bigint(view.rows())),
         "pg_relation_size" | "pg_table_size" | "pg_total_relation_size" => Ok(bigint(whole)),
         // There are none apart from the parts themselves.
-        "pg_indexes_size" | "hypertable_index_size" => Ok(nothing()),
+        "pg_indexes_size" => Ok(nothing()),
         _ if table.hypertable.is_none() => Err(not_hypertable(&table.name)),
         "hypertable_size" | "hypertable_approximate_size" => Ok(bigint(whole)),
         "hypertable_detailed_size" => records(
@@ -222,12 +228,98 @@ fn of_chunk(
     table_of(shared, TableId(oid)).map(|_| ScalarValue::Null)
 }
 
-fn database_bytes(shared: &Arc<Shared>) -> Result<u64, Error> {
+/// PostgreSQL's other forks of a relation have nothing here.
+fn is_main(fork: Option<&str>) -> Result<bool, Error> {
+    match fork {
+        None | Some("main") => Ok(true),
+        Some("fsm" | "vm" | "init") => Ok(false),
+        Some(_) => Err(
+            Error::new(SqlState::INVALID_PARAMETER_VALUE, "invalid fork name")
+                .hint("Valid fork names are \"main\", \"fsm\", \"vm\", and \"init\"."),
+        ),
+    }
+}
+
+/// An index of a hypertable takes no room of its own.
+fn index_size(shared: &Arc<Shared>, args: Args<'_>) -> Result<ScalarValue, Error> {
+    let Some(oid) = args.oid(0) else {
+        return Ok(ScalarValue::Null);
+    };
     let home = shared.home()?;
+    let has = |table: &&Arc<Table>| table.indexes.iter().any(|index| index.id.0 == oid);
+    match home.tables.values().find(has) {
+        Some(table) if table.hypertable.is_some() => Ok(ScalarValue::Int64(Some(0))),
+        Some(table) => Err(not_hypertable(&table.name)),
+        None => {
+            let table = table_of(shared, TableId(oid))?;
+            Err(Error::new(
+                SqlState::WRONG_OBJECT_TYPE,
+                format!("\"{}\" is not an index", table.name),
+            ))
+        }
+    }
+}
+
+fn database_size(shared: &Arc<Shared>, args: Args<'_>) -> Result<ScalarValue, Error> {
+    let catalog = shared.catalog();
+    let missing = |message: String| Error::new(SqlState::INVALID_CATALOG_NAME, message);
+    let database = match args.text(0) {
+        Some(name) => catalog
+            .database_named(name)
+            .ok_or_else(|| missing(format!("database \"{name}\" does not exist")))?,
+        None => {
+            let id = DatabaseId(args.oid(0).unwrap_or(0));
+            let known = catalog.databases.get(&id);
+            known.ok_or_else(|| missing(format!("database with OID {id} does not exist")))?
+        }
+    };
+    database_bytes(shared, database).map(bigint)
+}
+
+/// Everything lies in the one tablespace.
+fn tablespace_size(shared: &Arc<Shared>, args: Args<'_>) -> Result<ScalarValue, Error> {
+    /// `pg_default` and `pg_global`.
+    const OIDS: [u32; 2] = [1663, 1664];
+    let missing = |message: String| Error::new(SqlState::UNDEFINED_OBJECT, message);
+    let default = match (args.text(0), args.oid(0)) {
+        (Some("pg_default"), _) => true,
+        (Some("pg_global"), _) => false,
+        (Some(name), _) => {
+            return Err(missing(format!("tablespace \"{name}\" does not exist")));
+        }
+        (None, Some(oid)) if OIDS.contains(&oid) => oid == OIDS[0],
+        (None, oid) => {
+            let oid = oid.unwrap_or(0);
+            return Err(missing(format!("tablespace with OID {oid} does not exist")));
+        }
+    };
+    if !default {
+        return Ok(ScalarValue::Int64(Some(0)));
+    }
+    let catalog = shared.catalog();
     let mut bytes = 0;
-    for id in home.tables.keys() {
-        let view = shared.transact(|transaction| Ok::<_, Error>(transaction.table(*id)))?;
-        bytes += view.as_ref().map_or(0, table_bytes);
+    for database in catalog.databases.values() {
+        bytes += database_bytes(shared, database)?;
+    }
+    Ok(bigint(bytes))
+}
+
+/// Of all tables: those of the session's own database as it sees them.
+fn database_bytes(shared: &Arc<Shared>, database: &Database) -> Result<u64, Error> {
+    let mut bytes = 0;
+    if database.id == shared.database {
+        for id in database.tables.keys() {
+            let view = shared.transact(|transaction| Ok::<_, Error>(transaction.table(*id)))?;
+            bytes += view.as_ref().map_or(0, table_bytes);
+        }
+        return Ok(bytes);
+    }
+    let other = shared
+        .instance
+        .engine
+        .begin(database.id, Isolation::ReadCommitted);
+    for id in database.tables.keys() {
+        bytes += other.table(*id).as_ref().map_or(0, table_bytes);
     }
     Ok(bytes)
 }

@@ -65,6 +65,7 @@ pub(super) fn effect(name: &str) -> Option<&'static str> {
         "pg_table_size",
         "pg_indexes_size",
         "pg_database_size",
+        "pg_tablespace_size",
         "pg_cancel_backend",
         "pg_terminate_backend",
         "pg_advisory_lock",

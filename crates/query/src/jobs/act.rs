@@ -102,13 +102,16 @@ async fn renew(session: &mut Session, config: &Config) -> Result<(), Error> {
     Ok(())
 }
 
-/// A time of a column of a type.
+const DAY_US: i64 = 86_400_000_000;
+
+/// A time of a column of a type, in µs or whole numbers.
 fn instant(ty: &SqlType, at: i64) -> Result<ScalarValue, Error> {
     Ok(match ty {
         SqlType::Timestamptz => ScalarValue::TimestampMicrosecond(Some(at), Some("UTC".into())),
         SqlType::Timestamp => ScalarValue::TimestampMicrosecond(Some(at), None),
         SqlType::Date => {
-            ScalarValue::Date32(Some(i32::try_from(at).map_err(|_| {
+            let days = at.div_euclid(DAY_US);
+            ScalarValue::Date32(Some(i32::try_from(days).map_err(|_| {
                 Error::new(SqlState::DATETIME_FIELD_OVERFLOW, "date out of range")
             })?))
         }

@@ -125,7 +125,11 @@ fn value(expr: &Expr) -> Option<i64> {
     match expr {
         Expr::Literal(value, _) => match value {
             ScalarValue::TimestampMicrosecond(value, _) | ScalarValue::Int64(value) => *value,
-            ScalarValue::Int32(value) | ScalarValue::Date32(value) => value.map(i64::from),
+            ScalarValue::Int32(value) => value.map(i64::from),
+            // Chunks count the times of all types in µs.
+            ScalarValue::Date32(value) => {
+                value.map(|days| i64::from(days).saturating_mul(86_400_000_000))
+            }
             ScalarValue::Int16(value) => value.map(i64::from),
             _ => None,
         },

@@ -213,7 +213,10 @@ pub(in crate::catalogs) fn range_text(context: &Context, relation: Relation<'_>)
                 datetime::write_timestamptz(value, &zone.unwrap_or_default(), &mut text);
             }
             SqlType::Timestamp => datetime::write_timestamp(value, &mut text),
-            SqlType::Date => datetime::write_date(i32::try_from(value).unwrap_or(0), &mut text),
+            SqlType::Date => {
+                let days = i32::try_from(value.div_euclid(86_400_000_000));
+                datetime::write_date(days.unwrap_or(0), &mut text);
+            }
             SqlType::Int4 => return value.to_string(),
             _ => text.extend(value.to_string().into_bytes()),
         }
