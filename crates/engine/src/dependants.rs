@@ -232,13 +232,42 @@ impl Engine {
             rows.flat_map(|(place, batches)| batches.iter().map(move |batch| (place, batch)));
         let database = kept.database;
         let changes = &record.changes;
-        let marks = self.missed(&kept.stores, next, database, rows, changes, &[next, state])?;
+        let mut marks = self.missed(&kept.stores, next, database, rows, changes, &[next, state])?;
+        for store in unseen(state, next, changes) {
+            marks.push(invalidate(database, store.table, ALL_TIMES));
+            let below = self.for_dependants(&next.catalog, store, &ALL_TIMES, invalidate)?;
+            marks.extend(below);
+        }
         for mark in marks {
             Arc::make_mut(&mut next.catalog).apply(&mark)?;
             record.changes.push(mark);
         }
         Ok(())
     }
+}
+
+/// Stores that come over rows which their maker may not have seen.
+fn unseen(state: &State, next: &State, changes: &[Change]) -> Vec<TableKey> {
+    let mut found = Vec::new();
+    for change in changes {
+        let Change::SetRollup {
+            database,
+            table,
+            rollup: Some(rollup),
+        } = change
+        else {
+            continue;
+        };
+        let source = TableKey::new(*database, rollup.source);
+        let owes = |rollup: &Rollup| !rollup.invalid.is_empty();
+        let owed = state.has_rows(source) || state.rollup(source).is_some_and(owes);
+        let key = TableKey::new(*database, *table);
+        let made = next.rollup(key);
+        if owed && made.is_some_and(|made| !made.is_invalid(&ALL_TIMES)) {
+            found.push(key);
+        }
+    }
+    found
 }
 
 impl Kept {

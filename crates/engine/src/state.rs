@@ -327,7 +327,7 @@ impl State {
         self.catalog.table(key.database, key.table)
     }
 
-    fn has_rows(&self, key: TableKey) -> bool {
+    pub(crate) fn has_rows(&self, key: TableKey) -> bool {
         let hot = |rows: &Arc<TableRows>| rows.hot.values().any(|part| part.rows() > 0);
         // Of parts the catalog knows also while a replay opens none.
         let cold = |table: &Arc<Table>| table.chunks.values().any(|chunk| !chunk.parts.is_empty());

@@ -182,13 +182,18 @@ impl Rollups for Counts {
 pub(crate) fn create(engine: &Arc<Engine>, stores: &[TableId]) -> Result<(), EngineError> {
     let mut transaction = engine.begin(DB, Isolation::ReadCommitted);
     for store in stores {
-        create_one(&mut transaction, *store)?;
+        create_one(&mut transaction, *store, true)?;
     }
     transaction.commit()?;
     Ok(())
 }
 
-pub(crate) fn create_one(transaction: &mut Transaction, store: TableId) -> Result<(), EngineError> {
+/// Makes a store, whose maker may think that there are no rows yet.
+pub(crate) fn create_one(
+    transaction: &mut Transaction,
+    store: TableId,
+    marked: bool,
+) -> Result<(), EngineError> {
     let (database, table) = (DB, store);
     let columns = [
         ("bucket", SqlType::Timestamptz),
@@ -245,6 +250,7 @@ pub(crate) fn create_one(transaction: &mut Transaction, store: TableId) -> Resul
     ];
     changes
         .into_iter()
+        .filter(|change| marked || !matches!(change, Change::Invalidate { .. }))
         .try_for_each(|change| transaction.change(change))
 }
 

@@ -320,6 +320,23 @@ fn stores_that_knew_all_are_not_marked_for_one_that_comes() {
 }
 
 #[test]
+fn a_store_is_marked_for_rows_that_its_maker_did_not_see() {
+    let disk = SimDisk::new(10);
+    let engine = open(&disk, 1).unwrap();
+    shared::create(&engine).unwrap();
+    let mut maker = begin(&engine);
+    for store in STORES {
+        counts::create_one(&mut maker, store, false).unwrap();
+    }
+    insert(&engine, &[1, 2, 3]);
+    maker.commit().unwrap();
+    check_now(&engine);
+    fill_all(&engine).unwrap();
+    check_now(&engine);
+    assert_eq!(kept(&begin(&engine), FINE).len(), 3);
+}
+
+#[test]
 fn many_writers_and_a_filler_agree() {
     let disk = SimDisk::new(6);
     let engine = made(&disk, &[]);

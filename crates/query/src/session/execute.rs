@@ -87,9 +87,10 @@ impl Session {
         let prepared = self
             .refuse_in_failed(&statement.parsed.statement)
             .and_then(|()| {
-                // Names are looked up in what the transaction sees, if there is one.
+                // Names are looked up in what the transaction sees, if there is one. One that failed
+                // for what others did would fail again, and could never be ended.
                 let idle = self.shared.with(|state| state.transaction.is_none());
-                if !idle {
+                if !idle && self.block != Block::Failed {
                     self.enter()?;
                 }
                 self.bind_statement(statement, types)
