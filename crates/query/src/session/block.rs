@@ -51,6 +51,7 @@ impl Session {
             state.transaction = Some(transaction);
             state.transaction_us = state.statement_us;
             state.settings.begin();
+            state.begin_roles();
         });
     }
 
@@ -187,6 +188,7 @@ impl Session {
         };
         let (changed, marked) = self.shared.with(|state| {
             let changed = state.settings.end(done.is_ok());
+            state.end_roles(done.is_ok());
             (changed, std::mem::take(&mut state.to_compress))
         });
         if changed {
@@ -203,6 +205,7 @@ impl Session {
         self.copy = None;
         let (changed, transaction) = self.shared.with(|state| {
             state.to_compress.clear();
+            state.end_roles(false);
             (state.settings.end(false), state.transaction.take())
         });
         drop(transaction);

@@ -40,6 +40,8 @@ pub(crate) struct State {
     /// `current_user`; SET ROLE changes it.
     pub(crate) user: String,
     pub(crate) session_user: String,
+    /// What `user` is after the open transaction: when it is rolled back, and when it is committed.
+    pub(crate) user_after: Option<(String, String)>,
     pub(crate) settings: Settings,
     pub(crate) transaction: Option<Transaction>,
     /// When the transaction began, µs since 1970.
@@ -51,6 +53,28 @@ pub(crate) struct State {
     pub(crate) to_compress: Vec<(TableId, i64)>,
     /// What PREPARE has made, as the catalog shows it.
     pub(crate) prepared: Vec<PreparedStatement>,
+}
+
+impl State {
+    /// A transaction begins.
+    pub(crate) fn begin_roles(&mut self) {
+        self.user_after = Some((self.user.clone(), self.user.clone()));
+    }
+
+    /// Another role, until the session or only the transaction ends.
+    pub(crate) fn become_role(&mut self, name: &str, local: bool) {
+        name.clone_into(&mut self.user);
+        if let Some((_, committed)) = self.user_after.as_mut().filter(|_| !local) {
+            name.clone_into(committed);
+        }
+    }
+
+    /// The transaction has ended.
+    pub(crate) fn end_roles(&mut self, committed: bool) {
+        if let Some((before, after)) = self.user_after.take() {
+            self.user = if committed { after } else { before };
+        }
+    }
 }
 
 impl fmt::Debug for Shared {
@@ -100,6 +124,7 @@ impl Shared {
             state: Mutex::new(State {
                 user: user.to_owned(),
                 session_user: user.to_owned(),
+                user_after: None,
                 settings,
                 transaction: None,
                 transaction_us: now,

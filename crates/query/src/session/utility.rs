@@ -93,7 +93,7 @@ impl Session {
             return self.reset(&change.name);
         };
         match change.name.as_str() {
-            "role" | "session_authorization" => self.become_role(&change.name, value),
+            "role" | "session_authorization" => self.become_role(&change.name, value, local),
             name => self
                 .shared
                 .with(|state| state.settings.set(name, value, scope))
@@ -104,8 +104,10 @@ impl Session {
     fn reset(&mut self, name: &str) -> Result<(), Error> {
         match name {
             "role" | "session_authorization" => {
-                self.shared
-                    .with(|state| state.user = state.session_user.clone());
+                self.shared.with(|state| {
+                    let own = state.session_user.clone();
+                    state.become_role(&own, false);
+                });
                 Ok(())
             }
             name => self.shared.with(|state| state.settings.reset(name)),
@@ -113,7 +115,7 @@ impl Session {
     }
 
     /// SET ROLE and SET SESSION AUTHORIZATION.
-    fn become_role(&mut self, what: &str, name: &str) -> Result<(), Error> {
+    fn become_role(&mut self, what: &str, name: &str, local: bool) -> Result<(), Error> {
         if name == "none" && what == "role" {
             return self.reset(what);
         }
@@ -140,7 +142,8 @@ impl Session {
                 format!("permission denied to set role \"{name}\""),
             ));
         }
-        self.shared.with(|state| state.user = role.name.clone());
+        self.shared
+            .with(|state| state.become_role(&role.name, local));
         Ok(())
     }
 

@@ -207,3 +207,21 @@ fn settings_are_spelled_as_drivers_spell_them() {
     db.run("SET datestyle = 'ISO'");
     assert_eq!(db.fails("SET datestyle = 'ISO, DMY'").0, "0A000");
 }
+
+#[test]
+fn a_block_that_others_made_fail_can_be_ended() {
+    for end in ["COMMIT", "ROLLBACK"] {
+        let mut db = Db::new();
+        db.run("CREATE TABLE t (a int)");
+        db.run("BEGIN");
+        db.run("INSERT INTO t VALUES (1)");
+        let mut other = super::connect(&db.instance);
+        std::mem::swap(&mut other, &mut db.session);
+        db.run("ALTER TABLE t ADD COLUMN b int");
+        std::mem::swap(&mut other, &mut db.session);
+        assert_eq!(db.fails("SELECT 1").0, "40001");
+        assert_eq!(db.fails("SELECT 1").0, "25P02");
+        assert_eq!(db.run(end), ["ROLLBACK"]);
+        assert_eq!(db.query("SELECT count(*) FROM t"), ["0"]);
+    }
+}
