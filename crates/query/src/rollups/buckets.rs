@@ -18,8 +18,6 @@ pub(crate) struct Buckets {
     bucketer: Bucketer,
     width: Width,
     zoned: bool,
-    /// How many of the bucketer's units one of the column's is: a date's is a day.
-    unit: i64,
 }
 
 /// How long a bucket is.
@@ -86,7 +84,6 @@ impl Buckets {
                 width: Width::Time(interval(span)),
                 zoned: options.zone.is_some()
                     || options.offset.is_some_and(|offset| offset.months != 0),
-                unit: 1,
             },
             value => {
                 let width = integer(&value)
@@ -95,7 +92,6 @@ impl Buckets {
                     bucketer: Bucketer::integers(width, integer_offset).map_err(Error::from)?,
                     width: Width::Integer(width),
                     zoned: false,
-                    unit: 1,
                 }
             }
         })
@@ -105,32 +101,19 @@ impl Buckets {
         self.width
     }
 
-    /// The same for a column of dates, whose unit is a day.
-    pub(crate) fn of_dates(mut self) -> Self {
-        self.unit = US_PER_DAY;
-        self
-    }
-
     /// The start of the bucket of a time.
     pub(crate) fn start(&self, at: i64) -> Option<i64> {
-        let start = self.bucketer.bucket(at.checked_mul(self.unit)?).ok()?;
-        Some(start.div_euclid(self.unit))
+        self.bucketer.bucket(at).ok()
     }
 
     /// The start of the next bucket.
     pub(crate) fn next(&self, at: i64) -> Option<i64> {
-        let next = self.bucketer.next(at.checked_mul(self.unit)?).ok()?;
-        // A bucket of hours of dates begins where the next date does.
-        Some(-(-next).div_euclid(self.unit))
+        self.bucketer.next(at).ok()
     }
 
     /// The starts of all buckets that times of a range may fall in, as a range of whole buckets.
     pub(crate) fn cover(&self, times: &Range<i64>) -> Range<i64> {
-        let slack = if self.zoned {
-            US_PER_DAY / self.unit
-        } else {
-            0
-        };
+        let slack = if self.zoned { US_PER_DAY } else { 0 };
         let start = match times.start {
             i64::MIN => i64::MIN,
             at => self.start(at.saturating_sub(slack)).unwrap_or(i64::MIN),
@@ -156,8 +139,7 @@ impl Buckets {
         };
         // A bucket that begins in an hour that clocks show twice begins at its second showing.
         (
-            widen(buckets.start, -US_PER_DAY / self.unit)
-                ..widen(buckets.end, US_PER_DAY / self.unit),
+            widen(buckets.start, -US_PER_DAY)..widen(buckets.end, US_PER_DAY),
             true,
         )
     }

@@ -13,6 +13,7 @@ use arrow::datatypes::{
 use arrow::record_batch::RecordBatch;
 use chronolith_catalog::{Catalog, Database, Table};
 use chronolith_engine::{Derived, RollupError, Rollups, TableView, layout_of};
+use chronolith_types::datetime::US_PER_DAY;
 use chronolith_types::{DatabaseId, TableId};
 use datafusion::datasource::provider_as_source;
 use datafusion::execution::SessionState;
@@ -357,7 +358,7 @@ fn hypertable_time(table: &Table) -> Option<(usize, &chronolith_catalog::Column)
     columns.find(|(_, column)| column.id == time)
 }
 
-/// The times of a column, in its unit: µs, days or whole numbers.
+/// The times of a column, in µs or whole numbers.
 fn times(column: &ArrayRef) -> Result<Vec<i64>, Error> {
     macro_rules! of {
         ($ty:ty) => {
@@ -371,7 +372,12 @@ fn times(column: &ArrayRef) -> Result<Vec<i64>, Error> {
     }
     Ok(match column.data_type() {
         DataType::Timestamp(..) => of!(TimestampMicrosecondType),
-        DataType::Date32 => of!(Date32Type),
+        DataType::Date32 => column
+            .as_primitive::<Date32Type>()
+            .iter()
+            .flatten()
+            .map(|day| i64::from(day).saturating_mul(US_PER_DAY))
+            .collect(),
         DataType::Int64 => of!(Int64Type),
         DataType::Int32 => of!(Int32Type),
         DataType::Int16 => of!(Int16Type),
