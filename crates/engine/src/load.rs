@@ -258,7 +258,10 @@ impl BulkLoader {
         loop {
             let finished = self.packing.iter().position(|of| of.thread.is_finished());
             let held = self.held() + bytes * PACKING_COST;
-            let crowded = self.packing.len() >= threads || held > limits.bytes_max;
+            // Whoever loads waits for the packing of a store as little as may be: a second piece of
+            // it may be packed beside the first.
+            let full = held > limits.bytes_max && (!self.nested || self.packing.len() > 1);
+            let crowded = self.packing.len() >= threads || full;
             match finished {
                 Some(place) => self.collect(place)?,
                 None if crowded && !self.packing.is_empty() => self.collect(0)?,
