@@ -3,9 +3,9 @@ how long after a COMMIT another connection sees its row in a candle.
 
     python3 benches/caggs.py PORT       (a server with the table ticks and the view ticks_1h; psycopg 3)
 """
+import multiprocessing
 import statistics
 import sys
-import threading
 import time
 
 import psycopg
@@ -13,7 +13,7 @@ import psycopg
 DSN = f"host=127.0.0.1 port={sys.argv[1]} user=postgres dbname=postgres"
 READS = 2000
 COMMITS = 300
-QUERY = "SELECT * FROM ticks_1h WHERE exchange = %s AND symbol = %s ORDER BY bucket"
+QUERY = "SELECT * FROM ticks_1h WHERE exchange = $1 AND symbol = $2 ORDER BY bucket"
 ROW = "INSERT INTO ticks (time, exchange, symbol, price, volume, side, trade_id) VALUES (%s, %s, %s, 1, 1, 'b', %s)"
 
 
@@ -24,21 +24,19 @@ def percentiles(name, seconds):
 
 
 def read(conn, count):
+    """Seconds until all rows are here, not yet made into Python's numbers."""
+    conn.pgconn.prepare(b"candles", QUERY.encode())
     taken = []
     for _ in range(count):
         began = time.perf_counter()
-        rows = conn.execute(QUERY, ("binance", "BTCUSDT"), prepare=True).fetchall()
+        result = conn.pgconn.exec_prepared(b"candles", [b"binance", b"BTCUSDT"])
         taken.append(time.perf_counter() - began)
-    return taken, len(rows)
+    conn.execute("DEALLOCATE candles")
+    return taken, result.ntuples
 
 
-stop = threading.Event()
-written = 0
-
-
-def ingest():
+def ingest(stop, written):
     """Batches of 1,000 ticks, each committed, as a feed handler writes them."""
-    global written
     at, number = 1_741_910_400, 10**12
     with psycopg.connect(DSN, autocommit=True) as conn:
         while not stop.is_set():
@@ -47,20 +45,21 @@ def ingest():
                     number += 1
                     stamp = time.strftime("%Y-%m-%d %H:%M:%S+00", time.gmtime(at + number // 100_000))
                     copy.write_row((stamp, "binance", f"SYM{i % 100:03}USDT", "101.5", "2.25", "b", number))
-            written += 1000
+            written.value += 1000
 
 
 with psycopg.connect(DSN, autocommit=True) as reader, psycopg.connect(DSN, autocommit=True) as writer:
     taken, rows = read(reader, READS)
     percentiles(f"hourly candles of one series, {rows} rows, alone", taken)
-    feed = threading.Thread(target=ingest)
+    stop, written = multiprocessing.Event(), multiprocessing.Value("q", 0)
+    feed = multiprocessing.Process(target=ingest, args=(stop, written))
     feed.start()
     time.sleep(1)
     began = time.perf_counter()
-    before = written
+    before = written.value
     taken, rows = read(reader, READS)
     seconds = time.perf_counter() - began
-    percentiles(f"the same while {(written - before) / seconds:,.0f} rows a second arrive", taken)
+    percentiles(f"the same while {(written.value - before) / seconds:,.0f} rows a second arrive", taken)
     stop.set()
     feed.join()
     fresh = []

@@ -206,11 +206,12 @@ impl BulkLoader {
         if !self.nested {
             return Limits { bytes_max };
         }
-        // Rows of stores are few: all of them together have a quarter.
+        // Rows of stores are fewer than those they come from, and of each store over another fewer
+        // still: eight of them hold little more than two of the first would.
         let database = self.catalog.databases.get(&self.database);
         let stores = database.map_or(1, |known| known.stores.values().map(Vec::len).sum());
         Limits {
-            bytes_max: bytes_max / 4 / stores.max(1),
+            bytes_max: bytes_max / stores.max(8),
         }
     }
 
@@ -257,7 +258,10 @@ impl BulkLoader {
         loop {
             let finished = self.packing.iter().position(|of| of.thread.is_finished());
             let held = self.held() + bytes * PACKING_COST;
-            let crowded = self.packing.len() >= threads || held > limits.bytes_max;
+            // Whoever loads waits for the packing of a store as little as may be: a second piece of
+            // it may be packed beside the first.
+            let full = held > limits.bytes_max && (!self.nested || self.packing.len() > 1);
+            let crowded = self.packing.len() >= threads || full;
             match finished {
                 Some(place) => self.collect(place)?,
                 None if crowded && !self.packing.is_empty() => self.collect(0)?,

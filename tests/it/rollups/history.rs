@@ -613,7 +613,7 @@ impl History {
 
     /// A query over raw rows says the same with views and without.
     fn compare(&mut self) -> Outcome {
-        let sql = queries::query(&self.random, self.raw());
+        let sql = queries::query(&self.random, self.raw(), self.theme.views[0].name);
         let on = self.bench.ask(&sql);
         self.ask("SET timescaledb.enable_cagg_rewrites = off")?;
         let off = self.bench.ask(&sql);

@@ -17,10 +17,10 @@ fn some<'a>(random: &SimRandom, of: &[&'a str], most: u64) -> Vec<&'a str> {
         .collect()
 }
 
-/// A query over a hypertable.
-pub(crate) fn query(random: &SimRandom, raw: &str) -> String {
+/// A query over a hypertable, mostly one that views of the family of `first` may answer.
+pub(crate) fn query(random: &SimRandom, raw: &str, first: &str) -> String {
     match raw {
-        "ticks" => over_ticks(random),
+        "ticks" => over_ticks(random, first),
         "counts" => over_counts(random),
         _ => over_days(random),
     }
@@ -55,7 +55,7 @@ impl Parts {
     }
 }
 
-fn over_ticks(random: &SimRandom) -> String {
+fn over_ticks(random: &SimRandom, first: &str) -> String {
     let plain = [
         "count(*)",
         "sum(volume)",
@@ -93,7 +93,13 @@ fn over_ticks(random: &SimRandom) -> String {
         "corr(weight, size)",
         "sum(DISTINCT size)",
     ];
-    let kind = random.below(8);
+    let kind = match first {
+        _ if random.below(5) == 0 => random.below(5),
+        "picked" => random.below(2) * 3,
+        "hard" => 1,
+        "months" => 2,
+        _ => 4,
+    };
     let (aggregates, buckets, groups, mut conditions): (&[&str], &[&str], &[&str], Vec<String>) =
         match kind {
             0 => (

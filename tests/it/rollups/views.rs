@@ -278,6 +278,14 @@ pub(crate) const THEMES: &[Theme] = &[
                 recomputed: false,
             },
             Spec {
+                name: "by_hours",
+                over: None,
+                query: "SELECT time_bucket('36 hours', day) AS bucket, sum(v) AS total FROM {raw} GROUP BY 1",
+                direct: None,
+                bucket: None,
+                recomputed: false,
+            },
+            Spec {
                 name: "by_week",
                 over: None,
                 query: "SELECT time_bucket('7 days', day) AS bucket, max(v) AS high, count(DISTINCT k) AS ks,

@@ -17,12 +17,17 @@ use crate::bind::{bind_over, name_of};
 use crate::error::Error;
 use crate::insert::{undefined_column, undefined_table};
 use crate::outcome::Severity;
+use crate::rollups;
 use crate::session::{SessionNames, Shared};
 
 pub(super) fn create(shared: &Arc<Shared>, create: &CreateIndex) -> Result<(), Error> {
     let at = u32::try_from(create.table.position).ok();
     let (schema, name) = (create.table.schema(), create.table.name());
-    let Some(table) = table_or_rows(shared, schema, name)? else {
+    let rows = match rollups::indexed(shared, schema, name, create.unique)? {
+        None => table_or_rows(shared, schema, name)?,
+        rows => rows,
+    };
+    let Some(table) = rows else {
         return Err(match shared.find_view(schema, name)? {
             Some(_) => Error::new(
                 SqlState::WRONG_OBJECT_TYPE,

@@ -126,10 +126,6 @@ fn instant(
         return Ok(None);
     };
     let whole = matches!(ty, SqlType::Int2 | SqlType::Int4 | SqlType::Int8);
-    let of_us = |us: i64| match ty {
-        SqlType::Date => us.div_euclid(US_PER_DAY) * US_PER_DAY,
-        _ => us,
-    };
     let invalid = || {
         Error::new(
             SqlState::INVALID_PARAMETER_VALUE,
@@ -138,9 +134,9 @@ fn instant(
         .hint(format!("Try casting the argument to \"{ty}\"."))
     };
     match value {
-        ScalarValue::TimestampMicrosecond(Some(us), _) if !whole => Ok(Some(of_us(*us))),
+        ScalarValue::TimestampMicrosecond(Some(us), _) if !whole => Ok(Some(*us)),
         ScalarValue::Date32(Some(days)) if !whole => {
-            Ok(Some(of_us(i64::from(*days).saturating_mul(US_PER_DAY))))
+            Ok(Some(i64::from(*days).saturating_mul(US_PER_DAY)))
         }
         ScalarValue::Utf8View(Some(text)) | ScalarValue::Utf8(Some(text)) => {
             let vars = crate::functions::SessionVars {

@@ -220,3 +220,48 @@ fn add_states(shared: &Arc<Shared>, definition: &Definition, table: &Table) -> R
     }
     Ok(())
 }
+
+/// The table of a continuous aggregate's rows as an index of it sees it: with the columns that its
+/// readers see. None for any other relation.
+///
+/// # Errors
+/// `0A000` for a unique index.
+pub(crate) fn indexed(
+    shared: &Arc<Shared>,
+    schema: Option<&str>,
+    name: &str,
+    unique: bool,
+) -> Result<Option<Arc<Table>>, Error> {
+    if shared.find_table(schema, name)?.is_some() {
+        return Ok(None);
+    }
+    let Some(view) = shared.find_view(schema, name)? else {
+        return Ok(None);
+    };
+    let Some(kept) = super::continuous(&view) else {
+        return Ok(None);
+    };
+    if unique {
+        return Err(Error::new(
+            SqlState::FEATURE_NOT_SUPPORTED,
+            "continuous aggregates do not support UNIQUE indexes",
+        ));
+    }
+    let home = shared.home()?;
+    let definition = shared.instance.registry.definition(&home, view.id)?;
+    let mut table = Table::clone(&*hypertable::table_of(shared, kept.table)?);
+    for output in &definition.outputs {
+        if table.column_named(&output.name).is_none() {
+            table.columns.push(Column {
+                id: ColumnId(u16::MAX.into()),
+                name: output.name.clone(),
+                ty: output.ty.clone(),
+                not_null: false,
+                default: None,
+                missing: None,
+                comment: None,
+            });
+        }
+    }
+    Ok(Some(Arc::new(table)))
+}

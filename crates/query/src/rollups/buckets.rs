@@ -18,8 +18,6 @@ pub(crate) struct Buckets {
     bucketer: Bucketer,
     width: Width,
     zoned: bool,
-    /// What times are whole ones of: a date's are days.
-    unit: i64,
 }
 
 /// How long a bucket is.
@@ -86,7 +84,6 @@ impl Buckets {
                 width: Width::Time(interval(span)),
                 zoned: options.zone.is_some()
                     || options.offset.is_some_and(|offset| offset.months != 0),
-                unit: 1,
             },
             value => {
                 let width = integer(&value)
@@ -95,7 +92,6 @@ impl Buckets {
                     bucketer: Bucketer::integers(width, integer_offset).map_err(Error::from)?,
                     width: Width::Integer(width),
                     zoned: false,
-                    unit: 1,
                 }
             }
         })
@@ -105,23 +101,14 @@ impl Buckets {
         self.width
     }
 
-    /// The same for a column of dates, whose times are whole days.
-    pub(crate) fn of_dates(mut self) -> Self {
-        self.unit = US_PER_DAY;
-        self
-    }
-
     /// The start of the bucket of a time.
     pub(crate) fn start(&self, at: i64) -> Option<i64> {
-        let start = self.bucketer.bucket(at).ok()?;
-        Some(start.div_euclid(self.unit) * self.unit)
+        self.bucketer.bucket(at).ok()
     }
 
     /// The start of the next bucket.
     pub(crate) fn next(&self, at: i64) -> Option<i64> {
-        let next = self.bucketer.next(at).ok()?;
-        // A bucket of hours of dates begins where the next date does.
-        (-(-next).div_euclid(self.unit)).checked_mul(self.unit)
+        self.bucketer.next(at).ok()
     }
 
     /// The starts of all buckets that times of a range may fall in, as a range of whole buckets.

@@ -236,10 +236,7 @@ impl Definition {
             source: kind,
             time,
             rows,
-            buckets: match groups.get(bucket).map(|group| &group.ty) {
-                Some(SqlType::Date) => buckets.of_dates(),
-                _ => buckets,
-            },
+            buckets,
             groups,
             bucket,
             aggs,

@@ -5,8 +5,8 @@ use std::fmt;
 use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
-use arrow::array::{Array, ArrayRef, AsArray};
-use arrow::compute::concat_batches;
+use arrow::array::{Array, ArrayRef, AsArray, UInt64Array};
+use arrow::compute::{concat_batches, interleave_record_batch, partition, take_record_batch};
 use arrow::datatypes::{
     DataType, Date32Type, Int16Type, Int32Type, Int64Type, SchemaRef, TimestampMicrosecondType,
 };
@@ -157,11 +157,39 @@ impl Maintainer {
     ) -> Result<RecordBatch, Error> {
         let definition = self.registry.definition(database, view)?;
         let schema = rows.schema();
+        let groups = definition.groups.iter();
+        let groups = groups.filter_map(|group| rows.column_by_name(&group.name).cloned());
+        let runs = partition(&groups.collect::<Vec<_>>())?.ranges();
+        if runs.len() == rows.num_rows() {
+            return Ok(rows);
+        }
         let program = self.program(&definition.programs.fold, || {
             folded(&definition, fed(&schema)?)
         })?;
-        let folded = program.run(&self.planner, vec![rows], &schema)?;
-        Ok(concat_batches(&schema, &folded)?)
+        // Most are alone in their group, and stay as they are.
+        let several = || runs.iter().filter(|run| run.len() > 1);
+        let places: Vec<u64> = several()
+            .flat_map(|run| run.start as u64..run.end as u64)
+            .collect();
+        let alike = take_record_batch(&rows, &UInt64Array::from(places))?;
+        let merged = program.run(&self.planner, vec![alike], &schema)?;
+        let merged = concat_batches(&schema, &merged)?;
+        if merged.num_rows() != several().count() {
+            let folded = program.run(&self.planner, vec![rows], &schema)?;
+            return Ok(concat_batches(&schema, &folded)?);
+        }
+        // Groups come out as they were first seen.
+        let mut next = 0;
+        let mut order = Vec::with_capacity(runs.len());
+        for run in &runs {
+            if run.len() == 1 {
+                order.push((0, run.start));
+            } else {
+                order.push((1, next));
+                next += 1;
+            }
+        }
+        Ok(interleave_record_batch(&[&rows, &merged], &order)?)
     }
 }
 
@@ -337,7 +365,7 @@ fn hypertable_time(table: &Table) -> Option<(usize, &chronolith_catalog::Column)
     columns.find(|(_, column)| column.id == time)
 }
 
-/// The times of a column: µs, or whole numbers.
+/// The times of a column, in µs or whole numbers.
 fn times(column: &ArrayRef) -> Result<Vec<i64>, Error> {
     macro_rules! of {
         ($ty:ty) => {
@@ -351,11 +379,12 @@ fn times(column: &ArrayRef) -> Result<Vec<i64>, Error> {
     }
     Ok(match column.data_type() {
         DataType::Timestamp(..) => of!(TimestampMicrosecondType),
-        DataType::Date32 => {
-            let days: Vec<i64> = of!(Date32Type);
-            let us = days.into_iter().map(|day| day.saturating_mul(US_PER_DAY));
-            us.collect()
-        }
+        DataType::Date32 => column
+            .as_primitive::<Date32Type>()
+            .iter()
+            .flatten()
+            .map(|day| i64::from(day).saturating_mul(US_PER_DAY))
+            .collect(),
         DataType::Int64 => of!(Int64Type),
         DataType::Int32 => of!(Int32Type),
         DataType::Int16 => of!(Int16Type),

@@ -21,7 +21,7 @@ mod relation;
 mod rewrite;
 mod shape;
 
-pub(crate) use alter::alter;
+pub(crate) use alter::{alter, indexed};
 pub(crate) use create::create;
 pub(crate) use definition::Definition;
 pub(crate) use derive::Maintainer;

@@ -39,13 +39,18 @@ pub(super) fn rows_of(name: &str, source: Arc<dyn TableSource>) -> Result<Logica
     Ok(plan.project(columns)?.build()?)
 }
 
-/// A time as a constant of a column's type.
+/// The first date that is no earlier than a time.
+fn day(at: i64) -> i64 {
+    -(-at).div_euclid(US_PER_DAY)
+}
+
+/// A time, in µs or whole numbers, as a constant of a column's type.
 pub(super) fn instant(ty: &SqlType, at: i64) -> Expr {
     let narrow = |at: i64| i32::try_from(at).unwrap_or(if at < 0 { i32::MIN } else { i32::MAX });
     lit(match ty {
         SqlType::Timestamptz => ScalarValue::TimestampMicrosecond(Some(at), Some("UTC".into())),
         SqlType::Timestamp => ScalarValue::TimestampMicrosecond(Some(at), None),
-        SqlType::Date => ScalarValue::Date32(Some(narrow(at.div_euclid(US_PER_DAY)))),
+        SqlType::Date => ScalarValue::Date32(Some(narrow(day(at)))),
         SqlType::Int2 => ScalarValue::Int16(Some(i16::try_from(at).unwrap_or(if at < 0 {
             i16::MIN
         } else {

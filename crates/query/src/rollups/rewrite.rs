@@ -29,6 +29,8 @@ use crate::scan::ChunkTable;
 /// The setting that turns this off.
 pub(crate) const SETTING: &str = "timescaledb.enable_cagg_rewrites";
 
+const DAY_US: i64 = chronolith_types::datetime::US_PER_DAY;
+
 /// An aggregate over a hypertable's rows.
 struct Query<'p> {
     table: TableId,
@@ -483,7 +485,6 @@ fn coarser(
 /// Whether buckets of a width begin and end where ones of another do, both counted from the default
 /// origin.
 fn is_made_of(wide: Width, narrow: Width) -> bool {
-    const DAY_US: i64 = chronolith_types::datetime::US_PER_DAY;
     match (wide, narrow) {
         (Width::Integer(wide), Width::Integer(narrow)) => narrow > 0 && wide % narrow == 0,
         (Width::Time(wide), Width::Time(narrow)) => {
@@ -595,7 +596,9 @@ fn time_range(expr: &Expr, time: &str, ty: &SqlType) -> Option<Range<i64>> {
             SqlType::Timestamptz | SqlType::Timestamp,
         ) => *at,
         (ScalarValue::Date32(Some(days)), SqlType::Date) => {
-            i64::from(*days).saturating_mul(chronolith_types::datetime::US_PER_DAY)
+            // What comes after a date is the next one.
+            let day = i64::from(*days).checked_mul(DAY_US)?;
+            return compared(op, day, day.checked_add(DAY_US)?);
         }
         (ScalarValue::Int64(Some(at)), SqlType::Int8) => *at,
         (ScalarValue::Int32(Some(at)), SqlType::Int4) => i64::from(*at),
@@ -603,7 +606,11 @@ fn time_range(expr: &Expr, time: &str, ty: &SqlType) -> Option<Range<i64>> {
         _ => return None,
     };
     // Infinity is a time, too.
-    let next = at.checked_add(1)?;
+    compared(op, at, at.checked_add(1)?)
+}
+
+/// The times that a comparison with one lets through, and the one after it.
+fn compared(op: Operator, at: i64, next: i64) -> Option<Range<i64>> {
     Some(match op {
         Operator::GtEq => at..i64::MAX,
         Operator::Gt => next..i64::MAX,
