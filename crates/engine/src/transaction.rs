@@ -144,12 +144,14 @@ impl Transaction {
             return Ok(());
         }
         let same_catalog = Arc::ptr_eq(&snapshot.catalog, &self.snapshot.catalog);
-        if !same_catalog && !self.changes.is_empty() {
-            self.settle(&snapshot)?;
-        }
+        let moved = match !same_catalog && !self.changes.is_empty() {
+            true => self.settle(&snapshot)?,
+            false => BTreeMap::new(),
+        };
         let before = std::mem::replace(&mut self.snapshot, snapshot);
         let state = std::mem::replace(&mut self.state, Arc::clone(&self.snapshot));
-        let applied = self.reapply().and_then(|()| self.check_shapes(&state));
+        let applied = self.reapply();
+        let applied = applied.and_then(|()| self.check_shapes(&state, &moved));
         if let Err(error) = applied {
             self.snapshot = before;
             self.state = state;
@@ -180,7 +182,11 @@ impl Transaction {
     }
 
     /// Refuses when others changed a table that the transaction has rows for.
-    fn check_shapes(&self, before: &State) -> Result<(), EngineError> {
+    fn check_shapes(
+        &self,
+        before: &State,
+        moved: &BTreeMap<Place, ChunkId>,
+    ) -> Result<(), EngineError> {
         for key in self.written() {
             let (Some(made_for), Some(now)) = (before.table(key), self.state.table(key)) else {
                 continue;
@@ -189,7 +195,7 @@ impl Transaction {
                 return Err(EngineError::Overtaken(now.name.clone()));
             }
         }
-        self.check_own_chunks(before)
+        self.check_own_chunks(before, moved)
     }
 
     /// The tables that it has rows for.
@@ -204,8 +210,8 @@ impl Transaction {
         rows.chain(changes).collect()
     }
 
-    /// Chunks that others made meanwhile take the place of the transaction's own.
-    fn settle(&mut self, snapshot: &State) -> Result<(), EngineError> {
+    /// Chunks that others made meanwhile take the place of the transaction's own: their new numbers.
+    fn settle(&mut self, snapshot: &State) -> Result<BTreeMap<Place, ChunkId>, EngineError> {
         let mut record = Record {
             changes: self.changes.clone(),
             ..Record::default()
@@ -213,7 +219,7 @@ impl Transaction {
         let engine = &self.engine;
         let settled = settle_chunks(snapshot, &mut record, || engine.allocate_oid())?;
         if settled.moved.is_empty() {
-            return Ok(());
+            return Ok(settled.moved);
         }
         self.changes = record.changes;
         let moved = |place: Place| match settled.moved.get(&place) {
@@ -247,7 +253,8 @@ impl Transaction {
                 move_claims(&mut before.claims);
             }
         }
-        self.rebuild_own()
+        self.rebuild_own()?;
+        Ok(settled.moved)
     }
 
     /// The database it is in.

@@ -442,6 +442,28 @@ fn a_chunk_that_another_made_meanwhile_takes_the_rows() {
 }
 
 #[test]
+fn numbers_of_own_chunks_that_others_take_are_no_conflict() {
+    let disk = SimDisk::new(23);
+    let engine = open(&disk, 23).unwrap();
+    create(&engine).unwrap();
+    let mut one = engine.begin(DB, Isolation::ReadCommitted);
+    // Chunks of its own from 0 and from 10; the second number goes to another's from 0.
+    one.insert(TICKS, &ticks(&[0])).unwrap();
+    one.insert(TICKS, &ticks(&[2])).unwrap();
+    for id in [5, 40] {
+        let mut two = engine.begin(DB, Isolation::ReadCommitted);
+        two.insert(TICKS, &ticks(&[id])).unwrap();
+        two.commit().unwrap();
+    }
+    one.begin_statement().unwrap();
+    assert_eq!(ids(&one, TICKS, 2), vec![0, 2, 5, 40]);
+    one.commit().unwrap();
+    let after = engine.begin(DB, Isolation::ReadCommitted);
+    assert_eq!(ids(&after, TICKS, 2), vec![0, 2, 5, 40]);
+    assert_eq!(after.table(TICKS).unwrap().chunks.len(), 3);
+}
+
+#[test]
 fn columns_come_and_go_over_rows_in_memory() {
     let disk = SimDisk::new(22);
     let engine = open(&disk, 22).unwrap();

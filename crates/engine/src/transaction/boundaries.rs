@@ -1,5 +1,6 @@
 //! Chunks merged and split by a transaction.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use chronolith_catalog::{CatalogError, Change};
@@ -91,17 +92,26 @@ impl Transaction {
         self.own.contains_key(&place) || self.changes.iter().any(adds)
     }
 
-    /// Refuses when the chunk of own rows is gone, or narrower than it was.
-    pub(super) fn check_own_chunks(&self, before: &State) -> Result<(), EngineError> {
+    /// Refuses when the chunk of own rows is gone, or narrower than it was; `moved` has the new
+    /// numbers of those that had others before.
+    pub(super) fn check_own_chunks(
+        &self,
+        before: &State,
+        moved: &BTreeMap<Place, ChunkId>,
+    ) -> Result<(), EngineError> {
         for place in self.own.keys() {
             // Stores that are gone take their rows with them.
             let Some(table) = self.state.table(place.table_key()) else {
                 continue;
             };
+            // The number it has now may have been that of another of its own.
+            let mut from = moved.iter();
+            let from = from
+                .find(|(then, now)| then.table_key() == place.table_key() && **now == place.chunk);
+            let then = from.map_or(place.chunk, |(then, _)| then.chunk);
             let there = table.chunks.contains_key(&place.chunk);
             let made_for = before.table(place.table_key());
-            let holds =
-                made_for.is_none_or(|made_for| self.state.holds(made_for, place.chunk, *place));
+            let holds = made_for.is_none_or(|made_for| self.state.holds(made_for, then, *place));
             if !(there && holds) {
                 return Err(EngineError::Overtaken(table.name.clone()));
             }
