@@ -10,8 +10,9 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use arrow::record_batch::RecordBatch;
 use chronolith_catalog::{Catalog, Part, Table};
@@ -32,6 +33,8 @@ use crate::view::TableView;
 const PART_BYTES_MIN: usize = 1 << 20;
 /// After so many batches without a row for a chunk, rows arrive for later ones.
 const IDLE_BATCHES: u64 = 4;
+/// How long whoever loads waits before it looks again whether there is room.
+const WAIT: Duration = Duration::from_micros(500);
 /// What packing takes for each byte of the rows: themselves, sorted, and narrowed to be encoded.
 const PACKING_COST: usize = 3;
 
@@ -75,7 +78,8 @@ struct Gathered {
 /// Rows that a thread packs.
 #[derive(Debug)]
 struct Packing {
-    bytes: usize,
+    /// Bytes that it holds by now.
+    bytes: Arc<AtomicUsize>,
     thread: JoinHandle<Result<Packed, EngineError>>,
 }
 
@@ -217,8 +221,9 @@ impl BulkLoader {
 
     fn held(&self) -> usize {
         let gathered: usize = self.gathered.values().map(|of| of.bytes).sum();
-        let packing: usize = self.packing.iter().map(|of| of.bytes).sum();
-        gathered + packing * PACKING_COST
+        let packing = self.packing.iter();
+        let packing: usize = packing.map(|of| of.bytes.load(Ordering::Relaxed)).sum();
+        gathered + packing
     }
 
     /// Tells the engine what the load holds, so that hot rows make room for it.
@@ -251,26 +256,31 @@ impl BulkLoader {
             threads = threads.min(1);
         }
         if threads == 0 {
-            let packed = job.run(gathered)?;
+            let packed = job.run(gathered, &AtomicUsize::new(0))?;
             return self.take(packed);
         }
-        let bytes = gathered.bytes;
+        let held = Arc::new(AtomicUsize::new(gathered.bytes * PACKING_COST));
         loop {
             let finished = self.packing.iter().position(|of| of.thread.is_finished());
-            let held = self.held() + bytes * PACKING_COST;
+            if let Some(place) = finished {
+                self.collect(place)?;
+                continue;
+            }
+            let all = self.held() + gathered.bytes * PACKING_COST;
             // Whoever loads waits for the packing of a store as little as may be: a second piece of
             // it may be packed beside the first.
-            let full = held > limits.bytes_max && (!self.nested || self.packing.len() > 1);
+            let full = all > limits.bytes_max && (!self.nested || self.packing.len() > 1);
             let crowded = self.packing.len() >= threads || full;
-            match finished {
-                Some(place) => self.collect(place)?,
-                None if crowded && !self.packing.is_empty() => self.collect(0)?,
-                None => break,
+            if !crowded || self.packing.is_empty() {
+                break;
             }
+            // A thread gives back most of what it holds before it ends.
+            std::thread::sleep(WAIT);
         }
+        let bytes = Arc::clone(&held);
         let thread = std::thread::Builder::new()
             .name("chronolith-load".to_owned())
-            .spawn(move || job.run(gathered))
+            .spawn(move || job.run(gathered, &held))
             .map_err(crate::error::io_error("start a thread"))?;
         self.packing.push_back(Packing { bytes, thread });
         Ok(())
@@ -443,7 +453,8 @@ struct Job {
 }
 
 impl Job {
-    fn run(self, gathered: Gathered) -> Result<Packed, EngineError> {
+    /// `held` is told how many bytes it holds by now.
+    fn run(self, gathered: Gathered, held: &AtomicUsize) -> Result<Packed, EngineError> {
         let unpacked = gathered.bytes as u64;
         match sort(&self.layout, gathered.batches, &self.keys)? {
             Sorted::Rows(mut rows) => {
@@ -454,6 +465,7 @@ impl Job {
                 let (part, open) =
                     self.engine
                         .write_part(self.id, &self.layout, &rows, unpacked)?;
+                held.store(gathered.bytes, Ordering::Relaxed);
                 let derived = self.derived(&rows, &open)?;
                 Ok(Packed {
                     range: gathered.range,

@@ -24,7 +24,7 @@ pub(crate) fn refresh(shared: &Arc<Shared>, args: Args<'_>) -> Result<ScalarValu
         let name = view.map(|view| view.name.clone()).or(table);
         let name = name.unwrap_or_else(|| relation.to_string());
         return Err(Error::new(
-            SqlState::WRONG_OBJECT_TYPE,
+            SqlState::INVALID_PARAMETER_VALUE,
             format!("relation \"{name}\" is not a continuous aggregate"),
         ));
     };
