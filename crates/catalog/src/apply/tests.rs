@@ -1,10 +1,10 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use chronolith_types::{ColumnId, HypertableId, IndexId, PartId, RoleId, SqlType};
+use chronolith_types::{ChunkId, ColumnId, HypertableId, IndexId, PartId, RoleId, SqlType};
 
 use super::*;
-use crate::acl::Securable;
-use crate::table::{Hypertable, Part, PartFile};
+use crate::acl::{Acl, Securable};
+use crate::table::{Column, Hypertable, Part, PartFile};
 
 const DB: DatabaseId = DatabaseId(5);
 const PUBLIC: SchemaId = SchemaId(2200);
