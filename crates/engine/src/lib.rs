@@ -25,6 +25,7 @@ mod keys;
 mod layout;
 mod load;
 mod maintain;
+mod moves;
 mod record;
 mod recover;
 mod rollups;
