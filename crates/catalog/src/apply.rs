@@ -16,6 +16,7 @@ mod databases;
 mod relations;
 mod roles;
 mod routines;
+mod sequences;
 mod stores;
 mod tables;
 mod views;
@@ -31,7 +32,8 @@ impl Catalog {
         // The maps share their values, so a copy is as dear as the number of names on the way.
         let mut next = self.clone();
         next.change(change)?;
-        if !self.is_marked(change) {
+        let moved_on = matches!(change, Change::AdvanceSequence { .. });
+        if !moved_on && !self.is_marked(change) {
             next.version += 1;
         }
         *self = next;
@@ -93,6 +95,10 @@ impl Catalog {
             Change::CreateRoutine { .. } | Change::DropRoutine { .. } => {
                 self.change_routines(change)
             }
+            Change::CreateSequence { .. }
+            | Change::ChangeSequence { .. }
+            | Change::AdvanceSequence { .. }
+            | Change::DropSequence { .. } => self.change_sequences(change),
             Change::Job { database, change } => {
                 Arc::make_mut(&mut self.database(*database)?.jobs).change(change)
             }
@@ -145,7 +151,14 @@ impl Catalog {
                 if let Change::AddConstraint { constraint, .. } = change {
                     self.take_oid(constraint.id)?;
                 }
-                self.database(*database)?.table(*table)?.change(change)
+                let database = self.database(*database)?;
+                database.table(*table)?.change(change)?;
+                match change {
+                    Change::DropColumn { table, column, .. } => {
+                        database.drop_sequences_of(*table, Some(*column))
+                    }
+                    _ => Ok(()),
+                }
             }
         }
     }
@@ -183,6 +196,7 @@ impl Catalog {
                 database.schemas.contains_key(&SchemaId(oid))
                     || database.tables.contains_key(&TableId(oid))
                     || database.views.contains_key(&TableId(oid))
+                    || database.sequences.contains_key(&TableId(oid))
                     || database.routines.contains_key(&RoutineId(oid))
             })
     }

@@ -13,6 +13,7 @@ use crate::job::JobChange;
 use crate::model::{Role, Schema, View};
 use crate::rollup::Rollup;
 use crate::routine::Routine;
+use crate::sequence::Sequence;
 use crate::table::{Column, Compression, Constraint, Hypertable, Index, Part, Table};
 
 /// One change of the catalog.
@@ -278,6 +279,27 @@ pub enum Change {
     DropRoutine {
         database: DatabaseId,
         id: RoutineId,
+    },
+    CreateSequence {
+        database: DatabaseId,
+        sequence: Box<Sequence>,
+    },
+    /// The same sequence with other properties; one with another count begins anew.
+    ChangeSequence {
+        database: DatabaseId,
+        sequence: Box<Sequence>,
+    },
+    /// Numbers of a sequence's count up to this one may have been given.
+    AdvanceSequence {
+        database: DatabaseId,
+        id: TableId,
+        count: u32,
+        last: i64,
+        called: bool,
+    },
+    DropSequence {
+        database: DatabaseId,
+        id: TableId,
     },
     /// What tells the time of a hypertable whose times are whole numbers.
     SetIntegerNow {

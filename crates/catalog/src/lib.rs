@@ -18,6 +18,7 @@ mod job;
 mod model;
 mod rollup;
 mod routine;
+mod sequence;
 mod series;
 mod table;
 
@@ -29,7 +30,8 @@ pub use job::{Job, JobChange, JobEnd, JobRun, JobStats, Jobs};
 pub use model::{Catalog, Database, FIRST_USER_OID, Privilege, Role, Schema, View};
 pub use rollup::{Continuous, Mark, Materialized, Rollup};
 pub use routine::{Routine, RoutineArg, RoutineResult, Volatility};
+pub use sequence::{Identity, OwnedBy, Sequence};
 pub use table::{
-    Chunk, Column, Compression, Constraint, ConstraintKind, Dimension, DimensionKind, Hypertable,
-    Index, OrderBy, Part, PartFile, Region, Skipping, SparseIndex, Table,
+    Chunk, Column, Compression, Constraint, ConstraintKind, ConstraintMarks, Dimension,
+    DimensionKind, Hypertable, Index, OrderBy, Part, PartFile, Region, Skipping, SparseIndex, Table,
 };

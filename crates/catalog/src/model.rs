@@ -10,6 +10,7 @@ use crate::acl::{Acls, DefaultAcl, PREDEFINED_ROLES};
 use crate::job::Jobs;
 use crate::rollup::Materialized;
 use crate::routine::Routine;
+use crate::sequence::Sequence;
 use crate::table::Table;
 
 /// Objects of users have oids from here on, as in PostgreSQL.
@@ -61,6 +62,9 @@ pub struct Database {
     /// tables say the same; this is there so that a commit need not look through all tables.
     #[serde(default)]
     pub stores: Arc<BTreeMap<TableId, Vec<TableId>>>,
+    /// Its sequences.
+    #[serde(default)]
+    pub sequences: BTreeMap<TableId, Arc<Sequence>>,
     /// Its functions and procedures.
     #[serde(default)]
     pub routines: BTreeMap<RoutineId, Arc<Routine>>,
@@ -196,6 +200,7 @@ impl Database {
             tables: BTreeMap::new(),
             views: BTreeMap::new(),
             stores: Arc::default(),
+            sequences: BTreeMap::new(),
             routines: BTreeMap::new(),
             jobs: Arc::default(),
             acls: Arc::default(),
@@ -254,7 +259,16 @@ impl Database {
             .filter(move |routine| routine.schema == schema && routine.name == name)
     }
 
-    /// Whether any relation of a schema has a name: tables, views and indexes share one space.
+    /// A sequence by its schema and name.
+    #[must_use]
+    pub fn sequence_named(&self, schema: SchemaId, name: &str) -> Option<&Arc<Sequence>> {
+        self.sequences
+            .values()
+            .find(|sequence| sequence.schema == schema && sequence.name == name)
+    }
+
+    /// Whether any relation of a schema has a name: tables, views, sequences and indexes share one
+    /// space.
     #[must_use]
     pub fn relation_exists(&self, schema: SchemaId, name: &str) -> bool {
         let index = |table: &Arc<Table>| {
@@ -262,6 +276,7 @@ impl Database {
         };
         self.table_named(schema, name).is_some()
             || self.view_named(schema, name).is_some()
+            || self.sequence_named(schema, name).is_some()
             || self.tables.values().any(index)
     }
 }

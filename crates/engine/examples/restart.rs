@@ -105,6 +105,8 @@ fn create(engine: &Arc<Engine>) -> Outcome<()> {
         not_null: id != 6,
         default: None,
         missing: None,
+        identity: None,
+        generated: None,
         comment: None,
     };
     let number = SqlType::Numeric(Some((20, 8)));

@@ -470,6 +470,8 @@ fn tag(statement: &Statement) -> String {
         Statement::CreateIndex(_) => "CREATE INDEX",
         Statement::CreateRoutine(of) if of.procedure => "CREATE PROCEDURE",
         Statement::CreateRoutine(_) => "CREATE FUNCTION",
+        Statement::CreateSequence(_) => "CREATE SEQUENCE",
+        Statement::AlterSequence(_) => "ALTER SEQUENCE",
         Statement::CreateSchema(_) => "CREATE SCHEMA",
         Statement::CreateDatabase { .. } => "CREATE DATABASE",
         Statement::CreateExtension { .. } => "CREATE EXTENSION",

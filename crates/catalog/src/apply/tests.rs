@@ -23,6 +23,8 @@ fn table(name: &str) -> Table {
             not_null: true,
             default: None,
             missing: None,
+            identity: None,
+            generated: None,
             comment: None,
         }],
         next_column: ColumnId(2),

@@ -45,7 +45,9 @@ mod subquery;
 mod window;
 
 pub use deparse::deparse;
-pub use entry::{Bound, bind_arguments, bind_call, bind_over, bind_query, bind_scalar};
+pub use entry::{
+    Bound, bind_arguments, bind_assigned, bind_call, bind_over, bind_query, bind_scalar,
+};
 pub use insert::{Target, bind_insert_source};
 pub use names::{Names, Relation, Table, TableColumn};
 pub use params::set_parameters;

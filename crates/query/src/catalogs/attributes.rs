@@ -32,6 +32,10 @@ struct Attribute<'a> {
     not_null: bool,
     has_default: bool,
     inherited: bool,
+    /// `a`, `d` or nothing.
+    identity: &'static str,
+    /// `s` or nothing.
+    generated: &'static str,
 }
 
 fn push<'a>(rows: &mut Rows<'a>, attribute: Attribute<'a>) {
@@ -55,8 +59,8 @@ fn push<'a>(rows: &mut Rows<'a>, attribute: Attribute<'a>) {
         attribute.not_null,
         attribute.has_default,
         false,
-        "",
-        "",
+        attribute.identity,
+        attribute.generated,
         false,
         !attribute.inherited,
         i64::from(attribute.inherited),
@@ -89,6 +93,8 @@ fn attributes<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error
                             not_null: column.not_null,
                             has_default: false,
                             inherited: false,
+                            identity: "",
+                            generated: "",
                         },
                     );
                 }
@@ -103,8 +109,14 @@ fn attributes<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error
                             name: column.name.as_str().into(),
                             ty: Some(Cow::Borrowed(&column.ty)),
                             not_null: column.not_null,
-                            has_default: column.default.is_some(),
+                            has_default: column.default.is_some() || column.generated.is_some(),
                             inherited: matches!(relation, Relation::Chunk(..)),
+                            identity: match &column.identity {
+                                Some(identity) if identity.always => "a",
+                                Some(_) => "d",
+                                None => "",
+                            },
+                            generated: if column.generated.is_some() { "s" } else { "" },
                         },
                     );
                 }
@@ -121,6 +133,31 @@ fn attributes<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error
                             not_null: false,
                             has_default: false,
                             inherited: false,
+                            identity: "",
+                            generated: "",
+                        },
+                    );
+                }
+            }
+            Relation::Sequence(_) => {
+                let columns = [
+                    ("last_value", SqlType::Int8),
+                    ("log_cnt", SqlType::Int8),
+                    ("is_called", SqlType::Bool),
+                ];
+                for (number, (name, ty)) in (1..).zip(columns) {
+                    push(
+                        rows,
+                        Attribute {
+                            relation: oid,
+                            number,
+                            name: name.into(),
+                            ty: Some(Cow::Owned(ty)),
+                            not_null: true,
+                            has_default: false,
+                            inherited: false,
+                            identity: "",
+                            generated: "",
                         },
                     );
                 }
@@ -137,6 +174,8 @@ fn attributes<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error
                             not_null: false,
                             has_default: false,
                             inherited: false,
+                            identity: "",
+                            generated: "",
                         },
                     );
                 }
@@ -168,7 +207,10 @@ pub(super) fn each_default(context: &Context) -> Result<impl Iterator<Item = Def
             table
                 .columns
                 .iter()
-                .filter_map(move |column| Some((relation, table, column, column.default.as_ref()?)))
+                .filter_map(move |column| {
+                    let text = column.default.as_ref().or(column.generated.as_ref())?;
+                    Some((relation, table, column, text))
+                })
         })
         .enumerate()
         .map(|(place, (relation, table, column, text))| Default {
@@ -182,8 +224,9 @@ pub(super) fn each_default(context: &Context) -> Result<impl Iterator<Item = Def
 
 /// What is shown of a column's default.
 pub(super) fn default_text(context: &Context, table: &Table, column: &Column) -> Option<String> {
-    let text = column.default.as_ref()?;
-    Some((context.expression)(table, text, Some(&column.ty), false))
+    let text = column.default.as_ref().or(column.generated.as_ref())?;
+    let shown = (context.expression)(table, text, Some(&column.ty), false);
+    Some(super::sequences::named(context, &shown))
 }
 
 fn defaults<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {

@@ -43,6 +43,7 @@ pub(crate) fn object_comment(
     }
     Ok(match objects::by_oid(context, oid)? {
         Some(Relation::Table(table) | Relation::Kept(table, _)) => table.comment.clone(),
+        Some(Relation::Sequence(sequence)) => sequence.comment.clone(),
         _ => None,
     })
 }
