@@ -43,7 +43,8 @@ impl Transaction {
         table: &Arc<Table>,
         place: Place,
     ) -> Result<Option<(Part, Arc<OpenPart>)>, EngineError> {
-        if !self.own.contains_key(&place) {
+        // A statement that changes rows knows its transaction's by where they lie.
+        if self.pin.is_some() || !self.own.contains_key(&place) {
             return Ok(None);
         }
         let here = |(at, _): &&(Place, RecordBatch)| *at == place;
@@ -62,7 +63,7 @@ impl Transaction {
         let keys = table.unique_keys();
         let places: Vec<Vec<usize>> = keys.iter().map(|(_, places)| places.clone()).collect();
         let mut rows = match sort(&layout, batches, &places)? {
-            Sorted::Rows(rows) => rows,
+            Sorted::Rows { rows, .. } => rows,
             Sorted::Twice { key, row } => {
                 return Err(match keys.get(key) {
                     Some((constraint, places)) => {
@@ -93,6 +94,7 @@ impl Transaction {
         let before = Arc::new(Before {
             rows: std::mem::replace(&mut self.rows, kept),
             claims: std::mem::replace(&mut self.claims, claims),
+            deletions: self.deletions.clone(),
             derived: 0,
         });
         self.derived = derived;
