@@ -12,6 +12,7 @@ use crate::table::{Chunk, Table};
 
 mod boundaries;
 mod chunks;
+mod comments;
 mod databases;
 mod relations;
 mod roles;
@@ -32,8 +33,11 @@ impl Catalog {
         // The maps share their values, so a copy is as dear as the number of names on the way.
         let mut next = self.clone();
         next.change(change)?;
-        let moved_on = matches!(change, Change::AdvanceSequence { .. });
-        if !moved_on && !self.is_marked(change) {
+        let no_plan_knows = matches!(
+            change,
+            Change::AdvanceSequence { .. } | Change::DeleteRows { .. }
+        );
+        if !no_plan_knows && !self.is_marked(change) {
             next.version += 1;
         }
         *self = next;
@@ -82,7 +86,8 @@ impl Catalog {
             | Change::SplitChunk { .. }
             | Change::ChangeHypertable { .. }
             | Change::MakeHypertable { .. }
-            | Change::ReplaceParts { .. } => self.change_chunks(change),
+            | Change::ReplaceParts { .. }
+            | Change::DeleteRows { .. } => self.change_chunks(change),
             Change::SetRollup { .. }
             | Change::Invalidate { .. }
             | Change::Revalidate { .. }
@@ -99,6 +104,10 @@ impl Catalog {
             | Change::ChangeSequence { .. }
             | Change::AdvanceSequence { .. }
             | Change::DropSequence { .. } => self.change_sequences(change),
+            Change::SetComment { database, comment } => {
+                self.database(*database)?.set_comment(comment);
+                Ok(())
+            }
             Change::Job { database, change } => {
                 Arc::make_mut(&mut self.database(*database)?.jobs).change(change)
             }
@@ -152,6 +161,9 @@ impl Catalog {
                     self.take_oid(constraint.id)?;
                 }
                 let database = self.database(*database)?;
+                if let Some(oid) = database.table(*table)?.dropped_by(change) {
+                    database.forget_comments(oid);
+                }
                 database.table(*table)?.change(change)?;
                 match change {
                     Change::DropColumn { table, column, .. } => {

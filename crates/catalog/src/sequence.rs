@@ -34,9 +34,6 @@ pub struct Sequence {
     /// The column that it goes with.
     #[serde(default)]
     pub owned_by: Option<OwnedBy>,
-    /// COMMENT ON.
-    #[serde(default)]
-    pub comment: Option<String>,
     /// The number of its present count: a restart begins another, as PostgreSQL does, so that it can
     /// be taken back.
     pub count: u32,

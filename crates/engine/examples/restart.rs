@@ -131,6 +131,7 @@ fn create(engine: &Arc<Engine>) -> Outcome<()> {
             kind: ConstraintKind::PrimaryKey {
                 columns: [1, 2, 3, 7].map(ColumnId).to_vec(),
             },
+            marks: chronolith_catalog::ConstraintMarks::default(),
         }],
         indexes: Vec::new(),
         hypertable: None,
@@ -138,6 +139,7 @@ fn create(engine: &Arc<Engine>) -> Outcome<()> {
         comment: None,
         acl: None,
         rollup: None,
+        persistence: chronolith_catalog::Persistence::default(),
     };
     let hypertable = Hypertable {
         id: HypertableId(1),

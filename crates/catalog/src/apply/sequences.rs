@@ -73,6 +73,7 @@ impl Catalog {
                 if database.sequences.remove(id).is_none() {
                     return Err(CatalogError::NoRelation(id.to_string()));
                 }
+                database.forget_comments(id.0);
                 database.set_acl(id.0, None)
             }
             // The dispatch names the changes that come here.
@@ -99,6 +100,7 @@ impl Database {
             .collect();
         for id in gone {
             self.sequences.remove(&id);
+            self.forget_comments(id.0);
             self.set_acl(id.0, None)?;
         }
         Ok(())

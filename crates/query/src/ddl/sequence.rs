@@ -138,7 +138,6 @@ fn fresh(shared: &Shared, schema: SchemaId, name: &str) -> Result<Sequence, Erro
         cache: 1,
         cycle: false,
         owned_by: None,
-        comment: None,
         count: oid()?,
         last: 1,
         called: false,
