@@ -205,7 +205,9 @@ impl Engine {
         let counts: Vec<(u32, Arc<Mutex<Count>>)> = {
             let counts = self.sequences.0.lock();
             let counts = counts.iter();
-            counts.map(|(number, count)| (*number, Arc::clone(count))).collect()
+            counts
+                .map(|(number, count)| (*number, Arc::clone(count)))
+                .collect()
         };
         let catalog = self.catalog();
         let mut record = Record::default();

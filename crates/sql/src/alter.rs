@@ -6,7 +6,8 @@ use crate::create::{column, constraint, database_options, role_name, role_option
 use crate::cursor::Cursor;
 use crate::session::setting;
 use crate::{
-    AlterAction, AlterTable, ColumnIdentity, Drop, ObjectKind, SettingChange, Spelled, SqlError, Statement,
+    AlterAction, AlterTable, ColumnIdentity, Drop, ObjectKind, SettingChange, Spelled, SqlError,
+    Statement,
 };
 
 /// Kinds of things by their words, the longer ones first.

@@ -537,8 +537,14 @@ fn default_of(mut sql: crate::SqlText, not_null: &mut bool) -> crate::SqlText {
         *not_null = true;
         sql.expr = inner.as_ref().clone();
         let text = sql.text.trim_end();
-        let text = text.get(..text.len() - "null".len()).unwrap_or(text).trim_end();
-        let text = text.get(..text.len() - "not".len()).unwrap_or(text).trim_end();
+        let text = text
+            .get(..text.len() - "null".len())
+            .unwrap_or(text)
+            .trim_end();
+        let text = text
+            .get(..text.len() - "not".len())
+            .unwrap_or(text)
+            .trim_end();
         sql.text = text.to_owned();
     }
     sql

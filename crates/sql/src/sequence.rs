@@ -190,7 +190,15 @@ pub(crate) fn identity_change(c: &mut Cursor<'_>) -> Result<Option<IdentityChang
 /// Whether an option of a sequence follows SET.
 fn sets_option(c: &Cursor<'_>) -> bool {
     let words = [
-        "increment", "minvalue", "maxvalue", "start", "restart", "cache", "cycle", "no", "owned",
+        "increment",
+        "minvalue",
+        "maxvalue",
+        "start",
+        "restart",
+        "cache",
+        "cycle",
+        "no",
+        "owned",
         "sequence",
     ];
     words.iter().any(|word| c.sees(&["set", word]))

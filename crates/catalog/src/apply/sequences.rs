@@ -87,7 +87,11 @@ impl Catalog {
 
 impl Database {
     /// Sequences go with the table, or with one of its columns.
-    pub(super) fn drop_sequences_of(&mut self, table: TableId, column: Option<ColumnId>) -> Applied {
+    pub(super) fn drop_sequences_of(
+        &mut self,
+        table: TableId,
+        column: Option<ColumnId>,
+    ) -> Applied {
         let gone: Vec<TableId> = self
             .sequences
             .values()

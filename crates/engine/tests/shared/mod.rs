@@ -61,7 +61,7 @@ pub(crate) fn create(engine: &Arc<Engine>) -> Result<(), EngineError> {
             id: id.0 + 1000,
             name: format!("{name}_pkey"),
             kind: ConstraintKind::PrimaryKey { columns: key },
-            marks: ConstraintMarks::default(),
+            marks: chronolith_catalog::ConstraintMarks::default(),
         }],
         indexes: Vec::new(),
         hypertable: None,

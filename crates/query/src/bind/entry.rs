@@ -169,12 +169,7 @@ pub fn bind_over(
 }
 
 /// Nobody looks whether an expression of its own may read what it does: so it may read nothing.
-fn refuse_queries(
-    binder: &Binder<'_>,
-    value: &Typed,
-    expr: &ast::Expr,
-    what: &str,
-) -> Result<()> {
+fn refuse_queries(binder: &Binder<'_>, value: &Typed, expr: &ast::Expr, what: &str) -> Result<()> {
     let queries = value.expr.exists(|node| {
         Ok(matches!(
             node,

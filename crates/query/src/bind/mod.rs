@@ -46,8 +46,7 @@ mod window;
 
 pub use deparse::deparse;
 pub use entry::{
-    Bound, bind_arguments, bind_assigned, bind_call, bind_kept, bind_over, bind_query,
-    bind_scalar,
+    Bound, bind_arguments, bind_assigned, bind_call, bind_kept, bind_over, bind_query, bind_scalar,
 };
 pub(crate) use gapfill::{End, limit_of};
 pub use insert::{Target, bind_insert_source};

@@ -205,13 +205,10 @@ pub(super) fn each_default(context: &Context) -> Result<impl Iterator<Item = Def
     });
     Ok(all
         .flat_map(|(relation, table)| {
-            table
-                .columns
-                .iter()
-                .filter_map(move |column| {
-                    let text = column.default.as_ref().or(column.generated.as_ref())?;
-                    Some((relation, table, column, text))
-                })
+            table.columns.iter().filter_map(move |column| {
+                let text = column.default.as_ref().or(column.generated.as_ref())?;
+                Some((relation, table, column, text))
+            })
         })
         .enumerate()
         .map(|(place, (relation, table, column, text))| Default {

@@ -147,7 +147,9 @@ pub(crate) fn stored(context: &Context, text: &str) -> Result<String, Error> {
             .strip_prefix("::")
             .map(str::trim_start)
             .and_then(|cast| {
-                let word = cast.get(..8).filter(|word| word.eq_ignore_ascii_case("regclass"));
+                let word = cast
+                    .get(..8)
+                    .filter(|word| word.eq_ignore_ascii_case("regclass"));
                 word.and_then(|_| cast.get(8..))
             });
         let bare = behind.starts_with([')', ',']).then_some(after);

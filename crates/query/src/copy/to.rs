@@ -38,15 +38,18 @@ pub(crate) fn bind_out(names: &SessionNames, copy: &Copy) -> Result<Bound, Error
         CopySource::Table { name, columns } => {
             let given = names.given_columns(name.schema(), name.name())?;
             for column in columns {
-                if given.as_ref().is_some_and(|(_, computed)| computed.contains(&column.value)) {
+                if given
+                    .as_ref()
+                    .is_some_and(|of| of.computed.contains(&column.value))
+                {
                     return Err(generated(&column.value));
                 }
             }
             let list = if columns.is_empty() {
                 // Those that are computed are not copied.
-                match given.filter(|(_, computed)| !computed.is_empty()) {
-                    Some((given, _)) => {
-                        let quoted = given.iter().map(|column| quoted(column));
+                match given.filter(|of| !of.computed.is_empty()) {
+                    Some(of) => {
+                        let quoted = of.given.iter().map(|column| quoted(column));
                         quoted.collect::<Vec<_>>().join(", ")
                     }
                     None => "*".to_owned(),

@@ -8,9 +8,9 @@ use chronolith_types::{SchemaId, SqlState};
 
 use super::role::superuser_only;
 use super::routine;
-use super::sequence;
 use super::run::demand;
 use super::schema::no_role;
+use super::sequence;
 use super::view::{kind_of, readers};
 use crate::effects::object_name;
 use crate::error::Error;
@@ -85,7 +85,12 @@ fn kind_named(home: &Database, schema: SchemaId, name: &str) -> Option<&'static 
 }
 
 /// 42809 when the name is of another kind than the statement says.
-pub(super) fn check_kind(home: &Database, schema: SchemaId, name: &str, wanted: &str) -> Result<(), Error> {
+pub(super) fn check_kind(
+    home: &Database,
+    schema: SchemaId,
+    name: &str,
+    wanted: &str,
+) -> Result<(), Error> {
     let Some(kind) = kind_named(home, schema, name).filter(|kind| *kind != wanted) else {
         return Ok(());
     };

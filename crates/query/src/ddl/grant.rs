@@ -238,7 +238,10 @@ fn relation_of(shared: &Shared, home: &Database, name: &Name) -> Result<Thing, E
         let table = home.table_named(schema, name.name()).map(|table| table.id);
         let found = table
             .or_else(|| home.view_named(schema, name.name()).map(|view| view.id))
-            .or_else(|| home.sequence_named(schema, name.name()).map(|found| found.id));
+            .or_else(|| {
+                home.sequence_named(schema, name.name())
+                    .map(|found| found.id)
+            });
         if let Some(thing) = found.and_then(|id| relation(home, id.0)) {
             return Ok(thing);
         }

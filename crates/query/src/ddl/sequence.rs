@@ -186,8 +186,10 @@ fn own(shared: &Arc<Shared>, sequence: &mut Sequence, by: Option<&Name>) -> Resu
         [table, column] => (None, table, column),
         [.., schema, table, column] => (Some(schema.as_str()), table, column),
         _ => {
-            return Err(Error::new(SqlState::SYNTAX_ERROR, "invalid OWNED BY option")
-                .hint("Specify OWNED BY table.column or OWNED BY NONE."));
+            return Err(
+                Error::new(SqlState::SYNTAX_ERROR, "invalid OWNED BY option")
+                    .hint("Specify OWNED BY table.column or OWNED BY NONE."),
+            );
         }
     };
     let found = shared
@@ -458,9 +460,9 @@ pub(super) fn owned(
 ) -> Result<Vec<Arc<Sequence>>, Error> {
     let home = shared.home()?;
     let is = |sequence: &&Arc<Sequence>| {
-        sequence.owned_by.is_some_and(|by| {
-            by.table == table && column.is_none_or(|column| by.column == column)
-        })
+        sequence
+            .owned_by
+            .is_some_and(|by| by.table == table && column.is_none_or(|column| by.column == column))
     };
     Ok(home.sequences.values().filter(is).cloned().collect())
 }
@@ -512,6 +514,15 @@ pub(super) fn of_serial(
     Ok(format!("nextval('{id}'::regclass)"))
 }
 
+fn check_identity_type(ty: &SqlType) -> Result<(), Error> {
+    match ty {
+        SqlType::Int2 | SqlType::Int4 | SqlType::Int8 => Ok(()),
+        _ => Err(wrong(
+            "identity column type must be smallint, integer, or bigint".to_owned(),
+        )),
+    }
+}
+
 /// Makes the sequence of an identity column.
 pub(super) fn of_identity(
     shared: &Arc<Shared>,
@@ -520,11 +531,7 @@ pub(super) fn of_identity(
     ty: &SqlType,
     identity: &chronolith_sql::IdentityDef,
 ) -> Result<Identity, Error> {
-    if !matches!(ty, SqlType::Int2 | SqlType::Int4 | SqlType::Int8) {
-        return Err(wrong(
-            "identity column type must be smallint, integer, or bigint".to_owned(),
-        ));
-    }
+    check_identity_type(ty)?;
     let mut options = identity.options.clone();
     if options.ty.is_some() || options.owned_by.is_some() {
         return Err(Error::new(
@@ -595,6 +602,7 @@ pub(super) fn alter_identity(
     let mut column_now = column.clone();
     match change_of {
         IdentityChange::Add(identity) => {
+            check_identity_type(&column.ty)?;
             if !column.not_null {
                 return Err(unready(&words(
                     "must be declared NOT NULL before identity can be added",

@@ -204,10 +204,7 @@ fn copy_columns(shared: &Arc<Shared>, table: &mut Table, like: &Like) -> Result<
             default: column.default.clone().filter(|_| including("defaults")),
             missing: None,
             identity: like_identity(shared, table, &source, column, including("identity"))?,
-            generated: column
-                .generated
-                .clone()
-                .filter(|_| including("generated")),
+            generated: column.generated.clone().filter(|_| including("generated")),
             comment: column.comment.clone().filter(|_| including("comments")),
             ..column.clone()
         });
@@ -395,14 +392,26 @@ pub(super) fn column_of(
         }
         None if declared.sequence => {
             let ty = &declared.ty;
-            Some(sequence::of_serial(shared, table, table.next_column, name, ty)?)
+            Some(sequence::of_serial(
+                shared,
+                table,
+                table.next_column,
+                name,
+                ty,
+            )?)
         }
         None => None,
     };
     let identity = match &declared.identity {
         Some(identity) => {
             let at = (table.next_column, name.as_str());
-            Some(sequence::of_identity(shared, table, at, &declared.ty, identity)?)
+            Some(sequence::of_identity(
+                shared,
+                table,
+                at,
+                &declared.ty,
+                identity,
+            )?)
         }
         None => None,
     };
@@ -433,7 +442,9 @@ pub(super) fn check_default(
     };
     bind_scalar(&SessionNames::new(shared)?, expr, Some(&target)).map_err(|mut error| {
         if error.code == SqlState::DATATYPE_MISMATCH {
-            error.message = error.message.replace(" but expression is", " but default expression is");
+            error.message = error
+                .message
+                .replace(" but expression is", " but default expression is");
         }
         error
     })

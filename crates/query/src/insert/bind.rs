@@ -172,10 +172,7 @@ fn refuse_given(
         )
     };
     if column.generated.is_some() {
-        return Err(refused().detail(format!(
-            "Column \"{}\" is a generated column.",
-            column.name
-        )));
+        return Err(refused().detail(format!("Column \"{}\" is a generated column.", column.name)));
     }
     let always = column.identity.is_some_and(|identity| identity.always);
     if always && overriding != Some(Overriding::System) {

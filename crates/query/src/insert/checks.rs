@@ -23,6 +23,10 @@ use crate::value::{is_null, write_text};
 
 /// The rules of a table, bound: they outlive the statement that first asked for them.
 pub(crate) struct Rules {
+    /// What they were bound in: of the catalog, the search path and the role.
+    version: u64,
+    search_path: Vec<String>,
+    user: String,
     /// What they were bound from.
     columns: Vec<Column>,
     constraints: Vec<Constraint>,
@@ -37,11 +41,8 @@ impl Rules {
     fn bind(shared: &Arc<Shared>, table: &Table) -> Result<Self, Error> {
         let names = SessionNames::new(shared)?;
         let mut rules = Self {
-            columns: table.columns.clone(),
             constraints: table.constraints.clone(),
-            checks: Vec::new(),
-            generated: Vec::new(),
-            defaults: Vec::new(),
+            ..Self::none(table)
         };
         // PostgreSQL holds them in the order of their names.
         let mut constraints: Vec<&Constraint> = table.constraints.iter().collect();
@@ -75,32 +76,39 @@ impl Rules {
         if table.columns.iter().all(plain) && !table.constraints.iter().any(check) {
             return Ok(Arc::new(Self::none(table)));
         }
-        let version = shared.catalog().version;
-        let place = (shared.search_path(), shared.with(|state| state.user.clone()));
+        let (version, search_path) = (shared.catalog().version, shared.search_path());
         let known = shared.with(|state| {
-            let (at, under, rules) = state.rules.get(&table.id)?;
-            (*at == version && *under == place).then(|| Arc::clone(rules))
+            let rules = state.rules.get(&table.id)?;
+            (rules.user == state.user).then(|| Arc::clone(rules))
         });
         let same = |rules: &Arc<Self>| {
-            rules.columns == table.columns && rules.constraints == table.constraints
+            rules.version == version
+                && rules.search_path == search_path
+                && rules.columns == table.columns
+                && rules.constraints == table.constraints
         };
         if let Some(rules) = known.filter(same) {
             return Ok(rules);
         }
-        let rules = Arc::new(Self::bind(shared, table)?);
+        let mut rules = Self::bind(shared, table)?;
+        rules.user = shared.with(|state| state.user.clone());
+        (rules.version, rules.search_path) = (version, search_path);
+        let rules = Arc::new(rules);
         shared.with(|state| {
             const TABLES_MAX: usize = 64;
             if state.rules.len() >= TABLES_MAX {
                 state.rules.clear();
             }
-            let kept = (version, place, Arc::clone(&rules));
-            state.rules.insert(table.id, kept);
+            state.rules.insert(table.id, Arc::clone(&rules));
         });
         Ok(rules)
     }
 
     fn none(table: &Table) -> Self {
         Self {
+            version: 0,
+            search_path: Vec::new(),
+            user: String::new(),
             columns: table.columns.clone(),
             constraints: Vec::new(),
             checks: Vec::new(),
@@ -202,7 +210,11 @@ impl Checks {
             let nothing = Arc::new(Schema::empty());
             let nothing = RecordBatch::try_new_with_options(nothing, Vec::new(), &options)?;
             for (place, expr) in &self.defaults {
-                put(&mut columns, *place, expr.evaluate(&nothing)?.into_array(rows)?);
+                put(
+                    &mut columns,
+                    *place,
+                    expr.evaluate(&nothing)?.into_array(rows)?,
+                );
             }
         }
         let given = RecordBatch::try_new_with_options(batch.schema(), columns, &options)?;
@@ -211,7 +223,11 @@ impl Checks {
         }
         let mut columns = given.columns().to_vec();
         for (place, expr) in &self.generated {
-            put(&mut columns, *place, expr.evaluate(&given)?.into_array(rows)?);
+            put(
+                &mut columns,
+                *place,
+                expr.evaluate(&given)?.into_array(rows)?,
+            );
         }
         Ok(RecordBatch::try_new_with_options(
             batch.schema(),

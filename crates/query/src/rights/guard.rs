@@ -122,9 +122,7 @@ impl Guard<'_> {
             | Change::ChangeHypertable { table, .. }
             | Change::ReplaceParts { table, .. }
             | Change::SetIntegerNow { table, .. } => self.hypertable(*table),
-            Change::CreateSequence { sequence, .. } => {
-                self.create(sequence.schema, sequence.owner)
-            }
+            Change::CreateSequence { sequence, .. } => self.create(sequence.schema, sequence.owner),
             Change::ChangeSequence { sequence, .. } => self.change_sequence(sequence),
             Change::DropSequence { id, .. } => self.relation(*id),
             // Whoever deletes rows was asked for the right to do so.

@@ -42,9 +42,7 @@ impl Shared {
 
     fn sequence_values(self: &Arc<Self>) -> Box<SequenceValues> {
         let shared = Arc::clone(self);
-        Box::new(move |id| {
-            shared.with(|state| state.transaction.as_ref()?.sequence_value(id).ok())
-        })
+        Box::new(move |id| shared.with(|state| state.transaction.as_ref()?.sequence_value(id).ok()))
     }
 
     fn lazy<T>(self: &Arc<Self>, find: impl FnOnce(&Arc<Self>) -> T + Send + 'static) -> Lazy<T> {

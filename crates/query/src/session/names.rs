@@ -17,6 +17,14 @@ use crate::functions::SessionVars;
 use crate::rollups::{CaggTable, Registry, continuous};
 use crate::scan::{ChunkTable, SystemTable, Unpopulated, Wanted};
 
+/// The columns of a table by where their values come from.
+pub(crate) struct GivenColumns {
+    /// From whoever writes the row, or from a default.
+    pub(crate) given: Vec<String>,
+    /// From the other columns.
+    pub(crate) computed: Vec<String>,
+}
+
 /// The names of one statement.
 pub(crate) struct SessionNames {
     shared: Arc<Shared>,
@@ -78,7 +86,7 @@ impl SessionNames {
         &self,
         schema: Option<&str>,
         name: &str,
-    ) -> Result<Option<(Vec<String>, Vec<String>)>, Error> {
+    ) -> Result<Option<GivenColumns>, Error> {
         let Some(table) = self.shared.find_table(schema, name)? else {
             return Ok(None);
         };
@@ -88,7 +96,10 @@ impl SessionNames {
         let names = |columns: Vec<&chronolith_catalog::Column>| {
             columns.iter().map(|column| column.name.clone()).collect()
         };
-        Ok(Some((names(given), names(computed))))
+        Ok(Some(GivenColumns {
+            given: names(given),
+            computed: names(computed),
+        }))
     }
 
     /// A sequence as the relation of its one row.
@@ -99,12 +110,13 @@ impl SessionNames {
             ("log_cnt", SqlType::Int8),
             ("is_called", SqlType::Bool),
         ];
-        let arrow = fields.iter().map(|(name, ty)| Field::new(*name, ty.arrow(), true));
+        let arrow = fields
+            .iter()
+            .map(|(name, ty)| Field::new(*name, ty.arrow(), true));
         let arrow: Vec<Field> = arrow.collect();
         let (shared, id) = (Arc::clone(&self.shared), found.id);
         let rows = move |wanted: &Wanted| {
-            let (last, called) =
-                shared.transact(|transaction| transaction.sequence_value(id))?;
+            let (last, called) = shared.transact(|transaction| transaction.sequence_value(id))?;
             catalogs::sequence_row(wanted, last, called)
         };
         let source = SystemTable::new(found.id.0, name, Schema::new(arrow), Box::new(rows));

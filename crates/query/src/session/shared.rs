@@ -53,9 +53,8 @@ pub(crate) struct State {
     pub(crate) notices: Vec<Notice>,
     /// Chunks that the transaction marked as compressed, by a time of theirs: packed after it.
     pub(crate) to_compress: Vec<(TableId, i64)>,
-    /// What tables ask of new rows, as it was bound last: of which catalog, and under which search
-    /// path and role.
-    pub(crate) rules: HashMap<TableId, (u64, (Vec<String>, String), Arc<Rules>)>,
+    /// What tables ask of new rows, as it was bound last.
+    pub(crate) rules: HashMap<TableId, Arc<Rules>>,
     /// What nextval gave it.
     pub(crate) sequences: SessionSequences,
     /// What PREPARE has made, as the catalog shows it.

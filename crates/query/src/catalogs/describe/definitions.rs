@@ -177,15 +177,18 @@ pub(crate) fn constraintdef(
     };
     Ok(found.map(|shown| match shown {
         Shown::Range(..) => check(shown),
-        Shown::Declared(table, constraint) => marked(constraint, match &constraint.kind {
-            ConstraintKind::PrimaryKey { columns } => {
-                format!("PRIMARY KEY ({})", column_list(table, columns))
-            }
-            ConstraintKind::Unique { columns } => {
-                format!("UNIQUE ({})", column_list(table, columns))
-            }
-            ConstraintKind::Check { .. } => check(shown),
-        }),
+        Shown::Declared(table, constraint) => marked(
+            constraint,
+            match &constraint.kind {
+                ConstraintKind::PrimaryKey { columns } => {
+                    format!("PRIMARY KEY ({})", column_list(table, columns))
+                }
+                ConstraintKind::Unique { columns } => {
+                    format!("UNIQUE ({})", column_list(table, columns))
+                }
+                ConstraintKind::Check { .. } => check(shown),
+            },
+        ),
     }))
 }
 
