@@ -37,6 +37,7 @@ mod params;
 mod query;
 mod reference;
 mod resolve;
+mod routine;
 mod scope;
 mod select;
 mod sets;
@@ -44,6 +45,7 @@ mod state;
 mod subquery;
 mod window;
 
+pub(crate) use coerce::castable;
 pub use deparse::deparse;
 pub use entry::{Bound, bind_arguments, bind_call, bind_over, bind_query, bind_scalar};
 pub use insert::{Target, bind_insert_source};

@@ -106,8 +106,8 @@ pub struct Session {
     pub(super) prepared: BTreeMap<String, Arc<Prepared>>,
     /// COPY FROM STDIN, while it runs.
     pub(super) copy: Option<CopyIn>,
-    /// How many procedures are running, one within another.
-    pub(super) depth: usize,
+    /// It runs statements within one of another's.
+    pub(super) nested: bool,
 }
 
 impl fmt::Debug for Session {
@@ -195,7 +195,7 @@ impl Session {
             several: false,
             prepared: BTreeMap::new(),
             copy: None,
-            depth: 0,
+            nested: false,
         })
     }
 

@@ -21,6 +21,7 @@ use crate::instance::Instance;
 use crate::nodes::Planner;
 use crate::outcome::{Notice, Severity};
 use crate::rights::guard;
+use crate::routines::DEPTH_MAX;
 use crate::scan::{Snapshot, SystemRows};
 use crate::settings::Settings;
 
@@ -32,6 +33,8 @@ pub(crate) struct Shared {
     pub(crate) database_name: String,
     pub(crate) cancel: Arc<Cancel>,
     state: Mutex<State>,
+    /// Whose turn it is to run a routine, for each depth.
+    pub(crate) turns: Vec<Mutex<()>>,
     planner: SessionState,
 }
 
@@ -51,6 +54,8 @@ pub(crate) struct State {
     pub(crate) notices: Vec<Notice>,
     /// Chunks that the transaction marked as compressed, by a time of theirs: packed after it.
     pub(crate) to_compress: Vec<(TableId, i64)>,
+    /// How many routines are running, one within another.
+    pub(crate) depth: usize,
     /// What PREPARE has made, as the catalog shows it.
     pub(crate) prepared: Vec<PreparedStatement>,
 }
@@ -131,8 +136,10 @@ impl Shared {
                 statement_us: now,
                 notices: Vec::new(),
                 to_compress: Vec::new(),
+                depth: 0,
                 prepared: Vec::new(),
             }),
+            turns: (0..=DEPTH_MAX).map(|_| Mutex::new(())).collect(),
             planner,
             instance,
         }
@@ -257,7 +264,8 @@ impl Shared {
     /// What functions see of the session.
     pub(crate) fn vars(self: &Arc<Self>) -> SessionVars {
         let search_path = self.search_path();
-        let effects = SessionEffects::new(Arc::downgrade(self));
+        let depth = self.with(|state| state.depth);
+        let effects = SessionEffects::new(Arc::downgrade(self), depth);
         self.with(|state| SessionVars {
             time_zone: state.settings.get("timezone").unwrap_or("UTC").to_owned(),
             user: state.user.clone(),
