@@ -172,6 +172,8 @@ impl Routine {
     /// It is called by triggers alone.
     #[must_use]
     pub fn is_trigger(&self) -> bool {
-        self.result.as_ref().is_some_and(|result| result.ty == SqlType::Trigger)
+        self.result
+            .as_ref()
+            .is_some_and(|result| result.ty == SqlType::Trigger)
     }
 }

@@ -266,6 +266,10 @@ fn argument(c: &mut Cursor<'_>) -> Result<RoutineArg, SqlError> {
         Some("in") if c.accept(&["out"]) => Some("inout"),
         other => other,
     };
+    if mode == Some("variadic") {
+        // The tokens have it as the name of an argument, as it stands in a call.
+        c.take(&Token::RArrow);
+    }
     let name = match names_type(c) {
         true => None,
         false => Some(c.ident()?.value),
@@ -506,7 +510,10 @@ mod tests {
             "CREATE FUNCTION now_ms() RETURNS bigint AS 'SELECT 5::bigint' STABLE LANGUAGE 'sql' \
              STRICT PARALLEL SAFE COST 10",
         );
-        assert_eq!(made.returns.unwrap().ty, Some(TypeRef::Known(SqlType::Int8)));
+        assert_eq!(
+            made.returns.unwrap().ty,
+            Some(TypeRef::Known(SqlType::Int8))
+        );
         assert_eq!(
             (made.marks.volatility, made.marks.strict, made.procedure),
             (Some("stable"), Some(true), false)

@@ -28,6 +28,7 @@ mod expr;
 mod from;
 mod gapfill;
 mod group;
+mod inline;
 mod insert;
 mod lateral;
 mod literal;

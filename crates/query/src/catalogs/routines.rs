@@ -320,8 +320,12 @@ fn procs<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
 
 /// The grants of a user's routine.
 fn own_acl<'a>(context: &'a Context, routine: &Routine) -> Cell<'a> {
-    let acl = context.home().ok().and_then(|home| home.acls.get(&routine.id.0));
-    acl.map(|acl| context.acl_items(acl, Securable::Routine)).into()
+    let acl = context
+        .home()
+        .ok()
+        .and_then(|home| home.acls.get(&routine.id.0));
+    acl.map(|acl| context.acl_items(acl, Securable::Routine))
+        .into()
 }
 
 /// The functions and procedures of users.
@@ -340,7 +344,10 @@ fn own_procs<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error>
             let letters = routine.args.iter().map(|arg| arg.mode.letter());
             modes = letters.collect::<Vec<_>>().into();
         }
-        let variadic = routine.args.iter().find(|arg| arg.mode == ArgMode::Variadic);
+        let variadic = routine
+            .args
+            .iter()
+            .find(|arg| arg.mode == ArgMode::Variadic);
         let variadic = variadic.and_then(|arg| arg.ty.element().map(SqlType::oid));
         let defaults = routine.args.iter().filter(|arg| arg.default.is_some());
         let set = routine.result.as_ref().is_some_and(|result| result.set);
@@ -357,7 +364,10 @@ fn own_procs<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error>
         let promises = &routine.promises;
         let number = |text: &Option<String>, usual: i32| {
             let given = text.as_ref().and_then(|text| text.parse::<f64>().ok());
-            #[expect(clippy::cast_possible_truncation, reason = "a cost, shown as a whole number")]
+            #[expect(
+                clippy::cast_possible_truncation,
+                reason = "a cost, shown as a whole number"
+            )]
             given.map_or(usual, |given| given as i32)
         };
         let config: Cell<'a> = match routine.settings.as_slice() {
@@ -373,7 +383,11 @@ fn own_procs<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error>
             &routine.name,
             routine.schema.0,
             routine.owner.0,
-            if routine.language == "sql" { SQL } else { PLPGSQL },
+            if routine.language == "sql" {
+                SQL
+            } else {
+                PLPGSQL
+            },
             number(&promises.cost, 100),
             number(&promises.rows, if set { 1000 } else { 0 }),
             variadic.unwrap_or(0),
@@ -394,7 +408,11 @@ fn own_procs<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error>
             names,
             NULL,
             NULL,
-            if routine.plain_body { "" } else { routine.body.as_str() },
+            if routine.plain_body {
+                ""
+            } else {
+                routine.body.as_str()
+            },
             NULL,
             routine.plain_body.then_some(routine.body.as_str()),
             config,

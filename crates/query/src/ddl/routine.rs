@@ -19,7 +19,7 @@ use crate::catalogs::quoted;
 use crate::error::Error;
 use crate::functions::CastContext;
 use crate::session::{Ready, SessionNames, Shared, ready, refuse, row_of};
-use crate::settings::Scope;
+use crate::settings::{self, Scope};
 
 const INVALID_FUNCTION_DEFINITION: SqlState = SqlState::new(b"42P13");
 
@@ -44,7 +44,9 @@ pub(super) fn create(shared: &Arc<Shared>, create: &CreateRoutine) -> Result<(),
         .clone()
         .ok_or_else(|| wrong("no function body specified"))?;
     if create.plain_body && language != "sql" {
-        return Err(wrong("inline SQL function body only valid for language SQL"));
+        return Err(wrong(
+            "inline SQL function body only valid for language SQL",
+        ));
     }
     let home = shared.home()?;
     let args = arguments(shared, &home, create)?;
@@ -89,11 +91,15 @@ pub(super) fn create(shared: &Arc<Shared>, create: &CreateRoutine) -> Result<(),
             ));
         }
     }
-    check_body(shared, &Arc::new(routine.clone()))?;
     shared.change(Change::CreateRoutine {
         database: shared.database,
-        routine: Box::new(routine),
+        routine: Box::new(routine.clone()),
         replace: known.is_some(),
+    })?;
+    // It may call itself.
+    check_body(shared, &Arc::new(routine)).map_err(|error| match error.context {
+        None if language == "sql" => error.context(format!("SQL function \"{name}\"")),
+        _ => error,
     })
 }
 
@@ -112,7 +118,10 @@ fn arguments(
             Some("table") => ArgMode::Table,
             _ => ArgMode::In,
         };
-        if mode != ArgMode::Table && args.iter().any(|known| known.mode == ArgMode::Variadic) && mode.goes_in() {
+        if mode != ArgMode::Table
+            && args.iter().any(|known| known.mode == ArgMode::Variadic)
+            && mode.goes_in()
+        {
             return Err(wrong("VARIADIC parameter must be the last input parameter"));
         }
         let (ty, relation) = declared(shared, home, &arg.ty)?;
@@ -194,7 +203,6 @@ pub(crate) fn declared(
             SqlState::UNDEFINED_OBJECT,
             format!("type \"{name}\" does not exist"),
         )
-        .at(u32::try_from(name.position).ok())
     };
     match ty {
         TypeRef::Known(ty) => Ok((ty.without_typmod(), None)),
@@ -313,8 +321,7 @@ fn mark(shared: &Arc<Shared>, routine: &mut Routine, marks: &RoutineMarks) -> Re
     if let Some(leakproof) = marks.leakproof {
         let catalog = shared.catalog();
         let role = catalog.roles.get(&shared.role(&catalog)?);
-        let superuser =
-            role.is_some_and(|role| role.privileges.contains(&Privilege::Superuser));
+        let superuser = role.is_some_and(|role| role.privileges.contains(&Privilege::Superuser));
         if leakproof && !superuser {
             return Err(Error::new(
                 SqlState::INSUFFICIENT_PRIVILEGE,
@@ -349,17 +356,26 @@ fn mark(shared: &Arc<Shared>, routine: &mut Routine, marks: &RoutineMarks) -> Re
             routine.settings.clear();
             continue;
         }
-        routine.settings.retain(|(name, _)| *name != change.name);
+        let shown = known(&change.name).to_owned();
+        routine.settings.retain(|(name, _)| *name != shown);
         if let Some(value) = &change.value {
             // A value that cannot be is refused now.
             shared.with(|state| {
                 let mut trial = state.settings.clone();
                 trial.set(&change.name, value, Scope::Local)
             })?;
-            routine.settings.push((change.name.clone(), value.clone()));
+            routine.settings.push((shown, value.clone()));
         }
     }
     Ok(())
+}
+
+/// A setting as it is spelled in the list of settings.
+fn known(name: &str) -> &str {
+    let found = settings::known()
+        .iter()
+        .find(|known| known.name.eq_ignore_ascii_case(name));
+    found.map_or(name, |known| known.name)
 }
 
 /// ALTER FUNCTION and its kin.

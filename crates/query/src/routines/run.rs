@@ -1,6 +1,8 @@
 //! Routines running: the statements of one, in the transaction of the statement that called it.
 
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
 use arrow::array::{Array, ArrayRef, StructArray};
 use arrow::datatypes::DataType;
@@ -51,6 +53,20 @@ pub(crate) fn run(
     });
     drop(turn);
     done
+}
+
+/// Work that has stack enough whenever it goes on, however deep within others.
+struct Roomy<F>(Pin<Box<F>>);
+
+impl<F: Future> Future for Roomy<F> {
+    type Output = F::Output;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
+        let work = &mut self.0;
+        stacker::maybe_grow(STACK_LEFT_BYTES, STACK_MORE_BYTES, || {
+            work.as_mut().poll(context)
+        })
+    }
 }
 
 fn too_deep() -> Error {
@@ -144,7 +160,7 @@ impl Session {
         self.shared.with(|state| state.depth = depth + 1);
         let done = match self.enter_settings(routine) {
             Ok(before) => {
-                let done = self.run_body(routine, types, args, wanted).await;
+                let done = Roomy(Box::pin(self.run_body(routine, types, args, wanted))).await;
                 self.leave_settings(before);
                 done
             }

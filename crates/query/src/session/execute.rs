@@ -56,9 +56,13 @@ impl Ready {
     /// The types of the rows that it gives; None when it gives none.
     pub(crate) fn columns(&self) -> Option<Vec<SqlType>> {
         match self {
-            Self::Query(bound) => {
-                Some(bound.columns.iter().map(|column| column.ty.clone()).collect())
-            }
+            Self::Query(bound) => Some(
+                bound
+                    .columns
+                    .iter()
+                    .map(|column| column.ty.clone())
+                    .collect(),
+            ),
             _ => None,
         }
     }

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use arrow::datatypes::{Field, Schema};
-use chronolith_types::{SqlType, TableId};
 use chronolith_catalog::{
     ConstraintKind, Database, Routine, Schema as CatalogSchema, Table as CatalogTable, View,
 };
+use chronolith_types::{SqlType, TableId};
 use datafusion::datasource::provider_as_source;
 
 use super::shared::{Shared, no_schema};
@@ -277,7 +277,11 @@ pub(crate) fn row_of(
 ) -> Option<Vec<(String, SqlType)>> {
     if let Some(table) = home.tables.get(&relation) {
         let columns = table.columns.iter();
-        return Some(columns.map(|column| (column.name.clone(), column.ty.clone())).collect());
+        return Some(
+            columns
+                .map(|column| (column.name.clone(), column.ty.clone()))
+                .collect(),
+        );
     }
     shared.columns_of(home.views.get(&relation)?)
 }

@@ -162,14 +162,20 @@ pub(crate) fn functiondef(context: &Context, oid: u32) -> Result<Option<String>,
         routine.language,
     );
     if routine.plain_body {
-        return Ok(Some(format!("{head}BEGIN ATOMIC\n {}\nEND\n", routine.body.trim())));
+        return Ok(Some(format!(
+            "{head}BEGIN ATOMIC\n {}\nEND\n",
+            routine.body.trim()
+        )));
     }
     // The body must not end its own quotes.
     let mut quote = mark.to_owned();
     while routine.body.contains(&format!("${quote}$")) {
         quote.push('x');
     }
-    Ok(Some(format!("{head}AS ${quote}${}${quote}$\n", routine.body)))
+    Ok(Some(format!(
+        "{head}AS ${quote}${}${quote}$\n",
+        routine.body
+    )))
 }
 
 fn literal(text: &str) -> String {
