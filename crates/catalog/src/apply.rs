@@ -12,6 +12,7 @@ use crate::table::{Chunk, Table};
 
 mod boundaries;
 mod chunks;
+mod comments;
 mod databases;
 mod relations;
 mod roles;
@@ -31,7 +32,7 @@ impl Catalog {
         // The maps share their values, so a copy is as dear as the number of names on the way.
         let mut next = self.clone();
         next.change(change)?;
-        if !self.is_marked(change) {
+        if !matches!(change, Change::DeleteRows { .. }) && !self.is_marked(change) {
             next.version += 1;
         }
         *self = next;
@@ -80,7 +81,8 @@ impl Catalog {
             | Change::SplitChunk { .. }
             | Change::ChangeHypertable { .. }
             | Change::MakeHypertable { .. }
-            | Change::ReplaceParts { .. } => self.change_chunks(change),
+            | Change::ReplaceParts { .. }
+            | Change::DeleteRows { .. } => self.change_chunks(change),
             Change::SetRollup { .. }
             | Change::Invalidate { .. }
             | Change::Revalidate { .. }
@@ -92,6 +94,10 @@ impl Catalog {
             | Change::DropRole { .. } => self.change_roles(change),
             Change::CreateRoutine { .. } | Change::DropRoutine { .. } => {
                 self.change_routines(change)
+            }
+            Change::SetComment { database, comment } => {
+                self.database(*database)?.set_comment(comment);
+                Ok(())
             }
             Change::Job { database, change } => {
                 Arc::make_mut(&mut self.database(*database)?.jobs).change(change)
@@ -145,7 +151,11 @@ impl Catalog {
                 if let Change::AddConstraint { constraint, .. } = change {
                     self.take_oid(constraint.id)?;
                 }
-                self.database(*database)?.table(*table)?.change(change)
+                let database = self.database(*database)?;
+                if let Some(oid) = database.table(*table)?.dropped_by(change) {
+                    database.forget_comments(oid);
+                }
+                database.table(*table)?.change(change)
             }
         }
     }

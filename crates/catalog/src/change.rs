@@ -9,10 +9,12 @@ use chronolith_types::{
 use serde::{Deserialize, Serialize};
 
 use crate::acl::{Acl, DefaultAcl};
+use crate::comment::Comment;
 use crate::job::JobChange;
 use crate::model::{Role, Schema, View};
 use crate::rollup::Rollup;
 use crate::routine::Routine;
+use crate::rows::RowBits;
 use crate::table::{Column, Compression, Constraint, Hypertable, Index, Part, Table};
 
 /// One change of the catalog.
@@ -89,6 +91,14 @@ pub enum Change {
     SetDefaultAcls {
         database: DatabaseId,
         acls: Vec<DefaultAcl>,
+    },
+    /// Rows of a cold part are deleted, by their places in its file.
+    DeleteRows {
+        database: DatabaseId,
+        table: TableId,
+        chunk: ChunkId,
+        part: PartId,
+        rows: RowBits,
     },
     /// All its rows go; a hypertable's chunks too.
     Truncate {
@@ -263,6 +273,11 @@ pub enum Change {
         table: TableId,
         column: Option<ColumnId>,
         text: Option<String>,
+    },
+    /// A comment on anything else, in the place of the one before; an empty text takes it away.
+    SetComment {
+        database: DatabaseId,
+        comment: Comment,
     },
     /// Something about jobs.
     Job {

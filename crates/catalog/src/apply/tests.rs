@@ -4,6 +4,7 @@ use chronolith_types::{ChunkId, ColumnId, HypertableId, IndexId, PartId, RoleId,
 
 use super::*;
 use crate::acl::{Acl, Securable};
+use crate::rows::RowBits;
 use crate::table::{Column, Hypertable, Part, PartFile};
 
 const DB: DatabaseId = DatabaseId(5);
@@ -33,6 +34,7 @@ fn table(name: &str) -> Table {
         comment: None,
         acl: None,
         rollup: None,
+        persistence: crate::table::Persistence::default(),
     }
 }
 
@@ -76,7 +78,7 @@ fn part(id: u64) -> Arc<Part> {
         data: PartFile::default(),
         directory: PartFile::default(),
         unpacked: 0,
-        deleted: Vec::new(),
+        deleted: RowBits::default(),
     })
 }
 

@@ -38,7 +38,25 @@ pub fn bind_query(
     query: &ast::Query,
     params: &[Option<SqlType>],
 ) -> Result<Bound> {
+    bind_with(names, query, params, false)
+}
+
+/// The query of a view that is kept: where its gaps begin and end is for its readers to say.
+///
+/// # Errors
+/// As [`bind_query`].
+pub fn bind_kept(names: &dyn Names, query: &ast::Query) -> Result<Bound> {
+    bind_with(names, query, &[], true)
+}
+
+fn bind_with(
+    names: &dyn Names,
+    query: &ast::Query,
+    params: &[Option<SqlType>],
+    open_gaps: bool,
+) -> Result<Bound> {
     let mut binder = Binder::new(names, params);
+    binder.open_gaps = open_gaps;
     let mut rel = binder.query(query, None)?;
     let canonical = rel
         .scope
@@ -54,6 +72,7 @@ pub fn bind_query(
         // `SELECT $1`: text, as is any constant that nobody typed.
         let texts = vec![SqlType::Text; rel.scope.columns.len()];
         let mut again = Binder::new(names, params);
+        again.open_gaps = open_gaps;
         rel = again.query(query, Some(&texts))?;
         binder = again;
     }

@@ -54,6 +54,8 @@ pub(super) struct Binder<'a> {
     pub keyed: Vec<Keyed>,
     /// Whether rows are arguments of a function that makes json of them.
     pub documents: bool,
+    /// Whether it is for the readers of a view to say where its gaps begin and end.
+    pub open_gaps: bool,
     depth: usize,
     next: u32,
 }
@@ -159,6 +161,7 @@ impl<'a> Binder<'a> {
             edits: Vec::new(),
             keyed: Vec::new(),
             documents: false,
+            open_gaps: false,
             depth: 0,
             next: 0,
         }

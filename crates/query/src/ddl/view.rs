@@ -8,15 +8,12 @@ use chronolith_types::{SchemaId, SqlState, TableId};
 
 use super::run::owner;
 use super::table::check_name;
-use crate::bind::{Bound, bind_query};
+use crate::bind::{Bound, bind_kept, bind_query};
 use crate::error::Error;
 use crate::outcome::Severity;
 use crate::session::{SessionNames, Shared};
 
 pub(super) fn create(shared: &Arc<Shared>, create: &CreateView) -> Result<(), Error> {
-    if create.temporary {
-        return Err(Error::unsupported("CREATE TEMPORARY VIEW"));
-    }
     for option in &create.options {
         // Nobody can write through a view here.
         if option.name == "security_invoker" && option.bool() != Some(false) {
@@ -37,7 +34,18 @@ pub(super) fn create(shared: &Arc<Shared>, create: &CreateView) -> Result<(), Er
     let names = SessionNames::new(shared)?;
     let bound = bind_query(&names, &create.query, &[])?;
     let columns = columns_of(create, &bound)?;
-    let schema = shared.creation_schema(create.name.schema())?;
+    let reads = |used: &crate::bind::Use| shared.is_temporary(TableId(used.relation));
+    let lent = bound.uses.iter().any(reads);
+    let schema = match create.name.schema() {
+        None if lent && !create.temporary => {
+            let message = format!("view \"{name}\" will be a temporary view");
+            let notice = Error::new(SqlState::SUCCESSFUL_COMPLETION, message);
+            shared.notice(Severity::Notice, notice);
+            shared.need_temporary_schema()?
+        }
+        schema if lent || create.temporary => shared.temporary_place(schema)?,
+        schema => shared.creation_schema(schema)?,
+    };
     let home = shared.home()?;
     let known = home.view_named(schema, name).cloned();
     let id = match &known {
@@ -126,7 +134,7 @@ pub(crate) fn columns_of(create: &CreateView, bound: &Bound) -> Result<Vec<Strin
 /// means the same on another search path and when a table has got more columns.
 pub(crate) fn text_of(shared: &Arc<Shared>, create: &CreateView) -> Result<String, Error> {
     let query = chronolith_sql::query(&create.text)?;
-    let bound = bind_query(&SessionNames::new(shared)?, &query, &[])?;
+    let bound = bind_kept(&SessionNames::new(shared)?, &query)?;
     Ok(chronolith_sql::edited(&create.text, &bound.edits))
 }
 
@@ -143,16 +151,14 @@ pub(super) fn broken(
     let names = SessionNames::new(shared)?;
     let fails = |view: &View| {
         let query = chronolith_sql::query(&view.query).map_err(Error::from);
-        query
-            .and_then(|query| bind_query(&names, &query, &[]))
-            .is_err()
+        query.and_then(|query| bind_kept(&names, &query)).is_err()
     };
     let views = home.views.values().filter(|view| fails(view));
     Ok(views.map(|view| View::clone(view)).collect())
 }
 
 /// Views that read a relation of that name themselves.
-pub(super) fn readers<'a>(
+pub(crate) fn readers<'a>(
     home: &'a Database,
     schema: SchemaId,
     name: &'a str,
