@@ -121,8 +121,11 @@ impl fmt::Debug for Session {
 
 impl Drop for Session {
     fn drop(&mut self) {
-        self.abandon();
-        self.shared.leave_temporary();
+        // What runs within another session's statement is part of its transaction.
+        if !self.nested {
+            self.abandon();
+            self.shared.leave_temporary();
+        }
     }
 }
 
