@@ -32,7 +32,9 @@ pub use error::SqlError;
 pub use literals::{Literal, Literals};
 pub use parse::{Parsed, parse};
 pub use rename::{edited, names_column, names_relation, quoted, rename_column};
-pub use routine::{CreateRoutine, Returns, RoutineArg};
+pub use routine::{
+    AlterRoutine, CreateRoutine, Returns, RoutineAction, RoutineArg, RoutineMarks, TypeRef,
+};
 pub use sequence::{
     AlterSequence, ColumnIdentity, CreateSequence, IdentityChange, IdentityDef, SequenceOptions,
 };

@@ -41,6 +41,8 @@ pub enum Statement {
     CreateSequence(Box<crate::CreateSequence>),
     /// ALTER SEQUENCE with options of its own.
     AlterSequence(Box<crate::AlterSequence>),
+    /// ALTER FUNCTION, PROCEDURE and ROUTINE.
+    AlterRoutine(Box<crate::AlterRoutine>),
     /// CREATE SCHEMA.
     CreateSchema(CreateSchema),
     /// CREATE DATABASE.

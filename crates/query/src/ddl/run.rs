@@ -37,6 +37,7 @@ pub(crate) async fn run(
         Statement::CreateRoutine(create) => routine::create(shared, create)?,
         Statement::CreateSequence(create) => sequence::create(shared, create)?,
         Statement::AlterSequence(of) => sequence::alter(shared, of)?,
+        Statement::AlterRoutine(alter) => routine::alter(shared, alter)?,
         Statement::CreateSchema(create) => schema::create(shared, create)?,
         Statement::CreateDatabase { name, options } => {
             schema::create_database(shared, &name.value, options)?;
