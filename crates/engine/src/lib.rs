@@ -32,6 +32,7 @@ mod record;
 mod recover;
 mod rollups;
 mod route;
+mod sequences;
 mod state;
 mod transaction;
 mod view;

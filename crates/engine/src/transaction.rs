@@ -33,6 +33,7 @@ mod delete;
 mod derive;
 mod lock;
 mod rewrite;
+mod sequences;
 
 pub use lock::{Claimed, RowsLocked};
 use rewrite::Rewrite;
@@ -813,6 +814,7 @@ impl Transaction {
     /// 23505 and the like for what others committed meanwhile; 53100; 58030.
     pub fn commit(mut self) -> Result<Lsn, EngineError> {
         self.derive()?;
+        self.tell_sequences();
         if self.changes.is_empty() && self.rows.is_empty() && self.deletions.is_empty() {
             return Ok(Lsn(self.engine.durable.load(Ordering::Acquire)));
         }
