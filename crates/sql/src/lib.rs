@@ -30,7 +30,7 @@ pub use cursor::{expression, query};
 pub use error::SqlError;
 pub use literals::{Literal, Literals};
 pub use parse::{Parsed, parse};
-pub use rename::{edited, names_column, names_relation, quoted, rename_column};
+pub use rename::{edited, names_column, names_relation, quoted, rename_column, rename_relation};
 pub use routine::{CreateRoutine, Returns, RoutineArg};
 pub use sqlparser::ast;
 pub use statement::*;

@@ -19,7 +19,7 @@ mod schema;
 mod table;
 mod view;
 
-pub(crate) use alter::{keep_views, role_of};
+pub(crate) use alter::{keep_views, moved_views, role_of};
 pub(crate) use options::TableOptions;
 pub(crate) use run::{owner, run};
 pub(crate) use table::check_name;
