@@ -11,6 +11,7 @@
 //!   text given to [`parse`].
 
 mod alter;
+mod changes;
 mod copy;
 mod create;
 mod cursor;
@@ -26,6 +27,9 @@ mod statement;
 mod tokens;
 mod types;
 
+pub use changes::{
+    CURRENT_OF, ConflictTarget, DEFAULT_VALUES, DO_NOTHING, conflict_target,
+};
 pub use cursor::{expression, query};
 pub use error::SqlError;
 pub use literals::{Literal, Literals};

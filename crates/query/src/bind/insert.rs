@@ -36,6 +36,18 @@ pub fn bind_insert_source(
     params: &[Option<SqlType>],
 ) -> Result<Bound> {
     let mut binder = Binder::new(names, params);
+    let rel = binder.insert_source(source, targets)?;
+    super::entry::finish(binder, rel)
+}
+
+impl Binder<'_> {
+    /// The source of an INSERT as the columns that it gives values to.
+    pub(super) fn insert_source(
+        &mut self,
+        source: &ast::Query,
+        targets: &[Target],
+    ) -> Result<super::state::Rel> {
+    let binder = self;
     let plain = source.with.is_none()
         && source.order_by.is_none()
         && source.limit_clause.is_none()
@@ -61,10 +73,9 @@ pub fn bind_insert_source(
             binder.project(rel.plan, items)?
         }
     };
-    super::entry::finish(binder, rel)
-}
+    Ok(rel)
+    }
 
-impl Binder<'_> {
     fn insert_values(
         &mut self,
         values: &ast::Values,
@@ -140,7 +151,7 @@ impl Binder<'_> {
     }
 }
 
-fn is_default(cell: &ast::Expr) -> bool {
+pub(super) fn is_default(cell: &ast::Expr) -> bool {
     matches!(cell, ast::Expr::Identifier(ident)
         if ident.quote_style.is_none() && ident.value == "default")
 }

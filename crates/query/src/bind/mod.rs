@@ -19,6 +19,7 @@
 mod array;
 mod call;
 mod cast;
+mod change;
 mod coerce;
 mod cte;
 mod deparse;
@@ -44,6 +45,11 @@ mod state;
 mod subquery;
 mod window;
 
+pub(crate) use change::{
+    Action, Change, Conflict, Over, Program, Returning, What, bind_change, bind_changing_query,
+    changes,
+};
+pub use change::ChangeTarget;
 pub use deparse::deparse;
 pub use entry::{Bound, bind_arguments, bind_call, bind_over, bind_query, bind_scalar};
 pub use insert::{Target, bind_insert_source};

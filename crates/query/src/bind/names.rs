@@ -5,6 +5,7 @@ use std::sync::Arc;
 use chronolith_types::SqlType;
 use datafusion::logical_expr::TableSource;
 
+use super::change::ChangeTarget;
 use crate::error::Error;
 use crate::functions::SessionVars;
 
@@ -29,6 +30,19 @@ pub trait Names {
     /// routine whose statement this is, alone or behind the routine's name.
     fn parameter(&self, _of: Option<&str>, _name: &str) -> Option<usize> {
         None
+    }
+
+    /// The table of a name, to change its rows.
+    ///
+    /// # Errors
+    /// `42P01`, `42809` for what is no table.
+    fn target(
+        &self,
+        _schema: Option<&str>,
+        _name: &str,
+        verb: &'static str,
+    ) -> Result<ChangeTarget, Error> {
+        Err(Error::unsupported(verb))
     }
 
     /// The session's variables, for literals that depend on them.

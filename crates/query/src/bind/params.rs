@@ -14,7 +14,7 @@ use crate::error::Error;
 use crate::functions::Typed;
 
 /// The types of `$1`, `$2`, …, as far as they are known.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub(super) struct Params {
     types: Vec<Option<SqlType>>,
 }

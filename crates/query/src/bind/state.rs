@@ -9,6 +9,7 @@ use chronolith_types::{SqlState, SqlType};
 use datafusion::common::{Column, DataFusionError};
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
 
+use super::change::Change;
 use super::cte::Cte;
 use super::names::Names;
 use super::params::Params;
@@ -51,7 +52,13 @@ pub(super) struct Binder<'a> {
     pub keyed: Vec<Keyed>,
     /// Whether rows are arguments of a function that makes json of them.
     pub documents: bool,
-    depth: usize,
+    /// Whether WITH may change rows.
+    pub changing: bool,
+    /// What does.
+    pub changes: Vec<Change>,
+    /// How many places there are for rows that come when the statement runs.
+    pub slots: usize,
+    pub depth: usize,
     next: u32,
 }
 
@@ -101,6 +108,10 @@ pub(super) enum Clause {
     From,
     Default,
     Check,
+    /// SET of UPDATE.
+    Update,
+    Returning,
+    MergeWhen,
 }
 
 impl Clause {
@@ -120,6 +131,9 @@ impl Clause {
             Self::From => "functions in FROM",
             Self::Default => "DEFAULT expressions",
             Self::Check => "check constraints",
+            Self::Update => "UPDATE",
+            Self::Returning => "RETURNING",
+            Self::MergeWhen => "MERGE WHEN conditions",
         }
     }
 }
@@ -155,6 +169,9 @@ impl<'a> Binder<'a> {
             edits: Vec::new(),
             keyed: Vec::new(),
             documents: false,
+            changing: false,
+            changes: Vec::new(),
+            slots: 0,
             depth: 0,
             next: 0,
         }

@@ -118,6 +118,19 @@ pub(crate) fn find_target(
     schema: Option<&str>,
     name: &str,
 ) -> Result<Arc<Table>, Error> {
+    find_changed(shared, schema, name, "INSERT")
+}
+
+/// A table whose rows a statement changes.
+///
+/// # Errors
+/// 42P01, or 42809 and 55000 for a relation that is none.
+pub(crate) fn find_changed(
+    shared: &Shared,
+    schema: Option<&str>,
+    name: &str,
+    verb: &str,
+) -> Result<Arc<Table>, Error> {
     if let Some(table) = shared.find_table(schema, name)? {
         return Ok(table);
     }
@@ -129,9 +142,15 @@ pub(crate) fn find_target(
         ));
     }
     if view.is_some() {
+        let verb = match verb {
+            "INSERT" => "insert into",
+            "UPDATE" => "update",
+            "DELETE" => "delete from",
+            _ => "merge into",
+        };
         return Err(Error::new(
             SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE,
-            format!("cannot insert into view \"{name}\""),
+            format!("cannot {verb} view \"{name}\""),
         )
         .detail("Views are not updatable here.")
         .hint("Write to the view's table."));
@@ -170,7 +189,8 @@ fn split_name(name: &ast::ObjectName) -> Result<(Option<String>, String, Option<
     }
 }
 
-fn places_of(table: &Table, columns: &[ast::ObjectName]) -> Result<Vec<usize>, Error> {
+/// The places of the columns that an INSERT names.
+pub(crate) fn places_of(table: &Table, columns: &[ast::ObjectName]) -> Result<Vec<usize>, Error> {
     if columns.is_empty() {
         return Ok((0..table.columns.len()).collect());
     }

@@ -9,7 +9,7 @@ mod run;
 mod values;
 
 pub(crate) use bind::{
-    InsertPlan, Source, bind, completed, find_target, undefined_column, undefined_table,
+    InsertPlan, Source, bind, completed, find_changed, find_target, places_of, undefined_column, undefined_table,
 };
 pub(crate) use checks::{Checks, check_expr};
 pub(crate) use literals::bind_literals;
