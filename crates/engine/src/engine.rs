@@ -16,6 +16,7 @@ use crate::commit::{Pending, Writer};
 use crate::config::EngineConfig;
 use crate::error::EngineError;
 use crate::keys::KeyCache;
+use crate::locks::LockManager;
 use crate::record::Place;
 use crate::rollups::Rollups;
 use crate::state::State;
@@ -53,6 +54,7 @@ pub struct Engine {
     pub(crate) next_oid: AtomicU32,
     pub(crate) next_part: AtomicU64,
     pub(crate) lock: Box<dyn Lock>,
+    pub(crate) locks: Arc<LockManager>,
 }
 
 impl fmt::Debug for Engine {
@@ -91,6 +93,12 @@ impl Engine {
     pub fn set_rollups(&self, rollups: Arc<dyn Rollups>) {
         // Another one would compute the same: the first stays.
         drop(self.rollups.set(rollups));
+    }
+
+    /// Who holds which locks.
+    #[must_use]
+    pub fn locks(&self) -> &Arc<LockManager> {
+        &self.locks
     }
 
     /// Begins a transaction in a database.

@@ -7,6 +7,7 @@ use chronolith_chunk::ChunkError;
 use chronolith_types::{SqlState, ValueError};
 use chronolith_wal::WalError;
 
+use crate::locks::LockError;
 use crate::rollups::RollupError;
 
 /// Why the engine refused or failed.
@@ -106,6 +107,9 @@ pub enum EngineError {
     /// What a continuous aggregate gets cannot be computed.
     #[error(transparent)]
     Rollup(#[from] RollupError),
+    /// A lock was not to be had.
+    #[error(transparent)]
+    Lock(#[from] LockError),
     /// Chunks that are to be merged or split have rows that are not committed yet.
     #[error("cannot merge or split chunks that the transaction itself wrote to")]
     OwnRows,
@@ -140,6 +144,7 @@ impl EngineError {
             }
             Self::Value(error) => error.code,
             Self::Rollup(error) => error.sqlstate,
+            Self::Lock(error) => error.sqlstate(),
             Self::Overtaken(_) => SqlState::SERIALIZATION_FAILURE,
             Self::NoSavepoint(_) => SqlState::INVALID_SAVEPOINT_SPECIFICATION,
         }

@@ -24,6 +24,7 @@ mod intake;
 mod keys;
 mod layout;
 mod load;
+mod locks;
 mod maintain;
 mod record;
 mod recover;
@@ -39,6 +40,10 @@ pub use error::EngineError;
 pub use intake::Intake;
 pub use layout::layout_of;
 pub use load::BulkLoader;
+pub use locks::{
+    Gained, Interrupted, KeySpace, LockError, LockManager, LockMark, LockMode, LockTarget, Locked,
+    LockedThing, Locker, RowMode, RowSpace, Wait,
+};
 pub use rollups::{Derived, RollupError, Rollups};
 pub use route::check_not_null;
 pub use transaction::{Isolation, Transaction};

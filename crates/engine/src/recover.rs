@@ -66,6 +66,7 @@ impl Engine {
         let next_oid = state.catalog.next_oid;
         let next_part = state.catalog.next_part;
         let engine = Arc::new(Self {
+            locks: crate::locks::LockManager::new(Arc::clone(&platform.clock)),
             platform,
             config,
             state: RwLock::new(Arc::new(state)),

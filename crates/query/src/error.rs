@@ -4,7 +4,7 @@ use std::error::Error as StdError;
 use std::fmt;
 
 use chronolith_chunk::ChunkError;
-use chronolith_engine::EngineError;
+use chronolith_engine::{EngineError, LockError};
 use chronolith_types::{SqlState, ValueError};
 use datafusion::arrow::error::ArrowError;
 use datafusion::common::DataFusionError;
@@ -152,10 +152,22 @@ impl From<EngineError> for Error {
                 told.table = Some(table.clone());
                 told.detail = Some(detail.clone());
             }
+            EngineError::Lock(lock) => {
+                told.detail = lock.detail().map(str::to_owned);
+                if told.detail.is_some() {
+                    told.hint = Some("See server log for query details.".to_owned());
+                }
+            }
             _ => {}
         }
         told.source = Some(Box::new(error));
         told
+    }
+}
+
+impl From<LockError> for Error {
+    fn from(error: LockError) -> Self {
+        Self::from(EngineError::from(error))
     }
 }
 

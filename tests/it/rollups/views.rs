@@ -132,6 +132,17 @@ pub(crate) const THEMES: &[Theme] = &[
                 recomputed: true,
             },
             Spec {
+                name: "filled",
+                over: None,
+                query: "SELECT time_bucket_gapfill('1 hour', time, timestamptz '2025-03-27 12:00:00+00', timestamptz '2025-04-03') AS bucket,
+                    symbol, count(*) AS n, locf(last(price, time)) AS close, interpolate(sum(size)) AS sizes,
+                    locf(max(note), treat_null_as_missing => true) AS note
+                    FROM {raw} WHERE size > 2 GROUP BY 1, 2",
+                direct: None,
+                bucket: Some(("time_bucket('1 hour', time)", "interval '1 hour'")),
+                recomputed: false,
+            },
+            Spec {
                 name: "quarters",
                 over: None,
                 query: "SELECT time_bucket('1 hour', time, interval '15 minutes') AS bucket, lower(exchange) AS place,

@@ -38,7 +38,25 @@ pub fn bind_query(
     query: &ast::Query,
     params: &[Option<SqlType>],
 ) -> Result<Bound> {
+    bind_with(names, query, params, false)
+}
+
+/// The query of a view that is kept: where its gaps begin and end is for its readers to say.
+///
+/// # Errors
+/// As [`bind_query`].
+pub fn bind_kept(names: &dyn Names, query: &ast::Query) -> Result<Bound> {
+    bind_with(names, query, &[], true)
+}
+
+fn bind_with(
+    names: &dyn Names,
+    query: &ast::Query,
+    params: &[Option<SqlType>],
+    open_gaps: bool,
+) -> Result<Bound> {
     let mut binder = Binder::new(names, params);
+<<<<<<< HEAD
     let rel = query_of(&mut binder, query)?;
     finish(binder, rel)
 }
@@ -46,6 +64,9 @@ pub fn bind_query(
 /// The query itself, once what it needs is at hand.
 pub(super) fn query_of(binder: &mut Binder<'_>, query: &ast::Query) -> Result<Rel> {
     let params = binder.params.clone();
+=======
+    binder.open_gaps = open_gaps;
+>>>>>>> main
     let mut rel = binder.query(query, None)?;
     let canonical = rel
         .scope
@@ -60,9 +81,14 @@ pub(super) fn query_of(binder: &mut Binder<'_>, query: &ast::Query) -> Result<Re
     if untyped_parameter {
         // `SELECT $1`: text, as is any constant that nobody typed.
         let texts = vec![SqlType::Text; rel.scope.columns.len()];
+<<<<<<< HEAD
         let mut again = Binder::new(binder.names, &[]);
         again.params = params;
         again.changing = binder.changing;
+=======
+        let mut again = Binder::new(names, params);
+        again.open_gaps = open_gaps;
+>>>>>>> main
         rel = again.query(query, Some(&texts))?;
         *binder = again;
     }

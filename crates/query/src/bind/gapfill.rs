@@ -31,7 +31,7 @@ pub(super) struct Gap {
 
 /// An end of the range that is filled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum End {
+pub(crate) enum End {
     Start,
     Finish,
 }
@@ -47,12 +47,14 @@ impl End {
 
 impl Gap {
     /// The gaps that a query fills, if any. `targets` are the expressions of its select list and
-    /// the aggregates in them, `others` those of ORDER BY that are not in it.
+    /// the aggregates in them, `others` those of ORDER BY that are not in it. Limits that nothing says are
+    /// left to readers when they are `open`.
     pub(super) fn of(
         grouping: Option<&Grouping>,
         targets: &[&Expr],
         others: &[&Expr],
         condition: Option<&Expr>,
+        open: bool,
     ) -> Result<Option<Self>> {
         let Some(grouping) = grouping else {
             // Without groups there are no gaps: the buckets are `time_bucket`'s.
@@ -118,8 +120,12 @@ impl Gap {
             Some(at) => Ok(Limit {
                 at: simple(end.name(), at)?,
                 after: false,
+                open: false,
             }),
-            None => inferred(end, ts, &key.arrow, condition),
+            None => match inferred(end, ts, &key.arrow, condition) {
+                Err(_) if open => Ok(Limit::unknown()),
+                limit => limit,
+            },
         };
         Ok(Some(Self {
             zone: zone.transpose()?,
@@ -160,13 +166,33 @@ fn is_simple(expr: &Expr) -> bool {
     !bound.unwrap_or(true)
 }
 
-/// The limit that WHERE sets to the time: the first of its conditions that does.
+/// The limit that WHERE sets to the time.
 fn inferred(end: End, ts: &Expr, form: &DataType, condition: Option<&Expr>) -> Result<Limit> {
     let Expr::Column(_) = ts else {
         let what = "ts needs to refer to a single column if no start or finish is supplied";
         return Err(told(gap_argument(what).with_hint(LIMITS_HINT)));
     };
-    for conjunct in condition.into_iter().flat_map(split_conjunction) {
+    let conjuncts = condition.into_iter().flat_map(split_conjunction);
+    if let Some(limit) = limit_of(end, ts, form, conjuncts)? {
+        return Ok(limit);
+    }
+    let missing = format!(
+        "missing time_bucket_gapfill argument: could not infer {} from WHERE clause",
+        end.name()
+    );
+    Err(told(
+        FunctionError::invalid_parameter(missing).with_hint(LIMITS_HINT),
+    ))
+}
+
+/// The limit that conditions set to a time of that form: the first of them that does.
+pub(crate) fn limit_of<'e>(
+    end: End,
+    ts: &Expr,
+    form: &DataType,
+    conditions: impl Iterator<Item = &'e Expr>,
+) -> Result<Option<Limit>> {
+    for conjunct in conditions {
         let Expr::BinaryExpr(binary) = conjunct else {
             continue;
         };
@@ -188,16 +214,14 @@ fn inferred(end: End, ts: &Expr, form: &DataType, condition: Option<&Expr>) -> R
         if is_simple(value)
             && let Some(at) = comparable(value, form)?
         {
-            return Ok(Limit { at, after });
+            return Ok(Some(Limit {
+                at,
+                after,
+                open: false,
+            }));
         }
     }
-    let missing = format!(
-        "missing time_bucket_gapfill argument: could not infer {} from WHERE clause",
-        end.name()
-    );
-    Err(told(
-        FunctionError::invalid_parameter(missing).with_hint(LIMITS_HINT),
-    ))
+    Ok(None)
 }
 
 /// A column without the casts that a comparison put around it.

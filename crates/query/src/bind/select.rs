@@ -132,7 +132,9 @@ impl Binder<'_> {
             let targets = targets.chain(aggregates.iter().map(|(_, expr)| expr));
             let targets: Vec<&Expr> = targets.collect();
             let others: Vec<&Expr> = order.iter().filter_map(|(key, _)| key.input()).collect();
-            Gap::of(grouping.as_ref(), &targets, &others, restriction.as_ref())?
+            let (grouping, condition) = (grouping.as_ref(), restriction.as_ref());
+            let open = self.open_gaps && self.calls.len() == 1;
+            Gap::of(grouping, &targets, &others, condition, open)?
         };
         if gap.is_some() {
             super::gapfill::check_below(&aggregates)?;

@@ -59,6 +59,8 @@ pub(super) struct Binder<'a> {
     /// How many places there are for rows that come when the statement runs.
     pub slots: usize,
     pub depth: usize,
+    /// Whether it is for the readers of a view to say where its gaps begin and end.
+    pub open_gaps: bool,
     next: u32,
 }
 
@@ -172,6 +174,7 @@ impl<'a> Binder<'a> {
             changing: false,
             changes: Vec::new(),
             slots: 0,
+            open_gaps: false,
             depth: 0,
             next: 0,
         }

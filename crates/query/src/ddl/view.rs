@@ -8,7 +8,7 @@ use chronolith_types::{SchemaId, SqlState, TableId};
 
 use super::run::owner;
 use super::table::check_name;
-use crate::bind::{Bound, bind_query};
+use crate::bind::{Bound, bind_kept, bind_query};
 use crate::error::Error;
 use crate::outcome::Severity;
 use crate::session::{SessionNames, Shared};
@@ -126,7 +126,7 @@ pub(crate) fn columns_of(create: &CreateView, bound: &Bound) -> Result<Vec<Strin
 /// means the same on another search path and when a table has got more columns.
 pub(crate) fn text_of(shared: &Arc<Shared>, create: &CreateView) -> Result<String, Error> {
     let query = chronolith_sql::query(&create.text)?;
-    let bound = bind_query(&SessionNames::new(shared)?, &query, &[])?;
+    let bound = bind_kept(&SessionNames::new(shared)?, &query)?;
     Ok(chronolith_sql::edited(&create.text, &bound.edits))
 }
 
@@ -143,9 +143,7 @@ pub(super) fn broken(
     let names = SessionNames::new(shared)?;
     let fails = |view: &View| {
         let query = chronolith_sql::query(&view.query).map_err(Error::from);
-        query
-            .and_then(|query| bind_query(&names, &query, &[]))
-            .is_err()
+        query.and_then(|query| bind_kept(&names, &query)).is_err()
     };
     let views = home.views.values().filter(|view| fails(view));
     Ok(views.map(|view| View::clone(view)).collect())

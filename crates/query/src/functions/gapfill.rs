@@ -4,7 +4,7 @@
 use chronolith_rollup::bucket::{BucketOptions, Bucketer};
 use chronolith_types::{Interval, SqlType};
 use datafusion::common::ScalarValue;
-use datafusion::logical_expr::{ColumnarValue, Expr, ScalarFunctionArgs};
+use datafusion::logical_expr::{ColumnarValue, Expr, ScalarFunctionArgs, lit};
 
 use super::error::FunctionError;
 use super::table::{Imp, Proc, Typed};
@@ -90,7 +90,7 @@ impl<'e> GapCall<'e> {
         self.arg(if self.zoned() { 4 } else { 3 })
     }
 
-    /// The same bucket as plain `time_bucket`, which scans know; `None` in a time zone.
+    /// The same bucket as plain `time_bucket`, which scans and continuous aggregates know.
     ///
     /// # Errors
     /// What `time_bucket` says of its width.
@@ -98,13 +98,21 @@ impl<'e> GapCall<'e> {
         let ([width, ts, ..], [length, ty, ..]) = (self.args, self.types) else {
             return Ok(None);
         };
-        if self.zone().is_some() || self.kind != GapKind::Bucket {
+        if self.kind != GapKind::Bucket {
             return Ok(None);
         }
-        let args = vec![
+        let mut args = vec![
             Typed::new(width.clone(), length.clone()),
             Typed::new(ts.clone(), ty.clone()),
         ];
+        if let Some(zone) = self.zone() {
+            args.push(Typed::new(zone.clone(), SqlType::Text));
+            // Neither origin nor offset.
+            for ty in [SqlType::Timestamptz, SqlType::Interval] {
+                let nothing = ScalarValue::try_from(&ty.arrow())?;
+                args.push(Typed::new(lit(nothing), ty));
+            }
+        }
         let plain = match ty {
             SqlType::Int2 | SqlType::Int4 | SqlType::Int8 => times::integer_bucket(args, ty)?,
             _ => times::bucket(args, ty)?,

@@ -12,7 +12,7 @@ use chronolith_types::{ColumnId, HypertableId, IndexId, SqlState, SqlType, Table
 use super::definition::{Definition, Source};
 use super::options::CaggOptions;
 use super::registry::continuous;
-use crate::bind::bind_query;
+use crate::bind::bind_kept;
 use crate::ddl::{columnstore, owner, view_columns, view_text};
 use crate::error::Error;
 use crate::outcome::Severity;
@@ -29,7 +29,7 @@ pub(crate) fn create(shared: &Arc<Shared>, create: &CreateView) -> Result<(), Er
     let options = CaggOptions::read(&create.options)?;
     let name = create.name.name();
     let names = SessionNames::new(shared)?;
-    let bound = bind_query(&names, &create.query, &[])?;
+    let bound = bind_kept(&names, &create.query)?;
     // It is kept up without anybody's rights from here on.
     shared.check_uses(&bound.uses)?;
     let columns = view_columns(create, &bound)?;

@@ -14,13 +14,14 @@ use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan, TableScan, cast
 
 use super::buckets::Buckets;
 use super::derive::Programs;
+use super::gaps::{Gaps, filled_below};
 use super::names::CatalogNames;
 use super::registry::Registry;
 use super::relation::CaggTable;
 use super::shape::{
     Above, aggregate_below, column, immutable, names_in, over_scan, resolve_names, scans,
 };
-use crate::bind::{Bound, bind_query};
+use crate::bind::{Bound, bind_kept};
 use crate::error::Error;
 use crate::functions::{
     Parts, StateColumn, Typed, aggregate_name, apply_cast, canonical_form, parts_of, stored_type,
@@ -79,7 +80,8 @@ pub(crate) struct Agg {
 pub(crate) struct Output {
     pub(crate) name: String,
     pub(crate) ty: SqlType,
-    /// Over the names of groups and of the values of merged aggregates.
+    /// Over the names of groups and of the values of merged aggregates; where gaps are filled, over
+    /// the columns of that.
     pub(crate) expr: Expr,
 }
 
@@ -95,15 +97,17 @@ pub(crate) struct Definition {
     pub(crate) bucket: usize,
     pub(crate) buckets: Buckets,
     pub(crate) aggs: Vec<Agg>,
-    /// What groups must be; over the same as the outputs.
+    /// What groups must be; over the names of groups and of the values of merged aggregates.
     pub(crate) having: Option<Expr>,
+    /// How buckets that are missing are filled in.
+    pub(crate) gaps: Option<Gaps>,
     pub(crate) outputs: Vec<Output>,
     /// What it was read from: while those columns are the same, so is the definition.
     pub(crate) reads: Vec<(TableId, Vec<CatalogColumn>)>,
     pub(super) programs: Programs,
 }
 
-fn refused(message: &str) -> Error {
+pub(super) fn refused(message: &str) -> Error {
     Error::new(SqlState::FEATURE_NOT_SUPPORTED, message)
 }
 
@@ -123,7 +127,7 @@ impl Definition {
     ) -> Result<Self, Error> {
         let names = CatalogNames::new(Arc::clone(database), registry);
         let query = chronolith_sql::query(&view.query)?;
-        let bound = bind_query(&names, &query, &[])?;
+        let bound = bind_kept(&names, &query)?;
         Self::of(database, &bound, &view.columns, registry)
     }
 
@@ -137,10 +141,30 @@ impl Definition {
         columns: &[String],
         registry: &Registry,
     ) -> Result<Self, Error> {
-        let Some((top, aggregate)) = aggregate_below(&bound.plan) else {
+        let filled = filled_below(&bound.plan);
+        let found = match &filled {
+            // What is shown is of rows and gaps, those of rows alone.
+            Some((top, gap)) => aggregate_below(gap.input()).map(|(below, aggregate)| {
+                let top = Above {
+                    outputs: top.outputs.clone(),
+                    ..below
+                };
+                (top, aggregate)
+            }),
+            None => aggregate_below(&bound.plan),
+        };
+        let Some((top, aggregate)) = found else {
             return Err(unfit(&bound.plan));
         };
         let source = source_of(database, &aggregate.input)?;
+        if let Source::View(view) = source.source
+            && registry.definition(database, view)?.gaps.is_some()
+        {
+            return Err(refused(
+                "continuous aggregates over one that fills gaps are not supported",
+            )
+            .detail("Which buckets are missing changes with every row."));
+        }
         let linear = over_scan(&aggregate.input);
         let names = names_in(&aggregate.input)?;
         let scan_name = source.scan.table_name.to_string();
@@ -206,6 +230,11 @@ impl Definition {
                     .map(|(expr, group)| (name_of(expr), column(&group.name))),
             )
             .collect();
+        let gaps = match &filled {
+            None => None,
+            Some((_, gap)) => Some(Gaps::of(gap, &values, &groups)?),
+        };
+        let shown = gaps.as_ref().map_or(&values, |gaps| &gaps.names);
         let mut outputs = Vec::with_capacity(top.outputs.len());
         for (at, expr) in top.outputs.iter().enumerate() {
             check_immutable(expr)?;
@@ -215,7 +244,7 @@ impl Definition {
             outputs.push(Output {
                 name: columns.get(at).unwrap_or(&output.name).clone(),
                 ty: output.ty.clone(),
-                expr: substituted(expr, &values)?,
+                expr: substituted(expr, shown)?,
             });
         }
         let having = top
@@ -241,6 +270,7 @@ impl Definition {
             bucket,
             aggs,
             having: having.into_iter().reduce(Expr::and),
+            gaps,
             outputs,
             reads,
             programs: Programs::default(),
@@ -430,7 +460,7 @@ fn bucket_of(groups: &[Expr], source: &Leaf, qualified: bool) -> Result<(usize, 
     })
 }
 
-fn check_immutable(expr: &Expr) -> Result<(), Error> {
+pub(super) fn check_immutable(expr: &Expr) -> Result<(), Error> {
     match immutable(expr)? {
         true => Ok(()),
         false => Err(

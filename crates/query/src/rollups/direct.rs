@@ -97,6 +97,9 @@ impl CandleRows {
         definition: &Definition,
         layout: &Layout,
     ) -> Result<Option<ScanRequest>, Error> {
+        if definition.gaps.is_some() {
+            return Ok(None);
+        }
         let mut known = std::collections::HashMap::new();
         for output in &definition.outputs {
             if let Expr::Column(found) = &output.expr

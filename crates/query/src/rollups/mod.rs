@@ -13,6 +13,7 @@ mod derive;
 mod direct;
 mod feed;
 mod fill;
+mod gaps;
 mod names;
 mod options;
 mod plan;

@@ -16,7 +16,9 @@ use super::definition::{Definition, Rows, Source};
 use super::registry::{Registry, continuous};
 use super::relation::CaggTable;
 use super::shape::column;
+use crate::bind::End;
 use crate::error::Error;
+use crate::nodes::Limit;
 use crate::session::table_of;
 
 /// All times.
@@ -125,6 +127,16 @@ pub(super) fn folded(definition: &Definition, store: LogicalPlan) -> Result<Logi
 
 /// What readers see of partials, under the names of its columns.
 pub(super) fn shown(definition: &Definition, partials: LogicalPlan) -> Result<LogicalPlan, Error> {
+    shown_between(definition, partials, None, None)
+}
+
+/// The same with gaps filled in between two limits.
+fn shown_between(
+    definition: &Definition,
+    partials: LogicalPlan,
+    start: Option<Limit>,
+    finish: Option<Limit>,
+) -> Result<LogicalPlan, Error> {
     let groups = definition.groups.iter().map(|group| column(&group.name));
     let merged = definition.aggs.iter().flat_map(|agg| &agg.parts.merged);
     let merged = merged.map(|(name, expr)| expr.clone().alias(name));
@@ -132,6 +144,9 @@ pub(super) fn shown(definition: &Definition, partials: LogicalPlan) -> Result<Lo
     let mut plan = LogicalPlan::Aggregate(plan);
     if let Some(having) = &definition.having {
         plan = filtered(plan, having.clone())?;
+    }
+    if let Some(gaps) = &definition.gaps {
+        plan = gaps.filled(plan, start, finish)?;
     }
     let outputs = definition.outputs.iter();
     let outputs = outputs.map(|output| output.expr.clone().alias(&output.name));
@@ -284,12 +299,26 @@ impl Planning<'_> {
 
     /// What readers of a continuous aggregate see, under the names of its columns.
     pub(crate) fn read(&self, view: TableId) -> Result<LogicalPlan, Error> {
+        self.read_where(view, &[])
+    }
+
+    /// The same for a reader with some conditions on these, who sees gaps between what they say.
+    pub(super) fn read_where(
+        &self,
+        view: TableId,
+        conditions: &[Expr],
+    ) -> Result<LogicalPlan, Error> {
         let definition = self.registry.definition(self.database, view)?;
-        shown(&definition, self.fresh(view)?)
+        let limit = |end: End| self.gap_limit(view, &definition, end, conditions);
+        let (start, finish) = (limit(End::Start)?, limit(End::Finish)?);
+        shown_between(&definition, self.fresh(view)?, start, finish)
     }
 
     /// A plan with what readers see in the place of each continuous aggregate.
     pub(crate) fn expanded(&self, plan: &LogicalPlan) -> Result<LogicalPlan, Error> {
+        if reads(plan, CaggTable::fills)? {
+            return self.bounded(plan.clone(), &[]);
+        }
         let done = plan.clone().transform_up_with_subqueries(|node| {
             let LogicalPlan::TableScan(scan) = &node else {
                 return Ok(Transformed::no(node));
@@ -308,11 +337,16 @@ impl Planning<'_> {
 
 /// Whether a plan reads a continuous aggregate.
 pub(crate) fn reads_any(plan: &LogicalPlan) -> DfResult<bool> {
+    reads(plan, |_| true)
+}
+
+/// Whether a plan reads a continuous aggregate of a kind.
+fn reads(plan: &LogicalPlan, is: impl Fn(&CaggTable) -> bool) -> DfResult<bool> {
     let mut found = false;
     plan.apply_with_subqueries(|node| {
         if let LogicalPlan::TableScan(scan) = node
             && let Ok(provider) = source_as_provider(&scan.source)
-            && provider.downcast_ref::<CaggTable>().is_some()
+            && provider.downcast_ref::<CaggTable>().is_some_and(&is)
         {
             found = true;
             return Ok(TreeNodeRecursion::Stop);

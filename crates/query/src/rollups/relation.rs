@@ -21,6 +21,7 @@ pub(crate) struct CaggTable {
     store: TableId,
     name: String,
     time: String,
+    fills: bool,
     schema: SchemaRef,
 }
 
@@ -33,6 +34,7 @@ impl CaggTable {
             store,
             name: name.to_owned(),
             time: definition.shown_bucket().unwrap_or_default().to_owned(),
+            fills: definition.gaps.is_some(),
             schema: Arc::new(Schema::new(fields.collect::<Vec<_>>())),
         }
     }
@@ -44,6 +46,11 @@ impl CaggTable {
     /// The table of its partial rows.
     pub(crate) fn store(&self) -> TableId {
         self.store
+    }
+
+    /// Whether it fills gaps.
+    pub(crate) fn fills(&self) -> bool {
+        self.fills
     }
 
     /// The column that shows the bucket; empty when none does.

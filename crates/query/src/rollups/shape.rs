@@ -67,7 +67,7 @@ pub(super) fn above<'p>(
 }
 
 /// An expression over a plan's columns with what those are in their places.
-fn resolve(expr: &Expr, input: &LogicalPlan, outputs: &[Expr]) -> Option<Expr> {
+pub(super) fn resolve(expr: &Expr, input: &LogicalPlan, outputs: &[Expr]) -> Option<Expr> {
     let mut lost = false;
     let resolved = expr.clone().transform_up(|node| {
         if matches!(

@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 
 use super::names::SessionNames;
 use super::shared::Shared;
-use crate::bind::{bind_query, deparse};
+use crate::bind::{bind_kept, deparse};
 use crate::catalogs::{
     self, Context, Expressions, Lazy, Packing, Packings, Size, Sizes, Sorting, ViewColumns,
 };
@@ -118,7 +118,7 @@ impl Shared {
             return None;
         };
         let names = SessionNames::new(self).ok()?;
-        let bound = bind_query(&names, query, &[]).ok()?;
+        let bound = bind_kept(&names, query).ok()?;
         let name = |place: usize, own: &String| view.columns.get(place).unwrap_or(own).clone();
         let columns = bound.columns.iter().enumerate();
         Some(

@@ -58,6 +58,8 @@ pub(super) struct Filled {
 pub(super) struct Edge {
     pub(super) at: Arc<dyn PhysicalExpr>,
     pub(super) after: bool,
+    /// Whether NULL says that nothing is filled in.
+    pub(super) open: bool,
 }
 
 /// What is filled in, by the places of the input's columns.

@@ -7,9 +7,9 @@ use std::sync::Arc;
 
 use arrow::datatypes::{DataType, SchemaRef};
 use datafusion::catalog::Session;
-use datafusion::common::{DFSchema, DFSchemaRef, Result as DfResult};
+use datafusion::common::{DFSchema, DFSchemaRef, Result as DfResult, ScalarValue};
 use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
-use datafusion::logical_expr::{Expr, Extension, LogicalPlan, UserDefinedLogicalNodeCore};
+use datafusion::logical_expr::{Expr, Extension, LogicalPlan, UserDefinedLogicalNodeCore, lit};
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::expressions::Column;
 use datafusion::physical_plan::ExecutionPlan;
@@ -26,6 +26,19 @@ pub(crate) struct Limit {
     pub(crate) at: Expr,
     /// Whether it is the instant after that one.
     pub(crate) after: bool,
+    /// Whether it is that of the data: NULL says that there is none, and nothing is filled in.
+    pub(crate) open: bool,
+}
+
+impl Limit {
+    /// One that nobody has said.
+    pub(crate) fn unknown() -> Self {
+        Self {
+            at: lit(ScalarValue::Null),
+            after: false,
+            open: true,
+        }
+    }
 }
 
 /// A column whose values are filled in.
@@ -63,7 +76,7 @@ pub(crate) struct Filling {
 }
 
 impl Filling {
-    fn exprs(&self) -> impl Iterator<Item = &Expr> {
+    pub(crate) fn exprs(&self) -> impl Iterator<Item = &Expr> {
         let columns = std::iter::once(&self.bucket).chain(&self.groups);
         let limits = [&self.width, &self.start.at, &self.finish.at];
         let limits = limits.into_iter().chain(&self.zone);
@@ -73,7 +86,7 @@ impl Filling {
     }
 
     /// The same with other expressions, in the order of [`Self::exprs`].
-    fn with(&self, exprs: Vec<Expr>) -> DfResult<Self> {
+    pub(crate) fn with(&self, exprs: Vec<Expr>) -> DfResult<Self> {
         let mut exprs = exprs.into_iter();
         let mut next = |slot: &mut Expr| match exprs.next() {
             Some(expr) => {
@@ -116,6 +129,15 @@ impl GapFill {
         Ok(LogicalPlan::Extension(Extension {
             node: Arc::new(node),
         }))
+    }
+
+    /// The rows that are filled.
+    pub(crate) fn input(&self) -> &LogicalPlan {
+        &self.input
+    }
+
+    pub(crate) fn filling(&self) -> &Filling {
+        &self.filling
     }
 
     fn new(input: Arc<LogicalPlan>, filling: Filling) -> DfResult<Self> {
@@ -219,6 +241,7 @@ impl Planned for GapFill {
             Ok(Edge {
                 at: expr(&limit.at)?,
                 after: limit.after,
+                open: limit.open,
             })
         };
         let shape = Shape {

@@ -73,17 +73,24 @@ impl Gaps {
         let form = Form::of(schema.field(shape.bucket).data_type())?;
         let zone = shape.zone.as_ref().map(scalar).transpose()?;
         let buckets = gap_buckets(&scalar(&shape.width)?, zone.as_ref())?;
-        let limit = |name: &str, edge: &Edge| -> DfResult<i64> {
-            let at = form.limit(&scalar(&edge.at)?, edge.after)?;
+        let limit = |name: &str, edge: &Edge, none: i64| -> DfResult<i64> {
+            let at = scalar(&edge.at)?;
+            if edge.open && at.is_null() {
+                return Ok(none);
+            }
+            let at = form.limit(&at, edge.after)?;
             Ok(at.ok_or_else(|| {
                 gap_argument(&format!("{name} cannot be NULL")).with_hint(LIMITS_HINT)
             })?)
         };
-        let start = limit("start", &shape.start)?;
-        let finish = limit("finish", &shape.finish)?;
+        let start = limit("start", &shape.start, i64::MAX)?;
+        let finish = limit("finish", &shape.finish, i64::MIN)?;
         // Nothing lies between limits that are the wrong way round, not even a first bucket.
         let finish = if start < finish { finish } else { i64::MIN };
-        let mut first = buckets.bucket(start).map_err(FunctionError::from)?;
+        let mut first = match finish {
+            i64::MIN => i64::MAX,
+            _ => buckets.bucket(start).map_err(FunctionError::from)?,
+        };
         if form == Form::Date {
             first = first.div_euclid(DAY_US) * DAY_US;
         }
