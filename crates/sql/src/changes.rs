@@ -61,7 +61,10 @@ pub fn conflict_target(name: &str) -> Result<Option<ConflictTarget>, SqlError> {
 /// The tokens of a text with all of that replaced.
 pub(crate) fn readable(text: &str, tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
     let changes = |token: &TokenWithSpan| {
-        matches!(unquoted(token), Some("insert" | "update" | "delete" | "merge"))
+        matches!(
+            unquoted(token),
+            Some("insert" | "update" | "delete" | "merge")
+        )
     };
     if !tokens.iter().any(changes) {
         return tokens;
@@ -150,8 +153,7 @@ fn target(text: &str, tokens: &[TokenWithSpan], made: &mut Vec<TokenWithSpan>) -
             }
             Token::Word(_) => {
                 let before = at.checked_sub(1).and_then(|at| tokens.get(at));
-                let first =
-                    before.is_some_and(|t| matches!(t.token, Token::LParen | Token::Comma));
+                let first = before.is_some_and(|t| matches!(t.token, Token::LParen | Token::Comma));
                 plain &= first;
             }
             _ => plain = false,
@@ -177,7 +179,10 @@ fn target(text: &str, tokens: &[TokenWithSpan], made: &mut Vec<TokenWithSpan>) -
 /// `UPDATE ONLY t` is `UPDATE t`: no table has children.
 fn only(before: Option<&TokenWithSpan>, tokens: &[TokenWithSpan]) -> usize {
     let before = before.and_then(unquoted);
-    let named = matches!(tokens.get(1).map(|token| &token.token), Some(Token::Word(_)));
+    let named = matches!(
+        tokens.get(1).map(|token| &token.token),
+        Some(Token::Word(_))
+    );
     let changed = matches!(before, Some("update" | "from" | "into" | "using"));
     usize::from(changed && named)
 }
@@ -211,7 +216,9 @@ fn nothing(
         return 0;
     }
     // Of the two, WHEN MATCHED takes the first and WHEN NOT MATCHED the second.
-    let when = made.iter().rposition(|token| unquoted(token) == Some("when"));
+    let when = made
+        .iter()
+        .rposition(|token| unquoted(token) == Some("when"));
     let not = when.and_then(|when| made.get(when + 1)).and_then(unquoted) == Some("not");
     let span = first.span;
     let marked = name(DO_NOTHING.to_owned(), span);

@@ -27,9 +27,7 @@ mod statement;
 mod tokens;
 mod types;
 
-pub use changes::{
-    CURRENT_OF, ConflictTarget, DEFAULT_VALUES, DO_NOTHING, conflict_target,
-};
+pub use changes::{CURRENT_OF, ConflictTarget, DEFAULT_VALUES, DO_NOTHING, conflict_target};
 pub use cursor::{expression, query};
 pub use error::SqlError;
 pub use literals::{Literal, Literals};

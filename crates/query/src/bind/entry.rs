@@ -56,7 +56,7 @@ fn bind_with(
     open_gaps: bool,
 ) -> Result<Bound> {
     let mut binder = Binder::new(names, params);
-<<<<<<< HEAD
+    binder.open_gaps = open_gaps;
     let rel = query_of(&mut binder, query)?;
     finish(binder, rel)
 }
@@ -64,9 +64,6 @@ fn bind_with(
 /// The query itself, once what it needs is at hand.
 pub(super) fn query_of(binder: &mut Binder<'_>, query: &ast::Query) -> Result<Rel> {
     let params = binder.params.clone();
-=======
-    binder.open_gaps = open_gaps;
->>>>>>> main
     let mut rel = binder.query(query, None)?;
     let canonical = rel
         .scope
@@ -81,14 +78,10 @@ pub(super) fn query_of(binder: &mut Binder<'_>, query: &ast::Query) -> Result<Re
     if untyped_parameter {
         // `SELECT $1`: text, as is any constant that nobody typed.
         let texts = vec![SqlType::Text; rel.scope.columns.len()];
-<<<<<<< HEAD
         let mut again = Binder::new(binder.names, &[]);
         again.params = params;
         again.changing = binder.changing;
-=======
-        let mut again = Binder::new(names, params);
-        again.open_gaps = open_gaps;
->>>>>>> main
+        again.open_gaps = binder.open_gaps;
         rel = again.query(query, Some(&texts))?;
         *binder = again;
     }

@@ -47,33 +47,33 @@ impl Binder<'_> {
         source: &ast::Query,
         targets: &[Target],
     ) -> Result<super::state::Rel> {
-    let binder = self;
-    let plain = source.with.is_none()
-        && source.order_by.is_none()
-        && source.limit_clause.is_none()
-        && source.fetch.is_none();
-    let rel = match source.body.as_ref() {
-        SetExpr::Values(values) if plain => binder.insert_values(values, targets)?,
-        _ => {
-            let types = targets
-                .iter()
-                .map(|target| target.ty.without_typmod())
-                .collect::<Vec<_>>();
-            let rel = binder.query(source, Some(&types))?;
-            check_width(rel.scope.columns.len(), targets.len(), None)?;
-            let mut items = Vec::with_capacity(targets.len());
-            for (found, target) in rel.scope.columns.iter().zip(targets) {
-                let mut value = typed(found);
-                if value.ty == SqlType::Unknown {
-                    value.ty = SqlType::Text;
+        let binder = self;
+        let plain = source.with.is_none()
+            && source.order_by.is_none()
+            && source.limit_clause.is_none()
+            && source.fetch.is_none();
+        let rel = match source.body.as_ref() {
+            SetExpr::Values(values) if plain => binder.insert_values(values, targets)?,
+            _ => {
+                let types = targets
+                    .iter()
+                    .map(|target| target.ty.without_typmod())
+                    .collect::<Vec<_>>();
+                let rel = binder.query(source, Some(&types))?;
+                check_width(rel.scope.columns.len(), targets.len(), None)?;
+                let mut items = Vec::with_capacity(targets.len());
+                for (found, target) in rel.scope.columns.iter().zip(targets) {
+                    let mut value = typed(found);
+                    if value.ty == SqlType::Unknown {
+                        value.ty = SqlType::Text;
+                    }
+                    let value = binder.assign(value, target, None)?;
+                    items.push((value, unnamed(&target.name)));
                 }
-                let value = binder.assign(value, target, None)?;
-                items.push((value, unnamed(&target.name)));
+                binder.project(rel.plan, items)?
             }
-            binder.project(rel.plan, items)?
-        }
-    };
-    Ok(rel)
+        };
+        Ok(rel)
     }
 
     fn insert_values(

@@ -45,16 +45,16 @@ mod state;
 mod subquery;
 mod window;
 
-pub(crate) use change::{
-    Action, Change, Conflict, Over, Program, Returning, What, bind_change, bind_changing_query,
-    changes,
-};
 pub use change::ChangeTarget;
+pub(crate) use change::{
+    Action, Change, Conflict, Over, Program, What, bind_change, bind_changing_query, changes,
+};
 pub use deparse::deparse;
 pub use entry::{Bound, bind_arguments, bind_call, bind_kept, bind_over, bind_query, bind_scalar};
 pub(crate) use gapfill::{End, limit_of};
 pub use insert::{Target, bind_insert_source};
 pub use names::{Names, Relation, Table, TableColumn};
 pub use params::set_parameters;
+pub(crate) use params::set_parameters_in;
 pub(crate) use select::name_of;
 pub use state::Use;

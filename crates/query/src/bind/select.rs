@@ -97,8 +97,7 @@ impl Binder<'_> {
             restriction = Some(condition.clone());
             rel.plan = filtered(rel.plan, condition)?;
         }
-        let mut items =
-            self.items(&rel.scope, &select.projection, expected, Clause::Select)?;
+        let mut items = self.items(&rel.scope, &select.projection, expected, Clause::Select)?;
         let mut having = match &select.having {
             Some(having) => {
                 let place = Place {
@@ -211,7 +210,13 @@ impl Binder<'_> {
             match item {
                 SelectItem::UnnamedExpr(tree) => {
                     let name = name_of(tree);
-                    items.push(self.item(Place { scope, clause }, tree, &name, expected, items.len())?);
+                    items.push(self.item(
+                        Place { scope, clause },
+                        tree,
+                        &name,
+                        expected,
+                        items.len(),
+                    )?);
                 }
                 SelectItem::ExprWithAlias { expr, alias } => {
                     items.push(self.item(

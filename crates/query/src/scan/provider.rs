@@ -111,7 +111,9 @@ impl TableProvider for ChunkTable {
         let columns = self.layout.columns.len();
         let locators = places.pop_if(|place| *place == columns).is_some();
         if places.iter().any(|place| *place >= columns) {
-            return Err(DataFusionError::Internal("a locator between columns".into()));
+            return Err(DataFusionError::Internal(
+                "a locator between columns".into(),
+            ));
         }
         let mut request = ScanRequest::all(places);
         request.locators = locators;

@@ -64,7 +64,9 @@ impl TableProvider for SlotTable {
             let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
             let columns = batch.columns().to_vec();
             let schema = Arc::clone(&self.schema);
-            batches.push(RecordBatch::try_new_with_options(schema, columns, &options)?);
+            batches.push(RecordBatch::try_new_with_options(
+                schema, columns, &options,
+            )?);
         }
         let schema = Arc::clone(&self.schema);
         let rows = MemorySourceConfig::try_new_exec(&[batches], schema, projection.cloned())?;

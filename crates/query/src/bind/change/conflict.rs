@@ -90,8 +90,7 @@ impl Binder<'_> {
                     }
                     None => {
                         let found = catalog.constraints.iter().find(|constraint| {
-                            constraint.name == spelled
-                                && constraint.kind.unique_columns().is_some()
+                            constraint.name == spelled && constraint.kind.unique_columns().is_some()
                         });
                         let id = found.map(|constraint| constraint.id).ok_or_else(|| {
                             Error::new(

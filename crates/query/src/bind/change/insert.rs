@@ -52,10 +52,10 @@ impl Binder<'_> {
             Some(OnInsert::OnConflict(on)) => {
                 let conflict = self.conflict(&table, &catalog, alias, on)?;
                 if conflict.update.is_some() {
-                    rights |= Rights::UPDATE;
+                    rights = rights | Rights::UPDATE;
                 }
                 if conflict.constraints.is_some() {
-                    rights |= Rights::SELECT;
+                    rights = rights | Rights::SELECT;
                 }
                 Some(conflict)
             }
@@ -99,7 +99,9 @@ impl Binder<'_> {
             relations: vec![Alias {
                 name: name.to_owned(),
                 schema: schema.clone(),
-                hides: alias.filter(|alias| *alias != table.name).map(|_| table.name.clone()),
+                hides: alias
+                    .filter(|alias| *alias != table.name)
+                    .map(|_| table.name.clone()),
             }],
         }
     }

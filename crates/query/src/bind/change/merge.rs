@@ -29,7 +29,7 @@ struct When {
 }
 
 impl Binder<'_> {
-    pub(super) fn merge(&mut self, merge: &ast::Merge) -> Result<Change> {
+    pub(super) fn merge_rows(&mut self, merge: &ast::Merge) -> Result<Change> {
         if merge.output.is_some() {
             return Err(Error::new(
                 SqlState::SYNTAX_ERROR,
@@ -58,12 +58,13 @@ impl Binder<'_> {
         let mut whens = Vec::with_capacity(merge.clauses.len());
         for clause in &merge.clauses {
             let when = self.when(clause, &table, &all, &own, &sources)?;
-            rights |= match when.action {
-                Action::Insert => Rights::INSERT,
-                Action::Update => Rights::UPDATE,
-                Action::Delete => Rights::DELETE,
-                Action::Nothing => Rights::NONE,
-            };
+            rights = rights
+                | match when.action {
+                    Action::Insert => Rights::INSERT,
+                    Action::Update => Rights::UPDATE,
+                    Action::Delete => Rights::DELETE,
+                    Action::Nothing => Rights::NONE,
+                };
             unreachable_after(&whens, &when)?;
             whens.push(when);
         }
@@ -130,9 +131,7 @@ impl Binder<'_> {
                     }
                 }
             }
-            MergeAction::Insert(insert) if is_nothing(&insert.columns) => {
-                (Action::Nothing, kept())
-            }
+            MergeAction::Insert(insert) if is_nothing(&insert.columns) => (Action::Nothing, kept()),
             MergeAction::Insert(insert) => {
                 (Action::Insert, self.merge_insert(scope, table, insert)?)
             }
@@ -185,8 +184,8 @@ impl Binder<'_> {
         let mut row = Vec::with_capacity(table.columns.len());
         for (at, of) in table.columns.iter().enumerate() {
             let target = target_of(of)?;
-            let given = places.iter().position(|place| *place == at);
-            let tree = given.and_then(|given_at| given.get(given_at)).unwrap_or(&default);
+            let found = places.iter().position(|place| *place == at);
+            let tree = found.and_then(|found| given.get(found)).unwrap_or(&default);
             row.push(Some(self.assigned(place, tree, &target)?));
         }
         Ok(row)

@@ -172,7 +172,7 @@ pub(crate) fn bind_change(
         Statement::Insert(insert) => binder.insert(insert)?,
         Statement::Update(update) => binder.update(update)?,
         Statement::Delete(delete) => binder.delete(delete)?,
-        Statement::Merge(merge) => binder.merge(merge)?,
+        Statement::Merge(merge) => binder.merge_rows(merge)?,
         _ => return Err(Error::internal("a change of nothing")),
     };
     let columns = change.returning.as_ref();

@@ -12,9 +12,7 @@ use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
 use super::super::entry::output_columns;
 use super::super::scope::{Scope, ScopeColumn};
 use super::super::select::filtered;
-use super::super::state::{
-    Binder, Clause, Rel, Result, field, lift, project, told, unnamed,
-};
+use super::super::state::{Binder, Clause, Rel, Result, field, lift, project, told, unnamed};
 use super::target::{has_query, named};
 use super::{Direct, Over, Returning};
 use crate::functions::canonical_form;
@@ -132,13 +130,15 @@ impl Binder<'_> {
     pub(super) fn returned(&mut self, slot: usize, returning: &Returning) -> Result<Rel> {
         let input = Arc::new(returning.over.plan.schema().as_arrow().clone());
         let fields = input.fields().iter();
-        let columns = fields.zip(&returning.columns).map(|(field, output)| ScopeColumn {
-            column: field.name().clone(),
-            ty: output.ty.clone(),
-            arrow: field.data_type().clone(),
-            origin: (output.table_oid != 0).then_some((output.table_oid, output.attribute)),
-            ..unnamed(&output.name)
-        });
+        let columns = fields
+            .zip(&returning.columns)
+            .map(|(field, output)| ScopeColumn {
+                column: field.name().clone(),
+                ty: output.ty.clone(),
+                arrow: field.data_type().clone(),
+                origin: (output.table_oid != 0).then_some((output.table_oid, output.attribute)),
+                ..unnamed(&output.name)
+            });
         let columns = columns.collect();
         // Each use takes names of its own.
         let scan = self.read_slot(slot, &input)?;

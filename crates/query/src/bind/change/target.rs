@@ -59,7 +59,9 @@ impl Binder<'_> {
                 let error = match error.code == SqlState::UNDEFINED_TABLE {
                     true => Error::new(
                         SqlState::UNDEFINED_TABLE,
-                        format!("relation \"{table}\" cannot be the target of a modifying statement"),
+                        format!(
+                            "relation \"{table}\" cannot be the target of a modifying statement"
+                        ),
                     ),
                     false => error,
                 };
@@ -172,7 +174,10 @@ pub(super) fn has_query(expr: &Expr) -> bool {
     let _ = expr.apply(|part| {
         let query = matches!(
             part,
-            Expr::ScalarSubquery(_) | Expr::Exists(_) | Expr::InSubquery(_) | Expr::SetComparison(_)
+            Expr::ScalarSubquery(_)
+                | Expr::Exists(_)
+                | Expr::InSubquery(_)
+                | Expr::SetComparison(_)
         );
         found |= query;
         Ok(match query {
