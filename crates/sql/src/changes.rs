@@ -256,3 +256,64 @@ fn defaults(
     made.extend([keyword("VALUES", span), open, keyword("NULL", span), close]);
     3
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+    use super::*;
+    use crate::parse::parse_trees;
+
+    fn read(text: &str) -> String {
+        let parsed = parse_trees(text).unwrap();
+        let crate::Statement::Insert(insert) = &parsed.first().unwrap().statement else {
+            return format!("{:?}", parsed.first().unwrap().statement);
+        };
+        insert.to_string()
+    }
+
+    #[test]
+    fn a_target_of_expressions_is_read_where_it_stands() {
+        let text =
+            "insert into t values (1) on conflict (lower(a), b text_ops) where c > 0 do nothing";
+        let parsed = parse_trees(text).unwrap();
+        let crate::Statement::Insert(insert) = &parsed.first().unwrap().statement else {
+            panic!("no INSERT");
+        };
+        let Some(sqlparser::ast::OnInsert::OnConflict(on)) = &insert.on else {
+            panic!("no conflict");
+        };
+        let Some(sqlparser::ast::ConflictTarget::OnConstraint(name)) = &on.conflict_target else {
+            panic!("another target");
+        };
+        let name = &name.0.last().unwrap().as_ident().unwrap().value;
+        let target = conflict_target(name).unwrap().unwrap();
+        let keys: Vec<String> = target.keys.iter().map(ToString::to_string).collect();
+        assert_eq!(keys, ["lower(a)", "b"]);
+        assert_eq!(target.predicate.unwrap().to_string(), "c > 0");
+        assert_eq!(conflict_target("t_pkey").unwrap(), None);
+    }
+
+    #[test]
+    fn plain_targets_stay() {
+        let text = "insert into t values (1) on conflict (a, b) do update set a = 1";
+        assert!(
+            read(text).contains("ON CONFLICT(a, b) DO UPDATE"),
+            "{}",
+            read(text)
+        );
+    }
+
+    #[test]
+    fn words_of_merge_are_read() {
+        for text in [
+            "merge into t using s on t.a = s.a when matched then do nothing",
+            "merge into only t using s on t.a = s.a when not matched and s.b > 1 then do nothing",
+            "merge into t using s on true when not matched then insert default values",
+            "update only t set a = 1 where current of c",
+            "delete from only t where current of c",
+        ] {
+            assert!(parse_trees(text).is_ok(), "{text}");
+        }
+    }
+}

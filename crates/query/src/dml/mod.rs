@@ -17,6 +17,6 @@ mod rows;
 mod run;
 mod sight;
 
-pub(crate) use plan::{Dml, bind, bind_query};
+pub(crate) use plan::{Dml, bind, bind_literals, bind_query};
 pub(crate) use program::{Ran, run};
 pub(crate) use sight::Sight;

@@ -88,8 +88,8 @@ async fn once(
         touched: HashMap::new(),
     };
     let mut last = None;
-    for (change, cells) in dml.program.changes.iter().zip(&dml.cells) {
-        let done = match run.change(change, cells.as_ref()).await? {
+    for (change, given) in dml.program.changes.iter().zip(&dml.given) {
+        let done = match run.change(change, given.as_ref()).await? {
             Step::Done(done) => done,
             Step::Again => return Ok(None),
         };

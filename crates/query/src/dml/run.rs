@@ -15,11 +15,12 @@ use datafusion::execution::SessionState;
 use futures::StreamExt;
 
 use super::over::Maker;
+use super::plan::Given;
 use super::rows::{Returned, columns, kept, locators, of_table};
 use super::sight::Sight;
 use crate::bind::{Action, Change, What, set_parameters};
 use crate::error::Error;
-use crate::insert::{Cells, Checks};
+use crate::insert::Checks;
 use crate::outcome::RowStream;
 use crate::session::{Shared, blocking, physical, stream};
 
@@ -67,7 +68,7 @@ impl Run<'_> {
     pub(super) async fn change(
         &mut self,
         change: &Change,
-        cells: Option<&Cells>,
+        given: Option<&Given>,
     ) -> Result<Step, Error> {
         let table = self.shared.catalog();
         let table = table.table(self.shared.database, change.table.id).cloned();
@@ -93,7 +94,7 @@ impl Run<'_> {
         };
         let free = match &change.what {
             What::Insert { conflict, .. } => {
-                let mut source = self.source(&changing, cells).await?;
+                let mut source = self.source(&changing, given).await?;
                 match conflict {
                     None => self.insert(&mut changing, &mut source).await?,
                     Some(conflict) => {
@@ -124,15 +125,14 @@ impl Run<'_> {
     async fn source(
         &self,
         changing: &Changing<'_>,
-        cells: Option<&Cells>,
+        given: Option<&Given>,
     ) -> Result<RowStream, Error> {
-        match cells {
-            Some(cells) => {
-                let batch = cells.batch(self.shared, &changing.table, self.params)?;
-                Ok(Box::pin(futures::stream::iter([Ok(batch)])))
-            }
-            None => self.stream(changing.change).await,
-        }
+        let batch = match given {
+            Some(Given::Cells(cells)) => cells.batch(self.shared, &changing.table, self.params)?,
+            Some(Given::Rows(rows)) => rows.clone(),
+            None => return self.stream(changing.change).await,
+        };
+        Ok(Box::pin(futures::stream::iter([Ok(batch)])))
     }
 
     /// The rows of a change's plan.

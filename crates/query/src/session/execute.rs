@@ -430,6 +430,13 @@ pub(crate) fn ready(
         Tree::Insert(insert) if insert.on.is_none() && insert.returning.is_none() => {
             Ready::Insert(Box::new(insert::bind(shared, names, insert, types)?))
         }
+        Tree::InsertLiterals(literals) if literals.rest.is_some() => {
+            let dml = match dml::bind_literals(shared, names, literals, types)? {
+                Some(dml) => dml,
+                None => dml::bind(names, &Tree::Insert(literals.tree()?), types)?,
+            };
+            Ready::Change(Box::new(dml))
+        }
         Tree::InsertLiterals(literals) => {
             Ready::Insert(Box::new(match insert::bind_literals(shared, literals)? {
                 Some(insert) => insert,
