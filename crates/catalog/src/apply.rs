@@ -12,6 +12,7 @@ use crate::table::{Chunk, Table};
 
 mod boundaries;
 mod chunks;
+mod comments;
 mod databases;
 mod relations;
 mod roles;
@@ -93,6 +94,10 @@ impl Catalog {
             Change::CreateRoutine { .. } | Change::DropRoutine { .. } => {
                 self.change_routines(change)
             }
+            Change::SetComment { database, comment } => {
+                self.database(*database)?.set_comment(comment);
+                Ok(())
+            }
             Change::Job { database, change } => {
                 Arc::make_mut(&mut self.database(*database)?.jobs).change(change)
             }
@@ -145,7 +150,11 @@ impl Catalog {
                 if let Change::AddConstraint { constraint, .. } = change {
                     self.take_oid(constraint.id)?;
                 }
-                self.database(*database)?.table(*table)?.change(change)
+                let database = self.database(*database)?;
+                if let Some(oid) = database.table(*table)?.dropped_by(change) {
+                    database.forget_comments(oid);
+                }
+                database.table(*table)?.change(change)
             }
         }
     }

@@ -9,6 +9,7 @@ use chronolith_types::{
 use serde::{Deserialize, Serialize};
 
 use crate::acl::{Acl, DefaultAcl};
+use crate::comment::Comment;
 use crate::job::JobChange;
 use crate::model::{Role, Schema, View};
 use crate::rollup::Rollup;
@@ -263,6 +264,11 @@ pub enum Change {
         table: TableId,
         column: Option<ColumnId>,
         text: Option<String>,
+    },
+    /// A comment on anything else, in the place of the one before; an empty text takes it away.
+    SetComment {
+        database: DatabaseId,
+        comment: Comment,
     },
     /// Something about jobs.
     Job {

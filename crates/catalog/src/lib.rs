@@ -13,6 +13,7 @@ mod acl;
 mod apply;
 mod change;
 mod checkpoint;
+mod comment;
 mod error;
 mod job;
 mod model;
@@ -24,6 +25,7 @@ mod table;
 pub use acl::{Acl, DefaultAcl, DependentGrants, Grant, Rights, Securable};
 pub use change::Change;
 pub use checkpoint::{Checkpoint, CheckpointError, decode, encode};
+pub use comment::Comment;
 pub use error::CatalogError;
 pub use job::{Job, JobChange, JobEnd, JobRun, JobStats, Jobs};
 pub use model::{Catalog, Database, FIRST_USER_OID, Privilege, Role, Schema, View};
@@ -31,5 +33,5 @@ pub use rollup::{Continuous, Mark, Materialized, Rollup};
 pub use routine::{Routine, RoutineArg, RoutineResult, Volatility};
 pub use table::{
     Chunk, Column, Compression, Constraint, ConstraintKind, Dimension, DimensionKind, Hypertable,
-    Index, OrderBy, Part, PartFile, Region, Skipping, SparseIndex, Table,
+    Index, OnCommit, OrderBy, Part, PartFile, Persistence, Region, Skipping, SparseIndex, Table,
 };

@@ -7,6 +7,7 @@ use chronolith_types::{DatabaseId, RoleId, RoutineId, SchemaId, TableId};
 use serde::{Deserialize, Serialize};
 
 use crate::acl::{Acls, DefaultAcl, PREDEFINED_ROLES};
+use crate::comment::Comment;
 use crate::job::Jobs;
 use crate::rollup::Materialized;
 use crate::routine::Routine;
@@ -74,6 +75,9 @@ pub struct Database {
     /// ALTER DEFAULT PRIVILEGES.
     #[serde(default)]
     pub default_acls: Vec<DefaultAcl>,
+    /// COMMENT ON whatever is no table and no column of one.
+    #[serde(default)]
+    pub comments: Arc<Vec<Comment>>,
     /// ALTER DATABASE … SET.
     #[serde(default)]
     pub settings: BTreeMap<String, String>,
@@ -200,6 +204,7 @@ impl Database {
             jobs: Arc::default(),
             acls: Arc::default(),
             default_acls: Vec::new(),
+            comments: Arc::default(),
             settings: BTreeMap::new(),
             next_hypertable: 1,
             next_chunk: 1,

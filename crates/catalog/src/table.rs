@@ -47,6 +47,34 @@ pub struct Table {
     /// What makes it the store of a continuous aggregate.
     #[serde(default)]
     pub rollup: Option<Rollup>,
+    /// How long it is to last.
+    #[serde(default)]
+    pub persistence: Persistence,
+}
+
+/// How long a table is to last. Rows of all kinds are logged alike: what is unlogged here survives
+/// a crash too, and a temporary table's rows take part in transactions like all others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum Persistence {
+    /// For ever.
+    #[default]
+    Permanent,
+    /// UNLOGGED, as it was asked for.
+    Unlogged,
+    /// As long as its session, whose schema it lies in.
+    Temporary(OnCommit),
+}
+
+/// What a commit does with a temporary table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum OnCommit {
+    /// PRESERVE ROWS.
+    #[default]
+    Preserve,
+    /// DELETE ROWS.
+    Delete,
+    /// DROP.
+    Drop,
 }
 
 /// A column.

@@ -136,6 +136,7 @@ fn create(engine: &Arc<Engine>) -> Outcome<()> {
         comment: None,
         acl: None,
         rollup: None,
+        persistence: chronolith_catalog::Persistence::default(),
     };
     let hypertable = Hypertable {
         id: HypertableId(1),

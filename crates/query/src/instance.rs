@@ -14,6 +14,7 @@ use parking_lot::{Mutex, RwLock};
 use crate::cancel::Cancel;
 use crate::error::Error;
 use crate::rollups::{Filler, Maintainer, Registry};
+use crate::session::drop_left_behind;
 
 /// How queries may use the machine.
 #[derive(Debug, Clone)]
@@ -122,6 +123,7 @@ impl Instance {
             next_jobs: Mutex::default(),
             started_us,
         });
+        drop_left_behind(&instance.engine)?;
         if instance.engine.works_behind() {
             Filler::start(&instance)?;
         }

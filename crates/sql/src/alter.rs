@@ -113,9 +113,21 @@ pub(crate) fn comment(c: &mut Cursor<'_>) -> Result<Statement, SqlError> {
         return Ok(Statement::Other(format!("COMMENT ON {words}")));
     }
     let mut name = c.name()?;
-    c.parenthesised()?;
+    let signature = match kind {
+        ObjectKind::Aggregate => {
+            c.parenthesised()?;
+            None
+        }
+        _ => crate::routine::signature(c)?,
+    };
     if matches!(kind, ObjectKind::Constraint | ObjectKind::Trigger) {
         c.expect(&["on"])?;
+        if kind == ObjectKind::Constraint && c.accept(&["domain"]) {
+            c.rest();
+            return Ok(Statement::Other(
+                "COMMENT ON CONSTRAINT … ON DOMAIN".to_owned(),
+            ));
+        }
         let mut of = c.name()?;
         of.parts.append(&mut name.parts);
         name = of;
@@ -126,7 +138,12 @@ pub(crate) fn comment(c: &mut Cursor<'_>) -> Result<Statement, SqlError> {
     } else {
         Some(c.string()?)
     };
-    Ok(Statement::Comment { kind, name, text })
+    Ok(Statement::Comment {
+        kind,
+        name,
+        signature,
+        text,
+    })
 }
 
 pub(crate) fn alter(c: &mut Cursor<'_>) -> Result<Statement, SqlError> {

@@ -6,7 +6,7 @@ use sqlparser::tokenizer::Token;
 use crate::cursor::Cursor;
 use crate::{
     ColumnDef, Constraint, ConstraintKind, CreateIndex, CreateSchema, CreateTable, CreateTableAs,
-    CreateView, IndexKey, Like, Opt, Spelled, SqlError, Statement,
+    CreateView, IndexKey, Like, OnCommit, Opt, Spelled, SqlError, Statement,
 };
 
 pub(crate) fn create(c: &mut Cursor<'_>) -> Result<Statement, SqlError> {
@@ -270,7 +270,7 @@ fn table(c: &mut Cursor<'_>, temporary: bool, unlogged: bool) -> Result<Statemen
     let if_not_exists = c.accept(&["if", "not", "exists"]);
     let name = c.name()?;
     if let Some(names) = names_before_as(c)? {
-        return table_as(c, name, names, if_not_exists, temporary);
+        return table_as(c, name, names, if_not_exists, (temporary, unlogged));
     }
     let mut table = CreateTable {
         name,
@@ -284,6 +284,7 @@ fn table(c: &mut Cursor<'_>, temporary: bool, unlogged: bool) -> Result<Statemen
         partition_by: None,
         partition_of: None,
         options: Vec::new(),
+        on_commit: None,
     };
     if c.accept(&["partition", "of"]) {
         table.partition_of = Some(c.name()?);
@@ -312,13 +313,8 @@ fn table(c: &mut Cursor<'_>, temporary: bool, unlogged: bool) -> Result<Statemen
         } else if c.accept(&["without", "oids"]) {
         } else if c.accept(&["with"]) {
             table.options = c.options()?;
-        } else if c.accept(&["on", "commit"]) {
-            if !(c.accept(&["preserve", "rows"])
-                || c.accept(&["delete", "rows"])
-                || c.accept(&["drop"]))
-            {
-                return Err(c.unexpected());
-            }
+        } else if c.sees(&["on", "commit"]) {
+            table.on_commit = on_commit(c)?;
         } else if c.accept(&["tablespace"]) {
             c.ident()?;
         } else {
@@ -330,7 +326,10 @@ fn table(c: &mut Cursor<'_>, temporary: bool, unlogged: bool) -> Result<Statemen
 
 /// The column names of CREATE TABLE … AS, when it is one.
 fn names_before_as(c: &mut Cursor<'_>) -> Result<Option<Vec<Spelled>>, SqlError> {
-    if c.sees(&["as"]) || c.sees(&["with"]) {
+    if [&["as"], &["with"], &["using"], &["on"], &["tablespace"]]
+        .iter()
+        .any(|word| c.sees(*word))
+    {
         return Ok(Some(Vec::new()));
     }
     // `(a, b) AS`: names only, where a table's columns have types.
@@ -349,16 +348,19 @@ fn table_as(
     name: crate::Name,
     columns: Vec<Spelled>,
     if_not_exists: bool,
-    temporary: bool,
+    (temporary, unlogged): (bool, bool),
 ) -> Result<Statement, SqlError> {
+    if c.accept(&["using"]) {
+        c.ident()?;
+    }
     let options = if c.accept(&["with"]) {
         c.options()?
     } else {
         Vec::new()
     };
-    if c.accept(&["on", "commit"]) {
-        c.accept_any(&["preserve", "delete", "drop"]);
-        c.accept(&["rows"]);
+    let on_commit = on_commit(c)?;
+    if c.accept(&["tablespace"]) {
+        c.ident()?;
     }
     c.expect(&["as"])?;
     if c.sees(&["execute"]) {
@@ -371,10 +373,28 @@ fn table_as(
         columns,
         if_not_exists,
         temporary,
+        unlogged,
+        on_commit,
         options,
         query,
         with_data,
     })))
+}
+
+/// ON COMMIT, if it is next.
+fn on_commit(c: &mut Cursor<'_>) -> Result<Option<OnCommit>, SqlError> {
+    if !c.accept(&["on", "commit"]) {
+        return Ok(None);
+    }
+    if c.accept(&["preserve", "rows"]) {
+        Ok(Some(OnCommit::PreserveRows))
+    } else if c.accept(&["delete", "rows"]) {
+        Ok(Some(OnCommit::DeleteRows))
+    } else if c.accept(&["drop"]) {
+        Ok(Some(OnCommit::Drop))
+    } else {
+        Err(c.unexpected())
+    }
 }
 
 /// WITH [NO] DATA.
@@ -391,16 +411,32 @@ fn element(c: &mut Cursor<'_>, table: &mut CreateTable) -> Result<(), SqlError> 
         let of = c.name()?;
         let mut including = Vec::new();
         while let Some(word) = c.accept_any(&["including", "excluding"]) {
+            const ALL: &[&str] = &[
+                "comments",
+                "compression",
+                "constraints",
+                "defaults",
+                "generated",
+                "identity",
+                "indexes",
+                "statistics",
+                "storage",
+            ];
             let what = c.word().ok_or_else(|| c.unexpected())?;
+            let whats = match ALL.iter().find(|known| **known == what) {
+                Some(one) => std::slice::from_ref(one),
+                None if what == "all" => ALL,
+                None => return Err(c.unexpected()),
+            };
             c.next();
+            including.retain(|kept: &String| !whats.contains(&kept.as_str()));
             if word == "including" {
-                including.push(what);
-            } else {
-                including.retain(|kept| *kept != what);
+                including.extend(whats.iter().map(|what| (*what).to_owned()));
             }
         }
         table.like.push(Like {
             table: of,
+            place: table.columns.len(),
             including,
         });
     } else if let Some(constraint) = constraint(c)? {

@@ -249,6 +249,8 @@ fn selecting(c: &mut Cursor<'_>) -> Result<Statement, SqlError> {
             columns: Vec::new(),
             if_not_exists: false,
             temporary: into.temporary,
+            unlogged: into.unlogged,
+            on_commit: None,
             options: Vec::new(),
             query,
             with_data: true,

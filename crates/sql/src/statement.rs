@@ -229,8 +229,10 @@ pub enum Statement {
     Comment {
         /// On what kind of thing.
         kind: ObjectKind,
-        /// The thing; of a column, `table.column`.
+        /// The thing; of a column, constraint or trigger, `table.column`.
         name: Name,
+        /// Of a function, the types of its arguments.
+        signature: Option<Vec<SqlType>>,
         /// The text; none takes it away.
         text: Option<String>,
     },
@@ -431,6 +433,17 @@ pub struct CreateTable {
     pub partition_of: Option<Name>,
     /// WITH (…): `tsdb.hypertable`, `fillfactor` …
     pub options: Vec<Opt>,
+    /// ON COMMIT.
+    pub on_commit: Option<OnCommit>,
+}
+
+/// What a commit does with a temporary table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs, reason = "PostgreSQL's own names")]
+pub enum OnCommit {
+    PreserveRows,
+    DeleteRows,
+    Drop,
 }
 
 /// LIKE in CREATE TABLE.
@@ -438,7 +451,9 @@ pub struct CreateTable {
 pub struct Like {
     /// The table to be like.
     pub table: Name,
-    /// INCLUDING: `all`, `defaults`, `constraints`, `indexes` …
+    /// How many columns are declared before it.
+    pub place: usize,
+    /// INCLUDING: `defaults`, `constraints`, `indexes` …, ALL of them written out.
     pub including: Vec<String>,
 }
 
@@ -453,6 +468,10 @@ pub struct CreateTableAs {
     pub if_not_exists: bool,
     /// TEMPORARY.
     pub temporary: bool,
+    /// UNLOGGED.
+    pub unlogged: bool,
+    /// ON COMMIT.
+    pub on_commit: Option<OnCommit>,
     /// WITH (…).
     pub options: Vec<Opt>,
     /// AS.

@@ -148,7 +148,7 @@ impl Database {
         }
         self.tables.remove(&id);
         self.drop_jobs_of(id);
-        self.set_acl(id.0, None)
+        self.forget(id.0)
     }
 
     /// A key's index has the key's name, in the space of all relations.

@@ -33,6 +33,7 @@ fn table(name: &str) -> Table {
         comment: None,
         acl: None,
         rollup: None,
+        persistence: crate::table::Persistence::default(),
     }
 }
 

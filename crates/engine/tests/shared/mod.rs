@@ -66,6 +66,7 @@ pub(crate) fn create(engine: &Arc<Engine>) -> Result<(), EngineError> {
         comment: None,
         acl: None,
         rollup: None,
+        persistence: chronolith_catalog::Persistence::default(),
     };
     let ticks = table(
         TICKS,

@@ -18,6 +18,7 @@ pub(super) fn fill(name: &str) -> Option<Fill> {
         "pg_attribute" => attributes,
         "pg_attrdef" => defaults,
         "pg_description" => descriptions,
+        "pg_shdescription" => shared_descriptions,
         _ => return None,
     })
 }
@@ -212,6 +213,14 @@ fn descriptions<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Err
     for (class, oid, text) in describe::recorded_comments() {
         rows.push(row![oid, class, 0, text]);
     }
+    for comment in describe::said(context)? {
+        rows.push(row![
+            comment.oid,
+            comment.class,
+            count(comment.column),
+            &comment.text
+        ]);
+    }
     let class = relation::find("pg_catalog", "pg_class").map_or(0, |relation| relation.oid());
     for table in context.home()?.tables.values() {
         if let Some(comment) = &table.comment {
@@ -222,6 +231,13 @@ fn descriptions<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Err
                 rows.push(row![table.id.0, class, count(column.id.0), comment]);
             }
         }
+    }
+    Ok(())
+}
+
+fn shared_descriptions<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
+    for comment in describe::said_of_shared(context) {
+        rows.push(row![comment.oid, comment.class, &comment.text]);
     }
     Ok(())
 }

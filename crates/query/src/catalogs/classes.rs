@@ -128,7 +128,7 @@ fn classes<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
             0,
             has_indexes,
             false,
-            'p',
+            relation.persistence(home),
             kind,
             count(columns),
             count(checks),

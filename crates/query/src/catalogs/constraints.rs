@@ -330,6 +330,7 @@ mod tests {
             comment: None,
             acl: None,
             rollup: None,
+            persistence: chronolith_catalog::Persistence::default(),
         };
         let text = "lower('qty') > 1e5 AND \"Px\" <> 'it''s \"lower\"' OR QTY < 2";
         assert_eq!(columns_named(&table, text), [2, 5]);

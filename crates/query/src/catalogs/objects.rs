@@ -4,12 +4,13 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use chronolith_catalog::{Catalog, Chunk, Database, Hypertable, Index, Table, View};
+use chronolith_catalog::{Catalog, Chunk, Database, Hypertable, Index, Persistence, Table, View};
 use chronolith_types::{ChunkId, DatabaseId, RoleId, SqlType, TableId};
 
 use super::context::{Context, Size};
 use super::relation::{self, SCHEMAS, SystemRelation};
 use crate::error::Error;
+use crate::session::TEMPORARY;
 
 /// The role that owns what nobody made.
 pub(super) const BOOTSTRAP_ROLE: RoleId = RoleId(10);
@@ -120,6 +121,20 @@ impl<'a> Relation<'a> {
             Self::Index(..) => 'i',
             Self::View(_) => 'v',
             Self::Kept(..) => 'm',
+        }
+    }
+
+    /// `pg_class.relpersistence`; what lies in a session's own schema is gone with it.
+    pub(super) fn persistence(self, home: &Database) -> char {
+        let table = match self {
+            Self::Table(table) | Self::Chunk(table, ..) | Self::Index(table, _) => table,
+            _ if self.schema(home).1.starts_with(TEMPORARY) => return 't',
+            _ => return 'p',
+        };
+        match table.persistence {
+            Persistence::Permanent => 'p',
+            Persistence::Unlogged => 'u',
+            Persistence::Temporary(_) => 't',
         }
     }
 

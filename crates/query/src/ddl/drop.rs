@@ -107,7 +107,9 @@ pub(super) fn schemas(
 ) -> Result<Vec<SchemaId>, Error> {
     match schema {
         Some(schema) => {
-            let found = home.schema_named(schema).ok_or_else(|| no_schema(schema))?;
+            let schema = shared.schema_meant(schema);
+            let found = home.schema_named(&schema);
+            let found = found.ok_or_else(|| no_schema(&schema))?;
             Ok(vec![found.id])
         }
         None => Ok(shared

@@ -5,6 +5,7 @@
 
 mod alter;
 pub(crate) mod columnstore;
+mod comment;
 mod drop;
 mod grant;
 pub(crate) mod hypertable;
@@ -22,4 +23,4 @@ pub(crate) use alter::{keep_views, role_of};
 pub(crate) use options::TableOptions;
 pub(crate) use run::{owner, run};
 pub(crate) use table::check_name;
-pub(crate) use view::{columns_of as view_columns, text_of as view_text};
+pub(crate) use view::{columns_of as view_columns, readers, text_of as view_text};

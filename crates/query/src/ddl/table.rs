@@ -3,10 +3,13 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use chronolith_catalog::{Change, Column, Constraint, ConstraintKind, Index, Rights, Table};
+use chronolith_catalog::{
+    Change, Column, Constraint, ConstraintKind, Index, OnCommit as AtCommit, Persistence, Rights,
+    Table,
+};
 use chronolith_sql::{
     ColumnDef, Constraint as Declared, ConstraintKind as DeclaredKind, CreateTable, CreateTableAs,
-    Like, Spelled,
+    Like, Name, OnCommit, Spelled,
 };
 use chronolith_types::{ColumnId, IndexId, SqlState, SqlType, TableId};
 
@@ -26,8 +29,6 @@ pub(super) const NAME_BYTES_MAX: usize = 63;
 
 pub(super) fn create(shared: &Arc<Shared>, create: &CreateTable) -> Result<(), Error> {
     for (asked, what) in [
-        (create.temporary, "CREATE TEMPORARY TABLE"),
-        (create.unlogged, "CREATE UNLOGGED TABLE"),
         (!create.inherits.is_empty(), "INHERITS"),
         (create.partition_by.is_some(), "PARTITION BY"),
         (create.partition_of.is_some(), "PARTITION OF"),
@@ -36,23 +37,22 @@ pub(super) fn create(shared: &Arc<Shared>, create: &CreateTable) -> Result<(), E
             return Err(Error::unsupported(what));
         }
     }
-    let Some(mut table) = begin(
-        shared,
-        create.name.schema(),
-        create.name.name(),
-        create.if_not_exists,
-    )?
-    else {
+    let kind = persistence(create.temporary, create.unlogged, create.on_commit)?;
+    let Some(mut table) = begin_as(shared, &create.name, create.if_not_exists, kind)? else {
         return Ok(());
     };
     let options = TableOptions::read(&create.options)?;
-    for like in &create.like {
+    let likes = |place: usize| create.like.iter().filter(move |like| like.place == place);
+    for like in likes(0) {
         copy_columns(shared, &mut table, like)?;
     }
-    for column in &create.columns {
+    for (place, column) in (1..).zip(&create.columns) {
         let column = column_of(shared, &table, column)?;
         table.next_column.0 += 1;
         table.columns.push(column);
+        for like in likes(place) {
+            copy_columns(shared, &mut table, like)?;
+        }
     }
     for declared in &create.constraints {
         add_constraint(shared, &mut table, declared)?;
@@ -85,6 +85,50 @@ pub(super) fn create(shared: &Arc<Shared>, create: &CreateTable) -> Result<(), E
         .hint("Use \"timescaledb.hypertable\" to enable creating a hypertable."));
     }
     Ok(())
+}
+
+fn persistence(
+    temporary: bool,
+    unlogged: bool,
+    on_commit: Option<OnCommit>,
+) -> Result<Persistence, Error> {
+    Ok(match on_commit {
+        Some(_) if !temporary => {
+            return Err(Error::new(
+                SqlState::INVALID_TABLE_DEFINITION,
+                "ON COMMIT can only be used on temporary tables",
+            ));
+        }
+        _ if unlogged => Persistence::Unlogged,
+        None if !temporary => Persistence::Permanent,
+        None | Some(OnCommit::PreserveRows) => Persistence::Temporary(AtCommit::Preserve),
+        Some(OnCommit::DeleteRows) => Persistence::Temporary(AtCommit::Delete),
+        Some(OnCommit::Drop) => Persistence::Temporary(AtCommit::Drop),
+    })
+}
+
+/// As [`begin`], for a table that may be temporary: then it goes to the session's own schema.
+fn begin_as(
+    shared: &Arc<Shared>,
+    name: &Name,
+    if_not_exists: bool,
+    mut kind: Persistence,
+) -> Result<Option<Table>, Error> {
+    let mut schema = name.schema();
+    if schema == Some("pg_temp") && kind == Persistence::Permanent {
+        kind = Persistence::Temporary(AtCommit::Preserve);
+    }
+    let own = shared.temporary_name();
+    if matches!(kind, Persistence::Temporary(_)) {
+        let place = shared.temporary_place(schema);
+        place.map_err(|error| error.at(u32::try_from(name.position).ok()))?;
+        schema = Some(&own);
+    }
+    let begun = begin(shared, schema, name.name(), if_not_exists)?;
+    Ok(begun.map(|table| Table {
+        persistence: kind,
+        ..table
+    }))
 }
 
 /// A table without columns under a free name; None when it is there and may be.
@@ -126,6 +170,7 @@ pub(super) fn begin(
         comment: None,
         acl: None,
         rollup: None,
+        persistence: chronolith_catalog::Persistence::default(),
     }))
 }
 
@@ -144,11 +189,7 @@ fn copy_columns(shared: &Arc<Shared>, table: &mut Table, like: &Like) -> Result<
     let source = table_or_rows(shared, like.table.schema(), like.table.name())?
         .ok_or_else(|| undefined_table(like.table.schema(), like.table.name()))?;
     shared.check_relation(source.id, Rights::SELECT)?;
-    let including = |what: &str| {
-        like.including
-            .iter()
-            .any(|word| word == what || word == "all")
-    };
+    let including = |what: &str| like.including.iter().any(|word| word == what);
     for column in &source.columns {
         refuse_twice(table, &column.name, None)?;
         table.columns.push(Column {
@@ -200,6 +241,33 @@ fn copy_columns(shared: &Arc<Shared>, table: &mut Table, like: &Like) -> Result<
             position: 0,
         };
         add_constraint(shared, table, &declared)?;
+    }
+    if including("indexes") {
+        copy_indexes(shared, table, &source)?;
+    }
+    Ok(())
+}
+
+/// Indexes that belong to no key, under names made from the new table's.
+fn copy_indexes(shared: &Arc<Shared>, table: &mut Table, source: &Table) -> Result<(), Error> {
+    let home = shared.home()?;
+    for index in source.indexes.iter().filter(|i| !i.constraint && !i.unique) {
+        let word = |key: &String| match key.split(' ').next() {
+            Some(column) if !key.starts_with('(') => column.to_owned(),
+            _ => "expr".to_owned(),
+        };
+        let words: Vec<String> = index.keys.iter().map(word).collect();
+        let taken = |name: &str| {
+            table.indexes.iter().any(|known| known.name == name)
+                || home.relation_exists(table.schema, name)
+        };
+        let name = free_name(&table.name, &words, "idx", taken);
+        let id = shared.transact(|transaction| Ok::<_, Error>(transaction.allocate_oid()))?;
+        table.indexes.push(Index {
+            id: IndexId(id),
+            name,
+            ..index.clone()
+        });
     }
     Ok(())
 }
@@ -512,16 +580,8 @@ pub(super) async fn create_as(
     shared: &Arc<Shared>,
     create: &CreateTableAs,
 ) -> Result<String, Error> {
-    if create.temporary {
-        return Err(Error::unsupported("CREATE TEMPORARY TABLE"));
-    }
-    let Some(mut table) = begin(
-        shared,
-        create.name.schema(),
-        create.name.name(),
-        create.if_not_exists,
-    )?
-    else {
+    let kind = persistence(create.temporary, create.unlogged, create.on_commit)?;
+    let Some(mut table) = begin_as(shared, &create.name, create.if_not_exists, kind)? else {
         return Ok("CREATE TABLE AS".to_owned());
     };
     options::TableOptions::read(&create.options)?.refuse_hypertable()?;

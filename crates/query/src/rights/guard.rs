@@ -3,7 +3,7 @@
 use chronolith_catalog::{
     Catalog, Change, Database, JobChange, Privilege, Rights, Schema, Table, View,
 };
-use chronolith_types::{DatabaseId, JobId, RoleId, SchemaId, SqlState, TableId};
+use chronolith_types::{DatabaseId, JobId, RoleId, RoutineId, SchemaId, SqlState, TableId};
 
 use super::check::owns_schema;
 use super::words::{called, denied, not_member, not_owner, not_owner_of_hypertable};
@@ -138,6 +138,7 @@ impl Guard<'_> {
                 Some(known) => self.routine(&known.name, known.owner),
                 None => Ok(()),
             },
+            Change::SetComment { comment, .. } => self.thing(comment.oid),
             // Grants are looked at where GRANT is: not only owners grant.
             Change::SetAcl { .. } | Change::SetDefaultAcls { .. } => Err(Error::internal(
                 "grants are changed by GRANT and REVOKE only",
@@ -244,6 +245,34 @@ impl Guard<'_> {
                 Err(not_owner_of_hypertable(name))
             }
             _ => Ok(()),
+        }
+    }
+
+    /// Whatever has an oid.
+    fn thing(&self, oid: u32) -> Result<(), Error> {
+        if self.home.relation_owner(TableId(oid)).is_some() {
+            return self.relation(TableId(oid));
+        }
+        if let Some(known) = self.home.routines.get(&RoutineId(oid)) {
+            return self.routine(&known.name, known.owner);
+        }
+        if self.home.schemas.contains_key(&SchemaId(oid)) {
+            return self.schema(SchemaId(oid));
+        }
+        if self.catalog.databases.contains_key(&DatabaseId(oid)) {
+            return self.database(DatabaseId(oid));
+        }
+        if self.catalog.roles.contains_key(&RoleId(oid)) {
+            return self.attribute(Privilege::CreateRole, "comment on role");
+        }
+        let within = |table: &&Table| {
+            table.indexes.iter().any(|index| index.id.0 == oid)
+                || table.constraints.iter().any(|found| found.id == oid)
+        };
+        let mut tables = self.home.tables.values().map(AsRef::as_ref);
+        match tables.find(within) {
+            Some(table) => self.relation(table.id),
+            None => self.attribute(Privilege::Superuser, "comment on this"),
         }
     }
 

@@ -272,6 +272,7 @@ fn store_of(
         comment: None,
         acl: None,
         rollup: None,
+        persistence: chronolith_catalog::Persistence::default(),
     })
 }
 

@@ -181,6 +181,10 @@ impl Session {
 
     /// Commits what is open: on return it is safe.
     pub(super) fn complete(&mut self) -> Result<(), Error> {
+        if let Err(error) = self.shared.before_commit() {
+            self.abandon();
+            return Err(error);
+        }
         let transaction = self.shared.with(|state| state.transaction.take());
         let done = match transaction {
             Some(transaction) => blocking(|| transaction.commit()).map(|_| ()),

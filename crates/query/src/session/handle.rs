@@ -119,6 +119,13 @@ impl fmt::Debug for Session {
     }
 }
 
+impl Drop for Session {
+    fn drop(&mut self) {
+        self.abandon();
+        self.shared.leave_temporary();
+    }
+}
+
 impl Session {
     /// Begins a session.
     ///

@@ -16,8 +16,8 @@ mod handle;
 mod names;
 mod present;
 mod run;
-
 mod shared;
+mod temporary;
 mod utility;
 
 pub use handle::{Prepared, Session, SessionOptions, Statement};
@@ -27,3 +27,4 @@ pub(crate) use execute::{Ready, ready};
 pub(crate) use names::{SessionNames, relation_in, table_of};
 pub(crate) use run::{collect, collect_now, evaluate, expanded, physical, run, stream, wait_for};
 pub(crate) use shared::{Shared, blocking, no_schema};
+pub(crate) use temporary::{TEMPORARY, drop_left_behind};

@@ -185,8 +185,9 @@ impl Names for SessionNames {
             if catalogs::is_system_schema(schema) {
                 return Ok(self.system(schema, name));
             }
-            let found = self.home.schema_named(schema);
-            let found = found.ok_or_else(|| no_schema(schema))?;
+            let schema = self.shared.schema_meant(schema);
+            let found = self.home.schema_named(&schema);
+            let found = found.ok_or_else(|| no_schema(&schema))?;
             return self.user(found, name);
         }
         // pg_catalog comes first unless the path says where it comes.

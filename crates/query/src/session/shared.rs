@@ -56,6 +56,8 @@ pub(crate) struct State {
     pub(crate) sight: Option<Arc<Sight>>,
     /// What PREPARE has made, as the catalog shows it.
     pub(crate) prepared: Vec<PreparedStatement>,
+    /// Whether the session may have a schema of its own.
+    pub(crate) temporary: bool,
 }
 
 impl State {
@@ -136,6 +138,7 @@ impl Shared {
                 to_compress: Vec::new(),
                 sight: None,
                 prepared: Vec::new(),
+                temporary: false,
             }),
             planner,
             instance,
@@ -248,12 +251,14 @@ impl Shared {
             .unwrap_or_default()
     }
 
-    /// The schemas of the search path that exist, in order.
+    /// The schemas of the search path that exist, in order; that of the session's temporary tables
+    /// is the first unless the path says where it comes.
     pub(crate) fn search_path(&self) -> Vec<String> {
-        let (path, user) = self.with(|state| {
+        let (path, user, temporary) = self.with(|state| {
             let path = state.settings.get("search_path").unwrap_or_default();
-            (path.to_owned(), state.user.clone())
+            (path.to_owned(), state.user.clone(), state.temporary)
         });
+        let own = self.temporary_name();
         let Ok(home) = self.home() else {
             return Vec::new();
         };
@@ -261,19 +266,25 @@ impl Shared {
         let role = catalog.role_named(&user).map(|role| role.id);
         // A schema that the role may not use is not there for it.
         let usable = |name: &String| match home.schema_named(name) {
+            Some(_) if *name == own => true,
             Some(schema) => role.is_some_and(|role| {
                 let rights = catalog.schema_rights(role, self.database, schema.id);
                 rights.has(Rights::USAGE)
             }),
             None => crate::catalogs::is_system_schema(name),
         };
-        path.split(',')
+        let mut path: Vec<String> = path
+            .split(',')
             .map(|name| match name.trim().trim_matches('"') {
                 "$user" => user.clone(),
-                name => name.to_owned(),
+                name => self.schema_meant(name).into_owned(),
             })
-            .filter(usable)
-            .collect()
+            .collect();
+        if temporary && !path.contains(&own) {
+            path.insert(0, own.clone());
+        }
+        path.retain(usable);
+        path
     }
 
     /// What functions see of the session.
@@ -324,6 +335,9 @@ impl Shared {
     pub(crate) fn creation_schema(&self, schema: Option<&str>) -> Result<SchemaId, Error> {
         let home = self.home()?;
         let named = |name: &str| home.schema_named(name).map(|schema| schema.id);
+        if schema == Some("pg_temp") {
+            return self.need_temporary_schema();
+        }
         let found = match schema {
             Some(name) if crate::catalogs::is_system_schema(name) => Err(Error::new(
                 SqlState::INSUFFICIENT_PRIVILEGE,
@@ -333,6 +347,7 @@ impl Shared {
             None => self
                 .search_path()
                 .iter()
+                .filter(|name| !name.starts_with(super::temporary::TEMPORARY))
                 .find_map(|name| named(name))
                 .ok_or_else(|| {
                     Error::new(
@@ -350,6 +365,9 @@ impl Shared {
     /// # Errors
     /// 42501 when they may not.
     pub(crate) fn enter(&self, schema: &str) -> Result<(), Error> {
+        if *schema == self.temporary_name() {
+            return Ok(());
+        }
         match self.home()?.schema_named(schema) {
             Some(found) => self.check_schema(found.id, Rights::USAGE),
             None => Ok(()),
@@ -375,8 +393,9 @@ impl Shared {
         name: &str,
     ) -> Result<Option<Arc<View>>, Error> {
         let home = self.home()?;
-        if let Some(schema) = schema {
-            let schema = home.schema_named(schema).ok_or_else(|| no_schema(schema))?;
+        if let Some(schema) = schema.map(|schema| self.schema_meant(schema)) {
+            let found = home.schema_named(&schema);
+            let schema = found.ok_or_else(|| no_schema(&schema))?;
             return Ok(home.view_named(schema.id, name).cloned());
         }
         let path = self.search_path();
@@ -398,9 +417,10 @@ impl Shared {
         name: &str,
     ) -> Result<Option<Arc<Table>>, Error> {
         let home = self.home()?;
-        if let Some(schema) = schema {
-            self.enter(schema)?;
-            let schema = home.schema_named(schema).ok_or_else(|| no_schema(schema))?;
+        if let Some(schema) = schema.map(|schema| self.schema_meant(schema)) {
+            self.enter(&schema)?;
+            let found = home.schema_named(&schema);
+            let schema = found.ok_or_else(|| no_schema(&schema))?;
             return Ok(home.table_named(schema.id, name).cloned());
         }
         Ok(self.search_path().iter().find_map(|path| {

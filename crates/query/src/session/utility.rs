@@ -53,6 +53,9 @@ impl Session {
                 self.shared.with(|state| state.prepared.retain(shown));
             }
             Tree::Discard(what) => {
+                if matches!(what, Discard::All | Discard::Temp) {
+                    self.shared.discard_temporary()?;
+                }
                 if *what == Discard::All {
                     self.shared.with(|state| state.settings.reset_all());
                     self.forget_prepared();
