@@ -32,7 +32,7 @@ impl Catalog {
         // The maps share their values, so a copy is as dear as the number of names on the way.
         let mut next = self.clone();
         next.change(change)?;
-        if !self.is_marked(change) {
+        if !matches!(change, Change::DeleteRows { .. }) && !self.is_marked(change) {
             next.version += 1;
         }
         *self = next;
@@ -81,7 +81,8 @@ impl Catalog {
             | Change::SplitChunk { .. }
             | Change::ChangeHypertable { .. }
             | Change::MakeHypertable { .. }
-            | Change::ReplaceParts { .. } => self.change_chunks(change),
+            | Change::ReplaceParts { .. }
+            | Change::DeleteRows { .. } => self.change_chunks(change),
             Change::SetRollup { .. }
             | Change::Invalidate { .. }
             | Change::Revalidate { .. }

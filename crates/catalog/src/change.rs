@@ -14,6 +14,7 @@ use crate::job::JobChange;
 use crate::model::{Role, Schema, View};
 use crate::rollup::Rollup;
 use crate::routine::Routine;
+use crate::rows::RowBits;
 use crate::table::{Column, Compression, Constraint, Hypertable, Index, Part, Table};
 
 /// One change of the catalog.
@@ -90,6 +91,14 @@ pub enum Change {
     SetDefaultAcls {
         database: DatabaseId,
         acls: Vec<DefaultAcl>,
+    },
+    /// Rows of a cold part are deleted, by their places in its file.
+    DeleteRows {
+        database: DatabaseId,
+        table: TableId,
+        chunk: ChunkId,
+        part: PartId,
+        rows: RowBits,
     },
     /// All its rows go; a hypertable's chunks too.
     Truncate {

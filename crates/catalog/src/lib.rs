@@ -19,6 +19,7 @@ mod job;
 mod model;
 mod rollup;
 mod routine;
+mod rows;
 mod series;
 mod table;
 
@@ -31,6 +32,7 @@ pub use job::{Job, JobChange, JobEnd, JobRun, JobStats, Jobs};
 pub use model::{Catalog, Database, FIRST_USER_OID, Privilege, Role, Schema, View};
 pub use rollup::{Continuous, Mark, Materialized, Rollup};
 pub use routine::{Routine, RoutineArg, RoutineResult, Volatility};
+pub use rows::RowBits;
 pub use table::{
     Chunk, Column, Compression, Constraint, ConstraintKind, Dimension, DimensionKind, Hypertable,
     Index, OnCommit, OrderBy, Part, PartFile, Persistence, Region, Skipping, SparseIndex, Table,

@@ -10,6 +10,7 @@ use chronolith_types::{
 use serde::{Deserialize, Serialize};
 
 use crate::rollup::Rollup;
+use crate::rows::RowBits;
 
 /// A table: its columns, keys, chunks.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -307,9 +308,9 @@ pub struct Part {
     /// Bytes its rows took unpacked, as columns in memory; 0 where nobody counted.
     #[serde(default)]
     pub unpacked: u64,
-    /// Rows that are gone, as a serialised roaring bitmap; empty for none.
+    /// Rows that are deleted, by their places in the file.
     #[serde(default)]
-    pub deleted: Vec<u8>,
+    pub deleted: RowBits,
 }
 
 /// A file and what its bytes must be.
@@ -330,6 +331,14 @@ pub struct Region {
     pub length: u64,
     /// CRC-32C of them.
     pub crc32c: u32,
+}
+
+impl Part {
+    /// How many of its rows are not deleted.
+    #[must_use]
+    pub fn live_rows(&self) -> u64 {
+        self.rows.saturating_sub(self.deleted.len())
+    }
 }
 
 impl Table {

@@ -104,6 +104,9 @@ pub enum EngineError {
     /// Columns, keys or chunks are no longer those that the transaction's rows were made for.
     #[error("could not serialize access to relation \"{0}\" due to a concurrent change")]
     Overtaken(String),
+    /// A row that is to be changed was changed by another transaction.
+    #[error("could not serialize access due to concurrent {0}")]
+    Conflict(&'static str),
     /// What a continuous aggregate gets cannot be computed.
     #[error(transparent)]
     Rollup(#[from] RollupError),
@@ -145,7 +148,7 @@ impl EngineError {
             Self::Value(error) => error.code,
             Self::Rollup(error) => error.sqlstate,
             Self::Lock(error) => error.sqlstate(),
-            Self::Overtaken(_) => SqlState::SERIALIZATION_FAILURE,
+            Self::Overtaken(_) | Self::Conflict(_) => SqlState::SERIALIZATION_FAILURE,
             Self::NoSavepoint(_) => SqlState::INVALID_SAVEPOINT_SPECIFICATION,
         }
     }

@@ -26,6 +26,7 @@ mod layout;
 mod load;
 mod locks;
 mod maintain;
+mod moves;
 mod record;
 mod recover;
 mod rollups;

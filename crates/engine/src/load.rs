@@ -457,7 +457,7 @@ impl Job {
     fn run(self, gathered: Gathered, held: &AtomicUsize) -> Result<Packed, EngineError> {
         let unpacked = gathered.bytes as u64;
         match sort(&self.layout, gathered.batches, &self.keys)? {
-            Sorted::Rows(mut rows) => {
+            Sorted::Rows { mut rows, .. } => {
                 let key = TableKey::new(self.database, self.table.id);
                 if self.table.rollup.is_some() {
                     rows = self.engine.folded(&self.catalog, key, &self.layout, rows);

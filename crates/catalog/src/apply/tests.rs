@@ -4,6 +4,7 @@ use chronolith_types::{ChunkId, ColumnId, HypertableId, IndexId, PartId, RoleId,
 
 use super::*;
 use crate::acl::{Acl, Securable};
+use crate::rows::RowBits;
 use crate::table::{Column, Hypertable, Part, PartFile};
 
 const DB: DatabaseId = DatabaseId(5);
@@ -77,7 +78,7 @@ fn part(id: u64) -> Arc<Part> {
         data: PartFile::default(),
         directory: PartFile::default(),
         unpacked: 0,
-        deleted: Vec::new(),
+        deleted: RowBits::default(),
     })
 }
 
