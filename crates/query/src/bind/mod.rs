@@ -47,7 +47,7 @@ mod window;
 
 pub use change::ChangeTarget;
 pub(crate) use change::{
-    Action, Change, Conflict, Over, Program, What, bind_change, bind_changing_query, changes,
+    Action, Change, Over, Program, What, bind_change, bind_changing_query, changes,
 };
 pub use deparse::deparse;
 pub use entry::{Bound, bind_arguments, bind_call, bind_kept, bind_over, bind_query, bind_scalar};

@@ -6,10 +6,8 @@
 //! # Invariants
 //! - All parts of a statement read one snapshot, taken when it began: none sees what another does.
 //! - A row is changed once, however often a plan names it.
-//! - Nothing is written before all is read and every row is locked.
+//! - Nothing is written before all is read.
 
-mod conflict;
-mod effects;
 mod over;
 mod plan;
 mod program;

@@ -3,12 +3,12 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use arrow::array::{Array, AsArray};
+use arrow::array::AsArray;
 use arrow::datatypes::Int32Type;
 use arrow::record_batch::RecordBatch;
 use chronolith_catalog::Table;
 use chronolith_chunk::RowSet;
-use chronolith_engine::{Intake, Locked, RowLock, TableView, Wait};
+use chronolith_engine::{Intake, TableView};
 use chronolith_types::{SqlState, TableId};
 use datafusion::common::ScalarValue;
 use datafusion::execution::SessionState;
@@ -28,6 +28,7 @@ use crate::session::{Shared, blocking, physical, stream};
 #[derive(Debug)]
 pub(super) enum Step {
     Done(Counted),
+    #[expect(dead_code, reason = "rows are not locked yet")]
     /// Somebody changed one of the rows meanwhile: the statement is to be run anew.
     Again,
 }
@@ -92,33 +93,19 @@ impl Run<'_> {
             returned: Returned::new(self.shared),
             table,
         };
-        let free = match &change.what {
+        match &change.what {
             What::Insert { conflict, .. } => {
-                let mut source = self.source(&changing, given).await?;
-                match conflict {
-                    None => self.insert(&mut changing, &mut source).await?,
-                    Some(conflict) => {
-                        if !self.upsert(&mut changing, &mut source, conflict).await? {
-                            return Ok(Step::Again);
-                        }
-                    }
+                if conflict.is_some() {
+                    return Err(Error::unsupported("INSERT … ON CONFLICT"));
                 }
-                RowLock::NoKeyUpdate
+                let mut source = self.source(&changing, given).await?;
+                self.insert(&mut changing, &mut source).await?;
             }
-            What::Update(_) => {
-                self.update(&mut changing).await?;
-                RowLock::NoKeyUpdate
-            }
-            What::Delete(_) => {
-                self.delete(&mut changing).await?;
-                RowLock::Update
-            }
-            What::Merge { actions, .. } => {
-                self.merge(&mut changing, actions).await?;
-                RowLock::Update
-            }
-        };
-        self.write(changing, free)
+            What::Update(_) => self.update(&mut changing).await?,
+            What::Delete(_) => self.delete(&mut changing).await?,
+            What::Merge { actions, .. } => self.merge(&mut changing, actions).await?,
+        }
+        self.write(changing)
     }
 
     /// The rows of an INSERT.
@@ -282,7 +269,7 @@ impl Run<'_> {
     }
 
     /// Everything is read: locks the rows, takes the old ones away and adds the new ones.
-    fn write(&mut self, changing: Changing<'_>, lock: RowLock) -> Result<Step, Error> {
+    fn write(&mut self, changing: Changing<'_>) -> Result<Step, Error> {
         let Changing {
             table,
             view,
@@ -294,14 +281,6 @@ impl Run<'_> {
             ..
         } = changing;
         if !rows.is_empty() {
-            let locked = self
-                .shared
-                .away(|transaction| transaction.lock_rows(&view, &rows, lock, Wait::Block))?;
-            match locked {
-                Locked::All => {}
-                Locked::Again => return Ok(Step::Again),
-                Locked::Without(_) => return Err(Error::internal("rows were skipped")),
-            }
             blocking(|| {
                 self.shared
                     .transact(|transaction| transaction.delete(&view, &rows))
