@@ -339,17 +339,14 @@ impl BulkLoader {
     pub fn finish(mut self, transaction: &mut Transaction) -> Result<u64, EngineError> {
         // So that it knows of all stores that this load knows of.
         transaction.derive()?;
-        let point = transaction.point();
-        let added = self.finish_into(transaction).and_then(|()| {
+        // A statement is whole or not at all.
+        transaction.whole(|transaction| {
+            let point = transaction.point();
+            self.finish_into(transaction)?;
             let stores = self.catalog.databases.get(&self.database);
             let stores = stores.map_or_else(Default::default, |known| Arc::clone(&known.stores));
             transaction.catch_up_load(&stores, point)
-        });
-        if let Err(error) = added {
-            // A statement is whole or not at all.
-            transaction.undo_to(point)?;
-            return Err(error);
-        }
+        })?;
         Ok(self.rows)
     }
 

@@ -26,6 +26,7 @@ use crate::route::{self, Claim, Key};
 use crate::state::{Loaded, OpenPart, Parts, State};
 use crate::view::TableView;
 
+mod arrival;
 mod boundaries;
 mod delete;
 mod derive;
@@ -347,22 +348,11 @@ impl Transaction {
         if !self.stores.contains_key(table) && self.state.rollup(key).is_none() {
             return self.apply(change);
         }
-        self.savepoints.push(Savepoint {
-            name: String::new(),
-            point: self.point(),
-            before: None,
-        });
-        let before = Arc::clone(&self.state);
-        let applied = self.apply(change.clone());
-        let followed = applied.and_then(|()| self.follow(&before, &change));
-        let Some(savepoint) = self.savepoints.pop() else {
-            return followed;
-        };
-        if followed.is_err() {
-            self.restore(savepoint.before);
-            self.undo_to(savepoint.point)?;
-        }
-        followed
+        self.whole(|this| {
+            let before = Arc::clone(&this.state);
+            this.apply(change.clone())?;
+            this.follow(&before, &change)
+        })
     }
 
     fn apply(&mut self, change: Change) -> Result<(), EngineError> {
@@ -547,9 +537,11 @@ impl Transaction {
             // Cut by another width meanwhile: not all rows lie within it.
             return Err(overtaken());
         }
-        let fresh: Vec<Arc<OpenPart>> = parts.iter().map(|(_, open)| Arc::clone(open)).collect();
         // Rows that are there already arrived before these, and are to be read before them.
         self.engine.flush_hot(place)?;
+        let own = self.own_part(&table, place)?;
+        let parts: Vec<(Part, Arc<OpenPart>)> = own.into_iter().chain(parts).collect();
+        let fresh: Vec<Arc<OpenPart>> = parts.iter().map(|(_, open)| Arc::clone(open)).collect();
         let claim = self.hold_load(&table, place, range, fresh)?;
         let mut added = Vec::with_capacity(parts.len());
         for (part, open) in parts {
