@@ -57,7 +57,7 @@ impl Binder<'_> {
                 if conflict.constraints.is_some() {
                     rights = rights | Rights::SELECT;
                 }
-                Some(conflict)
+                Some(Box::new(conflict))
             }
             Some(_) => return Err(Error::new(SqlState::SYNTAX_ERROR, "syntax error")),
         };

@@ -65,7 +65,7 @@ pub(crate) enum What {
     /// The plan's rows are the table's columns in order.
     Insert {
         plan: LogicalPlan,
-        conflict: Option<Conflict>,
+        conflict: Option<Box<Conflict>>,
     },
     /// Locator, the table's columns as they are to be, columns for RETURNING.
     Update(LogicalPlan),
