@@ -31,7 +31,7 @@ pub use error::CatalogError;
 pub use job::{Job, JobChange, JobEnd, JobRun, JobStats, Jobs};
 pub use model::{Catalog, Database, FIRST_USER_OID, Privilege, Role, Schema, View};
 pub use rollup::{Continuous, Mark, Materialized, Rollup};
-pub use routine::{Routine, RoutineArg, RoutineResult, Volatility};
+pub use routine::{ArgMode, Promises, Routine, RoutineArg, RoutineResult, Volatility};
 pub use rows::RowBits;
 pub use table::{
     Chunk, Column, Compression, Constraint, ConstraintKind, Dimension, DimensionKind, Hypertable,

@@ -185,6 +185,7 @@ pub(crate) fn alter(c: &mut Cursor<'_>) -> Result<Statement, SqlError> {
         | ObjectKind::MaterializedView
         | ObjectKind::Index
         | ObjectKind::Sequence => table(c, kind),
+        ObjectKind::Function | ObjectKind::Procedure => crate::routine::alter(c, kind),
         _ => {
             c.rest();
             Ok(Statement::Other(format!("ALTER {words}")))
@@ -193,7 +194,7 @@ pub(crate) fn alter(c: &mut Cursor<'_>) -> Result<Statement, SqlError> {
 }
 
 /// SET name = value, RESET name.
-fn set_or_reset(c: &mut Cursor<'_>) -> Result<Option<SettingChange>, SqlError> {
+pub(crate) fn set_or_reset(c: &mut Cursor<'_>) -> Result<Option<SettingChange>, SqlError> {
     if c.accept(&["set"]) {
         return setting(c).map(Some);
     }

@@ -33,7 +33,9 @@ pub use error::SqlError;
 pub use literals::{Literal, Literals};
 pub use parse::{Parsed, parse};
 pub use rename::{edited, names_column, names_relation, quoted, rename_column};
-pub use routine::{CreateRoutine, Returns, RoutineArg};
+pub use routine::{
+    AlterRoutine, CreateRoutine, Returns, RoutineAction, RoutineArg, RoutineMarks, TypeRef,
+};
 pub use sqlparser::ast;
 pub use statement::*;
 pub use types::{check_modifiers, type_of};

@@ -44,6 +44,8 @@ pub enum Statement {
     CreateIndex(Box<CreateIndex>),
     /// CREATE FUNCTION and CREATE PROCEDURE.
     CreateRoutine(Box<crate::CreateRoutine>),
+    /// ALTER FUNCTION, PROCEDURE and ROUTINE.
+    AlterRoutine(Box<crate::AlterRoutine>),
     /// CREATE SCHEMA.
     CreateSchema(CreateSchema),
     /// CREATE DATABASE.

@@ -29,6 +29,7 @@ mod expr;
 mod from;
 mod gapfill;
 mod group;
+mod inline;
 mod insert;
 mod lateral;
 mod literal;
@@ -38,6 +39,7 @@ mod params;
 mod query;
 mod reference;
 mod resolve;
+mod routine;
 mod scope;
 mod select;
 mod sets;
@@ -49,6 +51,7 @@ pub use change::ChangeTarget;
 pub(crate) use change::{
     Action, Change, Over, Program, What, bind_change, bind_changing_query, changes,
 };
+pub(crate) use coerce::castable;
 pub use deparse::deparse;
 pub use entry::{Bound, bind_arguments, bind_call, bind_kept, bind_over, bind_query, bind_scalar};
 pub(crate) use gapfill::{End, limit_of};

@@ -13,6 +13,7 @@ use super::change::Change;
 use super::cte::Cte;
 use super::names::Names;
 use super::params::Params;
+use super::routine::Frame;
 use super::scope::{Scope, ScopeColumn};
 use crate::error::Error;
 use crate::functions::{FunctionError, Typed};
@@ -42,6 +43,8 @@ pub(super) struct Binder<'a> {
     /// Where the text of an untyped literal was last seen.
     pub literals: HashMap<String, u32>,
     pub views: usize,
+    /// The routines whose bodies are being bound, the innermost last.
+    pub frames: Vec<Frame>,
     /// The view whose text is being bound.
     pub view: Option<u32>,
     /// What is read, and as whom.
@@ -166,6 +169,7 @@ impl<'a> Binder<'a> {
             places: HashMap::new(),
             literals: HashMap::new(),
             views: 0,
+            frames: Vec::new(),
             view: None,
             uses: Vec::new(),
             edits: Vec::new(),

@@ -33,6 +33,7 @@ pub(crate) async fn run(
         } => materialized::refresh(shared, name, *concurrently, *with_data).await?,
         Statement::CreateIndex(create) => index::create(shared, create)?,
         Statement::CreateRoutine(create) => routine::create(shared, create)?,
+        Statement::AlterRoutine(alter) => routine::alter(shared, alter)?,
         Statement::CreateSchema(create) => schema::create(shared, create)?,
         Statement::CreateDatabase { name, options } => {
             schema::create_database(shared, &name.value, options)?;

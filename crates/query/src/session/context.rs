@@ -112,7 +112,7 @@ impl Shared {
         })
     }
 
-    fn columns_of(self: &Arc<Self>, view: &View) -> Option<Vec<(String, SqlType)>> {
+    pub(crate) fn columns_of(self: &Arc<Self>, view: &View) -> Option<Vec<(String, SqlType)>> {
         let parsed = chronolith_sql::parse(&view.query).ok()?;
         let Tree::Query(query) = &parsed.first()?.statement else {
             return None;

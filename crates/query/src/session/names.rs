@@ -6,6 +6,7 @@ use arrow::datatypes::{Field, Schema};
 use chronolith_catalog::{
     ConstraintKind, Database, Routine, Schema as CatalogSchema, Table as CatalogTable, View,
 };
+use chronolith_types::{SqlType, TableId};
 use datafusion::datasource::provider_as_source;
 
 use super::shared::{Shared, no_schema};
@@ -235,12 +236,70 @@ impl Names for SessionNames {
         if of.is_some_and(|of| of != routine.name) {
             return None;
         }
-        let mut args = routine.args.iter();
+        let mut args = routine.inputs();
         let place = args.position(|arg| arg.name.as_deref() == Some(name))?;
         Some(place + 1)
+    }
+
+    fn routines(&self, schema: Option<&str>, name: &str) -> Result<Vec<Arc<Routine>>, Error> {
+        if self.home.routines.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut found: Vec<Arc<Routine>> = Vec::new();
+        let mut look = |schema: &str| {
+            let Some(schema) = self.home.schema_named(schema) else {
+                return;
+            };
+            for routine in self.home.routines_named(schema.id, name) {
+                // One of a later schema is hidden by one that takes the same.
+                if !found.iter().any(|known| known.types().eq(routine.types())) {
+                    found.push(Arc::clone(routine));
+                }
+            }
+        };
+        match schema {
+            Some(schema) => {
+                look(schema);
+                if !found.is_empty() {
+                    self.shared.enter(schema)?;
+                }
+            }
+            None => self.vars.search_path.iter().for_each(|schema| look(schema)),
+        }
+        Ok(found)
+    }
+
+    fn may_execute(&self, routine: &Routine) -> Result<(), Error> {
+        self.shared.check_execute(routine)
+    }
+
+    fn schema_of(&self, routine: &Routine) -> Option<String> {
+        let schema = self.home.schemas.get(&routine.schema)?;
+        Some(schema.name.clone())
+    }
+
+    fn row_of(&self, relation: TableId) -> Option<Vec<(String, SqlType)>> {
+        row_of(&self.shared, &self.home, relation)
     }
 
     fn vars(&self) -> &SessionVars {
         &self.vars
     }
+}
+
+/// What the rows of a table or view are made of.
+pub(crate) fn row_of(
+    shared: &Arc<Shared>,
+    home: &Database,
+    relation: TableId,
+) -> Option<Vec<(String, SqlType)>> {
+    if let Some(table) = home.tables.get(&relation) {
+        let columns = table.columns.iter();
+        return Some(
+            columns
+                .map(|column| (column.name.clone(), column.ty.clone()))
+                .collect(),
+        );
+    }
+    shared.columns_of(home.views.get(&relation)?)
 }

@@ -22,6 +22,7 @@ use crate::instance::Instance;
 use crate::nodes::Planner;
 use crate::outcome::{Notice, Severity};
 use crate::rights::guard;
+use crate::routines::DEPTH_MAX;
 use crate::scan::{Snapshot, SystemRows};
 use crate::settings::Settings;
 
@@ -33,6 +34,8 @@ pub(crate) struct Shared {
     pub(crate) database_name: String,
     pub(crate) cancel: Arc<Cancel>,
     state: Mutex<State>,
+    /// Whose turn it is to run a routine, for each depth.
+    pub(crate) turns: Vec<Mutex<()>>,
     planner: SessionState,
 }
 
@@ -54,6 +57,8 @@ pub(crate) struct State {
     pub(crate) to_compress: Vec<(TableId, i64)>,
     /// What a statement that changes rows sees, while it runs.
     pub(crate) sight: Option<Arc<Sight>>,
+    /// How many routines are running, one within another.
+    pub(crate) depth: usize,
     /// What PREPARE has made, as the catalog shows it.
     pub(crate) prepared: Vec<PreparedStatement>,
     /// Whether the session may have a schema of its own.
@@ -137,9 +142,11 @@ impl Shared {
                 notices: Vec::new(),
                 to_compress: Vec::new(),
                 sight: None,
+                depth: 0,
                 prepared: Vec::new(),
                 temporary: false,
             }),
+            turns: (0..=DEPTH_MAX).map(|_| Mutex::new(())).collect(),
             planner,
             instance,
         }
@@ -291,7 +298,8 @@ impl Shared {
     /// What functions see of the session.
     pub(crate) fn vars(self: &Arc<Self>) -> SessionVars {
         let search_path = self.search_path();
-        let effects = SessionEffects::new(Arc::downgrade(self));
+        let depth = self.with(|state| state.depth);
+        let effects = SessionEffects::new(Arc::downgrade(self), depth);
         self.with(|state| SessionVars {
             time_zone: state.settings.get("timezone").unwrap_or("UTC").to_owned(),
             user: state.user.clone(),
