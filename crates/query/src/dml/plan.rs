@@ -23,8 +23,8 @@ pub(crate) struct Dml {
 pub(crate) enum Given {
     /// To be computed.
     Cells(Cells),
-    /// Read already.
-    Rows(RecordBatch),
+    /// Read already, and the places of columns that get their defaults.
+    Rows(RecordBatch, Vec<usize>),
 }
 
 /// Binds INSERT, UPDATE, DELETE or MERGE.
@@ -70,9 +70,9 @@ pub(crate) fn bind_literals(
     };
     let program = bind_change(names, &Statement::Insert(tree), types);
     Ok(match (program, insert.source) {
-        (Ok(program), Source::Rows(rows)) => Some(Dml {
+        (Ok(program), Source::Rows(rows, missing)) => Some(Dml {
             program,
-            given: vec![Some(Given::Rows(rows))],
+            given: vec![Some(Given::Rows(rows, missing))],
         }),
         _ => None,
     })

@@ -80,9 +80,13 @@ impl Run<'_> {
             Some(returning) => Some(Maker::new(self.shared, &returning.over, self.params)?),
             None => None,
         };
+        let missing = match given {
+            Some(Given::Rows(_, missing)) => missing.as_slice(),
+            _ => &[],
+        };
         let mut changing = Changing {
             change,
-            checks: Checks::of(self.shared, &table)?,
+            checks: Checks::filling(self.shared, &table, missing)?,
             intake: self
                 .shared
                 .transact(|transaction| transaction.intake(table.id))?,
@@ -116,7 +120,7 @@ impl Run<'_> {
     ) -> Result<RowStream, Error> {
         let batch = match given {
             Some(Given::Cells(cells)) => cells.batch(self.shared, &changing.table, self.params)?,
-            Some(Given::Rows(rows)) => rows.clone(),
+            Some(Given::Rows(rows, _)) => rows.clone(),
             None => return self.stream(changing.change).await,
         };
         Ok(Box::pin(futures::stream::iter([Ok(batch)])))
@@ -240,7 +244,7 @@ impl Run<'_> {
         new: RecordBatch,
         more: &[arrow::array::ArrayRef],
     ) -> Result<(), Error> {
-        changing.checks.hold(&new)?;
+        let new = changing.checks.complete(&new)?;
         changing.count += new.num_rows() as u64;
         let mut rows = new.columns().to_vec();
         rows.extend_from_slice(more);

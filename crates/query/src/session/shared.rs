@@ -1,5 +1,6 @@
 //! What a session shares with the functions and scans that it runs.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
@@ -15,9 +16,10 @@ use parking_lot::Mutex;
 use crate::cancel::Cancel;
 use crate::catalogs::PreparedStatement;
 use crate::dml::Sight;
-use crate::effects::SessionEffects;
+use crate::effects::{SessionEffects, SessionSequences};
 use crate::error::Error;
 use crate::functions::SessionVars;
+use crate::insert::Rules;
 use crate::instance::Instance;
 use crate::nodes::Planner;
 use crate::outcome::{Notice, Severity};
@@ -57,6 +59,10 @@ pub(crate) struct State {
     pub(crate) to_compress: Vec<(TableId, i64)>,
     /// What a statement that changes rows sees, while it runs.
     pub(crate) sight: Option<Arc<Sight>>,
+    /// What tables ask of new rows, as it was bound last.
+    pub(crate) rules: HashMap<TableId, Arc<Rules>>,
+    /// What nextval gave it.
+    pub(crate) sequences: SessionSequences,
     /// How many routines are running, one within another.
     pub(crate) depth: usize,
     /// What PREPARE has made, as the catalog shows it.
@@ -142,6 +148,8 @@ impl Shared {
                 notices: Vec::new(),
                 to_compress: Vec::new(),
                 sight: None,
+                rules: HashMap::new(),
+                sequences: SessionSequences::default(),
                 depth: 0,
                 prepared: Vec::new(),
                 temporary: false,

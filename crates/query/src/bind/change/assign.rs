@@ -8,9 +8,9 @@ use super::super::insert::{Target, is_default};
 use super::super::literal::null;
 use super::super::scope::Scope;
 use super::super::state::{Binder, Clause, Place, Result, ident_position, position};
-use super::target::target_of;
 use crate::error::Error;
 use crate::functions::Typed;
+use crate::insert::target_of;
 
 impl Binder<'_> {
     /// What each column of a table is set to, None for those that stay.
@@ -29,6 +29,7 @@ impl Binder<'_> {
             match &assignment.target {
                 AssignmentTarget::ColumnName(name) => {
                     let (at, target) = column_of(table, name)?;
+                    takes(table, at, Some(&assignment.value))?;
                     let value = self.assigned(place, &assignment.value, &target)?;
                     put(&mut set, at, &target, value, name)?;
                 }
@@ -88,6 +89,7 @@ impl Binder<'_> {
                 }
                 for (name, value) in names.iter().zip(values) {
                     let (at, target) = column_of(table, name)?;
+                    takes(table, at, Some(value))?;
                     let value = self.assigned(place, value, &target)?;
                     made.push((at, target, value));
                 }
@@ -95,6 +97,7 @@ impl Binder<'_> {
             ast::Expr::Subquery(query) => {
                 for (number, name) in names.iter().enumerate() {
                     let (at, target) = column_of(table, name)?;
+                    takes(table, at, None)?;
                     let value = self.one_of_row(place, query, number, names.len());
                     let value = value?.ok_or_else(differ)?;
                     let value = self.assign(value, &target, position(query.as_ref()))?;
@@ -131,6 +134,26 @@ fn put(
         )
         .at(position(name))),
     }
+}
+
+/// 428C9 for a value that a column does not take.
+fn takes(table: &catalog::Table, at: usize, tree: Option<&ast::Expr>) -> Result<()> {
+    let Some(column) = table.columns.get(at) else {
+        return Ok(());
+    };
+    let always = column.identity.is_some_and(|identity| identity.always);
+    if tree.is_some_and(is_default) || !(always || column.generated.is_some()) {
+        return Ok(());
+    }
+    let what = match column.generated {
+        Some(_) => "a generated column",
+        None => "an identity column defined as GENERATED ALWAYS",
+    };
+    Err(Error::new(
+        SqlState::GENERATED_ALWAYS,
+        format!("column \"{}\" can only be updated to DEFAULT", column.name),
+    )
+    .detail(format!("Column \"{}\" is {what}.", column.name)))
 }
 
 /// The column that an assignment names.

@@ -8,10 +8,9 @@ use datafusion::logical_expr::LogicalPlanBuilder;
 use super::super::names::Table;
 use super::super::scope::{Alias, Scope, ScopeColumn};
 use super::super::state::{Binder, Result, lift};
-use super::target::target_of;
 use super::{Change, ChangeTarget, What};
 use crate::error::Error;
-use crate::insert::{completed, places_of};
+use crate::insert::{completed, places_of, provided, target_of};
 
 impl Binder<'_> {
     pub(super) fn insert(&mut self, insert: &ast::Insert) -> Result<Change> {
@@ -42,8 +41,8 @@ impl Binder<'_> {
                 "INSERT has more target columns than expressions",
             ));
         }
-        let provided = places.get(..given).unwrap_or(&places);
-        let plan = completed(self.names, &catalog, plan, provided)?;
+        let provided = provided(insert, &catalog, &places, given)?;
+        let plan = completed(self.names, &catalog, plan, &provided)?;
         let alias = insert.table_alias.as_ref();
         let alias = alias.map(|alias| alias.alias.value.as_str());
         let mut rights = Rights::INSERT;

@@ -13,11 +13,11 @@ use super::super::scope::Scope;
 use super::super::state::{
     Binder, Clause, Place, Rel, Result, column, position, project, typed, unsupported,
 };
-use super::target::{Changed, target_of};
+use super::target::Changed;
 use super::{Action, Change, What};
 use crate::error::Error;
 use crate::functions::Typed;
-use crate::insert::places_of;
+use crate::insert::{places_of, target_of};
 
 /// A WHEN clause that was bound.
 struct When {

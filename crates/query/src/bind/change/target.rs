@@ -8,7 +8,6 @@ use chronolith_types::{SqlState, SqlType};
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::logical_expr::Expr;
 
-use super::super::insert::Target;
 use super::super::names::{Table, TableColumn};
 use super::super::scope::Scope;
 use super::super::state::{Binder, Rel, Result, Use, position, unsupported};
@@ -186,16 +185,4 @@ pub(super) fn has_query(expr: &Expr) -> bool {
         })
     });
     found
-}
-
-/// A column of the catalog as one that values are assigned to.
-pub(super) fn target_of(column: &catalog::Column) -> Result<Target> {
-    Ok(Target {
-        name: column.name.clone(),
-        ty: column.ty.clone(),
-        default: match &column.default {
-            Some(text) => Some(chronolith_sql::expression(text)?),
-            None => None,
-        },
-    })
 }
