@@ -14,6 +14,7 @@ use datafusion::physical_plan::display::DisplayableExecutionPlan;
 use futures::StreamExt;
 
 use crate::bind::set_parameters;
+use crate::dml::{self, Ran};
 use crate::error::Error;
 use crate::insert;
 use crate::outcome::OutputColumn;
@@ -74,9 +75,37 @@ pub(crate) async fn run(
                     let of_source = set_parameters(of, values)?;
                     lines.extend(plan(shared, &source, &of_source, 1).await?);
                 }
-                insert::Source::Cells(_) | insert::Source::Rows(_) => {
+                insert::Source::Cells(_) | insert::Source::Rows(..) => {
                     lines.push("  Values".to_owned());
                 }
+            }
+            Ok(lines)
+        }
+        Ready::Change(dml) => {
+            let mut lines = Vec::new();
+            for change in &dml.program.changes {
+                let verb = change.what.verb();
+                let verb = format!("{}{}", &verb[..1], verb[1..].to_lowercase());
+                lines.push(format!("{verb} on {}", change.table.name));
+                let plan_of = set_parameters(change.what.plan(), values)?;
+                let source = Explain {
+                    analyze: false,
+                    ..of.clone()
+                };
+                lines.extend(plan(shared, &source, &plan_of, 1).await?);
+            }
+            if of.analyze {
+                let rows = match dml::run(shared, dml, values).await? {
+                    Ran::Changed { rows, .. } => rows,
+                    Ran::Query(mut stream) => {
+                        let mut rows = 0;
+                        while let Some(batch) = stream.next().await {
+                            rows += batch?.num_rows() as u64;
+                        }
+                        rows
+                    }
+                };
+                lines.push(format!("Rows: {rows}"));
             }
             Ok(lines)
         }

@@ -11,6 +11,7 @@
 //!   text given to [`parse`].
 
 mod alter;
+mod changes;
 mod copy;
 mod create;
 mod cursor;
@@ -21,17 +22,24 @@ mod literals;
 mod parse;
 mod rename;
 mod routine;
+mod sequence;
 mod session;
 mod statement;
 mod tokens;
 mod types;
 
+pub use changes::{CURRENT_OF, ConflictTarget, DEFAULT_VALUES, DO_NOTHING, conflict_target};
 pub use cursor::{expression, query};
 pub use error::SqlError;
 pub use literals::{Literal, Literals};
 pub use parse::{Parsed, parse};
 pub use rename::{edited, names_column, names_relation, quoted, rename_column, rename_relation};
-pub use routine::{CreateRoutine, Returns, RoutineArg};
+pub use routine::{
+    AlterRoutine, CreateRoutine, Returns, RoutineAction, RoutineArg, RoutineMarks, TypeRef,
+};
+pub use sequence::{
+    AlterSequence, ColumnIdentity, CreateSequence, IdentityChange, IdentityDef, SequenceOptions,
+};
 pub use sqlparser::ast;
 pub use statement::*;
 pub use types::{check_modifiers, type_of};

@@ -3,7 +3,8 @@
 use arrow::datatypes::DataType;
 use chronolith_sql::ast;
 use chronolith_types::{SqlState, SqlType};
-use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder};
+use datafusion::common::tree_node::TreeNode;
+use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
 
 use super::insert::Target;
 use super::names::Names;
@@ -57,6 +58,13 @@ fn bind_with(
 ) -> Result<Bound> {
     let mut binder = Binder::new(names, params);
     binder.open_gaps = open_gaps;
+    let rel = query_of(&mut binder, query)?;
+    finish(binder, rel)
+}
+
+/// The query itself, once what it needs is at hand.
+pub(super) fn query_of(binder: &mut Binder<'_>, query: &ast::Query) -> Result<Rel> {
+    let params = binder.params.clone();
     let mut rel = binder.query(query, None)?;
     let canonical = rel
         .scope
@@ -71,10 +79,12 @@ fn bind_with(
     if untyped_parameter {
         // `SELECT $1`: text, as is any constant that nobody typed.
         let texts = vec![SqlType::Text; rel.scope.columns.len()];
-        let mut again = Binder::new(names, params);
-        again.open_gaps = open_gaps;
+        let mut again = Binder::new(binder.names, &[]);
+        again.params = params;
+        again.changing = binder.changing;
+        again.open_gaps = binder.open_gaps;
         rel = again.query(query, Some(&texts))?;
-        binder = again;
+        *binder = again;
     }
     if !canonical {
         let mut items = Vec::with_capacity(rel.scope.columns.len());
@@ -90,7 +100,7 @@ fn bind_with(
         }
         rel = binder.project(rel.plan, items)?;
     }
-    finish(binder, rel)
+    Ok(rel)
 }
 
 /// A constant expression: a default, an argument of EXECUTE or CALL, a setting. With a target it is
@@ -106,11 +116,27 @@ pub fn bind_scalar(names: &dyn Names, expr: &ast::Expr, target: Option<&Target>)
         clause: Clause::Default,
     };
     let value = binder.expr(place, expr)?;
-    refuse_queries(&binder, expr)?;
+    refuse_queries(&binder, &value, expr, "DEFAULT expression")?;
     match target {
         Some(target) => binder.assign(value, target, super::state::position(expr)),
         None => binder.settled(value),
     }
+}
+
+/// As [`bind_over`], as a column of that relation takes it: a generated column.
+///
+/// # Errors
+/// What PostgreSQL says of it.
+pub fn bind_assigned(
+    names: &dyn Names,
+    expr: &ast::Expr,
+    relation: &str,
+    columns: &[(String, SqlType, DataType)],
+    target: &Target,
+) -> Result<Typed> {
+    let value = bind_over(names, expr, relation, columns)?;
+    let mut binder = Binder::new(names, &[]);
+    binder.assign(value, target, super::state::position(expr))
 }
 
 /// An expression over the columns of one relation, whose internal names are their own: a check, a
@@ -147,17 +173,23 @@ pub fn bind_over(
         clause: Clause::Check,
     };
     let value = binder.expr(place, expr)?;
-    refuse_queries(&binder, expr)?;
+    refuse_queries(&binder, &value, expr, "check constraint")?;
     binder.settled(value)
 }
 
 /// Nobody looks whether an expression of its own may read what it does: so it may read nothing.
-fn refuse_queries(binder: &Binder<'_>, expr: &ast::Expr) -> Result<()> {
-    match binder.uses.is_empty() {
+fn refuse_queries(binder: &Binder<'_>, value: &Typed, expr: &ast::Expr, what: &str) -> Result<()> {
+    let queries = value.expr.exists(|node| {
+        Ok(matches!(
+            node,
+            Expr::ScalarSubquery(_) | Expr::Exists(_) | Expr::InSubquery(_)
+        ))
+    });
+    match binder.uses.is_empty() && !queries.unwrap_or(true) {
         true => Ok(()),
         false => Err(Error::new(
             SqlState::FEATURE_NOT_SUPPORTED,
-            "cannot use subquery in this expression",
+            format!("cannot use subquery in {what}"),
         )
         .at(super::state::position(expr))),
     }
@@ -221,25 +253,25 @@ pub fn bind_arguments(
 }
 
 pub(super) fn finish(binder: Binder<'_>, rel: Rel) -> Result<Bound> {
-    let columns = rel
-        .scope
-        .columns
-        .iter()
-        .map(|found| {
-            let (table_oid, attribute) = found.origin.unwrap_or((0, 0));
-            OutputColumn {
-                name: found.name.clone(),
-                ty: found.ty.clone(),
-                table_oid,
-                attribute,
-            }
-        })
-        .collect();
     Ok(Bound {
+        columns: output_columns(&rel.scope),
         plan: rel.plan,
-        columns,
         edits: binder.edits,
         uses: binder.uses,
         params: binder.params.finish()?,
     })
+}
+
+/// What the columns of a scope are called.
+pub(super) fn output_columns(scope: &Scope) -> Vec<OutputColumn> {
+    let columns = scope.columns.iter().map(|found| {
+        let (table_oid, attribute) = found.origin.unwrap_or((0, 0));
+        OutputColumn {
+            name: found.name.clone(),
+            ty: found.ty.clone(),
+            table_oid,
+            attribute,
+        }
+    });
+    columns.collect()
 }

@@ -19,6 +19,7 @@
 mod array;
 mod call;
 mod cast;
+mod change;
 mod coerce;
 mod cte;
 mod deparse;
@@ -28,6 +29,7 @@ mod expr;
 mod from;
 mod gapfill;
 mod group;
+mod inline;
 mod insert;
 mod lateral;
 mod literal;
@@ -37,6 +39,7 @@ mod params;
 mod query;
 mod reference;
 mod resolve;
+mod routine;
 mod scope;
 mod select;
 mod sets;
@@ -44,11 +47,19 @@ mod state;
 mod subquery;
 mod window;
 
+pub use change::ChangeTarget;
+pub(crate) use change::{
+    Action, Change, Over, Program, What, bind_change, bind_changing_query, changes,
+};
+pub(crate) use coerce::castable;
 pub use deparse::deparse;
-pub use entry::{Bound, bind_arguments, bind_call, bind_kept, bind_over, bind_query, bind_scalar};
+pub use entry::{
+    Bound, bind_arguments, bind_assigned, bind_call, bind_kept, bind_over, bind_query, bind_scalar,
+};
 pub(crate) use gapfill::{End, limit_of};
 pub use insert::{Target, bind_insert_source};
 pub use names::{Names, Relation, Table, TableColumn};
 pub use params::set_parameters;
+pub(crate) use params::set_parameters_in;
 pub(crate) use select::name_of;
 pub use state::Use;

@@ -9,9 +9,11 @@ use chronolith_types::{SqlState, SqlType};
 use datafusion::common::{Column, DataFusionError};
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
 
+use super::change::Change;
 use super::cte::Cte;
 use super::names::Names;
 use super::params::Params;
+use super::routine::Frame;
 use super::scope::{Scope, ScopeColumn};
 use crate::error::Error;
 use crate::functions::{FunctionError, Typed};
@@ -41,6 +43,8 @@ pub(super) struct Binder<'a> {
     /// Where the text of an untyped literal was last seen.
     pub literals: HashMap<String, u32>,
     pub views: usize,
+    /// The routines whose bodies are being bound, the innermost last.
+    pub frames: Vec<Frame>,
     /// The view whose text is being bound.
     pub view: Option<u32>,
     /// What is read, and as whom.
@@ -51,9 +55,15 @@ pub(super) struct Binder<'a> {
     pub keyed: Vec<Keyed>,
     /// Whether rows are arguments of a function that makes json of them.
     pub documents: bool,
+    /// Whether WITH may change rows.
+    pub changing: bool,
+    /// What does.
+    pub changes: Vec<Change>,
+    /// How many places there are for rows that come when the statement runs.
+    pub slots: usize,
+    pub depth: usize,
     /// Whether it is for the readers of a view to say where its gaps begin and end.
     pub open_gaps: bool,
-    depth: usize,
     next: u32,
 }
 
@@ -103,6 +113,10 @@ pub(super) enum Clause {
     From,
     Default,
     Check,
+    /// SET of UPDATE.
+    Update,
+    Returning,
+    MergeWhen,
 }
 
 impl Clause {
@@ -122,6 +136,9 @@ impl Clause {
             Self::From => "functions in FROM",
             Self::Default => "DEFAULT expressions",
             Self::Check => "check constraints",
+            Self::Update => "UPDATE",
+            Self::Returning => "RETURNING",
+            Self::MergeWhen => "MERGE WHEN conditions",
         }
     }
 }
@@ -152,11 +169,15 @@ impl<'a> Binder<'a> {
             places: HashMap::new(),
             literals: HashMap::new(),
             views: 0,
+            frames: Vec::new(),
             view: None,
             uses: Vec::new(),
             edits: Vec::new(),
             keyed: Vec::new(),
             documents: false,
+            changing: false,
+            changes: Vec::new(),
+            slots: 0,
             open_gaps: false,
             depth: 0,
             next: 0,

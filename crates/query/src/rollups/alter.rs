@@ -216,6 +216,8 @@ fn add_states(shared: &Arc<Shared>, definition: &Definition, table: &Table) -> R
                 not_null: false,
                 default: None,
                 missing: None,
+                identity: None,
+                generated: None,
                 comment: None,
             },
         })?;
@@ -262,6 +264,8 @@ pub(crate) fn indexed(
                 not_null: false,
                 default: None,
                 missing: None,
+                identity: None,
+                generated: None,
                 comment: None,
             });
         }
