@@ -44,8 +44,7 @@ impl Transaction {
         table: &Arc<Table>,
         place: Place,
     ) -> Result<Option<(Part, Arc<OpenPart>)>, EngineError> {
-        // A statement that changes rows knows its transaction's by where they lie.
-        if self.pin.is_some() || !self.own.contains_key(&place) {
+        if self.own.get(&place).is_none_or(|own| own.rows() == 0) {
             return Ok(None);
         }
         let here = |(at, _): &&(Place, RecordBatch)| *at == place;
@@ -96,7 +95,6 @@ impl Transaction {
             deletions: std::mem::replace(&mut self.deletions, others),
             rows: std::mem::replace(&mut self.rows, kept),
             claims: std::mem::replace(&mut self.claims, claims),
-            deletions: self.deletions.clone(),
             derived: 0,
         });
         self.derived = derived;

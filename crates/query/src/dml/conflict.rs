@@ -3,11 +3,10 @@
 use std::collections::HashSet;
 
 use ahash::RandomState;
-use arrow::array::{Array, ArrayRef, Decimal128Array, UInt32Array};
+use arrow::array::{Array, ArrayRef, UInt32Array};
 use arrow::compute::{concat, take, take_record_batch};
 use arrow::record_batch::RecordBatch;
 use arrow::row::{RowConverter, SortField};
-use chronolith_chunk::locator_type;
 use chronolith_engine::Claimed;
 use futures::StreamExt;
 
@@ -65,7 +64,7 @@ impl Run<'_> {
         while let Some(batch) = source.next().await {
             let batch = batch?;
             let new = of_table(&changing.table, batch.columns().to_vec(), batch.num_rows())?;
-            changing.checks.hold(&new)?;
+            let new = changing.checks.complete(&new)?;
             let met = self.met(changing, &arbiters, &new)?;
             let fresh = fresh(&mut arbiters, &new, &met, update.is_some())?;
             let added = take_record_batch(&new, &fresh)?;
@@ -124,11 +123,15 @@ impl Run<'_> {
         if added.num_rows() == 0 {
             return Ok(true);
         }
-        let constraints: Vec<u32> = arbiters.iter().map(|arbiter| arbiter.constraint).collect();
-        let claimed = self
-            .shared
-            .away(|transaction| transaction.claim(changing.table.id, &constraints, added))?;
-        Ok(matches!(claimed, Claimed::Free))
+        for arbiter in arbiters {
+            let claimed = self.shared.away(|transaction| {
+                transaction.claim(changing.table.id, arbiter.constraint, added)
+            })?;
+            if claimed == Claimed::Again {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// The rows that are there as DO UPDATE makes them, and which proposed row each comes from.
@@ -154,10 +157,9 @@ impl Run<'_> {
         let old = blocking_rows(changing, &all, &found)?;
         let places = UInt32Array::from_iter_values(rows.iter().map(|(row, _)| *row));
         let proposed = take_record_batch(new, &places)?;
-        let mut given: Vec<ArrayRef> = vec![std::sync::Arc::new(
-            Decimal128Array::from_iter_values(found.iter().copied()).with_data_type(locator_type()),
-        )];
-        given.extend(old.columns().iter().cloned());
+        // The locator comes last there, and first here.
+        let mut given: Vec<ArrayRef> = old.columns().last().into_iter().cloned().collect();
+        given.extend(columns(&old, 0..width));
         given.extend(proposed.columns().iter().cloned());
         let made = update
             .make(self.shared, &self.sight, &self.planner, given, found.len())
