@@ -20,7 +20,7 @@ use crate::intake::Intake;
 use crate::keys::KeyCache;
 use crate::layout::{fit, layout_of, same_shape};
 use crate::load::BulkLoader;
-use crate::locks::Locker;
+use crate::locks::{LockMark, Locker};
 use crate::moves::{Deletion, Pin, Source};
 use crate::record::{Place, Record, TableKey};
 use crate::route::{self, Claim, Key};
@@ -91,6 +91,8 @@ pub struct Transaction {
 struct Savepoint {
     name: String,
     point: Point,
+    /// What was locked then.
+    locks: Option<LockMark>,
     /// The rows and claims that the point counts, where a change has made others of them since.
     before: Option<Arc<Before>>,
 }
@@ -700,9 +702,11 @@ impl Transaction {
 
     /// Marks a point to come back to.
     pub fn savepoint(&mut self, name: &str) {
+        let locks = Some(self.locker().mark());
         self.savepoints.push(Savepoint {
             name: name.to_owned(),
             point: self.point(),
+            locks,
             before: None,
         });
     }
@@ -735,6 +739,9 @@ impl Transaction {
             return Err(EngineError::NoSavepoint(name.to_owned()));
         };
         let (before, point) = (savepoint.before.take(), savepoint.point);
+        if let Some(locks) = savepoint.locks {
+            self.locker().release_to(locks);
+        }
         self.restore(before);
         self.undo_to(point)
     }

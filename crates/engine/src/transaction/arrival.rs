@@ -24,6 +24,7 @@ impl Transaction {
         self.savepoints.push(Savepoint {
             name: String::new(),
             point: self.point(),
+            locks: None,
             before: None,
         });
         let done = run(self);
