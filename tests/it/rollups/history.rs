@@ -165,7 +165,8 @@ impl History {
 
     fn step(&mut self) -> Outcome {
         let raw = self.raw();
-        match self.random.below(30) {
+        match self.random.below(36) {
+            30..=35 => self.change_rows(),
             0..=9 => self.insert_some(),
             10 | 11 => self.load(),
             12 | 13 => self.transaction(),
@@ -198,6 +199,57 @@ impl History {
                 _ => self.insert_some(),
             },
         }
+    }
+
+    /// Rows are deleted, changed, moved to another time, or put in the place of others.
+    fn change_rows(&mut self) -> Outcome {
+        // What rows of dropped chunks left behind cannot be computed again.
+        if self.frozen_any() {
+            return Ok(());
+        }
+        let (raw, random) = (self.raw(), &self.random);
+        let where_ = match (raw, random.below(4)) {
+            ("ticks", 0) => format!("size % {} = 1", 2 + random.below(8)),
+            ("ticks", 1) => format!("symbol = 's{}'", random.below(4)),
+            ("ticks", 2) => format!("exchange IS NULL AND time > '{}'", moment(random)),
+            ("ticks", _) => {
+                let (from, hours) = (moment(random), 1 + random.below(30));
+                format!(
+                    "time >= '{from}' AND time < timestamptz '{from}' + interval '{hours} hours'"
+                )
+            }
+            ("counts", 0) => format!("k = {}", random.below(3)),
+            ("counts", 1) => format!("at % {} = 0", 2 + random.below(9)),
+            ("counts", _) => {
+                let from = random.below(600);
+                format!("at BETWEEN {from} AND {}", from + random.below(60))
+            }
+            (_, 0) => "k = 'b'".to_owned(),
+            (_, 1) => "v < 30".to_owned(),
+            _ => format!("day < '2025-0{}-15'", 1 + random.below(6)),
+        };
+        let set = match (raw, random.below(3)) {
+            ("ticks", 0) => "price = price + 1, note = NULL",
+            ("ticks", 1) => "time = time + interval '1 hour'",
+            ("ticks", _) => "volume = 2, weight = NULL, size = size + 1",
+            ("counts", 0) => "at = at + 7",
+            ("counts", _) => "v = v - 1",
+            (_, 0) => "day = day + 31",
+            _ => "v = v * 2 + 1",
+        };
+        let sql = match random.below(5) {
+            0 | 1 => format!("DELETE FROM {raw} WHERE {where_}"),
+            2 if raw == "counts" => {
+                let (at, v) = (random.below(600), random.below(50));
+                format!(
+                    "MERGE INTO counts AS c USING (SELECT {at} + i AS at, i % 3 AS k FROM generate_series(0, {v}) AS i) AS s \
+                     ON c.at = s.at AND c.k = s.k WHEN MATCHED THEN UPDATE SET v = {v} \
+                     WHEN NOT MATCHED THEN INSERT VALUES (s.at, s.k, {v})"
+                )
+            }
+            _ => format!("UPDATE {raw} SET {set} WHERE {where_}"),
+        };
+        self.must(&sql)
     }
 
     fn drop_view(&mut self) -> Outcome {
@@ -262,7 +314,8 @@ impl History {
         let after = self.random.below(60);
         self.bench.plan_crash(after);
         for _ in 0..6 {
-            let done = match self.random.below(8) {
+            let done = match self.random.below(10) {
+                8 | 9 => self.change_rows(),
                 0..=3 => self.insert_some(),
                 4 => self.load(),
                 5 => self.bench.flush().map_err(|error| wrong("flush", &error)),
@@ -293,11 +346,17 @@ impl History {
         for _ in 0..=self.random.below(3) {
             self.insert_some()?;
             if self.random.below(3) == 0 {
+                self.change_rows()?;
+            }
+            if self.random.below(3) == 0 {
                 self.check(1)?;
             }
             if self.random.below(2) == 0 {
                 self.must("SAVEPOINT s")?;
                 self.insert_some()?;
+                if self.random.below(2) == 0 {
+                    self.change_rows()?;
+                }
                 if self.random.below(3) == 0 && !self.frozen_any() {
                     let raw = self.raw();
                     self.must(&format!("TRUNCATE {raw}"))?;
