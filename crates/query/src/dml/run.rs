@@ -22,6 +22,7 @@ use crate::bind::{Action, Change, What, set_parameters};
 use crate::error::Error;
 use crate::insert::Checks;
 use crate::outcome::RowStream;
+use crate::references::Incoming;
 use crate::session::{Shared, blocking, physical, stream};
 
 /// What a change came to.
@@ -63,6 +64,8 @@ pub(super) struct Changing<'c> {
     pub(super) count: u64,
     pub(super) maker: Option<Maker>,
     pub(super) returned: Returned,
+    /// Who refers to the rows that go or change.
+    pub(super) incoming: Option<Incoming>,
 }
 
 impl Run<'_> {
@@ -95,6 +98,7 @@ impl Run<'_> {
             count: 0,
             maker,
             returned: Returned::new(self.shared),
+            incoming: Incoming::of(self.shared, &table)?,
             table,
         };
         match &change.what {
@@ -109,7 +113,7 @@ impl Run<'_> {
             What::Delete(_) => self.delete(&mut changing).await?,
             What::Merge { actions, .. } => self.merge(&mut changing, actions).await?,
         }
-        self.write(changing)
+        self.write(changing).await
     }
 
     /// The rows of an INSERT.
@@ -156,6 +160,7 @@ impl Run<'_> {
                 columns(&batch, 1..width + 1),
                 batch.num_rows(),
             )?;
+            note_changed(changing, &batch, &new)?;
             let more = columns(&batch, width + 1..batch.num_columns());
             self.add(changing, new, &more).await?;
         }
@@ -230,6 +235,7 @@ impl Run<'_> {
                 columns(&batch, 2..width + 2),
                 batch.num_rows(),
             )?;
+            note_changed(changing, &batch, &new)?;
             let counted = changing.count;
             self.add(changing, new, &[]).await?;
             changing.count = counted;
@@ -273,7 +279,7 @@ impl Run<'_> {
     }
 
     /// Everything is read: locks the rows, takes the old ones away and adds the new ones.
-    fn write(&mut self, changing: Changing<'_>) -> Result<Step, Error> {
+    async fn write(&mut self, changing: Changing<'_>) -> Result<Step, Error> {
         let Changing {
             table,
             view,
@@ -282,8 +288,13 @@ impl Run<'_> {
             count,
             maker,
             returned,
+            checks,
+            mut incoming,
             ..
         } = changing;
+        if let Some(incoming) = &mut incoming {
+            blocking(|| incoming.read(&view, &rows))?;
+        }
         if !rows.is_empty() {
             blocking(|| {
                 self.shared
@@ -294,12 +305,31 @@ impl Run<'_> {
             self.shared
                 .transact(|transaction| intake.finish(transaction).map_err(|(_, error)| error))
         })?;
+        checks.settle(self.shared)?;
+        if let Some(incoming) = incoming.filter(|_| !rows.is_empty()) {
+            incoming.settle(self.shared).await?;
+        }
         self.touched.entry(table.id).or_default().extend(&rows);
         Ok(Step::Done(Counted {
             rows: count,
             returned: maker.is_some().then_some(returned),
         }))
     }
+}
+
+/// Those who refer to changed rows are to know what became of them; rows without a locator are new.
+pub(super) fn note_changed(
+    changing: &mut Changing<'_>,
+    batch: &RecordBatch,
+    new: &RecordBatch,
+) -> Result<(), Error> {
+    let Some(incoming) = &mut changing.incoming else {
+        return Ok(());
+    };
+    let locators = locators(batch)?;
+    let changed: Vec<bool> = locators.iter().map(|locator| locator.is_some()).collect();
+    incoming.note(locators.iter().flatten().collect(), kept(new, &changed)?);
+    Ok(())
 }
 
 /// 21000 for a row that a statement would change again.

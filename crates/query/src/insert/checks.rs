@@ -18,6 +18,7 @@ use super::bind::target_of;
 use crate::bind::{Names, bind_assigned, bind_over, bind_scalar};
 use crate::error::Error;
 use crate::functions::SessionVars;
+use crate::references::Outgoing;
 use crate::session::{SessionNames, Shared};
 use crate::value::{is_null, write_text};
 
@@ -131,6 +132,7 @@ pub(crate) struct Checks {
     checks: Vec<(String, Arc<dyn PhysicalExpr>)>,
     generated: Vec<(usize, Arc<dyn PhysicalExpr>)>,
     defaults: Vec<(usize, Arc<dyn PhysicalExpr>)>,
+    outgoing: Option<Outgoing>,
     zone: TimeZone,
 }
 
@@ -155,6 +157,7 @@ impl Checks {
             checks: Vec::with_capacity(rules.checks.len()),
             generated: Vec::with_capacity(rules.generated.len()),
             defaults: Vec::with_capacity(missing.len()),
+            outgoing: Outgoing::of(shared, table)?,
             zone: shared.time_zone(),
         };
         let wanted = |place: &usize| missing.contains(place);
@@ -192,7 +195,30 @@ impl Checks {
     pub(crate) fn complete(&self, batch: &RecordBatch) -> Result<RecordBatch, Error> {
         let batch = self.computed(batch)?;
         self.hold(&batch)?;
+        self.note(&batch)?;
         Ok(batch)
+    }
+
+    /// Takes note of what rows refer to.
+    ///
+    /// # Errors
+    /// 23503 for a key that is partly NULL where it must not be.
+    pub(crate) fn note(&self, batch: &RecordBatch) -> Result<(), Error> {
+        match &self.outgoing {
+            Some(outgoing) => outgoing.note(batch),
+            None => Ok(()),
+        }
+    }
+
+    /// All rows of the statement are in the transaction: looks whether what they refer to is there.
+    ///
+    /// # Errors
+    /// 23503
+    pub(crate) fn settle(&self, shared: &Shared) -> Result<(), Error> {
+        match &self.outgoing {
+            Some(outgoing) => outgoing.settle(shared),
+            None => Ok(()),
+        }
     }
 
     /// The rows with their missing defaults and their generated columns.
