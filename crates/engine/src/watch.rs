@@ -32,7 +32,9 @@ pub(crate) struct Watch {
 
 impl fmt::Debug for Watch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Watch").field("key", &self.key).finish_non_exhaustive()
+        f.debug_struct("Watch")
+            .field("key", &self.key)
+            .finish_non_exhaustive()
     }
 }
 
@@ -70,7 +72,9 @@ pub(crate) fn moved_rows(
         Some(chunk) => place.table_key().place(*chunk),
         None => *place,
     };
-    own.iter().map(|(at, rows)| (place(at), rows.clone())).collect()
+    own.iter()
+        .map(|(at, rows)| (place(at), rows.clone()))
+        .collect()
 }
 
 impl Transaction {

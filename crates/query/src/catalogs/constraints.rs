@@ -207,7 +207,10 @@ fn referred_index(home: &Database, shown: Shown<'_>) -> u32 {
     let Some(parent) = home.tables.get(&reference.table) else {
         return 0;
     };
-    let key = parent.constraints.iter().find(|key| key.id == reference.key);
+    let key = parent
+        .constraints
+        .iter()
+        .find(|key| key.id == reference.key);
     let index = key.and_then(|key| parent.indexes.iter().find(|index| index.name == key.name));
     index.map_or(0, |index| index.id.0)
 }

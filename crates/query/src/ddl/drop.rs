@@ -178,6 +178,8 @@ pub(super) fn drop_references(
     if !cascade && !found.is_empty() {
         let on = match key {
             None => shown.to_owned(),
+            // A column that is dropped takes its keys with it.
+            Some(_) if shown.starts_with("column ") => shown.to_owned(),
             Some(key) => {
                 let key = table.constraints.iter().find(|of| of.id == key);
                 format!("index {}", key.map_or("", |key| key.name.as_str()))

@@ -62,8 +62,10 @@ pub(crate) fn of_declared(
     else {
         return Err(Error::internal("no foreign key"));
     };
-    let at = u32::try_from(parent.position).ok();
-    let of_itself = parent.name() == table.name && shared.find_table(parent.schema(), parent.name())?.is_none_or(|found| found.id == table.id);
+    let of_itself = parent.name() == table.name
+        && shared
+            .find_table(parent.schema(), parent.name())?
+            .is_none_or(|found| found.id == table.id);
     let found = match of_itself {
         true => Some(Arc::new(table.clone())),
         false => shared.find_table(parent.schema(), parent.name())?,
@@ -74,7 +76,7 @@ pub(crate) fn of_declared(
                 SqlState::WRONG_OBJECT_TYPE,
                 format!("referenced relation \"{}\" is not a table", parent.name()),
             ),
-            None => undefined_table(parent.schema(), parent.name()).at(at),
+            None => undefined_table(parent.schema(), parent.name()),
         });
     };
     if !of_itself {
@@ -123,7 +125,9 @@ pub(crate) fn of_declared(
         }
     }
     let set = columns_of(table, set)?;
-    let stranger = set.iter().find(|column| !own.iter().any(|own| own.id == column.id));
+    let stranger = set
+        .iter()
+        .find(|column| !own.iter().any(|own| own.id == column.id));
     if let Some(stranger) = stranger {
         return Err(Error::new(
             SqlState::INVALID_COLUMN_REFERENCE,

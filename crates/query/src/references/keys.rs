@@ -3,9 +3,10 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, AsArray, RecordBatch};
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StringBuilder};
 use arrow::compute::cast;
 use arrow::datatypes::DataType;
+use arrow::error::ArrowError;
 use chronolith_catalog::{Column, Constraint, Reference, Table};
 use chronolith_chunk::{KeyEncoder, ScanRequest};
 use chronolith_engine::{EngineError, TableView};
@@ -37,12 +38,15 @@ fn common(one: &DataType, other: &DataType) -> DataType {
         DataType::Int16 => 1,
         DataType::Int32 => 2,
         DataType::Int64 => 3,
-        DataType::Decimal128(..) => 4,
-        DataType::Decimal256(..) => 5,
         DataType::Float32 => 6,
         DataType::Float64 => 7,
         _ => 0,
     };
+    let decimal = |ty: &DataType| matches!(ty, DataType::Decimal128(..) | DataType::Decimal256(..));
+    if one != other && (decimal(one) || decimal(other)) {
+        // Scales differ, or one has a scale for each value.
+        return DataType::Utf8;
+    }
     match width(one) > width(other) {
         true => one.clone(),
         false => other.clone(),
@@ -66,6 +70,7 @@ impl Pairing {
         let pairs = columns.iter().zip(&self.types);
         let made = pairs.map(|(column, ty)| match column.data_type() == ty {
             true => Ok(Arc::clone(column)),
+            false if *ty == DataType::Utf8 => digits(column),
             false => cast(column, ty),
         });
         let made: Result<Vec<_>, _> = made.collect();
@@ -141,6 +146,33 @@ impl Pairing {
     }
 }
 
+/// Numbers as their digits, without zeros at the end.
+fn digits(column: &ArrayRef) -> Result<ArrayRef, ArrowError> {
+    let ty = match column.data_type() {
+        DataType::Decimal128(precision, scale) => SqlType::Numeric(Some((*precision, *scale))),
+        DataType::Decimal256(..) => SqlType::Numeric(None),
+        DataType::Int16 => SqlType::Int2,
+        DataType::Int32 => SqlType::Int4,
+        _ => SqlType::Int8,
+    };
+    let mut texts = StringBuilder::new();
+    for row in 0..column.len() {
+        if column.is_null(row) {
+            texts.append_null();
+            continue;
+        }
+        let mut text = Vec::new();
+        let written = write_text(column, row, &ty, &TimeZone::default(), &mut text);
+        written.map_err(|error| ArrowError::CastError(error.to_string()))?;
+        let text = String::from_utf8_lossy(&text);
+        texts.append_value(match text.contains('.') {
+            true => text.trim_end_matches('0').trim_end_matches('.'),
+            false => &text,
+        });
+    }
+    Ok(Arc::new(texts.finish()))
+}
+
 /// What a scan may be told of the values that are wanted of text columns.
 fn hints(wanted: &KeySet, places: &[usize]) -> Vec<(usize, Vec<String>)> {
     const VALUES_MAX: usize = 256;
@@ -166,7 +198,8 @@ fn hints(wanted: &KeySet, places: &[usize]) -> Vec<(usize, Vec<String>)> {
 
 /// The places of columns in a table.
 pub(super) fn places(table: &Table, columns: &[chronolith_types::ColumnId]) -> Vec<usize> {
-    let place = |id: &chronolith_types::ColumnId| table.columns.iter().position(|column| column.id == *id);
+    let place =
+        |id: &chronolith_types::ColumnId| table.columns.iter().position(|column| column.id == *id);
     columns.iter().filter_map(place).collect()
 }
 
@@ -223,7 +256,8 @@ impl Link {
         };
         let child_places = places(child, &reference.columns);
         let parent_places = places(parent, &reference.referred);
-        if child_places.len() != reference.columns.len() || parent_places.len() != child_places.len()
+        if child_places.len() != reference.columns.len()
+            || parent_places.len() != child_places.len()
         {
             return Err(Error::internal("a foreign key without one of its columns"));
         }

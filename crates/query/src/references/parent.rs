@@ -9,9 +9,9 @@ use arrow::compute::{cast, concat, take};
 use arrow::record_batch::RecordBatch;
 use chronolith_catalog::{ReferenceAction, Table};
 use chronolith_chunk::RowSet;
-use chronolith_engine::{EngineError, Refused, TableView};
+use chronolith_engine::{EngineError, Refused, TableView, Transaction};
 use chronolith_sql::quoted;
-use chronolith_types::{SqlState, SqlType};
+use chronolith_types::{SqlState, SqlType, TableId};
 use datafusion::common::ScalarValue;
 
 use super::define::referring;
@@ -127,9 +127,25 @@ impl Incoming {
                 places
             };
             let reference = &link.reference;
-            act(shared, link, reference.on_delete, &gone, &of(false, &gone), true).await?;
+            act(
+                shared,
+                link,
+                reference.on_delete,
+                &gone,
+                &of(false, &gone),
+                true,
+            )
+            .await?;
             if reference.on_update != ReferenceAction::Cascade {
-                act(shared, link, reference.on_update, &gone, &of(true, &gone), false).await?;
+                act(
+                    shared,
+                    link,
+                    reference.on_update,
+                    &gone,
+                    &of(true, &gone),
+                    false,
+                )
+                .await?;
             }
             keep_watch(shared, link, gone)?;
         }
@@ -151,16 +167,48 @@ fn append(all: &mut Vec<ArrayRef>, more: Vec<ArrayRef>) -> Result<(), Error> {
 /// No row refers to these keys when the statement ends, and none when the transaction commits.
 fn keep_watch(shared: &Shared, link: &Arc<Link>, gone: KeySet) -> Result<(), Error> {
     let deferred = link.constraint.marks.deferred;
-    let (link, gone) = (Arc::clone(link), Arc::new(gone));
+    let link = Arc::clone(link);
     shared.transact(|transaction| {
-        let child = link.child.id;
-        if !deferred && let Some(view) = transaction.table(child) {
-            refuse_referred(&link, &gone, &view)?;
+        let (child, parent) = (link.child.id, link.parent.id);
+        let Some(view) = transaction.table(child) else {
+            return Ok(());
+        };
+        if deferred {
+            return defer(transaction, link, gone, &view, parent);
         }
+        refuse_referred(&link, &gone, &view)?;
         let hold = move |view: &TableView| refuse_referred(&link, &gone, view);
-        transaction.watch(child, !deferred, Arc::new(hold));
+        transaction.watch(child, true, Arc::new(hold));
         Ok::<_, EngineError>(())
     })
+}
+
+/// Keys that rows refer to now may be there again when the transaction commits.
+fn defer(
+    transaction: &mut Transaction,
+    link: Arc<Link>,
+    mut gone: KeySet,
+    view: &TableView,
+    parent: TableId,
+) -> Result<(), EngineError> {
+    let mut referred = HashSet::new();
+    link.pairing.look(view, &link.child_places, &gone, |key| {
+        referred.insert(key.to_vec());
+        true
+    })?;
+    gone.keys.retain(|key, _| referred.contains(key));
+    if gone.keys.is_empty() {
+        return Ok(());
+    }
+    let hold = move |view: &TableView| {
+        let missing = link
+            .pairing
+            .missing(Some(view), &link.parent_places, &gone)?;
+        let first = missing.first().and_then(|key| gone.keys.get(key));
+        first.map_or(Ok(()), |place| Err(still_referred(&link, &gone, *place)))
+    };
+    transaction.watch(parent, false, Arc::new(hold));
+    Ok(())
 }
 
 /// 23503 for a key that some row refers to.
@@ -175,12 +223,13 @@ fn refuse_referred(link: &Link, gone: &KeySet, view: &TableView) -> Result<(), E
         };
         true
     })?;
-    let Some((batch, row)) = found else {
-        return Ok(());
-    };
+    found.map_or(Ok(()), |place| Err(still_referred(link, gone, place)))
+}
+
+fn still_referred(link: &Link, gone: &KeySet, (batch, row): (usize, usize)) -> EngineError {
     let values = gone.batches.get(batch).map_or(&[][..], Vec::as_slice);
     let names = columns_at(&link.parent, &link.parent_places);
-    Err(EngineError::Refused(Box::new(Refused {
+    EngineError::Refused(Box::new(Refused {
         sqlstate: SqlState::FOREIGN_KEY_VIOLATION,
         message: format!(
             "update or delete on table \"{}\" violates foreign key constraint \"{}\" on table \"{}\"",
@@ -194,7 +243,7 @@ fn refuse_referred(link: &Link, gone: &KeySet, view: &TableView) -> Result<(), E
         schema: Some(link.child_schema.clone()),
         table: Some(link.child.name.clone()),
         constraint: Some(link.constraint.name.clone()),
-    })))
+    }))
 }
 
 /// What becomes of the rows that refer to some of the keys that are gone.
@@ -240,7 +289,10 @@ async fn act(
         return run(shared, &text, &[ty.array_of()], &[list]).await;
     }
     let text = format!("{text} WHERE {}", equal(&columns, 1));
-    let types: Vec<SqlType> = columns.iter().map(|column| column.ty.without_typmod()).collect();
+    let types: Vec<SqlType> = columns
+        .iter()
+        .map(|column| column.ty.without_typmod())
+        .collect();
     for place in places {
         run(shared, &text, &types, &key_of(gone, *place, &columns)?).await?;
     }
@@ -274,7 +326,11 @@ async fn cascade(
 }
 
 fn full_name(link: &Link) -> String {
-    format!("{}.{}", quoted(&link.child_schema), quoted(&link.child.name))
+    format!(
+        "{}.{}",
+        quoted(&link.child_schema),
+        quoted(&link.child.name)
+    )
 }
 
 /// `a = $1 AND b = $2`
