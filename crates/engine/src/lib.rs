@@ -13,6 +13,7 @@ mod background;
 mod boundaries;
 mod check;
 mod clash;
+mod coldkeys;
 mod commit;
 mod compress;
 mod config;
@@ -49,6 +50,6 @@ pub use locks::{
 };
 pub use rollups::{Derived, RollupError, Rollups};
 pub use route::check_not_null;
-pub use transaction::{Isolation, Transaction};
+pub use transaction::{Claimed, Isolation, RowsLocked, Transaction};
 pub use view::TableView;
 pub use watch::Hold;

@@ -122,7 +122,7 @@ async fn plan(
     let clock = shared.instance.engine.clock();
     let began = clock.wall_us();
     let planner = shared.planner(shared.vars());
-    let used = expanded(shared, plan)?.map(|expanded| expanded.used);
+    let used = expanded(shared, &planner, plan)?.map(|expanded| expanded.used);
     let physical = physical(shared, &planner, plan).await?;
     let planned = clock.wall_us();
     let mut rows = 0;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, AsArray};
-use arrow::compute::{concat_batches, filter_record_batch, prep_null_mask_filter};
+use arrow::compute::{concat_batches, filter_record_batch};
 use arrow::datatypes::{Schema, SchemaRef};
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use datafusion::common::config::ConfigOptions;
@@ -105,7 +105,7 @@ impl Maker {
                         let kept = kept
                             .as_boolean_opt()
                             .ok_or_else(|| Error::internal("a condition of another type"))?;
-                        filter_record_batch(&batch, &prep_null_mask_filter(kept))?
+                        filter_record_batch(&batch, kept)?
                     }
                 };
                 let rows = batch.num_rows();

@@ -8,7 +8,7 @@ use arrow::datatypes::Int32Type;
 use arrow::record_batch::RecordBatch;
 use chronolith_catalog::Table;
 use chronolith_chunk::RowSet;
-use chronolith_engine::{Intake, TableView};
+use chronolith_engine::{Intake, RowMode, RowsLocked, TableView, Wait};
 use chronolith_types::{SqlState, TableId};
 use datafusion::common::ScalarValue;
 use datafusion::execution::SessionState;
@@ -29,7 +29,6 @@ use crate::session::{Shared, blocking, physical, stream};
 #[derive(Debug)]
 pub(super) enum Step {
     Done(Counted),
-    #[expect(dead_code, reason = "rows are not locked yet")]
     /// Somebody changed one of the rows meanwhile: the statement is to be run anew.
     Again,
 }
@@ -101,19 +100,33 @@ impl Run<'_> {
             incoming: Incoming::of(self.shared, &table)?,
             table,
         };
-        match &change.what {
+        let mode = match &change.what {
             What::Insert { conflict, .. } => {
-                if conflict.is_some() {
-                    return Err(Error::unsupported("INSERT … ON CONFLICT"));
-                }
                 let mut source = self.source(&changing, given).await?;
-                self.insert(&mut changing, &mut source).await?;
+                match conflict {
+                    None => self.insert(&mut changing, &mut source).await?,
+                    Some(conflict) => {
+                        if !self.upsert(&mut changing, &mut source, conflict).await? {
+                            return Ok(Step::Again);
+                        }
+                    }
+                }
+                RowMode::NoKeyUpdate
             }
-            What::Update(_) => self.update(&mut changing).await?,
-            What::Delete(_) => self.delete(&mut changing).await?,
-            What::Merge { actions, .. } => self.merge(&mut changing, actions).await?,
-        }
-        self.write(changing).await
+            What::Update(_) => {
+                self.update(&mut changing).await?;
+                RowMode::NoKeyUpdate
+            }
+            What::Delete(_) => {
+                self.delete(&mut changing).await?;
+                RowMode::Update
+            }
+            What::Merge { actions, .. } => {
+                self.merge(&mut changing, actions).await?;
+                RowMode::Update
+            }
+        };
+        self.write(changing, mode).await
     }
 
     /// The rows of an INSERT.
@@ -250,7 +263,18 @@ impl Run<'_> {
         new: RecordBatch,
         more: &[arrow::array::ArrayRef],
     ) -> Result<(), Error> {
-        let new = changing.checks.complete(&new)?;
+        let new = changing.checks.filled(&new)?;
+        self.add_filled(changing, new, more).await
+    }
+
+    /// The same for rows that have their defaults.
+    pub(super) async fn add_filled(
+        &self,
+        changing: &mut Changing<'_>,
+        new: RecordBatch,
+        more: &[arrow::array::ArrayRef],
+    ) -> Result<(), Error> {
+        let new = changing.checks.finished(&new)?;
         changing.count += new.num_rows() as u64;
         let mut rows = new.columns().to_vec();
         rows.extend_from_slice(more);
@@ -279,7 +303,7 @@ impl Run<'_> {
     }
 
     /// Everything is read: locks the rows, takes the old ones away and adds the new ones.
-    async fn write(&mut self, changing: Changing<'_>) -> Result<Step, Error> {
+    async fn write(&mut self, changing: Changing<'_>, mode: RowMode) -> Result<Step, Error> {
         let Changing {
             table,
             view,
@@ -292,10 +316,18 @@ impl Run<'_> {
             mut incoming,
             ..
         } = changing;
-        if let Some(incoming) = &mut incoming {
-            blocking(|| incoming.read(&view, &rows))?;
-        }
         if !rows.is_empty() {
+            let locked = self
+                .shared
+                .away(|transaction| transaction.lock_rows(&view, &rows, mode, Wait::Block))?;
+            match locked {
+                RowsLocked::All => {}
+                RowsLocked::Again => return Ok(Step::Again),
+                RowsLocked::Without(_) => return Err(Error::internal("rows were skipped")),
+            }
+            if let Some(incoming) = &mut incoming {
+                blocking(|| incoming.read(&view, &rows))?;
+            }
             blocking(|| {
                 self.shared
                     .transact(|transaction| transaction.delete(&view, &rows))

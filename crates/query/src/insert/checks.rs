@@ -193,7 +193,15 @@ impl Checks {
     /// # Errors
     /// 23502, 23514, and what an expression meets.
     pub(crate) fn complete(&self, batch: &RecordBatch) -> Result<RecordBatch, Error> {
-        let batch = self.computed(batch)?;
+        self.finished(&self.filled(batch)?)
+    }
+
+    /// As [`Self::complete`], of rows that have their defaults.
+    ///
+    /// # Errors
+    /// 23502, 23514, and what an expression meets.
+    pub(crate) fn finished(&self, batch: &RecordBatch) -> Result<RecordBatch, Error> {
+        let batch = self.generated(batch)?;
         self.hold(&batch)?;
         self.note(&batch)?;
         Ok(batch)
@@ -226,39 +234,52 @@ impl Checks {
     /// # Errors
     /// What an expression meets.
     pub(crate) fn computed(&self, batch: &RecordBatch) -> Result<RecordBatch, Error> {
-        if self.defaults.is_empty() && self.generated.is_empty() {
+        self.generated(&self.filled(batch)?)
+    }
+
+    /// The rows with their missing defaults.
+    ///
+    /// # Errors
+    /// What an expression meets.
+    pub(crate) fn filled(&self, batch: &RecordBatch) -> Result<RecordBatch, Error> {
+        if self.defaults.is_empty() {
+            return Ok(batch.clone());
+        }
+        let rows = batch.num_rows();
+        let options = RecordBatchOptions::new().with_row_count(Some(rows));
+        let nothing = Arc::new(Schema::empty());
+        let nothing = RecordBatch::try_new_with_options(nothing, Vec::new(), &options)?;
+        let mut columns = batch.columns().to_vec();
+        for (place, expr) in &self.defaults {
+            put(
+                &mut columns,
+                *place,
+                expr.evaluate(&nothing)?.into_array(rows)?,
+            );
+        }
+        let schema = batch.schema();
+        Ok(RecordBatch::try_new_with_options(
+            schema, columns, &options,
+        )?)
+    }
+
+    fn generated(&self, batch: &RecordBatch) -> Result<RecordBatch, Error> {
+        if self.generated.is_empty() {
             return Ok(batch.clone());
         }
         let rows = batch.num_rows();
         let options = RecordBatchOptions::new().with_row_count(Some(rows));
         let mut columns = batch.columns().to_vec();
-        if !self.defaults.is_empty() {
-            let nothing = Arc::new(Schema::empty());
-            let nothing = RecordBatch::try_new_with_options(nothing, Vec::new(), &options)?;
-            for (place, expr) in &self.defaults {
-                put(
-                    &mut columns,
-                    *place,
-                    expr.evaluate(&nothing)?.into_array(rows)?,
-                );
-            }
-        }
-        let given = RecordBatch::try_new_with_options(batch.schema(), columns, &options)?;
-        if self.generated.is_empty() {
-            return Ok(given);
-        }
-        let mut columns = given.columns().to_vec();
         for (place, expr) in &self.generated {
             put(
                 &mut columns,
                 *place,
-                expr.evaluate(&given)?.into_array(rows)?,
+                expr.evaluate(batch)?.into_array(rows)?,
             );
         }
+        let schema = batch.schema();
         Ok(RecordBatch::try_new_with_options(
-            batch.schema(),
-            columns,
-            &options,
+            schema, columns, &options,
         )?)
     }
 
