@@ -64,7 +64,7 @@ impl Run<'_> {
         while let Some(batch) = source.next().await {
             let batch = batch?;
             let new = of_table(&changing.table, batch.columns().to_vec(), batch.num_rows())?;
-            let new = changing.checks.complete(&new)?;
+            let new = changing.proposed.complete(&new)?;
             let met = self.met(changing, &arbiters, &new)?;
             let fresh = fresh(&mut arbiters, &new, &met, update.is_some())?;
             let added = take_record_batch(&new, &fresh)?;
@@ -179,7 +179,7 @@ impl Run<'_> {
             columns(&made, 1..width + 1),
             made.num_rows(),
         )?;
-        Ok((made, from))
+        Ok((changing.checks.complete(&made)?, from))
     }
 }
 

@@ -53,7 +53,10 @@ pub(super) struct Run<'a> {
 pub(super) struct Changing<'c> {
     pub(super) change: &'c Change,
     pub(super) table: Arc<Table>,
+    /// What is asked of rows that change.
     pub(super) checks: Checks,
+    /// What is made and asked of rows that are inserted.
+    pub(super) proposed: Checks,
     pub(super) view: TableView,
     pub(super) intake: Intake,
     /// The rows that go.
@@ -85,7 +88,8 @@ impl Run<'_> {
         };
         let mut changing = Changing {
             change,
-            checks: Checks::filling(self.shared, &table, missing)?,
+            checks: Checks::of(self.shared, &table)?,
+            proposed: Checks::filling(self.shared, &table, missing)?,
             intake: self
                 .shared
                 .transact(|transaction| transaction.intake(table.id))?,
@@ -154,6 +158,7 @@ impl Run<'_> {
         while let Some(batch) = source.next().await {
             let batch = batch?;
             let new = of_table(&changing.table, batch.columns().to_vec(), batch.num_rows())?;
+            let new = changing.proposed.complete(&new)?;
             self.add(changing, new, &[]).await?;
         }
         Ok(())
@@ -169,6 +174,7 @@ impl Run<'_> {
                 columns(&batch, 1..width + 1),
                 batch.num_rows(),
             )?;
+            let new = changing.checks.complete(&new)?;
             let more = columns(&batch, width + 1..batch.num_columns());
             self.add(changing, new, &more).await?;
         }
@@ -243,6 +249,7 @@ impl Run<'_> {
                 columns(&batch, 2..width + 2),
                 batch.num_rows(),
             )?;
+            let new = changing.checks.complete(&new)?;
             let counted = changing.count;
             self.add(changing, new, &[]).await?;
             changing.count = counted;
@@ -250,14 +257,13 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// Takes new rows of a table, with what RETURNING needs beside them.
+    /// Takes new rows of a table, which have passed its checks, with what RETURNING needs beside them.
     pub(super) async fn add(
         &self,
         changing: &mut Changing<'_>,
         new: RecordBatch,
         more: &[arrow::array::ArrayRef],
     ) -> Result<(), Error> {
-        let new = changing.checks.complete(&new)?;
         changing.count += new.num_rows() as u64;
         let mut rows = new.columns().to_vec();
         rows.extend_from_slice(more);
