@@ -161,9 +161,7 @@ impl Run<'_> {
         let mut given: Vec<ArrayRef> = old.columns().last().into_iter().cloned().collect();
         given.extend(columns(&old, 0..width));
         given.extend(proposed.columns().iter().cloned());
-        let made = update
-            .make(self.shared, &self.sight, &self.planner, given, found.len())
-            .await?;
+        let made = update.make(self, given, found.len()).await?;
         // A row that WHERE refused is not changed, so that it may be met again.
         let mut from = Vec::with_capacity(made.num_rows());
         let origin: std::collections::HashMap<i128, u32> =
