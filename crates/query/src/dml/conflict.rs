@@ -64,8 +64,7 @@ impl Run<'_> {
         while let Some(batch) = source.next().await {
             let batch = batch?;
             let new = of_table(&changing.table, batch.columns().to_vec(), batch.num_rows())?;
-            let new = changing.checks.computed(&new)?;
-            changing.checks.hold(&new)?;
+            let new = changing.proposed.complete(&new)?;
             let met = self.met(changing, &arbiters, &new)?;
             let fresh = fresh(&mut arbiters, &new, &met, update.is_some())?;
             let added = take_record_batch(&new, &fresh)?;
@@ -73,7 +72,7 @@ impl Run<'_> {
                 return Ok(false);
             }
             let Some(update) = &update else {
-                self.add_filled(changing, added, &[]).await?;
+                self.add(changing, added, &[]).await?;
                 continue;
             };
             let changed = self.changed(changing, update, &new, &met).await?;
@@ -90,7 +89,7 @@ impl Run<'_> {
                 all.push(take(&both, &order, None)?);
             }
             let all = of_table(&changing.table, all, order.len())?;
-            self.add_filled(changing, all, &[]).await?;
+            self.add(changing, all, &[]).await?;
         }
         Ok(true)
     }
@@ -162,9 +161,7 @@ impl Run<'_> {
         let mut given: Vec<ArrayRef> = old.columns().last().into_iter().cloned().collect();
         given.extend(columns(&old, 0..width));
         given.extend(proposed.columns().iter().cloned());
-        let made = update
-            .make(self.shared, &self.sight, &self.planner, given, found.len())
-            .await?;
+        let made = update.make(self, given, found.len()).await?;
         // A row that WHERE refused is not changed, so that it may be met again.
         let mut from = Vec::with_capacity(made.num_rows());
         let origin: std::collections::HashMap<i128, u32> =
@@ -180,6 +177,7 @@ impl Run<'_> {
             columns(&made, 1..width + 1),
             made.num_rows(),
         )?;
+        let rows = changing.checks.complete(&rows)?;
         note_changed(changing, &made, &rows)?;
         Ok((rows, from))
     }

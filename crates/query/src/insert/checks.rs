@@ -193,21 +193,12 @@ impl Checks {
     /// # Errors
     /// 23502, 23514, and what an expression meets.
     pub(crate) fn complete(&self, batch: &RecordBatch) -> Result<RecordBatch, Error> {
-        self.finished(&self.filled(batch)?)
-    }
-
-    /// As [`Self::complete`], of rows that have their defaults.
-    ///
-    /// # Errors
-    /// 23502, 23514, and what an expression meets.
-    pub(crate) fn finished(&self, batch: &RecordBatch) -> Result<RecordBatch, Error> {
-        let batch = self.generated(batch)?;
+        let batch = self.computed(batch)?;
         self.hold(&batch)?;
-        self.note(&batch)?;
         Ok(batch)
     }
 
-    /// Takes note of what rows refer to.
+    /// Takes note of what rows refer to that the table gets.
     ///
     /// # Errors
     /// 23503 for a key that is partly NULL where it must not be.
@@ -241,7 +232,7 @@ impl Checks {
     ///
     /// # Errors
     /// What an expression meets.
-    pub(crate) fn filled(&self, batch: &RecordBatch) -> Result<RecordBatch, Error> {
+    fn filled(&self, batch: &RecordBatch) -> Result<RecordBatch, Error> {
         if self.defaults.is_empty() {
             return Ok(batch.clone());
         }

@@ -31,6 +31,7 @@ pub(crate) async fn run(
     let checks = Checks::filling(shared, &table, missing)?;
     let write = |batch: &RecordBatch| {
         let batch = checks.complete(batch)?;
+        checks.note(&batch)?;
         let rows =
             blocking(|| shared.transact(|transaction| transaction.insert(insert.table, &batch)))?;
         checks.settle(shared)?;
@@ -47,6 +48,7 @@ pub(crate) async fn run(
     let mut intake = shared.transact(|transaction| transaction.intake(insert.table))?;
     while let Some(batch) = source.next().await {
         let batch = checks.complete(&of_table(&table, &batch?)?)?;
+        checks.note(&batch)?;
         blocking(|| intake.push(batch))?;
     }
     drop(source);
