@@ -19,6 +19,7 @@ mod roles;
 mod routines;
 mod stores;
 mod tables;
+mod types;
 mod views;
 
 type Applied = Result<(), CatalogError>;
@@ -93,6 +94,9 @@ impl Catalog {
             | Change::DropRole { .. } => self.change_roles(change),
             Change::CreateRoutine { .. } | Change::DropRoutine { .. } => {
                 self.change_routines(change)
+            }
+            Change::CreateType { .. } | Change::ChangeType { .. } | Change::DropType { .. } => {
+                self.change_types(change)
             }
             Change::SetComment { database, comment } => {
                 self.database(*database)?.set_comment(comment);
@@ -192,6 +196,10 @@ impl Catalog {
                 database.schemas.contains_key(&SchemaId(oid))
                     || database.tables.contains_key(&TableId(oid))
                     || database.views.contains_key(&TableId(oid))
+                    || database
+                        .types
+                        .values()
+                        .any(|ty| ty.oids().any(|own| own == oid))
                     || database.routines.contains_key(&RoutineId(oid))
             })
     }

@@ -21,6 +21,7 @@ mod rollup;
 mod routine;
 mod series;
 mod table;
+mod types;
 
 pub use acl::{Acl, DefaultAcl, DependentGrants, Grant, Rights, Securable};
 pub use change::Change;
@@ -35,3 +36,4 @@ pub use table::{
     Chunk, Column, Compression, Constraint, ConstraintKind, Dimension, DimensionKind, Hypertable,
     Index, OnCommit, OrderBy, Part, PartFile, Persistence, Region, Skipping, SparseIndex, Table,
 };
+pub use types::{Domain, Label, Type, TypeBody};

@@ -25,13 +25,14 @@ mod session;
 mod statement;
 mod tokens;
 mod types;
+mod user_types;
 
 pub use cursor::{expression, query};
 pub use error::SqlError;
 pub use literals::{Literal, Literals};
 pub use parse::{Parsed, parse};
-pub use rename::{edited, names_column, names_relation, quoted, rename_column};
+pub use rename::{edited, names_column, names_relation, names_word, quoted, rename_column};
 pub use routine::{CreateRoutine, Returns, RoutineArg};
 pub use sqlparser::ast;
 pub use statement::*;
-pub use types::{check_modifiers, type_of};
+pub use types::{check_modifiers, type_of, type_or_name};

@@ -45,10 +45,12 @@ mod subquery;
 mod window;
 
 pub use deparse::deparse;
-pub use entry::{Bound, bind_arguments, bind_call, bind_kept, bind_over, bind_query, bind_scalar};
+pub use entry::{
+    Bound, bind_arguments, bind_call, bind_kept, bind_over, bind_query, bind_scalar, bind_value,
+};
 pub(crate) use gapfill::{End, limit_of};
 pub use insert::{Target, bind_insert_source};
-pub use names::{Names, Relation, Table, TableColumn};
+pub use names::{Names, OwnType, Relation, Table, TableColumn};
 pub use params::set_parameters;
 pub(crate) use select::name_of;
 pub use state::Use;

@@ -27,6 +27,7 @@ mod rows;
 mod server;
 mod timescale;
 mod types;
+mod user_types;
 
 pub(crate) use constraints::columns_named;
 pub(crate) use context::{
@@ -36,6 +37,7 @@ pub(crate) use context::{
 pub(crate) use describe::quoted;
 pub(crate) use objects::shown;
 pub(crate) use relation::{find, is_system_schema, of_function};
+pub(crate) use user_types::domain_check;
 
 #[cfg(test)]
 mod tests;

@@ -329,7 +329,7 @@ async fn add_column(
     Ok(())
 }
 
-fn drop_column(
+pub(super) fn drop_column(
     shared: &Arc<Shared>,
     table: &Table,
     name: &Spelled,
@@ -454,25 +454,15 @@ fn add_constraint(shared: &Arc<Shared>, table: &Table, declared: &Constraint) ->
 fn hold_all(shared: &Arc<Shared>, id: TableId, name: &str) -> Result<(), Error> {
     let table = hypertable::table_of(shared, id)?;
     let checks = Checks::of(shared, &table)?;
-    let view = shared.transact(|transaction| Ok::<_, Error>(transaction.table(id)))?;
-    let Some(view) = view else {
-        return Ok(());
-    };
-    let all = chronolith_chunk::ScanRequest::all((0..view.layout.columns.len()).collect());
-    for (_, chunk) in view.chunks.iter() {
-        for batch in chunk.scan(&view.layout, &all) {
-            checks.hold(&batch?).map_err(|error| {
-                Error::new(
-                    error.code,
-                    format!(
-                        "check constraint \"{name}\" of relation \"{}\" is violated by some row",
-                        table.name
-                    ),
-                )
-            })?;
-        }
-    }
-    Ok(())
+    checks.hold_all(shared, &table).map_err(|error| {
+        Error::new(
+            error.code,
+            format!(
+                "check constraint \"{name}\" of relation \"{}\" is violated by some row",
+                table.name
+            ),
+        )
+    })
 }
 
 fn drop_constraint(

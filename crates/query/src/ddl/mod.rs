@@ -17,6 +17,7 @@ mod routine;
 mod run;
 mod schema;
 mod table;
+mod user_types;
 mod view;
 
 pub(crate) use alter::{keep_views, role_of};

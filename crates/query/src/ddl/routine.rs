@@ -59,7 +59,7 @@ pub(super) fn create(shared: &Arc<Shared>, create: &CreateRoutine) -> Result<(),
         }
         args.push(RoutineArg {
             name: arg.name.clone(),
-            ty: arg.ty.without_typmod(),
+            ty: shared.declared_type(&arg.ty)?.without_typmod(),
             default: arg.default.as_ref().map(|default| default.text.clone()),
         });
     }
@@ -69,10 +69,13 @@ pub(super) fn create(shared: &Arc<Shared>, create: &CreateRoutine) -> Result<(),
         schema,
         name: name.to_owned(),
         owner: owner(shared)?,
-        result: create.returns.as_ref().map(|returns| RoutineResult {
-            ty: returns.ty.without_typmod(),
-            set: returns.set,
-        }),
+        result: match &create.returns {
+            Some(returns) => Some(RoutineResult {
+                ty: shared.declared_type(&returns.ty)?.without_typmod(),
+                set: returns.set,
+            }),
+            None => None,
+        },
         args,
         language: "sql".to_owned(),
         body,
@@ -217,6 +220,14 @@ pub(super) fn drop(
     types: Option<&Vec<SqlType>>,
 ) -> Result<(), Error> {
     let home = shared.home()?;
+    let types = match types {
+        Some(types) => {
+            let known = types.iter().map(|ty| shared.declared_type(ty));
+            Some(known.collect::<Result<Vec<_>, _>>()?)
+        }
+        None => None,
+    };
+    let types = types.as_ref();
     let word = match kind {
         ObjectKind::Procedure => "procedure",
         _ => "function",

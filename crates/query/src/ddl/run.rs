@@ -6,7 +6,10 @@ use chronolith_catalog::Privilege;
 use chronolith_sql::Statement;
 use chronolith_types::{RoleId, SqlState};
 
-use super::{alter, comment, drop, grant, index, materialized, role, routine, schema, table, view};
+use super::{
+    alter, comment, drop, grant, index, materialized, role, routine, schema, table, user_types,
+    view,
+};
 use crate::error::Error;
 use crate::session::Shared;
 
@@ -33,6 +36,9 @@ pub(crate) async fn run(
         } => materialized::refresh(shared, name, *concurrently, *with_data).await?,
         Statement::CreateIndex(create) => index::create(shared, create)?,
         Statement::CreateRoutine(create) => routine::create(shared, create)?,
+        Statement::CreateType(create) => user_types::create(shared, create)?,
+        Statement::CreateDomain(create) => user_types::create_domain(shared, create)?,
+        Statement::AlterType(of) => user_types::alter(shared, of)?,
         Statement::CreateSchema(create) => schema::create(shared, create)?,
         Statement::CreateDatabase { name, options } => {
             schema::create_database(shared, &name.value, options)?;

@@ -10,6 +10,7 @@ use datafusion::common::DFSchema;
 use datafusion::logical_expr::Expr;
 use datafusion::physical_expr::PhysicalExpr;
 
+use super::domains::Domains;
 use crate::bind::{Names, bind_over};
 use crate::error::Error;
 use crate::functions::SessionVars;
@@ -19,6 +20,7 @@ use crate::session::{SessionNames, Shared};
 pub(crate) struct Checks {
     table: String,
     checks: Vec<(String, Arc<dyn PhysicalExpr>)>,
+    domains: Domains,
 }
 
 impl Checks {
@@ -46,11 +48,13 @@ impl Checks {
         Ok(Self {
             table: table.name.clone(),
             checks,
+            domains: Domains::of(shared, table)?,
         })
     }
 
     /// 23514 for the first row that a check refuses; NULL is not refused.
     pub(crate) fn hold(&self, batch: &RecordBatch) -> Result<(), Error> {
+        self.domains.hold(batch)?;
         for (name, check) in &self.checks {
             let answer = check.evaluate(batch)?.into_array(batch.num_rows())?;
             let refused = answer
@@ -67,6 +71,23 @@ impl Checks {
                 error.table = Some(self.table.clone());
                 error.constraint = Some(name.clone());
                 return Err(error);
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Checks {
+    /// Holds them against the rows that a table has.
+    pub(crate) fn hold_all(&self, shared: &Arc<Shared>, table: &Table) -> Result<(), Error> {
+        let view = shared.transact(|transaction| Ok::<_, Error>(transaction.table(table.id)))?;
+        let Some(view) = view else {
+            return Ok(());
+        };
+        let all = chronolith_chunk::ScanRequest::all((0..view.layout.columns.len()).collect());
+        for (_, chunk) in view.chunks.iter() {
+            for batch in chunk.scan(&view.layout, &all) {
+                self.hold(&batch?)?;
             }
         }
         Ok(())

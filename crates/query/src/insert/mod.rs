@@ -4,6 +4,7 @@
 
 mod bind;
 mod checks;
+mod domains;
 mod literals;
 mod run;
 mod values;
@@ -12,5 +13,6 @@ pub(crate) use bind::{
     InsertPlan, Source, bind, completed, find_target, undefined_column, undefined_table,
 };
 pub(crate) use checks::{Checks, check_expr};
+pub(crate) use domains::chain as domain_chain;
 pub(crate) use literals::bind_literals;
 pub(crate) use run::run;

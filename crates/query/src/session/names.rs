@@ -9,10 +9,11 @@ use chronolith_catalog::{
 use datafusion::datasource::provider_as_source;
 
 use super::shared::{Shared, no_schema};
-use crate::bind::{Names, Relation, Table, TableColumn};
+use crate::bind::{Names, OwnType, Relation, Table, TableColumn};
 use crate::catalogs;
 use crate::error::Error;
 use crate::functions::SessionVars;
+use crate::insert::domain_chain;
 use crate::rollups::{CaggTable, Registry, continuous};
 use crate::scan::{ChunkTable, SystemTable, Unpopulated, Wanted};
 
@@ -207,6 +208,20 @@ impl Names for SessionNames {
             }
         }
         Ok(None)
+    }
+
+    fn user_type(&self, schema: Option<&str>, name: &str) -> Result<Option<OwnType>, Error> {
+        let Some(found) = self.shared.find_type(schema, name)? else {
+            return Ok(None);
+        };
+        let schema = self.home.schemas.get(&found.schema);
+        Ok(Some(OwnType {
+            schema: schema.map_or_else(String::new, |schema| schema.name.clone()),
+            chain: match found.domain() {
+                Some(_) => domain_chain(&self.home, Some(found.id)),
+                None => vec![found],
+            },
+        }))
     }
 
     fn enter(&self, schema: &str) -> Result<(), Error> {
