@@ -17,6 +17,7 @@ mod databases;
 mod relations;
 mod roles;
 mod routines;
+mod sequences;
 mod stores;
 mod tables;
 mod types;
@@ -33,7 +34,11 @@ impl Catalog {
         // The maps share their values, so a copy is as dear as the number of names on the way.
         let mut next = self.clone();
         next.change(change)?;
-        if !self.is_marked(change) {
+        let no_plan_knows = matches!(
+            change,
+            Change::AdvanceSequence { .. } | Change::DeleteRows { .. }
+        );
+        if !no_plan_knows && !self.is_marked(change) {
             next.version += 1;
         }
         *self = next;
@@ -82,7 +87,8 @@ impl Catalog {
             | Change::SplitChunk { .. }
             | Change::ChangeHypertable { .. }
             | Change::MakeHypertable { .. }
-            | Change::ReplaceParts { .. } => self.change_chunks(change),
+            | Change::ReplaceParts { .. }
+            | Change::DeleteRows { .. } => self.change_chunks(change),
             Change::SetRollup { .. }
             | Change::Invalidate { .. }
             | Change::Revalidate { .. }
@@ -98,6 +104,10 @@ impl Catalog {
             Change::CreateType { .. } | Change::ChangeType { .. } | Change::DropType { .. } => {
                 self.change_types(change)
             }
+            Change::CreateSequence { .. }
+            | Change::ChangeSequence { .. }
+            | Change::AdvanceSequence { .. }
+            | Change::DropSequence { .. } => self.change_sequences(change),
             Change::SetComment { database, comment } => {
                 self.database(*database)?.set_comment(comment);
                 Ok(())
@@ -158,7 +168,13 @@ impl Catalog {
                 if let Some(oid) = database.table(*table)?.dropped_by(change) {
                     database.forget_comments(oid);
                 }
-                database.table(*table)?.change(change)
+                database.table(*table)?.change(change)?;
+                match change {
+                    Change::DropColumn { table, column, .. } => {
+                        database.drop_sequences_of(*table, Some(*column))
+                    }
+                    _ => Ok(()),
+                }
             }
         }
     }
@@ -200,6 +216,7 @@ impl Catalog {
                         .types
                         .values()
                         .any(|ty| ty.oids().any(|own| own == oid))
+                    || database.sequences.contains_key(&TableId(oid))
                     || database.routines.contains_key(&RoutineId(oid))
             })
     }

@@ -14,6 +14,8 @@ use crate::job::JobChange;
 use crate::model::{Role, Schema, View};
 use crate::rollup::Rollup;
 use crate::routine::Routine;
+use crate::rows::RowBits;
+use crate::sequence::Sequence;
 use crate::table::{Column, Compression, Constraint, Hypertable, Index, Part, Table};
 use crate::types::Type;
 
@@ -91,6 +93,14 @@ pub enum Change {
     SetDefaultAcls {
         database: DatabaseId,
         acls: Vec<DefaultAcl>,
+    },
+    /// Rows of a cold part are deleted, by their places in its file.
+    DeleteRows {
+        database: DatabaseId,
+        table: TableId,
+        chunk: ChunkId,
+        part: PartId,
+        rows: RowBits,
     },
     /// All its rows go; a hypertable's chunks too.
     Truncate {
@@ -298,6 +308,27 @@ pub enum Change {
     DropRoutine {
         database: DatabaseId,
         id: RoutineId,
+    },
+    CreateSequence {
+        database: DatabaseId,
+        sequence: Box<Sequence>,
+    },
+    /// The same sequence with other properties; one with another count begins anew.
+    ChangeSequence {
+        database: DatabaseId,
+        sequence: Box<Sequence>,
+    },
+    /// Numbers of a sequence's count up to this one may have been given.
+    AdvanceSequence {
+        database: DatabaseId,
+        id: TableId,
+        count: u32,
+        last: i64,
+        called: bool,
+    },
+    DropSequence {
+        database: DatabaseId,
+        id: TableId,
     },
     /// What tells the time of a hypertable whose times are whole numbers.
     SetIntegerNow {

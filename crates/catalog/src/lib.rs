@@ -19,6 +19,8 @@ mod job;
 mod model;
 mod rollup;
 mod routine;
+mod rows;
+mod sequence;
 mod series;
 mod table;
 mod types;
@@ -31,9 +33,12 @@ pub use error::CatalogError;
 pub use job::{Job, JobChange, JobEnd, JobRun, JobStats, Jobs};
 pub use model::{Catalog, Database, FIRST_USER_OID, Privilege, Role, Schema, View};
 pub use rollup::{Continuous, Mark, Materialized, Rollup};
-pub use routine::{Routine, RoutineArg, RoutineResult, Volatility};
+pub use routine::{ArgMode, Promises, Routine, RoutineArg, RoutineResult, Volatility};
+pub use rows::RowBits;
+pub use sequence::{Identity, OwnedBy, Sequence};
 pub use table::{
-    Chunk, Column, Compression, Constraint, ConstraintKind, Dimension, DimensionKind, Hypertable,
-    Index, OnCommit, OrderBy, Part, PartFile, Persistence, Region, Skipping, SparseIndex, Table,
+    Chunk, Column, Compression, Constraint, ConstraintKind, ConstraintMarks, Dimension,
+    DimensionKind, Hypertable, Index, OnCommit, OrderBy, Part, PartFile, Persistence, Region,
+    Skipping, SparseIndex, Table,
 };
 pub use types::{Domain, Label, Type, TypeBody};

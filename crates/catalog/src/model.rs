@@ -11,6 +11,7 @@ use crate::comment::Comment;
 use crate::job::Jobs;
 use crate::rollup::Materialized;
 use crate::routine::Routine;
+use crate::sequence::Sequence;
 use crate::table::Table;
 use crate::types::Type;
 
@@ -66,6 +67,9 @@ pub struct Database {
     /// Its types: those that users made.
     #[serde(default)]
     pub types: BTreeMap<TypeId, Arc<Type>>,
+    /// Its sequences.
+    #[serde(default)]
+    pub sequences: BTreeMap<TableId, Arc<Sequence>>,
     /// Its functions and procedures.
     #[serde(default)]
     pub routines: BTreeMap<RoutineId, Arc<Routine>>,
@@ -205,6 +209,7 @@ impl Database {
             views: BTreeMap::new(),
             stores: Arc::default(),
             types: BTreeMap::new(),
+            sequences: BTreeMap::new(),
             routines: BTreeMap::new(),
             jobs: Arc::default(),
             acls: Arc::default(),
@@ -272,7 +277,16 @@ impl Database {
             .filter(move |routine| routine.schema == schema && routine.name == name)
     }
 
-    /// Whether any relation of a schema has a name: tables, views and indexes share one space.
+    /// A sequence by its schema and name.
+    #[must_use]
+    pub fn sequence_named(&self, schema: SchemaId, name: &str) -> Option<&Arc<Sequence>> {
+        self.sequences
+            .values()
+            .find(|sequence| sequence.schema == schema && sequence.name == name)
+    }
+
+    /// Whether any relation of a schema has a name: tables, views, sequences and indexes share one
+    /// space.
     #[must_use]
     pub fn relation_exists(&self, schema: SchemaId, name: &str) -> bool {
         let index = |table: &Arc<Table>| {
@@ -280,6 +294,7 @@ impl Database {
         };
         self.table_named(schema, name).is_some()
             || self.view_named(schema, name).is_some()
+            || self.sequence_named(schema, name).is_some()
             || self.tables.values().any(index)
     }
 }

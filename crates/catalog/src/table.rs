@@ -10,6 +10,8 @@ use chronolith_types::{
 use serde::{Deserialize, Serialize};
 
 use crate::rollup::Rollup;
+use crate::rows::RowBits;
+use crate::sequence::Identity;
 
 /// A table: its columns, keys, chunks.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -97,6 +99,12 @@ pub struct Column {
     /// The value, as text, of rows older than the column.
     #[serde(default)]
     pub missing: Option<String>,
+    /// GENERATED … AS IDENTITY.
+    #[serde(default)]
+    pub identity: Option<Identity>,
+    /// GENERATED ALWAYS AS (…) STORED: the expression's SQL.
+    #[serde(default)]
+    pub generated: Option<String>,
     /// COMMENT ON.
     #[serde(default)]
     pub comment: Option<String>,
@@ -111,6 +119,26 @@ pub struct Constraint {
     pub name: String,
     /// What it asks.
     pub kind: ConstraintKind,
+    /// When it is held, and against which rows.
+    #[serde(default)]
+    pub marks: ConstraintMarks,
+}
+
+/// When a constraint is held, and against which rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct ConstraintMarks {
+    /// NOT VALID: rows that were there before may break it.
+    #[serde(default)]
+    pub not_valid: bool,
+    /// DEFERRABLE.
+    #[serde(default)]
+    pub deferrable: bool,
+    /// INITIALLY DEFERRED.
+    #[serde(default)]
+    pub deferred: bool,
+    /// NO INHERIT.
+    #[serde(default)]
+    pub no_inherit: bool,
 }
 
 /// What a constraint asks.
@@ -310,9 +338,9 @@ pub struct Part {
     /// Bytes its rows took unpacked, as columns in memory; 0 where nobody counted.
     #[serde(default)]
     pub unpacked: u64,
-    /// Rows that are gone, as a serialised roaring bitmap; empty for none.
+    /// Rows that are deleted, by their places in the file.
     #[serde(default)]
-    pub deleted: Vec<u8>,
+    pub deleted: RowBits,
 }
 
 /// A file and what its bytes must be.
@@ -333,6 +361,14 @@ pub struct Region {
     pub length: u64,
     /// CRC-32C of them.
     pub crc32c: u32,
+}
+
+impl Part {
+    /// How many of its rows are not deleted.
+    #[must_use]
+    pub fn live_rows(&self) -> u64 {
+        self.rows.saturating_sub(self.deleted.len())
+    }
 }
 
 impl Table {

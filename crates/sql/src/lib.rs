@@ -21,6 +21,7 @@ mod literals;
 mod parse;
 mod rename;
 mod routine;
+mod sequence;
 mod session;
 mod statement;
 mod tokens;
@@ -32,7 +33,12 @@ pub use error::SqlError;
 pub use literals::{Literal, Literals};
 pub use parse::{Parsed, parse};
 pub use rename::{edited, names_column, names_relation, names_word, quoted, rename_column};
-pub use routine::{CreateRoutine, Returns, RoutineArg};
+pub use routine::{
+    AlterRoutine, CreateRoutine, Returns, RoutineAction, RoutineArg, RoutineMarks, TypeRef,
+};
+pub use sequence::{
+    AlterSequence, ColumnIdentity, CreateSequence, IdentityChange, IdentityDef, SequenceOptions,
+};
 pub use sqlparser::ast;
 pub use statement::*;
 pub use types::{check_modifiers, type_of, type_or_name};

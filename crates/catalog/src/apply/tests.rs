@@ -4,6 +4,7 @@ use chronolith_types::{ChunkId, ColumnId, HypertableId, IndexId, PartId, RoleId,
 
 use super::*;
 use crate::acl::{Acl, Securable};
+use crate::rows::RowBits;
 use crate::table::{Column, Hypertable, Part, PartFile};
 
 const DB: DatabaseId = DatabaseId(5);
@@ -24,6 +25,8 @@ fn table(name: &str) -> Table {
             not_null: true,
             default: None,
             missing: None,
+            identity: None,
+            generated: None,
             comment: None,
         }],
         next_column: ColumnId(2),
@@ -78,7 +81,7 @@ fn part(id: u64) -> Arc<Part> {
         data: PartFile::default(),
         directory: PartFile::default(),
         unpacked: 0,
-        deleted: Vec::new(),
+        deleted: RowBits::default(),
     })
 }
 
@@ -210,6 +213,7 @@ fn names_and_owners_change_and_no_two_relations_share_a_name() {
                 kind: crate::table::ConstraintKind::PrimaryKey {
                     columns: vec![ColumnId(1)],
                 },
+                marks: crate::table::ConstraintMarks::default(),
             },
         },
         Change::CreateView {

@@ -53,6 +53,19 @@ impl Binder<'_> {
         precise(value, declared)
     }
 
+    /// The type that a declaration names; no domain.
+    pub(super) fn declared(
+        &mut self,
+        declared: &ast::DataType,
+        at: Option<u32>,
+    ) -> Result<SqlType> {
+        let (ty, domains) = self.declared_domain(declared, at)?;
+        match domains.is_empty() {
+            true => Ok(ty),
+            false => Err(unsupported("a domain here").at(at)),
+        }
+    }
+
     /// The type that a declaration names, and the domains that it is restricted by.
     pub(super) fn declared_domain(
         &mut self,

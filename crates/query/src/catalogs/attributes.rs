@@ -35,6 +35,10 @@ struct Attribute<'a> {
     not_null: bool,
     has_default: bool,
     inherited: bool,
+    /// `a`, `d` or nothing.
+    identity: &'static str,
+    /// `s` or nothing.
+    generated: &'static str,
 }
 
 fn push<'a>(rows: &mut Rows<'a>, attribute: Attribute<'a>) {
@@ -62,8 +66,8 @@ fn push<'a>(rows: &mut Rows<'a>, attribute: Attribute<'a>) {
         attribute.not_null,
         attribute.has_default,
         false,
-        "",
-        "",
+        attribute.identity,
+        attribute.generated,
         false,
         !attribute.inherited,
         i64::from(attribute.inherited),
@@ -97,6 +101,8 @@ fn attributes<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error
                             not_null: column.not_null,
                             has_default: false,
                             inherited: false,
+                            identity: "",
+                            generated: "",
                         },
                     );
                 }
@@ -112,8 +118,14 @@ fn attributes<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error
                             ty: Some(Cow::Borrowed(&column.ty)),
                             domain: column.domain.map(|domain| domain.0),
                             not_null: column.not_null,
-                            has_default: column.default.is_some(),
+                            has_default: column.default.is_some() || column.generated.is_some(),
                             inherited: matches!(relation, Relation::Chunk(..)),
+                            identity: match &column.identity {
+                                Some(identity) if identity.always => "a",
+                                Some(_) => "d",
+                                None => "",
+                            },
+                            generated: if column.generated.is_some() { "s" } else { "" },
                         },
                     );
                 }
@@ -131,6 +143,32 @@ fn attributes<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error
                             not_null: false,
                             has_default: false,
                             inherited: false,
+                            identity: "",
+                            generated: "",
+                        },
+                    );
+                }
+            }
+            Relation::Sequence(_) => {
+                let columns = [
+                    ("last_value", SqlType::Int8),
+                    ("log_cnt", SqlType::Int8),
+                    ("is_called", SqlType::Bool),
+                ];
+                for (number, (name, ty)) in (1..).zip(columns) {
+                    push(
+                        rows,
+                        Attribute {
+                            relation: oid,
+                            number,
+                            name: name.into(),
+                            ty: Some(Cow::Owned(ty)),
+                            domain: None,
+                            not_null: true,
+                            has_default: false,
+                            inherited: false,
+                            identity: "",
+                            generated: "",
                         },
                     );
                 }
@@ -148,6 +186,8 @@ fn attributes<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error
                             not_null: false,
                             has_default: false,
                             inherited: false,
+                            identity: "",
+                            generated: "",
                         },
                     );
                 }
@@ -176,10 +216,10 @@ pub(super) fn each_default(context: &Context) -> Result<impl Iterator<Item = Def
     });
     Ok(all
         .flat_map(|(relation, table)| {
-            table
-                .columns
-                .iter()
-                .filter_map(move |column| Some((relation, table, column, column.default.as_ref()?)))
+            table.columns.iter().filter_map(move |column| {
+                let text = column.default.as_ref().or(column.generated.as_ref())?;
+                Some((relation, table, column, text))
+            })
         })
         .enumerate()
         .map(|(place, (relation, table, column, text))| Default {
@@ -193,8 +233,9 @@ pub(super) fn each_default(context: &Context) -> Result<impl Iterator<Item = Def
 
 /// What is shown of a column's default.
 pub(super) fn default_text(context: &Context, table: &Table, column: &Column) -> Option<String> {
-    let text = column.default.as_ref()?;
-    Some((context.expression)(table, text, Some(&column.ty), false))
+    let text = column.default.as_ref().or(column.generated.as_ref())?;
+    let shown = (context.expression)(table, text, Some(&column.ty), false);
+    Some(super::sequences::named(context, &shown))
 }
 
 fn defaults<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {

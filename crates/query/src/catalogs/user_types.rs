@@ -242,6 +242,8 @@ fn check_text(context: &Context, ty: &Type, check: &Constraint, pretty: bool) ->
         not_null: false,
         default: None,
         missing: None,
+        identity: None,
+        generated: None,
         comment: None,
     });
     let shown = (context.expression)(&table, expression, None, pretty);

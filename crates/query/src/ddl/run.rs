@@ -7,8 +7,8 @@ use chronolith_sql::Statement;
 use chronolith_types::{RoleId, SqlState};
 
 use super::{
-    alter, comment, drop, grant, index, materialized, role, routine, schema, table, user_types,
-    view,
+    alter, comment, drop, grant, index, materialized, role, routine, schema, sequence, table,
+    user_types, view,
 };
 use crate::error::Error;
 use crate::session::Shared;
@@ -39,6 +39,9 @@ pub(crate) async fn run(
         Statement::CreateType(create) => user_types::create(shared, create)?,
         Statement::CreateDomain(create) => user_types::create_domain(shared, create)?,
         Statement::AlterType(of) => user_types::alter(shared, of)?,
+        Statement::CreateSequence(create) => sequence::create(shared, create)?,
+        Statement::AlterSequence(of) => sequence::alter(shared, of)?,
+        Statement::AlterRoutine(alter) => routine::alter(shared, alter)?,
         Statement::CreateSchema(create) => schema::create(shared, create)?,
         Statement::CreateDatabase { name, options } => {
             schema::create_database(shared, &name.value, options)?;
@@ -87,8 +90,10 @@ pub(crate) async fn run(
         Statement::AlterTable(of) => alter::run(shared, of).await?,
         Statement::Drop(of) => drop::run(shared, of)?,
         Statement::Truncate {
-            tables, cascade: _, ..
-        } => drop::truncate(shared, tables)?,
+            tables,
+            cascade: _,
+            restart_identity,
+        } => drop::truncate(shared, tables, *restart_identity)?,
         Statement::Comment {
             kind,
             name,

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use chronolith_catalog::{
-    Change, Column, Constraint, ConstraintKind, Database, Domain, Label, Table, Type, TypeBody,
+    Change, Column, Constraint, ConstraintKind, ConstraintMarks, Database, Domain, Label, Table,
+    Type, TypeBody,
 };
 use chronolith_sql::{
     AlterType, CreateDomain, CreateType, DeclaredType, DomainCheck, Name, ObjectKind, Spelled,
@@ -132,7 +133,7 @@ pub(super) fn create_domain(shared: &Arc<Shared>, create: &CreateDomain) -> Resu
     };
     if let Some(default) = &create.default {
         check_default(shared, name, &domain.base, &default.expr)?;
-        domain.default = default_text(default);
+        domain.default = default_text(shared, default)?;
     }
     for check in &create.checks {
         let check = check_of(shared, name, &domain, check)?;
@@ -175,6 +176,7 @@ fn check_of(
         kind: ConstraintKind::Check {
             expression: text.clone(),
         },
+        marks: ConstraintMarks::default(),
     })
 }
 
@@ -222,7 +224,7 @@ pub(super) fn alter(shared: &Arc<Shared>, of: &AlterType) -> Result<(), Error> {
             domain.default = match default {
                 Some(default) => {
                     check_default(shared, &name, &domain.base, &default.expr)?;
-                    default_text(default)
+                    default_text(shared, default)?
                 }
                 None => None,
             };
@@ -475,7 +477,7 @@ fn hold_all(shared: &Arc<Shared>, id: TypeId, action: &TypeAction) -> Result<(),
                 refused
             };
             Checks::of(shared, &table)?
-                .hold_all(shared, &table)
+                .hold_all(shared)
                 .map_err(refused)?;
         }
     }

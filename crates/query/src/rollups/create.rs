@@ -255,6 +255,8 @@ fn store_of(
             domain: None,
             default: None,
             missing: None,
+            identity: None,
+            generated: None,
             comment: None,
         });
         next_column.0 += 1;

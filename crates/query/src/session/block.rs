@@ -34,7 +34,7 @@ impl Session {
     }
 
     /// Sees to it that there is a transaction, whose snapshot is the statement's.
-    pub(super) fn enter(&mut self) -> Result<(), Error> {
+    pub(crate) fn enter(&mut self) -> Result<(), Error> {
         let isolation = self.shared.isolation();
         let open = self.shared.with(|state| state.transaction.is_some());
         if !open {

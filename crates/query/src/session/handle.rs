@@ -106,8 +106,8 @@ pub struct Session {
     pub(super) prepared: BTreeMap<String, Arc<Prepared>>,
     /// COPY FROM STDIN, while it runs.
     pub(super) copy: Option<CopyIn>,
-    /// How many procedures are running, one within another.
-    pub(super) depth: usize,
+    /// It runs statements within one of another's.
+    pub(super) nested: bool,
 }
 
 impl fmt::Debug for Session {
@@ -121,8 +121,11 @@ impl fmt::Debug for Session {
 
 impl Drop for Session {
     fn drop(&mut self) {
-        self.abandon();
-        self.shared.leave_temporary();
+        // What runs within another session's statement is part of its transaction.
+        if !self.nested {
+            self.abandon();
+            self.shared.leave_temporary();
+        }
     }
 }
 
@@ -202,7 +205,7 @@ impl Session {
             several: false,
             prepared: BTreeMap::new(),
             copy: None,
-            depth: 0,
+            nested: false,
         })
     }
 

@@ -25,7 +25,7 @@ pub use handle::{Prepared, Session, SessionOptions, Statement};
 
 pub(crate) use call::refuse;
 pub(crate) use execute::{Ready, ready};
-pub(crate) use names::{SessionNames, relation_in, table_of};
+pub(crate) use names::{SessionNames, relation_in, row_of, table_of};
 pub(crate) use run::{collect, collect_now, evaluate, expanded, physical, run, stream, wait_for};
 pub(crate) use shared::{Shared, blocking, no_schema};
 pub(crate) use temporary::{TEMPORARY, drop_left_behind};

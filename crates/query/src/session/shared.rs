@@ -1,5 +1,6 @@
 //! What a session shares with the functions and scans that it runs.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
@@ -14,13 +15,15 @@ use parking_lot::Mutex;
 
 use crate::cancel::Cancel;
 use crate::catalogs::PreparedStatement;
-use crate::effects::SessionEffects;
+use crate::effects::{SessionEffects, SessionSequences};
 use crate::error::Error;
 use crate::functions::SessionVars;
+use crate::insert::Rules;
 use crate::instance::Instance;
 use crate::nodes::Planner;
 use crate::outcome::{Notice, Severity};
 use crate::rights::guard;
+use crate::routines::DEPTH_MAX;
 use crate::scan::{Snapshot, SystemRows};
 use crate::settings::Settings;
 
@@ -32,6 +35,8 @@ pub(crate) struct Shared {
     pub(crate) database_name: String,
     pub(crate) cancel: Arc<Cancel>,
     state: Mutex<State>,
+    /// Whose turn it is to run a routine, for each depth.
+    pub(crate) turns: Vec<Mutex<()>>,
     planner: SessionState,
 }
 
@@ -51,6 +56,12 @@ pub(crate) struct State {
     pub(crate) notices: Vec<Notice>,
     /// Chunks that the transaction marked as compressed, by a time of theirs: packed after it.
     pub(crate) to_compress: Vec<(TableId, i64)>,
+    /// What tables ask of new rows, as it was bound last.
+    pub(crate) rules: HashMap<TableId, Arc<Rules>>,
+    /// What nextval gave it.
+    pub(crate) sequences: SessionSequences,
+    /// How many routines are running, one within another.
+    pub(crate) depth: usize,
     /// What PREPARE has made, as the catalog shows it.
     pub(crate) prepared: Vec<PreparedStatement>,
     /// Whether the session may have a schema of its own.
@@ -133,9 +144,13 @@ impl Shared {
                 statement_us: now,
                 notices: Vec::new(),
                 to_compress: Vec::new(),
+                rules: HashMap::new(),
+                sequences: SessionSequences::default(),
+                depth: 0,
                 prepared: Vec::new(),
                 temporary: false,
             }),
+            turns: (0..=DEPTH_MAX).map(|_| Mutex::new(())).collect(),
             planner,
             instance,
         }
@@ -268,7 +283,8 @@ impl Shared {
     /// What functions see of the session.
     pub(crate) fn vars(self: &Arc<Self>) -> SessionVars {
         let search_path = self.search_path();
-        let effects = SessionEffects::new(Arc::downgrade(self));
+        let depth = self.with(|state| state.depth);
+        let effects = SessionEffects::new(Arc::downgrade(self), depth);
         self.with(|state| SessionVars {
             time_zone: state.settings.get("timezone").unwrap_or("UTC").to_owned(),
             user: state.user.clone(),
