@@ -21,7 +21,7 @@ mod table;
 mod user_types;
 mod view;
 
-pub(crate) use alter::{keep_views, role_of};
+pub(crate) use alter::{keep_views, moved_views, role_of};
 pub(crate) use options::TableOptions;
 pub(crate) use run::{owner, run};
 pub(crate) use sequence::not_a_sequence;
