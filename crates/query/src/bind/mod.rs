@@ -49,7 +49,8 @@ mod window;
 
 pub use change::ChangeTarget;
 pub(crate) use change::{
-    Action, Change, Conflict, Over, Program, What, bind_change, bind_changing_query, changes,
+    Action, ByKey, Change, Conflict, KeyValue, Over, Program, What, bind_change,
+    bind_changing_query, changes,
 };
 pub(crate) use coerce::castable;
 pub use deparse::deparse;

@@ -64,7 +64,7 @@ impl Run<'_> {
         while let Some(batch) = source.next().await {
             let batch = batch?;
             let new = of_table(&changing.table, batch.columns().to_vec(), batch.num_rows())?;
-            let new = changing.checks.complete(&new)?;
+            let new = changing.proposed.complete(&new)?;
             let met = self.met(changing, &arbiters, &new)?;
             let fresh = fresh(&mut arbiters, &new, &met, update.is_some())?;
             let added = take_record_batch(&new, &fresh)?;
@@ -161,9 +161,7 @@ impl Run<'_> {
         let mut given: Vec<ArrayRef> = old.columns().last().into_iter().cloned().collect();
         given.extend(columns(&old, 0..width));
         given.extend(proposed.columns().iter().cloned());
-        let made = update
-            .make(self.shared, &self.sight, &self.planner, given, found.len())
-            .await?;
+        let made = update.make(self, given, found.len()).await?;
         // A row that WHERE refused is not changed, so that it may be met again.
         let mut from = Vec::with_capacity(made.num_rows());
         let origin: std::collections::HashMap<i128, u32> =
@@ -179,7 +177,7 @@ impl Run<'_> {
             columns(&made, 1..width + 1),
             made.num_rows(),
         )?;
-        Ok((made, from))
+        Ok((changing.checks.complete(&made)?, from))
     }
 }
 
