@@ -12,7 +12,7 @@ use futures::StreamExt;
 
 use super::over::Maker;
 use super::rows::{columns, locators, of_table};
-use super::run::{Changing, Run, twice};
+use super::run::{Changing, Run, note_changed, twice};
 use crate::bind::Conflict;
 use crate::error::Error;
 use crate::outcome::RowStream;
@@ -64,7 +64,7 @@ impl Run<'_> {
         while let Some(batch) = source.next().await {
             let batch = batch?;
             let new = of_table(&changing.table, batch.columns().to_vec(), batch.num_rows())?;
-            let new = changing.checks.complete(&new)?;
+            let new = changing.proposed.complete(&new)?;
             let met = self.met(changing, &arbiters, &new)?;
             let fresh = fresh(&mut arbiters, &new, &met, update.is_some())?;
             let added = take_record_batch(&new, &fresh)?;
@@ -161,9 +161,7 @@ impl Run<'_> {
         let mut given: Vec<ArrayRef> = old.columns().last().into_iter().cloned().collect();
         given.extend(columns(&old, 0..width));
         given.extend(proposed.columns().iter().cloned());
-        let made = update
-            .make(self.shared, &self.sight, &self.planner, given, found.len())
-            .await?;
+        let made = update.make(self, given, found.len()).await?;
         // A row that WHERE refused is not changed, so that it may be met again.
         let mut from = Vec::with_capacity(made.num_rows());
         let origin: std::collections::HashMap<i128, u32> =
@@ -174,12 +172,14 @@ impl Run<'_> {
             }
             from.extend(origin.get(&locator).copied());
         }
-        let made = of_table(
+        let rows = of_table(
             &changing.table,
             columns(&made, 1..width + 1),
             made.num_rows(),
         )?;
-        Ok((made, from))
+        let rows = changing.checks.complete(&rows)?;
+        note_changed(changing, &made, &rows)?;
+        Ok((rows, from))
     }
 }
 
