@@ -14,6 +14,7 @@ use futures::StreamExt;
 use super::block::Block;
 use super::execute::ready;
 use super::handle::{Prepared, Session, Statement};
+use super::limits::Progress;
 use super::names::SessionNames;
 use super::run;
 use super::shared::Shared;
@@ -277,6 +278,10 @@ impl Session {
             block: Block::Implicit,
             several: true,
             prepared: BTreeMap::new(),
+            savepoints: Vec::new(),
+            progress: Progress::Run,
+            binary_rows: false,
+            watched: false,
             copy: None,
             depth: 1,
         }
