@@ -3,7 +3,7 @@
 //! The format is sqllogictest's: `statement ok`, `statement count N`, `statement error (SQLSTATE)`
 //! and `query TYPES [rowsort]`, whose rows follow `----`, one a line, values separated by tabs,
 //! `NULL` for null and `(empty)` for the empty text. What PostgreSQL answers is what stands there.
-//! A script with the line `# never compressed` runs the other three ways.
+//! A script with the line `# never compressed` or `# never reopened` runs the other three ways.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -181,7 +181,11 @@ impl Bench {
 fn run_file(path: &Path, name: &str, way: Way, failures: &mut String) {
     let text = fs::read_to_string(path).unwrap();
     // A script about compression itself says when each chunk is compressed.
-    if way == Way::Compressed && text.lines().any(|line| line == "# never compressed") {
+    let never = |word: &str| text.lines().any(|line| line == format!("# never {word}"));
+    // What a session leaves behind is another one's to find out.
+    if (way == Way::Compressed && never("compressed"))
+        || (way == Way::Reopened && never("reopened"))
+    {
         return;
     }
     let mut bench = Bench::new();

@@ -12,10 +12,12 @@ use crate::table::{Chunk, Table};
 
 mod boundaries;
 mod chunks;
+mod comments;
 mod databases;
 mod relations;
 mod roles;
 mod routines;
+mod sequences;
 mod stores;
 mod tables;
 mod views;
@@ -31,7 +33,11 @@ impl Catalog {
         // The maps share their values, so a copy is as dear as the number of names on the way.
         let mut next = self.clone();
         next.change(change)?;
-        if !self.is_marked(change) {
+        let no_plan_knows = matches!(
+            change,
+            Change::AdvanceSequence { .. } | Change::DeleteRows { .. }
+        );
+        if !no_plan_knows && !self.is_marked(change) {
             next.version += 1;
         }
         *self = next;
@@ -80,7 +86,8 @@ impl Catalog {
             | Change::SplitChunk { .. }
             | Change::ChangeHypertable { .. }
             | Change::MakeHypertable { .. }
-            | Change::ReplaceParts { .. } => self.change_chunks(change),
+            | Change::ReplaceParts { .. }
+            | Change::DeleteRows { .. } => self.change_chunks(change),
             Change::SetRollup { .. }
             | Change::Invalidate { .. }
             | Change::Revalidate { .. }
@@ -92,6 +99,14 @@ impl Catalog {
             | Change::DropRole { .. } => self.change_roles(change),
             Change::CreateRoutine { .. } | Change::DropRoutine { .. } => {
                 self.change_routines(change)
+            }
+            Change::CreateSequence { .. }
+            | Change::ChangeSequence { .. }
+            | Change::AdvanceSequence { .. }
+            | Change::DropSequence { .. } => self.change_sequences(change),
+            Change::SetComment { database, comment } => {
+                self.database(*database)?.set_comment(comment);
+                Ok(())
             }
             Change::Job { database, change } => {
                 Arc::make_mut(&mut self.database(*database)?.jobs).change(change)
@@ -145,7 +160,17 @@ impl Catalog {
                 if let Change::AddConstraint { constraint, .. } = change {
                     self.take_oid(constraint.id)?;
                 }
-                self.database(*database)?.table(*table)?.change(change)
+                let database = self.database(*database)?;
+                if let Some(oid) = database.table(*table)?.dropped_by(change) {
+                    database.forget_comments(oid);
+                }
+                database.table(*table)?.change(change)?;
+                match change {
+                    Change::DropColumn { table, column, .. } => {
+                        database.drop_sequences_of(*table, Some(*column))
+                    }
+                    _ => Ok(()),
+                }
             }
         }
     }
@@ -183,6 +208,7 @@ impl Catalog {
                 database.schemas.contains_key(&SchemaId(oid))
                     || database.tables.contains_key(&TableId(oid))
                     || database.views.contains_key(&TableId(oid))
+                    || database.sequences.contains_key(&TableId(oid))
                     || database.routines.contains_key(&RoutineId(oid))
             })
     }

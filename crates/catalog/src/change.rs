@@ -9,10 +9,13 @@ use chronolith_types::{
 use serde::{Deserialize, Serialize};
 
 use crate::acl::{Acl, DefaultAcl};
+use crate::comment::Comment;
 use crate::job::JobChange;
 use crate::model::{Role, Schema, View};
 use crate::rollup::Rollup;
 use crate::routine::Routine;
+use crate::rows::RowBits;
+use crate::sequence::Sequence;
 use crate::table::{Column, Compression, Constraint, Hypertable, Index, Part, Table};
 
 /// One change of the catalog.
@@ -89,6 +92,14 @@ pub enum Change {
     SetDefaultAcls {
         database: DatabaseId,
         acls: Vec<DefaultAcl>,
+    },
+    /// Rows of a cold part are deleted, by their places in its file.
+    DeleteRows {
+        database: DatabaseId,
+        table: TableId,
+        chunk: ChunkId,
+        part: PartId,
+        rows: RowBits,
     },
     /// All its rows go; a hypertable's chunks too.
     Truncate {
@@ -264,6 +275,11 @@ pub enum Change {
         column: Option<ColumnId>,
         text: Option<String>,
     },
+    /// A comment on anything else, in the place of the one before; an empty text takes it away.
+    SetComment {
+        database: DatabaseId,
+        comment: Comment,
+    },
     /// Something about jobs.
     Job {
         database: DatabaseId,
@@ -278,6 +294,27 @@ pub enum Change {
     DropRoutine {
         database: DatabaseId,
         id: RoutineId,
+    },
+    CreateSequence {
+        database: DatabaseId,
+        sequence: Box<Sequence>,
+    },
+    /// The same sequence with other properties; one with another count begins anew.
+    ChangeSequence {
+        database: DatabaseId,
+        sequence: Box<Sequence>,
+    },
+    /// Numbers of a sequence's count up to this one may have been given.
+    AdvanceSequence {
+        database: DatabaseId,
+        id: TableId,
+        count: u32,
+        last: i64,
+        called: bool,
+    },
+    DropSequence {
+        database: DatabaseId,
+        id: TableId,
     },
     /// What tells the time of a hypertable whose times are whole numbers.
     SetIntegerNow {

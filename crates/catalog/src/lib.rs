@@ -13,23 +13,30 @@ mod acl;
 mod apply;
 mod change;
 mod checkpoint;
+mod comment;
 mod error;
 mod job;
 mod model;
 mod rollup;
 mod routine;
+mod rows;
+mod sequence;
 mod series;
 mod table;
 
 pub use acl::{Acl, DefaultAcl, DependentGrants, Grant, Rights, Securable};
 pub use change::Change;
 pub use checkpoint::{Checkpoint, CheckpointError, decode, encode};
+pub use comment::Comment;
 pub use error::CatalogError;
 pub use job::{Job, JobChange, JobEnd, JobRun, JobStats, Jobs};
 pub use model::{Catalog, Database, FIRST_USER_OID, Privilege, Role, Schema, View};
 pub use rollup::{Continuous, Mark, Materialized, Rollup};
-pub use routine::{Routine, RoutineArg, RoutineResult, Volatility};
+pub use routine::{ArgMode, Promises, Routine, RoutineArg, RoutineResult, Volatility};
+pub use rows::RowBits;
+pub use sequence::{Identity, OwnedBy, Sequence};
 pub use table::{
-    Chunk, Column, Compression, Constraint, ConstraintKind, Dimension, DimensionKind, Hypertable,
-    Index, OrderBy, Part, PartFile, Region, Skipping, SparseIndex, Table,
+    Chunk, Column, Compression, Constraint, ConstraintKind, ConstraintMarks, Dimension,
+    DimensionKind, Hypertable, Index, OnCommit, OrderBy, Part, PartFile, Persistence, Region,
+    Skipping, SparseIndex, Table,
 };

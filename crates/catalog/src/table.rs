@@ -10,6 +10,8 @@ use chronolith_types::{
 use serde::{Deserialize, Serialize};
 
 use crate::rollup::Rollup;
+use crate::rows::RowBits;
+use crate::sequence::Identity;
 
 /// A table: its columns, keys, chunks.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -47,6 +49,34 @@ pub struct Table {
     /// What makes it the store of a continuous aggregate.
     #[serde(default)]
     pub rollup: Option<Rollup>,
+    /// How long it is to last.
+    #[serde(default)]
+    pub persistence: Persistence,
+}
+
+/// How long a table is to last. Rows of all kinds are logged alike: what is unlogged here survives
+/// a crash too, and a temporary table's rows take part in transactions like all others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum Persistence {
+    /// For ever.
+    #[default]
+    Permanent,
+    /// UNLOGGED, as it was asked for.
+    Unlogged,
+    /// As long as its session, whose schema it lies in.
+    Temporary(OnCommit),
+}
+
+/// What a commit does with a temporary table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum OnCommit {
+    /// PRESERVE ROWS.
+    #[default]
+    Preserve,
+    /// DELETE ROWS.
+    Delete,
+    /// DROP.
+    Drop,
 }
 
 /// A column.
@@ -66,6 +96,12 @@ pub struct Column {
     /// The value, as text, of rows older than the column.
     #[serde(default)]
     pub missing: Option<String>,
+    /// GENERATED … AS IDENTITY.
+    #[serde(default)]
+    pub identity: Option<Identity>,
+    /// GENERATED ALWAYS AS (…) STORED: the expression's SQL.
+    #[serde(default)]
+    pub generated: Option<String>,
     /// COMMENT ON.
     #[serde(default)]
     pub comment: Option<String>,
@@ -80,6 +116,26 @@ pub struct Constraint {
     pub name: String,
     /// What it asks.
     pub kind: ConstraintKind,
+    /// When it is held, and against which rows.
+    #[serde(default)]
+    pub marks: ConstraintMarks,
+}
+
+/// When a constraint is held, and against which rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct ConstraintMarks {
+    /// NOT VALID: rows that were there before may break it.
+    #[serde(default)]
+    pub not_valid: bool,
+    /// DEFERRABLE.
+    #[serde(default)]
+    pub deferrable: bool,
+    /// INITIALLY DEFERRED.
+    #[serde(default)]
+    pub deferred: bool,
+    /// NO INHERIT.
+    #[serde(default)]
+    pub no_inherit: bool,
 }
 
 /// What a constraint asks.
@@ -279,9 +335,9 @@ pub struct Part {
     /// Bytes its rows took unpacked, as columns in memory; 0 where nobody counted.
     #[serde(default)]
     pub unpacked: u64,
-    /// Rows that are gone, as a serialised roaring bitmap; empty for none.
+    /// Rows that are deleted, by their places in the file.
     #[serde(default)]
-    pub deleted: Vec<u8>,
+    pub deleted: RowBits,
 }
 
 /// A file and what its bytes must be.
@@ -302,6 +358,14 @@ pub struct Region {
     pub length: u64,
     /// CRC-32C of them.
     pub crc32c: u32,
+}
+
+impl Part {
+    /// How many of its rows are not deleted.
+    #[must_use]
+    pub fn live_rows(&self) -> u64 {
+        self.rows.saturating_sub(self.deleted.len())
+    }
 }
 
 impl Table {

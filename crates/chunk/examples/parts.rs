@@ -134,6 +134,7 @@ fn main() {
         bytes += written.data.bytes + written.directory.bytes;
         let part = ColdPart::open(&disk, &data, &directory, written).unwrap();
         chunks.push(ChunkView {
+            chunk: 0,
             range: day * DAY..(day + 1) * DAY,
             hot: Vec::new(),
             cold: vec![Arc::new(part)],

@@ -1,11 +1,13 @@
 //! Cold parts: rows packed into one Parquet file that never changes.
 
+use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use arrow::array::{Array, ArrayRef, AsArray};
-use arrow::datatypes::{DataType, Int64Type};
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Decimal128Array};
+use arrow::compute::filter_record_batch;
+use arrow::datatypes::{DataType, Field, Int64Type, Schema};
 use arrow::error::ArrowError;
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use arrow::util::display::{ArrayFormatter, FormatOptions};
@@ -20,12 +22,14 @@ use parquet::arrow::{PARQUET_FIELD_ID_META_KEY, ProjectionMask};
 use parquet::file::metadata::PageIndexPolicy;
 use parquet::file::reader::{ChunkReader, Length};
 use parquet::file::serialized_reader::SerializedPageReader;
+use roaring::RoaringBitmap;
 
 use crate::constant::repeated;
 use crate::directory::{Directory, Series, crc32c};
 use crate::error::ChunkError;
 use crate::layout::Layout;
 use crate::load::{self, Sorted};
+use crate::locator::{LOCATOR_COLUMN, Locator, locator_type};
 use crate::numbers::NumberReader;
 use crate::pack::{Packed, pack};
 use crate::stored;
@@ -66,7 +70,7 @@ pub fn write(
     batches: &[RecordBatch],
 ) -> Result<Written, ChunkError> {
     match load::sort(layout, batches.to_vec(), &[])? {
-        Sorted::Rows(rows) => write_sorted(disk, data, directory, layout, &rows),
+        Sorted::Rows { rows, .. } => write_sorted(disk, data, directory, layout, &rows),
         // No key was asked for.
         Sorted::Twice { .. } => Err(ChunkError::Columns(ArrowError::InvalidArgumentError(
             "rows that are alike".to_owned(),
@@ -295,15 +299,16 @@ impl ChunkReader for CheckedBytes {
     }
 }
 
-/// An open cold part.
-#[derive(Debug)]
+/// An open cold part, and which of its rows are deleted.
+#[derive(Debug, Clone)]
 pub struct ColdPart {
     input: CheckedBytes,
     metadata: ArrowReaderMetadata,
     /// Rows of each row group.
-    groups: Vec<Range<u64>>,
-    directory: Directory,
-    written: Written,
+    groups: Arc<[Range<u64>]>,
+    directory: Arc<Directory>,
+    written: Arc<Written>,
+    deleted: Option<Arc<RoaringBitmap>>,
 }
 
 /// What to read of a part.
@@ -313,6 +318,8 @@ pub(crate) struct Wanted<'a> {
     /// Row ranges to read, in order; None for all rows.
     pub(crate) rows: Option<Vec<Range<u64>>>,
     pub(crate) batch_rows: usize,
+    /// A column of locators comes last, with this chunk and source.
+    pub(crate) locate: Option<(u32, u32)>,
 }
 
 impl ColdPart {
@@ -347,8 +354,33 @@ impl ColdPart {
             input,
             metadata,
             groups,
-            directory,
-            written,
+            directory: Arc::new(directory),
+            written: Arc::new(written),
+            deleted: None,
+        })
+    }
+
+    /// The same part with other rows deleted, by their places in the file; costs no reading.
+    #[must_use]
+    pub fn with_deleted(&self, rows: &Arc<RoaringBitmap>) -> Self {
+        Self {
+            deleted: (!rows.is_empty()).then(|| Arc::clone(rows)),
+            ..self.clone()
+        }
+    }
+
+    /// Which of its rows are deleted, where any are.
+    #[must_use]
+    pub fn deleted(&self) -> Option<&Arc<RoaringBitmap>> {
+        self.deleted.as_ref()
+    }
+
+    /// How many rows between two are deleted.
+    pub(crate) fn deleted_within(&self, rows: &Range<u64>) -> u64 {
+        let number = |row: u64| u32::try_from(row).unwrap_or(u32::MAX);
+        let deleted = self.deleted.as_ref();
+        deleted.map_or(0, |all| {
+            all.range_cardinality(number(rows.start)..number(rows.end))
         })
     }
 
@@ -358,13 +390,20 @@ impl ColdPart {
         &self.directory
     }
 
-    /// Its rows.
+    /// How many rows it has that are not deleted.
     #[must_use]
     pub fn rows(&self) -> u64 {
+        let deleted = self.deleted.as_ref().map_or(0, |rows| rows.len());
+        self.written.rows.saturating_sub(deleted)
+    }
+
+    /// How many rows its file has.
+    #[must_use]
+    pub fn all_rows(&self) -> u64 {
         self.written.rows
     }
 
-    /// First and last time of its rows.
+    /// First and last time of its file's rows.
     #[must_use]
     pub fn times(&self) -> Option<(i64, i64)> {
         self.written.times
@@ -487,7 +526,20 @@ impl ColdPart {
                 .with_row_selection(selection);
         }
         let reader = builder.build().map_err(unwrap_external)?;
+        let places = match (&self.deleted, wanted.locate) {
+            (None, None) => None,
+            _ => {
+                let all = std::iter::once(0..self.written.rows);
+                let rows = wanted.rows.clone();
+                Some(Places {
+                    rows: rows.unwrap_or_else(|| all.collect()).into_iter().collect(),
+                    deleted: self.deleted.clone(),
+                    locate: wanted.locate,
+                })
+            }
+        };
         Ok(Reader {
+            places,
             reader,
             columns: columns
                 .into_iter()
@@ -630,8 +682,78 @@ fn unwrap_external(error: parquet::errors::ParquetError) -> ChunkError {
     }
 }
 
+/// Which rows of the file come next.
+struct Places {
+    rows: VecDeque<Range<u64>>,
+    deleted: Option<Arc<RoaringBitmap>>,
+    locate: Option<(u32, u32)>,
+}
+
+impl Places {
+    /// The places of the next rows.
+    fn next(&mut self, mut count: u64) -> Vec<Range<u64>> {
+        let mut next = Vec::new();
+        while count > 0 {
+            let Some(first) = self.rows.front_mut() else {
+                break;
+            };
+            let end = first.end.min(first.start.saturating_add(count));
+            count -= end - first.start;
+            next.push(first.start..end);
+            first.start = end;
+            if first.is_empty() {
+                self.rows.pop_front();
+            }
+        }
+        next
+    }
+
+    /// A batch of the next rows without deleted ones, with their locators where these are wanted.
+    fn settle(&mut self, batch: RecordBatch) -> Result<RecordBatch, ChunkError> {
+        let next = self.next(batch.num_rows() as u64);
+        let number = |row: u64| u32::try_from(row).unwrap_or(u32::MAX);
+        let places = || {
+            next.iter()
+                .flat_map(|rows| number(rows.start)..number(rows.end))
+        };
+        let mut batch = batch;
+        if let Some((chunk, source)) = self.locate {
+            let locators = places().map(|row| i128::from(Locator { chunk, source, row }));
+            batch = with_locators(&batch, locators)?;
+        }
+        let Some(deleted) = &self.deleted else {
+            return Ok(batch);
+        };
+        let touched = next
+            .iter()
+            .any(|rows| deleted.range_cardinality(number(rows.start)..number(rows.end)) > 0);
+        if !touched {
+            return Ok(batch);
+        }
+        let kept: BooleanArray = places().map(|row| Some(!deleted.contains(row))).collect();
+        Ok(filter_record_batch(&batch, &kept)?)
+    }
+}
+
+/// A batch with a column of locators behind its own.
+pub(crate) fn with_locators(
+    batch: &RecordBatch,
+    locators: impl Iterator<Item = i128>,
+) -> Result<RecordBatch, ChunkError> {
+    let locators = Decimal128Array::from_iter_values(locators).with_data_type(locator_type());
+    let mut fields: Vec<_> = batch.schema().fields().iter().cloned().collect();
+    fields.push(Arc::new(Field::new(LOCATOR_COLUMN, locator_type(), true)));
+    let mut columns = batch.columns().to_vec();
+    columns.push(Arc::new(locators));
+    Ok(RecordBatch::try_new(
+        Arc::new(Schema::new(fields)),
+        columns,
+    )?)
+}
+
 /// Rows of a part, batch by batch.
 pub(crate) struct Reader {
+    places: Option<Places>,
     reader: ParquetRecordBatchReader,
     /// Each column's type, its place in the reader's batches, and what rows older than it have.
     columns: Vec<(SqlType, Option<usize>, Option<ArrayRef>)>,
@@ -657,9 +779,11 @@ impl Iterator for Reader {
         let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
         Some(widened.and_then(|columns| {
             let schema = Arc::clone(&self.schema);
-            Ok(RecordBatch::try_new_with_options(
-                schema, columns, &options,
-            )?)
+            let batch = RecordBatch::try_new_with_options(schema, columns, &options)?;
+            match &mut self.places {
+                Some(places) => places.settle(batch),
+                None => Ok(batch),
+            }
         }))
     }
 }

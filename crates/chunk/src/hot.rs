@@ -4,10 +4,12 @@ use std::collections::HashSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use arrow::array::{Array, ArrayRef, AsArray};
-use arrow::compute::concat_batches;
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray};
+use arrow::compute::{concat_batches, filter_record_batch};
 use arrow::datatypes::DataType;
 use arrow::record_batch::RecordBatch;
+
+use roaring::RoaringBitmap;
 
 use crate::cold::time_array;
 use crate::error::ChunkError;
@@ -16,16 +18,40 @@ use crate::layout::Layout;
 /// Small batches are joined until they have this many rows.
 const JOINED_ROWS_MAX: usize = 32_768;
 
-/// Rows that wait in memory to be packed. Grows only at its end.
+/// Rows that wait in memory to be packed. Grows only at its end; rows that are deleted stay where
+/// they are, marked, until they would be packed.
 #[derive(Debug, Clone)]
 pub struct HotPart {
     batches: Arc<Vec<RecordBatch>>,
-    /// What is known of each batch, once somebody asked.
+    /// What is known of each batch, once somebody asked: of its deleted rows too.
     facts: Arc<Vec<Lazy>>,
+    /// None as long as no row is deleted.
+    gone: Option<Arc<Gone>>,
     rows: usize,
     bytes: usize,
     /// Another for each part whose first rows are others.
     generation: u64,
+    /// Whose rows it counts, and how many of those have left it at the front.
+    origin: u64,
+    left: u64,
+}
+
+/// Deleted rows of a hot part.
+#[derive(Debug, Default)]
+struct Gone {
+    /// Of each batch.
+    of: Vec<Option<Marked>>,
+    count: usize,
+    /// All batches without them.
+    live: OnceLock<Vec<RecordBatch>>,
+}
+
+/// A batch's deleted rows.
+#[derive(Debug, Clone)]
+struct Marked {
+    rows: Arc<RoaringBitmap>,
+    /// The batch without them, once somebody asked.
+    live: Arc<OnceLock<RecordBatch>>,
 }
 
 impl Default for HotPart {
@@ -33,11 +59,63 @@ impl Default for HotPart {
         Self {
             batches: Arc::default(),
             facts: Arc::default(),
+            gone: None,
             rows: 0,
             bytes: 0,
             generation: next_generation(),
+            origin: next_generation(),
+            left: 0,
         }
     }
+}
+
+impl Marked {
+    fn new(rows: RoaringBitmap) -> Option<Self> {
+        (!rows.is_empty()).then(|| Self {
+            rows: Arc::new(rows),
+            live: Arc::default(),
+        })
+    }
+
+    /// A batch without these rows of it.
+    fn live(&self, batch: &RecordBatch) -> RecordBatch {
+        let filtered = self.live.get_or_init(|| {
+            let kept = kept(&self.rows, batch.num_rows());
+            // A mask of the batch's own length fits every batch.
+            filter_record_batch(batch, &kept).unwrap_or_else(|_| batch.slice(0, 0))
+        });
+        filtered.clone()
+    }
+}
+
+impl Gone {
+    fn of(marks: Vec<Option<Marked>>) -> Option<Arc<Self>> {
+        let count = marks.iter().flatten().map(|marked| marked.rows.len());
+        let count = usize::try_from(count.sum::<u64>()).unwrap_or(usize::MAX);
+        (count > 0).then(|| {
+            Arc::new(Self {
+                of: marks,
+                count,
+                live: OnceLock::new(),
+            })
+        })
+    }
+}
+
+/// A mask of a batch's rows that are not deleted.
+pub(crate) fn kept(gone: &RoaringBitmap, rows: usize) -> BooleanArray {
+    let mut kept = vec![true; rows];
+    for row in gone {
+        if let Some(kept) = usize::try_from(row).ok().and_then(|row| kept.get_mut(row)) {
+            *kept = false;
+        }
+    }
+    BooleanArray::from(kept)
+}
+
+/// The members of a set between two numbers, counted from the first of these.
+fn between(rows: &RoaringBitmap, from: u32, to: u32) -> RoaringBitmap {
+    rows.range(from..to).map(|row| row - from).collect()
 }
 
 /// Bytes that a batch's rows take, as columns of their own: what they share with others of the
@@ -147,6 +225,10 @@ impl Facts {
     }
 }
 
+fn number(count: usize) -> u32 {
+    u32::try_from(count).unwrap_or(u32::MAX)
+}
+
 fn next_generation() -> u64 {
     static NEXT: AtomicU64 = AtomicU64::new(1);
     NEXT.fetch_add(1, Ordering::Relaxed)
@@ -171,11 +253,24 @@ impl HotPart {
         self.bytes += bytes_of(&batch);
         let batches = Arc::make_mut(&mut self.batches);
         let facts = Arc::make_mut(&mut self.facts);
+        let mut marks = self.gone.take().map(|gone| gone.of.clone());
         let mut last = batch;
+        let mut mark: Option<RoaringBitmap> = None;
         while let Some(before) = batches.last() {
             let rows = before.num_rows() + last.num_rows();
             if before.num_rows() > 2 * last.num_rows() || rows > JOINED_ROWS_MAX {
                 break;
+            }
+            if let Some(marks) = &mut marks {
+                let first = number(before.num_rows());
+                let behind = mark
+                    .take()
+                    .map(|rows| rows.iter().map(|row| row + first).collect());
+                let of = marks.pop().flatten().map(|marked| (*marked.rows).clone());
+                mark = match (of, behind) {
+                    (Some(of), Some(behind)) => Some(of | behind),
+                    (of, behind) => of.or(behind),
+                };
             }
             last = concat_batches(&before.schema(), [before, &last])?;
             batches.pop();
@@ -183,7 +278,81 @@ impl HotPart {
         }
         batches.push(last);
         facts.push(Lazy::default());
+        if let Some(mut marks) = marks {
+            marks.push(mark.and_then(Marked::new));
+            self.gone = Gone::of(marks);
+        }
         Ok(())
+    }
+
+    /// Deletes rows, by their places in [`HotPart::all_batches`]; how many were there still.
+    pub fn delete(&mut self, rows: &RoaringBitmap) -> u64 {
+        let mut marks = match &self.gone {
+            Some(gone) => gone.of.clone(),
+            None => vec![None; self.batches.len()],
+        };
+        let (mut first, mut count) = (0u32, 0);
+        for (batch, mark) in self.batches.iter().zip(&mut marks) {
+            let end = first.saturating_add(number(batch.num_rows()));
+            if rows.range_cardinality(first..end) > 0 {
+                let mut known = match mark {
+                    Some(marked) => (*marked.rows).clone(),
+                    None => RoaringBitmap::new(),
+                };
+                let before = known.len();
+                known |= between(rows, first, end);
+                count += known.len() - before;
+                *mark = Marked::new(known);
+            }
+            first = end;
+        }
+        self.gone = Gone::of(marks);
+        count
+    }
+
+    /// Whether a row is deleted, by its place in [`HotPart::all_batches`].
+    #[must_use]
+    pub fn is_deleted(&self, row: u32) -> bool {
+        let Some(gone) = &self.gone else {
+            return false;
+        };
+        let mut first = 0;
+        for (batch, mark) in self.batches.iter().zip(&gone.of) {
+            let end = first + number(batch.num_rows());
+            if row < end {
+                return mark
+                    .as_ref()
+                    .is_some_and(|marked| marked.rows.contains(row - first));
+            }
+            first = end;
+        }
+        false
+    }
+
+    /// All deleted rows, by their places.
+    #[must_use]
+    pub fn deleted(&self) -> RoaringBitmap {
+        let mut all = RoaringBitmap::new();
+        let Some(gone) = &self.gone else {
+            return all;
+        };
+        let mut first = 0;
+        for (batch, mark) in self.batches.iter().zip(&gone.of) {
+            if let Some(marked) = mark {
+                all.extend(marked.rows.iter().map(|row| row + first));
+            }
+            first += number(batch.num_rows());
+        }
+        all
+    }
+
+    /// Each batch, and its rows that are deleted.
+    pub(crate) fn marked(&self) -> impl Iterator<Item = (&RecordBatch, Option<&RoaringBitmap>)> {
+        let gone = self.gone.as_ref();
+        self.batches.iter().enumerate().map(move |(at, batch)| {
+            let marked = gone.and_then(|gone| gone.of.get(at)?.as_ref());
+            (batch, marked.map(|marked| &*marked.rows))
+        })
     }
 
     /// What is in it now; free of cost, and never changed by what is appended later.
@@ -192,9 +361,25 @@ impl HotPart {
         self.clone()
     }
 
-    /// Its rows, oldest first.
+    /// Its rows, oldest first, without deleted ones.
     #[must_use]
     pub fn batches(&self) -> &[RecordBatch] {
+        let Some(gone) = &self.gone else {
+            return &self.batches;
+        };
+        gone.live.get_or_init(|| {
+            let batches = self.batches.iter().zip(&gone.of);
+            let live = batches.map(|(batch, mark)| match mark {
+                Some(marked) => marked.live(batch),
+                None => batch.clone(),
+            });
+            live.collect()
+        })
+    }
+
+    /// Its rows, oldest first, deleted ones too.
+    #[must_use]
+    pub fn all_batches(&self) -> &[RecordBatch] {
         &self.batches
     }
 
@@ -214,10 +399,28 @@ impl HotPart {
         self.generation
     }
 
-    /// How many rows it has.
+    /// How many rows it has that are not deleted.
     #[must_use]
     pub fn rows(&self) -> usize {
+        self.rows - self.gone.as_ref().map_or(0, |gone| gone.count)
+    }
+
+    /// How many rows it has, deleted ones too.
+    #[must_use]
+    pub fn all_rows(&self) -> usize {
         self.rows
+    }
+
+    /// Whose rows it counts: two hot parts of one origin are one at two times.
+    #[must_use]
+    pub fn origin(&self) -> u64 {
+        self.origin
+    }
+
+    /// How many rows of its origin have left it: its first row has this number.
+    #[must_use]
+    pub fn left(&self) -> u64 {
+        self.left
     }
 
     /// Bytes of memory its columns take.
@@ -226,7 +429,31 @@ impl HotPart {
         self.bytes
     }
 
-    /// Takes away the first `rows` rows: they have become a cold part.
+    /// The same rows with other columns: each batch as `make` makes it, which keeps its rows in
+    /// number and order.
+    ///
+    /// # Errors
+    /// Those of `make`.
+    pub fn rebuilt<E>(
+        &self,
+        make: impl Fn(&RecordBatch) -> Result<RecordBatch, E>,
+    ) -> Result<Self, E> {
+        let batches: Vec<RecordBatch> = self.batches.iter().map(make).collect::<Result<_, E>>()?;
+        let marks = self.gone.iter().flat_map(|gone| &gone.of);
+        let marks = marks.map(|mark| Marked::new((*mark.as_ref()?.rows).clone()));
+        Ok(Self {
+            rows: self.rows,
+            bytes: batches.iter().map(bytes_of).sum(),
+            facts: Arc::new(batches.iter().map(|_| Lazy::default()).collect()),
+            gone: Gone::of(marks.collect()),
+            batches: Arc::new(batches),
+            generation: next_generation(),
+            origin: self.origin,
+            left: self.left,
+        })
+    }
+
+    /// Takes away the first `rows` rows, deleted ones counted: they have become a cold part.
     ///
     /// # Panics
     /// When it has fewer: rows would be lost.
@@ -235,12 +462,21 @@ impl HotPart {
         // A flush that took rows which are not there would have written rows twice.
         assert!(rows <= self.rows, "{rows} of {} rows flushed", self.rows);
         let mut skip = rows;
-        let mut kept = Vec::new();
-        for batch in self.batches.iter() {
+        let (mut kept, mut marks) = (Vec::new(), Vec::new());
+        for (at, batch) in self.batches.iter().enumerate() {
             if skip >= batch.num_rows() {
                 skip -= batch.num_rows();
                 continue;
             }
+            let mark = self
+                .gone
+                .as_ref()
+                .and_then(|gone| gone.of.get(at)?.as_ref());
+            marks.push(match (mark, skip) {
+                (Some(marked), 0) => Some(marked.clone()),
+                (Some(marked), _) => Marked::new(between(&marked.rows, number(skip), u32::MAX)),
+                (None, _) => None,
+            });
             kept.push(batch.slice(skip, batch.num_rows() - skip));
             skip = 0;
         }
@@ -250,7 +486,10 @@ impl HotPart {
             bytes,
             facts: Arc::new(kept.iter().map(|_| Lazy::default()).collect()),
             batches: Arc::new(kept),
+            gone: Gone::of(marks),
             generation: next_generation(),
+            origin: self.origin,
+            left: self.left + rows as u64,
         }
     }
 }

@@ -12,10 +12,11 @@ use hashbrown::HashMap;
 
 use crate::aggregate::{Keys, keys_of_series};
 use crate::cold::{ColdPart, Wanted, time_array};
+use crate::directory::Series;
 use crate::error::ChunkError;
 use crate::hot::HotSnapshot;
 use crate::layout::Layout;
-use crate::view::{ChunkView, ScanRequest, scan_part};
+use crate::view::{ChunkView, Located, ScanRequest, scan_part};
 
 /// Of which rows the newest or oldest are wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,7 +69,10 @@ impl LatestRequest {
             let hot: usize = chunk.hot.iter().map(|part| part.rows()).sum();
             let inside = self.time.start <= chunk.range.start && chunk.range.end <= self.time.end;
             let sorted = chunk.cold.iter().all(|part| {
-                part.directory().is_sorted_as(layout) && by_time(part, layout) == Some(false)
+                // The row that ends a series may be gone.
+                part.deleted().is_none()
+                    && part.directory().is_sorted_as(layout)
+                    && by_time(part, layout) == Some(false)
             });
             let asked = self
                 .equals
@@ -247,12 +251,13 @@ impl Query<'_> {
             time: request.time.clone(),
             equals: request.equals.clone(),
             batch_rows: 8192,
+            locators: false,
         };
         let id = |place: &usize| self.layout.columns.get(*place).map(|column| column.id);
         let of_series = |place: &usize| id(place).and_then(|id| part.directory().place_of(id));
         let by_series = request.equals.iter().all(|(p, _)| of_series(p).is_some());
         let Some(descending) = by_time(part, self.layout).filter(|_| by_series && !ties) else {
-            for batch in scan_part(part, self.layout, &scan, None) {
+            for batch in scan_part(part, self.layout, &scan, None, Located::default()) {
                 self.put(batch?, count, ties, pool)?;
             }
             return Ok(());
@@ -269,7 +274,11 @@ impl Query<'_> {
         };
         // A series has a row of its best time: where so many have one that is better, none of it is
         // wanted.
-        let whole = series.iter().filter(|(times, _)| inside(*times));
+        let gone =
+            |series: &Series| part.deleted_within(&(series.start..series.start + series.rows));
+        // That row may be deleted.
+        let whole = series.iter();
+        let whole = whole.filter(|(times, series)| inside(*times) && gone(series) == 0);
         let mut bests: Vec<i64> = whole.map(|(times, _)| self.best(*times)).collect();
         bests.sort_unstable_by_key(|best| std::cmp::Reverse(*best));
         let last = bests.get(count - 1).copied().max(least);
@@ -279,7 +288,7 @@ impl Query<'_> {
                 continue;
             }
             let all = series.start..series.start + series.rows;
-            let few = series.rows.min(count as u64);
+            let few = series.rows.min(count as u64 + gone(series));
             rows.push(match (inside(times), descending == request.newest) {
                 (false, _) => all,
                 (true, true) => all.start..all.start + few,
@@ -291,6 +300,7 @@ impl Query<'_> {
             projection: &self.needed,
             rows: Some(rows),
             batch_rows: 8192,
+            locate: None,
         };
         for batch in part.read(self.layout, &wanted)? {
             self.put(batch?, count, ties, pool)?;
@@ -509,6 +519,7 @@ impl Query<'_> {
                 projection: &self.needed,
                 rows: Some(run.iter().map(|place| place.row..place.row + 1).collect()),
                 batch_rows: 8192,
+                locate: None,
             };
             for batch in part.read(self.layout, &wanted)? {
                 found.push(batch?);

@@ -5,7 +5,8 @@
 //!
 //! # Invariants
 //! - Rows of a hot part keep their order of commit; a snapshot of it never changes.
-//! - A cold part never changes, and no byte of it is decoded before its checksum matched.
+//! - A cold part never changes, and no byte of it is decoded before its checksum matched. Which of
+//!   its rows are deleted lies beside it.
 //! - Rows of equal sort keys keep their order of arrival, so that `first` and `last` are defined.
 //!
 //! Bytes: `docs/formats/chunk.md`.
@@ -21,6 +22,7 @@ mod key;
 mod latest;
 mod layout;
 pub mod load;
+mod locator;
 mod numbers;
 mod pack;
 mod stored;
@@ -36,4 +38,5 @@ pub use hot::{HotPart, HotSnapshot, bytes_of};
 pub use key::{KeyEncoder, Keys, checksum};
 pub use latest::{Latest, LatestRequest, latest_rows};
 pub use layout::{Layout, LayoutColumn, SortColumn};
+pub use locator::{LOCATOR_COLUMN, Locator, RowSet, locator_type};
 pub use view::{BatchIter, ChunkView, ScanRequest};

@@ -27,7 +27,12 @@ use crate::layout::Layout;
 #[derive(Debug)]
 pub enum Sorted {
     /// All rows, by series and order; where those are equal, by arrival.
-    Rows(RecordBatch),
+    Rows {
+        /// The rows.
+        rows: RecordBatch,
+        /// Of each, its number among those that were given.
+        order: UInt32Array,
+    },
     /// Two rows are alike in columns that are to be unique.
     Twice {
         /// Which of the keys.
@@ -102,7 +107,8 @@ pub fn sort(
         };
         sorted.push(take(&column, &order, None)?);
     }
-    Ok(Sorted::Rows(batch(layout, sorted, rows)?))
+    let rows = batch(layout, sorted, rows)?;
+    Ok(Sorted::Rows { rows, order })
 }
 
 fn batch(layout: &Layout, columns: Vec<ArrayRef>, rows: usize) -> Result<RecordBatch, ChunkError> {

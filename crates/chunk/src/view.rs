@@ -3,14 +3,16 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use arrow::array::BooleanArray;
-use arrow::compute::filter_record_batch;
+use arrow::array::{BooleanArray, UInt32Array};
+use arrow::compute::{filter_record_batch, take_record_batch};
 use arrow::record_batch::RecordBatch;
+use roaring::RoaringBitmap;
 
-use crate::cold::{ColdPart, Wanted, time_array};
+use crate::cold::{ColdPart, Wanted, time_array, with_locators};
 use crate::error::ChunkError;
-use crate::hot::HotSnapshot;
+use crate::hot::{HotSnapshot, kept};
 use crate::layout::Layout;
+use crate::locator::Locator;
 
 /// What a scan asks for.
 #[derive(Debug, Clone)]
@@ -23,6 +25,8 @@ pub struct ScanRequest {
     pub equals: Vec<(usize, Vec<String>)>,
     /// Rows of one batch, at most.
     pub batch_rows: usize,
+    /// Whether a column of locators comes behind those asked for.
+    pub locators: bool,
 }
 
 impl ScanRequest {
@@ -34,6 +38,7 @@ impl ScanRequest {
             time: i64::MIN..i64::MAX,
             equals: Vec::new(),
             batch_rows: 8192,
+            locators: false,
         }
     }
 
@@ -48,6 +53,8 @@ pub type BatchIter = Box<dyn Iterator<Item = Result<RecordBatch, ChunkError>> + 
 /// A chunk's rows at one moment.
 #[derive(Debug, Clone)]
 pub struct ChunkView {
+    /// Its number, which its rows' locators name.
+    pub chunk: u32,
     /// Its times; half-open.
     pub range: Range<i64>,
     /// Hot rows: committed ones, then those of the reading transaction.
@@ -80,15 +87,26 @@ impl ChunkView {
         let hot = self.hot.clone();
         let cold_layout = Arc::clone(layout);
         let cold_request = request.clone();
+        let chunk = self.chunk;
         let from_cold = cold
             .into_iter()
-            .flat_map(move |part| scan_part(&part, &cold_layout, &cold_request, None));
+            .zip(Locator::COLD..)
+            .flat_map(move |(part, source)| {
+                let located = Located { chunk, source };
+                scan_part(&part, &cold_layout, &cold_request, None, located)
+            });
         let layout = Arc::clone(layout);
         let request = request.clone();
         let from_hot = hot
             .into_iter()
-            .flat_map(|part| part.batches().to_vec())
-            .map(move |batch| cut(&layout, &request, &batch));
+            .zip(Locator::HOT..)
+            .flat_map(move |(part, source)| match request.locators {
+                true => located(&part, Located { chunk, source }, &layout, &request),
+                false => {
+                    let cut = |batch: &RecordBatch| cut(&layout, &request, batch);
+                    part.batches().iter().map(cut).collect::<Vec<_>>()
+                }
+            });
         Box::new(from_cold.chain(from_hot).filter(|batch| match batch {
             Ok(batch) => batch.num_rows() > 0,
             Err(_) => true,
@@ -142,9 +160,106 @@ impl ChunkView {
         rows: Range<u64>,
     ) -> BatchIter {
         match self.cold.as_slice() {
-            [part] => scan_part(part, layout, request, Some(rows)),
+            [part] => {
+                let located = Located {
+                    chunk: self.chunk,
+                    source: Locator::COLD,
+                };
+                scan_part(part, layout, request, Some(rows), located)
+            }
             _ => Box::new(std::iter::empty()),
         }
+    }
+}
+
+/// What the locators of a source's rows say of it.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Located {
+    pub(crate) chunk: u32,
+    pub(crate) source: u32,
+}
+
+/// A hot part's rows with their locators.
+fn located(
+    part: &HotSnapshot,
+    located: Located,
+    layout: &Layout,
+    request: &ScanRequest,
+) -> Vec<Result<RecordBatch, ChunkError>> {
+    let Located { chunk, source } = located;
+    let mut first = 0u32;
+    let mut found = Vec::new();
+    for (batch, deleted) in part.marked() {
+        let end = first + u32::try_from(batch.num_rows()).unwrap_or(0);
+        let locators = (first..end).map(|row| i128::from(Locator { chunk, source, row }));
+        first = end;
+        let whole = with_locators(batch, locators);
+        found.push(whole.and_then(|whole| {
+            let mut request = request.clone();
+            request.projection.push(batch.num_columns());
+            let whole = match deleted {
+                Some(deleted) => filter_record_batch(&whole, &kept(deleted, whole.num_rows()))?,
+                None => whole,
+            };
+            cut(layout, &request, &whole)
+        }));
+    }
+    found
+}
+
+impl ChunkView {
+    /// Rows of one of its sources by their places there, in the order of those, with their
+    /// locators. Rows that are deleted are not among them.
+    ///
+    /// # Errors
+    /// What the disk gives.
+    pub fn rows_at(
+        &self,
+        layout: &Layout,
+        projection: &[usize],
+        source: u32,
+        rows: &RoaringBitmap,
+    ) -> Result<Vec<RecordBatch>, ChunkError> {
+        let at = |first: u32| usize::try_from(source.checked_sub(first)?).ok();
+        if let Some(part) = at(Locator::COLD).and_then(|at| self.cold.get(at)) {
+            let mut ranges: Vec<Range<u64>> = Vec::new();
+            for row in rows.iter().map(u64::from) {
+                match ranges.last_mut() {
+                    Some(last) if last.end == row => last.end += 1,
+                    _ => ranges.push(row..row + 1),
+                }
+            }
+            let wanted = Wanted {
+                projection,
+                rows: Some(ranges),
+                batch_rows: 8192,
+                locate: Some((self.chunk, source)),
+            };
+            return part.read(layout, &wanted)?.collect();
+        }
+        let mut found = Vec::new();
+        let mut first = 0u32;
+        for (batch, deleted) in at(Locator::HOT)
+            .and_then(|at| self.hot.get(at))
+            .into_iter()
+            .flat_map(HotSnapshot::marked)
+        {
+            let end = first + u32::try_from(batch.num_rows()).unwrap_or(0);
+            let asked = rows.range(first..end).map(|row| row - first);
+            let live = asked.filter(|row| deleted.is_none_or(|gone| !gone.contains(*row)));
+            let live: UInt32Array = live.collect();
+            if !live.is_empty() {
+                let some = take_record_batch(&batch.project(projection)?, &live)?;
+                let chunk = self.chunk;
+                let locators = live.values().iter().map(|row| {
+                    let row = row + first;
+                    i128::from(Locator { chunk, source, row })
+                });
+                found.push(with_locators(&some, locators)?);
+            }
+            first = end;
+        }
+        Ok(found)
     }
 }
 
@@ -154,6 +269,7 @@ pub(crate) fn scan_part(
     layout: &Arc<Layout>,
     request: &ScanRequest,
     within: Option<Range<u64>>,
+    located: Located,
 ) -> BatchIter {
     let outside = part
         .times()
@@ -163,7 +279,7 @@ pub(crate) fn scan_part(
     }
     let mut rows = part.select(layout, &request.time, &request.equals);
     if let Some(within) = within {
-        let all = std::iter::once(0..part.rows()).collect();
+        let all = std::iter::once(0..part.all_rows()).collect();
         let clipped = rows.unwrap_or(all).into_iter().map(|rows: Range<u64>| {
             let start = rows.start.clamp(within.start, within.end);
             start..rows.end.clamp(within.start, within.end)
@@ -187,6 +303,7 @@ pub(crate) fn scan_part(
         projection: &projection,
         rows,
         batch_rows: request.batch_rows,
+        locate: request.locators.then_some((located.chunk, located.source)),
     };
     let reader = match part.read(layout, &wanted) {
         Ok(reader) => reader,
@@ -201,7 +318,9 @@ pub(crate) fn scan_part(
         }
         let kept = keep(&time, &time_array(batch.column(asked))?);
         let batch = filter_record_batch(&batch, &kept)?;
-        Ok(batch.project(&(0..asked).collect::<Vec<_>>())?)
+        // Locators come behind the time.
+        let asked_for: Vec<usize> = (0..batch.num_columns()).filter(|at| *at != asked).collect();
+        Ok(batch.project(&asked_for)?)
     }))
 }
 

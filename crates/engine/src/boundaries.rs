@@ -221,13 +221,14 @@ impl Engine {
         let mut added = Vec::new();
         let mut loaded = Loaded::new();
         for part in &removed {
-            let Some(open) = state.part(place.table_key(), part.id) else {
+            let Some(cold) = state.cold(place.table_key(), part) else {
                 return Ok(None);
             };
             let view = ChunkView {
+                chunk: 0,
                 range: i64::MIN..i64::MAX,
                 hot: Vec::new(),
-                cold: vec![Arc::clone(&open.part)],
+                cold: vec![cold],
             };
             let all = ScanRequest::all((0..layout.columns.len()).collect());
             let (mut early, mut late) = (Vec::new(), Vec::new());
@@ -243,7 +244,7 @@ impl Engine {
                     continue;
                 }
                 rows += count as u64;
-                let (part, open) = self.pack_part(&layout, side)?;
+                let (part, open, _) = self.pack_part(&layout, side)?;
                 loaded.insert(part.id, open);
                 added.push(Arc::new(part));
             }
@@ -267,7 +268,15 @@ impl Engine {
             packed: vec![Packed {
                 place,
                 generation: None,
+                hot_rows: 0,
+                gone: chunk
+                    .parts
+                    .iter()
+                    .skip(first)
+                    .map(|part| part.deleted.len())
+                    .sum(),
                 parts: removed,
+                moved: None,
             }],
             ..Work::default()
         }))

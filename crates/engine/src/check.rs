@@ -71,7 +71,7 @@ impl State {
         let of = |chunk: &Arc<chronolith_catalog::Chunk>| {
             let hot = self.hot(key.place(chunk.id));
             let parts: Vec<PartId> = chunk.parts.iter().map(|part| part.id).collect();
-            let rows = hot.map_or(0, HotPart::rows);
+            let rows = hot.map_or(0, HotPart::all_rows);
             let generation = hot.filter(|_| rows > 0).map_or(0, HotPart::generation);
             (chunk.id, generation, rows, parts)
         };
@@ -262,6 +262,7 @@ mod tests {
             let mut hot = HotPart::default();
             hot.append(batch.unwrap()).unwrap();
             let view = ChunkView {
+                chunk: 0,
                 range: ALL_TIMES,
                 hot: vec![hot],
                 cold: Vec::new(),

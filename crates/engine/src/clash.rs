@@ -8,7 +8,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use chronolith_catalog::Table;
-use chronolith_chunk::{ChunkView, HotPart, Layout, Series, cold};
+use chronolith_chunk::{ChunkView, ColdPart, HotPart, Layout, Series, cold};
 use chronolith_types::{PartId, SqlType};
 
 use crate::check::{ALL_TIMES, duplicate};
@@ -48,13 +48,14 @@ struct Met<'a> {
 }
 
 impl Source {
-    fn part(open: &Arc<OpenPart>) -> Self {
+    fn part(part: Arc<ColdPart>) -> Self {
         Self {
-            times: open.part.times(),
+            times: part.times(),
             view: ChunkView {
+                chunk: 0,
                 range: ALL_TIMES,
                 hot: Vec::new(),
-                cold: vec![Arc::clone(&open.part)],
+                cold: vec![part],
             },
         }
     }
@@ -72,6 +73,7 @@ impl Source {
         Ok(Self {
             times,
             view: ChunkView {
+                chunk: 0,
                 range: ALL_TIMES,
                 hot: vec![hot.snapshot()],
                 cold: Vec::new(),
@@ -114,7 +116,7 @@ impl LoadClaim {
     pub(crate) fn hold(
         &mut self,
         state: &State,
-        own_parts: &[Arc<OpenPart>],
+        own_parts: impl Iterator<Item = (PartId, Arc<ColdPart>)>,
         own: Option<&HotPart>,
     ) -> Result<(), EngineError> {
         let layout = Arc::new(layout_of(&self.table));
@@ -122,20 +124,23 @@ impl LoadClaim {
         let table = state.table(self.key);
         let chunk = table.and_then(|table| table.chunk_at(self.start));
         let parts = chunk.iter().flat_map(|chunk| &chunk.parts);
-        let parts = parts.filter_map(|part| state.part(self.key, part.id));
-        for open in parts.chain(own_parts) {
-            if !self.seen.contains(&open.id) {
-                self.seen.push(open.id);
-                others.push(Source::part(open));
+        let parts = parts.filter_map(|part| Some((part.id, state.cold(self.key, part)?)));
+        for (id, part) in parts.chain(own_parts) {
+            if !self.seen.contains(&id) {
+                self.seen.push(id);
+                others.push(Source::part(part));
             }
         }
         let hot = chunk.and_then(|chunk| state.hot(self.key.place(chunk.id)));
         for hot in [hot, own].into_iter().flatten() {
             others.push(Source::hot(&layout, hot)?);
         }
-        self.seen_hot = hot.map(|hot| (hot.generation(), hot.rows()));
-        let fresh: Vec<Source> = self.fresh.iter().map(Source::part).collect();
-        self.refuse(&layout, &fresh, &others)
+        self.seen_hot = hot.map(|hot| (hot.generation(), hot.all_rows()));
+        let fresh = self
+            .fresh
+            .iter()
+            .map(|open| Source::part(Arc::clone(&open.part)));
+        self.refuse(&layout, &fresh.collect::<Vec<_>>(), &others)
     }
 
     /// Holds the keys against what came since, in the state that a commit is to make.
@@ -153,17 +158,17 @@ impl LoadClaim {
         let layout = Arc::new(layout_of(&self.table));
         let mut others = Vec::new();
         for part in &chunk.parts {
-            if let Some(open) = state.part(self.key, part.id)
-                && !ours(part.id)
+            if !ours(part.id)
                 && !self.seen.contains(&part.id)
+                && let Some(part) = state.cold(self.key, part)
             {
-                others.push(Source::part(open));
+                others.push(Source::part(part));
             }
         }
         if let Some(hot) = state.hot(self.key.place(chunk.id)) {
             let new = match self.seen_hot {
                 Some((generation, rows)) if generation == hot.generation() => {
-                    hot.without_first(rows.min(hot.rows()))
+                    hot.without_first(rows.min(hot.all_rows()))
                 }
                 _ => hot.snapshot(),
             };
@@ -174,7 +179,10 @@ impl LoadClaim {
         if others.is_empty() {
             return Ok(());
         }
-        let fresh: Vec<Source> = self.fresh.iter().map(Source::part).collect();
+        // Rows of these may have been deleted by the same transaction.
+        let fresh = chunk.parts.iter().filter(|part| ours(part.id));
+        let fresh = fresh.filter_map(|part| state.cold(self.key, part));
+        let fresh: Vec<Source> = fresh.map(Source::part).collect();
         self.refuse(&layout, &fresh, &others)
     }
 

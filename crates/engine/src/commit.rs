@@ -9,6 +9,7 @@ use chronolith_catalog::{Change, Table};
 use chronolith_types::{ChunkId, Lsn, PartId};
 use chronolith_wal::{Log, WalError};
 use parking_lot::Mutex;
+use roaring::RoaringBitmap;
 
 use crate::check::{Checked, Rule};
 use crate::clash::LoadClaim;
@@ -16,6 +17,8 @@ use crate::dependants::Kept;
 use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::layout::same_shape;
+use crate::maintain::is_worn;
+use crate::moves::{Deletion, Moved, Source};
 use crate::record::{Place, Record, TableKey};
 use crate::route::Claim;
 use crate::state::{Loaded, OpenPart, Parts, State};
@@ -47,6 +50,8 @@ pub(crate) struct Work {
     pub(crate) kept: Option<Kept>,
     /// What of stores was computed anew: it must still be marked.
     pub(crate) rewritten: Vec<(TableKey, Range<i64>)>,
+    /// Committed rows that it deletes.
+    pub(crate) deletions: Vec<Arc<Deletion>>,
 }
 
 /// Rows that have been packed, and must be the ones that are there when their part takes their
@@ -54,9 +59,14 @@ pub(crate) struct Work {
 #[derive(Debug)]
 pub(crate) struct Packed {
     pub(crate) place: Place,
-    /// Of the hot part whose first rows were packed, where there were any.
+    /// Of the hot part whose first rows were packed, where there were any, and how many they are.
     pub(crate) generation: Option<u64>,
+    pub(crate) hot_rows: usize,
     pub(crate) parts: Vec<PartId>,
+    /// How many rows of all these were deleted.
+    pub(crate) gone: u64,
+    /// Where each row went; what is deleted meanwhile is deleted there. None where nothing may be.
+    pub(crate) moved: Option<Arc<Moved>>,
 }
 
 /// A transaction that waits to be committed.
@@ -92,6 +102,8 @@ struct Group {
     named: Vec<Arc<OpenPart>>,
     /// Parts that its records name no more.
     dropped: Vec<Arc<OpenPart>>,
+    /// Rows that its records move.
+    moved: Vec<Arc<Moved>>,
     bytes: u64,
 }
 
@@ -134,7 +146,7 @@ impl Engine {
                 for part in &group.named {
                     part.set_named(true);
                 }
-                *self.state.write() = Arc::new(state);
+                self.publish(state, std::mem::take(&mut group.moved));
                 for part in &group.dropped {
                     // The record that drops it is safe: the files go with their last reader.
                     part.set_named(false);
@@ -160,6 +172,18 @@ impl Engine {
                 }
             }
         }
+    }
+
+    /// Makes a state the one that is read.
+    fn publish(&self, state: State, moved: Vec<Arc<Moved>>) {
+        // Who pins between would know rows by where they were, and never learn that they moved.
+        let mut moves = (!moved.is_empty()).then(|| self.moves.lock());
+        if let Some(moves) = &mut moves {
+            for moved in moved {
+                moves.add(moved, self.config.hot_bytes_max / 8);
+            }
+        }
+        *self.state.write() = Arc::new(state);
     }
 
     /// Puts a transaction into the log's group and into the state; or refuses it, and leaves both
@@ -190,6 +214,10 @@ impl Engine {
         for change in &record.changes {
             next.change(change, parts, &mut dropped)?;
         }
+        for packed in &work.packed {
+            packed.catch_up(state, &mut next, record)?;
+        }
+        self.delete(&mut next, &work.deletions, record)?;
         if let Some(kept) = &work.kept {
             kept.check_frozen(state)?;
             self.settle_stores(state, &mut next, kept, record)?;
@@ -221,6 +249,7 @@ impl Engine {
         let applied = state.apply_rows(record);
         // A log that says more than the state would, replayed, give other rows.
         assert!(applied.is_ok(), "rows that were checked do not fit");
+        self.note_worn(state, record);
         if work
             .kept
             .as_ref()
@@ -229,9 +258,54 @@ impl Engine {
             self.note_crowded(state, record);
         }
         group.bytes += length;
+        let moved = work.packed.into_iter().filter_map(|packed| packed.moved);
+        group.moved.extend(moved);
         group.named.extend(work.loaded.into_values());
         group.dropped.append(&mut dropped);
         Ok(lsn)
+    }
+
+    /// Deletes rows where they are by now.
+    fn delete(
+        &self,
+        next: &mut State,
+        deletions: &[Arc<Deletion>],
+        record: &mut Record,
+    ) -> Result<(), EngineError> {
+        if deletions.is_empty() {
+            return Ok(());
+        }
+        let moves = self.moves.lock();
+        for deletion in deletions {
+            for (place, source, rows) in deletion.locate(&moves, next)? {
+                if !next.all_deleted(place, source).is_disjoint(&rows) {
+                    return Err(EngineError::Conflict("update"));
+                }
+                next.delete(place, source, &rows, record)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Notes parts that ought to be packed anew for what is deleted of them.
+    fn note_worn(&self, state: &State, record: &Record) {
+        for change in &record.changes {
+            let Change::DeleteRows {
+                database,
+                table,
+                chunk,
+                part,
+                ..
+            } = change
+            else {
+                continue;
+            };
+            let place = TableKey::new(*database, *table).place(*chunk);
+            if state.part_entry(place, *part).is_some_and(is_worn) {
+                self.worn.lock().insert((place, *part));
+                self.is_worn.store(true, Ordering::Relaxed);
+            }
+        }
     }
 
     /// Notes chunks of stores that ought to be flushed.
@@ -292,6 +366,39 @@ impl Packed {
             true => Ok(()),
             false => Err(overtaken()),
         }
+    }
+
+    /// What was deleted of the rows while they were packed is deleted of their part.
+    fn catch_up(
+        &self,
+        state: &State,
+        next: &mut State,
+        record: &mut Record,
+    ) -> Result<(), EngineError> {
+        let hot = state.hot(self.place).filter(|_| self.hot_rows > 0);
+        let hot = hot.map(|hot| {
+            let mut deleted = hot.deleted();
+            // Later rows stay where they are.
+            deleted.remove_range(u32::try_from(self.hot_rows).unwrap_or(u32::MAX)..);
+            deleted
+        });
+        let parts = self.parts.iter().map(|id| {
+            let part = state.part_entry(self.place, *id);
+            part.map(|part| (*part.deleted.0).clone())
+                .unwrap_or_default()
+        });
+        let now: Vec<RoaringBitmap> = parts.chain(hot).collect();
+        if now.iter().map(RoaringBitmap::len).sum::<u64>() == self.gone {
+            return Ok(());
+        }
+        let overtaken = || EngineError::Overtaken(self.place.table.to_string());
+        let moved = self.moved.as_ref().ok_or_else(overtaken)?;
+        let mut gone = RoaringBitmap::new();
+        for (input, (of, mut now)) in moved.inputs.iter().zip(now).enumerate() {
+            now -= &of.deleted;
+            gone |= moved.rows_of(input, &now).ok_or_else(overtaken)?;
+        }
+        next.delete(self.place, Source::Part(moved.to), &gone, record)
     }
 }
 

@@ -12,6 +12,7 @@ use parking_lot::Mutex;
 use crate::commit::{Pending, Work};
 use crate::engine::Engine;
 use crate::error::EngineError;
+use crate::maintain::Take;
 use crate::record::{Place, Record, TableKey};
 use crate::state::State;
 
@@ -101,7 +102,7 @@ impl Engine {
             _ => THREADS.min(group.len()),
         };
         if threads <= 1 {
-            let pack = |place: &Place| (*place, self.pack(state, *place, true));
+            let pack = |place: &Place| (*place, self.pack(state, *place, Take::All));
             return group.iter().map(pack).collect();
         }
         let next = AtomicUsize::new(0);
@@ -114,7 +115,7 @@ impl Engine {
                         let Some(place) = group.get(at) else {
                             break;
                         };
-                        let work = self.pack(state, *place, true);
+                        let work = self.pack(state, *place, Take::All);
                         done.lock().push((at, *place, work));
                     }
                 });
@@ -192,7 +193,9 @@ impl State {
         let table = self.table(place.table_key());
         match table.and_then(|table| table.chunks.get(&place.chunk)) {
             Some(known) => {
-                Ok(!known.compressed || known.parts.len() > 1 || self.hot(place).is_some())
+                let worn = known.parts.iter().any(|part| !part.deleted.is_empty());
+                let apart = known.parts.len() > 1 || worn || self.hot(place).is_some();
+                Ok(!known.compressed || apart)
             }
             None => Err(CatalogError::NoChunk(place.chunk.to_string()).into()),
         }

@@ -17,8 +17,10 @@ use crate::config::EngineConfig;
 use crate::error::EngineError;
 use crate::keys::KeyCache;
 use crate::locks::LockManager;
+use crate::moves::Moves;
 use crate::record::Place;
 use crate::rollups::Rollups;
+use crate::sequences::Sequences;
 use crate::state::State;
 use crate::transaction::{Isolation, Transaction};
 
@@ -33,6 +35,11 @@ pub struct Engine {
     /// One flush, merge or checkpoint at a time: each takes rows that no other may take.
     pub(crate) maintenance: Mutex<()>,
     pub(crate) keys: Mutex<KeyCache>,
+    /// Rows that were moved while somebody might look for them.
+    pub(crate) moves: Mutex<Moves>,
+    /// Chunks whose parts have many deleted rows.
+    pub(crate) worn: Mutex<BTreeSet<(Place, PartId)>>,
+    pub(crate) is_worn: AtomicBool,
     /// Bytes that the keys take.
     pub(crate) key_bytes: AtomicUsize,
     /// Loads that run, and bytes of the rows that they hold.
@@ -53,6 +60,7 @@ pub struct Engine {
     pub(crate) log_bytes: AtomicU64,
     pub(crate) next_oid: AtomicU32,
     pub(crate) next_part: AtomicU64,
+    pub(crate) sequences: Sequences,
     pub(crate) lock: Box<dyn Lock>,
     pub(crate) locks: Arc<LockManager>,
 }

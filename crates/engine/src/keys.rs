@@ -48,7 +48,7 @@ impl KeySet {
             };
         }
         let mut first = 0;
-        for batch in hot.batches() {
+        for batch in hot.all_batches() {
             let next = first + batch.num_rows();
             if next > self.covered {
                 let skip = self.covered.saturating_sub(first);
@@ -57,10 +57,7 @@ impl KeySet {
                 for (at, key) in keys.iter().enumerate() {
                     let row = u32::try_from(first + skip + at);
                     if let (Some(key), Ok(row)) = (key, row) {
-                        let short = short(key);
-                        let place = spread(short);
-                        self.rows
-                            .insert_unique(place, (short, row), |(short, _)| spread(*short));
+                        self.put(hot, encoder, key, row);
                     }
                 }
                 self.covered = next;
@@ -71,10 +68,34 @@ impl KeySet {
     }
 }
 
+impl KeySet {
+    /// Adds a key's row, in the place of one that is deleted where there is one: a key that is
+    /// updated over and over has one entry.
+    fn put(&mut self, hot: &HotPart, encoder: &KeyEncoder, key: &[u8], row: u32) {
+        let short = short(key);
+        let place = spread(short);
+        let known = self.rows.find_mut(place, |(of, row)| {
+            *of == short && hot.is_deleted(*row) && has_key(hot, encoder, *row, key)
+        });
+        match known {
+            Some(known) => known.1 = row,
+            None => {
+                self.rows
+                    .insert_unique(place, (short, row), |(short, _)| spread(*short));
+            }
+        }
+    }
+}
+
+fn has_key(hot: &HotPart, encoder: &KeyEncoder, row: u32, key: &[u8]) -> bool {
+    let keys = row_of(hot, row).and_then(|row| encoder.keys(&row).ok());
+    keys.is_some_and(|keys| keys.get(0) == Some(key))
+}
+
 /// The one row of a number.
 fn row_of(hot: &HotPart, row: u32) -> Option<RecordBatch> {
     let mut row = usize::try_from(row).ok()?;
-    for batch in hot.batches() {
+    for batch in hot.all_batches() {
         if row < batch.num_rows() {
             return Some(batch.slice(row, 1));
         }
@@ -107,23 +128,32 @@ impl KeyCache {
         constraint: u32,
         hot: &HotPart,
         encoder: &KeyEncoder,
-        mut keys: impl Iterator<Item = &'a [u8]>,
+        keys: impl Iterator<Item = &'a [u8]>,
     ) -> Result<Option<usize>, EngineError> {
+        let mut found = self.rows(place, constraint, hot, encoder, keys)?;
+        Ok(found.position(|row| row.is_some()))
+    }
+
+    /// The row of a hot part that has each of some keys and is not deleted.
+    pub(crate) fn rows<'a>(
+        &mut self,
+        place: Place,
+        constraint: u32,
+        hot: &HotPart,
+        encoder: &KeyEncoder,
+        keys: impl Iterator<Item = &'a [u8]>,
+    ) -> Result<impl Iterator<Item = Option<u32>>, EngineError> {
         let set = self.sets.entry((place, constraint)).or_default();
         let before = set.bytes();
         set.catch_up(hot, encoder)?;
         self.bytes = (self.bytes + set.bytes()).saturating_sub(before);
-        let is = |row: u32, key: &[u8]| -> Option<bool> {
-            let row = encoder.keys(&row_of(hot, row)?).ok()?;
-            Some(row.get(0) == Some(key))
-        };
-        Ok(keys.position(|key| {
+        Ok(keys.map(|key| {
             let short = short(key);
             let found = set.rows.find(spread(short), |(of, row)| {
                 // A set may know rows that a reader's older part has not.
-                *of == short && is(*row, key) == Some(true)
+                *of == short && !hot.is_deleted(*row) && has_key(hot, encoder, *row, key)
             });
-            found.is_some()
+            found.map(|(_, row)| *row)
         }))
     }
 }

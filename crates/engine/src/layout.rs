@@ -96,9 +96,5 @@ pub(crate) fn fit(
 /// The same for a hot part.
 pub(crate) fn fit_part(old: &Table, new: &Table, part: &HotPart) -> Result<HotPart, EngineError> {
     let layout = layout_of(new);
-    let mut fitted = HotPart::default();
-    for batch in part.batches() {
-        fitted.append(fit(old, new, &layout, batch)?)?;
-    }
-    Ok(fitted)
+    part.rebuilt(|batch| fit(old, new, &layout, batch))
 }

@@ -339,17 +339,14 @@ impl BulkLoader {
     pub fn finish(mut self, transaction: &mut Transaction) -> Result<u64, EngineError> {
         // So that it knows of all stores that this load knows of.
         transaction.derive()?;
-        let point = transaction.point();
-        let added = self.finish_into(transaction).and_then(|()| {
+        // A statement is whole or not at all.
+        transaction.whole(|transaction| {
+            let point = transaction.point();
+            self.finish_into(transaction)?;
             let stores = self.catalog.databases.get(&self.database);
             let stores = stores.map_or_else(Default::default, |known| Arc::clone(&known.stores));
             transaction.catch_up_load(&stores, point)
-        });
-        if let Err(error) = added {
-            // A statement is whole or not at all.
-            transaction.undo_to(point)?;
-            return Err(error);
-        }
+        })?;
         Ok(self.rows)
     }
 
@@ -457,7 +454,7 @@ impl Job {
     fn run(self, gathered: Gathered, held: &AtomicUsize) -> Result<Packed, EngineError> {
         let unpacked = gathered.bytes as u64;
         match sort(&self.layout, gathered.batches, &self.keys)? {
-            Sorted::Rows(mut rows) => {
+            Sorted::Rows { mut rows, .. } => {
                 let key = TableKey::new(self.database, self.table.id);
                 if self.table.rollup.is_some() {
                     rows = self.engine.folded(&self.catalog, key, &self.layout, rows);

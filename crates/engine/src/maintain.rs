@@ -14,8 +14,28 @@ use crate::commit::{Packed, Pending, Work, Writer};
 use crate::engine::Engine;
 use crate::error::{EngineError, io_error};
 use crate::files;
+use crate::moves::{Input, Moved};
 use crate::record::{Place, Record, TableKey};
 use crate::state::{Loaded, OpenPart, State, entry, path_error};
+
+/// Which rows of a chunk are packed into one part.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Take {
+    /// Those in memory, with parts that are small beside them.
+    Hot,
+    /// All; the chunk is compressed then.
+    All,
+    /// Those of one part.
+    Part(PartId),
+}
+
+/// A part with more deleted rows than one in so many is packed anew.
+const WORN: u64 = 8;
+
+/// Whether a part is worth packing anew for what its deleted rows take.
+pub(crate) fn is_worn(part: &Part) -> bool {
+    part.deleted.len() * WORN > part.rows
+}
 
 /// How often a chunk is packed anew because another transaction changed it meanwhile.
 const ATTEMPTS: usize = 4;
@@ -23,6 +43,7 @@ const ATTEMPTS: usize = 4;
 /// The checksum of the rows that a part gives.
 fn read_back(part: &OpenPart, layout: &Arc<Layout>) -> Result<u64, EngineError> {
     let view = ChunkView {
+        chunk: 0,
         range: i64::MIN..i64::MAX,
         hot: Vec::new(),
         cold: vec![Arc::clone(&part.part)],
@@ -51,6 +72,7 @@ impl Engine {
 
     pub(crate) fn is_untidy(&self) -> bool {
         self.is_crowded.load(Ordering::Relaxed)
+            || self.is_worn.load(Ordering::Relaxed)
             || self.hot_bytes() > self.hot_bytes_soft()
             || self.log_bytes.load(Ordering::Relaxed) > self.config.log_bytes_max
     }
@@ -80,6 +102,7 @@ impl Engine {
         for place in crowded {
             self.flush_hot(place)?;
         }
+        self.pack_worn()?;
         while self.hot_bytes() > self.hot_bytes_soft() {
             let state = self.state();
             let largest = state.hot_places().max_by_key(|(_, hot)| hot.bytes());
@@ -90,7 +113,18 @@ impl Engine {
                 break;
             };
             let _one = self.maintenance.lock();
-            self.flush_chunk(place, false)?;
+            self.flush_chunk(place, Take::Hot)?;
+        }
+        Ok(())
+    }
+
+    /// Packs parts with many deleted rows anew, which gives their space back.
+    pub(crate) fn pack_worn(&self) -> Result<(), EngineError> {
+        self.is_worn.store(false, Ordering::Relaxed);
+        let worn = std::mem::take(&mut *self.worn.lock());
+        for (place, id) in worn {
+            let _one = self.maintenance.lock();
+            self.flush_chunk(place, Take::Part(id))?;
         }
         Ok(())
     }
@@ -103,7 +137,7 @@ impl Engine {
         let _one = self.maintenance.lock();
         let places: Vec<Place> = self.state().hot_places().map(|(place, _)| place).collect();
         for place in places {
-            self.flush_chunk(place, false)?;
+            self.flush_chunk(place, Take::Hot)?;
         }
         Ok(())
     }
@@ -125,10 +159,11 @@ impl Engine {
         let Some(known) = found.and_then(|table| table.chunks.get(&chunk)) else {
             return Err(CatalogError::NoChunk(chunk.to_string()).into());
         };
-        if known.compressed && known.parts.len() <= 1 && state.hot(place).is_none() {
+        let whole = known.parts.iter().all(|part| part.deleted.is_empty());
+        if known.compressed && known.parts.len() <= 1 && whole && state.hot(place).is_none() {
             return Ok(false);
         }
-        match self.flush_chunk(place, true)? {
+        match self.flush_chunk(place, Take::All)? {
             true => Ok(true),
             false => Err(EngineError::Overtaken(
                 found.map(|table| table.name.clone()).unwrap_or_default(),
@@ -136,12 +171,12 @@ impl Engine {
         }
     }
 
-    /// Turns a chunk's hot rows, and with `merge` its parts too, into one new part; false when it
-    /// was always another transaction that came first. The caller has the maintenance lock.
-    fn flush_chunk(&self, place: Place, merge: bool) -> Result<bool, EngineError> {
+    /// Turns rows of a chunk into one new part; false when it was always another transaction that
+    /// came first. The caller has the maintenance lock.
+    fn flush_chunk(&self, place: Place, take: Take) -> Result<bool, EngineError> {
         for _ in 0..ATTEMPTS {
             let state = self.state();
-            let Some(work) = self.pack(&state, place, merge)? else {
+            let Some(work) = self.pack(&state, place, take)? else {
                 return Ok(true);
             };
             match self.commit(&Pending::new(work)) {
@@ -162,7 +197,7 @@ impl Engine {
             return Ok(());
         }
         let _one = self.maintenance.lock();
-        self.flush_chunk(place, false)?;
+        self.flush_chunk(place, Take::Hot)?;
         Ok(())
     }
 
@@ -191,7 +226,7 @@ impl Engine {
         &self,
         state: &State,
         place: Place,
-        merge: bool,
+        take: Take,
     ) -> Result<Option<Work>, EngineError> {
         let own = std::collections::BTreeMap::new();
         let key = place.table_key();
@@ -201,38 +236,58 @@ impl Engine {
         let Some((_, chunk)) = view.chunks.iter().find(|(id, _)| *id == place.chunk) else {
             return Ok(None);
         };
-        let hot = state.hot(place);
-        let hot_rows = hot.map_or(0, HotPart::rows);
-        let mut source = chunk.clone();
         let parts = view.table.chunks.get(&place.chunk);
         let parts: &[Arc<Part>] = parts.map_or(&[], |chunk| &chunk.parts);
-        let kept = match merge {
-            true => 0,
-            false => parts.len() - self.joined(parts, hot_rows as u64),
+        let mut hot = state.hot(place);
+        let taken = match take {
+            Take::All => 0..parts.len(),
+            Take::Hot => {
+                let rows = hot.map_or(0, HotPart::rows);
+                parts.len() - self.joined(parts, rows as u64)..parts.len()
+            }
+            Take::Part(id) => {
+                let Some(at) = parts.iter().position(|part| part.id == id) else {
+                    return Ok(None);
+                };
+                hot = None;
+                at..at + 1
+            }
         };
+        let hot_rows = hot.map_or(0, HotPart::all_rows);
         // Parts and what was opened of them are in the same order.
-        source.cold.drain(..kept.min(source.cold.len()));
-        let removed = parts.iter().skip(kept);
-        let removed: Vec<PartId> = removed.map(|part| part.id).collect();
-        source.range = i64::MIN..i64::MAX;
+        let source = ChunkView {
+            chunk: chunk.chunk,
+            range: i64::MIN..i64::MAX,
+            hot: hot.into_iter().map(HotPart::snapshot).collect(),
+            cold: chunk.cold.get(taken.clone()).unwrap_or_default().to_vec(),
+        };
+        let removed = parts.get(taken).unwrap_or_default();
+        let removed_ids: Vec<PartId> = removed.iter().map(|part| part.id).collect();
         let all: Vec<usize> = (0..view.layout.columns.len()).collect();
         let batches = source
             .scan(&view.layout, &ScanRequest::all(all))
             .collect::<Result<Vec<RecordBatch>, _>>()?;
         let mut added = Vec::new();
         let mut loaded = Loaded::new();
+        let mut moved = None;
         if source.rows() > 0 {
             let store = view.table.rollup.is_some();
             let (part, open) = match store {
                 true => self.pack_partials(&state.catalog, key, &view.layout, batches)?,
-                false => self.pack_part(&view.layout, batches)?,
+                false => {
+                    let (part, open, order) = self.pack_part(&view.layout, batches)?;
+                    let inputs = removed.iter().map(|part| Input::of_part(part));
+                    let inputs = inputs.chain(hot.map(Input::of_hot)).collect();
+                    moved = Some(Arc::new(Moved::new(inputs, part.id, order)));
+                    (part, open)
+                }
             };
             // A row lost or doubled here would be lost or doubled for ever.
             let conserved = part.rows == source.rows() || store && part.rows < source.rows();
             assert!(conserved, "rows of chunk {}", place.chunk);
             loaded.insert(part.id, open);
             added.push(Arc::new(part));
-        } else if removed.is_empty() && !merge {
+        } else if removed.is_empty() && hot_rows == 0 && take != Take::All {
             return Ok(None);
         }
         Ok(Some(Work {
@@ -241,32 +296,40 @@ impl Engine {
                     database: place.database,
                     table: place.table,
                     chunk: place.chunk,
-                    removed: removed.clone(),
+                    removed: removed_ids.clone(),
                     added,
-                    compressed: merge.then_some(true),
+                    compressed: (take == Take::All).then_some(true),
                 }],
-                rows: Vec::new(),
-                flushed: vec![(place, hot_rows)],
+                flushed: match hot_rows {
+                    0 => Vec::new(),
+                    _ => vec![(place, hot_rows)],
+                },
+                ..Record::default()
             },
             loaded,
             packed: vec![Packed {
                 place,
                 generation: hot.filter(|_| hot_rows > 0).map(HotPart::generation),
-                parts: removed,
+                hot_rows,
+                gone: removed.iter().map(|part| part.deleted.len()).sum::<u64>()
+                    + hot.map_or(0, |hot| (hot.all_rows() - hot.rows()) as u64),
+                parts: removed_ids,
+                moved,
             }],
             ..Work::default()
         }))
     }
 
-    /// Packs rows into a part that no catalog names yet: dropped, its files go.
+    /// Packs rows into a part that no catalog names yet: dropped, its files go. Of each of its rows,
+    /// its number among those that were given comes with it.
     pub(crate) fn pack_part(
         &self,
         layout: &Arc<Layout>,
         batches: Vec<RecordBatch>,
-    ) -> Result<(Part, Arc<OpenPart>), EngineError> {
+    ) -> Result<(Part, Arc<OpenPart>, Vec<u32>), EngineError> {
         let unpacked: usize = batches.iter().map(bytes_of).sum();
         let sum = cfg!(debug_assertions).then(|| checksum(layout, &batches).ok());
-        let Sorted::Rows(rows) = sort(layout, batches, &[])? else {
+        let Sorted::Rows { rows, order } = sort(layout, batches, &[])? else {
             return Err(EngineError::Columns(String::new()));
         };
         let id = self.allocate_part();
@@ -275,7 +338,7 @@ impl Engine {
             sum.is_none_or(|sum| sum == read_back(&open, layout).ok()),
             "the rows of part {id} are not those that were packed"
         );
-        Ok((part, open))
+        Ok((part, open, order.values().to_vec()))
     }
 
     /// Packs rows of a store into a part, with one row a bucket and group.
@@ -286,7 +349,7 @@ impl Engine {
         layout: &Arc<Layout>,
         batches: Vec<RecordBatch>,
     ) -> Result<(Part, Arc<OpenPart>), EngineError> {
-        let Sorted::Rows(rows) = sort(layout, batches, &[])? else {
+        let Sorted::Rows { rows, .. } = sort(layout, batches, &[])? else {
             return Err(EngineError::Columns(String::new()));
         };
         let rows = self.folded(catalog, key, layout, rows);
@@ -391,13 +454,13 @@ impl Engine {
         // What comes while these are packed is little.
         let places: Vec<Place> = self.state().hot_places().map(|(place, _)| place).collect();
         for place in places {
-            self.flush_chunk(place, false)?;
+            self.flush_chunk(place, Take::Hot)?;
         }
         let mut writer = self.writer.lock();
         let places: Vec<Place> = self.state().hot_places().map(|(place, _)| place).collect();
         for place in places {
             let state = self.state();
-            if let Some(work) = self.pack(&state, place, false)? {
+            if let Some(work) = self.pack(&state, place, Take::Hot)? {
                 let pending = Pending::new(work);
                 self.write(&mut writer, &[Arc::clone(&pending)]);
                 pending.result()?;
@@ -448,6 +511,7 @@ impl Engine {
         if let Some(background) = self.background.get() {
             background.stop();
         }
+        self.settle_sequences()?;
         self.checkpoint()
     }
 }

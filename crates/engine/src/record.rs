@@ -7,7 +7,7 @@ use arrow::ipc::MetadataVersion;
 use arrow::ipc::reader::StreamReader;
 use arrow::ipc::writer::{IpcWriteOptions, StreamWriter};
 use arrow::record_batch::RecordBatch;
-use chronolith_catalog::Change;
+use chronolith_catalog::{Change, RowBits};
 use chronolith_types::{ChunkId, DatabaseId, TableId};
 use serde::{Deserialize, Serialize};
 
@@ -39,6 +39,8 @@ impl Place {
 pub(crate) struct Record {
     pub(crate) changes: Vec<Change>,
     pub(crate) rows: Vec<(Place, Vec<RecordBatch>)>,
+    /// Hot rows that are deleted, by their places in their chunk's memory before `rows` come.
+    pub(crate) deleted: Vec<(Place, RowBits)>,
     /// Hot rows that have become cold parts: how many go from the start of each chunk.
     pub(crate) flushed: Vec<(Place, usize)>,
 }
@@ -53,6 +55,8 @@ struct Head {
     changes: Vec<Change>,
     #[serde(default)]
     rows: Vec<(Place, u64)>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    deleted: Vec<(Place, RowBits)>,
     #[serde(default)]
     flushed: Vec<(Place, usize)>,
 }
@@ -67,6 +71,7 @@ impl Record {
         let mut head = Head {
             changes: self.changes.clone(),
             rows: Vec::new(),
+            deleted: self.deleted.clone(),
             flushed: self.flushed.clone(),
         };
         for (place, batches) in &self.rows {
@@ -111,6 +116,7 @@ impl Record {
         Ok(Self {
             changes: head.changes,
             rows,
+            deleted: head.deleted,
             flushed: head.flushed,
         })
     }

@@ -19,6 +19,7 @@ use crate::error::{EngineError, io_error};
 use crate::files;
 use crate::keys::KeyCache;
 use crate::record::Record;
+use crate::sequences::Sequences;
 use crate::state::{State, path_error};
 
 impl Engine {
@@ -80,6 +81,9 @@ impl Engine {
             }),
             maintenance: Mutex::new(()),
             keys: Mutex::new(KeyCache::default()),
+            moves: Mutex::default(),
+            worn: Mutex::default(),
+            is_worn: AtomicBool::new(false),
             next_oid: AtomicU32::new(next_oid),
             next_part: AtomicU64::new(next_part),
             key_bytes: AtomicUsize::new(0),
@@ -88,6 +92,7 @@ impl Engine {
             crowded: Mutex::default(),
             is_crowded: AtomicBool::new(false),
             rollups: OnceLock::new(),
+            sequences: Sequences::default(),
             background: OnceLock::new(),
             lock,
         });

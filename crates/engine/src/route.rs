@@ -378,7 +378,7 @@ pub(crate) fn check_cold(state: &State, claim: &Claim, place: Place) -> Result<(
     let mut wanted: HashMap<&[u8], usize> = HashMap::new();
     let mut equals = Vec::new();
     for part in chunk.parts.iter().filter(new) {
-        let Some(open) = state.part(place.table_key(), part.id) else {
+        let Some(cold) = state.cold(place.table_key(), part) else {
             continue;
         };
         if wanted.is_empty() {
@@ -387,9 +387,10 @@ pub(crate) fn check_cold(state: &State, claim: &Claim, place: Place) -> Result<(
             equals = series_of(claim, &layout, &columns);
         }
         let view = ChunkView {
+            chunk: 0,
             range: i64::MIN..i64::MAX,
             hot: Vec::new(),
-            cold: vec![Arc::clone(&open.part)],
+            cold: vec![cold],
         };
         let request = ScanRequest {
             time: claim.times.clone().unwrap_or(i64::MIN..i64::MAX),

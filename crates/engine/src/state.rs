@@ -6,11 +6,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use arrow::record_batch::RecordBatch;
-use chronolith_catalog::{Catalog, CatalogError, Change, Part, PartFile, Region, Table};
+use chronolith_catalog::{Catalog, CatalogError, Change, Part, PartFile, Region, RowBits, Table};
 use chronolith_chunk::cold::{Checked, Written};
 use chronolith_chunk::{ColdPart, HotPart, constant};
 use chronolith_platform::{Disk, PathError};
 use chronolith_types::{ChunkId, DatabaseId, PartId, TableId};
+use roaring::RoaringBitmap;
 
 use crate::error::{EngineError, io_error};
 use crate::files;
@@ -112,7 +113,7 @@ pub(crate) fn entry(id: PartId, written: &Written, unpacked: u64) -> Part {
         data: file(&written.data),
         directory: file(&written.directory),
         unpacked,
-        deleted: Vec::new(),
+        deleted: RowBits::default(),
     }
 }
 
@@ -154,6 +155,15 @@ impl State {
     /// A part of a table, where it is open.
     pub(crate) fn part(&self, key: TableKey, id: PartId) -> Option<&Arc<OpenPart>> {
         self.tables.get(&key)?.cold.get(&id)
+    }
+
+    /// A part of a table without its deleted rows, where it is open.
+    pub(crate) fn cold(&self, key: TableKey, part: &Part) -> Option<Arc<ColdPart>> {
+        let open = self.part(key, part.id)?;
+        Some(match part.deleted.is_empty() {
+            true => Arc::clone(&open.part),
+            false => Arc::new(open.part.with_deleted(&part.deleted.0)),
+        })
     }
 
     /// Every chunk with rows in memory.
@@ -372,8 +382,21 @@ impl State {
         Ok(())
     }
 
+    /// Deletes hot rows; how many of them were there.
+    pub(crate) fn delete_hot(&mut self, place: Place, rows: &RoaringBitmap) -> u64 {
+        if self.hot(place).is_none() {
+            return 0;
+        }
+        let of_table = self.rows_mut(place.table_key());
+        let hot = of_table.hot.get_mut(&place.chunk);
+        hot.map_or(0, |hot| hot.delete(rows))
+    }
+
     /// Adds and takes away hot rows.
     pub(crate) fn apply_rows(&mut self, record: &Record) -> Result<(), EngineError> {
+        for (place, rows) in &record.deleted {
+            self.delete_hot(*place, &rows.0);
+        }
         for (place, batches) in &record.rows {
             let rows = self.rows_mut(place.table_key());
             let part = rows.hot.entry(place.chunk).or_default();
@@ -390,8 +413,8 @@ impl State {
             }
             let rows = self.rows_mut(place.table_key());
             if let Some(part) = rows.hot.get_mut(&place.chunk) {
-                *part = part.without_first((*count).min(part.rows()));
-                if part.rows() == 0 {
+                *part = part.without_first((*count).min(part.all_rows()));
+                if part.all_rows() == 0 {
                     rows.hot.remove(&place.chunk);
                 }
             }

@@ -20,14 +20,18 @@ use crate::intake::Intake;
 use crate::keys::KeyCache;
 use crate::layout::{fit, layout_of, same_shape};
 use crate::load::BulkLoader;
+use crate::moves::{Deletion, Pin, Source};
 use crate::record::{Place, Record, TableKey};
 use crate::route::{self, Claim, Key};
 use crate::state::{Loaded, OpenPart, Parts, State};
 use crate::view::TableView;
 
+mod arrival;
 mod boundaries;
+mod delete;
 mod derive;
 mod rewrite;
+mod sequences;
 
 use rewrite::Rewrite;
 
@@ -70,6 +74,9 @@ pub struct Transaction {
     /// Stores that were truncated with their source.
     truncated: Vec<TableId>,
     rewrites: Vec<Rewrite>,
+    /// Rows that it deletes, and why these can still be found at its commit.
+    deletions: Vec<Arc<Deletion>>,
+    pin: Option<Pin>,
 }
 
 #[derive(Debug, Clone)]
@@ -91,6 +98,7 @@ pub(crate) struct Point {
     derived: usize,
     truncated: usize,
     rewrites: usize,
+    deletions: usize,
 }
 
 type Rows = Vec<(Place, RecordBatch)>;
@@ -100,13 +108,21 @@ type Claims = Vec<Arc<Claim>>;
 struct Before {
     rows: Rows,
     claims: Claims,
+    deletions: Vec<Arc<Deletion>>,
     /// How many of the rows have been derived from; a savepoint knows that by itself.
     derived: usize,
 }
 
 impl Transaction {
     pub(crate) fn new(engine: Arc<Engine>, database: DatabaseId, isolation: Isolation) -> Self {
-        let snapshot = engine.state();
+        let (pin, snapshot) = match isolation {
+            Isolation::ReadCommitted => (None, engine.state()),
+            // It changes rows as they were when it began.
+            Isolation::RepeatableRead => {
+                let (pin, snapshot) = engine.pin();
+                (Some(pin), snapshot)
+            }
+        };
         Self {
             stores: snapshot.stores(database),
             engine,
@@ -127,6 +143,8 @@ impl Transaction {
             given: BTreeSet::new(),
             truncated: Vec::new(),
             rewrites: Vec::new(),
+            deletions: Vec::new(),
+            pin,
         }
     }
 
@@ -140,6 +158,11 @@ impl Transaction {
             return Ok(());
         }
         let snapshot = self.engine.state();
+        self.move_to(snapshot)
+    }
+
+    /// Goes on with a younger snapshot.
+    fn move_to(&mut self, snapshot: Arc<State>) -> Result<(), EngineError> {
         if Arc::ptr_eq(&snapshot, &self.snapshot) {
             return Ok(());
         }
@@ -162,7 +185,7 @@ impl Transaction {
 
     /// Puts the transaction's own changes upon the snapshot.
     fn reapply(&mut self) -> Result<(), EngineError> {
-        if self.changes.is_empty() {
+        if self.changes.is_empty() && self.deletions.is_empty() {
             self.state = Arc::clone(&self.snapshot);
             return Ok(());
         }
@@ -177,6 +200,7 @@ impl Transaction {
         for rewrite in &self.rewrites {
             state.apply_rows(&rewrite.flushed())?;
         }
+        self.delete_in(&mut state)?;
         self.state = Arc::new(state);
         Ok(())
     }
@@ -241,8 +265,17 @@ impl Transaction {
                 }
             }
         };
+        let move_deletions = |deletions: &mut Vec<Arc<Deletion>>| {
+            for deletion in deletions {
+                if settled.moved.contains_key(&deletion.place) {
+                    let deletion = Arc::make_mut(deletion);
+                    deletion.place = moved(deletion.place);
+                }
+            }
+        };
         move_rows(&mut self.rows);
         move_claims(&mut self.claims);
+        move_deletions(&mut self.deletions);
         for savepoint in &mut self.savepoints {
             let count = savepoint.point.changes;
             let gone = settled.gone.iter().filter(|index| **index < count).count();
@@ -251,6 +284,7 @@ impl Transaction {
                 let before = Arc::make_mut(before);
                 move_rows(&mut before.rows);
                 move_claims(&mut before.claims);
+                move_deletions(&mut before.deletions);
             }
         }
         self.rebuild_own()?;
@@ -315,22 +349,11 @@ impl Transaction {
         if !self.stores.contains_key(table) && self.state.rollup(key).is_none() {
             return self.apply(change);
         }
-        self.savepoints.push(Savepoint {
-            name: String::new(),
-            point: self.point(),
-            before: None,
-        });
-        let before = Arc::clone(&self.state);
-        let applied = self.apply(change.clone());
-        let followed = applied.and_then(|()| self.follow(&before, &change));
-        let Some(savepoint) = self.savepoints.pop() else {
-            return followed;
-        };
-        if followed.is_err() {
-            self.restore(savepoint.before);
-            self.undo_to(savepoint.point)?;
-        }
-        followed
+        self.whole(|this| {
+            let before = Arc::clone(&this.state);
+            this.apply(change.clone())?;
+            this.follow(&before, &change)
+        })
     }
 
     fn apply(&mut self, change: Change) -> Result<(), EngineError> {
@@ -357,6 +380,7 @@ impl Transaction {
                 derived: 0,
                 rows: std::mem::replace(&mut self.rows, refitted.rows),
                 claims: std::mem::replace(&mut self.claims, refitted.claims),
+                deletions: std::mem::replace(&mut self.deletions, refitted.deletions),
             };
             let before = Arc::new(before);
             for savepoint in &mut self.savepoints {
@@ -386,14 +410,20 @@ impl Transaction {
             }
         };
         let mut places = self.own.keys().copied();
-        if !places.any(|place| gone(place) || !same(place)) {
-            return Ok(None);
-        }
+        let deletions = self.deletions.iter();
         let mut kept = Before {
             rows: Rows::new(),
             claims: Claims::new(),
+            deletions: deletions
+                .filter(|known| !gone(known.place))
+                .cloned()
+                .collect(),
             derived: 0,
         };
+        let same_deletions = kept.deletions.len() == self.deletions.len();
+        if same_deletions && !places.any(|place| gone(place) || !same(place)) {
+            return Ok(None);
+        }
         for claim in &self.claims {
             if !gone(claim.place) && same(claim.place) {
                 kept.claims.push(Arc::clone(claim));
@@ -508,9 +538,11 @@ impl Transaction {
             // Cut by another width meanwhile: not all rows lie within it.
             return Err(overtaken());
         }
-        let fresh: Vec<Arc<OpenPart>> = parts.iter().map(|(_, open)| Arc::clone(open)).collect();
         // Rows that are there already arrived before these, and are to be read before them.
         self.engine.flush_hot(place)?;
+        let own = self.own_part(&table, place)?;
+        let parts: Vec<(Part, Arc<OpenPart>)> = own.into_iter().chain(parts).collect();
+        let fresh: Vec<Arc<OpenPart>> = parts.iter().map(|(_, open)| Arc::clone(open)).collect();
         let claim = self.hold_load(&table, place, range, fresh)?;
         let mut added = Vec::with_capacity(parts.len());
         for (part, open) in parts {
@@ -538,7 +570,7 @@ impl Transaction {
         fresh: Vec<Arc<OpenPart>>,
     ) -> Result<LoadClaim, EngineError> {
         let key = place.table_key();
-        let latest = self.engine.state();
+        let latest = self.latest()?;
         let same = latest.table(key).is_some_and(|now| same_shape(now, table));
         // The latest rows, whatever the snapshot, unless the transaction takes them away.
         let state = match same && !self.removes_rows(key) {
@@ -549,10 +581,10 @@ impl Transaction {
         let table_now = self.state.table(key);
         let chunk = table_now.and_then(|table| table.chunks.get(&place.chunk));
         let parts = chunk.iter().flat_map(|chunk| &chunk.parts);
-        let own_parts = parts.filter_map(|part| self.loaded.get(&part.id).cloned());
-        let own_parts: Vec<Arc<OpenPart>> = own_parts.collect();
+        let own_parts = parts.filter(|part| self.loaded.contains_key(&part.id));
+        let own_parts = own_parts.filter_map(|part| Some((part.id, self.state.cold(key, part)?)));
         let mut claim = LoadClaim::new(Arc::clone(table), key, range.start, fresh);
-        claim.hold(state, &own_parts, self.own.get(&place))?;
+        claim.hold(state, own_parts, self.own.get(&place))?;
         Ok(claim)
     }
 
@@ -586,7 +618,7 @@ impl Transaction {
     fn hold(&self, claim: &mut Claim) -> Result<(), EngineError> {
         let place = claim.place;
         let key = place.table_key();
-        let latest = self.engine.state();
+        let latest = self.latest()?;
         let parts = |state: &State| -> Vec<PartId> {
             let chunk = state
                 .table(key)
@@ -696,6 +728,7 @@ impl Transaction {
             let before = Arc::unwrap_or_clone(before);
             self.rows = before.rows;
             self.claims = before.claims;
+            self.deletions = before.deletions;
         }
     }
 
@@ -709,6 +742,7 @@ impl Transaction {
             derived: self.derived,
             truncated: self.truncated.len(),
             rewrites: self.rewrites.len(),
+            deletions: self.deletions.len(),
         }
     }
 
@@ -720,8 +754,9 @@ impl Transaction {
         self.derived = point.derived;
         self.truncated.truncate(point.truncated);
         self.rewrites.truncate(point.rewrites);
-        if point.changes != self.changes.len() {
+        if point.changes != self.changes.len() || point.deletions != self.deletions.len() {
             self.changes.truncate(point.changes);
+            self.deletions.truncate(point.deletions);
             self.reapply()?;
         }
         self.forget_loaded();
@@ -743,6 +778,9 @@ impl Transaction {
     fn rebuild_own(&mut self) -> Result<(), EngineError> {
         self.own = own_of(&self.rows)?;
         self.own_keys.clear();
+        if self.delete_own() {
+            return self.count_own_keys();
+        }
         for claim in &self.claims {
             let keys = self
                 .own_keys
@@ -759,16 +797,34 @@ impl Transaction {
     /// 23505 and the like for what others committed meanwhile; 53100; 58030.
     pub fn commit(mut self) -> Result<Lsn, EngineError> {
         self.derive()?;
-        if self.changes.is_empty() && self.rows.is_empty() {
+        self.tell_sequences();
+        if self.changes.is_empty() && self.rows.is_empty() && self.deletions.is_empty() {
             return Ok(Lsn(self.engine.durable.load(Ordering::Acquire)));
         }
         let table = |key: TableKey| Some((key, Arc::clone(self.state.table(key)?)));
         let shapes = self.written().into_iter().filter_map(table).collect();
         let kept = self.kept();
+        let thinned = self
+            .deletions
+            .iter()
+            .filter(|known| known.source == Source::Own);
+        let thinned: BTreeSet<Place> = thinned.map(|known| known.place).collect();
         let mut rows: BTreeMap<Place, Vec<RecordBatch>> = BTreeMap::new();
         for (place, batch) in self.rows {
-            rows.entry(place).or_default().push(batch);
+            if !thinned.contains(&place) {
+                rows.entry(place).or_default().push(batch);
+            }
         }
+        for place in thinned {
+            let live = self.own.get(&place).map_or(&[][..], HotPart::batches);
+            let live = live.iter().filter(|batch| batch.num_rows() > 0);
+            let live: Vec<RecordBatch> = live.cloned().collect();
+            if !live.is_empty() {
+                rows.insert(place, live);
+            }
+        }
+        let committed = |known: &Arc<Deletion>| known.source != Source::Own;
+        self.deletions.retain(committed);
         let (mut flushed, mut packed, mut rewritten) = (Vec::new(), Vec::new(), Vec::new());
         for rewrite in self.rewrites {
             flushed.extend(rewrite.flushed);
@@ -780,6 +836,7 @@ impl Transaction {
                 changes: self.changes,
                 rows: rows.into_iter().collect(),
                 flushed,
+                ..Record::default()
             },
             claims: self.claims,
             loaded: self.loaded,
@@ -789,6 +846,7 @@ impl Transaction {
             packed,
             kept: Some(kept),
             rewritten,
+            deletions: self.deletions,
         };
         let lsn = self.engine.commit(&Pending::new(work))?;
         // The transaction is safe: that there was no room to tidy up is no failure of it.

@@ -1,14 +1,21 @@
 //! A table at one moment, to read from.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 use std::sync::Arc;
 
+use arrow::array::{AsArray, UInt32Array};
+use arrow::compute::{concat_batches, take_record_batch};
+use arrow::datatypes::{Decimal128Type, Field, Schema};
+use arrow::record_batch::RecordBatch;
 use chronolith_catalog::Table;
-use chronolith_chunk::{ChunkView, HotPart, Layout};
+use chronolith_chunk::{
+    ChunkError, ChunkView, HotPart, LOCATOR_COLUMN, Layout, RowSet, locator_type,
+};
 use chronolith_types::ChunkId;
 use parking_lot::Mutex;
 
+use crate::error::EngineError;
 use crate::layout::layout_of;
 use crate::record::{Place, TableKey};
 use crate::state::{OpenPart, State, TableRows};
@@ -31,6 +38,7 @@ impl TableView {
     /// A table as if it had one part alone.
     pub(crate) fn of_part(table: &Arc<Table>, layout: &Arc<Layout>, open: &Arc<OpenPart>) -> Self {
         let chunk = ChunkView {
+            chunk: 0,
             range: i64::MIN..i64::MAX,
             hot: Vec::new(),
             cold: vec![Arc::clone(&open.part)],
@@ -47,6 +55,53 @@ impl TableView {
     #[must_use]
     pub fn rows(&self) -> u64 {
         self.chunks.iter().map(|(_, chunk)| chunk.rows()).sum()
+    }
+
+    /// Rows by their locators, in the order asked for, with those as last column. Rows that are not
+    /// in this view, or are deleted in it, are left out.
+    ///
+    /// # Errors
+    /// What the disk gives.
+    pub fn rows_at(
+        &self,
+        projection: &[usize],
+        locators: &[i128],
+    ) -> Result<RecordBatch, EngineError> {
+        let mut rows = RowSet::default();
+        for locator in locators {
+            rows.insert(*locator);
+        }
+        let batches = self.rows_of(projection, &rows)?;
+        let mut fields: Vec<_> = self.layout.projected(projection).fields().to_vec();
+        fields.push(Arc::new(Field::new(LOCATOR_COLUMN, locator_type(), true)));
+        let found = concat_batches(&Arc::new(Schema::new(fields)), &batches);
+        let found = found.map_err(ChunkError::from)?;
+        let last = found.columns().last();
+        let known = last.and_then(|column| column.as_primitive_opt::<Decimal128Type>());
+        let known = known.map_or(&[][..], |known| known.values());
+        let places: HashMap<i128, u32> = known.iter().copied().zip(0..).collect();
+        let order = locators.iter().filter_map(|locator| places.get(locator));
+        let order: UInt32Array = order.copied().collect();
+        Ok(take_record_batch(&found, &order).map_err(ChunkError::from)?)
+    }
+
+    /// Rows by their places, in the order of those, with their locators as last column.
+    ///
+    /// # Errors
+    /// What the disk gives.
+    pub fn rows_of(
+        &self,
+        projection: &[usize],
+        rows: &RowSet,
+    ) -> Result<Vec<RecordBatch>, EngineError> {
+        let mut found = Vec::new();
+        for ((chunk, source), rows) in rows.sources() {
+            let mut chunks = self.chunks.iter();
+            if let Some((_, view)) = chunks.find(|(_, view)| view.chunk == chunk) {
+                found.extend(view.rows_at(&self.layout, projection, source, rows)?);
+            }
+        }
+        Ok(found)
     }
 
     /// Bytes of its cold parts.
@@ -98,6 +153,10 @@ impl State {
         let mut chunks = view.chunks.get(from..to).unwrap_or_default().to_vec();
         for (chunk, part) in own {
             if let Some((_, view)) = chunks.iter_mut().find(|(id, _)| *id == chunk) {
+                if view.hot.is_empty() {
+                    // Locators tell committed rows from these by their place.
+                    view.hot.push(HotPart::default());
+                }
                 view.hot.push(part.snapshot());
             }
         }
@@ -131,11 +190,15 @@ fn view_of(table: &Arc<Table>, rows: Option<&Arc<TableRows>>) -> Option<TableVie
         let mut cold = Vec::with_capacity(chunk.parts.len());
         for part in &chunk.parts {
             let open = rows?.cold.get(&part.id)?;
-            cold.push(Arc::clone(&open.part));
+            cold.push(match part.deleted.is_empty() {
+                true => Arc::clone(&open.part),
+                false => Arc::new(open.part.with_deleted(&part.deleted.0)),
+            });
             held.push(Arc::clone(open));
         }
         let hot = rows.and_then(|rows| rows.hot.get(&chunk.id));
         let view = ChunkView {
+            chunk: u32::try_from(chunk.id.0).unwrap_or(0),
             range: chunk.range.clone(),
             hot: hot.into_iter().map(HotPart::snapshot).collect(),
             cold,

@@ -16,7 +16,9 @@ use chronolith_platform::{Disk, Platform, RelPath, SimRandom};
 use chronolith_types::{ChunkId, ColumnId, HypertableId, SqlState, SqlType};
 
 mod shared;
-use shared::{DB, TICKS, TOTALS, column, config, create, ids, open, ticks, time_of, totals};
+use shared::{
+    DB, TICKS, TOTALS, column, config, create, delete, ids, open, ticks, time_of, totals,
+};
 
 /// What a transaction of some number does beside adding its number to the totals. From 100,000 on
 /// all add ticks, so that their order is of no matter.
@@ -27,6 +29,10 @@ enum Kind {
     /// Of the ten µs from there.
     DropChunk(i64),
     AddColumn,
+    /// Of a third of all ticks.
+    Delete(i64),
+    /// A fourth of them is put in again, as updates do.
+    Replace,
 }
 
 fn kind_of(n: i64) -> Kind {
@@ -35,6 +41,8 @@ fn kind_of(n: i64) -> Kind {
         5 => Kind::DropChunk(n / 11 % 4 * 10),
         7 => Kind::AddColumn,
         10 => Kind::Truncate,
+        2 => Kind::Delete(n % 3),
+        4 | 9 => Kind::Replace,
         _ => Kind::Ticks,
     }
 }
@@ -52,7 +60,8 @@ fn model(committed: &[i64]) -> Vec<i64> {
             Kind::Ticks => ids.extend(ids_of(*n)),
             Kind::Truncate => ids.clear(),
             Kind::DropChunk(from) => ids.retain(|id| !(from..from + 10).contains(&time_of(*id))),
-            Kind::AddColumn => {}
+            Kind::Delete(rest) => ids.retain(|id| id % 3 != rest),
+            Kind::AddColumn | Kind::Replace => {}
         }
     }
     ids.sort_unstable();
@@ -89,6 +98,13 @@ fn commit(engine: &Arc<Engine>, n: i64) -> Result<(), EngineError> {
                     chunk: chunk.id,
                 })?;
             }
+        }
+        Kind::Delete(rest) => {
+            delete(&mut transaction, |id| id % 3 == rest)?;
+        }
+        Kind::Replace => {
+            let ids = delete(&mut transaction, |id| id % 4 == 1)?;
+            insert_ticks(&mut transaction, &ids)?;
         }
         Kind::AddColumn => {
             let id = transaction
@@ -131,7 +147,8 @@ fn check(engine: &Arc<Engine>) -> Vec<i64> {
     committed
 }
 
-/// Ticks older than a column have its default there, others their number.
+/// Ticks older than a column have its default there, others their number; also those that were put
+/// in again since.
 fn check_added(transaction: &Transaction, committed: &[i64]) {
     let view = transaction.table(TICKS).unwrap();
     let added = committed.iter().filter(|n| kind_of(**n) == Kind::AddColumn);
@@ -144,7 +161,11 @@ fn check_added(transaction: &Transaction, committed: &[i64]) {
                 let ids = batch.column(0).as_primitive::<Int64Type>().values();
                 let added = batch.column(1).as_primitive::<Int64Type>().values();
                 for (id, value) in ids.iter().zip(added.iter()) {
-                    let expected = if *id < n * 10 { 7 } else { *id };
+                    let older = *id < n * 10;
+                    let replaced = committed.iter().any(|of| {
+                        of > n && kind_of(*of) == Kind::Replace && *id < of * 10 && id % 4 == 1
+                    });
+                    let expected = if older && !replaced { 7 } else { *id };
                     assert_eq!(*value, expected, "{name} of {id}");
                 }
             }

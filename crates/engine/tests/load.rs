@@ -4,9 +4,11 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, Int64Array, StringViewArray, TimestampMicrosecondArray};
+use arrow::array::{ArrayRef, AsArray, Int64Array, StringViewArray, TimestampMicrosecondArray};
+use arrow::datatypes::Int64Type;
 use arrow::record_batch::RecordBatch;
 use chronolith_catalog::{Change, ConstraintKind};
+use chronolith_chunk::ScanRequest;
 use chronolith_engine::{Engine, EngineConfig, EngineError, Isolation, Transaction};
 use chronolith_platform::sim::{Fault, SimDisk};
 use chronolith_platform::{Disk, Platform, RelPath};
@@ -453,6 +455,7 @@ fn series_that_a_part_has_not_are_held_against_no_row_of_it() {
         kind: ConstraintKind::PrimaryKey {
             columns: vec![ColumnId(2), ColumnId(1), ColumnId(3)],
         },
+        marks: chronolith_catalog::ConstraintMarks::default(),
     };
     let add_key = Change::AddConstraint {
         database,
@@ -523,4 +526,88 @@ fn load_all(engine: &Arc<Engine>, numbers: &[i64]) {
     let mut transaction = begin(engine);
     load(&mut transaction, numbers).unwrap();
     transaction.commit().unwrap();
+}
+
+/// The numbers of ticks in the order in which they are read.
+fn in_order(transaction: &Transaction) -> Vec<i64> {
+    let view = transaction.table(TICKS).unwrap();
+    let mut found = Vec::new();
+    for (_, chunk) in view.chunks.iter() {
+        for batch in chunk.scan(&view.layout, &ScanRequest::all(vec![2])) {
+            let batch = batch.unwrap();
+            found.extend(batch.column(0).as_primitive::<Int64Type>().values().iter());
+        }
+    }
+    found
+}
+
+/// Ticks of one series at one time, so that nothing but their arrival orders them.
+fn alike(numbers: std::ops::Range<i64>) -> RecordBatch {
+    tick(&numbers.map(|id| (5, "A", id)).collect::<Vec<_>>())
+}
+
+fn load_alike(
+    transaction: &mut Transaction,
+    numbers: std::ops::Range<i64>,
+) -> Result<u64, EngineError> {
+    let mut loader = transaction.loader(TICKS)?;
+    for from in numbers.clone().step_by(100) {
+        loader.push(&alike(from..numbers.end.min(from + 100)))?;
+    }
+    loader.finish(transaction)
+}
+
+#[test]
+fn a_load_is_read_behind_the_rows_of_its_transaction() {
+    let disk = SimDisk::new(31);
+    let engine = open(&disk, 31).unwrap();
+    create(&engine).unwrap();
+    let mut transaction = begin(&engine);
+    transaction.insert(TICKS, &alike(0..2)).unwrap();
+    transaction.commit().unwrap();
+    let mut transaction = begin(&engine);
+    transaction.insert(TICKS, &alike(2..5)).unwrap();
+    transaction.insert(TOTALS, &totals(1)).unwrap();
+    transaction.savepoint("first");
+    transaction.insert(TICKS, &alike(5..8)).unwrap();
+    load_alike(&mut transaction, 8..3000).unwrap();
+    transaction.insert(TICKS, &alike(3000..3003)).unwrap();
+    transaction.begin_statement().unwrap();
+    assert!(in_order(&transaction).is_sorted(), "before the commit");
+    assert_eq!(in_order(&transaction).len(), 3003);
+    // Back to where the rows were hot, and once more.
+    transaction.rollback_to("first").unwrap();
+    assert_eq!(in_order(&transaction), [0, 1, 2, 3, 4]);
+    let error = load_alike(&mut transaction, 4..3000).unwrap_err();
+    assert_eq!(error.sqlstate(), SqlState::UNIQUE_VIOLATION, "{error}");
+    assert_eq!(
+        in_order(&transaction),
+        [0, 1, 2, 3, 4],
+        "nothing of a statement that failed"
+    );
+    load_alike(&mut transaction, 5..3000).unwrap();
+    load_alike(&mut transaction, 3000..6000).unwrap();
+    transaction.begin_statement().unwrap();
+    assert!(in_order(&transaction).is_sorted());
+    transaction.commit().unwrap();
+    let whole = |engine: &Arc<Engine>| {
+        let found = in_order(&begin(engine));
+        assert_eq!(found.len(), 6000);
+        assert!(found.is_sorted());
+    };
+    whole(&engine);
+    no_orphans(&engine, &disk);
+    // Its keys are known still.
+    refused_alike(&engine, 3);
+    drop(engine);
+    let engine = open(&disk.crash(), 32).unwrap();
+    whole(&engine);
+    assert!(engine.verify().is_empty());
+    refused_alike(&engine, 2);
+}
+
+#[track_caller]
+fn refused_alike(engine: &Arc<Engine>, id: i64) {
+    let error = begin(engine).insert(TICKS, &alike(id..id + 1)).unwrap_err();
+    assert_eq!(error.sqlstate(), SqlState::UNIQUE_VIOLATION, "{error}");
 }

@@ -15,6 +15,7 @@ use crate::cancel::{Cancel, Watchdog};
 use crate::error::Error;
 use crate::notify::{Channels, Mailbox};
 use crate::rollups::{Filler, Maintainer, Registry};
+use crate::session::drop_left_behind;
 
 /// How queries may use the machine.
 #[derive(Debug, Clone)]
@@ -136,6 +137,7 @@ impl Instance {
             next_jobs: Mutex::default(),
             started_us,
         });
+        drop_left_behind(&instance.engine)?;
         if instance.engine.works_behind() {
             Filler::start(&instance)?;
         }

@@ -28,6 +28,7 @@ pub mod outcome;
 pub mod password;
 mod rights;
 mod rollups;
+pub mod routines;
 mod scan;
 mod session;
 pub mod settings;

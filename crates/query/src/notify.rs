@@ -105,10 +105,13 @@ pub(crate) fn terminated() -> Error {
     )
 }
 
+/// Sessions that listen to one channel, by their numbers.
+type Listeners = BTreeMap<i32, Weak<Mailbox>>;
+
 /// Who listens to what.
 #[derive(Debug, Default)]
 pub(crate) struct Channels {
-    listeners: Mutex<HashMap<(DatabaseId, String), BTreeMap<i32, Weak<Mailbox>>>>,
+    listeners: Mutex<HashMap<(DatabaseId, String), Listeners>>,
     turn: Mutex<()>,
 }
 

@@ -19,7 +19,6 @@ use crate::guard::Incoming;
 use crate::out;
 use crate::wire::{self, AbortOnDrop, End, Wire};
 use extended::{Portal, Prepared};
-use idle::Waited;
 use results::Rows;
 
 /// A failure of the statement, or the end of the connection.
@@ -103,9 +102,8 @@ impl Connection {
 
     /// Takes one message; false when it was the last.
     async fn step(&mut self) -> Result<bool, End> {
-        let message = match self.wait().await? {
-            Waited::Message(message) => message,
-            Waited::News => return Ok(true),
+        let Some(message) = self.wait().await? else {
+            return Ok(true);
         };
         self.resting = false;
         self.wire.mark();

@@ -6,7 +6,8 @@ use sqlparser::tokenizer::Token;
 use crate::cursor::Cursor;
 use crate::{
     ColumnDef, Constraint, ConstraintKind, CreateIndex, CreateSchema, CreateTable, CreateTableAs,
-    CreateView, IndexKey, Like, Opt, Spelled, SqlError, Statement,
+    CreateView, IndexKey, Like, OnCommit, Opt, ReferenceAction, Spelled, SqlError, Statement,
+    Timing,
 };
 
 pub(crate) fn create(c: &mut Cursor<'_>) -> Result<Statement, SqlError> {
@@ -47,6 +48,9 @@ pub(crate) fn create(c: &mut Cursor<'_>) -> Result<Statement, SqlError> {
     let unlogged = !temporary && c.accept(&["unlogged"]);
     if !or_replace && c.accept(&["table"]) {
         return table(c, temporary, unlogged);
+    }
+    if !or_replace && c.accept(&["sequence"]) {
+        return crate::sequence::create(c, temporary, unlogged);
     }
     let recursive = c.accept(&["recursive"]);
     if !recursive && !or_replace && !temporary && c.accept(&["materialized", "view"]) {
@@ -90,7 +94,6 @@ fn other(c: &mut Cursor<'_>) -> Result<Statement, SqlError> {
         &["policy"],
         &["publication"],
         &["rule"],
-        &["sequence"],
         &["server"],
         &["statistics"],
         &["subscription"],
@@ -270,7 +273,7 @@ fn table(c: &mut Cursor<'_>, temporary: bool, unlogged: bool) -> Result<Statemen
     let if_not_exists = c.accept(&["if", "not", "exists"]);
     let name = c.name()?;
     if let Some(names) = names_before_as(c)? {
-        return table_as(c, name, names, if_not_exists, temporary);
+        return table_as(c, name, names, if_not_exists, (temporary, unlogged));
     }
     let mut table = CreateTable {
         name,
@@ -284,6 +287,7 @@ fn table(c: &mut Cursor<'_>, temporary: bool, unlogged: bool) -> Result<Statemen
         partition_by: None,
         partition_of: None,
         options: Vec::new(),
+        on_commit: None,
     };
     if c.accept(&["partition", "of"]) {
         table.partition_of = Some(c.name()?);
@@ -312,13 +316,8 @@ fn table(c: &mut Cursor<'_>, temporary: bool, unlogged: bool) -> Result<Statemen
         } else if c.accept(&["without", "oids"]) {
         } else if c.accept(&["with"]) {
             table.options = c.options()?;
-        } else if c.accept(&["on", "commit"]) {
-            if !(c.accept(&["preserve", "rows"])
-                || c.accept(&["delete", "rows"])
-                || c.accept(&["drop"]))
-            {
-                return Err(c.unexpected());
-            }
+        } else if c.sees(&["on", "commit"]) {
+            table.on_commit = on_commit(c)?;
         } else if c.accept(&["tablespace"]) {
             c.ident()?;
         } else {
@@ -330,7 +329,10 @@ fn table(c: &mut Cursor<'_>, temporary: bool, unlogged: bool) -> Result<Statemen
 
 /// The column names of CREATE TABLE … AS, when it is one.
 fn names_before_as(c: &mut Cursor<'_>) -> Result<Option<Vec<Spelled>>, SqlError> {
-    if c.sees(&["as"]) || c.sees(&["with"]) {
+    if [&["as"], &["with"], &["using"], &["on"], &["tablespace"]]
+        .iter()
+        .any(|word| c.sees(*word))
+    {
         return Ok(Some(Vec::new()));
     }
     // `(a, b) AS`: names only, where a table's columns have types.
@@ -349,16 +351,19 @@ fn table_as(
     name: crate::Name,
     columns: Vec<Spelled>,
     if_not_exists: bool,
-    temporary: bool,
+    (temporary, unlogged): (bool, bool),
 ) -> Result<Statement, SqlError> {
+    if c.accept(&["using"]) {
+        c.ident()?;
+    }
     let options = if c.accept(&["with"]) {
         c.options()?
     } else {
         Vec::new()
     };
-    if c.accept(&["on", "commit"]) {
-        c.accept_any(&["preserve", "delete", "drop"]);
-        c.accept(&["rows"]);
+    let on_commit = on_commit(c)?;
+    if c.accept(&["tablespace"]) {
+        c.ident()?;
     }
     c.expect(&["as"])?;
     if c.sees(&["execute"]) {
@@ -371,10 +376,28 @@ fn table_as(
         columns,
         if_not_exists,
         temporary,
+        unlogged,
+        on_commit,
         options,
         query,
         with_data,
     })))
+}
+
+/// ON COMMIT, if it is next.
+fn on_commit(c: &mut Cursor<'_>) -> Result<Option<OnCommit>, SqlError> {
+    if !c.accept(&["on", "commit"]) {
+        return Ok(None);
+    }
+    if c.accept(&["preserve", "rows"]) {
+        Ok(Some(OnCommit::PreserveRows))
+    } else if c.accept(&["delete", "rows"]) {
+        Ok(Some(OnCommit::DeleteRows))
+    } else if c.accept(&["drop"]) {
+        Ok(Some(OnCommit::Drop))
+    } else {
+        Err(c.unexpected())
+    }
 }
 
 /// WITH [NO] DATA.
@@ -391,16 +414,32 @@ fn element(c: &mut Cursor<'_>, table: &mut CreateTable) -> Result<(), SqlError> 
         let of = c.name()?;
         let mut including = Vec::new();
         while let Some(word) = c.accept_any(&["including", "excluding"]) {
+            const ALL: &[&str] = &[
+                "comments",
+                "compression",
+                "constraints",
+                "defaults",
+                "generated",
+                "identity",
+                "indexes",
+                "statistics",
+                "storage",
+            ];
             let what = c.word().ok_or_else(|| c.unexpected())?;
+            let whats = match ALL.iter().find(|known| **known == what) {
+                Some(one) => std::slice::from_ref(one),
+                None if what == "all" => ALL,
+                None => return Err(c.unexpected()),
+            };
             c.next();
+            including.retain(|kept: &String| !whats.contains(&kept.as_str()));
             if word == "including" {
-                including.push(what);
-            } else {
-                including.retain(|kept| *kept != what);
+                including.extend(whats.iter().map(|what| (*what).to_owned()));
             }
         }
         table.like.push(Like {
             table: of,
+            place: table.columns.len(),
             including,
         });
     } else if let Some(constraint) = constraint(c)? {
@@ -427,6 +466,7 @@ pub(crate) fn column(c: &mut Cursor<'_>) -> Result<(ColumnDef, Vec<Constraint>),
         name: name.clone(),
         ty,
         sequence,
+        identity: None,
         not_null: sequence,
         default: None,
         generated: None,
@@ -446,7 +486,7 @@ pub(crate) fn column(c: &mut Cursor<'_>) -> Result<(ColumnDef, Vec<Constraint>),
         } else if c.accept(&["null"]) {
             continue;
         } else if c.accept(&["default"]) {
-            column.default = Some(c.sql()?);
+            column.default = Some(default_of(c.sql()?, &mut column.not_null));
             continue;
         } else if c.accept(&["collate"]) {
             column.collation = Some(c.name()?.name().to_owned());
@@ -458,9 +498,12 @@ pub(crate) fn column(c: &mut Cursor<'_>) -> Result<(ColumnDef, Vec<Constraint>),
             index_tail(c)?;
             ConstraintKind::PrimaryKey(vec![name.clone()])
         } else if c.accept(&["unique"]) {
-            nulls_distinct(c);
+            let nulls_alike = nulls_alike(c);
             index_tail(c)?;
-            ConstraintKind::Unique(vec![name.clone()])
+            ConstraintKind::Unique {
+                columns: vec![name.clone()],
+                nulls_alike,
+            }
         } else if c.accept(&["check"]) {
             check(c)?
         } else if c.accept(&["references"]) {
@@ -470,34 +513,67 @@ pub(crate) fn column(c: &mut Cursor<'_>) -> Result<(ColumnDef, Vec<Constraint>),
         } else {
             break;
         };
-        timing(c);
+        let timing = timing(c)?;
         constraints.push(Constraint {
             name: named,
             kind,
+            timing,
             position,
         });
     }
     Ok((column, constraints))
 }
 
-fn generated(c: &mut Cursor<'_>, column: &mut ColumnDef) -> Result<(), SqlError> {
-    let always = c.accept(&["always"]);
-    if !always {
-        c.expect(&["by", "default"])?;
+/// `DEFAULT 1 NOT NULL` is a default and a constraint, where the parser reads a test.
+fn default_of(mut sql: crate::SqlText, not_null: &mut bool) -> crate::SqlText {
+    let words = sql.text.to_lowercase();
+    let mut words = words.split_whitespace().rev();
+    let written = words.next() == Some("null") && words.next() == Some("not");
+    let tested = words.next() == Some("is");
+    if let sqlparser::ast::Expr::IsNotNull(inner) = &sql.expr
+        && written
+        && !tested
+    {
+        *not_null = true;
+        sql.expr = inner.as_ref().clone();
+        let text = sql.text.trim_end();
+        let text = text
+            .get(..text.len() - "null".len())
+            .unwrap_or(text)
+            .trim_end();
+        let text = text
+            .get(..text.len() - "not".len())
+            .unwrap_or(text)
+            .trim_end();
+        sql.text = text.to_owned();
     }
+    sql
+}
+
+fn generated(c: &mut Cursor<'_>, column: &mut ColumnDef) -> Result<(), SqlError> {
+    let position = c.position();
+    let always = crate::sequence::always(c)?;
     c.expect(&["as"])?;
     if c.accept(&["identity"]) {
-        column.sequence = true;
-        column.not_null = true;
-        if c.take(&Token::LParen) {
-            while !c.take(&Token::RParen) {
-                if c.peek().token == Token::EOF {
-                    return Err(c.unexpected());
-                }
-                c.next();
-            }
+        if column.identity.is_some() {
+            return Err(SqlError::syntax(
+                format!(
+                    "multiple identity specifications for column \"{}\"",
+                    column.name.value
+                ),
+                position,
+            ));
         }
+        let options = crate::sequence::identity_options(c)?;
+        column.identity = Some(crate::IdentityDef { always, options });
+        column.not_null = true;
         return Ok(());
+    }
+    if !always {
+        return Err(SqlError::syntax(
+            "for a generated column, GENERATED ALWAYS must be specified".to_owned(),
+            position,
+        ));
     }
     c.need(&Token::LParen)?;
     column.generated = Some(c.sql()?);
@@ -505,10 +581,13 @@ fn generated(c: &mut Cursor<'_>, column: &mut ColumnDef) -> Result<(), SqlError>
     c.expect(&["stored"])
 }
 
-fn nulls_distinct(c: &mut Cursor<'_>) {
-    if !c.accept(&["nulls", "not", "distinct"]) {
+/// NULLS NOT DISTINCT.
+fn nulls_alike(c: &mut Cursor<'_>) -> bool {
+    let alike = c.accept(&["nulls", "not", "distinct"]);
+    if !alike {
         c.accept(&["nulls", "distinct"]);
     }
+    alike
 }
 
 /// What may follow the columns of a key.
@@ -526,14 +605,32 @@ fn index_tail(c: &mut Cursor<'_>) -> Result<(), SqlError> {
     Ok(())
 }
 
-fn timing(c: &mut Cursor<'_>) {
-    while c.accept(&["not", "deferrable"])
-        || c.accept(&["deferrable"])
-        || c.accept(&["initially", "deferred"])
-        || c.accept(&["initially", "immediate"])
-        || c.accept(&["not", "valid"])
-        || c.accept(&["no", "inherit"])
-    {}
+/// When a constraint is held.
+pub(crate) fn timing(c: &mut Cursor<'_>) -> Result<Timing, SqlError> {
+    let mut timing = Timing::default();
+    let mut never = false;
+    loop {
+        let position = c.position();
+        if c.accept(&["not", "deferrable"]) {
+            never = true;
+        } else if c.accept(&["deferrable"]) {
+            timing.deferrable = true;
+        } else if c.accept(&["initially", "deferred"]) {
+            timing.deferrable = true;
+            timing.deferred = true;
+        } else if c.accept(&["initially", "immediate"]) {
+        } else if c.accept(&["not", "valid"]) {
+            timing.not_valid = true;
+        } else if c.accept(&["no", "inherit"]) {
+            timing.no_inherit = true;
+        } else {
+            return Ok(timing);
+        }
+        if never && timing.deferrable {
+            let words = "constraint declared INITIALLY DEFERRED must be DEFERRABLE";
+            return Err(SqlError::syntax(words.to_owned(), position));
+        }
+    }
 }
 
 fn check(c: &mut Cursor<'_>) -> Result<ConstraintKind, SqlError> {
@@ -546,18 +643,34 @@ fn check(c: &mut Cursor<'_>) -> Result<ConstraintKind, SqlError> {
 fn references(c: &mut Cursor<'_>, columns: Vec<Spelled>) -> Result<ConstraintKind, SqlError> {
     let table = c.name()?;
     let referred = c.optional_columns()?;
+    let (mut full, mut set) = (false, Vec::new());
+    let (mut on_delete, mut on_update) = (ReferenceAction::NoAction, ReferenceAction::NoAction);
     loop {
+        let position = c.position();
         if c.accept(&["match"]) {
-            c.accept_any(&["full", "partial", "simple"]);
-        } else if c.accept(&["on", "delete"]) || c.accept(&["on", "update"]) {
-            if !(c.accept(&["no", "action"])
-                || c.accept(&["set", "null"])
-                || c.accept(&["set", "default"])
-                || c.accept_any(&["restrict", "cascade"]).is_some())
-            {
-                return Err(c.unexpected());
+            match c.accept_any(&["full", "partial", "simple"]) {
+                Some("full") => full = true,
+                Some("partial") => {
+                    return Err(SqlError::new(
+                        SqlState::FEATURE_NOT_SUPPORTED,
+                        "MATCH PARTIAL not yet implemented",
+                        position,
+                    ));
+                }
+                Some(_) => {}
+                None => return Err(c.unexpected()),
             }
-            c.optional_columns()?;
+        } else if c.accept(&["on", "delete"]) {
+            on_delete = action(c)?;
+            let sets = matches!(
+                on_delete,
+                ReferenceAction::SetNull | ReferenceAction::SetDefault
+            );
+            if sets {
+                set = c.optional_columns()?;
+            }
+        } else if c.accept(&["on", "update"]) {
+            on_update = action(c)?;
         } else {
             break;
         }
@@ -566,6 +679,26 @@ fn references(c: &mut Cursor<'_>, columns: Vec<Spelled>) -> Result<ConstraintKin
         columns,
         table,
         referred,
+        full,
+        on_delete,
+        on_update,
+        set,
+    })
+}
+
+fn action(c: &mut Cursor<'_>) -> Result<ReferenceAction, SqlError> {
+    Ok(if c.accept(&["no", "action"]) {
+        ReferenceAction::NoAction
+    } else if c.accept(&["set", "null"]) {
+        ReferenceAction::SetNull
+    } else if c.accept(&["set", "default"]) {
+        ReferenceAction::SetDefault
+    } else if c.accept(&["restrict"]) {
+        ReferenceAction::Restrict
+    } else if c.accept(&["cascade"]) {
+        ReferenceAction::Cascade
+    } else {
+        return Err(c.unexpected());
     })
 }
 
@@ -580,8 +713,14 @@ pub(crate) fn constraint(c: &mut Cursor<'_>) -> Result<Option<Constraint>, SqlEr
     let kind = if c.accept(&["primary", "key"]) {
         key(c, true)?
     } else if c.accept(&["unique"]) {
-        nulls_distinct(c);
-        key(c, false)?
+        let alike = nulls_alike(c);
+        match key(c, false)? {
+            ConstraintKind::Unique { columns, .. } => ConstraintKind::Unique {
+                columns,
+                nulls_alike: alike,
+            },
+            other => other,
+        }
     } else if c.accept(&["check"]) {
         check(c)?
     } else if c.accept(&["foreign", "key"]) {
@@ -606,10 +745,11 @@ pub(crate) fn constraint(c: &mut Cursor<'_>) -> Result<Option<Constraint>, SqlEr
     } else {
         return Ok(None);
     };
-    timing(c);
+    let timing = timing(c)?;
     Ok(Some(Constraint {
         name,
         kind,
+        timing,
         position,
     }))
 }
@@ -624,7 +764,10 @@ fn key(c: &mut Cursor<'_>, primary: bool) -> Result<ConstraintKind, SqlError> {
     Ok(if primary {
         ConstraintKind::PrimaryKey(columns)
     } else {
-        ConstraintKind::Unique(columns)
+        ConstraintKind::Unique {
+            columns,
+            nulls_alike: false,
+        }
     })
 }
 
@@ -731,7 +874,7 @@ fn index(c: &mut Cursor<'_>) -> Result<Statement, SqlError> {
     } else {
         Vec::new()
     };
-    nulls_distinct(c);
+    let nulls_alike = nulls_alike(c);
     let options = if c.accept(&["with"]) {
         c.options()?
     } else {
@@ -753,6 +896,7 @@ fn index(c: &mut Cursor<'_>) -> Result<Statement, SqlError> {
         concurrently,
         method,
         keys,
+        nulls_alike,
         include,
         predicate,
         options,

@@ -22,6 +22,7 @@ mod lock;
 mod parse;
 mod rename;
 mod routine;
+mod sequence;
 mod session;
 mod statement;
 mod tokens;
@@ -33,7 +34,12 @@ pub use literals::{Literal, Literals};
 pub use lock::{Lock, LockKind};
 pub use parse::{Parsed, parse};
 pub use rename::{edited, names_column, names_relation, quoted, rename_column};
-pub use routine::{CreateRoutine, Returns, RoutineArg};
+pub use routine::{
+    AlterRoutine, CreateRoutine, Returns, RoutineAction, RoutineArg, RoutineMarks, TypeRef,
+};
+pub use sequence::{
+    AlterSequence, ColumnIdentity, CreateSequence, IdentityChange, IdentityDef, SequenceOptions,
+};
 pub use sqlparser::ast;
 pub use statement::*;
 pub use types::{check_modifiers, type_of};

@@ -88,10 +88,11 @@ fn parse_here(text: &str) -> Result<Vec<Parsed>, SqlError> {
     let mut tokens = tokenize(text)?.into_iter();
     loop {
         let mut ended = true;
+        let mut atomic = Atomic::default();
         let one = tokens
             .by_ref()
             .take_while(|token| {
-                ended = token.token == Token::SemiColon;
+                ended = !atomic.holds(&token.token) && token.token == Token::SemiColon;
                 !ended
             })
             .collect::<Vec<_>>();
@@ -114,6 +115,29 @@ fn parse_here(text: &str) -> Result<Vec<Parsed>, SqlError> {
         if tokens.len() == 0 {
             return Ok(found);
         }
+    }
+}
+
+/// Whether semicolons stand in a BEGIN ATOMIC, and end no statement.
+#[derive(Default)]
+struct Atomic {
+    begun: bool,
+    /// Ends that are to come.
+    open: usize,
+}
+
+impl Atomic {
+    fn holds(&mut self, token: &Token) -> bool {
+        if let Token::Word(word) = token {
+            let begun = std::mem::replace(&mut self.begun, word.value == "begin");
+            match word.value.as_str() {
+                "atomic" if begun => self.open = 1,
+                "case" if self.open > 0 => self.open += 1,
+                "end" => self.open = self.open.saturating_sub(1),
+                _ => {}
+            }
+        }
+        self.open > 0
     }
 }
 
@@ -249,6 +273,8 @@ fn selecting(c: &mut Cursor<'_>) -> Result<Statement, SqlError> {
             columns: Vec::new(),
             if_not_exists: false,
             temporary: into.temporary,
+            unlogged: into.unlogged,
+            on_commit: None,
             options: Vec::new(),
             query,
             with_data: true,
@@ -459,6 +485,10 @@ fn tag(statement: &Statement) -> String {
         Statement::CreateIndex(_) => "CREATE INDEX",
         Statement::CreateRoutine(of) if of.procedure => "CREATE PROCEDURE",
         Statement::CreateRoutine(_) => "CREATE FUNCTION",
+        Statement::CreateSequence(_) => "CREATE SEQUENCE",
+        Statement::AlterSequence(_) => "ALTER SEQUENCE",
+        Statement::AlterRoutine(of) if of.kind == crate::ObjectKind::Procedure => "ALTER PROCEDURE",
+        Statement::AlterRoutine(_) => "ALTER FUNCTION",
         Statement::CreateSchema(_) => "CREATE SCHEMA",
         Statement::CreateDatabase { .. } => "CREATE DATABASE",
         Statement::CreateExtension { .. } => "CREATE EXTENSION",

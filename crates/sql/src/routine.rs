@@ -4,7 +4,7 @@ use chronolith_types::{SqlState, SqlType};
 use sqlparser::tokenizer::Token;
 
 use crate::cursor::Cursor;
-use crate::{Name, SqlError, SqlText, Statement};
+use crate::{Name, ObjectKind, SettingChange, Spelled, SqlError, SqlText, Statement};
 
 /// CREATE [OR REPLACE] FUNCTION or PROCEDURE.
 #[derive(Debug, Clone, PartialEq)]
@@ -15,20 +15,50 @@ pub struct CreateRoutine {
     pub or_replace: bool,
     /// Its name.
     pub name: Name,
-    /// What it takes; not read when its language is not SQL.
+    /// What it takes and gives; not read when its language is neither SQL nor PL/pgSQL.
     pub args: Vec<RoutineArg>,
     /// RETURNS.
     pub returns: Option<Returns>,
     /// LANGUAGE.
     pub language: Option<String>,
-    /// AS, or the expression of RETURN as a query.
+    /// AS, or the statements that stand in its place.
     pub body: Option<String>,
+    /// The body stood in the statement itself: RETURN, or BEGIN ATOMIC.
+    pub plain_body: bool,
+    /// What else is said of it.
+    pub marks: RoutineMarks,
+}
+
+/// Options of a routine that may be changed later.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct RoutineMarks {
     /// IMMUTABLE, STABLE or VOLATILE.
     pub volatility: Option<&'static str>,
-    /// STRICT.
-    pub strict: bool,
-    /// SECURITY DEFINER.
-    pub security_definer: bool,
+    /// STRICT, or its contrary.
+    pub strict: Option<bool>,
+    /// SECURITY DEFINER, or INVOKER.
+    pub security_definer: Option<bool>,
+    /// LEAKPROOF, or its contrary.
+    pub leakproof: Option<bool>,
+    /// COST.
+    pub cost: Option<String>,
+    /// ROWS.
+    pub rows: Option<String>,
+    /// PARALLEL: its first letter.
+    pub parallel: Option<char>,
+    /// SET and RESET.
+    pub settings: Vec<SettingChange>,
+}
+
+/// A type where a routine or a variable is declared.
+#[derive(Debug, Clone, PartialEq)]
+pub enum TypeRef {
+    /// A type.
+    Known(SqlType),
+    /// A name that is none of the system's: the rows of a relation, perhaps, and also `%ROWTYPE`.
+    Named(Name),
+    /// The type of a column, or of a variable: `%TYPE`.
+    Like(Name),
 }
 
 /// An argument of a routine.
@@ -39,7 +69,7 @@ pub struct RoutineArg {
     /// Its name.
     pub name: Option<String>,
     /// Its type.
-    pub ty: SqlType,
+    pub ty: TypeRef,
     /// What it is when it is left out.
     pub default: Option<SqlText>,
 }
@@ -47,10 +77,36 @@ pub struct RoutineArg {
 /// RETURNS.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Returns {
-    /// The type.
-    pub ty: SqlType,
-    /// SETOF.
+    /// The type; None for TABLE, whose columns are arguments.
+    pub ty: Option<TypeRef>,
+    /// SETOF, and TABLE.
     pub set: bool,
+}
+
+/// ALTER FUNCTION, PROCEDURE or ROUTINE.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AlterRoutine {
+    /// The word after ALTER.
+    pub kind: ObjectKind,
+    /// Which one.
+    pub name: Name,
+    /// The types of its arguments; None where they are left out.
+    pub signature: Option<Vec<SqlType>>,
+    /// What to do.
+    pub action: RoutineAction,
+}
+
+/// What ALTER FUNCTION does.
+#[derive(Debug, Clone, PartialEq)]
+pub enum RoutineAction {
+    /// RENAME TO.
+    Rename(Spelled),
+    /// OWNER TO.
+    Owner(Spelled),
+    /// SET SCHEMA.
+    Schema(Spelled),
+    /// Other options.
+    Marks(Box<RoutineMarks>),
 }
 
 /// The statement from its FUNCTION or PROCEDURE on.
@@ -64,11 +120,11 @@ pub(crate) fn create(c: &mut Cursor<'_>, or_replace: bool) -> Result<Statement, 
         returns: None,
         language: language(c),
         body: None,
-        volatility: None,
-        strict: false,
-        security_definer: false,
+        plain_body: false,
+        marks: RoutineMarks::default(),
     };
-    if made.language.as_deref().is_some_and(|name| name != "sql") {
+    let known = |name: &str| matches!(name, "sql" | "plpgsql");
+    if made.language.as_deref().is_some_and(|name| !known(name)) {
         // Its arguments may be of types that only it knows.
         c.rest();
         return Ok(Statement::CreateRoutine(Box::new(made)));
@@ -79,19 +135,108 @@ pub(crate) fn create(c: &mut Cursor<'_>, or_replace: bool) -> Result<Statement, 
         c.need(&Token::RParen)?;
     }
     if !procedure && c.accept(&["returns"]) {
-        if c.sees(&["table"]) {
-            return Err(unsupported(c, "RETURNS TABLE"));
+        if c.accept(&["table"]) {
+            c.need(&Token::LParen)?;
+            made.args.extend(c.list(column)?);
+            c.need(&Token::RParen)?;
+            made.returns = Some(Returns {
+                ty: None,
+                set: true,
+            });
+        } else {
+            let set = c.accept(&["setof"]);
+            made.returns = Some(Returns {
+                ty: Some(type_ref(c)?),
+                set,
+            });
         }
-        let set = c.accept(&["setof"]);
-        made.returns = Some(Returns {
-            ty: c.data_type()?,
-            set,
-        });
     }
     while !c.at_end() {
         option(c, &mut made)?;
     }
+    if made.language.is_none() && made.plain_body {
+        made.language = Some("sql".to_owned());
+    }
     Ok(Statement::CreateRoutine(Box::new(made)))
+}
+
+/// ALTER FUNCTION from its name on.
+pub(crate) fn alter(c: &mut Cursor<'_>, kind: ObjectKind) -> Result<Statement, SqlError> {
+    let name = c.name()?;
+    let signature = signature(c)?;
+    let action = if c.accept(&["rename", "to"]) {
+        RoutineAction::Rename(c.ident()?)
+    } else if c.accept(&["owner", "to"]) {
+        RoutineAction::Owner(crate::create::role_name(c)?)
+    } else if c.accept(&["set", "schema"]) {
+        RoutineAction::Schema(c.ident()?)
+    } else if c.sees(&["depends"]) || c.sees(&["no", "depends"]) {
+        return Err(unsupported(c, "DEPENDS ON EXTENSION"));
+    } else {
+        let mut marks = RoutineMarks::default();
+        if c.at_end() {
+            return Err(c.unexpected());
+        }
+        while !c.at_end() && !c.accept(&["restrict"]) {
+            if !mark(c, &mut marks)? {
+                return Err(c.unexpected());
+            }
+        }
+        RoutineAction::Marks(Box::new(marks))
+    };
+    Ok(Statement::AlterRoutine(Box::new(AlterRoutine {
+        kind,
+        name,
+        signature,
+        action,
+    })))
+}
+
+/// A type, which may be that of a column or of a relation's rows.
+pub(crate) fn type_ref(c: &mut Cursor<'_>) -> Result<TypeRef, SqlError> {
+    let mut parts = 1;
+    while c.nth(2 * parts - 1) == Token::Period {
+        parts += 1;
+    }
+    let behind = 2 * parts - 1;
+    let words = |c: &Cursor<'_>, word: &str| match c.nth(behind + 1) {
+        Token::Word(found) => found.quote_style.is_none() && found.value == word,
+        _ => false,
+    };
+    if c.nth(behind) == Token::Mod && (words(c, "type") || words(c, "rowtype")) {
+        let row = words(c, "rowtype");
+        let name = c.name()?;
+        c.next();
+        c.next();
+        return Ok(match row {
+            true => TypeRef::Named(name),
+            false => TypeRef::Like(name),
+        });
+    }
+    if let Token::Word(first) = c.nth(0) {
+        let last = match c.nth(behind - 1) {
+            Token::Word(word) => word.value,
+            _ => return Err(c.unexpected()),
+        };
+        let home = parts == 1 || matches!(first.value.as_str(), "pg_catalog" | "public");
+        let known = SqlType::parse_name(&last).is_some()
+            || matches!(
+                last.as_str(),
+                "double" | "character" | "national" | "bit" | "interval" | "dec" | "float"
+            );
+        if !(home && known) {
+            let name = c.name()?;
+            if c.nth(0) == Token::LBracket {
+                return Err(SqlError::new(
+                    SqlState::UNDEFINED_OBJECT,
+                    format!("type \"{name}[]\" does not exist"),
+                    name.position,
+                ));
+            }
+            return Ok(TypeRef::Named(name));
+        }
+    }
+    c.data_type().map(TypeRef::Known)
 }
 
 /// The language, which stands anywhere behind the arguments.
@@ -117,21 +262,44 @@ fn language(c: &Cursor<'_>) -> Option<String> {
 
 fn argument(c: &mut Cursor<'_>) -> Result<RoutineArg, SqlError> {
     let mode = c.accept_any(&["in", "out", "inout", "variadic"]);
+    let mode = match mode {
+        Some("in") if c.accept(&["out"]) => Some("inout"),
+        other => other,
+    };
+    if mode == Some("variadic") {
+        // The tokens have it as the name of an argument, as it stands in a call.
+        c.take(&Token::RArrow);
+    }
     let name = match names_type(c) {
         true => None,
         false => Some(c.ident()?.value),
     };
-    let ty = c.data_type()?;
+    // The mode may also stand behind the name.
+    let behind = match (&mode, &name) {
+        (None, Some(_)) => c.accept_any(&["in", "out", "inout", "variadic"]),
+        _ => None,
+    };
+    let ty = type_ref(c)?;
     let default = if c.accept(&["default"]) || c.take(&Token::Eq) {
         Some(c.sql()?)
     } else {
         None
     };
     Ok(RoutineArg {
-        mode: mode.filter(|mode| *mode != "in"),
+        mode: mode.or(behind).filter(|mode| *mode != "in"),
         name,
         ty,
         default,
+    })
+}
+
+/// A column of RETURNS TABLE.
+fn column(c: &mut Cursor<'_>) -> Result<RoutineArg, SqlError> {
+    Ok(RoutineArg {
+        mode: Some("table"),
+        name: Some(c.ident()?.value),
+        ty: type_ref(c)?,
+        default: None,
     })
 }
 
@@ -162,40 +330,100 @@ fn names_type(c: &Cursor<'_>) -> bool {
 }
 
 fn option(c: &mut Cursor<'_>, made: &mut CreateRoutine) -> Result<(), SqlError> {
+    if mark(c, &mut made.marks)? {
+        return Ok(());
+    }
     if c.accept(&["language"]) {
         c.value()?;
-    } else if let Some(word) = c.accept_any(&["immutable", "stable", "volatile"]) {
-        made.volatility = match word {
+    } else if c.accept(&["as"]) {
+        made.body = Some(c.string()?);
+        if c.peek().token == Token::Comma {
+            return Err(unsupported(c, "a function in an object file"));
+        }
+    } else if c.accept(&["return"]) {
+        made.body = Some(format!("SELECT {}", c.sql()?.text));
+        made.plain_body = true;
+    } else if c.accept(&["begin", "atomic"]) {
+        made.body = Some(atomic(c)?);
+        made.plain_body = true;
+    } else if c.accept(&["window"]) {
+        return Err(unsupported(c, "WINDOW of a function"));
+    } else if c.sees(&["transform"]) || c.sees(&["support"]) {
+        let word = c.word().unwrap_or_default().to_uppercase();
+        return Err(unsupported(c, &format!("{word} of a function")));
+    } else {
+        return Err(c.unexpected());
+    }
+    Ok(())
+}
+
+/// The statements behind BEGIN ATOMIC, up to its END.
+fn atomic(c: &mut Cursor<'_>) -> Result<String, SqlError> {
+    let start = c.position();
+    let mut cases = 0_usize;
+    let mut text = String::new();
+    loop {
+        if c.peek().token == Token::EOF {
+            return Err(c.unexpected());
+        }
+        if c.sees(&["end"]) {
+            if cases == 0 {
+                c.next();
+                return Ok(text);
+            }
+            cases -= 1;
+        } else if c.sees(&["case"]) {
+            cases += 1;
+        }
+        c.next();
+        text = c.since(start);
+    }
+}
+
+/// One of the options that ALTER FUNCTION has too, if it is next.
+fn mark(c: &mut Cursor<'_>, marks: &mut RoutineMarks) -> Result<bool, SqlError> {
+    if let Some(word) = c.accept_any(&["immutable", "stable", "volatile"]) {
+        marks.volatility = match word {
             "immutable" => Some("immutable"),
             "stable" => Some("stable"),
             _ => Some("volatile"),
         };
     } else if c.accept(&["strict"]) || c.accept(&["returns", "null", "on", "null", "input"]) {
-        made.strict = true;
+        marks.strict = Some(true);
     } else if c.accept(&["called", "on", "null", "input"]) {
-        made.strict = false;
+        marks.strict = Some(false);
     } else if c.accept(&["security", "definer"]) || c.accept(&["external", "security", "definer"]) {
-        made.security_definer = true;
+        marks.security_definer = Some(true);
     } else if c.accept(&["security", "invoker"]) || c.accept(&["external", "security", "invoker"]) {
-        made.security_definer = false;
-    } else if c.accept(&["as"]) {
-        made.body = Some(c.string()?);
-    } else if c.accept(&["return"]) {
-        made.body = Some(format!("SELECT {}", c.sql()?.text));
-    } else if c.accept_any(&["cost", "rows"]).is_some() {
-        c.value()?;
+        marks.security_definer = Some(false);
+    } else if c.accept(&["cost"]) {
+        marks.cost = Some(c.value()?);
+    } else if c.accept(&["rows"]) {
+        marks.rows = Some(c.value()?);
     } else if c.accept(&["parallel"]) {
-        c.ident()?;
-    } else if c.accept(&["leakproof"]) || c.accept(&["not", "leakproof"]) || c.accept(&["window"]) {
-        // What they promise is of no use here.
-    } else if c.sees(&["set"]) {
-        return Err(unsupported(c, "SET of a function"));
-    } else if c.sees(&["begin", "atomic"]) {
-        return Err(unsupported(c, "BEGIN ATOMIC"));
+        let word = c.ident()?.value;
+        marks.parallel = match word.as_str() {
+            "safe" | "restricted" | "unsafe" => word.chars().next(),
+            _ => {
+                return Err(SqlError::syntax(
+                    "parameter \"parallel\" must be SAFE, RESTRICTED, or UNSAFE",
+                    c.position(),
+                ));
+            }
+        };
+    } else if c.accept(&["leakproof"]) {
+        marks.leakproof = Some(true);
+    } else if c.accept(&["not", "leakproof"]) {
+        marks.leakproof = Some(false);
+    } else if c.sees(&["set"]) || c.sees(&["reset"]) {
+        match crate::alter::set_or_reset(c)? {
+            Some(change) => marks.settings.push(change),
+            None => return Err(c.unexpected()),
+        }
     } else {
-        return Err(c.unexpected());
+        return Ok(false);
     }
-    Ok(())
+    Ok(true)
 }
 
 fn unsupported(c: &Cursor<'_>, what: &str) -> SqlError {
@@ -217,7 +445,15 @@ pub(crate) fn signature(c: &mut Cursor<'_>) -> Result<Option<Vec<SqlType>>, SqlE
     let args = c.list(argument)?;
     c.need(&Token::RParen)?;
     let ins = args.into_iter().filter(|arg| arg.mode != Some("out"));
-    Ok(Some(ins.map(|arg| arg.ty).collect()))
+    let known = |arg: RoutineArg| match arg.ty {
+        TypeRef::Known(ty) => Ok(ty),
+        TypeRef::Named(name) | TypeRef::Like(name) => Err(SqlError::new(
+            SqlState::UNDEFINED_OBJECT,
+            format!("type \"{name}\" does not exist"),
+            name.position,
+        )),
+    };
+    Ok(Some(ins.map(known).collect::<Result<_, _>>()?))
 }
 
 #[cfg(test)]
@@ -246,7 +482,10 @@ mod tests {
         let args: Vec<_> = made
             .args
             .iter()
-            .map(|arg| (arg.name.as_deref(), arg.ty.name()))
+            .map(|arg| match &arg.ty {
+                TypeRef::Known(ty) => (arg.name.as_deref(), ty.name()),
+                other => panic!("{other:?}"),
+            })
             .collect();
         assert_eq!(
             args,
@@ -271,10 +510,13 @@ mod tests {
             "CREATE FUNCTION now_ms() RETURNS bigint AS 'SELECT 5::bigint' STABLE LANGUAGE 'sql' \
              STRICT PARALLEL SAFE COST 10",
         );
-        assert_eq!(made.returns.unwrap().ty, SqlType::Int8);
         assert_eq!(
-            (made.volatility, made.strict, made.procedure),
-            (Some("stable"), true, false)
+            made.returns.unwrap().ty,
+            Some(TypeRef::Known(SqlType::Int8))
+        );
+        assert_eq!(
+            (made.marks.volatility, made.marks.strict, made.procedure),
+            (Some("stable"), Some(true), false)
         );
         let made = read("CREATE FUNCTION two() RETURNS int LANGUAGE sql RETURN 1 + 1");
         assert_eq!(made.body.as_deref(), Some("SELECT 1 + 1"));

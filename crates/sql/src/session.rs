@@ -355,6 +355,10 @@ fn declare(c: &mut Cursor<'_>) -> Result<Statement, SqlError> {
     }
     c.expect(&["for"])?;
     let start = c.position();
+    let words = ["select", "with", "values", "table"];
+    if !words.iter().any(|word| c.sees(&[word])) && c.peek().token != Token::LParen {
+        return Err(c.unexpected());
+    }
     let query = c.query()?;
     let text = c.since(start);
     Ok(Statement::Declare(Box::new(Declare {

@@ -37,6 +37,12 @@ pub enum Statement {
     CreateIndex(Box<CreateIndex>),
     /// CREATE FUNCTION and CREATE PROCEDURE.
     CreateRoutine(Box<crate::CreateRoutine>),
+    /// CREATE SEQUENCE.
+    CreateSequence(Box<crate::CreateSequence>),
+    /// ALTER SEQUENCE with options of its own.
+    AlterSequence(Box<crate::AlterSequence>),
+    /// ALTER FUNCTION, PROCEDURE and ROUTINE.
+    AlterRoutine(Box<crate::AlterRoutine>),
     /// CREATE SCHEMA.
     CreateSchema(CreateSchema),
     /// CREATE DATABASE.
@@ -222,8 +228,10 @@ pub enum Statement {
     Comment {
         /// On what kind of thing.
         kind: ObjectKind,
-        /// The thing; of a column, `table.column`.
+        /// The thing; of a column, constraint or trigger, `table.column`.
         name: Name,
+        /// Of a function, the types of its arguments.
+        signature: Option<Vec<SqlType>>,
         /// The text; none takes it away.
         text: Option<String>,
     },
@@ -340,8 +348,10 @@ pub struct ColumnDef {
     pub name: Spelled,
     /// Its type.
     pub ty: SqlType,
-    /// `serial`, `bigserial` …, GENERATED … AS IDENTITY: the default is a sequence.
+    /// `serial`, `bigserial` …: the default is a sequence.
     pub sequence: bool,
+    /// GENERATED … AS IDENTITY.
+    pub identity: Option<crate::IdentityDef>,
     /// NOT NULL was said.
     pub not_null: bool,
     /// DEFAULT.
@@ -359,8 +369,35 @@ pub struct Constraint {
     pub name: Option<Spelled>,
     /// What it demands.
     pub kind: ConstraintKind,
+    /// When.
+    pub timing: Timing,
     /// 1-based character position.
     pub position: usize,
+}
+
+/// When a constraint is held, and against which rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Timing {
+    /// DEFERRABLE.
+    pub deferrable: bool,
+    /// INITIALLY DEFERRED.
+    pub deferred: bool,
+    /// NOT VALID.
+    pub not_valid: bool,
+    /// NO INHERIT.
+    pub no_inherit: bool,
+}
+
+/// What becomes of rows that refer to one that goes or gets another key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[allow(missing_docs, reason = "PostgreSQL's own names")]
+pub enum ReferenceAction {
+    #[default]
+    NoAction,
+    Restrict,
+    Cascade,
+    SetNull,
+    SetDefault,
 }
 
 /// What a constraint demands.
@@ -373,7 +410,12 @@ pub enum ConstraintKind {
     /// PRIMARY KEY.
     PrimaryKey(Vec<Spelled>),
     /// UNIQUE.
-    Unique(Vec<Spelled>),
+    Unique {
+        /// The columns.
+        columns: Vec<Spelled>,
+        /// NULLS NOT DISTINCT.
+        nulls_alike: bool,
+    },
     /// CHECK.
     Check(SqlText),
     /// FOREIGN KEY.
@@ -384,6 +426,14 @@ pub enum ConstraintKind {
         table: Name,
         /// The referenced columns; its primary key when empty.
         referred: Vec<Spelled>,
+        /// MATCH FULL.
+        full: bool,
+        /// ON DELETE.
+        on_delete: ReferenceAction,
+        /// ON UPDATE.
+        on_update: ReferenceAction,
+        /// The columns that ON DELETE SET … sets; all of them when empty.
+        set: Vec<Spelled>,
     },
     /// PRIMARY KEY or UNIQUE USING INDEX.
     UsingIndex {
@@ -421,6 +471,17 @@ pub struct CreateTable {
     pub partition_of: Option<Name>,
     /// WITH (…): `tsdb.hypertable`, `fillfactor` …
     pub options: Vec<Opt>,
+    /// ON COMMIT.
+    pub on_commit: Option<OnCommit>,
+}
+
+/// What a commit does with a temporary table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs, reason = "PostgreSQL's own names")]
+pub enum OnCommit {
+    PreserveRows,
+    DeleteRows,
+    Drop,
 }
 
 /// LIKE in CREATE TABLE.
@@ -428,7 +489,9 @@ pub struct CreateTable {
 pub struct Like {
     /// The table to be like.
     pub table: Name,
-    /// INCLUDING: `all`, `defaults`, `constraints`, `indexes` …
+    /// How many columns are declared before it.
+    pub place: usize,
+    /// INCLUDING: `defaults`, `constraints`, `indexes` …, ALL of them written out.
     pub including: Vec<String>,
 }
 
@@ -443,6 +506,10 @@ pub struct CreateTableAs {
     pub if_not_exists: bool,
     /// TEMPORARY.
     pub temporary: bool,
+    /// UNLOGGED.
+    pub unlogged: bool,
+    /// ON COMMIT.
+    pub on_commit: Option<OnCommit>,
     /// WITH (…).
     pub options: Vec<Opt>,
     /// AS.
@@ -497,6 +564,8 @@ pub struct CreateIndex {
     pub method: String,
     /// The keys.
     pub keys: Vec<IndexKey>,
+    /// NULLS NOT DISTINCT.
+    pub nulls_alike: bool,
     /// INCLUDE.
     pub include: Vec<Spelled>,
     /// WHERE.
@@ -700,6 +769,24 @@ pub enum AlterAction {
         name: Spelled,
         /// SET.
         not_null: bool,
+    },
+    /// ALTER COLUMN … ADD, SET and DROP of an identity.
+    Identity(crate::ColumnIdentity),
+    /// ALTER COLUMN … DROP EXPRESSION.
+    DropExpression {
+        /// Which.
+        name: Spelled,
+        /// IF EXISTS.
+        if_exists: bool,
+    },
+    /// VALIDATE CONSTRAINT.
+    ValidateConstraint(Spelled),
+    /// ALTER CONSTRAINT … DEFERRABLE …
+    AlterConstraint {
+        /// Which.
+        name: Spelled,
+        /// When it is held from now on.
+        timing: Timing,
     },
     /// ADD CONSTRAINT.
     AddConstraint(Constraint),

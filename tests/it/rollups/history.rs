@@ -293,7 +293,7 @@ impl History {
         for _ in 0..=self.random.below(3) {
             self.insert_some()?;
             if self.random.below(3) == 0 {
-                self.check_own()?;
+                self.check(1)?;
             }
             if self.random.below(2) == 0 {
                 self.must("SAVEPOINT s")?;
@@ -303,26 +303,17 @@ impl History {
                     self.must(&format!("TRUNCATE {raw}"))?;
                 }
                 if self.random.below(2) == 0 {
-                    self.check_own()?;
+                    self.check(1)?;
                 }
                 self.must("ROLLBACK TO s")?;
                 if self.random.below(3) == 0 {
-                    self.check_own()?;
+                    self.check(1)?;
                 }
             }
         }
         match self.random.below(3) {
             0 => self.must("ROLLBACK"),
             _ => self.must("COMMIT"),
-        }
-    }
-
-    /// A view within a transaction. What it is to equal once rows were dropped is put together in a
-    /// table: a load behind rows of the same transaction is read before them, and `first` differs.
-    fn check_own(&mut self) -> Outcome {
-        match self.frozen_any() {
-            true => Ok(()),
-            false => self.check(1),
         }
     }
 

@@ -132,6 +132,29 @@ impl Catalog {
                 chunk.compressed = compressed.unwrap_or(chunk.compressed);
                 Ok(())
             }
+            Change::DeleteRows {
+                database,
+                table,
+                chunk,
+                part,
+                rows,
+            } => {
+                let chunk = self.database(*database)?.table(*table)?.chunk(*chunk)?;
+                let known = chunk.parts.iter_mut().find(|known| known.id == *part);
+                let Some(known) = known else {
+                    return Err(CatalogError::WrongPart(part.to_string()));
+                };
+                let known = Arc::make_mut(known);
+                if rows
+                    .0
+                    .max()
+                    .is_some_and(|last| u64::from(last) >= known.rows)
+                {
+                    return Err(CatalogError::WrongPart(part.to_string()));
+                }
+                *Arc::make_mut(&mut known.deleted.0) |= &*rows.0;
+                Ok(())
+            }
             // The dispatch names the changes that come here.
             _ => {
                 debug_assert!(false, "not a change of chunks: {change:?}");

@@ -95,6 +95,6 @@ impl Database {
         self.schemas.remove(&id);
         let default = |acl: &DefaultAcl| acl.schema == Some(id);
         self.default_acls.retain(|acl| !default(acl));
-        self.set_acl(id.0, None)
+        self.forget(id.0)
     }
 }

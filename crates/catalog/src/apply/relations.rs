@@ -147,8 +147,9 @@ impl Database {
             self.set_rollup(id, None)?;
         }
         self.tables.remove(&id);
+        self.drop_sequences_of(id, None)?;
         self.drop_jobs_of(id);
-        self.set_acl(id.0, None)
+        self.forget(id.0)
     }
 
     /// A key's index has the key's name, in the space of all relations.

@@ -23,7 +23,7 @@ impl Catalog {
             }
             Change::DropRoutine { database, id } => {
                 match self.database(*database)?.routines.remove(id) {
-                    Some(_) => self.database(*database)?.set_acl(id.0, None),
+                    Some(_) => self.database(*database)?.forget(id.0),
                     None => Err(CatalogError::NoRoutine(id.to_string())),
                 }
             }

@@ -42,6 +42,18 @@ impl Table {
         Ok(())
     }
 
+    /// The oid of the index or constraint that a change drops.
+    pub(super) fn dropped_by(&self, change: &Change) -> Option<u32> {
+        match change {
+            Change::DropIndex { id, .. } => Some(id.0),
+            Change::DropConstraint { name, .. } => {
+                let mut constraints = self.constraints.iter();
+                constraints.find(|c| c.name == *name).map(|c| c.id)
+            }
+            _ => None,
+        }
+    }
+
     pub(super) fn change(&mut self, change: &Change) -> Applied {
         match change {
             Change::AddColumn { column, .. } => {

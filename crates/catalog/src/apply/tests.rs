@@ -4,6 +4,7 @@ use chronolith_types::{ChunkId, ColumnId, HypertableId, IndexId, PartId, RoleId,
 
 use super::*;
 use crate::acl::{Acl, Securable};
+use crate::rows::RowBits;
 use crate::table::{Column, Hypertable, Part, PartFile};
 
 const DB: DatabaseId = DatabaseId(5);
@@ -23,6 +24,8 @@ fn table(name: &str) -> Table {
             not_null: true,
             default: None,
             missing: None,
+            identity: None,
+            generated: None,
             comment: None,
         }],
         next_column: ColumnId(2),
@@ -33,6 +36,7 @@ fn table(name: &str) -> Table {
         comment: None,
         acl: None,
         rollup: None,
+        persistence: crate::table::Persistence::default(),
     }
 }
 
@@ -76,7 +80,7 @@ fn part(id: u64) -> Arc<Part> {
         data: PartFile::default(),
         directory: PartFile::default(),
         unpacked: 0,
-        deleted: Vec::new(),
+        deleted: RowBits::default(),
     })
 }
 
@@ -208,6 +212,7 @@ fn names_and_owners_change_and_no_two_relations_share_a_name() {
                 kind: crate::table::ConstraintKind::PrimaryKey {
                     columns: vec![ColumnId(1)],
                 },
+                marks: crate::table::ConstraintMarks::default(),
             },
         },
         Change::CreateView {

@@ -17,7 +17,7 @@ use super::{AggKind, Found, Keys, Partial, Query};
 use crate::cold::{ColdPart, time_array};
 use crate::error::ChunkError;
 use crate::hot::HotSnapshot;
-use crate::view::{ScanRequest, scan_part};
+use crate::view::{Located, ScanRequest, scan_part};
 
 /// Rows to hash.
 #[derive(Debug)]
@@ -122,12 +122,19 @@ pub(crate) fn run(query: &Query<'_>, source: &Source) -> Result<Found, ChunkErro
         }
         Source::Cold(part, rows) => {
             let request = ScanRequest {
+                locators: false,
                 projection: places.projection.clone(),
                 time: query.request.time.clone(),
                 equals: query.request.equals.clone(),
                 batch_rows: 8192,
             };
-            for batch in scan_part(part, query.layout, &request, Some(rows.clone())) {
+            for batch in scan_part(
+                part,
+                query.layout,
+                &request,
+                Some(rows.clone()),
+                Located::default(),
+            ) {
                 state.take(batch?, false)?;
             }
         }

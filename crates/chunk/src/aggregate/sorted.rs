@@ -65,6 +65,10 @@ pub(crate) fn pieces(
     part: &Arc<ColdPart>,
     keys: &mut Keys,
 ) -> Result<Option<Vec<Piece>>, ChunkError> {
+    if part.deleted().is_some() {
+        // Its columns are read apart from each other, and a row that is to be left out lies in all.
+        return Ok(None);
+    }
     let (layout, request) = (query.layout, query.request);
     let directory = part.directory();
     let id = |place: &usize| layout.columns.get(*place).map(|column| column.id);

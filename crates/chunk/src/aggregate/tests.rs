@@ -161,6 +161,7 @@ fn view(layout: &Layout, random: &SimRandom, disk: &SimDisk) -> ChunkView {
             .unwrap();
     }
     ChunkView {
+        chunk: 0,
         range: 0..200,
         hot: vec![hot.snapshot()],
         cold,
@@ -397,6 +398,7 @@ fn what_nobody_wants_any_more_stops() {
     let random = SimRandom::new(1);
     hot.append(rows(&layout, &random, 3, false)).unwrap();
     let view = ChunkView {
+        chunk: 0,
         range: 0..200,
         hot: vec![hot],
         cold: Vec::new(),
@@ -532,6 +534,7 @@ fn buckets_go_on_over_steps_pieces_and_row_groups() {
     let part = ColdPart::open(&disk, &data, &directory, written).unwrap();
     assert!(part.groups().len() > 1);
     let view = ChunkView {
+        chunk: 0,
         range: 0..200,
         hot: Vec::new(),
         cold: vec![Arc::new(part)],
@@ -570,6 +573,7 @@ fn a_bucket_that_is_no_value_is_told() {
     let mut hot = HotPart::default();
     hot.append(rows(&layout, &random, 3, false)).unwrap();
     let view = ChunkView {
+        chunk: 0,
         range: 0..200,
         hot: vec![hot],
         cold: Vec::new(),

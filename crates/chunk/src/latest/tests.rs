@@ -84,6 +84,7 @@ fn chunks(layout: &Arc<Layout>, random: &SimRandom, disk: &SimDisk) -> Vec<Chunk
                 .unwrap();
         }
         chunks.push(ChunkView {
+            chunk: 0,
             range,
             hot: vec![hot],
             cold,
@@ -254,6 +255,7 @@ fn parts_of_chunks_that_are_too_old_stay_unread() {
         let written = cold::write(&disk, &data, &directory, &layout, &[batch]).unwrap();
         let part = ColdPart::open(&disk, &data, &directory, written).unwrap();
         chunks.push(ChunkView {
+            chunk: 0,
             range,
             hot: Vec::new(),
             cold: vec![Arc::new(part)],

@@ -101,7 +101,9 @@ fn rows_are_sorted_as_by_comparing_them_all() {
                 let layout = layout(order.clone(), segments);
                 let batches: Vec<RecordBatch> =
                     (0..4).map(|n| rows(&layout, &random, n * 50, 50)).collect();
-                let Sorted::Rows(sorted) = sort(&layout, batches.clone(), &[]).unwrap() else {
+                let Sorted::Rows { rows: sorted, .. } =
+                    sort(&layout, batches.clone(), &[]).unwrap()
+                else {
                     panic!("no keys were asked for");
                 };
                 assert_eq!(sorted, plainly(&layout, &batches));
@@ -109,7 +111,7 @@ fn rows_are_sorted_as_by_comparing_them_all() {
         }
     }
     let layout = layout(vec![by(0, false)], vec![1]);
-    let Sorted::Rows(none) = sort(&layout, Vec::new(), &[vec![0]]).unwrap() else {
+    let Sorted::Rows { rows: none, .. } = sort(&layout, Vec::new(), &[vec![0]]).unwrap() else {
         panic!("there are no rows");
     };
     assert_eq!(none.num_rows(), 0);
@@ -129,7 +131,7 @@ fn two_rows_of_one_key_are_found_wherever_they_lie() {
             let mut seen = std::collections::HashSet::new();
             let twice = keys.iter().flatten().any(|key| !seen.insert(key.to_vec()));
             match sort(&layout, batches.clone(), std::slice::from_ref(&key)).unwrap() {
-                Sorted::Rows(_) => assert!(!twice, "seed {seed}"),
+                Sorted::Rows { .. } => assert!(!twice, "seed {seed}"),
                 Sorted::Twice { key: 0, row } => {
                     assert!(twice, "seed {seed}");
                     let of_row = KeyEncoder::new(&layout, &key).unwrap().keys(&row).unwrap();

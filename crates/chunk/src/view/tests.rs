@@ -134,6 +134,7 @@ fn hot_and_cold_rows_answer_as_the_rows_themselves_do() {
             }
         }
         let view = ChunkView {
+            chunk: 0,
             range: 0..50,
             hot: vec![hot.snapshot()],
             cold,
@@ -142,6 +143,7 @@ fn hot_and_cold_rows_answer_as_the_rows_themselves_do() {
         assert_eq!(view.rows(), all.num_rows() as u64);
         for (start, end) in [(i64::MIN, i64::MAX), (10, 20), (0, 1), (49, 50), (60, 70)] {
             let request = ScanRequest {
+                locators: false,
                 projection: vec![4, 2, 3, 5, 1],
                 time: start..end,
                 equals: Vec::new(),
@@ -167,6 +169,7 @@ fn a_series_is_found_without_reading_the_others() {
     let part = part(&disk, &layout, "p", &[rows(&layout, &random, 0, 500)]);
     assert_eq!(part.directory().series.len(), 5, "four symbols and NULL");
     let view = ChunkView {
+        chunk: 0,
         range: 0..50,
         hot: Vec::new(),
         cold: vec![Arc::clone(&part)],
@@ -192,6 +195,7 @@ fn a_part_sorted_by_other_columns_than_its_table_says_now_loses_no_row() {
     let mut other = Layout::clone(&layout);
     other.segment_by = vec![5, 1];
     let view = ChunkView {
+        chunk: 0,
         range: 0..50,
         hot: Vec::new(),
         cold: vec![part(&disk, &other, "p", std::slice::from_ref(&all))],
@@ -222,6 +226,7 @@ fn equal_keys_keep_their_order_of_arrival() {
         &[rows(&layout, &SimRandom::new(2), 0, 2000)],
     );
     let view = ChunkView {
+        chunk: 0,
         range: 0..50,
         hot: Vec::new(),
         cold: vec![part],
@@ -263,6 +268,7 @@ fn a_flipped_bit_is_an_error_and_never_a_wrong_row() {
                 ColdPart::open(&damaged, &data, &directory, written.clone()).and_then(|part| {
                     let part = Arc::new(part);
                     let view = ChunkView {
+                        chunk: 0,
                         range: 0..50,
                         hot: Vec::new(),
                         cold: vec![Arc::clone(&part)],
@@ -296,6 +302,7 @@ fn columns_are_known_by_their_number_whatever_their_name() {
     });
     let new = Arc::new(Layout::new(columns, Some(0), vec![1], Vec::new()));
     let view = ChunkView {
+        chunk: 0,
         range: 0..50,
         hot: Vec::new(),
         cold: vec![part],

@@ -159,8 +159,8 @@ impl Transaction {
     }
 
     fn open(&self, place: Place, part: &Part) -> Result<Arc<ColdPart>, EngineError> {
-        match self.state.part(place.table_key(), part.id) {
-            Some(open) => Ok(Arc::clone(&open.part)),
+        match self.state.cold(place.table_key(), part) {
+            Some(part) => Ok(part),
             None => Err(EngineError::Overtaken(place.table.to_string())),
         }
     }
@@ -219,7 +219,11 @@ impl Transaction {
             rewrite.packed.push(Packed {
                 place,
                 generation,
+                // Nobody deletes rows of stores one by one.
+                hot_rows: 0,
+                gone: 0,
                 parts,
+                moved: None,
             });
         }
     }
@@ -238,6 +242,7 @@ fn kept_of(
     hot: Option<&HotPart>,
 ) -> Result<(Vec<RecordBatch>, bool), EngineError> {
     let view = ChunkView {
+        chunk: 0,
         range: ALL_TIMES,
         hot: hot.into_iter().map(HotPart::snapshot).collect(),
         cold,

@@ -235,6 +235,7 @@ pub(crate) fn create_one(
                 comment: None,
                 acl: None,
                 rollup: None,
+                persistence: chronolith_catalog::Persistence::default(),
             }),
         },
         Change::SetRollup {

@@ -7,10 +7,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, AsArray, Int64Array, StringViewArray, TimestampMicrosecondArray};
-use arrow::datatypes::Int64Type;
+use arrow::datatypes::{Decimal128Type, Int64Type};
 use arrow::record_batch::RecordBatch;
 use chronolith_catalog::{Change, Column, Constraint, ConstraintKind, Hypertable, Table};
-use chronolith_chunk::ScanRequest;
+use chronolith_chunk::{RowSet, ScanRequest};
 use chronolith_engine::{Engine, EngineConfig, EngineError, Isolation, Transaction};
 use chronolith_platform::Platform;
 use chronolith_platform::sim::SimDisk;
@@ -41,6 +41,8 @@ pub(crate) fn column(id: u32, name: &str, ty: SqlType) -> Column {
         not_null: id != 2,
         default: None,
         missing: None,
+        identity: None,
+        generated: None,
         comment: None,
     }
 }
@@ -59,6 +61,7 @@ pub(crate) fn create(engine: &Arc<Engine>) -> Result<(), EngineError> {
             id: id.0 + 1000,
             name: format!("{name}_pkey"),
             kind: ConstraintKind::PrimaryKey { columns: key },
+            marks: chronolith_catalog::ConstraintMarks::default(),
         }],
         indexes: Vec::new(),
         hypertable: None,
@@ -66,6 +69,7 @@ pub(crate) fn create(engine: &Arc<Engine>) -> Result<(), EngineError> {
         comment: None,
         acl: None,
         rollup: None,
+        persistence: chronolith_catalog::Persistence::default(),
     };
     let ticks = table(
         TICKS,
@@ -145,4 +149,43 @@ pub(crate) fn ids(transaction: &Transaction, table: TableId, place: usize) -> Ve
 
 pub(crate) fn time_of(id: i64) -> i64 {
     id * 7 % 40
+}
+
+/// Deletes the rows whose ids are wanted; which they were.
+pub(crate) fn delete(
+    transaction: &mut Transaction,
+    wanted: impl Fn(i64) -> bool,
+) -> Result<Vec<i64>, EngineError> {
+    transaction.begin_change()?;
+    let view = transaction.table(TICKS).unwrap();
+    let mut rows = RowSet::default();
+    let mut found = Vec::new();
+    for (_, chunk) in view.chunks.iter() {
+        let request = ScanRequest {
+            locators: true,
+            ..ScanRequest::all(vec![2])
+        };
+        for batch in chunk.scan(&view.layout, &request) {
+            let batch = batch?;
+            let ids = batch.column(0).as_primitive::<Int64Type>();
+            let locators = batch.column(1).as_primitive::<Decimal128Type>();
+            for (id, locator) in ids.values().iter().zip(locators.values()) {
+                if wanted(*id) {
+                    rows.insert(*locator);
+                    found.push(*id);
+                }
+            }
+        }
+    }
+    // What they lie at is what was looked for.
+    let mut again = Vec::new();
+    for batch in view.rows_of(&[2], &rows)? {
+        again.extend_from_slice(batch.column(0).as_primitive::<Int64Type>().values());
+    }
+    found.sort_unstable();
+    again.sort_unstable();
+    assert_eq!(found, again);
+    assert_eq!(transaction.delete(&view, &rows)?, found.len() as u64);
+    assert_eq!(transaction.delete(&view, &rows)?, 0, "deleted twice");
+    Ok(found)
 }

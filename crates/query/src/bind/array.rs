@@ -340,7 +340,7 @@ impl Binder<'_> {
 }
 
 /// A list of values, at once when all are constants.
-fn make(values: Vec<Typed>, ty: SqlType, at: Option<u32>) -> Result<Typed> {
+pub(super) fn make(values: Vec<Typed>, ty: SqlType, at: Option<u32>) -> Result<Typed> {
     if matches!(ty, SqlType::Array(_)) {
         return Err(unsupported("an array of more than one dimension").at(at));
     }

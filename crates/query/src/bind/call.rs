@@ -41,9 +41,15 @@ impl Binder<'_> {
             .first()
             .and_then(|part| part.as_ident())
             .and_then(ident_position);
-        let name = function_name(function).map_err(|error| error.at(at))?;
+        let (schema, name) = spelled(function);
         let around = std::mem::replace(&mut self.documents, name.contains("json"));
-        let bound = self.named_call(place, &name, function, at);
+        let bound = match self.names.routines(schema.as_deref(), &name) {
+            Ok(own) if own.is_empty() => function_name(function)
+                .map_err(|error| error.at(at))
+                .and_then(|name| self.named_call(place, None, &name, function, at)),
+            Ok(_) => self.named_call(place, schema.as_deref(), &name, function, at),
+            Err(error) => Err(error.at(at)),
+        };
         self.documents = around;
         bound
     }
@@ -51,6 +57,7 @@ impl Binder<'_> {
     fn named_call(
         &mut self,
         place: Place<'_>,
+        schema: Option<&str>,
         name: &str,
         function: &ast::Function,
         at: Option<u32>,
@@ -111,8 +118,13 @@ impl Binder<'_> {
             .at(at));
         }
         let args = self.arguments(place, &list.args)?;
-        let call = self.resolve(name, args, at)?;
-        self.finish_call(place, call, at)
+        match self.own_call(schema, name, args, at)? {
+            Ok(call) => self.own_value(place, call, at),
+            Err(args) => {
+                let call = self.resolve(name, args, at)?;
+                self.finish_call(place, call, at)
+            }
+        }
     }
 
     /// A call with positional arguments, of a name of ours.
@@ -755,6 +767,17 @@ fn star(list: &ast::FunctionArgumentList) -> bool {
     )
 }
 
+/// The schema and the name of a function as they were written.
+fn spelled(function: &ast::Function) -> (Option<String>, String) {
+    let mut parts = function.name.0.iter().rev();
+    let mut next = || {
+        let ident = parts.next().and_then(|part| part.as_ident())?;
+        Some(ident.value.clone())
+    };
+    let name = next().unwrap_or_default();
+    (next(), name)
+}
+
 /// The name of a function; its schema may be one whose functions all can call.
 pub(super) fn function_name(function: &ast::Function) -> Result<String> {
     let parts = function
@@ -796,7 +819,7 @@ fn may_fail(expr: &Expr) -> bool {
 }
 
 /// How a call can be one of this function: the declared types by argument, and where each goes.
-fn candidate(
+pub(super) fn candidate(
     proc: &'static Proc,
     names: &[Option<String>],
     variadic: bool,

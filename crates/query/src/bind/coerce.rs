@@ -10,7 +10,7 @@ use crate::error::Error;
 use crate::functions::{CastContext, Typed, apply_cast, canonical_form, cast, literal_from_text};
 
 /// Whether a value of a type may become another in a context, without making it.
-pub(super) fn castable(from: &SqlType, to: &SqlType, context: CastContext) -> bool {
+pub(crate) fn castable(from: &SqlType, to: &SqlType, context: CastContext) -> bool {
     let (from, to) = (from.without_typmod(), to.without_typmod());
     if from == to || from == SqlType::Unknown {
         return true;

@@ -313,8 +313,19 @@ impl Binder<'_> {
 
     /// The one value of a query, run for each value of what it depends on.
     pub(super) fn dependent(&self, place: Place<'_>, plan: LogicalPlan, form: &DataType) -> Expr {
-        let free = self.free(place, &plan);
-        let args = free
+        self.dependent_on(place, plan, form, &[])
+    }
+
+    /// The same of a query in which names stand for values of expressions.
+    pub(super) fn dependent_on(
+        &self,
+        place: Place<'_>,
+        plan: LogicalPlan,
+        form: &DataType,
+        named: &[(Expr, Expr)],
+    ) -> Expr {
+        let mut free = self.free(place, &plan);
+        let mut args: Vec<Expr> = free
             .iter()
             .map(|expr| match expr {
                 Expr::OuterReferenceColumn(_, column)
@@ -325,6 +336,10 @@ impl Binder<'_> {
                 other => other.clone(),
             })
             .collect();
+        for (name, value) in named {
+            free.push(name.clone());
+            args.push(value.clone());
+        }
         let call = Dependent {
             plan: Arc::new(plan),
             free,

@@ -119,6 +119,11 @@ impl Binder<'_> {
             return Ok(rel);
         }
         let right = self.lateral_factor(&left, factor)?;
+        self.joined_to(left, right, keep)
+    }
+
+    /// `left, right`; with `keep`, rows of `left` stay without any beside them.
+    pub(super) fn joined_to(&mut self, left: Rel, right: Rel, keep: bool) -> Result<Rel> {
         let kind = if keep {
             JoinType::Left
         } else {
@@ -333,11 +338,13 @@ impl Binder<'_> {
         // A view sees neither WITH nor the columns around it.
         let outer = std::mem::take(&mut self.outer);
         let ctes = std::mem::take(&mut self.ctes);
+        let frames = std::mem::take(&mut self.frames);
         self.views += 1;
         let bound = self.query(&query, None);
         self.views -= 1;
         self.outer = outer;
         self.ctes = ctes;
+        self.frames = frames;
         let mut rel = bound.map_err(|mut error| {
             // Positions are in the view's text, not in the client's.
             error.position = None;
@@ -570,13 +577,10 @@ impl Binder<'_> {
         parts: &FunctionParts<'_>,
         keep: bool,
     ) -> Result<Rel> {
-        let left = match left {
-            Some(left) => left,
-            None => self.from(&[])?,
-        };
         let at = parts.at;
+        let nothing = Scope::default();
         let place = Place {
-            scope: &left.scope,
+            scope: left.as_ref().map_or(&nothing, |left| &left.scope),
             clause: Clause::From,
         };
         let mut calls = Vec::new();
@@ -594,6 +598,16 @@ impl Binder<'_> {
             None => calls = self.arguments(place, parts.args)?,
         }
         let name = parts.name.as_str();
+        if parts.array_exprs.is_none() {
+            match self.own_call(parts.schema.as_deref(), name, calls, at)? {
+                Ok(call) => return self.own_rows(left, call, parts, keep),
+                Err(given) => calls = given,
+            }
+        }
+        let left = match left {
+            Some(left) => left,
+            None => self.from(&[])?,
+        };
         if !procs(name)
             .iter()
             .any(|proc| matches!(proc.kind, ProcKind::Scalar | ProcKind::SetReturning))
@@ -642,7 +656,7 @@ impl Binder<'_> {
             .map(|(name, ty)| ((*name).to_owned(), ty.clone()))
             .collect();
         let result = call.result.clone();
-        let output = call.proc.output_name();
+        let output = call.proc.output_name().map(str::to_owned);
         let value = call
             .proc
             .scalar(call.args, &call.result)
@@ -661,7 +675,7 @@ impl Binder<'_> {
         })
     }
 
-    fn unnested(
+    pub(super) fn unnested(
         &mut self,
         left: Rel,
         lists: Vec<Rows>,
@@ -711,7 +725,7 @@ impl Binder<'_> {
             };
             if record.is_empty() {
                 let name = match &alias {
-                    _ if output.is_some() => output.unwrap_or_default().to_owned(),
+                    _ if output.is_some() => output.unwrap_or_default(),
                     Some(alias) if single => alias.clone(),
                     _ => parts.name.clone(),
                 };
@@ -772,22 +786,32 @@ impl Binder<'_> {
 }
 
 /// What a function in FROM gives.
-struct Rows {
-    value: Typed,
-    set: bool,
-    ty: SqlType,
-    columns: Vec<(String, SqlType)>,
+pub(super) struct Rows {
+    pub value: Typed,
+    pub set: bool,
+    pub ty: SqlType,
+    pub columns: Vec<(String, SqlType)>,
     /// The name of the one column when it is not the function's.
-    output: Option<&'static str>,
+    pub output: Option<String>,
 }
 
-struct FunctionParts<'f> {
-    name: String,
-    args: &'f [FunctionArg],
-    array_exprs: Option<&'f [ast::Expr]>,
-    ordinality: bool,
-    alias: Option<&'f TableAlias>,
-    at: Option<u32>,
+#[derive(Clone)]
+pub(super) struct FunctionParts<'f> {
+    pub schema: Option<String>,
+    pub name: String,
+    pub args: &'f [FunctionArg],
+    pub array_exprs: Option<&'f [ast::Expr]>,
+    pub ordinality: bool,
+    pub alias: Option<&'f TableAlias>,
+    pub at: Option<u32>,
+}
+
+impl FunctionParts<'_> {
+    /// What its rows go by.
+    pub(super) fn table(&self) -> String {
+        let alias = self.alias.map(|alias| alias.name.value.clone());
+        alias.unwrap_or_else(|| self.name.clone())
+    }
 }
 
 /// The call of a relation that is one.
@@ -798,6 +822,11 @@ fn function_parts(factor: &TableFactor) -> Option<FunctionParts<'_>> {
             .and_then(|part| part.as_ident())
             .map(|ident| ident.value.clone())
     };
+    let before_last = |name: &ast::ObjectName| {
+        let place = name.0.len().checked_sub(2)?;
+        let ident = name.0.get(place)?.as_ident()?;
+        Some(ident.value.clone())
+    };
     match factor {
         TableFactor::Table {
             name,
@@ -806,6 +835,7 @@ fn function_parts(factor: &TableFactor) -> Option<FunctionParts<'_>> {
             with_ordinality,
             ..
         } => Some(FunctionParts {
+            schema: before_last(name),
             name: last(name)?,
             args: &args.args,
             array_exprs: None,
@@ -820,6 +850,7 @@ fn function_parts(factor: &TableFactor) -> Option<FunctionParts<'_>> {
             alias,
             ..
         } => Some(FunctionParts {
+            schema: before_last(name),
             name: last(name)?,
             args,
             array_exprs: None,
@@ -833,6 +864,7 @@ fn function_parts(factor: &TableFactor) -> Option<FunctionParts<'_>> {
             with_ordinality,
             ..
         } => Some(FunctionParts {
+            schema: None,
             name: "unnest".to_owned(),
             args: &[],
             array_exprs: Some(array_exprs),

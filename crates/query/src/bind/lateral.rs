@@ -7,7 +7,7 @@ use datafusion::functions::core;
 use datafusion::logical_expr::Expr;
 
 use super::dependent::{Shape, shape};
-use super::scope::{Scope, ScopeColumn};
+use super::scope::{Alias, Scope, ScopeColumn};
 use super::select::passed;
 use super::state::{Binder, Clause, Place, Rel, Result, column, lift, project, told, typed};
 use crate::functions::canonical_form;
@@ -28,6 +28,22 @@ impl Binder<'_> {
             clause: Clause::From,
         };
         let rel = self.inner(place, query)?;
+        self.lateral_rows(left, rel, alias, &[], keep)
+    }
+
+    /// The same of a query that was bound; `names` are those it goes by without an alias.
+    pub(super) fn lateral_rows(
+        &mut self,
+        left: &Rel,
+        rel: Rel,
+        alias: Option<&TableAlias>,
+        names: &[Alias],
+        keep: bool,
+    ) -> Result<Option<Rel>> {
+        let place = Place {
+            scope: &left.scope,
+            clause: Clause::From,
+        };
         let joins = !self.depends(place, &rel.plan) || (!keep && shape(&rel.plan) == Shape::Plain);
         if joins {
             return Ok(None);
@@ -54,7 +70,7 @@ impl Binder<'_> {
             let get = core::expr_fn::get_field(column(&name), found.column.as_str());
             found.arrow = form_of(&form, found);
             found.column = self.fresh();
-            found.table = None;
+            found.table = names.first().map(|name| name.name.clone());
             found.schema = None;
             found.origin = None;
             exprs.push(Expr::alias(get, &found.column));
@@ -63,7 +79,7 @@ impl Binder<'_> {
             plan: project(plan, exprs)?,
             scope: Scope {
                 columns,
-                relations: Vec::new(),
+                relations: names.to_vec(),
             },
         };
         let right = self.aliased(right, alias)?;

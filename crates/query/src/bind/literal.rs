@@ -29,7 +29,9 @@ impl Binder<'_> {
             Value::Placeholder(name) => {
                 let number = name.strip_prefix('$').and_then(|n| n.parse::<usize>().ok());
                 match number {
-                    Some(number) if (1..=65_535).contains(&number) => Ok(self.params.expr(number)),
+                    Some(number) if (1..=65_535).contains(&number) => {
+                        self.numbered_argument(number, at)
+                    }
                     _ => Err(Error::new(
                         SqlState::UNDEFINED_PARAMETER,
                         format!("there is no parameter {name}"),

@@ -28,6 +28,7 @@ mod expr;
 mod from;
 mod gapfill;
 mod group;
+mod inline;
 mod insert;
 mod lateral;
 mod literal;
@@ -37,6 +38,7 @@ mod params;
 mod query;
 mod reference;
 mod resolve;
+mod routine;
 mod scope;
 mod select;
 mod sets;
@@ -44,8 +46,11 @@ mod state;
 mod subquery;
 mod window;
 
+pub(crate) use coerce::castable;
 pub use deparse::deparse;
-pub use entry::{Bound, bind_arguments, bind_call, bind_kept, bind_over, bind_query, bind_scalar};
+pub use entry::{
+    Bound, bind_arguments, bind_assigned, bind_call, bind_kept, bind_over, bind_query, bind_scalar,
+};
 pub(crate) use gapfill::{End, limit_of};
 pub use insert::{Target, bind_insert_source};
 pub use names::{Names, Relation, Table, TableColumn};

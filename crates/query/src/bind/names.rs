@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use chronolith_types::SqlType;
+use chronolith_catalog::Routine;
+use chronolith_types::{SqlType, TableId};
 use datafusion::logical_expr::TableSource;
 
 use crate::error::Error;
@@ -28,6 +29,32 @@ pub trait Names {
     /// The number of the parameter that a name means where no column has it: an argument of the
     /// routine whose statement this is, alone or behind the routine's name.
     fn parameter(&self, _of: Option<&str>, _name: &str) -> Option<usize> {
+        None
+    }
+
+    /// The routines of a name, along the search path.
+    ///
+    /// # Errors
+    /// `42501` for a schema that may not be used.
+    fn routines(&self, _schema: Option<&str>, _name: &str) -> Result<Vec<Arc<Routine>>, Error> {
+        Ok(Vec::new())
+    }
+
+    /// Whether a routine may be run.
+    ///
+    /// # Errors
+    /// `42501` when it may not.
+    fn may_execute(&self, _routine: &Routine) -> Result<(), Error> {
+        Ok(())
+    }
+
+    /// The name of a routine's schema.
+    fn schema_of(&self, _routine: &Routine) -> Option<String> {
+        None
+    }
+
+    /// What the rows of a table or view are made of.
+    fn row_of(&self, _relation: TableId) -> Option<Vec<(String, SqlType)>> {
         None
     }
 

@@ -33,8 +33,8 @@ impl Binder<'_> {
         if table {
             return self.whole_row(place, name);
         }
-        if let Some(number) = self.names.parameter(None, name) {
-            return Ok(self.params.expr(number));
+        if let Some(found) = self.argument(None, name) {
+            return Ok(found);
         }
         if place.clause == Clause::Default {
             return Err(Error::new(
@@ -129,8 +129,10 @@ impl Binder<'_> {
             )
             .at(at));
         }
-        if let (None, Some(number)) = (schema, self.names.parameter(Some(table), name)) {
-            return Ok(self.params.expr(number));
+        if schema.is_none()
+            && let Some(found) = self.argument(Some(table), name)
+        {
+            return Ok(found);
         }
         Err(self.missing_from(place.scope, schema, table, at))
     }

@@ -12,6 +12,7 @@ use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
 use super::cte::Cte;
 use super::names::Names;
 use super::params::Params;
+use super::routine::Frame;
 use super::scope::{Scope, ScopeColumn};
 use crate::error::Error;
 use crate::functions::{FunctionError, Typed};
@@ -41,6 +42,8 @@ pub(super) struct Binder<'a> {
     /// Where the text of an untyped literal was last seen.
     pub literals: HashMap<String, u32>,
     pub views: usize,
+    /// The routines whose bodies are being bound, the innermost last.
+    pub frames: Vec<Frame>,
     /// The view whose text is being bound.
     pub view: Option<u32>,
     /// What is read, and as whom.
@@ -152,6 +155,7 @@ impl<'a> Binder<'a> {
             places: HashMap::new(),
             literals: HashMap::new(),
             views: 0,
+            frames: Vec::new(),
             view: None,
             uses: Vec::new(),
             edits: Vec::new(),

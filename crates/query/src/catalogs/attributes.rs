@@ -18,6 +18,7 @@ pub(super) fn fill(name: &str) -> Option<Fill> {
         "pg_attribute" => attributes,
         "pg_attrdef" => defaults,
         "pg_description" => descriptions,
+        "pg_shdescription" => shared_descriptions,
         _ => return None,
     })
 }
@@ -32,6 +33,10 @@ struct Attribute<'a> {
     not_null: bool,
     has_default: bool,
     inherited: bool,
+    /// `a`, `d` or nothing.
+    identity: &'static str,
+    /// `s` or nothing.
+    generated: &'static str,
 }
 
 fn push<'a>(rows: &mut Rows<'a>, attribute: Attribute<'a>) {
@@ -55,8 +60,8 @@ fn push<'a>(rows: &mut Rows<'a>, attribute: Attribute<'a>) {
         attribute.not_null,
         attribute.has_default,
         false,
-        "",
-        "",
+        attribute.identity,
+        attribute.generated,
         false,
         !attribute.inherited,
         i64::from(attribute.inherited),
@@ -89,6 +94,8 @@ fn attributes<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error
                             not_null: column.not_null,
                             has_default: false,
                             inherited: false,
+                            identity: "",
+                            generated: "",
                         },
                     );
                 }
@@ -103,8 +110,14 @@ fn attributes<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error
                             name: column.name.as_str().into(),
                             ty: Some(Cow::Borrowed(&column.ty)),
                             not_null: column.not_null,
-                            has_default: column.default.is_some(),
+                            has_default: column.default.is_some() || column.generated.is_some(),
                             inherited: matches!(relation, Relation::Chunk(..)),
+                            identity: match &column.identity {
+                                Some(identity) if identity.always => "a",
+                                Some(_) => "d",
+                                None => "",
+                            },
+                            generated: if column.generated.is_some() { "s" } else { "" },
                         },
                     );
                 }
@@ -121,6 +134,31 @@ fn attributes<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error
                             not_null: false,
                             has_default: false,
                             inherited: false,
+                            identity: "",
+                            generated: "",
+                        },
+                    );
+                }
+            }
+            Relation::Sequence(_) => {
+                let columns = [
+                    ("last_value", SqlType::Int8),
+                    ("log_cnt", SqlType::Int8),
+                    ("is_called", SqlType::Bool),
+                ];
+                for (number, (name, ty)) in (1..).zip(columns) {
+                    push(
+                        rows,
+                        Attribute {
+                            relation: oid,
+                            number,
+                            name: name.into(),
+                            ty: Some(Cow::Owned(ty)),
+                            not_null: true,
+                            has_default: false,
+                            inherited: false,
+                            identity: "",
+                            generated: "",
                         },
                     );
                 }
@@ -137,6 +175,8 @@ fn attributes<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error
                             not_null: false,
                             has_default: false,
                             inherited: false,
+                            identity: "",
+                            generated: "",
                         },
                     );
                 }
@@ -165,10 +205,10 @@ pub(super) fn each_default(context: &Context) -> Result<impl Iterator<Item = Def
     });
     Ok(all
         .flat_map(|(relation, table)| {
-            table
-                .columns
-                .iter()
-                .filter_map(move |column| Some((relation, table, column, column.default.as_ref()?)))
+            table.columns.iter().filter_map(move |column| {
+                let text = column.default.as_ref().or(column.generated.as_ref())?;
+                Some((relation, table, column, text))
+            })
         })
         .enumerate()
         .map(|(place, (relation, table, column, text))| Default {
@@ -182,8 +222,9 @@ pub(super) fn each_default(context: &Context) -> Result<impl Iterator<Item = Def
 
 /// What is shown of a column's default.
 pub(super) fn default_text(context: &Context, table: &Table, column: &Column) -> Option<String> {
-    let text = column.default.as_ref()?;
-    Some((context.expression)(table, text, Some(&column.ty), false))
+    let text = column.default.as_ref().or(column.generated.as_ref())?;
+    let shown = (context.expression)(table, text, Some(&column.ty), false);
+    Some(super::sequences::named(context, &shown))
 }
 
 fn defaults<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
@@ -212,6 +253,14 @@ fn descriptions<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Err
     for (class, oid, text) in describe::recorded_comments() {
         rows.push(row![oid, class, 0, text]);
     }
+    for comment in describe::said(context)? {
+        rows.push(row![
+            comment.oid,
+            comment.class,
+            count(comment.column),
+            &comment.text
+        ]);
+    }
     let class = relation::find("pg_catalog", "pg_class").map_or(0, |relation| relation.oid());
     for table in context.home()?.tables.values() {
         if let Some(comment) = &table.comment {
@@ -222,6 +271,13 @@ fn descriptions<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Err
                 rows.push(row![table.id.0, class, count(column.id.0), comment]);
             }
         }
+    }
+    Ok(())
+}
+
+fn shared_descriptions<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
+    for comment in describe::said_of_shared(context) {
+        rows.push(row![comment.oid, comment.class, &comment.text]);
     }
     Ok(())
 }

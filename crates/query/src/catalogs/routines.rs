@@ -6,7 +6,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::LazyLock;
 
-use chronolith_catalog::Volatility;
+use chronolith_catalog::{ArgMode, Routine, Securable, Volatility};
 use chronolith_types::SqlType;
 
 use super::context::Context;
@@ -121,6 +121,7 @@ pub(super) fn operator_class(method: u32, ty: &SqlType) -> u32 {
 
 const INTERNAL: u32 = 12;
 const SQL: u32 = 14;
+const PLPGSQL: u32 = 13563;
 const VOID: u32 = 2278;
 
 /// A function that a type, an operator or an aggregate has behind it, and that SQL does not call.
@@ -317,6 +318,16 @@ fn procs<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
     Ok(())
 }
 
+/// The grants of a user's routine.
+fn own_acl<'a>(context: &'a Context, routine: &Routine) -> Cell<'a> {
+    let acl = context
+        .home()
+        .ok()
+        .and_then(|home| home.acls.get(&routine.id.0));
+    acl.map(|acl| context.acl_items(acl, Securable::Routine))
+        .into()
+}
+
 /// The functions and procedures of users.
 fn own_procs<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
     for routine in context.home()?.routines.values() {
@@ -327,45 +338,85 @@ fn own_procs<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error>
             .map(|arg| arg.name.as_deref().unwrap_or(""))
             .collect();
         let names: Cell<'a> = if named { names.into() } else { Cell::Null };
+        let (mut all_types, mut modes) = (Cell::Null, Cell::Null);
+        if routine.args.iter().any(|arg| arg.mode != ArgMode::In) {
+            all_types = type_oids(routine.args.iter().map(|arg| &arg.ty)).into();
+            let letters = routine.args.iter().map(|arg| arg.mode.letter());
+            modes = letters.collect::<Vec<_>>().into();
+        }
+        let variadic = routine
+            .args
+            .iter()
+            .find(|arg| arg.mode == ArgMode::Variadic);
+        let variadic = variadic.and_then(|arg| arg.ty.element().map(SqlType::oid));
         let defaults = routine.args.iter().filter(|arg| arg.default.is_some());
         let set = routine.result.as_ref().is_some_and(|result| result.set);
         let result = routine.result.as_ref().map_or(VOID, |of| of.ty.oid());
+        let result = match routine.is_procedure() && routine.outputs().next().is_some() {
+            true => SqlType::Record.oid(),
+            false => result,
+        };
         let volatility = match routine.volatility {
             Volatility::Immutable => 'i',
             Volatility::Stable => 's',
             Volatility::Volatile => 'v',
+        };
+        let promises = &routine.promises;
+        let number = |text: &Option<String>, usual: i32| {
+            let given = text.as_ref().and_then(|text| text.parse::<f64>().ok());
+            #[expect(
+                clippy::cast_possible_truncation,
+                reason = "a cost, shown as a whole number"
+            )]
+            given.map_or(usual, |given| given as i32)
+        };
+        let config: Cell<'a> = match routine.settings.as_slice() {
+            [] => Cell::Null,
+            settings => settings
+                .iter()
+                .map(|(name, value)| format!("{name}={value}"))
+                .collect::<Vec<_>>()
+                .into(),
         };
         rows.push(row![
             routine.id.0,
             &routine.name,
             routine.schema.0,
             routine.owner.0,
-            SQL,
-            100,
-            if set { 1000 } else { 0 },
-            0,
+            if routine.language == "sql" {
+                SQL
+            } else {
+                PLPGSQL
+            },
+            number(&promises.cost, 100),
+            number(&promises.rows, if set { 1000 } else { 0 }),
+            variadic.unwrap_or(0),
             0,
             if routine.result.is_some() { 'f' } else { 'p' },
             routine.security_definer,
-            false,
+            promises.leakproof,
             routine.strict,
             set,
             volatility,
-            'u',
-            count(routine.args.len()),
+            promises.parallel.unwrap_or('u'),
+            count(routine.inputs().count()),
             count(defaults.count()),
             result,
             type_oids(routine.types()),
-            NULL,
-            NULL,
+            all_types,
+            modes,
             names,
             NULL,
             NULL,
-            &routine.body,
+            if routine.plain_body {
+                ""
+            } else {
+                routine.body.as_str()
+            },
             NULL,
-            NULL,
-            NULL,
-            NULL,
+            routine.plain_body.then_some(routine.body.as_str()),
+            config,
+            own_acl(context, routine),
         ]);
     }
     Ok(())

@@ -2,26 +2,34 @@
 
 use std::sync::Arc;
 
-use chronolith_catalog::{Change, Routine, RoutineArg, RoutineResult, Volatility};
-use chronolith_sql::{CreateRoutine, Name, ObjectKind};
-use chronolith_types::{RoutineId, SqlState, SqlType};
+use chronolith_catalog::{
+    ArgMode, Change, Database, Privilege, Promises, Rights, Routine, RoutineArg, RoutineResult,
+    Volatility,
+};
+use chronolith_sql::{
+    AlterRoutine, CreateRoutine, Name, ObjectKind, RoutineAction, RoutineMarks, SqlText, TypeRef,
+};
+use chronolith_types::{RoutineId, SqlState, SqlType, TableId};
 
 use super::drop::schemas;
 use super::run::owner;
 use super::table::check_name;
+use crate::bind::{bind_arguments, castable, deparse};
 use crate::catalogs::quoted;
 use crate::error::Error;
-use crate::session::{Ready, SessionNames, Shared, ready, refuse};
+use crate::functions::CastContext;
+use crate::session::{Ready, SessionNames, Shared, ready, refuse, row_of};
+use crate::settings::{self, Scope};
 
 const INVALID_FUNCTION_DEFINITION: SqlState = SqlState::new(b"42P13");
 
 pub(super) fn create(shared: &Arc<Shared>, create: &CreateRoutine) -> Result<(), Error> {
     let name = create.name.name();
     check_name(name)?;
-    match create.language.as_deref() {
-        Some("sql") => {}
+    let language = match create.language.as_deref() {
+        Some(known @ ("sql" | "plpgsql")) => known,
         None => return Err(wrong("no language specified")),
-        Some(known @ ("plpgsql" | "c" | "internal")) => {
+        Some(known @ ("c" | "internal")) => {
             return Err(Error::unsupported(format!("language {known}")));
         }
         Some(other) => {
@@ -30,62 +38,37 @@ pub(super) fn create(shared: &Arc<Shared>, create: &CreateRoutine) -> Result<(),
                 format!("language \"{other}\" does not exist"),
             ));
         }
-    }
+    };
     let body = create
         .body
         .clone()
         .ok_or_else(|| wrong("no function body specified"))?;
-    if !create.procedure && create.returns.is_none() {
-        return Err(wrong("function result type must be specified"));
+    if create.plain_body && language != "sql" {
+        return Err(wrong(
+            "inline SQL function body only valid for language SQL",
+        ));
     }
-    let mut args = Vec::with_capacity(create.args.len());
-    for arg in &create.args {
-        if let Some(mode) = arg.mode {
-            return Err(Error::unsupported(format!(
-                "{} as the mode of an argument",
-                mode.to_uppercase()
-            )));
-        }
-        if arg.default.is_none() && args.iter().any(|arg: &RoutineArg| arg.default.is_some()) {
-            return Err(wrong(
-                "input parameters after one with a default value must also have defaults",
-            ));
-        }
-        if arg.name.is_some() && args.iter().any(|known| known.name == arg.name) {
-            let name = arg.name.as_deref().unwrap_or_default();
-            return Err(wrong(&format!(
-                "parameter name \"{name}\" used more than once"
-            )));
-        }
-        args.push(RoutineArg {
-            name: arg.name.clone(),
-            ty: arg.ty.without_typmod(),
-            default: arg.default.as_ref().map(|default| default.text.clone()),
-        });
-    }
+    let home = shared.home()?;
+    let args = arguments(shared, &home, create)?;
     let schema = shared.creation_schema(create.name.schema())?;
     let mut routine = Routine {
         id: RoutineId(0),
         schema,
         name: name.to_owned(),
         owner: owner(shared)?,
-        result: create.returns.as_ref().map(|returns| RoutineResult {
-            ty: returns.ty.without_typmod(),
-            set: returns.set,
-        }),
+        result: result_of(shared, &home, create, &args)?,
         args,
-        language: "sql".to_owned(),
+        language: language.to_owned(),
         body,
-        strict: create.strict,
-        volatility: match create.volatility {
-            Some("immutable") => Volatility::Immutable,
-            Some("stable") => Volatility::Stable,
-            _ => Volatility::Volatile,
-        },
-        security_definer: create.security_definer,
+        strict: false,
+        volatility: Volatility::Volatile,
+        security_definer: false,
         comment: None,
+        settings: Vec::new(),
+        plain_body: create.plain_body,
+        promises: Promises::default(),
     };
-    let home = shared.home()?;
+    mark(shared, &mut routine, &create.marks)?;
     let known = home
         .routines_named(schema, name)
         .find(|known| known.types().eq(routine.types()))
@@ -99,6 +82,7 @@ pub(super) fn create(shared: &Arc<Shared>, create: &CreateRoutine) -> Result<(),
             replaceable(known, &routine)?;
             routine.id = known.id;
             routine.owner = known.owner;
+            routine.comment.clone_from(&known.comment);
         }
         Some(_) => {
             return Err(Error::new(
@@ -107,11 +91,331 @@ pub(super) fn create(shared: &Arc<Shared>, create: &CreateRoutine) -> Result<(),
             ));
         }
     }
-    check_body(shared, &Arc::new(routine.clone()))?;
+    shared.change(Change::CreateRoutine {
+        database: shared.database,
+        routine: Box::new(routine.clone()),
+        replace: known.is_some(),
+    })?;
+    // It may call itself.
+    check_body(shared, &Arc::new(routine)).map_err(|error| match error.context {
+        None if language == "sql" => error.context(format!("SQL function \"{name}\"")),
+        _ => error,
+    })
+}
+
+/// The arguments as they are kept.
+fn arguments(
+    shared: &Arc<Shared>,
+    home: &Database,
+    create: &CreateRoutine,
+) -> Result<Vec<RoutineArg>, Error> {
+    let mut args: Vec<RoutineArg> = Vec::with_capacity(create.args.len());
+    for arg in &create.args {
+        let mode = match arg.mode {
+            Some("out") => ArgMode::Out,
+            Some("inout") => ArgMode::InOut,
+            Some("variadic") => ArgMode::Variadic,
+            Some("table") => ArgMode::Table,
+            _ => ArgMode::In,
+        };
+        if mode != ArgMode::Table
+            && args.iter().any(|known| known.mode == ArgMode::Variadic)
+            && mode.goes_in()
+        {
+            return Err(wrong("VARIADIC parameter must be the last input parameter"));
+        }
+        let (ty, relation) = declared(shared, home, &arg.ty)?;
+        if relation.is_some() {
+            return Err(Error::unsupported("an argument of a row type"));
+        }
+        if mode == ArgMode::Variadic && !matches!(ty, SqlType::Array(_) | SqlType::AnyArray) {
+            return Err(wrong("VARIADIC parameter must be an array"));
+        }
+        if ty == SqlType::Void || ty == SqlType::Trigger {
+            return Err(wrong(&match create.procedure {
+                true => format!("procedures cannot accept type {ty}"),
+                false => format!("SQL functions cannot have arguments of type {ty}"),
+            }));
+        }
+        if mode.goes_in()
+            && arg.default.is_none()
+            && args.iter().any(|known| known.default.is_some())
+        {
+            return Err(wrong(
+                "input parameters after one with a default value must also have defaults",
+            ));
+        }
+        if !mode.goes_in() && arg.default.is_some() {
+            return Err(wrong("only input parameters can have default values"));
+        }
+        let clashes = |known: &&RoutineArg| {
+            // A column of the result may be called as an argument is only where the two are one.
+            known.name == arg.name
+        };
+        if arg.name.as_deref().is_some_and(|name| !name.is_empty())
+            && args.iter().any(|known| clashes(&known))
+        {
+            let name = arg.name.as_deref().unwrap_or_default();
+            return Err(wrong(&format!(
+                "parameter name \"{name}\" used more than once"
+            )));
+        }
+        let default = match &arg.default {
+            Some(default) => Some(default_of(shared, default, &ty)?),
+            None => None,
+        };
+        args.push(RoutineArg {
+            name: arg.name.clone().filter(|name| !name.is_empty()),
+            ty,
+            default,
+            mode,
+        });
+    }
+    Ok(args)
+}
+
+/// The text of a default, which must be a value of its argument's type.
+fn default_of(shared: &Arc<Shared>, default: &SqlText, ty: &SqlType) -> Result<String, Error> {
+    let names = SessionNames::new(shared)?;
+    if ty.is_pseudo() {
+        return Ok(default.text.clone());
+    }
+    let bound = bind_arguments(&names, &[(default.expr.clone(), ty.clone())], &[]);
+    bound.map_err(|mut error| {
+        if error.code == SqlState::DATATYPE_MISMATCH {
+            error.message = format!("argument of DEFAULT must be type {ty}");
+        }
+        error
+    })?;
+    // As it is shown, and so that later settings make nothing else of it.
+    let shown = deparse(&names, &default.text, &[], Some(ty), false);
+    Ok(shown.unwrap_or_else(|| default.text.clone()))
+}
+
+/// What a type stands for: itself, or the rows of a relation.
+pub(crate) fn declared(
+    shared: &Arc<Shared>,
+    home: &Database,
+    ty: &TypeRef,
+) -> Result<(SqlType, Option<TableId>), Error> {
+    let missing = |name: &Name| {
+        Error::new(
+            SqlState::UNDEFINED_OBJECT,
+            format!("type \"{name}\" does not exist"),
+        )
+    };
+    match ty {
+        TypeRef::Known(ty) => Ok((ty.without_typmod(), None)),
+        TypeRef::Named(name) => match relation(shared, name.schema(), name.name())? {
+            Some(found) => Ok((SqlType::Record, Some(found))),
+            None => Err(missing(name)),
+        },
+        TypeRef::Like(name) => {
+            let (column, of) = match name.parts.as_slice() {
+                [of @ .., column] if !of.is_empty() => (column, of),
+                _ => return Err(missing(name)),
+            };
+            let (schema, table) = match of {
+                [.., schema, table] => (Some(schema.as_str()), table),
+                [table] => (None, table),
+                [] => return Err(missing(name)),
+            };
+            let found = relation(shared, schema, table)?.ok_or_else(|| {
+                Error::new(
+                    SqlState::UNDEFINED_TABLE,
+                    format!("relation \"{}\" does not exist", of.join(".")),
+                )
+            })?;
+            let columns = row_of(shared, home, found).unwrap_or_default();
+            let found = columns.into_iter().find(|(name, _)| name == column);
+            match found {
+                Some((_, ty)) => Ok((ty.without_typmod(), None)),
+                None => Err(Error::new(
+                    SqlState::UNDEFINED_COLUMN,
+                    format!("column \"{column}\" of relation \"{table}\" does not exist"),
+                )),
+            }
+        }
+    }
+}
+
+/// A table or view by its name.
+fn relation(
+    shared: &Arc<Shared>,
+    schema: Option<&str>,
+    name: &str,
+) -> Result<Option<TableId>, Error> {
+    if let Some(table) = shared.find_table(schema, name)? {
+        return Ok(Some(table.id));
+    }
+    Ok(shared.find_view(schema, name)?.map(|view| view.id))
+}
+
+/// What a function gives; None for a procedure.
+fn result_of(
+    shared: &Arc<Shared>,
+    home: &Database,
+    create: &CreateRoutine,
+    args: &[RoutineArg],
+) -> Result<Option<RoutineResult>, Error> {
+    if create.procedure {
+        return Ok(None);
+    }
+    let outputs: Vec<_> = args.iter().filter(|arg| arg.mode.comes_out()).collect();
+    let implied = match outputs.as_slice() {
+        [] => None,
+        [only] => Some(only.ty.clone()),
+        _ => Some(SqlType::Record),
+    };
+    let Some(returns) = &create.returns else {
+        return match implied {
+            Some(ty) => Ok(Some(RoutineResult {
+                ty,
+                set: false,
+                relation: None,
+            })),
+            None => Err(wrong("function result type must be specified")),
+        };
+    };
+    let Some(ty) = &returns.ty else {
+        if outputs.iter().any(|arg| arg.mode != ArgMode::Table) {
+            return Err(wrong(
+                "OUT and INOUT arguments aren't allowed in TABLE functions",
+            ));
+        }
+        return Ok(implied.map(|ty| RoutineResult {
+            ty,
+            set: true,
+            relation: None,
+        }));
+    };
+    let (ty, relation) = declared(shared, home, ty)?;
+    if let Some(implied) = implied
+        && implied != ty
+    {
+        return Err(wrong(&format!(
+            "function result type must be {implied} because of OUT parameters"
+        )));
+    }
+    Ok(Some(RoutineResult {
+        ty,
+        set: returns.set,
+        relation,
+    }))
+}
+
+/// What CREATE and ALTER FUNCTION say beside.
+fn mark(shared: &Arc<Shared>, routine: &mut Routine, marks: &RoutineMarks) -> Result<(), Error> {
+    let said = marks.volatility.is_some() || marks.strict.is_some();
+    if routine.is_procedure() && said {
+        return Err(wrong("invalid attribute in procedure definition"));
+    }
+    match marks.volatility {
+        Some("immutable") => routine.volatility = Volatility::Immutable,
+        Some("stable") => routine.volatility = Volatility::Stable,
+        Some(_) => routine.volatility = Volatility::Volatile,
+        None => {}
+    }
+    routine.strict = marks.strict.unwrap_or(routine.strict);
+    routine.security_definer = marks.security_definer.unwrap_or(routine.security_definer);
+    if let Some(leakproof) = marks.leakproof {
+        let catalog = shared.catalog();
+        let role = catalog.roles.get(&shared.role(&catalog)?);
+        let superuser = role.is_some_and(|role| role.privileges.contains(&Privilege::Superuser));
+        if leakproof && !superuser {
+            return Err(Error::new(
+                SqlState::INSUFFICIENT_PRIVILEGE,
+                "only superuser can define a leakproof function",
+            ));
+        }
+        routine.promises.leakproof = leakproof;
+    }
+    if let Some(cost) = &marks.cost {
+        if cost.parse::<f64>().is_ok_and(|cost| cost <= 0.0) {
+            return Err(Error::new(
+                SqlState::INVALID_PARAMETER_VALUE,
+                "COST must be positive",
+            ));
+        }
+        routine.promises.cost = Some(cost.clone());
+    }
+    if let Some(rows) = &marks.rows {
+        if !routine.result.as_ref().is_some_and(|result| result.set) {
+            return Err(Error::new(
+                SqlState::INVALID_PARAMETER_VALUE,
+                "ROWS is not applicable when function does not return a set",
+            ));
+        }
+        routine.promises.rows = Some(rows.clone());
+    }
+    if let Some(parallel) = marks.parallel {
+        routine.promises.parallel = Some(parallel).filter(|letter| *letter != 'u');
+    }
+    for change in &marks.settings {
+        if change.name == "all" {
+            routine.settings.clear();
+            continue;
+        }
+        let shown = known(&change.name).to_owned();
+        routine.settings.retain(|(name, _)| *name != shown);
+        if let Some(value) = &change.value {
+            // A value that cannot be is refused now.
+            shared.with(|state| {
+                let mut trial = state.settings.clone();
+                trial.set(&change.name, value, Scope::Local)
+            })?;
+            routine.settings.push((shown, value.clone()));
+        }
+    }
+    Ok(())
+}
+
+/// A setting as it is spelled in the list of settings.
+fn known(name: &str) -> &str {
+    let found = settings::known()
+        .iter()
+        .find(|known| known.name.eq_ignore_ascii_case(name));
+    found.map_or(name, |known| known.name)
+}
+
+/// ALTER FUNCTION and its kin.
+pub(super) fn alter(shared: &Arc<Shared>, alter: &AlterRoutine) -> Result<(), Error> {
+    let found = find(shared, alter.kind, &alter.name, alter.signature.as_ref())?;
+    let found = found.ok_or_else(|| missing(alter.kind, &alter.name, alter.signature.as_ref()))?;
+    let mut routine = Routine::clone(&found);
+    match &alter.action {
+        RoutineAction::Rename(to) => {
+            check_name(&to.value)?;
+            shared.check_schema(routine.schema, Rights::CREATE)?;
+            routine.name.clone_from(&to.value);
+        }
+        RoutineAction::Owner(to) => {
+            routine.owner = super::alter::role_of(shared, &to.value)?;
+        }
+        RoutineAction::Schema(to) => {
+            routine.schema = shared.creation_schema(Some(&to.value))?;
+        }
+        RoutineAction::Marks(marks) => mark(shared, &mut routine, marks)?,
+    }
+    let home = shared.home()?;
+    let taken = home
+        .routines_named(routine.schema, &routine.name)
+        .any(|other| other.id != routine.id && other.types().eq(routine.types()));
+    if taken {
+        let schema = home.schemas.get(&routine.schema);
+        return Err(Error::new(
+            SqlState::DUPLICATE_FUNCTION,
+            format!(
+                "function {} already exists in schema \"{}\"",
+                signature(&routine),
+                schema.map_or("", |schema| schema.name.as_str())
+            ),
+        ));
+    }
     shared.change(Change::CreateRoutine {
         database: shared.database,
         routine: Box::new(routine),
-        replace: known.is_some(),
+        replace: true,
     })
 }
 
@@ -153,27 +457,33 @@ fn replaceable(known: &Routine, new: &Routine) -> Result<(), Error> {
 
 /// Binds each statement, as PostgreSQL does unless told otherwise.
 fn check_body(shared: &Arc<Shared>, routine: &Arc<Routine>) -> Result<(), Error> {
-    let statements = chronolith_sql::parse(&routine.body)?;
     let check = shared.with(|state| state.settings.get("check_function_bodies") != Some("off"));
+    if routine.language != "sql" {
+        return crate::routines::check(shared, routine);
+    }
+    if routine.is_trigger() {
+        return Err(wrong("SQL functions cannot return type trigger"));
+    }
+    let statements = chronolith_sql::parse(&routine.body)?;
     let types: Vec<Option<SqlType>> = routine.types().cloned().map(Some).collect();
+    let polymorphic = types.iter().flatten().any(SqlType::is_pseudo);
+    let result = routine.result.as_ref().filter(|_| !polymorphic);
+    if !check || polymorphic {
+        return Ok(());
+    }
     let mut last = None;
     for parsed in &statements {
         refuse(&parsed.statement, &parsed.tag)?;
-        if check {
-            let names = SessionNames::of_routine(shared, routine)?;
-            let bound = ready(shared, &names, &parsed.statement, &types);
-            last = Some(bound.map_err(|mut error| {
-                error.position = None;
-                error
-            })?);
-        }
+        let names = SessionNames::of_routine(shared, routine)?;
+        let bound = ready(shared, &names, &parsed.statement, &types);
+        last = Some(bound.map_err(|mut error| {
+            error.position = None;
+            error
+        })?);
     }
-    let Some(result) = routine.result.as_ref().filter(|_| check) else {
+    let Some(result) = result.filter(|result| result.ty != SqlType::Void) else {
         return Ok(());
     };
-    if result.ty == SqlType::Void {
-        return Ok(());
-    }
     let mismatch = |detail: String| {
         wrong(&format!(
             "return type mismatch in function declared to return {}",
@@ -181,18 +491,54 @@ fn check_body(shared: &Arc<Shared>, routine: &Arc<Routine>) -> Result<(), Error>
         ))
         .detail(detail)
     };
-    let Some(Ready::Query(bound)) = last else {
+    let given = last.as_ref().and_then(Ready::columns);
+    let Some(given) = given else {
         return Err(mismatch(
             "Function's final statement must be SELECT or INSERT/UPDATE/DELETE RETURNING."
                 .to_owned(),
         ));
     };
-    match bound.columns.as_slice() {
-        [only] if only.ty.without_typmod() == result.ty => Ok(()),
-        [only] => Err(mismatch(format!("Actual return type is {}.", only.ty))),
-        _ => Err(mismatch(
-            "Final statement must return exactly one column.".to_owned(),
+    let fits = |from: &SqlType, to: &SqlType| {
+        *from == SqlType::Unknown || castable(from, to, CastContext::Assignment)
+    };
+    let home = shared.home()?;
+    let outputs: Vec<SqlType> = match result.relation {
+        Some(relation) => row_of(shared, &home, relation)
+            .unwrap_or_default()
+            .into_iter()
+            .map(|(_, ty)| ty)
+            .collect(),
+        None => routine.outputs().map(|arg| arg.ty.clone()).collect(),
+    };
+    if result.ty != SqlType::Record {
+        return match given.as_slice() {
+            [only] if fits(only, &result.ty) => Ok(()),
+            [only] => Err(mismatch(format!("Actual return type is {only}."))),
+            _ => Err(mismatch(
+                "Final statement must return exactly one column.".to_owned(),
+            )),
+        };
+    }
+    if outputs.is_empty() || matches!(given.as_slice(), [SqlType::Record]) {
+        return Ok(());
+    }
+    let pairs = given.iter().zip(&outputs).enumerate();
+    for (place, (from, to)) in pairs {
+        if !fits(from, to) {
+            return Err(mismatch(format!(
+                "Final statement returns {from} instead of {to} at column {}.",
+                place + 1
+            )));
+        }
+    }
+    match given.len().cmp(&outputs.len()) {
+        std::cmp::Ordering::Less => Err(mismatch(
+            "Final statement returns too few columns.".to_owned(),
         )),
+        std::cmp::Ordering::Greater => Err(mismatch(
+            "Final statement returns too many columns.".to_owned(),
+        )),
+        std::cmp::Ordering::Equal => Ok(()),
     }
 }
 
@@ -210,17 +556,9 @@ pub(super) fn signature(routine: &Routine) -> String {
     format!("{}({})", quoted(&routine.name), types.join(","))
 }
 
-pub(super) fn drop(
-    shared: &Arc<Shared>,
-    kind: ObjectKind,
-    name: &Name,
-    types: Option<&Vec<SqlType>>,
-) -> Result<(), Error> {
-    let home = shared.home()?;
-    let word = match kind {
-        ObjectKind::Procedure => "procedure",
-        _ => "function",
-    };
+/// The words of a statement for a routine that is not there.
+fn missing(kind: ObjectKind, name: &Name, types: Option<&Vec<SqlType>>) -> Error {
+    let word = word_of(kind);
     let shown = match types {
         Some(types) => {
             let types: Vec<String> = types.iter().map(SqlType::name).collect();
@@ -228,15 +566,32 @@ pub(super) fn drop(
         }
         None => format!("could not find a {word} named \"{name}\""),
     };
-    let missing = || Error::new(SqlState::UNDEFINED_FUNCTION, shown.clone());
+    Error::new(SqlState::UNDEFINED_FUNCTION, shown)
+}
+
+fn word_of(kind: ObjectKind) -> &'static str {
+    match kind {
+        ObjectKind::Procedure => "procedure",
+        _ => "function",
+    }
+}
+
+/// The routine that a statement names.
+fn find(
+    shared: &Arc<Shared>,
+    kind: ObjectKind,
+    name: &Name,
+    types: Option<&Vec<SqlType>>,
+) -> Result<Option<Arc<Routine>>, Error> {
+    let home = shared.home()?;
+    let word = word_of(kind);
     for schema in schemas(shared, &home, name.schema())? {
         let fits = |known: &&Arc<Routine>| {
             types.is_none_or(|types| {
-                known.types().eq(types
-                    .iter()
-                    .map(SqlType::without_typmod)
-                    .collect::<Vec<_>>()
-                    .iter())
+                let bare: Vec<SqlType> = types.iter().map(SqlType::without_typmod).collect();
+                // A procedure may also be named with what comes out of it.
+                known.types().eq(&bare)
+                    || (known.is_procedure() && known.args.iter().map(|arg| &arg.ty).eq(&bare))
             })
         };
         let found: Vec<_> = home
@@ -261,10 +616,22 @@ pub(super) fn drop(
                 format!("{} is not a {word}", signature(only)),
             ));
         }
-        return shared.change(Change::DropRoutine {
-            database: shared.database,
-            id: only.id,
-        });
+        return Ok(Some(Arc::clone(only)));
     }
-    Err(missing())
+    Ok(None)
+}
+
+pub(super) fn drop(
+    shared: &Arc<Shared>,
+    kind: ObjectKind,
+    name: &Name,
+    types: Option<&Vec<SqlType>>,
+) -> Result<(), Error> {
+    match find(shared, kind, name, types)? {
+        Some(found) => shared.change(Change::DropRoutine {
+            database: shared.database,
+            id: found.id,
+        }),
+        None => Err(missing(kind, name, types)),
+    }
 }

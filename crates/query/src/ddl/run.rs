@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use chronolith_catalog::{Change, Privilege};
-use chronolith_sql::{ObjectKind, Statement};
+use chronolith_catalog::Privilege;
+use chronolith_sql::Statement;
 use chronolith_types::{RoleId, SqlState};
 
-use super::{alter, drop, grant, index, materialized, role, routine, schema, table, view};
+use super::{
+    alter, comment, drop, grant, index, materialized, role, routine, schema, sequence, table, view,
+};
 use crate::error::Error;
-use crate::insert::{undefined_column, undefined_table};
 use crate::session::Shared;
 
 /// Runs a statement; its command tag.
@@ -34,6 +35,9 @@ pub(crate) async fn run(
         } => materialized::refresh(shared, name, *concurrently, *with_data).await?,
         Statement::CreateIndex(create) => index::create(shared, create)?,
         Statement::CreateRoutine(create) => routine::create(shared, create)?,
+        Statement::CreateSequence(create) => sequence::create(shared, create)?,
+        Statement::AlterSequence(of) => sequence::alter(shared, of)?,
+        Statement::AlterRoutine(alter) => routine::alter(shared, alter)?,
         Statement::CreateSchema(create) => schema::create(shared, create)?,
         Statement::CreateDatabase { name, options } => {
             schema::create_database(shared, &name.value, options)?;
@@ -82,61 +86,19 @@ pub(crate) async fn run(
         Statement::AlterTable(of) => alter::run(shared, of).await?,
         Statement::Drop(of) => drop::run(shared, of)?,
         Statement::Truncate {
-            tables, cascade: _, ..
-        } => drop::truncate(shared, tables)?,
-        Statement::Comment { kind, name, text } => {
-            comment(shared, *kind, name, text.as_ref())?;
-        }
+            tables,
+            cascade: _,
+            restart_identity,
+        } => drop::truncate(shared, tables, *restart_identity)?,
+        Statement::Comment {
+            kind,
+            name,
+            signature,
+            text,
+        } => comment::run(shared, *kind, name, signature.as_deref(), text.as_deref())?,
         _ => return Err(Error::unsupported(tag)),
     }
     Ok(tag.to_owned())
-}
-
-fn comment(
-    shared: &Arc<Shared>,
-    kind: ObjectKind,
-    name: &chronolith_sql::Name,
-    text: Option<&String>,
-) -> Result<(), Error> {
-    let (relation, column) = match (kind, name.parts.as_slice()) {
-        (ObjectKind::Table | ObjectKind::MaterializedView, parts) => (parts, None),
-        (ObjectKind::Column, [relation @ .., column]) => (relation, Some(column)),
-        _ => return Err(Error::unsupported("COMMENT ON this kind of object")),
-    };
-    let (schema, table) = match relation {
-        [table] => (None, table.as_str()),
-        [.., schema, table] => (Some(schema.as_str()), table.as_str()),
-        [] => (None, ""),
-    };
-    let found = materialized::table_or_rows(shared, schema, table)?
-        .ok_or_else(|| undefined_table(schema, table))?;
-    let kept = shared.home()?.view_kept_in(found.id).is_some();
-    let wrong = match kind {
-        ObjectKind::Table if kept => Some("a table"),
-        ObjectKind::MaterializedView if !kept => Some("a materialized view"),
-        _ => None,
-    };
-    if let Some(wrong) = wrong {
-        return Err(Error::new(
-            SqlState::WRONG_OBJECT_TYPE,
-            format!("\"{table}\" is not {wrong}"),
-        ));
-    }
-    let column = match column {
-        Some(column) => {
-            let (_, column) = found
-                .column_named(column)
-                .ok_or_else(|| undefined_column(column, table))?;
-            Some(column.id)
-        }
-        None => None,
-    };
-    shared.change(Change::Comment {
-        database: shared.database,
-        table: found.id,
-        column,
-        text: text.cloned(),
-    })
 }
 
 /// The role that what is made belongs to.

@@ -3,10 +3,13 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use chronolith_catalog::{Change, Column, Constraint, ConstraintKind, Index, Rights, Table};
+use chronolith_catalog::{
+    Change, Column, Constraint, ConstraintKind, ConstraintMarks, Identity, Index,
+    OnCommit as AtCommit, Persistence, Rights, Table,
+};
 use chronolith_sql::{
     ColumnDef, Constraint as Declared, ConstraintKind as DeclaredKind, CreateTable, CreateTableAs,
-    Like, Spelled,
+    Like, Name, OnCommit, Spelled,
 };
 use chronolith_types::{ColumnId, IndexId, SqlState, SqlType, TableId};
 
@@ -14,10 +17,12 @@ use super::hypertable;
 use super::materialized::table_or_rows;
 use super::options::{self, TableOptions};
 use super::run::owner;
+use super::sequence;
 use crate::bind::{Target, bind_query, bind_scalar};
 use crate::catalogs::columns_named;
+use crate::catalogs::sequences::stored;
 use crate::error::Error;
-use crate::insert::{self, InsertPlan, check_expr, undefined_table};
+use crate::insert::{self, InsertPlan, check_expr, generated_expr, undefined_table};
 use crate::outcome::{OutputColumn, Severity};
 use crate::session::{SessionNames, Shared};
 
@@ -26,8 +31,6 @@ pub(super) const NAME_BYTES_MAX: usize = 63;
 
 pub(super) fn create(shared: &Arc<Shared>, create: &CreateTable) -> Result<(), Error> {
     for (asked, what) in [
-        (create.temporary, "CREATE TEMPORARY TABLE"),
-        (create.unlogged, "CREATE UNLOGGED TABLE"),
         (!create.inherits.is_empty(), "INHERITS"),
         (create.partition_by.is_some(), "PARTITION BY"),
         (create.partition_of.is_some(), "PARTITION OF"),
@@ -36,23 +39,22 @@ pub(super) fn create(shared: &Arc<Shared>, create: &CreateTable) -> Result<(), E
             return Err(Error::unsupported(what));
         }
     }
-    let Some(mut table) = begin(
-        shared,
-        create.name.schema(),
-        create.name.name(),
-        create.if_not_exists,
-    )?
-    else {
+    let kind = persistence(create.temporary, create.unlogged, create.on_commit)?;
+    let Some(mut table) = begin_as(shared, &create.name, create.if_not_exists, kind)? else {
         return Ok(());
     };
     let options = TableOptions::read(&create.options)?;
-    for like in &create.like {
+    let likes = |place: usize| create.like.iter().filter(move |like| like.place == place);
+    for like in likes(0) {
         copy_columns(shared, &mut table, like)?;
     }
-    for column in &create.columns {
+    for (place, column) in (1..).zip(&create.columns) {
         let column = column_of(shared, &table, column)?;
         table.next_column.0 += 1;
         table.columns.push(column);
+        for like in likes(place) {
+            copy_columns(shared, &mut table, like)?;
+        }
     }
     for declared in &create.constraints {
         add_constraint(shared, &mut table, declared)?;
@@ -67,6 +69,11 @@ pub(super) fn create(shared: &Arc<Shared>, create: &CreateTable) -> Result<(), E
         })
         .collect();
     let names = SessionNames::new(shared)?;
+    for column in &table.columns {
+        if let Some(text) = &column.generated {
+            generated_expr(&names, &table, column, text)?;
+        }
+    }
     for check in &checks {
         check_expr(&names, &table, check)?;
     }
@@ -85,6 +92,50 @@ pub(super) fn create(shared: &Arc<Shared>, create: &CreateTable) -> Result<(), E
         .hint("Use \"timescaledb.hypertable\" to enable creating a hypertable."));
     }
     Ok(())
+}
+
+fn persistence(
+    temporary: bool,
+    unlogged: bool,
+    on_commit: Option<OnCommit>,
+) -> Result<Persistence, Error> {
+    Ok(match on_commit {
+        Some(_) if !temporary => {
+            return Err(Error::new(
+                SqlState::INVALID_TABLE_DEFINITION,
+                "ON COMMIT can only be used on temporary tables",
+            ));
+        }
+        _ if unlogged => Persistence::Unlogged,
+        None if !temporary => Persistence::Permanent,
+        None | Some(OnCommit::PreserveRows) => Persistence::Temporary(AtCommit::Preserve),
+        Some(OnCommit::DeleteRows) => Persistence::Temporary(AtCommit::Delete),
+        Some(OnCommit::Drop) => Persistence::Temporary(AtCommit::Drop),
+    })
+}
+
+/// As [`begin`], for a table that may be temporary: then it goes to the session's own schema.
+fn begin_as(
+    shared: &Arc<Shared>,
+    name: &Name,
+    if_not_exists: bool,
+    mut kind: Persistence,
+) -> Result<Option<Table>, Error> {
+    let mut schema = name.schema();
+    if schema == Some("pg_temp") && kind == Persistence::Permanent {
+        kind = Persistence::Temporary(AtCommit::Preserve);
+    }
+    let own = shared.temporary_name();
+    if matches!(kind, Persistence::Temporary(_)) {
+        let place = shared.temporary_place(schema);
+        place.map_err(|error| error.at(u32::try_from(name.position).ok()))?;
+        schema = Some(&own);
+    }
+    let begun = begin(shared, schema, name.name(), if_not_exists)?;
+    Ok(begun.map(|table| Table {
+        persistence: kind,
+        ..table
+    }))
 }
 
 /// A table without columns under a free name; None when it is there and may be.
@@ -126,6 +177,7 @@ pub(super) fn begin(
         comment: None,
         acl: None,
         rollup: None,
+        persistence: chronolith_catalog::Persistence::default(),
     }))
 }
 
@@ -144,17 +196,15 @@ fn copy_columns(shared: &Arc<Shared>, table: &mut Table, like: &Like) -> Result<
     let source = table_or_rows(shared, like.table.schema(), like.table.name())?
         .ok_or_else(|| undefined_table(like.table.schema(), like.table.name()))?;
     shared.check_relation(source.id, Rights::SELECT)?;
-    let including = |what: &str| {
-        like.including
-            .iter()
-            .any(|word| word == what || word == "all")
-    };
+    let including = |what: &str| like.including.iter().any(|word| word == what);
     for column in &source.columns {
         refuse_twice(table, &column.name, None)?;
         table.columns.push(Column {
             id: table.next_column,
             default: column.default.clone().filter(|_| including("defaults")),
             missing: None,
+            identity: like_identity(shared, table, &source, column, including("identity"))?,
+            generated: column.generated.clone().filter(|_| including("generated")),
             comment: column.comment.clone().filter(|_| including("comments")),
             ..column.clone()
         });
@@ -171,6 +221,7 @@ fn copy_columns(shared: &Arc<Shared>, table: &mut Table, like: &Like) -> Result<
                         kind: ConstraintKind::Check {
                             expression: expression.clone(),
                         },
+                        marks: constraint.marks,
                     });
                 }
                 continue;
@@ -192,16 +243,80 @@ fn copy_columns(shared: &Arc<Shared>, table: &mut Table, like: &Like) -> Result<
             .collect();
         let kind = match constraint.kind {
             ConstraintKind::PrimaryKey { .. } => DeclaredKind::PrimaryKey(names),
-            _ => DeclaredKind::Unique(names),
+            _ => DeclaredKind::Unique {
+                columns: names,
+                nulls_alike: false,
+            },
         };
         let declared = Declared {
             name: None,
             kind,
+            timing: chronolith_sql::Timing::default(),
             position: 0,
         };
         add_constraint(shared, table, &declared)?;
     }
+    if including("indexes") {
+        copy_indexes(shared, table, &source)?;
+    }
     Ok(())
+}
+
+/// Indexes that belong to no key, under names made from the new table's.
+fn copy_indexes(shared: &Arc<Shared>, table: &mut Table, source: &Table) -> Result<(), Error> {
+    let home = shared.home()?;
+    for index in source.indexes.iter().filter(|i| !i.constraint && !i.unique) {
+        let word = |key: &String| match key.split(' ').next() {
+            Some(column) if !key.starts_with('(') => column.to_owned(),
+            _ => "expr".to_owned(),
+        };
+        let words: Vec<String> = index.keys.iter().map(word).collect();
+        let taken = |name: &str| {
+            table.indexes.iter().any(|known| known.name == name)
+                || home.relation_exists(table.schema, name)
+        };
+        let name = free_name(&table.name, &words, "idx", taken);
+        let id = shared.transact(|transaction| Ok::<_, Error>(transaction.allocate_oid()))?;
+        table.indexes.push(Index {
+            id: IndexId(id),
+            name,
+            ..index.clone()
+        });
+    }
+    Ok(())
+}
+
+/// The identity of a column that is made like another, with a sequence of its own that counts alike.
+fn like_identity(
+    shared: &Arc<Shared>,
+    table: &Table,
+    source: &Table,
+    column: &Column,
+    including: bool,
+) -> Result<Option<Identity>, Error> {
+    let Some(identity) = column.identity.filter(|_| including) else {
+        return Ok(None);
+    };
+    let home = shared.home()?;
+    let Some(of) = home.sequences.get(&identity.sequence) else {
+        return Err(Error::internal(format!(
+            "the sequence of a column of {} is gone",
+            source.name
+        )));
+    };
+    let options = chronolith_sql::SequenceOptions {
+        increment: Some(of.increment),
+        min: Some(Some(of.min)),
+        max: Some(Some(of.max)),
+        start: Some(of.start),
+        cache: Some(of.cache),
+        cycle: Some(of.cycle),
+        ..chronolith_sql::SequenceOptions::default()
+    };
+    let always = identity.always;
+    let def = chronolith_sql::IdentityDef { always, options };
+    let at = (table.next_column, column.name.as_str());
+    sequence::of_identity(shared, table, at, &column.ty, &def).map(Some)
 }
 
 fn refuse_twice(table: &Table, name: &str, position: Option<usize>) -> Result<(), Error> {
@@ -238,15 +353,26 @@ pub(super) fn column_of(
             format!("column name \"{name}\" conflicts with a system column name"),
         ));
     }
-    if declared.sequence {
-        return Err(Error::unsupported(format!(
-            "column \"{name}\": serial and identity columns"
-        )));
-    }
-    if declared.generated.is_some() {
-        return Err(Error::unsupported(format!(
-            "column \"{name}\": generated columns"
-        )));
+    let twice = |what: &str| {
+        Err(Error::new(
+            SqlState::SYNTAX_ERROR,
+            format!("{what} for column \"{name}\" of table \"{}\"", table.name),
+        )
+        .at(u32::try_from(declared.name.position).ok()))
+    };
+    let default = declared.default.is_some() || declared.sequence;
+    match (&declared.identity, &declared.generated) {
+        (Some(_), Some(_)) => {
+            return twice("both identity and generation expression specified");
+        }
+        (Some(_), None) if default => return twice("both default and identity specified"),
+        (None, Some(_)) if default => {
+            return twice("both default and generation expression specified");
+        }
+        _ if declared.sequence && declared.default.is_some() => {
+            return twice("multiple default values specified");
+        }
+        _ => {}
     }
     if let Some(collation) = &declared.collation
         && !matches!(collation.as_str(), "C" | "POSIX" | "default" | "ucs_basic")
@@ -262,7 +388,30 @@ pub(super) fn column_of(
     let default = match &declared.default {
         Some(default) => {
             check_default(shared, name, &declared.ty, &default.expr)?;
-            default_text(default)
+            default_text(shared, default)?
+        }
+        None if declared.sequence => {
+            let ty = &declared.ty;
+            Some(sequence::of_serial(
+                shared,
+                table,
+                table.next_column,
+                name,
+                ty,
+            )?)
+        }
+        None => None,
+    };
+    let identity = match &declared.identity {
+        Some(identity) => {
+            let at = (table.next_column, name.as_str());
+            Some(sequence::of_identity(
+                shared,
+                table,
+                at,
+                &declared.ty,
+                identity,
+            )?)
         }
         None => None,
     };
@@ -273,6 +422,8 @@ pub(super) fn column_of(
         not_null: declared.not_null,
         default,
         missing: None,
+        identity,
+        generated: declared.generated.as_ref().map(|text| text.text.clone()),
         comment: None,
     })
 }
@@ -289,7 +440,14 @@ pub(super) fn check_default(
         ty: ty.clone(),
         default: None,
     };
-    bind_scalar(&SessionNames::new(shared)?, expr, Some(&target))
+    bind_scalar(&SessionNames::new(shared)?, expr, Some(&target)).map_err(|mut error| {
+        if error.code == SqlState::DATATYPE_MISMATCH {
+            error.message = error
+                .message
+                .replace(" but expression is", " but default expression is");
+        }
+        error
+    })
 }
 
 fn storable(ty: &SqlType) -> bool {
@@ -336,6 +494,12 @@ pub(super) fn constraint_of(
 ) -> Result<(Constraint, Option<Index>), Error> {
     let oid = || shared.transact(|transaction| Ok::<_, Error>(transaction.allocate_oid()));
     let at = u32::try_from(declared.position).ok();
+    let marks = ConstraintMarks {
+        not_valid: declared.timing.not_valid,
+        deferrable: declared.timing.deferrable,
+        deferred: declared.timing.deferred,
+        no_inherit: declared.timing.no_inherit,
+    };
     let (kind, columns, suffix) = match &declared.kind {
         DeclaredKind::PrimaryKey(columns) => {
             let primary = |c: &Constraint| matches!(c.kind, ConstraintKind::PrimaryKey { .. });
@@ -356,7 +520,7 @@ pub(super) fn constraint_of(
                 "pkey",
             )
         }
-        DeclaredKind::Unique(columns) => {
+        DeclaredKind::Unique { columns, .. } => {
             let ids = key_columns(table, columns)?;
             (
                 ConstraintKind::Unique { columns: ids },
@@ -424,6 +588,7 @@ pub(super) fn constraint_of(
             id: oid()?,
             name,
             kind,
+            marks,
         },
         index,
     ))
@@ -447,9 +612,19 @@ fn columns_in(table: &Table, text: &str) -> Vec<String> {
 }
 
 /// What is kept of a default: nothing of NULL, which every column without one has.
-pub(super) fn default_text(default: &chronolith_sql::SqlText) -> Option<String> {
+/// Sequences in it are meant by their numbers.
+pub(super) fn default_text(
+    shared: &Arc<Shared>,
+    default: &chronolith_sql::SqlText,
+) -> Result<Option<String>, Error> {
     let null = matches!(&default.expr, chronolith_sql::ast::Expr::Value(value) if value.value == chronolith_sql::ast::Value::Null);
-    (!null).then(|| default.text.clone())
+    if null {
+        return Ok(None);
+    }
+    if !default.text.to_lowercase().contains("val") {
+        return Ok(Some(default.text.clone()));
+    }
+    stored(&shared.catalog_context(), &default.text).map(Some)
 }
 
 fn key_columns(table: &Table, columns: &[Spelled]) -> Result<Vec<ColumnId>, Error> {
@@ -512,16 +687,8 @@ pub(super) async fn create_as(
     shared: &Arc<Shared>,
     create: &CreateTableAs,
 ) -> Result<String, Error> {
-    if create.temporary {
-        return Err(Error::unsupported("CREATE TEMPORARY TABLE"));
-    }
-    let Some(mut table) = begin(
-        shared,
-        create.name.schema(),
-        create.name.name(),
-        create.if_not_exists,
-    )?
-    else {
+    let kind = persistence(create.temporary, create.unlogged, create.on_commit)?;
+    let Some(mut table) = begin_as(shared, &create.name, create.if_not_exists, kind)? else {
         return Ok("CREATE TABLE AS".to_owned());
     };
     options::TableOptions::read(&create.options)?.refuse_hypertable()?;
@@ -572,6 +739,8 @@ pub(super) fn take_columns(
             not_null: false,
             default: None,
             missing: None,
+            identity: None,
+            generated: None,
             comment: None,
         });
         table.next_column.0 += 1;

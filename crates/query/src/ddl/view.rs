@@ -14,9 +14,6 @@ use crate::outcome::Severity;
 use crate::session::{SessionNames, Shared};
 
 pub(super) fn create(shared: &Arc<Shared>, create: &CreateView) -> Result<(), Error> {
-    if create.temporary {
-        return Err(Error::unsupported("CREATE TEMPORARY VIEW"));
-    }
     for option in &create.options {
         // Nobody can write through a view here.
         if option.name == "security_invoker" && option.bool() != Some(false) {
@@ -37,7 +34,18 @@ pub(super) fn create(shared: &Arc<Shared>, create: &CreateView) -> Result<(), Er
     let names = SessionNames::new(shared)?;
     let bound = bind_query(&names, &create.query, &[])?;
     let columns = columns_of(create, &bound)?;
-    let schema = shared.creation_schema(create.name.schema())?;
+    let reads = |used: &crate::bind::Use| shared.is_temporary(TableId(used.relation));
+    let lent = bound.uses.iter().any(reads);
+    let schema = match create.name.schema() {
+        None if lent && !create.temporary => {
+            let message = format!("view \"{name}\" will be a temporary view");
+            let notice = Error::new(SqlState::SUCCESSFUL_COMPLETION, message);
+            shared.notice(Severity::Notice, notice);
+            shared.need_temporary_schema()?
+        }
+        schema if lent || create.temporary => shared.temporary_place(schema)?,
+        schema => shared.creation_schema(schema)?,
+    };
     let home = shared.home()?;
     let known = home.view_named(schema, name).cloned();
     let id = match &known {
@@ -150,7 +158,7 @@ pub(super) fn broken(
 }
 
 /// Views that read a relation of that name themselves.
-pub(super) fn readers<'a>(
+pub(crate) fn readers<'a>(
     home: &'a Database,
     schema: SchemaId,
     name: &'a str,

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::{Arc, OnceLock, Weak};
 
 use arrow::record_batch::RecordBatch;
-use datafusion::common::ScalarValue;
+use datafusion::common::{DataFusionError, ScalarValue};
 use datafusion::execution::SessionState;
 use datafusion::logical_expr::LogicalPlan;
 use parking_lot::Mutex;
@@ -12,18 +12,21 @@ use parking_lot::Mutex;
 use super::args::Args;
 use super::{
     advisory, boundaries, chunks, compress, describe, dimensions, hypertables, names, privileges,
-    refresh, sizes, system, tablespaces,
+    refresh, sequences, sizes, system, tablespaces,
 };
 use crate::catalogs::{Context, of_function};
 use crate::error::Error;
 use crate::functions::{Effects, FunctionError};
 use crate::jobs;
 use crate::rights::guard_call;
+use crate::routines::{self, RoutineCall};
 use crate::session::{Shared, collect_now};
 
 /// What functions can do in a session. Does not keep the session alive.
 pub(crate) struct SessionEffects {
     shared: Weak<Shared>,
+    /// How many routines were running when it was made.
+    depth: usize,
     /// What the last call that described an object saw: a statement calls many.
     seen: Mutex<Option<Arc<Context>>>,
     /// What plans the queries inside expressions: one may run for each row. It does not hold this
@@ -32,9 +35,10 @@ pub(crate) struct SessionEffects {
 }
 
 impl SessionEffects {
-    pub(crate) fn new(shared: Weak<Shared>) -> Self {
+    pub(crate) fn new(shared: Weak<Shared>, depth: usize) -> Self {
         Self {
             shared,
+            depth,
             seen: Mutex::default(),
             planner: OnceLock::new(),
         }
@@ -119,6 +123,7 @@ impl SessionEffects {
                 answer.ok_or_else(|| Error::internal("a privilege of an unknown kind"))
             }
             _ if let Some(done) = advisory::call(shared, name, args)? => Ok(done),
+            _ if let Some(done) = sequences::call(shared, name, args)? => Ok(done),
             _ if let Some(done) = jobs::call(shared, name, args)? => Ok(done),
             _ => match describe::call(&self.context(shared), name, args)? {
                 Some(answer) => Ok(answer),
@@ -149,6 +154,9 @@ impl Effects for SessionEffects {
             .shared
             .upgrade()
             .ok_or_else(|| FunctionError::internal("the session is gone"))?;
+        if name == "nextval" {
+            return sequences::next_all(&shared, rows).map_err(told);
+        }
         for row in rows {
             guard_call(&shared, name, Args(row).oid(0)).map_err(told)?;
         }
@@ -165,6 +173,18 @@ impl Effects for SessionEffects {
             .ok_or_else(|| FunctionError::internal("the session is gone"))?;
         let planner = self.planner.get_or_init(|| shared.planner(shared.vars()));
         collect_now(&shared, planner, plan).map_err(told)
+    }
+
+    fn routine(
+        &self,
+        call: &RoutineCall,
+        args: &[ScalarValue],
+    ) -> Result<ScalarValue, DataFusionError> {
+        let shared = self
+            .shared
+            .upgrade()
+            .ok_or_else(|| FunctionError::internal("the session is gone"))?;
+        Ok(routines::run(&shared, self.depth, call, args)?)
     }
 }
 

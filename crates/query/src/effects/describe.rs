@@ -40,8 +40,9 @@ pub(super) fn call(
         "pg_get_function_arguments" => describe::function_arguments(context, oid, false)?,
         "pg_get_function_identity_arguments" => describe::function_arguments(context, oid, true)?,
         "pg_get_functiondef" => describe::functiondef(context, oid)?,
-        "obj_description" => {
-            describe::object_comment(context, oid, args.text(1).unwrap_or("pg_class"))?
+        "obj_description" => describe::object_comment(context, oid, args.text(1))?,
+        "shobj_description" => {
+            describe::shared_comment(context, oid, args.text(1).unwrap_or_default())
         }
         "col_description" => describe::column_comment(context, oid, column())?,
         "pg_table_is_visible" => {

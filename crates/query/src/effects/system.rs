@@ -83,7 +83,6 @@ pub(super) fn call(shared: &Arc<Shared>, name: &str, args: Args<'_>) -> Result<S
             let pids: Vec<_> = found.into_iter().map(ScalarValue::from).collect();
             Ok(list(&pids, &DataType::Int32))
         }
-        "pg_get_serial_sequence" => Ok(ScalarValue::Null),
         _ => Err(Error::new(
             SqlState::FEATURE_NOT_SUPPORTED,
             format!("function {} is not supported", describe::quoted(name)),

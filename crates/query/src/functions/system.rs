@@ -26,6 +26,7 @@ pub(super) fn effect(name: &str) -> Option<&'static str> {
         "currval",
         "setval",
         "lastval",
+        "pg_sequence_last_value",
         "pg_sleep",
         "to_regclass",
         "to_regtype",
@@ -202,19 +203,25 @@ pub(super) fn imp(name: &str, args: &[SqlType]) -> Option<RowFn> {
         },
         "current_database" => |c, _| Ok(Value::text(c.vars.database.clone())),
         "current_schema" => |c, _| {
-            Ok(c.vars
-                .search_path
-                .first()
+            let mut path = c.vars.search_path.iter();
+            Ok(path
+                .find(|name| !name.starts_with("pg_temp_"))
                 .map_or(Value::Null, |s| Value::text(s.clone())))
         },
         "current_schemas" => |c, a| {
+            let own = |name: &&String| name.starts_with("pg_temp_");
             let mut names = Vec::new();
+            if a.first().is_some_and(Value::as_bool) {
+                let own = c.vars.search_path.iter().filter(own);
+                names.extend(own.map(|name| Value::text(name.clone())));
+            }
             if a.first().is_some_and(Value::as_bool)
                 && !c.vars.search_path.iter().any(|s| s == "pg_catalog")
             {
                 names.push(Value::text("pg_catalog"));
             }
-            names.extend(c.vars.search_path.iter().map(|s| Value::text(s.clone())));
+            let path = c.vars.search_path.iter().filter(|name| !own(name));
+            names.extend(path.map(|name| Value::text(name.clone())));
             Ok(Value::List(names))
         },
         "current_user" | "current_role" | "user" => |c, _| Ok(Value::text(c.vars.user.clone())),

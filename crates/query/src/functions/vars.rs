@@ -11,6 +11,7 @@ use datafusion::common::{DataFusionError, ScalarValue};
 use datafusion::logical_expr::LogicalPlan;
 
 use super::error::FunctionError;
+use crate::routines::RoutineCall;
 
 /// The parts of the database that functions with effects reach: made by the session.
 pub trait Effects: Send + Sync {
@@ -37,6 +38,16 @@ pub trait Effects: Send + Sync {
     /// # Errors
     /// Whatever it meets.
     fn rows(&self, plan: &LogicalPlan) -> Result<Vec<RecordBatch>, FunctionError>;
+
+    /// Runs a user's function once.
+    ///
+    /// # Errors
+    /// Whatever it meets.
+    fn routine(
+        &self,
+        call: &RoutineCall,
+        args: &[ScalarValue],
+    ) -> Result<ScalarValue, DataFusionError>;
 }
 
 /// The session's variables, as an extension of DataFusion's options.

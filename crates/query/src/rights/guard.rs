@@ -1,9 +1,9 @@
 //! Changes of the catalog, and who may make them.
 
 use chronolith_catalog::{
-    Catalog, Change, Database, JobChange, Privilege, Rights, Schema, Table, View,
+    Catalog, Change, Database, JobChange, Privilege, Rights, Schema, Sequence, Table, View,
 };
-use chronolith_types::{DatabaseId, JobId, RoleId, SchemaId, SqlState, TableId};
+use chronolith_types::{DatabaseId, JobId, RoleId, RoutineId, SchemaId, SqlState, TableId};
 
 use super::check::owns_schema;
 use super::words::{called, denied, not_member, not_owner, not_owner_of_hypertable};
@@ -122,6 +122,11 @@ impl Guard<'_> {
             | Change::ChangeHypertable { table, .. }
             | Change::ReplaceParts { table, .. }
             | Change::SetIntegerNow { table, .. } => self.hypertable(*table),
+            Change::CreateSequence { sequence, .. } => self.create(sequence.schema, sequence.owner),
+            Change::ChangeSequence { sequence, .. } => self.change_sequence(sequence),
+            Change::DropSequence { id, .. } => self.relation(*id),
+            // Whoever deletes rows was asked for the right to do so.
+            Change::DeleteRows { .. } => Ok(()),
             // Roles are looked at where their statements are, which know what they change.
             Change::CreateRole { .. } | Change::ChangeRole { .. } | Change::DropRole { .. } => {
                 self.attribute(Privilege::CreateRole, "alter role")
@@ -138,6 +143,7 @@ impl Guard<'_> {
                 Some(known) => self.routine(&known.name, known.owner),
                 None => Ok(()),
             },
+            Change::SetComment { comment, .. } => self.thing(comment.oid),
             // Grants are looked at where GRANT is: not only owners grant.
             Change::SetAcl { .. } | Change::SetDefaultAcls { .. } => Err(Error::internal(
                 "grants are changed by GRANT and REVOKE only",
@@ -148,6 +154,7 @@ impl Guard<'_> {
             | Change::Invalidate { .. }
             | Change::Revalidate { .. }
             | Change::Freeze { .. }
+            | Change::AdvanceSequence { .. }
             | Change::Reserve { .. } => Ok(()),
         }
     }
@@ -247,6 +254,34 @@ impl Guard<'_> {
         }
     }
 
+    /// Whatever has an oid.
+    fn thing(&self, oid: u32) -> Result<(), Error> {
+        if self.home.relation_owner(TableId(oid)).is_some() {
+            return self.relation(TableId(oid));
+        }
+        if let Some(known) = self.home.routines.get(&RoutineId(oid)) {
+            return self.routine(&known.name, known.owner);
+        }
+        if self.home.schemas.contains_key(&SchemaId(oid)) {
+            return self.schema(SchemaId(oid));
+        }
+        if self.catalog.databases.contains_key(&DatabaseId(oid)) {
+            return self.database(DatabaseId(oid));
+        }
+        if self.catalog.roles.contains_key(&RoleId(oid)) {
+            return self.attribute(Privilege::CreateRole, "comment on role");
+        }
+        let within = |table: &&Table| {
+            table.indexes.iter().any(|index| index.id.0 == oid)
+                || table.constraints.iter().any(|found| found.id == oid)
+        };
+        let mut tables = self.home.tables.values().map(AsRef::as_ref);
+        match tables.find(within) {
+            Some(table) => self.relation(table.id),
+            None => self.attribute(Privilege::Superuser, "comment on this"),
+        }
+    }
+
     fn routine(&self, name: &str, owner: RoleId) -> Result<(), Error> {
         match self.acts_as(owner) {
             true => Ok(()),
@@ -259,6 +294,30 @@ impl Guard<'_> {
         let before = self.home.schemas.get(&schema.id).map(|known| known.owner);
         if before != Some(schema.owner) {
             self.member(schema.owner)?;
+        }
+        Ok(())
+    }
+
+    fn change_sequence(&self, sequence: &Sequence) -> Result<(), Error> {
+        let Some(known) = self.home.sequences.get(&sequence.id) else {
+            return Ok(());
+        };
+        // TRUNCATE may restart the sequences of a table whose owner somebody else is.
+        let restarted = Sequence {
+            count: known.count,
+            last: known.last,
+            called: known.called,
+            ..Sequence::clone(sequence)
+        };
+        if restarted != **known || known.owned_by.is_none() {
+            self.relation(sequence.id)?;
+        }
+        if known.schema != sequence.schema {
+            self.rights_in(sequence.schema, Rights::CREATE)?;
+        }
+        if known.owner != sequence.owner {
+            self.member(sequence.owner)?;
+            self.may_own(sequence.owner, sequence.schema)?;
         }
         Ok(())
     }

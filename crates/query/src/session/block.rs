@@ -57,7 +57,7 @@ impl Session {
     }
 
     /// Sees to it that there is a transaction, whose snapshot is the statement's.
-    pub(super) fn enter(&mut self) -> Result<(), Error> {
+    pub(crate) fn enter(&mut self) -> Result<(), Error> {
         let open = self.shared.with(|state| state.transaction.is_some());
         if !open {
             self.begin_with(self.default_modes()?);
@@ -288,6 +288,10 @@ impl Session {
     pub(super) fn complete(&mut self) -> Result<(), Error> {
         self.savepoints.clear();
         self.end_cursors(0);
+        if let Err(error) = self.shared.before_commit() {
+            self.abandon();
+            return Err(error);
+        }
         let (transaction, said) = self
             .shared
             .with(|state| (state.transaction.take(), std::mem::take(&mut state.said)));

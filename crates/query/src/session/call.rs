@@ -3,17 +3,14 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef};
-use arrow::record_batch::RecordBatch;
+use arrow::array::ArrayRef;
 use chronolith_catalog::{Job, Routine};
 use chronolith_sql::{Statement as Tree, ast};
 use chronolith_types::{JobId, SqlState, SqlType};
 use datafusion::common::ScalarValue;
-use futures::StreamExt;
 
 use super::block::Block;
-use super::execute::ready;
-use super::handle::{Prepared, Session, Statement};
+use super::handle::Session;
 use super::limits::Progress;
 use super::names::SessionNames;
 use super::run;
@@ -22,12 +19,6 @@ use crate::bind::{Bound, bind_arguments};
 use crate::catalogs::quoted;
 use crate::error::Error;
 use crate::jobs::{self, POLICY_SCHEMA, Target};
-use crate::outcome::Outcome;
-
-/// How deep procedures may call procedures.
-const DEPTH_MAX: usize = 50;
-/// What a statement within a procedure may need.
-const STACK_LEFT_BYTES: usize = 1024 * 1024;
 
 /// A call that was bound.
 pub(crate) struct Procedure {
@@ -66,8 +57,7 @@ impl Called {
                 plain("config", SqlType::Jsonb),
             ],
             Self::Own(routine) => routine
-                .args
-                .iter()
+                .inputs()
                 .map(|arg| Formal {
                     name: arg.name.clone(),
                     ty: arg.ty.clone(),
@@ -264,7 +254,7 @@ impl Session {
     /// Commits what a long job has done so far and begins anew, unless it is part of something
     /// larger.
     pub(crate) fn settle(&mut self) -> Result<(), Error> {
-        if self.block != Block::Implicit || self.several || self.depth > 0 {
+        if self.block != Block::Implicit || self.several || self.nested {
             return Ok(());
         }
         self.complete()?;
@@ -283,7 +273,7 @@ impl Session {
             binary_rows: false,
             watched: false,
             copy: None,
-            depth: 1,
+            nested: true,
         }
     }
 
@@ -364,86 +354,6 @@ impl Session {
                 format!("integer_now function {schema}.{name} gave no number"),
             )),
         }
-    }
-
-    /// Runs the statements of a routine, one after the other in one transaction; the rows of the
-    /// last.
-    ///
-    /// # Errors
-    /// Those of its statements; 0A000 for what none may do.
-    pub(crate) async fn run_routine(
-        &mut self,
-        routine: &Arc<Routine>,
-        args: &[ArrayRef],
-    ) -> Result<Vec<RecordBatch>, Error> {
-        if routine.language != "sql" {
-            return Err(Error::unsupported(format!("language {}", routine.language)));
-        }
-        self.shared.check_execute(routine)?;
-        if routine.strict && args.iter().any(|arg| arg.is_null(0)) {
-            return Ok(Vec::new());
-        }
-        let left = stacker::remaining_stack();
-        if self.depth >= DEPTH_MAX || left.is_some_and(|left| left < STACK_LEFT_BYTES) {
-            return Err(Error::new(
-                SqlState::new(b"54001"),
-                "stack depth limit exceeded",
-            ));
-        }
-        self.depth += 1;
-        let caller = match routine.security_definer {
-            true => Some(self.shared.act_as(routine.owner)?),
-            false => None,
-        };
-        let done = self.run_statements(routine, args).await;
-        if let Some(caller) = caller {
-            self.shared.with(|state| state.user = caller);
-        }
-        self.depth -= 1;
-        done.map_err(|mut error| {
-            error.position = None;
-            error
-        })
-    }
-
-    async fn run_statements(
-        &mut self,
-        routine: &Arc<Routine>,
-        args: &[ArrayRef],
-    ) -> Result<Vec<RecordBatch>, Error> {
-        let types: Vec<Option<SqlType>> = routine.types().cloned().map(Some).collect();
-        let mut last = Vec::new();
-        for parsed in chronolith_sql::parse(&routine.body)? {
-            refuse(&parsed.statement, &parsed.tag)?;
-            // Each sees what those before it did, and what others committed.
-            self.enter()?;
-            let text = routine.body.get(parsed.range.clone()).unwrap_or_default();
-            let statement = Statement {
-                text: text.into(),
-                parsed: Arc::new(parsed),
-            };
-            let names = SessionNames::of_routine(&self.shared, routine)?;
-            let tree = &statement.parsed.statement;
-            let ready = ready(&self.shared, &names, tree, &types)?;
-            let prepared = Prepared {
-                params: types.iter().flatten().cloned().collect(),
-                columns: Vec::new(),
-                statement: statement.clone(),
-                given: types.clone(),
-                ready,
-                bound_to: self.bound_to(),
-                renewed: parking_lot::Mutex::default(),
-            };
-            // Boxed: a statement may call another procedure.
-            let outcome = Box::pin(self.dispatch(&prepared, args)).await?;
-            last = Vec::new();
-            if let Outcome::Rows { mut stream, .. } = outcome {
-                while let Some(batch) = stream.next().await {
-                    last.push(batch?);
-                }
-            }
-        }
-        Ok(last)
     }
 }
 

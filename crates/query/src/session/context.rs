@@ -13,7 +13,8 @@ use super::names::SessionNames;
 use super::shared::Shared;
 use crate::bind::{bind_kept, deparse};
 use crate::catalogs::{
-    self, Context, Expressions, Lazy, Packing, Packings, Size, Sizes, Sorting, ViewColumns,
+    self, Context, Expressions, Lazy, Packing, Packings, SequenceValues, Size, Sizes, Sorting,
+    ViewColumns,
 };
 
 impl Shared {
@@ -37,8 +38,14 @@ impl Shared {
             packing: self.packings(),
             view_columns: self.view_columns(),
             expression: self.expressions(),
+            sequence_value: self.sequence_values(),
             inner: OnceLock::new(),
         }
+    }
+
+    fn sequence_values(self: &Arc<Self>) -> Box<SequenceValues> {
+        let shared = Arc::clone(self);
+        Box::new(move |id| shared.with(|state| state.transaction.as_ref()?.sequence_value(id).ok()))
     }
 
     fn lazy<T>(self: &Arc<Self>, find: impl FnOnce(&Arc<Self>) -> T + Send + 'static) -> Lazy<T> {
@@ -115,7 +122,7 @@ impl Shared {
         })
     }
 
-    fn columns_of(self: &Arc<Self>, view: &View) -> Option<Vec<(String, SqlType)>> {
+    pub(crate) fn columns_of(self: &Arc<Self>, view: &View) -> Option<Vec<(String, SqlType)>> {
         let parsed = chronolith_sql::parse(&view.query).ok()?;
         let Tree::Query(query) = &parsed.first()?.statement else {
             return None;

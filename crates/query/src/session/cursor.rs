@@ -133,8 +133,8 @@ impl Cursor {
                 rows.rewind()?;
                 Vec::new()
             }
-            FetchDirection::Last => rows.from_end(1).await?,
-            FetchDirection::Absolute(count) => rows.from_end(count.unsigned_abs()).await?,
+            FetchDirection::Last => rows.counted_from_end(1).await?,
+            FetchDirection::Absolute(count) => rows.counted_from_end(count.unsigned_abs()).await?,
             FetchDirection::Relative(count) if *count > 0 => {
                 rows.skip(count.unsigned_abs() - 1).await?;
                 return Ok(forward(rows, 1));
@@ -350,7 +350,7 @@ impl Rows {
     }
 
     /// The row of a number that counts from the last.
-    async fn from_end(&mut self, number: u64) -> Result<Vec<RecordBatch>, Error> {
+    async fn counted_from_end(&mut self, number: u64) -> Result<Vec<RecordBatch>, Error> {
         self.skip(u64::MAX).await?;
         self.backward(number - 1)?;
         self.backward(1)
@@ -375,7 +375,10 @@ pub(super) fn runs_backward(plan: &LogicalPlan) -> bool {
         LogicalPlan::Limit(of) => runs_backward(&of.input),
         LogicalPlan::SubqueryAlias(of) => runs_backward(&of.input),
         // Functions in FROM, and whatever else stands for itself.
-        LogicalPlan::Extension(of) => of.node.inputs().is_empty(),
+        LogicalPlan::Extension(of) => {
+            let rowless = |input: &&LogicalPlan| matches!(input, LogicalPlan::EmptyRelation(_));
+            of.node.inputs().iter().all(rowless)
+        }
         _ => false,
     }
 }

@@ -58,6 +58,20 @@ impl Ready {
 }
 
 impl Ready {
+    /// The types of the rows that it gives; None when it gives none.
+    pub(crate) fn columns(&self) -> Option<Vec<SqlType>> {
+        match self {
+            Self::Query(bound) => Some(
+                bound
+                    .columns
+                    .iter()
+                    .map(|column| column.ty.clone())
+                    .collect(),
+            ),
+            _ => None,
+        }
+    }
+
     /// Looks whether the current role may do it.
     fn check(&self, shared: &Shared) -> Result<(), Error> {
         match self {
@@ -139,7 +153,7 @@ impl Session {
         }))
     }
 
-    pub(super) fn bound_to(&self) -> BoundTo {
+    pub(crate) fn bound_to(&self) -> BoundTo {
         BoundTo {
             version: self.shared.catalog().version,
             user: self.shared.with(|state| state.user.clone()),
@@ -253,7 +267,7 @@ impl Session {
         self.dispatch(&again, params).await
     }
 
-    pub(super) async fn dispatch(
+    pub(crate) async fn dispatch(
         &mut self,
         prepared: &Prepared,
         params: &[ArrayRef],

@@ -115,8 +115,8 @@ pub struct Session {
     pub(super) watched: bool,
     /// COPY FROM STDIN, while it runs.
     pub(super) copy: Option<CopyIn>,
-    /// How many procedures are running, one within another.
-    pub(super) depth: usize,
+    /// It runs statements within one of another's.
+    pub(super) nested: bool,
 }
 
 impl fmt::Debug for Session {
@@ -125,6 +125,16 @@ impl fmt::Debug for Session {
             .field("shared", &self.shared)
             .field("block", &self.block)
             .finish_non_exhaustive()
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        // What runs within another session's statement is part of its transaction.
+        if !self.nested {
+            self.abandon();
+            self.shared.leave_temporary();
+        }
     }
 }
 
@@ -214,7 +224,7 @@ impl Session {
             binary_rows: false,
             watched: false,
             copy: None,
-            depth: 0,
+            nested: false,
         })
     }
 

@@ -36,7 +36,7 @@ impl Shared {
 
 impl Session {
     pub(super) fn lock(&mut self, lock: &Lock) -> Result<Outcome, Error> {
-        if self.block == Block::Implicit && !self.several && self.depth == 0 {
+        if self.block == Block::Implicit && !self.several && !self.nested {
             return Err(Error::new(
                 SqlState::NO_ACTIVE_SQL_TRANSACTION,
                 "LOCK TABLE can only be used in transaction blocks",

@@ -24,8 +24,8 @@ mod prepared;
 mod present;
 mod read_only;
 mod run;
-
 mod shared;
+mod temporary;
 mod utility;
 
 pub use handle::{Prepared, Session, SessionOptions, Statement};
@@ -33,6 +33,7 @@ pub use handle::{Prepared, Session, SessionOptions, Statement};
 pub(crate) use call::refuse;
 pub(crate) use cursor::Cursor;
 pub(crate) use execute::{Ready, ready};
-pub(crate) use names::{SessionNames, relation_in, table_of};
+pub(crate) use names::{SessionNames, relation_in, row_of, table_of};
 pub(crate) use run::{collect, collect_now, evaluate, expanded, physical, run, stream, wait_for};
 pub(crate) use shared::{Shared, blocking, no_schema};
+pub(crate) use temporary::{TEMPORARY, drop_left_behind};

@@ -6,6 +6,7 @@ use arrow::datatypes::{Field, Schema};
 use chronolith_catalog::{
     ConstraintKind, Database, Routine, Schema as CatalogSchema, Table as CatalogTable, View,
 };
+use chronolith_types::{SqlType, TableId};
 use datafusion::datasource::provider_as_source;
 
 use super::shared::{Shared, no_schema};
@@ -15,6 +16,14 @@ use crate::error::Error;
 use crate::functions::SessionVars;
 use crate::rollups::{CaggTable, Registry, continuous};
 use crate::scan::{ChunkTable, SystemTable, Unpopulated, Wanted};
+
+/// The columns of a table by where their values come from.
+pub(crate) struct GivenColumns {
+    /// From whoever writes the row, or from a default.
+    pub(crate) given: Vec<String>,
+    /// From the other columns.
+    pub(crate) computed: Vec<String>,
+}
 
 /// The names of one statement.
 pub(crate) struct SessionNames {
@@ -69,7 +78,69 @@ impl SessionNames {
         }))
     }
 
+    /// A table's columns that are given values, and those that are computed.
+    ///
+    /// # Errors
+    /// 3F000 for a schema that is not there.
+    pub(crate) fn given_columns(
+        &self,
+        schema: Option<&str>,
+        name: &str,
+    ) -> Result<Option<GivenColumns>, Error> {
+        let Some(table) = self.shared.find_table(schema, name)? else {
+            return Ok(None);
+        };
+        let columns = table.columns.iter();
+        let (computed, given): (Vec<_>, Vec<_>) =
+            columns.partition(|column| column.generated.is_some());
+        let names = |columns: Vec<&chronolith_catalog::Column>| {
+            columns.iter().map(|column| column.name.clone()).collect()
+        };
+        Ok(Some(GivenColumns {
+            given: names(given),
+            computed: names(computed),
+        }))
+    }
+
+    /// A sequence as the relation of its one row.
+    fn sequence(&self, schema: &CatalogSchema, name: &str) -> Option<Relation> {
+        let found = self.home.sequence_named(schema.id, name)?;
+        let fields = [
+            ("last_value", SqlType::Int8),
+            ("log_cnt", SqlType::Int8),
+            ("is_called", SqlType::Bool),
+        ];
+        let arrow = fields
+            .iter()
+            .map(|(name, ty)| Field::new(*name, ty.arrow(), true));
+        let arrow: Vec<Field> = arrow.collect();
+        let (shared, id) = (Arc::clone(&self.shared), found.id);
+        let rows = move |wanted: &Wanted| {
+            let (last, called) = shared.transact(|transaction| transaction.sequence_value(id))?;
+            catalogs::sequence_row(wanted, last, called)
+        };
+        let source = SystemTable::new(found.id.0, name, Schema::new(arrow), Box::new(rows));
+        let columns = (1_i16..).zip(fields);
+        Some(Relation::Table(Table {
+            oid: found.id.0,
+            schema: schema.name.clone(),
+            name: name.to_owned(),
+            columns: columns
+                .map(|(attribute, (name, ty))| TableColumn {
+                    name: name.to_owned(),
+                    ty,
+                    attribute,
+                })
+                .collect(),
+            primary_key: Vec::new(),
+            source: provider_as_source(Arc::new(source)),
+        }))
+    }
+
     fn user(&self, schema: &CatalogSchema, name: &str) -> Result<Option<Relation>, Error> {
+        if let Some(sequence) = self.sequence(schema, name) {
+            return Ok(Some(sequence));
+        }
         relation_in(&self.home, &self.shared.instance.registry, schema, name)
     }
 }
@@ -184,8 +255,9 @@ impl Names for SessionNames {
             if catalogs::is_system_schema(schema) {
                 return Ok(self.system(schema, name));
             }
-            let found = self.home.schema_named(schema);
-            let found = found.ok_or_else(|| no_schema(schema))?;
+            let schema = self.shared.schema_meant(schema);
+            let found = self.home.schema_named(&schema);
+            let found = found.ok_or_else(|| no_schema(&schema))?;
             return self.user(found, name);
         }
         // pg_catalog comes first unless the path says where it comes.
@@ -217,12 +289,70 @@ impl Names for SessionNames {
         if of.is_some_and(|of| of != routine.name) {
             return None;
         }
-        let mut args = routine.args.iter();
+        let mut args = routine.inputs();
         let place = args.position(|arg| arg.name.as_deref() == Some(name))?;
         Some(place + 1)
+    }
+
+    fn routines(&self, schema: Option<&str>, name: &str) -> Result<Vec<Arc<Routine>>, Error> {
+        if self.home.routines.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut found: Vec<Arc<Routine>> = Vec::new();
+        let mut look = |schema: &str| {
+            let Some(schema) = self.home.schema_named(schema) else {
+                return;
+            };
+            for routine in self.home.routines_named(schema.id, name) {
+                // One of a later schema is hidden by one that takes the same.
+                if !found.iter().any(|known| known.types().eq(routine.types())) {
+                    found.push(Arc::clone(routine));
+                }
+            }
+        };
+        match schema {
+            Some(schema) => {
+                look(schema);
+                if !found.is_empty() {
+                    self.shared.enter(schema)?;
+                }
+            }
+            None => self.vars.search_path.iter().for_each(|schema| look(schema)),
+        }
+        Ok(found)
+    }
+
+    fn may_execute(&self, routine: &Routine) -> Result<(), Error> {
+        self.shared.check_execute(routine)
+    }
+
+    fn schema_of(&self, routine: &Routine) -> Option<String> {
+        let schema = self.home.schemas.get(&routine.schema)?;
+        Some(schema.name.clone())
+    }
+
+    fn row_of(&self, relation: TableId) -> Option<Vec<(String, SqlType)>> {
+        row_of(&self.shared, &self.home, relation)
     }
 
     fn vars(&self) -> &SessionVars {
         &self.vars
     }
+}
+
+/// What the rows of a table or view are made of.
+pub(crate) fn row_of(
+    shared: &Arc<Shared>,
+    home: &Database,
+    relation: TableId,
+) -> Option<Vec<(String, SqlType)>> {
+    if let Some(table) = home.tables.get(&relation) {
+        let columns = table.columns.iter();
+        return Some(
+            columns
+                .map(|column| (column.name.clone(), column.ty.clone()))
+                .collect(),
+        );
+    }
+    shared.columns_of(home.views.get(&relation)?)
 }

@@ -1,6 +1,6 @@
 //! What a session shares with the functions and scans that it runs.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
@@ -19,14 +19,16 @@ use super::modes::Modes;
 use super::notify::Said;
 use crate::cancel::Cancel;
 use crate::catalogs::PreparedStatement;
-use crate::effects::SessionEffects;
+use crate::effects::{SessionEffects, SessionSequences};
 use crate::error::Error;
 use crate::functions::SessionVars;
+use crate::insert::Rules;
 use crate::instance::Instance;
 use crate::nodes::Planner;
 use crate::notify::Mailbox;
 use crate::outcome::{Notice, Severity};
 use crate::rights::guard;
+use crate::routines::DEPTH_MAX;
 use crate::scan::{Snapshot, SystemRows};
 use crate::settings::Settings;
 
@@ -41,6 +43,8 @@ pub(crate) struct Shared {
     pub(crate) locker: Arc<Locker>,
     pub(crate) mailbox: Arc<Mailbox>,
     state: Mutex<State>,
+    /// Whose turn it is to run a routine, for each depth.
+    pub(crate) turns: Vec<Mutex<()>>,
     planner: SessionState,
 }
 
@@ -60,6 +64,12 @@ pub(crate) struct State {
     pub(crate) notices: Vec<Notice>,
     /// Chunks that the transaction marked as compressed, by a time of theirs: packed after it.
     pub(crate) to_compress: Vec<(TableId, i64)>,
+    /// What tables ask of new rows, as it was bound last.
+    pub(crate) rules: HashMap<TableId, Arc<Rules>>,
+    /// What nextval gave it.
+    pub(crate) sequences: SessionSequences,
+    /// How many routines are running, one within another.
+    pub(crate) depth: usize,
     /// What PREPARE has made, as the catalog shows it.
     pub(crate) prepared: Vec<PreparedStatement>,
     /// Open cursors.
@@ -76,6 +86,8 @@ pub(crate) struct State {
     pub(crate) listens: BTreeSet<String>,
     /// Limits of times, and the settings' revision that they are of.
     pub(crate) limits: (u64, Limits),
+    /// Whether the session may have a schema of its own.
+    pub(crate) temporary: bool,
 }
 
 impl State {
@@ -161,6 +173,9 @@ impl Shared {
                 statement_us: now,
                 notices: Vec::new(),
                 to_compress: Vec::new(),
+                rules: HashMap::new(),
+                sequences: SessionSequences::default(),
+                depth: 0,
                 prepared: Vec::new(),
                 cursors: BTreeMap::new(),
                 modes: Modes::default(),
@@ -169,7 +184,9 @@ impl Shared {
                 said: Said::default(),
                 listens: BTreeSet::new(),
                 limits: (u64::MAX, Limits::default()),
+                temporary: false,
             }),
+            turns: (0..=DEPTH_MAX).map(|_| Mutex::new(())).collect(),
             planner,
             instance,
         }
@@ -254,12 +271,14 @@ impl Shared {
             .unwrap_or_default()
     }
 
-    /// The schemas of the search path that exist, in order.
+    /// The schemas of the search path that exist, in order; that of the session's temporary tables
+    /// is the first unless the path says where it comes.
     pub(crate) fn search_path(&self) -> Vec<String> {
-        let (path, user) = self.with(|state| {
+        let (path, user, temporary) = self.with(|state| {
             let path = state.settings.get("search_path").unwrap_or_default();
-            (path.to_owned(), state.user.clone())
+            (path.to_owned(), state.user.clone(), state.temporary)
         });
+        let own = self.temporary_name();
         let Ok(home) = self.home() else {
             return Vec::new();
         };
@@ -267,25 +286,32 @@ impl Shared {
         let role = catalog.role_named(&user).map(|role| role.id);
         // A schema that the role may not use is not there for it.
         let usable = |name: &String| match home.schema_named(name) {
+            Some(_) if *name == own => true,
             Some(schema) => role.is_some_and(|role| {
                 let rights = catalog.schema_rights(role, self.database, schema.id);
                 rights.has(Rights::USAGE)
             }),
             None => crate::catalogs::is_system_schema(name),
         };
-        path.split(',')
+        let mut path: Vec<String> = path
+            .split(',')
             .map(|name| match name.trim().trim_matches('"') {
                 "$user" => user.clone(),
-                name => name.to_owned(),
+                name => self.schema_meant(name).into_owned(),
             })
-            .filter(usable)
-            .collect()
+            .collect();
+        if temporary && !path.contains(&own) {
+            path.insert(0, own.clone());
+        }
+        path.retain(usable);
+        path
     }
 
     /// What functions see of the session.
     pub(crate) fn vars(self: &Arc<Self>) -> SessionVars {
         let search_path = self.search_path();
-        let effects = SessionEffects::new(Arc::downgrade(self));
+        let depth = self.with(|state| state.depth);
+        let effects = SessionEffects::new(Arc::downgrade(self), depth);
         self.with(|state| SessionVars {
             time_zone: state.settings.get("timezone").unwrap_or("UTC").to_owned(),
             user: state.user.clone(),
@@ -324,6 +350,9 @@ impl Shared {
     pub(crate) fn creation_schema(&self, schema: Option<&str>) -> Result<SchemaId, Error> {
         let home = self.home()?;
         let named = |name: &str| home.schema_named(name).map(|schema| schema.id);
+        if schema == Some("pg_temp") {
+            return self.need_temporary_schema();
+        }
         let found = match schema {
             Some(name) if crate::catalogs::is_system_schema(name) => Err(Error::new(
                 SqlState::INSUFFICIENT_PRIVILEGE,
@@ -333,6 +362,7 @@ impl Shared {
             None => self
                 .search_path()
                 .iter()
+                .filter(|name| !name.starts_with(super::temporary::TEMPORARY))
                 .find_map(|name| named(name))
                 .ok_or_else(|| {
                     Error::new(
@@ -350,6 +380,9 @@ impl Shared {
     /// # Errors
     /// 42501 when they may not.
     pub(crate) fn enter(&self, schema: &str) -> Result<(), Error> {
+        if *schema == self.temporary_name() {
+            return Ok(());
+        }
         match self.home()?.schema_named(schema) {
             Some(found) => self.check_schema(found.id, Rights::USAGE),
             None => Ok(()),
@@ -375,8 +408,9 @@ impl Shared {
         name: &str,
     ) -> Result<Option<Arc<View>>, Error> {
         let home = self.home()?;
-        if let Some(schema) = schema {
-            let schema = home.schema_named(schema).ok_or_else(|| no_schema(schema))?;
+        if let Some(schema) = schema.map(|schema| self.schema_meant(schema)) {
+            let found = home.schema_named(&schema);
+            let schema = found.ok_or_else(|| no_schema(&schema))?;
             return Ok(home.view_named(schema.id, name).cloned());
         }
         let path = self.search_path();
@@ -398,9 +432,10 @@ impl Shared {
         name: &str,
     ) -> Result<Option<Arc<Table>>, Error> {
         let home = self.home()?;
-        if let Some(schema) = schema {
-            self.enter(schema)?;
-            let schema = home.schema_named(schema).ok_or_else(|| no_schema(schema))?;
+        if let Some(schema) = schema.map(|schema| self.schema_meant(schema)) {
+            self.enter(&schema)?;
+            let found = home.schema_named(&schema);
+            let schema = found.ok_or_else(|| no_schema(&schema))?;
             return Ok(home.table_named(schema.id, name).cloned());
         }
         Ok(self.search_path().iter().find_map(|path| {

@@ -11,6 +11,7 @@ use chronolith_types::{SqlState, SqlType};
 
 use super::execute::{command, rows};
 use super::handle::Session;
+use crate::effects::SessionSequences;
 use crate::error::Error;
 use crate::outcome::{Outcome, OutputColumn};
 use crate::settings::{Scope, find, known};
@@ -41,10 +42,7 @@ impl Session {
                 text,
             } => self.prepare_named(name, types, inner, text, whole)?,
             Tree::Deallocate(name) => self.deallocate(name.as_deref())?,
-            Tree::Discard(Discard::All) => self.discard_all()?,
-            // Plans are bound anew where what they read has changed; sequences and temporary
-            // tables are those of their own rooms.
-            Tree::Discard(_) => {}
+            Tree::Discard(what) => self.discard(*what)?,
             // Constraints are never deferred; statistics and dead rows are kept in order by
             // themselves.
             Tree::SetConstraints | Tree::Vacuum { .. } | Tree::Analyze { .. } => {}
@@ -83,14 +81,25 @@ impl Session {
         }
     }
 
-    /// DISCARD ALL: as if the client had just connected.
-    fn discard_all(&mut self) -> Result<(), Error> {
-        self.close_cursors();
-        self.reset("session_authorization")?;
-        self.shared.with(|state| state.settings.reset_all());
-        self.forget_prepared();
-        self.shared.unlisten(None);
-        self.shared.locker.unlock_session_all();
+    fn discard(&mut self, what: Discard) -> Result<(), Error> {
+        let all = what == Discard::All;
+        if all {
+            // As if the client had just connected.
+            self.close_cursors();
+            self.reset("session_authorization")?;
+            self.shared.with(|state| state.settings.reset_all());
+            self.forget_prepared();
+            self.shared.unlisten(None);
+            self.shared.locker.unlock_session_all();
+        }
+        if all || what == Discard::Temp {
+            self.shared.discard_temporary()?;
+        }
+        if all || what == Discard::Sequences {
+            self.shared
+                .with(|state| state.sequences = SessionSequences::default());
+        }
+        // Plans are bound anew where what they read has changed.
         Ok(())
     }
 
@@ -115,7 +124,7 @@ impl Session {
         let catalog = self.shared.catalog();
         let role = catalog.role_named(name).ok_or_else(|| {
             Error::new(
-                SqlState::UNDEFINED_OBJECT,
+                SqlState::INVALID_PARAMETER_VALUE,
                 format!("role \"{name}\" does not exist"),
             )
         })?;

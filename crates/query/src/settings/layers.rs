@@ -138,6 +138,21 @@ impl Settings {
         Ok(())
     }
 
+    /// What a setting holds for this transaction alone, if anything.
+    #[must_use]
+    pub fn local(&self, name: &str) -> Option<String> {
+        self.local.get(&name.to_lowercase()).cloned()
+    }
+
+    /// Puts back what [`Settings::local`] gave.
+    pub fn put_local(&mut self, name: &str, value: Option<String>) {
+        self.shown = None;
+        match value {
+            Some(value) => self.local.insert(name.to_lowercase(), value),
+            None => self.local.remove(&name.to_lowercase()),
+        };
+    }
+
     /// Back to what the session started with.
     ///
     /// # Errors

@@ -8,22 +8,15 @@ use crate::guard::Incoming;
 use crate::out;
 use crate::wire::End;
 
-/// What came first.
-pub(super) enum Waited {
-    Message(Incoming),
-    /// Something was told instead.
-    News,
-}
-
 impl Connection {
-    /// Waits for the client's next message, or for news.
-    pub(super) async fn wait(&mut self) -> Result<Waited, End> {
+    /// Waits for the client's next message; none when something was told instead.
+    pub(super) async fn wait(&mut self) -> Result<Option<Incoming>, End> {
         // What is there already is neither late nor kept waiting.
         if let Some(message) = self.wire.buffered()? {
-            return Ok(Waited::Message(message));
+            return Ok(Some(message));
         }
         let Some(news) = self.news.clone() else {
-            return Ok(Waited::Message(self.wire.next().await?));
+            return Ok(Some(self.wire.next().await?));
         };
         // In the midst of a series of messages the client is not idle.
         let limit = match self.resting {
@@ -47,7 +40,7 @@ impl Connection {
         };
         tokio::select! {
             biased;
-            message = self.wire.next() => return Ok(Waited::Message(message?)),
+            message = self.wire.next() => return Ok(Some(message?)),
             () = told => {}
             () = late => {
                 if let Some((_, failure)) = limit {
@@ -60,7 +53,7 @@ impl Connection {
         }
         self.notifications();
         self.wire.flush().await?;
-        Ok(Waited::News)
+        Ok(None)
     }
 
     /// Tells of the notifications that have come.

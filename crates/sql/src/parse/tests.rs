@@ -425,7 +425,7 @@ fn what_refreshes_alters_and_drops_materialized_views_is_read() {
     assert_eq!(dropped.names.len(), 2);
     assert!(matches!(
         one("comment on materialized view s.v is 'x'"),
-        Statement::Comment { kind: ObjectKind::MaterializedView, name, text: Some(_) }
+        Statement::Comment { kind: ObjectKind::MaterializedView, name, text: Some(_), .. }
             if name.parts == ["s", "v"]
     ));
 }

@@ -7,8 +7,10 @@ mod definitions;
 mod names;
 mod routines;
 
-pub(in crate::catalogs) use comments::recorded_comments;
-pub(crate) use comments::{column_comment, object_comment};
+pub(crate) use comments::{
+    column_comment, column_number, object_comment, oid_named, relation_named, shared_comment,
+};
+pub(in crate::catalogs) use comments::{recorded_comments, said, said_of_shared};
 pub(in crate::catalogs) use definitions::{check_text, index_text, key_expressions, view_text};
 pub(crate) use definitions::{constraintdef, expression, indexdef, ruledef, viewdef};
 pub(crate) use names::{

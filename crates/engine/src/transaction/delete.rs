@@ -1,0 +1,249 @@
+//! Rows that a transaction deletes: of what is committed, and of its own.
+
+use std::sync::Arc;
+
+use chronolith_chunk::{HotPart, KeyEncoder, Locator, RowSet};
+use chronolith_types::ChunkId;
+use roaring::RoaringBitmap;
+
+use super::{Isolation, Transaction};
+use crate::error::EngineError;
+use crate::layout::layout_of;
+use crate::moves::{Deletion, Source};
+use crate::record::{Place, Record, TableKey};
+use crate::route;
+use crate::state::State;
+use crate::view::TableView;
+
+/// Ranges of times that a statement marks in what is computed from a table: more of them are joined
+/// where they lie closest.
+const RANGES_MAX: usize = 64;
+
+impl Transaction {
+    /// A statement that changes rows begins, as [`Transaction::begin_statement`] says; from now on
+    /// rows can be deleted that are read in this transaction.
+    ///
+    /// # Errors
+    /// Those of [`Transaction::begin_statement`].
+    pub fn begin_change(&mut self) -> Result<(), EngineError> {
+        if self.pin.is_some() {
+            return self.begin_statement();
+        }
+        let (pin, snapshot) = self.engine.pin();
+        self.pin = Some(pin);
+        match self.isolation == Isolation::RepeatableRead || !self.rewrites.is_empty() {
+            true => Ok(()),
+            false => self.move_to(snapshot),
+        }
+    }
+
+    /// Deletes rows of a table by where they lie in a view of it, which was taken since
+    /// [`Transaction::begin_change`]; how many were not deleted yet. What continuous aggregates
+    /// have of them is marked.
+    ///
+    /// # Errors
+    /// 40001 when rows cannot be found any more.
+    pub fn delete(&mut self, view: &TableView, rows: &RowSet) -> Result<u64, EngineError> {
+        if rows.is_empty() {
+            return Ok(0);
+        }
+        self.derive()?;
+        let point = self.point();
+        let deleted = self.delete_rows(view, rows);
+        if deleted.is_err() {
+            self.undo_to(point)?;
+        }
+        deleted
+    }
+
+    fn delete_rows(&mut self, view: &TableView, rows: &RowSet) -> Result<u64, EngineError> {
+        let key = TableKey::new(self.database, view.table.id);
+        if self.found(view.table.id)?.rollup.is_none() {
+            self.mark_deleted(view, rows)?;
+        }
+        let engine = Arc::clone(&self.engine);
+        let mut state = State::clone(&self.state);
+        let mut count = 0;
+        let mut own = false;
+        for ((chunk, source), rows) in rows.sources() {
+            let place = key.place(ChunkId(i32::try_from(chunk).unwrap_or(i32::MAX)));
+            let source = source_of(view, place, source)
+                .ok_or_else(|| EngineError::Overtaken(view.table.name.clone()))?;
+            let mut fresh = Vec::new();
+            if source == Source::Own {
+                let known = self
+                    .own
+                    .get(&place)
+                    .map(HotPart::deleted)
+                    .unwrap_or_default();
+                fresh.push((place, source, rows - known));
+                own = true;
+            } else {
+                let moves = engine.moves.lock();
+                for (place, source, mut rows) in moves.locate(&state, place, source, rows)? {
+                    rows -= state.all_deleted(place, source);
+                    state.delete(place, source, &rows, &mut Record::default())?;
+                    fresh.push((place, source, rows));
+                }
+            }
+            for (place, source, rows) in fresh.into_iter().filter(|(.., rows)| !rows.is_empty()) {
+                count += rows.len();
+                if source == Source::Own {
+                    self.delete_own_rows(place, &rows);
+                }
+                self.deletions.push(Arc::new(Deletion {
+                    place,
+                    source,
+                    rows,
+                }));
+            }
+        }
+        self.state = Arc::new(state);
+        if own {
+            self.count_own_keys()?;
+        }
+        Ok(count)
+    }
+
+    /// Marks what is computed from rows.
+    fn mark_deleted(&mut self, view: &TableView, rows: &RowSet) -> Result<(), EngineError> {
+        let stores = self.state.stores(self.database);
+        if !stores.contains_key(&view.table.id) {
+            return Ok(());
+        }
+        let Some(time) = view.layout.time else {
+            return self.invalidate(view.table.id, &(i64::MIN..i64::MAX));
+        };
+        let mut times = Vec::new();
+        for batch in view.rows_of(&[time], rows)? {
+            times.extend(route::time_values(batch.column(0))?);
+        }
+        for range in ranges(times) {
+            self.invalidate(view.table.id, &range)?;
+        }
+        Ok(())
+    }
+
+    fn delete_own_rows(&mut self, place: Place, rows: &RoaringBitmap) {
+        if let Some(own) = self.own.get_mut(&place) {
+            own.delete(rows);
+        }
+    }
+
+    /// Deletes again what it deleted of its own rows, which were put together anew; whether there
+    /// was any.
+    pub(super) fn delete_own(&mut self) -> bool {
+        let deletions = self.deletions.clone();
+        let mut any = false;
+        for deletion in deletions.iter().filter(|known| known.source == Source::Own) {
+            self.delete_own_rows(deletion.place, &deletion.rows);
+            any = true;
+        }
+        any
+    }
+
+    /// The keys of its own rows that are not deleted.
+    pub(super) fn count_own_keys(&mut self) -> Result<(), EngineError> {
+        self.own_keys.clear();
+        for (place, own) in &self.own {
+            let Some(table) = self.state.table(place.table_key()) else {
+                continue;
+            };
+            let layout = layout_of(table);
+            for (constraint, columns) in table.unique_keys() {
+                let encoder = KeyEncoder::new(&layout, &columns)?;
+                let known = self.own_keys.entry((*place, constraint.id)).or_default();
+                for batch in own.batches() {
+                    known.extend(encoder.keys(batch)?.iter().flatten().map(Into::into));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Deletes what it deletes of committed rows in a state that has its changes.
+    pub(super) fn delete_in(&self, state: &mut State) -> Result<(), EngineError> {
+        if self.deletions.is_empty() {
+            return Ok(());
+        }
+        let moves = self.engine.moves.lock();
+        for deletion in self.deletions.iter().filter(|of| of.source != Source::Own) {
+            for (place, source, rows) in deletion.locate(&moves, state)? {
+                state.delete(place, source, &rows, &mut Record::default())?;
+            }
+        }
+        Ok(())
+    }
+
+    /// What is committed by now, without the rows that it deletes.
+    pub(super) fn latest(&self) -> Result<Arc<State>, EngineError> {
+        let latest = self.engine.state();
+        if self
+            .deletions
+            .iter()
+            .all(|known| known.source == Source::Own)
+        {
+            return Ok(latest);
+        }
+        let mut state = State::clone(&latest);
+        let moves = self.engine.moves.lock();
+        for deletion in self.deletions.iter().filter(|of| of.source != Source::Own) {
+            // Rows of a part of its own are not there yet.
+            if matches!(deletion.source, Source::Part(id) if self.loaded.contains_key(&id)) {
+                continue;
+            }
+            for (place, source, rows) in deletion.locate(&moves, &state)? {
+                state.delete(place, source, &rows, &mut Record::default())?;
+            }
+        }
+        Ok(Arc::new(state))
+    }
+}
+
+/// What a view calls a source, as it can be found by later.
+fn source_of(view: &TableView, place: Place, source: u32) -> Option<Source> {
+    let mut chunks = view.chunks.iter();
+    let (_, chunk) = chunks.find(|(id, _)| *id == place.chunk)?;
+    match source {
+        Locator::HOT => Some(Source::of_hot(chunk.hot.first()?)),
+        Locator::OWN => Some(Source::Own),
+        cold => {
+            // Parts and what was opened of them are in the same order.
+            let at = usize::try_from(cold - Locator::COLD).ok()?;
+            let part = view.table.chunks.get(&place.chunk)?.parts.get(at)?;
+            Some(Source::Part(part.id))
+        }
+    }
+}
+
+/// Ranges that all of some times lie in, not too many, and as narrow as that allows.
+fn ranges(mut times: Vec<i64>) -> Vec<std::ops::Range<i64>> {
+    times.sort_unstable();
+    times.dedup();
+    let mut gaps: Vec<(u64, usize)> = times
+        .windows(2)
+        .zip(1..)
+        .filter_map(|(pair, at)| match pair {
+            [one, next] => Some((one.abs_diff(*next), at)),
+            _ => None,
+        })
+        .collect();
+    let most = gaps.len().min(RANGES_MAX - 1);
+    if most < gaps.len() {
+        gaps.select_nth_unstable_by_key(most, |(gap, _)| std::cmp::Reverse(*gap));
+        gaps.truncate(most);
+    }
+    let mut cuts: Vec<usize> = gaps.into_iter().map(|(_, at)| at).collect();
+    cuts.push(times.len());
+    cuts.sort_unstable();
+    let mut from = 0;
+    let mut found = Vec::new();
+    for cut in cuts {
+        let of = times.get(from..cut).unwrap_or_default();
+        if let (Some(first), Some(last)) = (of.first(), of.last()) {
+            found.push(*first..last.saturating_add(1));
+        }
+        from = cut;
+    }
+    found
+}

@@ -1,0 +1,362 @@
+//! Transactions beside each other that delete, add and replace rows while parts are flushed, merged
+//! and reopened: what is there is what those did that committed, one after another.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use chronolith_catalog::{Change, Column};
+use chronolith_engine::{Engine, EngineError, Isolation, Transaction};
+use chronolith_platform::SimRandom;
+use chronolith_platform::sim::SimDisk;
+use chronolith_types::{ColumnId, SqlState, SqlType};
+
+mod shared;
+use shared::{DB, TICKS, column, create, delete, ids, open, ticks};
+
+fn insert(transaction: &mut Transaction, numbers: &[i64]) -> Result<(), EngineError> {
+    let view = transaction.table(TICKS).unwrap();
+    let mut columns = ticks(numbers).columns().to_vec();
+    while columns.len() < view.layout.columns.len() {
+        columns.push(Arc::clone(columns.get(2).unwrap()));
+    }
+    let schema = Arc::clone(view.layout.schema());
+    let batch = arrow::record_batch::RecordBatch::try_new(schema, columns).unwrap();
+    transaction.insert(TICKS, &batch)?;
+    Ok(())
+}
+
+/// A transaction, what it sees, and what it changed.
+struct Open {
+    transaction: Transaction,
+    fixed: bool,
+    seen: BTreeSet<i64>,
+    gone: BTreeSet<i64>,
+    added: BTreeSet<i64>,
+    /// Rows that others changed and committed since it looked.
+    stale: BTreeSet<i64>,
+    saved: Option<(BTreeSet<i64>, BTreeSet<i64>, BTreeSet<i64>)>,
+}
+
+impl Open {
+    fn is_doomed(&self) -> bool {
+        !self.gone.is_disjoint(&self.stale)
+    }
+}
+
+struct World {
+    engine: Arc<Engine>,
+    disk: SimDisk,
+    random: SimRandom,
+    committed: BTreeSet<i64>,
+    open: Vec<Open>,
+    next: i64,
+    conflicts: usize,
+    moved: usize,
+}
+
+fn all(set: &BTreeSet<i64>) -> Vec<i64> {
+    set.iter().copied().collect()
+}
+
+impl World {
+    fn below(&self, n: usize) -> usize {
+        usize::try_from(self.random.below(n as u64)).unwrap()
+    }
+
+    fn step(&mut self, seed: u64) {
+        let at = self.below(self.open.len().max(1));
+        match self.below(20) {
+            0..=2 if self.open.len() < 3 => self.begin(),
+            3..=8 if !self.open.is_empty() => self.write(at),
+            9 | 10 if !self.open.is_empty() => self.save(at),
+            11..=13 if !self.open.is_empty() => self.end(at),
+            14 | 15 => {
+                self.engine.flush().unwrap();
+                self.moved += 1;
+            }
+            16 | 17 => self.compress(),
+            18 if self.open.is_empty() => {
+                self.engine = {
+                    let disk = self.disk.clone();
+                    let (old, _) = (std::mem::replace(&mut self.engine, dummy()), ());
+                    drop(old);
+                    open(&disk, seed).unwrap()
+                };
+            }
+            19 if self.open.is_empty() => self.add_column(),
+            _ => {}
+        }
+        let transaction = self.engine.begin(DB, Isolation::ReadCommitted);
+        assert_eq!(ids(&transaction, TICKS, 2), all(&self.committed));
+    }
+
+    fn begin(&mut self) {
+        let fixed = self.below(2) == 0;
+        let isolation = match fixed {
+            true => Isolation::RepeatableRead,
+            false => Isolation::ReadCommitted,
+        };
+        self.open.push(Open {
+            transaction: self.engine.begin(DB, isolation),
+            fixed,
+            seen: self.committed.clone(),
+            gone: BTreeSet::new(),
+            added: BTreeSet::new(),
+            stale: BTreeSet::new(),
+            saved: None,
+        });
+    }
+
+    fn write(&mut self, at: usize) {
+        let (part, kind) = (i64::try_from(2 + self.below(6)).unwrap(), self.below(4));
+        let rest = i64::try_from(self.below(4)).unwrap();
+        let first = self.next;
+        let open = self.open.get_mut(at).unwrap();
+        if !open.fixed {
+            if let Err(error) = open.transaction.begin_change() {
+                return self.refused(at, &error);
+            }
+            open.stale.retain(|id| open.gone.contains(id));
+            open.seen = self.committed.difference(&open.gone).copied().collect();
+            open.seen.extend(&open.added);
+        }
+        match kind {
+            0 | 1 => {
+                let open = self.open.get_mut(at).unwrap();
+                let count = 1 + rest * 3;
+                self.next += count;
+                let fresh: Vec<i64> = (first..first + count).collect();
+                if let Err(error) = insert(&mut open.transaction, &fresh) {
+                    return self.refused(at, &error);
+                }
+                open.seen.extend(&fresh);
+                open.added.extend(&fresh);
+            }
+            // Row locks would have it wait for the others: a key that one of them gave another row is
+            // not the one that was read.
+            _ if self.is_replaced(at, kind == 3, |id| id % part == rest) => {}
+            _ => {
+                let open = self.open.get_mut(at).unwrap();
+                let deleted = delete(&mut open.transaction, |id| id % part == rest).unwrap();
+                let expected = open.seen.iter().filter(|id| **id % part == rest);
+                let expected: Vec<i64> = expected.copied().collect();
+                assert_eq!(
+                    deleted, expected,
+                    "fixed {}, gone {:?}",
+                    open.fixed, open.gone
+                );
+                for id in &deleted {
+                    open.seen.remove(id);
+                    if !open.added.remove(id) {
+                        open.gone.insert(*id);
+                    }
+                }
+                if kind == 3 {
+                    // As an update does: the same keys again.
+                    let fresh: Vec<i64> = deleted;
+                    if let Err(error) = insert(&mut open.transaction, &fresh) {
+                        return self.refused(at, &error);
+                    }
+                    open.seen.extend(&fresh);
+                    open.added.extend(&fresh);
+                }
+            }
+        }
+        let open = self.open.get(at).unwrap();
+        assert_eq!(
+            ids(&open.transaction, TICKS, 2),
+            all(&open.seen),
+            "own sight"
+        );
+    }
+
+    /// A row that it deletes was deleted by somebody else.
+    fn refused(&mut self, at: usize, error: &EngineError) {
+        let open = self.open.remove(at);
+        assert_eq!(error.sqlstate(), SqlState::SERIALIZATION_FAILURE, "{error}");
+        assert!(open.is_doomed(), "{error}");
+        self.conflicts += 1;
+    }
+
+    fn is_replaced(&self, at: usize, replaces: bool, wanted: impl Fn(i64) -> bool) -> bool {
+        let others = self
+            .open
+            .iter()
+            .enumerate()
+            .filter(|(other, _)| *other != at);
+        others.into_iter().any(|(_, other)| {
+            let touched = other.gone.iter().filter(|id| wanted(**id));
+            touched
+                .into_iter()
+                .any(|id| replaces || other.added.contains(id))
+        })
+    }
+
+    fn save(&mut self, at: usize) {
+        let open = self.open.get_mut(at).unwrap();
+        match open.saved.take() {
+            None => {
+                open.transaction.savepoint("a");
+                open.saved = Some((open.seen.clone(), open.gone.clone(), open.added.clone()));
+            }
+            Some((seen, gone, added)) => {
+                open.transaction.rollback_to("a").unwrap();
+                open.transaction.release("a").unwrap();
+                if open.fixed {
+                    open.seen = seen;
+                    assert_eq!(
+                        ids(&open.transaction, TICKS, 2),
+                        all(&open.seen),
+                        "rolled back"
+                    );
+                }
+                (open.gone, open.added) = (gone, added);
+            }
+        }
+    }
+
+    fn end(&mut self, at: usize) {
+        let open = self.open.remove(at);
+        if self.below(4) == 0 {
+            return;
+        }
+        let doomed = open.is_doomed();
+        match open.transaction.commit() {
+            Ok(_) => {
+                assert!(!doomed, "a row was deleted twice");
+                for other in &mut self.open {
+                    other.stale.extend(&open.gone);
+                }
+                for id in &open.gone {
+                    self.committed.remove(id);
+                }
+                self.committed.extend(&open.added);
+            }
+            Err(error) => {
+                assert_eq!(error.sqlstate(), SqlState::SERIALIZATION_FAILURE, "{error}");
+                assert!(doomed, "{error}");
+                self.conflicts += 1;
+            }
+        }
+    }
+
+    fn compress(&mut self) {
+        let catalog = self.engine.catalog();
+        let chunks = &catalog.table(DB, TICKS).unwrap().chunks;
+        let Some(chunk) = chunks.keys().nth(self.below(chunks.len().max(1))) else {
+            return;
+        };
+        self.engine.compress_chunk(DB, TICKS, *chunk).unwrap();
+        self.moved += 1;
+    }
+
+    fn add_column(&mut self) {
+        let mut transaction = self.engine.begin(DB, Isolation::ReadCommitted);
+        transaction.begin_change().unwrap();
+        let first = self.next % 3;
+        let gone = delete(&mut transaction, |id| id % 7 == first).unwrap();
+        let catalog = transaction.catalog();
+        let id = catalog.table(DB, TICKS).unwrap().next_column;
+        transaction
+            .change(Change::AddColumn {
+                database: DB,
+                table: TICKS,
+                column: Column {
+                    missing: Some("7".to_owned()),
+                    ..column(id.0, &format!("x{id}"), SqlType::Int8)
+                },
+            })
+            .unwrap();
+        assert_ne!(id, ColumnId(0));
+        transaction.commit().unwrap();
+        self.committed.retain(|id| !gone.contains(id));
+    }
+}
+
+/// An engine to put in another's place while that is opened anew.
+fn dummy() -> Arc<Engine> {
+    open(&SimDisk::new(0), 0).unwrap()
+}
+
+#[test]
+fn what_is_there_is_what_was_committed_whatever_moves_meanwhile() {
+    let (mut conflicts, mut moved) = (0, 0);
+    for seed in 0..24 {
+        let disk = SimDisk::new(seed);
+        let engine = open(&disk, seed).unwrap();
+        create(&engine).unwrap();
+        let mut world = World {
+            engine,
+            disk,
+            random: SimRandom::new(seed),
+            committed: BTreeSet::new(),
+            open: Vec::new(),
+            next: 0,
+            conflicts: 0,
+            moved: 0,
+        };
+        for _ in 0..120 {
+            world.step(seed);
+        }
+        conflicts += world.conflicts;
+        moved += world.moved;
+    }
+    // The histories are worth something.
+    assert!(conflicts > 2 && moved > 400, "{conflicts} {moved}");
+}
+
+#[test]
+fn a_part_of_which_much_is_deleted_is_packed_anew_and_its_space_comes_back() {
+    let disk = SimDisk::new(1);
+    let engine = open(&disk, 1).unwrap();
+    create(&engine).unwrap();
+    let mut transaction = engine.begin(DB, Isolation::ReadCommitted);
+    // Numbers that do not pack well.
+    let random = SimRandom::new(1);
+    let fresh = (0..20_000).map(|_| i64::try_from(random.below(1 << 40)).unwrap());
+    let fresh: BTreeSet<i64> = fresh.collect();
+    insert(&mut transaction, &all(&fresh)).unwrap();
+    transaction.commit().unwrap();
+    let chunks: Vec<_> = engine
+        .catalog()
+        .table(DB, TICKS)
+        .unwrap()
+        .chunks
+        .keys()
+        .copied()
+        .collect();
+    for chunk in &chunks {
+        engine.compress_chunk(DB, TICKS, *chunk).unwrap();
+    }
+    let bytes = |engine: &Arc<Engine>| {
+        let transaction = engine.begin(DB, Isolation::ReadCommitted);
+        transaction.table(TICKS).unwrap().cold_bytes()
+    };
+    let before = bytes(&engine);
+    let reader = engine.begin(DB, Isolation::RepeatableRead);
+    let mut transaction = engine.begin(DB, Isolation::ReadCommitted);
+    transaction.begin_change().unwrap();
+    let deleted = delete(&mut transaction, |id| id % 3 > 0).unwrap().len();
+    transaction.commit().unwrap();
+    let left = bytes(&engine);
+    assert!(left * 2 < before, "{left} of {before} bytes");
+    let parts: u64 = engine
+        .catalog()
+        .table(DB, TICKS)
+        .unwrap()
+        .chunks
+        .values()
+        .flat_map(|chunk| chunk.parts.iter().map(|part| part.deleted.len()))
+        .sum();
+    assert_eq!(parts, 0, "rows that are deleted still lie in parts");
+    assert_eq!(
+        ids(&reader, TICKS, 2).len(),
+        fresh.len(),
+        "a reader keeps what it saw"
+    );
+    drop(reader);
+    let after = engine.begin(DB, Isolation::ReadCommitted);
+    assert_eq!(ids(&after, TICKS, 2).len(), fresh.len() - deleted);
+}

@@ -1,0 +1,287 @@
+//! Routines running: the statements of one, in the transaction of the statement that called it.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use arrow::array::{Array, ArrayRef, StructArray};
+use arrow::datatypes::DataType;
+use arrow::record_batch::RecordBatch;
+use chronolith_catalog::{Routine, Volatility};
+use chronolith_sql::Statement as Tree;
+use chronolith_types::{SqlState, SqlType};
+use datafusion::common::ScalarValue;
+use futures::StreamExt;
+
+use super::call::RoutineCall;
+use crate::bind::{Target, bind_insert_source};
+use crate::error::Error;
+use crate::outcome::Outcome;
+use crate::session::{
+    Prepared, Ready, Session, SessionNames, Shared, Statement, blocking, ready, refuse, wait_for,
+};
+use crate::settings::Scope;
+
+/// How deep routines may call routines.
+pub(crate) const DEPTH_MAX: usize = 100;
+/// What one of them may need of the stack, and what it gets when that is not left.
+const STACK_LEFT_BYTES: usize = 4 << 20;
+const STACK_MORE_BYTES: usize = 16 << 20;
+
+/// The value of a call: a list for a set.
+///
+/// # Errors
+/// Those of its statements.
+pub(crate) fn run(
+    shared: &Arc<Shared>,
+    level: usize,
+    call: &RoutineCall,
+    args: &[ScalarValue],
+) -> Result<ScalarValue, Error> {
+    // A plan may call it on several threads, and the transaction is one.
+    let turn = shared.turns.get(level).ok_or_else(too_deep)?;
+    let turn = blocking(|| turn.lock());
+    let args: Vec<ArrayRef> = args
+        .iter()
+        .map(ScalarValue::to_array)
+        .collect::<Result<_, _>>()?;
+    let done = stacker::maybe_grow(STACK_LEFT_BYTES, STACK_MORE_BYTES, || {
+        wait_for(async {
+            let mut session = Session::beside(shared);
+            session.value_of(call, &args).await
+        })
+    });
+    drop(turn);
+    done
+}
+
+/// Work that has stack enough whenever it goes on, however deep within others.
+struct Roomy<F>(Pin<Box<F>>);
+
+impl<F: Future> Future for Roomy<F> {
+    type Output = F::Output;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
+        let work = &mut self.0;
+        stacker::maybe_grow(STACK_LEFT_BYTES, STACK_MORE_BYTES, || {
+            work.as_mut().poll(context)
+        })
+    }
+}
+
+fn too_deep() -> Error {
+    Error::new(SqlState::new(b"54001"), "stack depth limit exceeded").hint(
+        "Increase the configuration parameter \"max_stack_depth\" (currently 2048kB), after \
+         ensuring the platform's stack depth limit is adequate.",
+    )
+}
+
+impl Session {
+    async fn value_of(
+        &mut self,
+        call: &RoutineCall,
+        args: &[ArrayRef],
+    ) -> Result<ScalarValue, Error> {
+        let columns: Vec<SqlType> = match &call.columns {
+            Some(columns) => columns.iter().map(|(_, ty)| ty.clone()).collect(),
+            None => vec![call.result.clone()],
+        };
+        let rows = self
+            .run_routine_as(&call.routine, &call.types, args, Some(&columns))
+            .await?;
+        if call.result == SqlType::Void && !call.set {
+            return Ok(call.nothing()?);
+        }
+        let record = call.result == SqlType::Record;
+        let one = |batch: &RecordBatch| -> Result<ArrayRef, Error> {
+            match (&call.item, record) {
+                (DataType::Struct(fields), true) => Ok(Arc::new(StructArray::try_new(
+                    fields.clone(),
+                    batch.columns().to_vec(),
+                    None,
+                )?)),
+                _ => match batch.columns().first() {
+                    Some(column) => Ok(Arc::clone(column)),
+                    None => Err(Error::internal("a function without a value")),
+                },
+            }
+        };
+        if !call.set {
+            let first = rows.iter().find(|batch| batch.num_rows() > 0);
+            return match first {
+                Some(batch) => Ok(ScalarValue::try_from_array(&one(batch)?, 0)?),
+                None => Ok(call.nothing()?),
+            };
+        }
+        let values = rows.iter().map(one).collect::<Result<Vec<_>, _>>()?;
+        let values: Vec<&dyn Array> = values.iter().map(AsRef::as_ref).collect();
+        if values.is_empty() {
+            return Ok(call.nothing()?);
+        }
+        let all = arrow::compute::concat(&values)?;
+        Ok(ScalarValue::List(Arc::new(
+            datafusion::common::utils::SingleRowListArrayBuilder::new(all).build_list_array(),
+        )))
+    }
+
+    /// Runs a routine in the open transaction; the rows of its last statement.
+    ///
+    /// # Errors
+    /// Those of its statements; 0A000 for what none may do.
+    pub(crate) async fn run_routine(
+        &mut self,
+        routine: &Arc<Routine>,
+        args: &[ArrayRef],
+    ) -> Result<Vec<RecordBatch>, Error> {
+        let types: Vec<SqlType> = routine.types().cloned().collect();
+        if routine.strict && args.iter().any(|arg| arg.is_null(0)) {
+            return Ok(Vec::new());
+        }
+        self.run_routine_as(routine, &types, args, None).await
+    }
+
+    /// The same with arguments of these types, and rows of those.
+    async fn run_routine_as(
+        &mut self,
+        routine: &Arc<Routine>,
+        types: &[SqlType],
+        args: &[ArrayRef],
+        wanted: Option<&[SqlType]>,
+    ) -> Result<Vec<RecordBatch>, Error> {
+        self.shared.check_execute(routine)?;
+        let depth = self.shared.with(|state| state.depth);
+        if depth >= DEPTH_MAX {
+            return Err(too_deep());
+        }
+        let caller = match routine.security_definer {
+            true => Some(self.shared.act_as(routine.owner)?),
+            false => None,
+        };
+        self.shared.with(|state| state.depth = depth + 1);
+        let done = match self.enter_settings(routine) {
+            Ok(before) => {
+                let done = Roomy(Box::pin(self.run_body(routine, types, args, wanted))).await;
+                self.leave_settings(before);
+                done
+            }
+            Err(error) => Err(error),
+        };
+        self.shared.with(|state| {
+            state.depth = depth;
+            if let Some(caller) = caller {
+                state.user = caller;
+            }
+        });
+        done.map_err(|mut error| {
+            error.position = None;
+            error
+        })
+    }
+
+    /// SET of a routine begins; what was before.
+    fn enter_settings(&self, routine: &Routine) -> Result<Vec<(String, Option<String>)>, Error> {
+        let mut before = Vec::with_capacity(routine.settings.len());
+        for (name, value) in &routine.settings {
+            let was = self.shared.with(|state| {
+                let was = state.settings.local(name);
+                state.settings.set(name, value, Scope::Local).map(|()| was)
+            });
+            match was {
+                Ok(was) => before.push((name.clone(), was)),
+                Err(error) => {
+                    self.leave_settings(before);
+                    return Err(error);
+                }
+            }
+        }
+        Ok(before)
+    }
+
+    fn leave_settings(&self, before: Vec<(String, Option<String>)>) {
+        self.shared.with(|state| {
+            for (name, was) in before.into_iter().rev() {
+                state.settings.put_local(&name, was);
+            }
+        });
+    }
+
+    async fn run_body(
+        &mut self,
+        routine: &Arc<Routine>,
+        types: &[SqlType],
+        args: &[ArrayRef],
+        wanted: Option<&[SqlType]>,
+    ) -> Result<Vec<RecordBatch>, Error> {
+        if routine.language != "sql" {
+            return Err(Error::unsupported(format!("language {}", routine.language)));
+        }
+        self.run_statements(routine, types, args, wanted).await
+    }
+
+    /// The statements of a body in SQL, one after the other; the rows of the last.
+    async fn run_statements(
+        &mut self,
+        routine: &Arc<Routine>,
+        types: &[SqlType],
+        args: &[ArrayRef],
+        wanted: Option<&[SqlType]>,
+    ) -> Result<Vec<RecordBatch>, Error> {
+        let types: Vec<Option<SqlType>> = types.iter().cloned().map(Some).collect();
+        let statements = chronolith_sql::parse(&routine.body)?;
+        let count = statements.len();
+        let mut last = Vec::new();
+        for (number, parsed) in statements.into_iter().enumerate() {
+            refuse(&parsed.statement, &parsed.tag)?;
+            self.shared.cancel.check()?;
+            // Each sees what those before it did, and what others committed; one that promises not
+            // to change anything sees what its caller does.
+            if routine.volatility == Volatility::Volatile {
+                self.enter()?;
+            }
+            let text = routine.body.get(parsed.range.clone()).unwrap_or_default();
+            let statement = Statement {
+                text: text.into(),
+                parsed: Arc::new(parsed),
+            };
+            let names = SessionNames::of_routine(&self.shared, routine)?;
+            let tree = &statement.parsed.statement;
+            let wanted = wanted.filter(|_| number + 1 == count);
+            let ready = match (tree, wanted) {
+                (Tree::Query(query), Some(wanted)) if !returns_nothing(wanted) => {
+                    let targets: Vec<Target> = wanted
+                        .iter()
+                        .map(|ty| Target {
+                            name: routine.name.clone(),
+                            ty: ty.clone(),
+                            default: None,
+                        })
+                        .collect();
+                    Ready::Query(bind_insert_source(&names, query, &targets, &types)?)
+                }
+                _ => ready(&self.shared, &names, tree, &types)?,
+            };
+            let prepared = Prepared {
+                params: types.iter().flatten().cloned().collect(),
+                columns: Vec::new(),
+                statement: statement.clone(),
+                given: types.clone(),
+                ready,
+                bound_to: self.bound_to(),
+                renewed: parking_lot::Mutex::default(),
+            };
+            // Boxed: a statement may call another procedure.
+            let outcome = Box::pin(self.dispatch(&prepared, args)).await?;
+            last = Vec::new();
+            if let Outcome::Rows { mut stream, .. } = outcome {
+                while let Some(batch) = stream.next().await {
+                    last.push(batch?);
+                }
+            }
+        }
+        Ok(last)
+    }
+}
+
+fn returns_nothing(wanted: &[SqlType]) -> bool {
+    matches!(wanted, [SqlType::Void])
+}
