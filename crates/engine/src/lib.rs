@@ -13,6 +13,7 @@ mod background;
 mod boundaries;
 mod check;
 mod clash;
+mod coldkeys;
 mod commit;
 mod compress;
 mod config;
@@ -43,10 +44,10 @@ pub use intake::Intake;
 pub use layout::layout_of;
 pub use load::BulkLoader;
 pub use locks::{
-    Gained, Interrupted, KeySpace, LockError, LockManager, LockMark, LockMode, LockTarget, Locked,
+    Blocking, Gained, Interrupted, KeySpace, LockError, LockManager, LockMark, LockMode, LockTarget, Locked,
     LockedThing, Locker, RowMode, RowSpace, Wait,
 };
 pub use rollups::{Derived, RollupError, Rollups};
 pub use route::check_not_null;
-pub use transaction::{Isolation, Transaction};
+pub use transaction::{Claimed, Isolation, RowsLocked, Transaction};
 pub use view::TableView;

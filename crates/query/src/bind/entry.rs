@@ -58,6 +58,13 @@ fn bind_with(
 ) -> Result<Bound> {
     let mut binder = Binder::new(names, params);
     binder.open_gaps = open_gaps;
+    let rel = query_of(&mut binder, query)?;
+    finish(binder, rel)
+}
+
+/// The query itself, once what it needs is at hand.
+pub(super) fn query_of(binder: &mut Binder<'_>, query: &ast::Query) -> Result<Rel> {
+    let params = binder.params.clone();
     let mut rel = binder.query(query, None)?;
     let canonical = rel
         .scope
@@ -72,10 +79,12 @@ fn bind_with(
     if untyped_parameter {
         // `SELECT $1`: text, as is any constant that nobody typed.
         let texts = vec![SqlType::Text; rel.scope.columns.len()];
-        let mut again = Binder::new(names, params);
-        again.open_gaps = open_gaps;
+        let mut again = Binder::new(binder.names, &[]);
+        again.params = params;
+        again.changing = binder.changing;
+        again.open_gaps = binder.open_gaps;
         rel = again.query(query, Some(&texts))?;
-        binder = again;
+        *binder = again;
     }
     if !canonical {
         let mut items = Vec::with_capacity(rel.scope.columns.len());
@@ -91,7 +100,7 @@ fn bind_with(
         }
         rel = binder.project(rel.plan, items)?;
     }
-    finish(binder, rel)
+    Ok(rel)
 }
 
 /// A constant expression: a default, an argument of EXECUTE or CALL, a setting. With a target it is
@@ -244,25 +253,25 @@ pub fn bind_arguments(
 }
 
 pub(super) fn finish(binder: Binder<'_>, rel: Rel) -> Result<Bound> {
-    let columns = rel
-        .scope
-        .columns
-        .iter()
-        .map(|found| {
-            let (table_oid, attribute) = found.origin.unwrap_or((0, 0));
-            OutputColumn {
-                name: found.name.clone(),
-                ty: found.ty.clone(),
-                table_oid,
-                attribute,
-            }
-        })
-        .collect();
     Ok(Bound {
+        columns: output_columns(&rel.scope),
         plan: rel.plan,
-        columns,
         edits: binder.edits,
         uses: binder.uses,
         params: binder.params.finish()?,
     })
+}
+
+/// What the columns of a scope are called.
+pub(super) fn output_columns(scope: &Scope) -> Vec<OutputColumn> {
+    let columns = scope.columns.iter().map(|found| {
+        let (table_oid, attribute) = found.origin.unwrap_or((0, 0));
+        OutputColumn {
+            name: found.name.clone(),
+            ty: found.ty.clone(),
+            table_oid,
+            attribute,
+        }
+    });
+    columns.collect()
 }

@@ -19,6 +19,7 @@
 mod array;
 mod call;
 mod cast;
+mod change;
 mod coerce;
 mod cte;
 mod deparse;
@@ -46,6 +47,10 @@ mod state;
 mod subquery;
 mod window;
 
+pub use change::ChangeTarget;
+pub(crate) use change::{
+    Action, Change, Over, Program, What, bind_change, bind_changing_query, changes,
+};
 pub(crate) use coerce::castable;
 pub use deparse::deparse;
 pub use entry::{
@@ -55,5 +60,6 @@ pub(crate) use gapfill::{End, limit_of};
 pub use insert::{Target, bind_insert_source};
 pub use names::{Names, Relation, Table, TableColumn};
 pub use params::set_parameters;
+pub(crate) use params::set_parameters_in;
 pub(crate) use select::name_of;
 pub use state::Use;

@@ -76,7 +76,8 @@ impl Session {
 
     pub(super) fn begin_with(&mut self, modes: Modes) {
         let engine = &self.shared.instance.engine;
-        let transaction = engine.begin(self.shared.database, modes.isolation());
+        let mut transaction = engine.begin(self.shared.database, modes.isolation());
+        transaction.set_locker(Arc::clone(&self.shared.locker));
         self.shared.with(|state| {
             state.transaction = Some(transaction);
             state.transaction_us = state.statement_us;
@@ -109,6 +110,7 @@ impl Session {
         }
         let engine = &self.shared.instance.engine;
         let mut transaction = engine.begin(self.shared.database, isolation);
+        transaction.set_locker(Arc::clone(&self.shared.locker));
         for savepoint in &self.savepoints {
             transaction.savepoint(&savepoint.name);
         }

@@ -65,6 +65,7 @@ pub(super) fn refused(what: &str) -> Error {
 fn writes(tree: &Tree, tag: &str) -> Option<String> {
     let word = match tree {
         Tree::Query(query) => return query_writes(query).map(str::to_owned),
+        Tree::With { inner, .. } => return writes(inner, tag),
         Tree::Explain(of) => {
             let analyze = of
                 .options
