@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use chronolith_types::{
-    ChunkId, ColumnId, HypertableId, IndexId, PartId, RoleId, SchemaId, SqlType, TableId,
+    ChunkId, ColumnId, HypertableId, IndexId, PartId, RoleId, SchemaId, SqlType, TableId, TypeId,
 };
 use serde::{Deserialize, Serialize};
 
@@ -86,8 +86,11 @@ pub struct Column {
     pub id: ColumnId,
     /// Its name.
     pub name: String,
-    /// Its type.
+    /// Its type; of a domain's column, the domain's base type.
     pub ty: SqlType,
+    /// The domain that it is declared with.
+    #[serde(default)]
+    pub domain: Option<TypeId>,
     /// Whether NULL is refused.
     pub not_null: bool,
     /// The default's SQL.
@@ -369,6 +372,27 @@ impl Part {
 }
 
 impl Table {
+    /// A table without columns.
+    #[must_use]
+    pub fn named(id: TableId, schema: SchemaId, name: &str, owner: RoleId) -> Self {
+        Self {
+            id,
+            schema,
+            name: name.to_owned(),
+            owner,
+            columns: Vec::new(),
+            next_column: ColumnId(1),
+            constraints: Vec::new(),
+            indexes: Vec::new(),
+            hypertable: None,
+            chunks: BTreeMap::new(),
+            comment: None,
+            acl: None,
+            rollup: None,
+            persistence: Persistence::default(),
+        }
+    }
+
     /// The chunk number of a plain table's rows.
     pub const PLAIN_CHUNK: ChunkId = ChunkId(0);
 

@@ -9,6 +9,7 @@ use super::objects::{self, Relation, chunk_check};
 use super::relation::{self, Fill};
 use super::rows::{NULL, Rows, row};
 use super::server::TIMESCALEDB;
+use super::user_types;
 use crate::error::Error;
 use crate::functions;
 
@@ -208,7 +209,7 @@ fn constraints<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Erro
             expression,
         ]);
     }
-    Ok(())
+    user_types::checks(context, rows)
 }
 
 /// The oid of a relation of `pg_catalog`.
@@ -335,6 +336,7 @@ mod tests {
             id: ColumnId(id),
             name: name.to_owned(),
             ty: SqlType::Int4,
+            domain: None,
             not_null: false,
             default: None,
             missing: None,

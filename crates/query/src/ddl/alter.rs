@@ -385,7 +385,7 @@ async fn add_column(
     Ok(())
 }
 
-fn drop_column(
+pub(super) fn drop_column(
     shared: &Arc<Shared>,
     table: &Table,
     name: &Spelled,
@@ -510,28 +510,18 @@ fn add_constraint(shared: &Arc<Shared>, table: &Table, declared: &Constraint) ->
 fn hold_all(shared: &Arc<Shared>, id: TableId, name: &str) -> Result<(), Error> {
     let table = hypertable::table_of(shared, id)?;
     let checks = Checks::of(shared, &table)?;
-    let view = shared.transact(|transaction| Ok::<_, Error>(transaction.table(id)))?;
-    let Some(view) = view else {
-        return Ok(());
-    };
-    let all = chronolith_chunk::ScanRequest::all((0..view.layout.columns.len()).collect());
-    for (_, chunk) in view.chunks.iter() {
-        for batch in chunk.scan(&view.layout, &all) {
-            checks.hold(&batch?).map_err(|error| {
-                let mut told = Error::new(
-                    error.code,
-                    format!(
-                        "check constraint \"{name}\" of relation \"{}\" is violated by some row",
-                        table.name
-                    ),
-                );
-                (told.schema, told.table) = (error.schema, error.table);
-                told.constraint = Some(name.to_owned());
-                told
-            })?;
-        }
-    }
-    Ok(())
+    checks.hold_all(shared).map_err(|error| {
+        let mut told = Error::new(
+            error.code,
+            format!(
+                "check constraint \"{name}\" of relation \"{}\" is violated by some row",
+                table.name
+            ),
+        );
+        (told.schema, told.table) = (error.schema, error.table);
+        told.constraint = Some(name.to_owned());
+        told
+    })
 }
 
 /// VALIDATE CONSTRAINT: what was not held against the rows that are there now is.

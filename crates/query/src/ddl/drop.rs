@@ -37,14 +37,15 @@ pub(super) fn run(shared: &Arc<Shared>, of: &Drop) -> Result<(), Error> {
             }
             ObjectKind::Aggregate => Err(missing("aggregate", name, SqlState::UNDEFINED_FUNCTION)),
             ObjectKind::Type | ObjectKind::Domain => {
-                Err(missing("type", name, SqlState::UNDEFINED_OBJECT))
+                super::user_types::drop(shared, of.kind, name, of.cascade)
             }
             _ => Err(Error::unsupported("this form of DROP")),
         };
         match dropped {
             Err(error) if of.if_exists && absent(&error) => {
                 let message = format!("{}, skipping", error.message);
-                shared.notice(Severity::Notice, Error::new(error.code, message));
+                let notice = Error::new(SqlState::SUCCESSFUL_COMPLETION, message);
+                shared.notice(Severity::Notice, notice);
             }
             other => other?,
         }

@@ -11,7 +11,7 @@ use chronolith_sql::{
     ColumnDef, Constraint as Declared, ConstraintKind as DeclaredKind, CreateTable, CreateTableAs,
     Like, Name, OnCommit, Spelled,
 };
-use chronolith_types::{ColumnId, IndexId, SqlState, SqlType, TableId};
+use chronolith_types::{ColumnId, IndexId, SchemaId, SqlState, SqlType, TableId};
 
 use super::hypertable;
 use super::materialized::table_or_rows;
@@ -22,7 +22,7 @@ use crate::bind::{Target, bind_query, bind_scalar};
 use crate::catalogs::columns_named;
 use crate::catalogs::sequences::stored;
 use crate::error::Error;
-use crate::insert::{self, InsertPlan, check_expr, generated_expr, undefined_table};
+use crate::insert::{self, InsertPlan, check_expr, domain_chain, generated_expr, undefined_table};
 use crate::outcome::{OutputColumn, Severity};
 use crate::session::{SessionNames, Shared};
 
@@ -162,6 +162,7 @@ pub(super) fn begin(
         );
         return Ok(None);
     }
+    refuse_type(shared, schema, name)?;
     let id = shared.transact(|transaction| Ok::<_, Error>(transaction.allocate_oid()))?;
     Ok(Some(Table {
         id: TableId(id),
@@ -179,6 +180,21 @@ pub(super) fn begin(
         rollup: None,
         persistence: chronolith_catalog::Persistence::default(),
     }))
+}
+
+/// 42710 for a relation with the name of a type: its rows have a type of that name.
+pub(super) fn refuse_type(shared: &Shared, schema: SchemaId, name: &str) -> Result<(), Error> {
+    match shared.home()?.type_named(schema, name) {
+        None => Ok(()),
+        Some(_) => Err(Error::new(
+            SqlState::DUPLICATE_OBJECT,
+            format!("type \"{name}\" already exists"),
+        )
+        .hint(
+            "A relation has an associated type of the same name, so you must use a name that \
+             doesn't conflict with any existing type.",
+        )),
+    }
 }
 
 /// PostgreSQL cuts longer names silently; a name that is not what was written surprises more.
@@ -379,19 +395,20 @@ pub(super) fn column_of(
     {
         return Err(Error::unsupported(format!("collation \"{collation}\"")));
     }
-    if !storable(&declared.ty) {
+    let of = shared.declared(&declared.ty)?;
+    if !storable(&of.ty) {
         return Err(Error::new(
             SqlState::INVALID_TABLE_DEFINITION,
-            format!("column \"{name}\" has pseudo-type {}", declared.ty),
+            format!("column \"{name}\" has pseudo-type {}", of.ty),
         ));
     }
     let default = match &declared.default {
         Some(default) => {
-            check_default(shared, name, &declared.ty, &default.expr)?;
+            check_default(shared, name, &of.ty, &default.expr)?;
             default_text(shared, default)?
         }
         None if declared.sequence => {
-            let ty = &declared.ty;
+            let ty = &of.ty;
             Some(sequence::of_serial(
                 shared,
                 table,
@@ -400,25 +417,25 @@ pub(super) fn column_of(
                 ty,
             )?)
         }
-        None => None,
+        None => {
+            let home = shared.home()?;
+            let chain = domain_chain(&home, of.domain);
+            let mut domains = chain.iter().rev().filter_map(|ty| ty.domain());
+            domains.find_map(|domain| domain.default.clone())
+        }
     };
     let identity = match &declared.identity {
         Some(identity) => {
             let at = (table.next_column, name.as_str());
-            Some(sequence::of_identity(
-                shared,
-                table,
-                at,
-                &declared.ty,
-                identity,
-            )?)
+            Some(sequence::of_identity(shared, table, at, &of.ty, identity)?)
         }
         None => None,
     };
     Ok(Column {
         id: table.next_column,
         name: name.clone(),
-        ty: declared.ty.clone(),
+        ty: of.ty,
+        domain: of.domain,
         not_null: declared.not_null,
         default,
         missing: None,
@@ -460,6 +477,8 @@ fn storable(ty: &SqlType) -> bool {
         | SqlType::AnyElement
         | SqlType::AnyArray
         | SqlType::AnyNonArray
+        | SqlType::AnyEnum
+        | SqlType::Named(_)
         | SqlType::AnyCompatible
         | SqlType::AnyCompatibleArray
         | SqlType::Trigger
@@ -736,6 +755,7 @@ pub(super) fn take_columns(
             id: table.next_column,
             name: name.clone(),
             ty: column.ty.clone(),
+            domain: None,
             not_null: false,
             default: None,
             missing: None,

@@ -15,6 +15,7 @@ use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext
 use datafusion::physical_expr::{PhysicalExpr, create_physical_expr};
 
 use super::bind::target_of;
+use super::domains::Domains;
 use crate::bind::{Names, bind_assigned, bind_over, bind_scalar};
 use crate::error::Error;
 use crate::functions::SessionVars;
@@ -131,6 +132,7 @@ pub(crate) struct Checks {
     checks: Vec<(String, Arc<dyn PhysicalExpr>)>,
     generated: Vec<(usize, Arc<dyn PhysicalExpr>)>,
     defaults: Vec<(usize, Arc<dyn PhysicalExpr>)>,
+    domains: Domains,
     zone: TimeZone,
 }
 
@@ -155,6 +157,7 @@ impl Checks {
             checks: Vec::with_capacity(rules.checks.len()),
             generated: Vec::with_capacity(rules.generated.len()),
             defaults: Vec::with_capacity(missing.len()),
+            domains: Domains::of(shared, table)?,
             zone: shared.time_zone(),
         };
         let wanted = |place: &usize| missing.contains(place);
@@ -242,6 +245,7 @@ impl Checks {
     /// # Errors
     /// Those, and what an expression meets.
     pub(crate) fn hold(&self, batch: &RecordBatch) -> Result<(), Error> {
+        self.domains.hold(batch)?;
         let mut found: Option<(usize, Fault<'_>)> = None;
         let mut note = |row: usize, fault| {
             if found.as_ref().is_none_or(|(before, _)| row < *before) {
@@ -268,6 +272,25 @@ impl Checks {
             None => Ok(()),
             Some((row, fault)) => Err(self.violation(&fault, batch, row)),
         }
+    }
+
+    /// Holds them against the rows that a table has.
+    ///
+    /// # Errors
+    /// As [`Self::hold`].
+    pub(crate) fn hold_all(&self, shared: &Arc<Shared>) -> Result<(), Error> {
+        let id = self.table.id;
+        let view = shared.transact(|transaction| Ok::<_, Error>(transaction.table(id)))?;
+        let Some(view) = view else {
+            return Ok(());
+        };
+        let all = chronolith_chunk::ScanRequest::all((0..view.layout.columns.len()).collect());
+        for (_, chunk) in view.chunks.iter() {
+            for batch in chunk.scan(&view.layout, &all) {
+                self.hold(&batch?)?;
+            }
+        }
+        Ok(())
     }
 
     fn violation(&self, fault: &Fault<'_>, batch: &RecordBatch, row: usize) -> Error {
