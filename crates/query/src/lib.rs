@@ -27,6 +27,7 @@ mod nodes;
 mod notify;
 pub mod outcome;
 pub mod password;
+mod references;
 mod rights;
 mod rollups;
 pub mod routines;

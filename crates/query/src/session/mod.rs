@@ -26,6 +26,7 @@ mod read_only;
 mod run;
 mod shared;
 mod temporary;
+mod types;
 mod utility;
 
 pub use handle::{Prepared, Session, SessionOptions, Statement};

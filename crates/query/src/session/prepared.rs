@@ -36,10 +36,11 @@ impl Session {
             }),
             text: text.into(),
         };
-        let given: Vec<Option<SqlType>> = types
-            .iter()
-            .map(|ty| (*ty != SqlType::Unknown).then(|| ty.clone()))
-            .collect();
+        let given = types.iter().map(|ty| match ty {
+            SqlType::Unknown => Ok(None),
+            ty => self.shared.declared_type(ty).map(Some),
+        });
+        let given = given.collect::<Result<Vec<Option<SqlType>>, _>>()?;
         let prepared = self.bind_statement(&statement, &given)?;
         self.show_prepared(name, whole, &prepared.params, true);
         self.prepared.insert(name.to_owned(), Some(prepared));
