@@ -151,6 +151,16 @@ impl ChunkView {
         Some(cuts)
     }
 
+    /// How many rows of its one part are within a range of those, without deleted ones.
+    #[must_use]
+    pub fn rows_of_cut(&self, rows: &Range<u64>) -> u64 {
+        let deleted = self
+            .cold
+            .first()
+            .map_or(0, |part| part.deleted_within(rows));
+        (rows.end - rows.start).saturating_sub(deleted)
+    }
+
     /// The rows of its one part within a range of those.
     #[must_use]
     pub fn scan_cut(

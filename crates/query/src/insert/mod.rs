@@ -5,6 +5,7 @@
 mod bind;
 mod checks;
 mod domains;
+mod first;
 mod literals;
 mod run;
 mod values;

@@ -9,6 +9,7 @@ use futures::StreamExt;
 
 use super::bind::{InsertPlan, Source};
 use super::checks::Checks;
+use super::first::first_fault;
 use crate::bind::set_parameters;
 use crate::error::Error;
 use crate::session::{self, Shared, blocking};
@@ -30,10 +31,13 @@ pub(crate) async fn run(
     };
     let checks = Checks::filling(shared, &table, missing)?;
     let write = |batch: &RecordBatch| {
-        let batch = checks.complete(batch)?;
-        checks.note(&batch)?;
-        let rows =
-            blocking(|| shared.transact(|transaction| transaction.insert(insert.table, &batch)))?;
+        let batch = checks.computed(batch)?;
+        let taken = checks.hold(&batch).and_then(|()| {
+            checks.note(&batch)?;
+            blocking(|| shared.transact(|transaction| transaction.insert(insert.table, &batch)))
+        });
+        let first = |error| first_fault(shared, insert.table, &checks, &batch, error);
+        let rows = taken.map_err(first)?;
         checks.settle(shared)?;
         Ok(rows)
     };

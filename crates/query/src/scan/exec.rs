@@ -84,7 +84,7 @@ fn pieces(view: &TableView, request: &ScanRequest, partitions: usize) -> Vec<Pie
             None => found.push(whole(at, rows)),
             Some(cuts) => found.extend(cuts.into_iter().map(|cut| Piece {
                 chunk: at,
-                rows: cut.end - cut.start,
+                rows: chunk.rows_of_cut(&cut),
                 cut: Some(cut),
             })),
         }
