@@ -38,7 +38,7 @@ pub use rows::RowBits;
 pub use sequence::{Identity, OwnedBy, Sequence};
 pub use table::{
     Chunk, Column, Compression, Constraint, ConstraintKind, ConstraintMarks, Dimension,
-    DimensionKind, Hypertable, Index, OnCommit, OrderBy, Part, PartFile, Persistence, Region,
-    Skipping, SparseIndex, Table,
+    DimensionKind, Hypertable, Index, OnCommit, OrderBy, Part, PartFile, Persistence, Reference,
+    ReferenceAction, Region, Skipping, SparseIndex, Table,
 };
 pub use types::{Domain, Label, Type, TypeBody};

@@ -91,9 +91,9 @@ pub(crate) async fn run(
         Statement::Drop(of) => drop::run(shared, of)?,
         Statement::Truncate {
             tables,
-            cascade: _,
+            cascade,
             restart_identity,
-        } => drop::truncate(shared, tables, *restart_identity)?,
+        } => drop::truncate(shared, tables, *cascade, *restart_identity)?,
         Statement::Comment {
             kind,
             name,

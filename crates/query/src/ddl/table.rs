@@ -24,6 +24,7 @@ use crate::catalogs::sequences::stored;
 use crate::error::Error;
 use crate::insert::{self, InsertPlan, check_expr, domain_chain, generated_expr, undefined_table};
 use crate::outcome::{OutputColumn, Severity};
+use crate::references;
 use crate::session::{SessionNames, Shared};
 
 /// PostgreSQL's NAMEDATALEN less one.
@@ -242,6 +243,7 @@ fn copy_columns(shared: &Arc<Shared>, table: &mut Table, like: &Like) -> Result<
                 }
                 continue;
             }
+            ConstraintKind::ForeignKey(_) => continue,
             ConstraintKind::PrimaryKey { columns } | ConstraintKind::Unique { columns } => {
                 (including("indexes"), columns)
             }
@@ -555,7 +557,13 @@ pub(super) fn constraint_of(
             "check",
         ),
         DeclaredKind::ForeignKey { .. } => {
-            return Err(Error::unsupported("FOREIGN KEY").at(at));
+            let taken = |name: &str| table.constraints.iter().any(|c| c.name == name);
+            let name = |columns: &[String]| match &declared.name {
+                Some(name) => name.value.clone(),
+                None => free_name(&table.name, columns, "fkey", taken),
+            };
+            let (kind, columns) = references::of_declared(shared, table, declared, name)?;
+            (kind, columns, "fkey")
         }
         DeclaredKind::UsingIndex { .. } => {
             return Err(Error::unsupported("a constraint USING INDEX").at(at));
@@ -565,7 +573,7 @@ pub(super) fn constraint_of(
     let taken = |name: &str| -> bool {
         let here = table.constraints.iter().any(|c| c.name == name)
             || table.indexes.iter().any(|index| index.name == name);
-        here || (suffix != "check"
+        here || (!matches!(suffix, "check" | "fkey")
             && shared
                 .home()
                 .is_ok_and(|home| home.relation_exists(table.schema, name)))
@@ -586,10 +594,10 @@ pub(super) fn constraint_of(
             free_name(&table.name, of, suffix, taken)
         }
     };
-    if suffix != "check" {
+    if !matches!(suffix, "check" | "fkey") {
         hypertable::check_key(table, &columns)?;
     }
-    let index = if suffix == "check" {
+    let index = if matches!(suffix, "check" | "fkey") {
         None
     } else {
         Some(Index {

@@ -12,7 +12,7 @@ use futures::StreamExt;
 
 use super::over::Maker;
 use super::rows::{columns, locators, of_table};
-use super::run::{Changing, Run, twice};
+use super::run::{Changing, Run, note_changed, twice};
 use crate::bind::Conflict;
 use crate::error::Error;
 use crate::outcome::RowStream;
@@ -172,12 +172,14 @@ impl Run<'_> {
             }
             from.extend(origin.get(&locator).copied());
         }
-        let made = of_table(
+        let rows = of_table(
             &changing.table,
             columns(&made, 1..width + 1),
             made.num_rows(),
         )?;
-        Ok((changing.checks.complete(&made)?, from))
+        let rows = changing.checks.complete(&rows)?;
+        note_changed(changing, &made, &rows)?;
+        Ok((rows, from))
     }
 }
 

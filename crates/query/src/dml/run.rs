@@ -22,6 +22,7 @@ use crate::bind::{Action, ByKey, Change, KeyValue, What, set_parameters};
 use crate::error::Error;
 use crate::insert::Checks;
 use crate::outcome::RowStream;
+use crate::references::Incoming;
 use crate::session::{Shared, blocking, physical, stream};
 
 /// What a change came to.
@@ -66,6 +67,8 @@ pub(super) struct Changing<'c> {
     pub(super) count: u64,
     pub(super) maker: Option<Maker>,
     pub(super) returned: Returned,
+    /// Who refers to the rows that go or change.
+    pub(super) incoming: Option<Incoming>,
 }
 
 impl Run<'_> {
@@ -99,6 +102,7 @@ impl Run<'_> {
             count: 0,
             maker,
             returned: Returned::new(self.shared),
+            incoming: Incoming::of(self.shared, &table)?,
             table,
         };
         let mode = match &change.what {
@@ -127,7 +131,7 @@ impl Run<'_> {
                 RowMode::Update
             }
         };
-        self.write(changing, mode)
+        self.write(changing, mode).await
     }
 
     /// The rows of an INSERT.
@@ -229,6 +233,7 @@ impl Run<'_> {
                 batch.num_rows(),
             )?;
             let new = changing.checks.complete(&new)?;
+            note_changed(changing, &batch, &new)?;
             let more = columns(&batch, width + 1..batch.num_columns());
             self.add(changing, new, &more).await?;
         }
@@ -304,6 +309,7 @@ impl Run<'_> {
                 batch.num_rows(),
             )?;
             let new = changing.checks.complete(&new)?;
+            note_changed(changing, &batch, &new)?;
             let counted = changing.count;
             self.add(changing, new, &[]).await?;
             changing.count = counted;
@@ -318,6 +324,7 @@ impl Run<'_> {
         new: RecordBatch,
         more: &[arrow::array::ArrayRef],
     ) -> Result<(), Error> {
+        changing.checks.note(&new)?;
         changing.count += new.num_rows() as u64;
         let mut rows = new.columns().to_vec();
         rows.extend_from_slice(more);
@@ -346,7 +353,7 @@ impl Run<'_> {
     }
 
     /// Everything is read: locks the rows, takes the old ones away and adds the new ones.
-    fn write(&mut self, changing: Changing<'_>, mode: RowMode) -> Result<Step, Error> {
+    async fn write(&mut self, changing: Changing<'_>, mode: RowMode) -> Result<Step, Error> {
         let Changing {
             table,
             view,
@@ -355,6 +362,8 @@ impl Run<'_> {
             count,
             maker,
             returned,
+            checks,
+            mut incoming,
             ..
         } = changing;
         if !rows.is_empty() {
@@ -366,6 +375,9 @@ impl Run<'_> {
                 RowsLocked::Again => return Ok(Step::Again),
                 RowsLocked::Without(_) => return Err(Error::internal("rows were skipped")),
             }
+            if let Some(incoming) = &mut incoming {
+                blocking(|| incoming.read(&view, &rows))?;
+            }
             blocking(|| {
                 self.shared
                     .transact(|transaction| transaction.delete(&view, &rows))
@@ -375,12 +387,31 @@ impl Run<'_> {
             self.shared
                 .transact(|transaction| intake.finish(transaction).map_err(|(_, error)| error))
         })?;
+        checks.settle(self.shared)?;
+        if let Some(incoming) = incoming.filter(|_| !rows.is_empty()) {
+            incoming.settle(self.shared).await?;
+        }
         self.touched.entry(table.id).or_default().extend(&rows);
         Ok(Step::Done(Counted {
             rows: count,
             returned: maker.is_some().then_some(returned),
         }))
     }
+}
+
+/// Those who refer to changed rows are to know what became of them; rows without a locator are new.
+pub(super) fn note_changed(
+    changing: &mut Changing<'_>,
+    batch: &RecordBatch,
+    new: &RecordBatch,
+) -> Result<(), Error> {
+    let Some(incoming) = &mut changing.incoming else {
+        return Ok(());
+    };
+    let locators = locators(batch)?;
+    let changed: Vec<bool> = locators.iter().map(|locator| locator.is_some()).collect();
+    incoming.note(locators.iter().flatten().collect(), kept(new, &changed)?);
+    Ok(())
 }
 
 /// 21000 for a row that a statement would change again.
