@@ -18,4 +18,5 @@ mod sight;
 
 pub(crate) use plan::{Dml, bind, bind_literals, bind_query};
 pub(crate) use program::{Ran, run};
+pub(crate) use rows::compact;
 pub(crate) use sight::Sight;
