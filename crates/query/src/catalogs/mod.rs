@@ -18,6 +18,7 @@ mod context;
 pub(crate) mod describe;
 mod information_schema;
 mod jobs;
+mod locks;
 mod objects;
 mod privileges;
 mod recorded;
