@@ -8,6 +8,7 @@ mod domains;
 mod first;
 mod literals;
 mod run;
+mod unique;
 mod values;
 
 pub(crate) use bind::{
@@ -18,4 +19,5 @@ pub(crate) use checks::{Checks, Rules, check_expr, generated_expr};
 pub(crate) use domains::chain as domain_chain;
 pub(crate) use literals::bind_literals;
 pub(crate) use run::run;
-pub(crate) use values::{Cells, fixed};
+pub(crate) use unique::Uniques;
+pub(crate) use values::{Cells, fixed, is_volatile};

@@ -11,6 +11,7 @@ use super::bind::{InsertPlan, Source};
 use super::checks::Checks;
 use super::first::first_fault;
 use crate::bind::set_parameters;
+use crate::dml::compact;
 use crate::error::Error;
 use crate::session::{self, Shared, blocking};
 
@@ -53,6 +54,7 @@ pub(crate) async fn run(
     while let Some(batch) = source.next().await {
         let batch = checks.complete(&of_table(&table, &batch?)?)?;
         checks.note(&batch)?;
+        let batch = compact(batch)?;
         blocking(|| intake.push(batch))?;
     }
     drop(source);
