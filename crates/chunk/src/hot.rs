@@ -329,6 +329,25 @@ impl HotPart {
         false
     }
 
+    /// Which of some rows are deleted, by their places.
+    #[must_use]
+    pub fn deleted_among(&self, rows: &RoaringBitmap) -> RoaringBitmap {
+        let mut found = RoaringBitmap::new();
+        let Some(gone) = &self.gone else {
+            return found;
+        };
+        let mut first = 0;
+        for (batch, mark) in self.batches.iter().zip(&gone.of) {
+            let end = first + number(batch.num_rows());
+            if let Some(marked) = mark {
+                let asked = rows.range(first..end);
+                found.extend(asked.filter(|row| marked.rows.contains(row - first)));
+            }
+            first = end;
+        }
+        found
+    }
+
     /// All deleted rows, by their places.
     #[must_use]
     pub fn deleted(&self) -> RoaringBitmap {

@@ -294,7 +294,7 @@ impl Engine {
         let moves = self.moves.lock();
         for deletion in deletions {
             for (place, source, rows) in deletion.locate(&moves, next)? {
-                if !next.all_deleted(place, source).is_disjoint(&rows) {
+                if !next.deleted_among(place, source, &rows).is_empty() {
                     return Err(EngineError::Conflict("update"));
                 }
                 next.delete(place, source, &rows, record)?;

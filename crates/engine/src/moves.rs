@@ -148,15 +148,22 @@ impl State {
         Some(part)
     }
 
-    /// All deleted rows of a part or of a chunk's memory.
-    pub(crate) fn all_deleted(&self, place: Place, source: Source) -> RoaringBitmap {
+    /// Which of some rows of a part or of a chunk's memory are deleted.
+    pub(crate) fn deleted_among(
+        &self,
+        place: Place,
+        source: Source,
+        rows: &RoaringBitmap,
+    ) -> RoaringBitmap {
         match source {
             Source::Part(id) => {
                 let part = self.part_entry(place, id);
-                part.map(|part| (*part.deleted.0).clone())
-                    .unwrap_or_default()
+                part.map(|part| &*part.deleted.0 & rows).unwrap_or_default()
             }
-            Source::Hot { .. } => self.hot(place).map(HotPart::deleted).unwrap_or_default(),
+            Source::Hot { .. } => {
+                let hot = self.hot(place);
+                hot.map(|hot| hot.deleted_among(rows)).unwrap_or_default()
+            }
             Source::Own => RoaringBitmap::new(),
         }
     }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use chronolith_chunk::{HotPart, KeyEncoder, Locator, RowSet};
+use chronolith_chunk::{KeyEncoder, Locator, RowSet};
 use chronolith_types::ChunkId;
 use roaring::RoaringBitmap;
 
@@ -71,17 +71,14 @@ impl Transaction {
                 .ok_or_else(|| EngineError::Overtaken(view.table.name.clone()))?;
             let mut fresh = Vec::new();
             if source == Source::Own {
-                let known = self
-                    .own
-                    .get(&place)
-                    .map(HotPart::deleted)
-                    .unwrap_or_default();
+                let rows_of_own = self.own.get(&place);
+                let known = rows_of_own.map(|own| own.deleted_among(rows)).unwrap_or_default();
                 fresh.push((place, source, rows - known));
                 own = true;
             } else {
                 let moves = engine.moves.lock();
                 for (place, source, mut rows) in moves.locate(&state, place, source, rows)? {
-                    rows -= state.all_deleted(place, source);
+                    rows -= state.deleted_among(place, source, &rows);
                     state.delete(place, source, &rows, &mut Record::default())?;
                     fresh.push((place, source, rows));
                 }

@@ -84,9 +84,7 @@ impl Transaction {
                 };
                 let mut left = None;
                 for (place, source, rows) in located {
-                    let mine = self.state.all_deleted(place, source);
-                    let gone = state.all_deleted(place, source);
-                    if !(&rows & &gone).is_subset(&mine) || !rows.is_disjoint(&gone) {
+                    if !state.deleted_among(place, source, &rows).is_empty() {
                         return self.changed();
                     }
                     let space = lock_space(place, source);

@@ -318,6 +318,16 @@ impl Session {
         done
     }
 
+    /// A statement of a block failed: all is to be rolled back to the last savepoint, and what was
+    /// locked since is free for others at once.
+    pub(super) fn fail_block(&mut self) {
+        self.block = Block::Failed;
+        match self.savepoints.last() {
+            Some(savepoint) => self.shared.locker.release_to(savepoint.locks),
+            None => self.shared.locker.end_transaction(),
+        }
+    }
+
     /// Rolls back what is open.
     pub(super) fn abandon(&mut self) {
         self.copy = None;
@@ -396,7 +406,7 @@ impl Session {
         self.copy = None;
         match self.block {
             Block::Implicit => self.abandon(),
-            Block::Open | Block::Failed => self.block = Block::Failed,
+            Block::Open | Block::Failed => self.fail_block(),
         }
     }
 }

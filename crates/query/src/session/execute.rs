@@ -187,7 +187,7 @@ impl Session {
         let error = self.told(error);
         self.copy = None;
         match self.block {
-            Block::Open => self.block = Block::Failed,
+            Block::Open => self.fail_block(),
             Block::Implicit if !self.several => self.abandon(),
             _ => {}
         }

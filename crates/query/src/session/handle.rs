@@ -244,7 +244,7 @@ impl Session {
         let parsed = chronolith_sql::parse(sql).map_err(|error| {
             let failed = self.block == Block::Open;
             if failed {
-                self.block = Block::Failed;
+                self.fail_block();
             }
             Error::from(error)
         })?;
