@@ -19,6 +19,7 @@ mod error;
 mod grant;
 mod literals;
 mod parse;
+pub mod plpgsql;
 mod rename;
 mod routine;
 mod session;
