@@ -458,6 +458,9 @@ impl Database {
         if let Some(view) = self.views.get(&id) {
             return Some(view.owner);
         }
+        if let Some(sequence) = self.sequences.get(&id) {
+            return Some(sequence.owner);
+        }
         let table = self.tables.get(&id)?;
         let view = table.rollup.as_ref();
         let view = view.and_then(|rollup| self.views.get(&rollup.view));

@@ -17,6 +17,7 @@ mod databases;
 mod relations;
 mod roles;
 mod routines;
+mod sequences;
 mod stores;
 mod tables;
 mod views;
@@ -32,7 +33,11 @@ impl Catalog {
         // The maps share their values, so a copy is as dear as the number of names on the way.
         let mut next = self.clone();
         next.change(change)?;
-        if !matches!(change, Change::DeleteRows { .. }) && !self.is_marked(change) {
+        let no_plan_knows = matches!(
+            change,
+            Change::AdvanceSequence { .. } | Change::DeleteRows { .. }
+        );
+        if !no_plan_knows && !self.is_marked(change) {
             next.version += 1;
         }
         *self = next;
@@ -95,6 +100,10 @@ impl Catalog {
             Change::CreateRoutine { .. } | Change::DropRoutine { .. } => {
                 self.change_routines(change)
             }
+            Change::CreateSequence { .. }
+            | Change::ChangeSequence { .. }
+            | Change::AdvanceSequence { .. }
+            | Change::DropSequence { .. } => self.change_sequences(change),
             Change::SetComment { database, comment } => {
                 self.database(*database)?.set_comment(comment);
                 Ok(())
@@ -155,7 +164,13 @@ impl Catalog {
                 if let Some(oid) = database.table(*table)?.dropped_by(change) {
                     database.forget_comments(oid);
                 }
-                database.table(*table)?.change(change)
+                database.table(*table)?.change(change)?;
+                match change {
+                    Change::DropColumn { table, column, .. } => {
+                        database.drop_sequences_of(*table, Some(*column))
+                    }
+                    _ => Ok(()),
+                }
             }
         }
     }
@@ -193,6 +208,7 @@ impl Catalog {
                 database.schemas.contains_key(&SchemaId(oid))
                     || database.tables.contains_key(&TableId(oid))
                     || database.views.contains_key(&TableId(oid))
+                    || database.sequences.contains_key(&TableId(oid))
                     || database.routines.contains_key(&RoutineId(oid))
             })
     }

@@ -15,6 +15,7 @@ use crate::model::{Role, Schema, View};
 use crate::rollup::Rollup;
 use crate::routine::Routine;
 use crate::rows::RowBits;
+use crate::sequence::Sequence;
 use crate::table::{Column, Compression, Constraint, Hypertable, Index, Part, Table};
 
 /// One change of the catalog.
@@ -293,6 +294,27 @@ pub enum Change {
     DropRoutine {
         database: DatabaseId,
         id: RoutineId,
+    },
+    CreateSequence {
+        database: DatabaseId,
+        sequence: Box<Sequence>,
+    },
+    /// The same sequence with other properties; one with another count begins anew.
+    ChangeSequence {
+        database: DatabaseId,
+        sequence: Box<Sequence>,
+    },
+    /// Numbers of a sequence's count up to this one may have been given.
+    AdvanceSequence {
+        database: DatabaseId,
+        id: TableId,
+        count: u32,
+        last: i64,
+        called: bool,
+    },
+    DropSequence {
+        database: DatabaseId,
+        id: TableId,
     },
     /// What tells the time of a hypertable whose times are whole numbers.
     SetIntegerNow {

@@ -20,6 +20,7 @@ mod model;
 mod rollup;
 mod routine;
 mod rows;
+mod sequence;
 mod series;
 mod table;
 
@@ -33,7 +34,9 @@ pub use model::{Catalog, Database, FIRST_USER_OID, Privilege, Role, Schema, View
 pub use rollup::{Continuous, Mark, Materialized, Rollup};
 pub use routine::{ArgMode, Promises, Routine, RoutineArg, RoutineResult, Volatility};
 pub use rows::RowBits;
+pub use sequence::{Identity, OwnedBy, Sequence};
 pub use table::{
-    Chunk, Column, Compression, Constraint, ConstraintKind, Dimension, DimensionKind, Hypertable,
-    Index, OnCommit, OrderBy, Part, PartFile, Persistence, Region, Skipping, SparseIndex, Table,
+    Chunk, Column, Compression, Constraint, ConstraintKind, ConstraintMarks, Dimension,
+    DimensionKind, Hypertable, Index, OnCommit, OrderBy, Part, PartFile, Persistence, Region,
+    Skipping, SparseIndex, Table,
 };

@@ -11,6 +11,7 @@ use crate::comment::Comment;
 use crate::job::Jobs;
 use crate::rollup::Materialized;
 use crate::routine::Routine;
+use crate::sequence::Sequence;
 use crate::table::Table;
 
 /// Objects of users have oids from here on, as in PostgreSQL.
@@ -62,6 +63,9 @@ pub struct Database {
     /// tables say the same; this is there so that a commit need not look through all tables.
     #[serde(default)]
     pub stores: Arc<BTreeMap<TableId, Vec<TableId>>>,
+    /// Its sequences.
+    #[serde(default)]
+    pub sequences: BTreeMap<TableId, Arc<Sequence>>,
     /// Its functions and procedures.
     #[serde(default)]
     pub routines: BTreeMap<RoutineId, Arc<Routine>>,
@@ -200,6 +204,7 @@ impl Database {
             tables: BTreeMap::new(),
             views: BTreeMap::new(),
             stores: Arc::default(),
+            sequences: BTreeMap::new(),
             routines: BTreeMap::new(),
             jobs: Arc::default(),
             acls: Arc::default(),
@@ -259,7 +264,16 @@ impl Database {
             .filter(move |routine| routine.schema == schema && routine.name == name)
     }
 
-    /// Whether any relation of a schema has a name: tables, views and indexes share one space.
+    /// A sequence by its schema and name.
+    #[must_use]
+    pub fn sequence_named(&self, schema: SchemaId, name: &str) -> Option<&Arc<Sequence>> {
+        self.sequences
+            .values()
+            .find(|sequence| sequence.schema == schema && sequence.name == name)
+    }
+
+    /// Whether any relation of a schema has a name: tables, views, sequences and indexes share one
+    /// space.
     #[must_use]
     pub fn relation_exists(&self, schema: SchemaId, name: &str) -> bool {
         let index = |table: &Arc<Table>| {
@@ -267,6 +281,7 @@ impl Database {
         };
         self.table_named(schema, name).is_some()
             || self.view_named(schema, name).is_some()
+            || self.sequence_named(schema, name).is_some()
             || self.tables.values().any(index)
     }
 }

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::rollup::Rollup;
 use crate::rows::RowBits;
+use crate::sequence::Identity;
 
 /// A table: its columns, keys, chunks.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -95,6 +96,12 @@ pub struct Column {
     /// The value, as text, of rows older than the column.
     #[serde(default)]
     pub missing: Option<String>,
+    /// GENERATED … AS IDENTITY.
+    #[serde(default)]
+    pub identity: Option<Identity>,
+    /// GENERATED ALWAYS AS (…) STORED: the expression's SQL.
+    #[serde(default)]
+    pub generated: Option<String>,
     /// COMMENT ON.
     #[serde(default)]
     pub comment: Option<String>,
@@ -109,6 +116,26 @@ pub struct Constraint {
     pub name: String,
     /// What it asks.
     pub kind: ConstraintKind,
+    /// When it is held, and against which rows.
+    #[serde(default)]
+    pub marks: ConstraintMarks,
+}
+
+/// When a constraint is held, and against which rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct ConstraintMarks {
+    /// NOT VALID: rows that were there before may break it.
+    #[serde(default)]
+    pub not_valid: bool,
+    /// DEFERRABLE.
+    #[serde(default)]
+    pub deferrable: bool,
+    /// INITIALLY DEFERRED.
+    #[serde(default)]
+    pub deferred: bool,
+    /// NO INHERIT.
+    #[serde(default)]
+    pub no_inherit: bool,
 }
 
 /// What a constraint asks.

@@ -89,6 +89,13 @@ impl Appender {
             ))
             .hint("Use INSERT or COPY."));
         }
+        let computed = |column: &chronolith_catalog::Column| column.generated.is_some();
+        if table.columns.iter().any(computed) {
+            return Err(Error::unsupported(format!(
+                "appending to table \"{table_name}\", which has generated columns,"
+            ))
+            .hint("Use INSERT or COPY."));
+        }
         let fields: Vec<Field> = table
             .columns
             .iter()

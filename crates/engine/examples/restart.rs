@@ -105,6 +105,8 @@ fn create(engine: &Arc<Engine>) -> Outcome<()> {
         not_null: id != 6,
         default: None,
         missing: None,
+        identity: None,
+        generated: None,
         comment: None,
     };
     let number = SqlType::Numeric(Some((20, 8)));
@@ -129,6 +131,7 @@ fn create(engine: &Arc<Engine>) -> Outcome<()> {
             kind: ConstraintKind::PrimaryKey {
                 columns: [1, 2, 3, 7].map(ColumnId).to_vec(),
             },
+            marks: chronolith_catalog::ConstraintMarks::default(),
         }],
         indexes: Vec::new(),
         hypertable: None,

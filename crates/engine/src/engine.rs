@@ -20,6 +20,7 @@ use crate::locks::LockManager;
 use crate::moves::Moves;
 use crate::record::Place;
 use crate::rollups::Rollups;
+use crate::sequences::Sequences;
 use crate::state::State;
 use crate::transaction::{Isolation, Transaction};
 
@@ -59,6 +60,7 @@ pub struct Engine {
     pub(crate) log_bytes: AtomicU64,
     pub(crate) next_oid: AtomicU32,
     pub(crate) next_part: AtomicU64,
+    pub(crate) sequences: Sequences,
     pub(crate) lock: Box<dyn Lock>,
     pub(crate) locks: Arc<LockManager>,
 }

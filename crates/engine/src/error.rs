@@ -116,6 +116,28 @@ pub enum EngineError {
     /// Chunks that are to be merged or split have rows that are not committed yet.
     #[error("cannot merge or split chunks that the transaction itself wrote to")]
     OwnRows,
+    /// A sequence has no numbers left.
+    #[error("nextval: reached {reached} value of sequence \"{sequence}\" ({value})")]
+    SequenceEnd {
+        /// The sequence.
+        sequence: String,
+        /// `maximum` or `minimum`.
+        reached: &'static str,
+        /// That value.
+        value: i64,
+    },
+    /// A sequence cannot have this number.
+    #[error("setval: value {value} is out of bounds for sequence \"{sequence}\" ({min}..{max})")]
+    SequenceBounds {
+        /// The sequence.
+        sequence: String,
+        /// The number.
+        value: i64,
+        /// Its least one.
+        min: i64,
+        /// Its greatest one.
+        max: i64,
+    },
     /// A savepoint that is not there.
     #[error("savepoint \"{0}\" does not exist")]
     NoSavepoint(String),
@@ -148,6 +170,8 @@ impl EngineError {
             Self::Value(error) => error.code,
             Self::Rollup(error) => error.sqlstate,
             Self::Lock(error) => error.sqlstate(),
+            Self::SequenceEnd { .. } => SqlState::SEQUENCE_GENERATOR_LIMIT_EXCEEDED,
+            Self::SequenceBounds { .. } => SqlState::NUMERIC_VALUE_OUT_OF_RANGE,
             Self::Overtaken(_) | Self::Conflict(_) => SqlState::SERIALIZATION_FAILURE,
             Self::NoSavepoint(_) => SqlState::INVALID_SAVEPOINT_SPECIFICATION,
         }

@@ -31,6 +31,7 @@ mod record;
 mod recover;
 mod rollups;
 mod route;
+mod sequences;
 mod state;
 mod transaction;
 mod view;

@@ -511,6 +511,7 @@ impl Engine {
         if let Some(background) = self.background.get() {
             background.stop();
         }
+        self.settle_sequences()?;
         self.checkpoint()
     }
 }

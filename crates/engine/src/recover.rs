@@ -19,6 +19,7 @@ use crate::error::{EngineError, io_error};
 use crate::files;
 use crate::keys::KeyCache;
 use crate::record::Record;
+use crate::sequences::Sequences;
 use crate::state::{State, path_error};
 
 impl Engine {
@@ -91,6 +92,7 @@ impl Engine {
             crowded: Mutex::default(),
             is_crowded: AtomicBool::new(false),
             rollups: OnceLock::new(),
+            sequences: Sequences::default(),
             background: OnceLock::new(),
             lock,
         });

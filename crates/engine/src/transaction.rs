@@ -31,6 +31,7 @@ mod boundaries;
 mod delete;
 mod derive;
 mod rewrite;
+mod sequences;
 
 use rewrite::Rewrite;
 
@@ -796,6 +797,7 @@ impl Transaction {
     /// 23505 and the like for what others committed meanwhile; 53100; 58030.
     pub fn commit(mut self) -> Result<Lsn, EngineError> {
         self.derive()?;
+        self.tell_sequences();
         if self.changes.is_empty() && self.rows.is_empty() && self.deletions.is_empty() {
             return Ok(Lsn(self.engine.durable.load(Ordering::Acquire)));
         }

@@ -250,6 +250,7 @@ fn a_new_key_is_held_against_all_rows() {
             kind: ConstraintKind::Unique {
                 columns: columns.iter().copied().map(ColumnId).collect(),
             },
+            marks: chronolith_catalog::ConstraintMarks::default(),
         },
     };
     for flushed in [false, true] {

@@ -455,6 +455,7 @@ fn series_that_a_part_has_not_are_held_against_no_row_of_it() {
         kind: ConstraintKind::PrimaryKey {
             columns: vec![ColumnId(2), ColumnId(1), ColumnId(3)],
         },
+        marks: chronolith_catalog::ConstraintMarks::default(),
     };
     let add_key = Change::AddConstraint {
         database,

@@ -74,7 +74,7 @@ pub(crate) async fn run(
                     let of_source = set_parameters(of, values)?;
                     lines.extend(plan(shared, &source, &of_source, 1).await?);
                 }
-                insert::Source::Cells(_) | insert::Source::Rows(_) => {
+                insert::Source::Cells(_) | insert::Source::Rows(..) => {
                     lines.push("  Values".to_owned());
                 }
             }

@@ -2,11 +2,12 @@
 
 use sqlparser::tokenizer::Token;
 
-use crate::create::{column, constraint, database_options, role_name, role_options};
+use crate::create::{column, constraint, database_options, role_name, role_options, timing};
 use crate::cursor::Cursor;
 use crate::session::setting;
 use crate::{
-    AlterAction, AlterTable, Drop, ObjectKind, SettingChange, Spelled, SqlError, Statement,
+    AlterAction, AlterTable, ColumnIdentity, Drop, ObjectKind, SettingChange, Spelled, SqlError,
+    Statement,
 };
 
 /// Kinds of things by their words, the longer ones first.
@@ -275,6 +276,11 @@ fn table(c: &mut Cursor<'_>, kind: ObjectKind) -> Result<Statement, SqlError> {
     let if_exists = c.accept(&["if", "exists"]);
     c.accept(&["only"]);
     let name = c.name()?;
+    if kind == ObjectKind::Sequence
+        && let Some(altered) = crate::sequence::alter(c, &name, if_exists)?
+    {
+        return Ok(altered);
+    }
     c.take(&Token::Mul);
     let actions = c.list(action)?;
     Ok(Statement::AlterTable(Box::new(AlterTable {
@@ -324,8 +330,13 @@ fn action(c: &mut Cursor<'_>) -> Result<AlterAction, SqlError> {
             cascade,
         });
     }
-    if c.sees(&["alter", "constraint"]) {
-        return Ok(AlterAction::Other(c.rest()));
+    if c.accept(&["alter", "constraint"]) {
+        let name = c.ident()?;
+        let timing = timing(c)?;
+        return Ok(AlterAction::AlterConstraint { name, timing });
+    }
+    if c.accept(&["validate", "constraint"]) {
+        return Ok(AlterAction::ValidateConstraint(c.ident()?));
     }
     if c.accept(&["alter"]) {
         c.accept(&["column"]);
@@ -354,7 +365,7 @@ fn action(c: &mut Cursor<'_>) -> Result<AlterAction, SqlError> {
     // ENABLE TRIGGER, CLUSTER ON, ATTACH PARTITION, SET LOGGED …
     let known = [
         "enable", "disable", "cluster", "attach", "detach", "set", "inherit", "no", "replica",
-        "validate", "of", "not", "force", "depends",
+        "of", "not", "force", "depends",
     ];
     if c.word().is_some_and(|word| known.contains(&word.as_str())) {
         return Ok(AlterAction::Other(c.rest()));
@@ -397,6 +408,13 @@ fn alter_column(c: &mut Cursor<'_>) -> Result<AlterAction, SqlError> {
             None
         };
         return Ok(AlterAction::SetType { name, ty, using });
+    }
+    if c.accept(&["drop", "expression"]) {
+        let if_exists = c.accept(&["if", "exists"]);
+        return Ok(AlterAction::DropExpression { name, if_exists });
+    }
+    if let Some(change) = crate::sequence::identity_change(c)? {
+        return Ok(AlterAction::Identity(ColumnIdentity { name, change }));
     }
     if c.sees(&["set"]) || c.sees(&["reset"]) || c.sees(&["add"]) || c.sees(&["drop"]) {
         return Ok(AlterAction::Other(format!("ALTER COLUMN {}", c.rest())));

@@ -6,7 +6,8 @@ use sqlparser::tokenizer::Token;
 use crate::cursor::Cursor;
 use crate::{
     ColumnDef, Constraint, ConstraintKind, CreateIndex, CreateSchema, CreateTable, CreateTableAs,
-    CreateView, IndexKey, Like, OnCommit, Opt, Spelled, SqlError, Statement,
+    CreateView, IndexKey, Like, OnCommit, Opt, ReferenceAction, Spelled, SqlError, Statement,
+    Timing,
 };
 
 pub(crate) fn create(c: &mut Cursor<'_>) -> Result<Statement, SqlError> {
@@ -47,6 +48,9 @@ pub(crate) fn create(c: &mut Cursor<'_>) -> Result<Statement, SqlError> {
     let unlogged = !temporary && c.accept(&["unlogged"]);
     if !or_replace && c.accept(&["table"]) {
         return table(c, temporary, unlogged);
+    }
+    if !or_replace && c.accept(&["sequence"]) {
+        return crate::sequence::create(c, temporary, unlogged);
     }
     let recursive = c.accept(&["recursive"]);
     if !recursive && !or_replace && !temporary && c.accept(&["materialized", "view"]) {
@@ -90,7 +94,6 @@ fn other(c: &mut Cursor<'_>) -> Result<Statement, SqlError> {
         &["policy"],
         &["publication"],
         &["rule"],
-        &["sequence"],
         &["server"],
         &["statistics"],
         &["subscription"],
@@ -463,6 +466,7 @@ pub(crate) fn column(c: &mut Cursor<'_>) -> Result<(ColumnDef, Vec<Constraint>),
         name: name.clone(),
         ty,
         sequence,
+        identity: None,
         not_null: sequence,
         default: None,
         generated: None,
@@ -482,7 +486,7 @@ pub(crate) fn column(c: &mut Cursor<'_>) -> Result<(ColumnDef, Vec<Constraint>),
         } else if c.accept(&["null"]) {
             continue;
         } else if c.accept(&["default"]) {
-            column.default = Some(c.sql()?);
+            column.default = Some(default_of(c.sql()?, &mut column.not_null));
             continue;
         } else if c.accept(&["collate"]) {
             column.collation = Some(c.name()?.name().to_owned());
@@ -494,9 +498,12 @@ pub(crate) fn column(c: &mut Cursor<'_>) -> Result<(ColumnDef, Vec<Constraint>),
             index_tail(c)?;
             ConstraintKind::PrimaryKey(vec![name.clone()])
         } else if c.accept(&["unique"]) {
-            nulls_distinct(c);
+            let nulls_alike = nulls_alike(c);
             index_tail(c)?;
-            ConstraintKind::Unique(vec![name.clone()])
+            ConstraintKind::Unique {
+                columns: vec![name.clone()],
+                nulls_alike,
+            }
         } else if c.accept(&["check"]) {
             check(c)?
         } else if c.accept(&["references"]) {
@@ -506,34 +513,67 @@ pub(crate) fn column(c: &mut Cursor<'_>) -> Result<(ColumnDef, Vec<Constraint>),
         } else {
             break;
         };
-        timing(c);
+        let timing = timing(c)?;
         constraints.push(Constraint {
             name: named,
             kind,
+            timing,
             position,
         });
     }
     Ok((column, constraints))
 }
 
-fn generated(c: &mut Cursor<'_>, column: &mut ColumnDef) -> Result<(), SqlError> {
-    let always = c.accept(&["always"]);
-    if !always {
-        c.expect(&["by", "default"])?;
+/// `DEFAULT 1 NOT NULL` is a default and a constraint, where the parser reads a test.
+fn default_of(mut sql: crate::SqlText, not_null: &mut bool) -> crate::SqlText {
+    let words = sql.text.to_lowercase();
+    let mut words = words.split_whitespace().rev();
+    let written = words.next() == Some("null") && words.next() == Some("not");
+    let tested = words.next() == Some("is");
+    if let sqlparser::ast::Expr::IsNotNull(inner) = &sql.expr
+        && written
+        && !tested
+    {
+        *not_null = true;
+        sql.expr = inner.as_ref().clone();
+        let text = sql.text.trim_end();
+        let text = text
+            .get(..text.len() - "null".len())
+            .unwrap_or(text)
+            .trim_end();
+        let text = text
+            .get(..text.len() - "not".len())
+            .unwrap_or(text)
+            .trim_end();
+        sql.text = text.to_owned();
     }
+    sql
+}
+
+fn generated(c: &mut Cursor<'_>, column: &mut ColumnDef) -> Result<(), SqlError> {
+    let position = c.position();
+    let always = crate::sequence::always(c)?;
     c.expect(&["as"])?;
     if c.accept(&["identity"]) {
-        column.sequence = true;
-        column.not_null = true;
-        if c.take(&Token::LParen) {
-            while !c.take(&Token::RParen) {
-                if c.peek().token == Token::EOF {
-                    return Err(c.unexpected());
-                }
-                c.next();
-            }
+        if column.identity.is_some() {
+            return Err(SqlError::syntax(
+                format!(
+                    "multiple identity specifications for column \"{}\"",
+                    column.name.value
+                ),
+                position,
+            ));
         }
+        let options = crate::sequence::identity_options(c)?;
+        column.identity = Some(crate::IdentityDef { always, options });
+        column.not_null = true;
         return Ok(());
+    }
+    if !always {
+        return Err(SqlError::syntax(
+            "for a generated column, GENERATED ALWAYS must be specified".to_owned(),
+            position,
+        ));
     }
     c.need(&Token::LParen)?;
     column.generated = Some(c.sql()?);
@@ -541,10 +581,13 @@ fn generated(c: &mut Cursor<'_>, column: &mut ColumnDef) -> Result<(), SqlError>
     c.expect(&["stored"])
 }
 
-fn nulls_distinct(c: &mut Cursor<'_>) {
-    if !c.accept(&["nulls", "not", "distinct"]) {
+/// NULLS NOT DISTINCT.
+fn nulls_alike(c: &mut Cursor<'_>) -> bool {
+    let alike = c.accept(&["nulls", "not", "distinct"]);
+    if !alike {
         c.accept(&["nulls", "distinct"]);
     }
+    alike
 }
 
 /// What may follow the columns of a key.
@@ -562,14 +605,32 @@ fn index_tail(c: &mut Cursor<'_>) -> Result<(), SqlError> {
     Ok(())
 }
 
-fn timing(c: &mut Cursor<'_>) {
-    while c.accept(&["not", "deferrable"])
-        || c.accept(&["deferrable"])
-        || c.accept(&["initially", "deferred"])
-        || c.accept(&["initially", "immediate"])
-        || c.accept(&["not", "valid"])
-        || c.accept(&["no", "inherit"])
-    {}
+/// When a constraint is held.
+pub(crate) fn timing(c: &mut Cursor<'_>) -> Result<Timing, SqlError> {
+    let mut timing = Timing::default();
+    let mut never = false;
+    loop {
+        let position = c.position();
+        if c.accept(&["not", "deferrable"]) {
+            never = true;
+        } else if c.accept(&["deferrable"]) {
+            timing.deferrable = true;
+        } else if c.accept(&["initially", "deferred"]) {
+            timing.deferrable = true;
+            timing.deferred = true;
+        } else if c.accept(&["initially", "immediate"]) {
+        } else if c.accept(&["not", "valid"]) {
+            timing.not_valid = true;
+        } else if c.accept(&["no", "inherit"]) {
+            timing.no_inherit = true;
+        } else {
+            return Ok(timing);
+        }
+        if never && timing.deferrable {
+            let words = "constraint declared INITIALLY DEFERRED must be DEFERRABLE";
+            return Err(SqlError::syntax(words.to_owned(), position));
+        }
+    }
 }
 
 fn check(c: &mut Cursor<'_>) -> Result<ConstraintKind, SqlError> {
@@ -582,18 +643,34 @@ fn check(c: &mut Cursor<'_>) -> Result<ConstraintKind, SqlError> {
 fn references(c: &mut Cursor<'_>, columns: Vec<Spelled>) -> Result<ConstraintKind, SqlError> {
     let table = c.name()?;
     let referred = c.optional_columns()?;
+    let (mut full, mut set) = (false, Vec::new());
+    let (mut on_delete, mut on_update) = (ReferenceAction::NoAction, ReferenceAction::NoAction);
     loop {
+        let position = c.position();
         if c.accept(&["match"]) {
-            c.accept_any(&["full", "partial", "simple"]);
-        } else if c.accept(&["on", "delete"]) || c.accept(&["on", "update"]) {
-            if !(c.accept(&["no", "action"])
-                || c.accept(&["set", "null"])
-                || c.accept(&["set", "default"])
-                || c.accept_any(&["restrict", "cascade"]).is_some())
-            {
-                return Err(c.unexpected());
+            match c.accept_any(&["full", "partial", "simple"]) {
+                Some("full") => full = true,
+                Some("partial") => {
+                    return Err(SqlError::new(
+                        SqlState::FEATURE_NOT_SUPPORTED,
+                        "MATCH PARTIAL not yet implemented",
+                        position,
+                    ));
+                }
+                Some(_) => {}
+                None => return Err(c.unexpected()),
             }
-            c.optional_columns()?;
+        } else if c.accept(&["on", "delete"]) {
+            on_delete = action(c)?;
+            let sets = matches!(
+                on_delete,
+                ReferenceAction::SetNull | ReferenceAction::SetDefault
+            );
+            if sets {
+                set = c.optional_columns()?;
+            }
+        } else if c.accept(&["on", "update"]) {
+            on_update = action(c)?;
         } else {
             break;
         }
@@ -602,6 +679,26 @@ fn references(c: &mut Cursor<'_>, columns: Vec<Spelled>) -> Result<ConstraintKin
         columns,
         table,
         referred,
+        full,
+        on_delete,
+        on_update,
+        set,
+    })
+}
+
+fn action(c: &mut Cursor<'_>) -> Result<ReferenceAction, SqlError> {
+    Ok(if c.accept(&["no", "action"]) {
+        ReferenceAction::NoAction
+    } else if c.accept(&["set", "null"]) {
+        ReferenceAction::SetNull
+    } else if c.accept(&["set", "default"]) {
+        ReferenceAction::SetDefault
+    } else if c.accept(&["restrict"]) {
+        ReferenceAction::Restrict
+    } else if c.accept(&["cascade"]) {
+        ReferenceAction::Cascade
+    } else {
+        return Err(c.unexpected());
     })
 }
 
@@ -616,8 +713,14 @@ pub(crate) fn constraint(c: &mut Cursor<'_>) -> Result<Option<Constraint>, SqlEr
     let kind = if c.accept(&["primary", "key"]) {
         key(c, true)?
     } else if c.accept(&["unique"]) {
-        nulls_distinct(c);
-        key(c, false)?
+        let alike = nulls_alike(c);
+        match key(c, false)? {
+            ConstraintKind::Unique { columns, .. } => ConstraintKind::Unique {
+                columns,
+                nulls_alike: alike,
+            },
+            other => other,
+        }
     } else if c.accept(&["check"]) {
         check(c)?
     } else if c.accept(&["foreign", "key"]) {
@@ -642,10 +745,11 @@ pub(crate) fn constraint(c: &mut Cursor<'_>) -> Result<Option<Constraint>, SqlEr
     } else {
         return Ok(None);
     };
-    timing(c);
+    let timing = timing(c)?;
     Ok(Some(Constraint {
         name,
         kind,
+        timing,
         position,
     }))
 }
@@ -660,7 +764,10 @@ fn key(c: &mut Cursor<'_>, primary: bool) -> Result<ConstraintKind, SqlError> {
     Ok(if primary {
         ConstraintKind::PrimaryKey(columns)
     } else {
-        ConstraintKind::Unique(columns)
+        ConstraintKind::Unique {
+            columns,
+            nulls_alike: false,
+        }
     })
 }
 
@@ -767,7 +874,7 @@ fn index(c: &mut Cursor<'_>) -> Result<Statement, SqlError> {
     } else {
         Vec::new()
     };
-    nulls_distinct(c);
+    let nulls_alike = nulls_alike(c);
     let options = if c.accept(&["with"]) {
         c.options()?
     } else {
@@ -789,6 +896,7 @@ fn index(c: &mut Cursor<'_>) -> Result<Statement, SqlError> {
         concurrently,
         method,
         keys,
+        nulls_alike,
         include,
         predicate,
         options,

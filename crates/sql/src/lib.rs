@@ -22,6 +22,7 @@ mod parse;
 pub mod plpgsql;
 mod rename;
 mod routine;
+mod sequence;
 mod session;
 mod statement;
 mod tokens;
@@ -34,6 +35,9 @@ pub use parse::{Parsed, parse};
 pub use rename::{edited, names_column, names_relation, quoted, rename_column};
 pub use routine::{
     AlterRoutine, CreateRoutine, Returns, RoutineAction, RoutineArg, RoutineMarks, TypeRef,
+};
+pub use sequence::{
+    AlterSequence, ColumnIdentity, CreateSequence, IdentityChange, IdentityDef, SequenceOptions,
 };
 pub use sqlparser::ast;
 pub use statement::*;

@@ -496,6 +496,8 @@ fn tag(statement: &Statement) -> String {
         Statement::CreateIndex(_) => "CREATE INDEX",
         Statement::CreateRoutine(of) if of.procedure => "CREATE PROCEDURE",
         Statement::CreateRoutine(_) => "CREATE FUNCTION",
+        Statement::CreateSequence(_) => "CREATE SEQUENCE",
+        Statement::AlterSequence(_) => "ALTER SEQUENCE",
         Statement::AlterRoutine(of) if of.kind == crate::ObjectKind::Procedure => "ALTER PROCEDURE",
         Statement::AlterRoutine(_) => "ALTER FUNCTION",
         Statement::CreateSchema(_) => "CREATE SCHEMA",

@@ -37,6 +37,10 @@ pub enum Statement {
     CreateIndex(Box<CreateIndex>),
     /// CREATE FUNCTION and CREATE PROCEDURE.
     CreateRoutine(Box<crate::CreateRoutine>),
+    /// CREATE SEQUENCE.
+    CreateSequence(Box<crate::CreateSequence>),
+    /// ALTER SEQUENCE with options of its own.
+    AlterSequence(Box<crate::AlterSequence>),
     /// ALTER FUNCTION, PROCEDURE and ROUTINE.
     AlterRoutine(Box<crate::AlterRoutine>),
     /// CREATE SCHEMA.
@@ -347,8 +351,10 @@ pub struct ColumnDef {
     pub name: Spelled,
     /// Its type.
     pub ty: SqlType,
-    /// `serial`, `bigserial` …, GENERATED … AS IDENTITY: the default is a sequence.
+    /// `serial`, `bigserial` …: the default is a sequence.
     pub sequence: bool,
+    /// GENERATED … AS IDENTITY.
+    pub identity: Option<crate::IdentityDef>,
     /// NOT NULL was said.
     pub not_null: bool,
     /// DEFAULT.
@@ -366,8 +372,35 @@ pub struct Constraint {
     pub name: Option<Spelled>,
     /// What it demands.
     pub kind: ConstraintKind,
+    /// When.
+    pub timing: Timing,
     /// 1-based character position.
     pub position: usize,
+}
+
+/// When a constraint is held, and against which rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Timing {
+    /// DEFERRABLE.
+    pub deferrable: bool,
+    /// INITIALLY DEFERRED.
+    pub deferred: bool,
+    /// NOT VALID.
+    pub not_valid: bool,
+    /// NO INHERIT.
+    pub no_inherit: bool,
+}
+
+/// What becomes of rows that refer to one that goes or gets another key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[allow(missing_docs, reason = "PostgreSQL's own names")]
+pub enum ReferenceAction {
+    #[default]
+    NoAction,
+    Restrict,
+    Cascade,
+    SetNull,
+    SetDefault,
 }
 
 /// What a constraint demands.
@@ -380,7 +413,12 @@ pub enum ConstraintKind {
     /// PRIMARY KEY.
     PrimaryKey(Vec<Spelled>),
     /// UNIQUE.
-    Unique(Vec<Spelled>),
+    Unique {
+        /// The columns.
+        columns: Vec<Spelled>,
+        /// NULLS NOT DISTINCT.
+        nulls_alike: bool,
+    },
     /// CHECK.
     Check(SqlText),
     /// FOREIGN KEY.
@@ -391,6 +429,14 @@ pub enum ConstraintKind {
         table: Name,
         /// The referenced columns; its primary key when empty.
         referred: Vec<Spelled>,
+        /// MATCH FULL.
+        full: bool,
+        /// ON DELETE.
+        on_delete: ReferenceAction,
+        /// ON UPDATE.
+        on_update: ReferenceAction,
+        /// The columns that ON DELETE SET … sets; all of them when empty.
+        set: Vec<Spelled>,
     },
     /// PRIMARY KEY or UNIQUE USING INDEX.
     UsingIndex {
@@ -521,6 +567,8 @@ pub struct CreateIndex {
     pub method: String,
     /// The keys.
     pub keys: Vec<IndexKey>,
+    /// NULLS NOT DISTINCT.
+    pub nulls_alike: bool,
     /// INCLUDE.
     pub include: Vec<Spelled>,
     /// WHERE.
@@ -724,6 +772,24 @@ pub enum AlterAction {
         name: Spelled,
         /// SET.
         not_null: bool,
+    },
+    /// ALTER COLUMN … ADD, SET and DROP of an identity.
+    Identity(crate::ColumnIdentity),
+    /// ALTER COLUMN … DROP EXPRESSION.
+    DropExpression {
+        /// Which.
+        name: Spelled,
+        /// IF EXISTS.
+        if_exists: bool,
+    },
+    /// VALIDATE CONSTRAINT.
+    ValidateConstraint(Spelled),
+    /// ALTER CONSTRAINT … DEFERRABLE …
+    AlterConstraint {
+        /// Which.
+        name: Spelled,
+        /// When it is held from now on.
+        timing: Timing,
     },
     /// ADD CONSTRAINT.
     AddConstraint(Constraint),

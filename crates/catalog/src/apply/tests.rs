@@ -24,6 +24,8 @@ fn table(name: &str) -> Table {
             not_null: true,
             default: None,
             missing: None,
+            identity: None,
+            generated: None,
             comment: None,
         }],
         next_column: ColumnId(2),
@@ -210,6 +212,7 @@ fn names_and_owners_change_and_no_two_relations_share_a_name() {
                 kind: crate::table::ConstraintKind::PrimaryKey {
                     columns: vec![ColumnId(1)],
                 },
+                marks: crate::table::ConstraintMarks::default(),
             },
         },
         Change::CreateView {

@@ -41,6 +41,8 @@ pub(crate) fn column(id: u32, name: &str, ty: SqlType) -> Column {
         not_null: id != 2,
         default: None,
         missing: None,
+        identity: None,
+        generated: None,
         comment: None,
     }
 }
@@ -59,6 +61,7 @@ pub(crate) fn create(engine: &Arc<Engine>) -> Result<(), EngineError> {
             id: id.0 + 1000,
             name: format!("{name}_pkey"),
             kind: ConstraintKind::PrimaryKey { columns: key },
+            marks: chronolith_catalog::ConstraintMarks::default(),
         }],
         indexes: Vec::new(),
         hypertable: None,

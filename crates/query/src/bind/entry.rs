@@ -3,7 +3,8 @@
 use arrow::datatypes::DataType;
 use chronolith_sql::ast;
 use chronolith_types::{SqlState, SqlType};
-use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder};
+use datafusion::common::tree_node::TreeNode;
+use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
 
 use super::insert::Target;
 use super::names::Names;
@@ -106,11 +107,27 @@ pub fn bind_scalar(names: &dyn Names, expr: &ast::Expr, target: Option<&Target>)
         clause: Clause::Default,
     };
     let value = binder.expr(place, expr)?;
-    refuse_queries(&binder, expr)?;
+    refuse_queries(&binder, &value, expr, "DEFAULT expression")?;
     match target {
         Some(target) => binder.assign(value, target, super::state::position(expr)),
         None => binder.settled(value),
     }
+}
+
+/// As [`bind_over`], as a column of that relation takes it: a generated column.
+///
+/// # Errors
+/// What PostgreSQL says of it.
+pub fn bind_assigned(
+    names: &dyn Names,
+    expr: &ast::Expr,
+    relation: &str,
+    columns: &[(String, SqlType, DataType)],
+    target: &Target,
+) -> Result<Typed> {
+    let value = bind_over(names, expr, relation, columns)?;
+    let mut binder = Binder::new(names, &[]);
+    binder.assign(value, target, super::state::position(expr))
 }
 
 /// An expression over the columns of one relation, whose internal names are their own: a check, a
@@ -147,17 +164,23 @@ pub fn bind_over(
         clause: Clause::Check,
     };
     let value = binder.expr(place, expr)?;
-    refuse_queries(&binder, expr)?;
+    refuse_queries(&binder, &value, expr, "check constraint")?;
     binder.settled(value)
 }
 
 /// Nobody looks whether an expression of its own may read what it does: so it may read nothing.
-fn refuse_queries(binder: &Binder<'_>, expr: &ast::Expr) -> Result<()> {
-    match binder.uses.is_empty() {
+fn refuse_queries(binder: &Binder<'_>, value: &Typed, expr: &ast::Expr, what: &str) -> Result<()> {
+    let queries = value.expr.exists(|node| {
+        Ok(matches!(
+            node,
+            Expr::ScalarSubquery(_) | Expr::Exists(_) | Expr::InSubquery(_)
+        ))
+    });
+    match binder.uses.is_empty() && !queries.unwrap_or(true) {
         true => Ok(()),
         false => Err(Error::new(
             SqlState::FEATURE_NOT_SUPPORTED,
-            "cannot use subquery in this expression",
+            format!("cannot use subquery in {what}"),
         )
         .at(super::state::position(expr))),
     }

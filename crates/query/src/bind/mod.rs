@@ -48,7 +48,9 @@ mod window;
 
 pub(crate) use coerce::castable;
 pub use deparse::deparse;
-pub use entry::{Bound, bind_arguments, bind_call, bind_kept, bind_over, bind_query, bind_scalar};
+pub use entry::{
+    Bound, bind_arguments, bind_assigned, bind_call, bind_kept, bind_over, bind_query, bind_scalar,
+};
 pub(crate) use gapfill::{End, limit_of};
 pub use insert::{Target, bind_insert_source};
 pub use names::{Names, Relation, Table, TableColumn};

@@ -33,6 +33,10 @@ struct Attribute<'a> {
     not_null: bool,
     has_default: bool,
     inherited: bool,
+    /// `a`, `d` or nothing.
+    identity: &'static str,
+    /// `s` or nothing.
+    generated: &'static str,
 }
 
 fn push<'a>(rows: &mut Rows<'a>, attribute: Attribute<'a>) {
@@ -56,8 +60,8 @@ fn push<'a>(rows: &mut Rows<'a>, attribute: Attribute<'a>) {
         attribute.not_null,
         attribute.has_default,
         false,
-        "",
-        "",
+        attribute.identity,
+        attribute.generated,
         false,
         !attribute.inherited,
         i64::from(attribute.inherited),
@@ -90,6 +94,8 @@ fn attributes<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error
                             not_null: column.not_null,
                             has_default: false,
                             inherited: false,
+                            identity: "",
+                            generated: "",
                         },
                     );
                 }
@@ -104,8 +110,14 @@ fn attributes<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error
                             name: column.name.as_str().into(),
                             ty: Some(Cow::Borrowed(&column.ty)),
                             not_null: column.not_null,
-                            has_default: column.default.is_some(),
+                            has_default: column.default.is_some() || column.generated.is_some(),
                             inherited: matches!(relation, Relation::Chunk(..)),
+                            identity: match &column.identity {
+                                Some(identity) if identity.always => "a",
+                                Some(_) => "d",
+                                None => "",
+                            },
+                            generated: if column.generated.is_some() { "s" } else { "" },
                         },
                     );
                 }
@@ -122,6 +134,31 @@ fn attributes<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error
                             not_null: false,
                             has_default: false,
                             inherited: false,
+                            identity: "",
+                            generated: "",
+                        },
+                    );
+                }
+            }
+            Relation::Sequence(_) => {
+                let columns = [
+                    ("last_value", SqlType::Int8),
+                    ("log_cnt", SqlType::Int8),
+                    ("is_called", SqlType::Bool),
+                ];
+                for (number, (name, ty)) in (1..).zip(columns) {
+                    push(
+                        rows,
+                        Attribute {
+                            relation: oid,
+                            number,
+                            name: name.into(),
+                            ty: Some(Cow::Owned(ty)),
+                            not_null: true,
+                            has_default: false,
+                            inherited: false,
+                            identity: "",
+                            generated: "",
                         },
                     );
                 }
@@ -138,6 +175,8 @@ fn attributes<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error
                             not_null: false,
                             has_default: false,
                             inherited: false,
+                            identity: "",
+                            generated: "",
                         },
                     );
                 }
@@ -166,10 +205,10 @@ pub(super) fn each_default(context: &Context) -> Result<impl Iterator<Item = Def
     });
     Ok(all
         .flat_map(|(relation, table)| {
-            table
-                .columns
-                .iter()
-                .filter_map(move |column| Some((relation, table, column, column.default.as_ref()?)))
+            table.columns.iter().filter_map(move |column| {
+                let text = column.default.as_ref().or(column.generated.as_ref())?;
+                Some((relation, table, column, text))
+            })
         })
         .enumerate()
         .map(|(place, (relation, table, column, text))| Default {
@@ -183,8 +222,9 @@ pub(super) fn each_default(context: &Context) -> Result<impl Iterator<Item = Def
 
 /// What is shown of a column's default.
 pub(super) fn default_text(context: &Context, table: &Table, column: &Column) -> Option<String> {
-    let text = column.default.as_ref()?;
-    Some((context.expression)(table, text, Some(&column.ty), false))
+    let text = column.default.as_ref().or(column.generated.as_ref())?;
+    let shown = (context.expression)(table, text, Some(&column.ty), false);
+    Some(super::sequences::named(context, &shown))
 }
 
 fn defaults<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {

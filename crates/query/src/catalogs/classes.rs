@@ -83,10 +83,15 @@ fn classes<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
             Relation::Index(_, index) => index.keys.len(),
             Relation::View(view) if counted => (context.view_columns)(view).len(),
             Relation::View(_) => 0,
+            Relation::Sequence(_) => 3,
         };
         let acl = || {
             let acl = privileges::acl_of(home, relation)?;
-            Some(context.acl_items(acl, Securable::Relation))
+            let kind = match relation {
+                Relation::Sequence(_) => Securable::Sequence,
+                _ => Securable::Relation,
+            };
+            Some(context.acl_items(acl, kind))
         };
         let (checks, acl) = match relation {
             Relation::Table(table) => (

@@ -1,6 +1,6 @@
 //! Constraints, and what depends on what.
 
-use chronolith_catalog::{Constraint, ConstraintKind, Table};
+use chronolith_catalog::{Constraint, ConstraintKind, ConstraintMarks, Table};
 
 use super::attributes::each_default;
 use super::context::Context;
@@ -80,6 +80,14 @@ impl<'a> Shown<'a> {
                 ConstraintKind::Check { .. } => 'c',
             },
             Self::Range(..) => 'c',
+        }
+    }
+
+    /// When it is held, and against which rows.
+    pub(super) fn marks(self) -> ConstraintMarks {
+        match self {
+            Self::Declared(_, constraint) => constraint.marks,
+            Self::Range(..) => ConstraintMarks::default(),
         }
     }
 
@@ -167,6 +175,7 @@ fn constraints<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Erro
     let home = context.home()?;
     for shown in shown(context)? {
         let kind = shown.kind();
+        let marks = shown.marks();
         let relation = shown.relation();
         let columns: Vec<i64> = shown.columns().into_iter().map(i64::from).collect();
         let expression = describe::check_text(context, shown, false);
@@ -175,9 +184,9 @@ fn constraints<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Erro
             shown.name(),
             relation.schema(home).0,
             kind,
-            false,
-            false,
-            true,
+            marks.deferrable,
+            marks.deferred,
+            !marks.not_valid,
             relation.oid(),
             0,
             shown.index(),
@@ -188,7 +197,7 @@ fn constraints<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Erro
             " ",
             true,
             0,
-            kind != 'c',
+            kind != 'c' || marks.no_inherit,
             columns,
             NULL,
             NULL,
@@ -258,6 +267,13 @@ fn depends<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
                 let rule = objects::rule(oid);
                 rows.push(row![class_oid("pg_rewrite"), rule, 0, class, oid, 0, 'i']);
             }
+            Relation::Sequence(sequence) => {
+                if let Some(by) = sequence.owned_by {
+                    let column = i64::from(by.column.0);
+                    let kind = if by.internal { 'i' } else { 'a' };
+                    rows.push(row![class, oid, 0, class, by.table.0, column, kind]);
+                }
+            }
             Relation::System(_) | Relation::Table(_) => {}
         }
         rows.push(row![
@@ -270,6 +286,9 @@ fn depends<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
             'n'
         ]);
         let (row_type, _) = relation.row_types();
+        if row_type == 0 {
+            continue;
+        }
         rows.push(row![class_oid("pg_type"), row_type, 0, class, oid, 0, 'i']);
     }
     for default in each_default(context)? {
@@ -277,6 +296,11 @@ fn depends<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
         let (oid, relation) = (default.oid, default.relation);
         let defaults = class_oid("pg_attrdef");
         rows.push(row![defaults, oid, 0, class, relation, column, 'a']);
+        for sequence in home.sequences.values() {
+            if super::sequences::names_sequence(default.text, sequence.id) {
+                rows.push(row![defaults, oid, 0, class, sequence.id.0, 0, 'n']);
+            }
+        }
     }
     // What belongs to the extension is not dumped with the database.
     let extension = class_oid("pg_extension");
@@ -314,6 +338,8 @@ mod tests {
             not_null: false,
             default: None,
             missing: None,
+            identity: None,
+            generated: None,
             comment: None,
         };
         let table = Table {

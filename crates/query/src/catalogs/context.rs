@@ -88,6 +88,8 @@ pub(crate) struct Context {
     pub(crate) view_columns: Box<ViewColumns>,
     /// What is shown of an expression over a table's columns.
     pub(crate) expression: Box<Expressions>,
+    /// Where a sequence is.
+    pub(crate) sequence_value: Box<SequenceValues>,
     /// Where indexes and chunks are, once somebody has asked.
     pub(crate) inner: OnceLock<Inner>,
 }
@@ -97,6 +99,9 @@ pub(crate) type Sizes = dyn Fn(TableId, ChunkId) -> Size + Send + Sync;
 
 /// How the rows of a chunk are packed; None for one that is not there.
 pub(crate) type Packings = dyn Fn(TableId, ChunkId) -> Option<Packing> + Send + Sync;
+
+/// Where a sequence is: its last number, and whether it was given.
+pub(crate) type SequenceValues = dyn Fn(TableId) -> Option<(i64, bool)> + Send + Sync;
 
 /// Names and types of a view's columns.
 pub(crate) type ViewColumns = dyn Fn(&View) -> Vec<(String, SqlType)> + Send + Sync;

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use chronolith_catalog::Sequence;
 use chronolith_types::SqlType;
 
 use super::attributes;
@@ -68,7 +69,7 @@ fn tables<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
     for relation in objects::relations(home) {
         let (kind, writable) = match relation {
             // The standard knows no materialized views.
-            Relation::Index(..) | Relation::Kept(..) => continue,
+            Relation::Index(..) | Relation::Kept(..) | Relation::Sequence(_) => continue,
             Relation::Table(_) | Relation::Chunk(..) => ("BASE TABLE", true),
             Relation::View(_) => ("VIEW", false),
             Relation::System(system) if system.kind() == 'v' => ("VIEW", false),
@@ -167,12 +168,21 @@ struct ColumnRow<'a> {
     ty: Cow<'a, SqlType>,
     not_null: bool,
     default: Option<String>,
+    generated: Option<String>,
+    /// Whether it is ALWAYS, and its sequence.
+    identity: Option<(bool, Option<&'a Sequence>)>,
     writable: bool,
 }
 
 fn push_column<'a>(rows: &mut Rows<'a>, place: &Place<'a>, column: ColumnRow<'a>) {
     let described = described(&column.ty);
     let collation = described.collation;
+    let sequence = column.identity.and_then(|(_, sequence)| sequence);
+    let number = |of: fn(&Sequence) -> i64| sequence.map(|sequence| of(sequence).to_string());
+    let kind = column.identity.map(|(always, _)| match always {
+        true => "ALWAYS",
+        false => "BY DEFAULT",
+    });
     rows.push(row![
         place.catalog,
         place.schema,
@@ -208,15 +218,19 @@ fn push_column<'a>(rows: &mut Rows<'a>, place: &Place<'a>, column: ColumnRow<'a>
         NULL,
         column.number.to_string(),
         "NO",
-        "NO",
-        NULL,
-        NULL,
-        NULL,
-        NULL,
-        NULL,
-        "NO",
-        "NEVER",
-        NULL,
+        yes(column.identity.is_some()),
+        kind,
+        number(|of| of.start),
+        number(|of| of.increment),
+        number(|of| of.max),
+        number(|of| of.min),
+        yes(sequence.is_some_and(|of| of.cycle)),
+        if column.generated.is_some() {
+            "ALWAYS"
+        } else {
+            "NEVER"
+        },
+        column.generated,
         yes(column.writable),
     ]);
 }
@@ -229,6 +243,8 @@ fn system_columns<'a>(rows: &mut Rows<'a>, place: &Place<'a>, system: &'static S
             ty: Cow::Borrowed(&column.ty),
             not_null: column.not_null,
             default: None,
+            generated: None,
+            identity: None,
             writable: false,
         };
         push_column(rows, place, row);
@@ -244,16 +260,22 @@ fn columns<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
             table: relation.name(),
         };
         match relation {
-            Relation::Index(..) | Relation::Kept(..) => {}
+            Relation::Index(..) | Relation::Kept(..) | Relation::Sequence(_) => {}
             Relation::System(system) => system_columns(rows, &place, system),
             Relation::Table(table) | Relation::Chunk(table, ..) => {
                 for column in &table.columns {
+                    let text = attributes::default_text(context, table, column);
                     let row = ColumnRow {
                         name: column.name.as_str().into(),
                         number: column.id.0.into(),
                         ty: Cow::Borrowed(&column.ty),
                         not_null: column.not_null,
-                        default: attributes::default_text(context, table, column),
+                        default: text.clone().filter(|_| column.generated.is_none()),
+                        generated: text.filter(|_| column.generated.is_some()),
+                        identity: column.identity.map(|of| {
+                            let sequence = home.sequences.get(&of.sequence);
+                            (of.always, sequence.map(AsRef::as_ref))
+                        }),
                         writable: true,
                     };
                     push_column(rows, &place, row);
@@ -267,6 +289,8 @@ fn columns<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
                         ty: Cow::Owned(ty),
                         not_null: false,
                         default: None,
+                        generated: None,
+                        identity: None,
                         writable: false,
                     };
                     push_column(rows, &place, row);

@@ -24,18 +24,20 @@ mod recorded;
 mod relation;
 mod routines;
 mod rows;
+pub(crate) mod sequences;
 mod server;
 mod timescale;
 mod types;
 
 pub(crate) use constraints::columns_named;
 pub(crate) use context::{
-    Context, Expressions, Lazy, Packing, Packings, PreparedStatement, Size, Sizes, Sorting,
-    ViewColumns,
+    Context, Expressions, Lazy, Packing, Packings, PreparedStatement, SequenceValues, Size, Sizes,
+    Sorting, ViewColumns,
 };
 pub(crate) use describe::quoted;
 pub(crate) use objects::shown;
 pub(crate) use relation::{find, is_system_schema, of_function};
+pub(crate) use sequences::sequence_row;
 
 #[cfg(test)]
 mod tests;

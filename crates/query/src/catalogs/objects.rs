@@ -4,7 +4,9 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use chronolith_catalog::{Catalog, Chunk, Database, Hypertable, Index, Persistence, Table, View};
+use chronolith_catalog::{
+    Catalog, Chunk, Database, Hypertable, Index, Persistence, Sequence, Table, View,
+};
 use chronolith_types::{ChunkId, DatabaseId, RoleId, SqlType, TableId};
 
 use super::context::{Context, Size};
@@ -56,6 +58,7 @@ pub(super) enum Relation<'a> {
     Chunk(&'a Table, &'a Hypertable, &'a Chunk),
     Index(&'a Table, &'a Index),
     View(&'a View),
+    Sequence(&'a Sequence),
     /// An ordinary materialized view, and the table of its rows under the view's own number and name.
     Kept(&'a Table, &'a View),
 }
@@ -100,6 +103,7 @@ impl<'a> Relation<'a> {
             Self::Chunk(_, _, chunk) => chunk.oid,
             Self::Index(_, index) => index.id.0,
             Self::View(view) => view.id.0,
+            Self::Sequence(sequence) => sequence.id.0,
         }
     }
 
@@ -110,6 +114,7 @@ impl<'a> Relation<'a> {
             Self::Chunk(_, hypertable, chunk) => chunk.name(hypertable.id).into(),
             Self::Index(_, index) => index.name.as_str().into(),
             Self::View(view) => view.name.as_str().into(),
+            Self::Sequence(sequence) => sequence.name.as_str().into(),
         }
     }
 
@@ -120,6 +125,7 @@ impl<'a> Relation<'a> {
             Self::Table(_) | Self::Chunk(..) => 'r',
             Self::Index(..) => 'i',
             Self::View(_) => 'v',
+            Self::Sequence(_) => 'S',
             Self::Kept(..) => 'm',
         }
     }
@@ -143,6 +149,7 @@ impl<'a> Relation<'a> {
             Self::System(_) => BOOTSTRAP_ROLE,
             Self::Table(table) | Self::Chunk(table, ..) | Self::Index(table, _) => table.owner,
             Self::View(view) | Self::Kept(_, view) => view.owner,
+            Self::Sequence(sequence) => sequence.owner,
         }
     }
 
@@ -158,6 +165,7 @@ impl<'a> Relation<'a> {
             }
             Self::Table(table) | Self::Index(table, _) => table.schema,
             Self::View(view) | Self::Kept(_, view) => view.schema,
+            Self::Sequence(sequence) => sequence.schema,
         };
         let name = home
             .schemas
@@ -170,7 +178,7 @@ impl<'a> Relation<'a> {
     pub(super) fn row_types(self) -> (u32, u32) {
         match self {
             Self::System(relation) => relation.row_types,
-            Self::Index(..) => (0, 0),
+            Self::Index(..) | Self::Sequence(_) => (0, 0),
             other => (row_type(other.oid()), row_array(other.oid())),
         }
     }
@@ -193,7 +201,9 @@ impl<'a> Relation<'a> {
             Self::Kept(_, view) => view.kept().map_or_else(Size::default, |kept| {
                 (context.size)(kept.table, Table::PLAIN_CHUNK)
             }),
-            Self::System(_) | Self::Index(..) | Self::View(_) => Size::default(),
+            Self::System(_) | Self::Index(..) | Self::View(_) | Self::Sequence(_) => {
+                Size::default()
+            }
         }
     }
 }
@@ -229,7 +239,9 @@ pub(super) fn user_relations(home: &Database) -> impl Iterator<Item = Relation<'
     let views = home.views.values();
     let views = views.filter(|view| view.kept().is_none());
     let views = views.map(|view| Relation::View(view));
-    tables.chain(views)
+    let sequences = home.sequences.values();
+    let sequences = sequences.map(|sequence| Relation::Sequence(sequence));
+    tables.chain(views).chain(sequences)
 }
 
 /// Everything that `pg_class` shows.
@@ -291,6 +303,9 @@ pub(super) fn by_oid(context: &Context, oid: u32) -> Result<Option<Relation<'_>>
     if let Some(view) = home.views.get(&TableId(oid)) {
         return Ok(Some(Relation::View(view)));
     }
+    if let Some(sequence) = home.sequences.get(&TableId(oid)) {
+        return Ok(Some(Relation::Sequence(sequence)));
+    }
     if let Some(system) = relation::by_oid(oid) {
         return Ok(Some(Relation::System(system)));
     }
@@ -309,6 +324,9 @@ pub(super) fn by_name<'a>(home: &'a Database, schema: &str, name: &str) -> Optio
     }
     if let Some(view) = home.view_named(id, name) {
         return Some(Relation::View(view));
+    }
+    if let Some(sequence) = home.sequence_named(id, name) {
+        return Some(Relation::Sequence(sequence));
     }
     if schema == Database::INTERNAL_SCHEMA {
         return chunk_named(home, name);

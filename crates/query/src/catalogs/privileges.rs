@@ -109,7 +109,7 @@ fn yes(value: bool) -> &'static str {
 fn tables<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
     let home = context.home()?;
     for relation in objects::user_relations(home) {
-        if matches!(relation, Relation::Index(..)) {
+        if matches!(relation, Relation::Index(..) | Relation::Sequence(_)) {
             continue;
         }
         for grant in grants(context, home, relation) {
@@ -135,7 +135,7 @@ fn columns<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
     let home = context.home()?;
     for relation in objects::user_relations(home) {
         let names: Vec<String> = match relation {
-            Relation::Index(..) | Relation::System(_) => continue,
+            Relation::Index(..) | Relation::System(_) | Relation::Sequence(_) => continue,
             Relation::Table(table) | Relation::Chunk(table, ..) | Relation::Kept(table, _) => {
                 let columns = table.columns.iter();
                 columns.map(|column| column.name.clone()).collect()

@@ -18,7 +18,7 @@ use super::context::Context;
 use super::rows::Rows;
 use super::{
     activity, attributes, classes, constraints, information_schema, jobs, privileges, routines,
-    server, timescale, types,
+    sequences, server, timescale, types,
 };
 use crate::error::Error;
 use crate::scan::Wanted;
@@ -205,10 +205,13 @@ fn parse_line(line: &'static str) -> Option<SystemRelation> {
             .or_else(|| types::fill(name))
             .or_else(|| routines::fill(name))
             .or_else(|| constraints::fill(name))
+            .or_else(|| sequences::fill(name))
             .or_else(|| server::fill(name))
             .or_else(|| activity::fill(name)),
         "" => routines::fill_function(name),
-        "information_schema" => information_schema::fill(name).or_else(|| privileges::fill(name)),
+        "information_schema" => information_schema::fill(name)
+            .or_else(|| sequences::fill(name))
+            .or_else(|| privileges::fill(name)),
         // Where bgw_job was until 2.28.
         "_timescaledb_config" => jobs::fill("_timescaledb_catalog", name),
         _ => timescale::fill(schema, name).or_else(|| jobs::fill(schema, name)),

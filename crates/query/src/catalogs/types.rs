@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 use chronolith_types::SqlType;
 
 use super::context::Context;
-use super::objects::{self, Relation};
+use super::objects;
 use super::recorded;
 use super::relation::{self, Fill};
 use super::rows::{NULL, Rows, row};
@@ -89,10 +89,10 @@ fn types<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
         }
     }
     for relation in objects::relations(home) {
-        if matches!(relation, Relation::Index(..)) {
+        let (oid, array) = relation.row_types();
+        if oid == 0 {
             continue;
         }
-        let (oid, array) = relation.row_types();
         let schema = relation.schema(home).0;
         let name = relation.name();
         let owner = relation.owner().0;

@@ -22,7 +22,7 @@ use super::options::CopyOptions;
 use super::parse_options;
 use crate::bind::{Names, Target, bind_over, bind_scalar};
 use crate::error::Error;
-use crate::insert::{Checks, find_target, undefined_column};
+use crate::insert::{Checks, find_target, target_of, undefined_column};
 use crate::outcome::{CopyFormat, Outcome};
 use crate::session::{Session, SessionNames, Shared, blocking};
 use crate::value::ColumnBuilder;
@@ -144,6 +144,7 @@ pub(crate) fn begin_in(shared: &Arc<Shared>, copy: &Copy) -> Result<(CopyIn, Out
         let (place, _) = table
             .column_named(&column.value)
             .ok_or_else(|| undefined_column(&column.value, &table.name))?;
+        refuse_generated(&table, place)?;
         if places.contains(&place) {
             return Err(Error::new(
                 SqlState::DUPLICATE_COLUMN,
@@ -153,7 +154,12 @@ pub(crate) fn begin_in(shared: &Arc<Shared>, copy: &Copy) -> Result<(CopyIn, Out
         places.push(place);
     }
     if columns.is_empty() {
-        places = (0..table.columns.len()).collect();
+        // Those that are computed are not in the data.
+        let given = |place: &usize| {
+            let column = table.columns.get(*place);
+            column.is_some_and(|column| column.generated.is_none())
+        };
+        places = (0..table.columns.len()).filter(given).collect();
     }
     let of_data = || places.iter().filter_map(|place| table.columns.get(*place));
     let names: Vec<String> = of_data().map(|column| column.name.clone()).collect();
@@ -187,6 +193,22 @@ pub(crate) fn begin_in(shared: &Arc<Shared>, copy: &Copy) -> Result<(CopyIn, Out
         rows: 0,
     };
     Ok((copy, outcome))
+}
+
+/// 42P10 for a column that is computed.
+fn refuse_generated(table: &Table, place: usize) -> Result<(), Error> {
+    match table.columns.get(place) {
+        Some(column) if column.generated.is_some() => Err(generated(&column.name)),
+        _ => Ok(()),
+    }
+}
+
+pub(super) fn generated(column: &str) -> Error {
+    Error::new(
+        SqlState::INVALID_COLUMN_REFERENCE,
+        format!("column \"{column}\" is a generated column"),
+    )
+    .detail("Generated columns cannot be used in COPY.")
 }
 
 impl CopyIn {
@@ -422,16 +444,16 @@ impl Sink {
         let mut sources = Vec::with_capacity(table.columns.len());
         for (place, column) in table.columns.iter().enumerate() {
             let of_data = places.iter().position(|given| *given == place);
-            sources.push(match (of_data, &column.default) {
+            let default = target_of(column)?.default;
+            sources.push(match (of_data, default) {
                 (Some(index), _) => Source::Data(index),
                 (None, None) => Source::Null,
-                (None, Some(text)) => {
+                (None, Some(tree)) => {
                     let target = Target {
                         name: column.name.clone(),
                         ty: column.ty.clone(),
                         default: None,
                     };
-                    let tree = chronolith_sql::expression(text)?;
                     let value = bind_scalar(&names, &tree, Some(&target))?;
                     Source::Default(planner.create_physical_expr(value.expr, &nothing)?)
                 }
@@ -505,7 +527,6 @@ impl Sink {
     fn hold(&self, batch: &RecordBatch) -> Result<(), (usize, Error)> {
         let held = |from: usize, rows: usize| -> Result<(), Error> {
             let rows = batch.slice(from, rows);
-            chronolith_engine::check_not_null(&self.table, &rows)?;
             self.checks.hold(&rows)
         };
         let Err(mut error) = held(0, batch.num_rows()) else {
@@ -569,13 +590,14 @@ impl Sink {
         }
         let batch = RecordBatch::try_new_with_options(Arc::clone(&self.schema), arrays, &options)?;
         let Some(filter) = &self.filter else {
-            return Ok((batch, None));
+            return Ok((self.checks.computed(&batch)?, None));
         };
         let kept = filter.evaluate(&batch)?.into_array(rows)?;
         let kept = kept
             .as_boolean_opt()
             .ok_or_else(|| Error::internal("a filter that is no Boolean"))?;
-        Ok((filter_record_batch(&batch, kept)?, Some(kept.clone())))
+        let batch = self.checks.computed(&filter_record_batch(&batch, kept)?)?;
+        Ok((batch, Some(kept.clone())))
     }
 }
 

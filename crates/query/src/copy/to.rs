@@ -10,6 +10,7 @@ use chronolith_types::{SqlType, TimeZone};
 use datafusion::logical_expr::LogicalPlan;
 use futures::StreamExt;
 
+use super::from::generated;
 use super::options::{CopyOptions, Header};
 use super::parse_options;
 use crate::bind::{Bound, bind_query};
@@ -35,8 +36,24 @@ pub(crate) fn bind_out(names: &SessionNames, copy: &Copy) -> Result<Bound, Error
             _ => Err(Error::unsupported("COPY of a statement that is no query")),
         },
         CopySource::Table { name, columns } => {
+            let given = names.given_columns(name.schema(), name.name())?;
+            for column in columns {
+                if given
+                    .as_ref()
+                    .is_some_and(|of| of.computed.contains(&column.value))
+                {
+                    return Err(generated(&column.value));
+                }
+            }
             let list = if columns.is_empty() {
-                "*".to_owned()
+                // Those that are computed are not copied.
+                match given.filter(|of| !of.computed.is_empty()) {
+                    Some(of) => {
+                        let quoted = of.given.iter().map(|column| quoted(column));
+                        quoted.collect::<Vec<_>>().join(", ")
+                    }
+                    None => "*".to_owned(),
+                }
             } else {
                 let quoted = columns.iter().map(|column| quoted(&column.value));
                 quoted.collect::<Vec<_>>().join(", ")

@@ -12,6 +12,7 @@ use super::hypertable;
 use super::materialized;
 use super::options::{Reset, TableOptions};
 use super::schema::no_role;
+use super::sequence;
 use super::table::{check_default, check_name, column_of, constraint_of, default_text};
 use super::view::kind_of;
 use crate::error::Error;
@@ -27,6 +28,7 @@ pub(super) async fn run(shared: &Arc<Shared>, of: &AlterTable) -> Result<(), Err
         ObjectKind::View => return view(shared, of),
         ObjectKind::MaterializedView => return materialized::alter(shared, of),
         ObjectKind::Index => return index(shared, of),
+        ObjectKind::Sequence => return sequence::alter_relation(shared, of),
         _ => return Err(Error::unsupported("ALTER of this kind of relation")),
     }
     let Some(table) = shared.find_table(schema, name)? else {
@@ -75,10 +77,11 @@ async fn one(shared: &Arc<Shared>, id: TableId, action: &AlterAction) -> Result<
         }
         AlterAction::SetDefault { name, default } => {
             let mut column = find(&table, name)?.clone();
+            refuse_computed(&table, &column, default.is_some())?;
             column.default = match default {
                 Some(default) => {
                     check_default(shared, &column.name, &column.ty, &default.expr)?;
-                    default_text(default)
+                    default_text(shared, default)?
                 }
                 None => None,
             };
@@ -106,8 +109,44 @@ async fn one(shared: &Arc<Shared>, id: TableId, action: &AlterAction) -> Result<
                     ),
                 ));
             }
+            if !not_null && column.identity.is_some() {
+                return Err(Error::new(
+                    SqlState::SYNTAX_ERROR,
+                    format!(
+                        "column \"{}\" of relation \"{}\" is an identity column",
+                        name.value, table.name
+                    ),
+                ));
+            }
             column.not_null = *not_null;
             change_column(shared, id, column)
+        }
+        AlterAction::Identity(of) => {
+            let column = find(&table, &of.name)?;
+            sequence::alter_identity(shared, &table, column, &of.change)
+        }
+        AlterAction::DropExpression { name, if_exists } => {
+            let mut column = find(&table, name)?.clone();
+            if column.generated.take().is_none() {
+                let missing = Error::new(
+                    SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE,
+                    format!(
+                        "column \"{}\" of relation \"{}\" is not a stored generated column",
+                        name.value, table.name
+                    ),
+                );
+                if !if_exists {
+                    return Err(missing);
+                }
+                let message = format!("{}, skipping", missing.message);
+                shared.notice(Severity::Notice, Error::new(missing.code, message));
+                return Ok(());
+            }
+            change_column(shared, id, column)
+        }
+        AlterAction::ValidateConstraint(name) => validate(shared, &table, name),
+        AlterAction::AlterConstraint { .. } => {
+            Err(Error::unsupported("ALTER TABLE … ALTER CONSTRAINT"))
         }
         AlterAction::AddConstraint(declared) => add_constraint(shared, &table, declared),
         AlterAction::DropConstraint {
@@ -129,11 +168,14 @@ async fn one(shared: &Arc<Shared>, id: TableId, action: &AlterAction) -> Result<
         AlterAction::SetOptions(options) => {
             columnstore::set(shared, id, &TableOptions::altered(options)?)
         }
-        AlterAction::OwnerTo(role) => shared.change(Change::SetTableOwner {
-            database,
-            id,
-            owner: role_of(shared, &role.value)?,
-        }),
+        AlterAction::OwnerTo(role) => {
+            shared.change(Change::SetTableOwner {
+                database,
+                id,
+                owner: role_of(shared, &role.value)?,
+            })?;
+            sequence::follow(shared, id)
+        }
         AlterAction::SetSchema(schema) => {
             let schema = shared.creation_schema(Some(&schema.value))?;
             shared.change(Change::SetTableSchema {
@@ -141,6 +183,7 @@ async fn one(shared: &Arc<Shared>, id: TableId, action: &AlterAction) -> Result<
                 id,
                 schema,
             })?;
+            sequence::follow(shared, id)?;
             keep_views(shared, table.schema, &table.name, "moving a table")
         }
         AlterAction::RenameConstraint { from, to } => {
@@ -444,7 +487,7 @@ fn add_constraint(shared: &Arc<Shared>, table: &Table, declared: &Constraint) ->
             index,
         })?;
     }
-    if matches!(kind, ConstraintKind::Check { .. }) {
+    if matches!(kind, ConstraintKind::Check { .. }) && !declared.timing.not_valid {
         hold_all(shared, table.id, &name)?;
     }
     Ok(())
@@ -462,17 +505,96 @@ fn hold_all(shared: &Arc<Shared>, id: TableId, name: &str) -> Result<(), Error> 
     for (_, chunk) in view.chunks.iter() {
         for batch in chunk.scan(&view.layout, &all) {
             checks.hold(&batch?).map_err(|error| {
-                Error::new(
+                let mut told = Error::new(
                     error.code,
                     format!(
                         "check constraint \"{name}\" of relation \"{}\" is violated by some row",
                         table.name
                     ),
-                )
+                );
+                (told.schema, told.table) = (error.schema, error.table);
+                told.constraint = Some(name.to_owned());
+                told
             })?;
         }
     }
     Ok(())
+}
+
+/// VALIDATE CONSTRAINT: what was not held against the rows that are there now is.
+fn validate(shared: &Arc<Shared>, table: &Table, name: &Spelled) -> Result<(), Error> {
+    let found = table.constraints.iter().find(|c| c.name == name.value);
+    let Some(found) = found else {
+        return Err(Error::new(
+            SqlState::UNDEFINED_OBJECT,
+            format!(
+                "constraint \"{}\" of relation \"{}\" does not exist",
+                name.value, table.name
+            ),
+        ));
+    };
+    if matches!(
+        found.kind,
+        ConstraintKind::PrimaryKey { .. } | ConstraintKind::Unique { .. }
+    ) {
+        return Err(Error::new(
+            SqlState::WRONG_OBJECT_TYPE,
+            format!(
+                "constraint \"{}\" of relation \"{}\" is not a foreign key or check constraint",
+                name.value, table.name
+            ),
+        ));
+    }
+    if !found.marks.not_valid {
+        return Ok(());
+    }
+    let mut valid = found.clone();
+    valid.marks.not_valid = false;
+    hold_all(shared, table.id, &name.value)?;
+    replace_constraint(shared, table.id, valid)
+}
+
+/// A constraint in place of the one of its name.
+fn replace_constraint(
+    shared: &Arc<Shared>,
+    table: TableId,
+    constraint: chronolith_catalog::Constraint,
+) -> Result<(), Error> {
+    let database = shared.database;
+    shared.change(Change::DropConstraint {
+        database,
+        table,
+        name: constraint.name.clone(),
+    })?;
+    shared.change(Change::AddConstraint {
+        database,
+        table,
+        constraint,
+    })
+}
+
+/// 42601 where a column's values come from elsewhere than a default.
+fn refuse_computed(table: &Table, column: &Column, set: bool) -> Result<(), Error> {
+    let (what, hint) = if column.identity.is_some() {
+        ("an identity column", "DROP IDENTITY")
+    } else if column.generated.is_some() {
+        ("a generated column", "DROP EXPRESSION")
+    } else {
+        return Ok(());
+    };
+    let refused = Error::new(
+        SqlState::SYNTAX_ERROR,
+        format!(
+            "column \"{}\" of relation \"{}\" is {what}",
+            column.name, table.name
+        ),
+    );
+    Err(match set {
+        true => refused,
+        false => refused.hint(format!(
+            "Use ALTER TABLE ... ALTER COLUMN ... {hint} instead."
+        )),
+    })
 }
 
 fn drop_constraint(

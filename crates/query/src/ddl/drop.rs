@@ -10,6 +10,7 @@ use super::role::superuser_only;
 use super::routine;
 use super::run::demand;
 use super::schema::no_role;
+use super::sequence;
 use super::view::{kind_of, readers};
 use crate::effects::object_name;
 use crate::error::Error;
@@ -30,7 +31,7 @@ pub(super) fn run(shared: &Arc<Shared>, of: &Drop) -> Result<(), Error> {
             ObjectKind::Database => database(shared, name.name()),
             ObjectKind::Role => role(shared, name.name()),
             ObjectKind::Extension => Err(Error::unsupported("DROP EXTENSION")),
-            ObjectKind::Sequence => Err(missing("sequence", name, SqlState::UNDEFINED_TABLE)),
+            ObjectKind::Sequence => sequence::drop(shared, name, of),
             ObjectKind::Function | ObjectKind::Procedure => {
                 routine::drop(shared, of.kind, name, signature)
             }
@@ -78,12 +79,18 @@ fn kind_named(home: &Database, schema: SchemaId, name: &str) -> Option<&'static 
         // A continuous aggregate is made and dropped as a materialized view.
         Some(view) if view.materialized.is_some() => Some("materialized view"),
         Some(_) => Some("view"),
+        None if home.sequence_named(schema, name).is_some() => Some("sequence"),
         None => home.tables.values().any(index).then_some("index"),
     }
 }
 
 /// 42809 when the name is of another kind than the statement says.
-fn check_kind(home: &Database, schema: SchemaId, name: &str, wanted: &str) -> Result<(), Error> {
+pub(super) fn check_kind(
+    home: &Database,
+    schema: SchemaId,
+    name: &str,
+    wanted: &str,
+) -> Result<(), Error> {
     let Some(kind) = kind_named(home, schema, name).filter(|kind| *kind != wanted) else {
         return Ok(());
     };
@@ -139,6 +146,7 @@ fn drop_table(shared: &Arc<Shared>, table: &Table, cascade: bool) -> Result<(), 
         shown: label(shared, "table", &table.name, table.id.0),
     };
     drop_readers(shared, &target, cascade)?;
+    sequence::drop_of_table(shared, table, None, cascade)?;
     shared.change(Change::DropTable {
         database: shared.database,
         id: table.id,
@@ -192,20 +200,11 @@ fn drop_readers(shared: &Arc<Shared>, target: &Target<'_>, cascade: bool) -> Res
         .detail(lines.join("\n"))
         .hint("Use DROP ... CASCADE to drop the dependent objects too."));
     }
-    let gone: Vec<_> = found
+    let gone: Vec<String> = found
         .iter()
         .map(|(_, shown)| format!("drop cascades to {shown}"))
         .collect();
-    let notice = |message: String| Error::new(SqlState::SUCCESSFUL_COMPLETION, message);
-    match gone.as_slice() {
-        [] => {}
-        [one] => shared.notice(Severity::Notice, notice(one.clone())),
-        several => shared.notice(
-            Severity::Notice,
-            notice(format!("drop cascades to {} other objects", several.len()))
-                .detail(several.join("\n")),
-        ),
-    }
+    tell_dropped(shared, gone);
     // Those that read others go before them, whoever they belong to.
     for (view, _) in found.iter().rev() {
         shared.change_unguarded(Change::DropView {
@@ -214,6 +213,17 @@ fn drop_readers(shared: &Arc<Shared>, target: &Target<'_>, cascade: bool) -> Res
         })?;
     }
     Ok(())
+}
+
+/// The notice of what goes with what is dropped.
+pub(super) fn tell_dropped(shared: &Shared, mut gone: Vec<String>) {
+    let notice = |message: String| Error::new(SqlState::SUCCESSFUL_COMPLETION, message);
+    let body = match gone.len() {
+        0 => return,
+        1 => notice(gone.remove(0)),
+        many => notice(format!("drop cascades to {many} other objects")).detail(gone.join("\n")),
+    };
+    shared.notice(Severity::Notice, body);
 }
 
 fn view(shared: &Arc<Shared>, name: &Name, kind: ObjectKind, cascade: bool) -> Result<(), Error> {
@@ -312,13 +322,24 @@ fn schema(shared: &Arc<Shared>, name: &str, cascade: bool) -> Result<(), Error> 
         .filter(|routine| routine.schema == found.id)
         .cloned()
         .collect();
-    if !cascade && (!tables.is_empty() || !views.is_empty() || !routines.is_empty()) {
+    // Those of columns go with their tables.
+    let sequences: Vec<_> = home
+        .sequences
+        .values()
+        .filter(|sequence| sequence.schema == found.id && sequence.owned_by.is_none())
+        .cloned()
+        .collect();
+    let empty = tables.is_empty() && views.is_empty() && routines.is_empty();
+    if !cascade && (!empty || !sequences.is_empty()) {
         let objects = tables
             .iter()
             .map(|table| format!("table {name}.{} depends on schema {name}", table.name))
             .chain(views.iter().map(|view| {
                 let kind = kind_of(view);
                 format!("{kind} {name}.{} depends on schema {name}", view.name)
+            }))
+            .chain(sequences.iter().map(|sequence| {
+                format!("sequence {name}.{} depends on schema {name}", sequence.name)
             }))
             .chain(routines.iter().map(|routine| {
                 let what = routine::kind_of(routine);
@@ -346,6 +367,12 @@ fn schema(shared: &Arc<Shared>, name: &str, cascade: bool) -> Result<(), Error> 
     }
     for table in tables {
         drop_table(shared, &table, true)?;
+    }
+    for sequence in sequences {
+        shared.change(Change::DropSequence {
+            database: shared.database,
+            id: sequence.id,
+        })?;
     }
     shared.change(Change::DropSchema {
         database: shared.database,
@@ -414,6 +441,10 @@ fn role(shared: &Arc<Shared>, name: &str) -> Result<(), Error> {
                 .any(|table| table.owner == found.id)
             || database.views.values().any(|view| view.owner == found.id)
             || database
+                .sequences
+                .values()
+                .any(|sequence| sequence.owner == found.id)
+            || database
                 .routines
                 .values()
                 .any(|routine| routine.owner == found.id)
@@ -433,7 +464,11 @@ fn role(shared: &Arc<Shared>, name: &str) -> Result<(), Error> {
     shared.change_unguarded(Change::DropRole { id: found.id })
 }
 
-pub(super) fn truncate(shared: &Arc<Shared>, tables: &[Name]) -> Result<(), Error> {
+pub(super) fn truncate(
+    shared: &Arc<Shared>,
+    tables: &[Name],
+    restart_identity: bool,
+) -> Result<(), Error> {
     for name in tables {
         let Some(table) = shared.find_table(name.schema(), name.name())? else {
             return Err(match shared.find_view(name.schema(), name.name())? {
@@ -446,6 +481,9 @@ pub(super) fn truncate(shared: &Arc<Shared>, tables: &[Name]) -> Result<(), Erro
         };
         shared.check_relation(table.id, Rights::TRUNCATE)?;
         shared.transact(|transaction| transaction.truncate(table.id))?;
+        if restart_identity {
+            sequence::restart_of(shared, table.id)?;
+        }
     }
     Ok(())
 }

@@ -13,6 +13,7 @@ use chronolith_types::{RoleId, SchemaId, SqlState};
 
 use super::drop::schemas;
 use super::schema::no_role;
+use super::sequence;
 use crate::error::Error;
 use crate::insert::undefined_table;
 use crate::outcome::Severity;
@@ -163,6 +164,11 @@ fn things(shared: &Arc<Shared>, on: &GrantTarget) -> Result<Vec<Thing>, Error> {
                     ObjectKind::Function | ObjectKind::Procedure => {
                         routine_of(shared, &home, name)?
                     }
+                    ObjectKind::Sequence => {
+                        let found = sequence::find(shared, name)?;
+                        let thing = relation(&home, found.id.0);
+                        thing.ok_or_else(|| undefined_table(name.schema(), name.name()))?
+                    }
                     _ => relation_of(shared, &home, name)?,
                 });
             }
@@ -190,7 +196,12 @@ fn all_in(home: &Database, kind: ObjectKind, schema: SchemaId) -> Vec<Thing> {
             .filter(|routine| kind == ObjectKind::Function || routine.result.is_none())
             .map(|found| routine(home, found))
             .collect(),
-        // There are no sequences.
+        ObjectKind::Sequence => home
+            .sequences
+            .values()
+            .filter(|sequence| sequence.schema == schema)
+            .filter_map(|sequence| relation(home, sequence.id.0))
+            .collect(),
         _ => Vec::new(),
     }
 }
@@ -198,10 +209,20 @@ fn all_in(home: &Database, kind: ObjectKind, schema: SchemaId) -> Vec<Thing> {
 fn relation(home: &Database, oid: u32) -> Option<Thing> {
     let id = chronolith_types::TableId(oid);
     let owner = home.relation_owner(id)?;
+    let acl = home.acls.get(&oid).cloned();
+    if let Some(sequence) = home.sequences.get(&id) {
+        return Some(Thing {
+            oid,
+            kind: Securable::Sequence,
+            name: sequence.name.clone(),
+            word: "sequence",
+            owner,
+            acl: acl.unwrap_or_else(|| Acl::default_of(Securable::Sequence, owner)),
+        });
+    }
     let view = home.views.get(&id).map(|view| view.name.clone());
     let word = if view.is_some() { "view" } else { "table" };
     let table = || home.tables.get(&id).map(|table| table.name.clone());
-    let acl = home.acls.get(&oid).cloned();
     Some(Thing {
         oid,
         kind: Securable::Relation,
@@ -215,7 +236,12 @@ fn relation(home: &Database, oid: u32) -> Option<Thing> {
 fn relation_of(shared: &Shared, home: &Database, name: &Name) -> Result<Thing, Error> {
     for schema in schemas(shared, home, name.schema())? {
         let table = home.table_named(schema, name.name()).map(|table| table.id);
-        let found = table.or_else(|| home.view_named(schema, name.name()).map(|view| view.id));
+        let found = table
+            .or_else(|| home.view_named(schema, name.name()).map(|view| view.id))
+            .or_else(|| {
+                home.sequence_named(schema, name.name())
+                    .map(|found| found.id)
+            });
         if let Some(thing) = found.and_then(|id| relation(home, id.0)) {
             return Ok(thing);
         }

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use chronolith_catalog::{Change, Constraint, ConstraintKind, Index};
+use chronolith_catalog::{Change, Constraint, ConstraintKind, ConstraintMarks, Index};
 use chronolith_sql::CreateIndex;
 use chronolith_types::{IndexId, SqlState};
 
@@ -153,6 +153,7 @@ pub(super) fn create(shared: &Arc<Shared>, create: &CreateIndex) -> Result<(), E
                 id,
                 name: name.clone(),
                 kind: ConstraintKind::Unique { columns },
+                marks: ConstraintMarks::default(),
             },
         });
         added.map_err(|mut error| {

@@ -16,11 +16,13 @@ mod role;
 mod routine;
 mod run;
 mod schema;
+mod sequence;
 mod table;
 mod view;
 
 pub(crate) use alter::{keep_views, role_of};
 pub(crate) use options::TableOptions;
 pub(crate) use run::{owner, run};
+pub(crate) use sequence::not_a_sequence;
 pub(crate) use table::check_name;
 pub(crate) use view::{columns_of as view_columns, readers, text_of as view_text};

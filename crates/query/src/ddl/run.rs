@@ -6,7 +6,9 @@ use chronolith_catalog::Privilege;
 use chronolith_sql::Statement;
 use chronolith_types::{RoleId, SqlState};
 
-use super::{alter, comment, drop, grant, index, materialized, role, routine, schema, table, view};
+use super::{
+    alter, comment, drop, grant, index, materialized, role, routine, schema, sequence, table, view,
+};
 use crate::error::Error;
 use crate::session::Shared;
 
@@ -33,6 +35,8 @@ pub(crate) async fn run(
         } => materialized::refresh(shared, name, *concurrently, *with_data).await?,
         Statement::CreateIndex(create) => index::create(shared, create)?,
         Statement::CreateRoutine(create) => routine::create(shared, create)?,
+        Statement::CreateSequence(create) => sequence::create(shared, create)?,
+        Statement::AlterSequence(of) => sequence::alter(shared, of)?,
         Statement::AlterRoutine(alter) => routine::alter(shared, alter)?,
         Statement::CreateSchema(create) => schema::create(shared, create)?,
         Statement::CreateDatabase { name, options } => {
@@ -82,8 +86,10 @@ pub(crate) async fn run(
         Statement::AlterTable(of) => alter::run(shared, of).await?,
         Statement::Drop(of) => drop::run(shared, of)?,
         Statement::Truncate {
-            tables, cascade: _, ..
-        } => drop::truncate(shared, tables)?,
+            tables,
+            cascade: _,
+            restart_identity,
+        } => drop::truncate(shared, tables, *restart_identity)?,
         Statement::Comment {
             kind,
             name,

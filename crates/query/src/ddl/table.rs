@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use chronolith_catalog::{
-    Change, Column, Constraint, ConstraintKind, Index, OnCommit as AtCommit, Persistence, Rights,
-    Table,
+    Change, Column, Constraint, ConstraintKind, ConstraintMarks, Identity, Index,
+    OnCommit as AtCommit, Persistence, Rights, Table,
 };
 use chronolith_sql::{
     ColumnDef, Constraint as Declared, ConstraintKind as DeclaredKind, CreateTable, CreateTableAs,
@@ -17,10 +17,12 @@ use super::hypertable;
 use super::materialized::table_or_rows;
 use super::options::{self, TableOptions};
 use super::run::owner;
+use super::sequence;
 use crate::bind::{Target, bind_query, bind_scalar};
 use crate::catalogs::columns_named;
+use crate::catalogs::sequences::stored;
 use crate::error::Error;
-use crate::insert::{self, InsertPlan, check_expr, undefined_table};
+use crate::insert::{self, InsertPlan, check_expr, generated_expr, undefined_table};
 use crate::outcome::{OutputColumn, Severity};
 use crate::session::{SessionNames, Shared};
 
@@ -67,6 +69,11 @@ pub(super) fn create(shared: &Arc<Shared>, create: &CreateTable) -> Result<(), E
         })
         .collect();
     let names = SessionNames::new(shared)?;
+    for column in &table.columns {
+        if let Some(text) = &column.generated {
+            generated_expr(&names, &table, column, text)?;
+        }
+    }
     for check in &checks {
         check_expr(&names, &table, check)?;
     }
@@ -196,6 +203,8 @@ fn copy_columns(shared: &Arc<Shared>, table: &mut Table, like: &Like) -> Result<
             id: table.next_column,
             default: column.default.clone().filter(|_| including("defaults")),
             missing: None,
+            identity: like_identity(shared, table, &source, column, including("identity"))?,
+            generated: column.generated.clone().filter(|_| including("generated")),
             comment: column.comment.clone().filter(|_| including("comments")),
             ..column.clone()
         });
@@ -212,6 +221,7 @@ fn copy_columns(shared: &Arc<Shared>, table: &mut Table, like: &Like) -> Result<
                         kind: ConstraintKind::Check {
                             expression: expression.clone(),
                         },
+                        marks: constraint.marks,
                     });
                 }
                 continue;
@@ -233,11 +243,15 @@ fn copy_columns(shared: &Arc<Shared>, table: &mut Table, like: &Like) -> Result<
             .collect();
         let kind = match constraint.kind {
             ConstraintKind::PrimaryKey { .. } => DeclaredKind::PrimaryKey(names),
-            _ => DeclaredKind::Unique(names),
+            _ => DeclaredKind::Unique {
+                columns: names,
+                nulls_alike: false,
+            },
         };
         let declared = Declared {
             name: None,
             kind,
+            timing: chronolith_sql::Timing::default(),
             position: 0,
         };
         add_constraint(shared, table, &declared)?;
@@ -270,6 +284,39 @@ fn copy_indexes(shared: &Arc<Shared>, table: &mut Table, source: &Table) -> Resu
         });
     }
     Ok(())
+}
+
+/// The identity of a column that is made like another, with a sequence of its own that counts alike.
+fn like_identity(
+    shared: &Arc<Shared>,
+    table: &Table,
+    source: &Table,
+    column: &Column,
+    including: bool,
+) -> Result<Option<Identity>, Error> {
+    let Some(identity) = column.identity.filter(|_| including) else {
+        return Ok(None);
+    };
+    let home = shared.home()?;
+    let Some(of) = home.sequences.get(&identity.sequence) else {
+        return Err(Error::internal(format!(
+            "the sequence of a column of {} is gone",
+            source.name
+        )));
+    };
+    let options = chronolith_sql::SequenceOptions {
+        increment: Some(of.increment),
+        min: Some(Some(of.min)),
+        max: Some(Some(of.max)),
+        start: Some(of.start),
+        cache: Some(of.cache),
+        cycle: Some(of.cycle),
+        ..chronolith_sql::SequenceOptions::default()
+    };
+    let always = identity.always;
+    let def = chronolith_sql::IdentityDef { always, options };
+    let at = (table.next_column, column.name.as_str());
+    sequence::of_identity(shared, table, at, &column.ty, &def).map(Some)
 }
 
 fn refuse_twice(table: &Table, name: &str, position: Option<usize>) -> Result<(), Error> {
@@ -306,15 +353,26 @@ pub(super) fn column_of(
             format!("column name \"{name}\" conflicts with a system column name"),
         ));
     }
-    if declared.sequence {
-        return Err(Error::unsupported(format!(
-            "column \"{name}\": serial and identity columns"
-        )));
-    }
-    if declared.generated.is_some() {
-        return Err(Error::unsupported(format!(
-            "column \"{name}\": generated columns"
-        )));
+    let twice = |what: &str| {
+        Err(Error::new(
+            SqlState::SYNTAX_ERROR,
+            format!("{what} for column \"{name}\" of table \"{}\"", table.name),
+        )
+        .at(u32::try_from(declared.name.position).ok()))
+    };
+    let default = declared.default.is_some() || declared.sequence;
+    match (&declared.identity, &declared.generated) {
+        (Some(_), Some(_)) => {
+            return twice("both identity and generation expression specified");
+        }
+        (Some(_), None) if default => return twice("both default and identity specified"),
+        (None, Some(_)) if default => {
+            return twice("both default and generation expression specified");
+        }
+        _ if declared.sequence && declared.default.is_some() => {
+            return twice("multiple default values specified");
+        }
+        _ => {}
     }
     if let Some(collation) = &declared.collation
         && !matches!(collation.as_str(), "C" | "POSIX" | "default" | "ucs_basic")
@@ -330,7 +388,30 @@ pub(super) fn column_of(
     let default = match &declared.default {
         Some(default) => {
             check_default(shared, name, &declared.ty, &default.expr)?;
-            default_text(default)
+            default_text(shared, default)?
+        }
+        None if declared.sequence => {
+            let ty = &declared.ty;
+            Some(sequence::of_serial(
+                shared,
+                table,
+                table.next_column,
+                name,
+                ty,
+            )?)
+        }
+        None => None,
+    };
+    let identity = match &declared.identity {
+        Some(identity) => {
+            let at = (table.next_column, name.as_str());
+            Some(sequence::of_identity(
+                shared,
+                table,
+                at,
+                &declared.ty,
+                identity,
+            )?)
         }
         None => None,
     };
@@ -341,6 +422,8 @@ pub(super) fn column_of(
         not_null: declared.not_null,
         default,
         missing: None,
+        identity,
+        generated: declared.generated.as_ref().map(|text| text.text.clone()),
         comment: None,
     })
 }
@@ -357,7 +440,14 @@ pub(super) fn check_default(
         ty: ty.clone(),
         default: None,
     };
-    bind_scalar(&SessionNames::new(shared)?, expr, Some(&target))
+    bind_scalar(&SessionNames::new(shared)?, expr, Some(&target)).map_err(|mut error| {
+        if error.code == SqlState::DATATYPE_MISMATCH {
+            error.message = error
+                .message
+                .replace(" but expression is", " but default expression is");
+        }
+        error
+    })
 }
 
 fn storable(ty: &SqlType) -> bool {
@@ -404,6 +494,12 @@ pub(super) fn constraint_of(
 ) -> Result<(Constraint, Option<Index>), Error> {
     let oid = || shared.transact(|transaction| Ok::<_, Error>(transaction.allocate_oid()));
     let at = u32::try_from(declared.position).ok();
+    let marks = ConstraintMarks {
+        not_valid: declared.timing.not_valid,
+        deferrable: declared.timing.deferrable,
+        deferred: declared.timing.deferred,
+        no_inherit: declared.timing.no_inherit,
+    };
     let (kind, columns, suffix) = match &declared.kind {
         DeclaredKind::PrimaryKey(columns) => {
             let primary = |c: &Constraint| matches!(c.kind, ConstraintKind::PrimaryKey { .. });
@@ -424,7 +520,7 @@ pub(super) fn constraint_of(
                 "pkey",
             )
         }
-        DeclaredKind::Unique(columns) => {
+        DeclaredKind::Unique { columns, .. } => {
             let ids = key_columns(table, columns)?;
             (
                 ConstraintKind::Unique { columns: ids },
@@ -492,6 +588,7 @@ pub(super) fn constraint_of(
             id: oid()?,
             name,
             kind,
+            marks,
         },
         index,
     ))
@@ -515,9 +612,19 @@ fn columns_in(table: &Table, text: &str) -> Vec<String> {
 }
 
 /// What is kept of a default: nothing of NULL, which every column without one has.
-pub(super) fn default_text(default: &chronolith_sql::SqlText) -> Option<String> {
+/// Sequences in it are meant by their numbers.
+pub(super) fn default_text(
+    shared: &Arc<Shared>,
+    default: &chronolith_sql::SqlText,
+) -> Result<Option<String>, Error> {
     let null = matches!(&default.expr, chronolith_sql::ast::Expr::Value(value) if value.value == chronolith_sql::ast::Value::Null);
-    (!null).then(|| default.text.clone())
+    if null {
+        return Ok(None);
+    }
+    if !default.text.to_lowercase().contains("val") {
+        return Ok(Some(default.text.clone()));
+    }
+    stored(&shared.catalog_context(), &default.text).map(Some)
 }
 
 fn key_columns(table: &Table, columns: &[Spelled]) -> Result<Vec<ColumnId>, Error> {
@@ -632,6 +739,8 @@ pub(super) fn take_columns(
             not_null: false,
             default: None,
             missing: None,
+            identity: None,
+            generated: None,
             comment: None,
         });
         table.next_column.0 += 1;

@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 use super::args::Args;
 use super::{
     boundaries, chunks, compress, describe, dimensions, hypertables, names, privileges, refresh,
-    sizes, system, tablespaces,
+    sequences, sizes, system, tablespaces,
 };
 use crate::catalogs::{Context, of_function};
 use crate::error::Error;
@@ -121,6 +121,7 @@ impl SessionEffects {
                 let answer = privileges::call(&self.context(shared), name, args)?;
                 answer.ok_or_else(|| Error::internal("a privilege of an unknown kind"))
             }
+            _ if let Some(done) = sequences::call(shared, name, args)? => Ok(done),
             _ if let Some(done) = jobs::call(shared, name, args)? => Ok(done),
             _ => match describe::call(&self.context(shared), name, args)? {
                 Some(answer) => Ok(answer),
@@ -151,6 +152,9 @@ impl Effects for SessionEffects {
             .shared
             .upgrade()
             .ok_or_else(|| FunctionError::internal("the session is gone"))?;
+        if name == "nextval" {
+            return sequences::next_all(&shared, rows).map_err(told);
+        }
         for row in rows {
             guard_call(&shared, name, Args(row).oid(0)).map_err(told)?;
         }

@@ -52,7 +52,6 @@ pub(super) fn call(shared: &Arc<Shared>, name: &str, args: Args<'_>) -> Result<S
         )),
         // Locks that nobody can take are all given back.
         "pg_advisory_unlock_all" => Ok(ScalarValue::Null),
-        "pg_get_serial_sequence" => Ok(ScalarValue::Null),
         _ => Err(Error::new(
             SqlState::FEATURE_NOT_SUPPORTED,
             format!("function {} is not supported", describe::quoted(name)),

@@ -26,6 +26,7 @@ pub(super) fn effect(name: &str) -> Option<&'static str> {
         "currval",
         "setval",
         "lastval",
+        "pg_sequence_last_value",
         "pg_sleep",
         "to_regclass",
         "to_regtype",

@@ -25,8 +25,9 @@ pub(crate) struct InsertPlan {
 
 /// What gives an INSERT its rows: the table's columns, in order.
 pub(crate) enum Source {
-    /// Rows that were read when the statement was bound.
-    Rows(RecordBatch),
+    /// Rows that were read when the statement was bound, and the places of columns that get their
+    /// defaults when it runs.
+    Rows(RecordBatch, Vec<usize>),
     /// VALUES.
     Cells(Cells),
     /// A query.
@@ -101,12 +102,88 @@ pub(crate) fn bind(
             "INSERT has more target columns than expressions",
         ));
     }
-    let provided = places.get(..given).unwrap_or(&places);
-    let plan = completed(names, &table, plan, provided)?;
+    let mut provided = places.get(..given).unwrap_or(&places).to_vec();
+    let overriding = overriding(insert)?;
+    for (index, place) in provided.iter_mut().enumerate() {
+        let Some(column) = table.columns.get(*place) else {
+            continue;
+        };
+        if column.identity.is_some() && overriding == Some(Overriding::User) {
+            // What is given for it counts for nothing.
+            *place = usize::MAX;
+        } else if !all_default(insert.source.as_deref(), index) {
+            refuse_given(column, overriding)?;
+        }
+    }
+    let plan = completed(names, &table, plan, &provided)?;
     Ok(InsertPlan {
         uses,
         ..InsertPlan::new(table.id, plan, params)?
     })
+}
+
+/// OVERRIDING … VALUE.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Overriding {
+    System,
+    User,
+}
+
+/// What `sql` says of OVERRIDING, for which the tree has another's place.
+fn overriding(insert: &ast::Insert) -> Result<Option<Overriding>, Error> {
+    let Some(partitioned) = &insert.partitioned else {
+        return Ok(None);
+    };
+    match partitioned.as_slice() {
+        [ast::Expr::Identifier(word)] if word.value == "system" => Ok(Some(Overriding::System)),
+        [ast::Expr::Identifier(word)] if word.value == "user" => Ok(Some(Overriding::User)),
+        _ => Err(Error::new(
+            SqlState::SYNTAX_ERROR,
+            "syntax error at or near \"PARTITION\"",
+        )),
+    }
+}
+
+/// Whether the cells of a column of VALUES are all DEFAULT.
+fn all_default(source: Option<&ast::Query>, index: usize) -> bool {
+    let Some(ast::SetExpr::Values(values)) = source.map(|source| source.body.as_ref()) else {
+        return false;
+    };
+    let is_default = |cell: &ast::Expr| {
+        matches!(cell, ast::Expr::Identifier(ident)
+            if ident.quote_style.is_none() && ident.value == "default")
+    };
+    let mut rows = values.rows.iter();
+    rows.all(|row| row.get(index).is_some_and(is_default))
+}
+
+/// 428C9 for a value that a column does not take.
+fn refuse_given(
+    column: &chronolith_catalog::Column,
+    overriding: Option<Overriding>,
+) -> Result<(), Error> {
+    let refused = || {
+        Error::new(
+            SqlState::GENERATED_ALWAYS,
+            format!(
+                "cannot insert a non-DEFAULT value into column \"{}\"",
+                column.name
+            ),
+        )
+    };
+    if column.generated.is_some() {
+        return Err(refused().detail(format!("Column \"{}\" is a generated column.", column.name)));
+    }
+    let always = column.identity.is_some_and(|identity| identity.always);
+    if always && overriding != Some(Overriding::System) {
+        return Err(refused()
+            .detail(format!(
+                "Column \"{}\" is an identity column defined as GENERATED ALWAYS.",
+                column.name
+            ))
+            .hint("Use OVERRIDING SYSTEM VALUE to override."));
+    }
+    Ok(())
 }
 
 /// A table that takes rows.
@@ -192,11 +269,15 @@ fn places_of(table: &Table, columns: &[ast::ObjectName]) -> Result<Vec<usize>, E
     Ok(places)
 }
 
-fn target_of(column: &chronolith_catalog::Column) -> Result<Target, Error> {
+/// A column as what is assigned to it; an identity column's default is its sequence's next value.
+pub(crate) fn target_of(column: &chronolith_catalog::Column) -> Result<Target, Error> {
+    let identity = column
+        .identity
+        .map(|identity| format!("nextval('{}'::regclass)", identity.sequence));
     Ok(Target {
         name: column.name.clone(),
         ty: column.ty.clone(),
-        default: match &column.default {
+        default: match column.default.as_ref().or(identity.as_ref()) {
             Some(text) => Some(chronolith_sql::expression(text)?),
             None => None,
         },

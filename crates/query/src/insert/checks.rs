@@ -1,76 +1,345 @@
-//! Check constraints, held against new rows.
+//! What a table makes of new rows, and asks of them: defaults, generated columns, NOT NULL, checks.
 
 use std::sync::Arc;
 
-use arrow::array::AsArray;
-use arrow::record_batch::RecordBatch;
-use chronolith_catalog::{ConstraintKind, Table};
-use chronolith_types::{SqlState, SqlType};
+use arrow::array::{Array, ArrayRef, AsArray};
+use arrow::datatypes::Schema;
+use arrow::record_batch::{RecordBatch, RecordBatchOptions};
+use chronolith_catalog::{Column, Constraint, ConstraintKind, Table};
+use chronolith_types::{SqlState, SqlType, TimeZone};
 use datafusion::common::DFSchema;
+use datafusion::common::config::ConfigOptions;
 use datafusion::logical_expr::Expr;
-use datafusion::physical_expr::PhysicalExpr;
+use datafusion::logical_expr::execution_props::ExecutionProps;
+use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
+use datafusion::physical_expr::{PhysicalExpr, create_physical_expr};
 
-use crate::bind::{Names, bind_over};
+use super::bind::target_of;
+use crate::bind::{Names, bind_assigned, bind_over, bind_scalar};
 use crate::error::Error;
 use crate::functions::SessionVars;
 use crate::session::{SessionNames, Shared};
+use crate::value::{is_null, write_text};
 
-/// The check constraints of a table, ready to be held against rows.
+/// The rules of a table, bound: they outlive the statement that first asked for them.
+pub(crate) struct Rules {
+    /// What they were bound in: of the catalog, the search path and the role.
+    version: u64,
+    search_path: Vec<String>,
+    user: String,
+    /// What they were bound from.
+    columns: Vec<Column>,
+    constraints: Vec<Constraint>,
+    checks: Vec<(String, Expr)>,
+    /// By the places of their columns.
+    generated: Vec<(usize, Expr)>,
+    /// Of the columns that have one, identity columns too.
+    defaults: Vec<(usize, Expr)>,
+}
+
+impl Rules {
+    fn bind(shared: &Arc<Shared>, table: &Table) -> Result<Self, Error> {
+        let names = SessionNames::new(shared)?;
+        let mut rules = Self {
+            constraints: table.constraints.clone(),
+            ..Self::none(table)
+        };
+        // PostgreSQL holds them in the order of their names.
+        let mut constraints: Vec<&Constraint> = table.constraints.iter().collect();
+        constraints.sort_by(|one, other| one.name.cmp(&other.name));
+        for constraint in constraints {
+            if let ConstraintKind::Check { expression } = &constraint.kind {
+                let expr = check_expr(&names, table, expression)?;
+                rules.checks.push((constraint.name.clone(), expr));
+            }
+        }
+        for (place, column) in table.columns.iter().enumerate() {
+            if let Some(text) = &column.generated {
+                let expr = generated_expr(&names, table, column, text)?;
+                rules.generated.push((place, expr));
+            }
+            let target = target_of(column)?;
+            if let Some(default) = &target.default {
+                let expr = bind_scalar(&names, default, Some(&target))?.expr;
+                rules.defaults.push((place, expr));
+            }
+        }
+        Ok(rules)
+    }
+
+    /// Those of a table, as the session sees it now.
+    fn of(shared: &Arc<Shared>, table: &Table) -> Result<Arc<Self>, Error> {
+        let plain = |column: &Column| {
+            column.default.is_none() && column.identity.is_none() && column.generated.is_none()
+        };
+        let check = |of: &Constraint| matches!(of.kind, ConstraintKind::Check { .. });
+        if table.columns.iter().all(plain) && !table.constraints.iter().any(check) {
+            return Ok(Arc::new(Self::none(table)));
+        }
+        let (version, search_path) = (shared.catalog().version, shared.search_path());
+        let known = shared.with(|state| {
+            let rules = state.rules.get(&table.id)?;
+            (rules.user == state.user).then(|| Arc::clone(rules))
+        });
+        let same = |rules: &Arc<Self>| {
+            rules.version == version
+                && rules.search_path == search_path
+                && rules.columns == table.columns
+                && rules.constraints == table.constraints
+        };
+        if let Some(rules) = known.filter(same) {
+            return Ok(rules);
+        }
+        let mut rules = Self::bind(shared, table)?;
+        rules.user = shared.with(|state| state.user.clone());
+        (rules.version, rules.search_path) = (version, search_path);
+        let rules = Arc::new(rules);
+        shared.with(|state| {
+            const TABLES_MAX: usize = 64;
+            if state.rules.len() >= TABLES_MAX {
+                state.rules.clear();
+            }
+            state.rules.insert(table.id, Arc::clone(&rules));
+        });
+        Ok(rules)
+    }
+
+    fn none(table: &Table) -> Self {
+        Self {
+            version: 0,
+            search_path: Vec::new(),
+            user: String::new(),
+            columns: table.columns.clone(),
+            constraints: Vec::new(),
+            checks: Vec::new(),
+            generated: Vec::new(),
+            defaults: Vec::new(),
+        }
+    }
+}
+
+/// What is wrong with a row.
+enum Fault<'a> {
+    Null(&'a Column),
+    Check(&'a str),
+}
+
+/// What a table makes of new rows and asks of them, ready for one statement.
 pub(crate) struct Checks {
-    table: String,
+    table: Arc<Table>,
+    schema: Option<String>,
     checks: Vec<(String, Arc<dyn PhysicalExpr>)>,
+    generated: Vec<(usize, Arc<dyn PhysicalExpr>)>,
+    defaults: Vec<(usize, Arc<dyn PhysicalExpr>)>,
+    zone: TimeZone,
 }
 
 impl Checks {
+    /// Of rows that come with all columns but the generated ones.
     pub(crate) fn of(shared: &Arc<Shared>, table: &Table) -> Result<Self, Error> {
-        let mut checks = Vec::new();
-        let expressions = table
-            .constraints
-            .iter()
-            .filter_map(|constraint| match &constraint.kind {
-                ConstraintKind::Check { expression } => Some((&constraint.name, expression)),
-                _ => None,
-            })
-            .collect::<Vec<_>>();
-        if !expressions.is_empty() {
-            let names = SessionNames::new(shared)?;
-            let vars: SessionVars = names.vars().clone();
-            let planner = shared.planner(vars);
-            let layout = chronolith_engine::layout_of(table);
-            let schema = DFSchema::try_from(layout.schema().as_ref().clone())?;
-            for (name, text) in expressions {
-                let expr = check_expr(&names, table, text)?;
-                checks.push((name.clone(), planner.create_physical_expr(expr, &schema)?));
-            }
-        }
-        Ok(Self {
-            table: table.name.clone(),
-            checks,
-        })
+        Self::filling(shared, table, &[])
     }
 
-    /// 23514 for the first row that a check refuses; NULL is not refused.
-    pub(crate) fn hold(&self, batch: &RecordBatch) -> Result<(), Error> {
-        for (name, check) in &self.checks {
-            let answer = check.evaluate(batch)?.into_array(batch.num_rows())?;
-            let refused = answer
-                .as_boolean_opt()
-                .is_some_and(|answer| answer.false_count() > 0);
-            if refused {
-                let mut error = Error::new(
-                    SqlState::CHECK_VIOLATION,
-                    format!(
-                        "new row for relation \"{}\" violates check constraint \"{name}\"",
-                        self.table
-                    ),
+    /// Of rows whose columns at some places are to get their defaults.
+    pub(crate) fn filling(
+        shared: &Arc<Shared>,
+        table: &Table,
+        missing: &[usize],
+    ) -> Result<Self, Error> {
+        let rules = Rules::of(shared, table)?;
+        let home = shared.home()?;
+        let schema = home.schemas.get(&table.schema);
+        let mut ready = Self {
+            table: Arc::new(table.clone()),
+            schema: schema.map(|schema| schema.name.clone()),
+            checks: Vec::with_capacity(rules.checks.len()),
+            generated: Vec::with_capacity(rules.generated.len()),
+            defaults: Vec::with_capacity(missing.len()),
+            zone: shared.time_zone(),
+        };
+        let wanted = |place: &usize| missing.contains(place);
+        if rules.checks.is_empty()
+            && rules.generated.is_empty()
+            && !rules.defaults.iter().any(|(place, _)| wanted(place))
+        {
+            return Ok(ready);
+        }
+        let props = props_of(shared.vars());
+        let context = PhysicalPlanningContext::default();
+        let layout = chronolith_engine::layout_of(table);
+        let columns = DFSchema::try_from(layout.schema().as_ref().clone())?;
+        for (name, expr) in &rules.checks {
+            let expr = create_physical_expr(expr, &columns, &props, &context)?;
+            ready.checks.push((name.clone(), expr));
+        }
+        for (place, expr) in &rules.generated {
+            let expr = create_physical_expr(expr, &columns, &props, &context)?;
+            ready.generated.push((*place, expr));
+        }
+        let nothing = DFSchema::empty();
+        for (place, expr) in rules.defaults.iter().filter(|(place, _)| wanted(place)) {
+            let expr = create_physical_expr(expr, &nothing, &props, &context)?;
+            ready.defaults.push((*place, expr));
+        }
+        Ok(ready)
+    }
+
+    /// The rows with their missing defaults and their generated columns, held against all that the
+    /// table asks of each row by itself.
+    ///
+    /// # Errors
+    /// 23502, 23514, and what an expression meets.
+    pub(crate) fn complete(&self, batch: &RecordBatch) -> Result<RecordBatch, Error> {
+        let batch = self.computed(batch)?;
+        self.hold(&batch)?;
+        Ok(batch)
+    }
+
+    /// The rows with their missing defaults and their generated columns.
+    ///
+    /// # Errors
+    /// What an expression meets.
+    pub(crate) fn computed(&self, batch: &RecordBatch) -> Result<RecordBatch, Error> {
+        if self.defaults.is_empty() && self.generated.is_empty() {
+            return Ok(batch.clone());
+        }
+        let rows = batch.num_rows();
+        let options = RecordBatchOptions::new().with_row_count(Some(rows));
+        let mut columns = batch.columns().to_vec();
+        if !self.defaults.is_empty() {
+            let nothing = Arc::new(Schema::empty());
+            let nothing = RecordBatch::try_new_with_options(nothing, Vec::new(), &options)?;
+            for (place, expr) in &self.defaults {
+                put(
+                    &mut columns,
+                    *place,
+                    expr.evaluate(&nothing)?.into_array(rows)?,
                 );
-                error.table = Some(self.table.clone());
-                error.constraint = Some(name.clone());
-                return Err(error);
             }
         }
-        Ok(())
+        let given = RecordBatch::try_new_with_options(batch.schema(), columns, &options)?;
+        if self.generated.is_empty() {
+            return Ok(given);
+        }
+        let mut columns = given.columns().to_vec();
+        for (place, expr) in &self.generated {
+            put(
+                &mut columns,
+                *place,
+                expr.evaluate(&given)?.into_array(rows)?,
+            );
+        }
+        Ok(RecordBatch::try_new_with_options(
+            batch.schema(),
+            columns,
+            &options,
+        )?)
     }
+
+    /// 23502 for NULL where there may be none, 23514 for a row that a check refuses; NULL is not
+    /// refused by a check. The first row at fault is told of, and of that what is asked first.
+    ///
+    /// # Errors
+    /// Those, and what an expression meets.
+    pub(crate) fn hold(&self, batch: &RecordBatch) -> Result<(), Error> {
+        let mut found: Option<(usize, Fault<'_>)> = None;
+        let mut note = |row: usize, fault| {
+            if found.as_ref().is_none_or(|(before, _)| row < *before) {
+                found = Some((row, fault));
+            }
+        };
+        for (column, values) in self.table.columns.iter().zip(batch.columns()) {
+            if column.not_null && values.null_count() > 0 {
+                let first = (0..values.len()).find(|row| values.is_null(*row));
+                note(first.unwrap_or(0), Fault::Null(column));
+            }
+        }
+        for (name, check) in &self.checks {
+            let answer = check.evaluate(batch)?.into_array(batch.num_rows())?;
+            let Some(answer) = answer.as_boolean_opt() else {
+                continue;
+            };
+            let refused = |row: &usize| answer.is_valid(*row) && !answer.value(*row);
+            if let Some(row) = (0..answer.len()).find(refused) {
+                note(row, Fault::Check(name));
+            }
+        }
+        match found {
+            None => Ok(()),
+            Some((row, fault)) => Err(self.violation(&fault, batch, row)),
+        }
+    }
+
+    fn violation(&self, fault: &Fault<'_>, batch: &RecordBatch, row: usize) -> Error {
+        let table = &self.table.name;
+        let mut error = match fault {
+            Fault::Null(column) => Error {
+                column: Some(column.name.clone()),
+                ..Error::new(
+                    SqlState::NOT_NULL_VIOLATION,
+                    format!(
+                        "null value in column \"{}\" of relation \"{table}\" violates not-null constraint",
+                        column.name
+                    ),
+                )
+            },
+            Fault::Check(name) => Error {
+                constraint: Some((*name).to_owned()),
+                ..Error::new(
+                    SqlState::CHECK_VIOLATION,
+                    format!(
+                        "new row for relation \"{table}\" violates check constraint \"{name}\""
+                    ),
+                )
+            },
+        };
+        if let Ok(shown) = self.shown(batch, row) {
+            error.detail = Some(format!("Failing row contains ({shown})."));
+        }
+        error.table = Some(table.clone());
+        error.schema.clone_from(&self.schema);
+        error
+    }
+
+    /// A row as messages show it: long values are cut.
+    fn shown(&self, batch: &RecordBatch, row: usize) -> Result<String, Error> {
+        const BYTES_MAX: usize = 64;
+        let mut shown = Vec::with_capacity(batch.num_columns());
+        for (column, values) in self.table.columns.iter().zip(batch.columns()) {
+            if is_null(values, row) {
+                shown.push("null".to_owned());
+                continue;
+            }
+            let mut text = Vec::new();
+            write_text(values, row, &column.ty, &self.zone, &mut text)?;
+            let mut text = String::from_utf8_lossy(&text).into_owned();
+            if text.len() > BYTES_MAX {
+                let mut end = BYTES_MAX;
+                while !text.is_char_boundary(end) {
+                    end -= 1;
+                }
+                text.truncate(end);
+                text.push_str("...");
+            }
+            shown.push(text);
+        }
+        Ok(shown.join(", "))
+    }
+}
+
+fn put(columns: &mut [ArrayRef], place: usize, values: ArrayRef) {
+    if let Some(column) = columns.get_mut(place) {
+        *column = values;
+    }
+}
+
+/// What expressions that are evaluated without a plan see of the session.
+pub(super) fn props_of(vars: SessionVars) -> ExecutionProps {
+    let mut options = ConfigOptions::new();
+    options.extensions.insert(vars);
+    let mut props = ExecutionProps::new();
+    props.config_options = Some(Arc::new(options));
+    props
 }
 
 /// A check over its table's columns.
@@ -79,12 +348,7 @@ impl Checks {
 /// What PostgreSQL says of the expression; 42804 when it is not a Boolean.
 pub(crate) fn check_expr(names: &dyn Names, table: &Table, text: &str) -> Result<Expr, Error> {
     let tree = chronolith_sql::expression(text)?;
-    let columns: Vec<_> = table
-        .columns
-        .iter()
-        .map(|column| (column.name.clone(), column.ty.clone(), column.ty.arrow()))
-        .collect();
-    let typed = bind_over(names, &tree, &table.name, &columns)?;
+    let typed = bind_over(names, &tree, &table.name, &columns_of(table))?;
     if typed.ty != SqlType::Bool {
         return Err(Error::new(
             SqlState::DATATYPE_MISMATCH,
@@ -95,4 +359,51 @@ pub(crate) fn check_expr(names: &dyn Names, table: &Table, text: &str) -> Result
         ));
     }
     Ok(typed.expr)
+}
+
+/// What a generated column is computed by.
+///
+/// # Errors
+/// What PostgreSQL says of the expression; 42P17 for one that may change by itself.
+pub(crate) fn generated_expr(
+    names: &dyn Names,
+    table: &Table,
+    column: &Column,
+    text: &str,
+) -> Result<Expr, Error> {
+    let tree = chronolith_sql::expression(text)?;
+    let others: Vec<_> = columns_of(table);
+    let target = crate::bind::Target {
+        name: column.name.clone(),
+        ty: column.ty.clone(),
+        default: None,
+    };
+    let typed = bind_assigned(names, &tree, &table.name, &others, &target)?;
+    for name in typed.expr.column_refs() {
+        let of = table.column_named(&name.name).map(|(_, column)| column);
+        if of.is_some_and(|of| of.generated.is_some() || of.id == column.id) {
+            return Err(Error::new(
+                SqlState::INVALID_OBJECT_DEFINITION,
+                format!(
+                    "cannot use generated column \"{}\" in column generation expression",
+                    name.name
+                ),
+            )
+            .detail("A generated column cannot reference another generated column."));
+        }
+    }
+    if !super::values::fixed(&typed.expr)? {
+        return Err(Error::new(
+            SqlState::INVALID_OBJECT_DEFINITION,
+            "generation expression is not immutable",
+        ));
+    }
+    Ok(typed.expr)
+}
+
+fn columns_of(table: &Table) -> Vec<(String, SqlType, arrow::datatypes::DataType)> {
+    let columns = table.columns.iter();
+    columns
+        .map(|column| (column.name.clone(), column.ty.clone(), column.ty.arrow()))
+        .collect()
 }

@@ -29,7 +29,7 @@ pub(crate) fn bind_literals(
     let Some(table) = table else {
         return Ok(None);
     };
-    let Some(places) = places(&table, literals) else {
+    let Some((places, missing)) = places(&table, literals) else {
         return Ok(None);
     };
     let zone = shared.time_zone();
@@ -77,14 +77,15 @@ pub(crate) fn bind_literals(
     let batch = RecordBatch::try_new_with_options(schema, columns, &options)?;
     Ok(Some(InsertPlan {
         table: table.id,
-        source: Source::Rows(batch),
+        source: Source::Rows(batch, missing),
         params: Vec::new(),
         uses: Vec::new(),
     }))
 }
 
-/// The places of the columns that are given; None when others have defaults, or some do not exist.
-fn places(table: &Table, literals: &Literals) -> Option<Vec<usize>> {
+/// The places of the columns that are given, and of those that get their defaults; None when some
+/// do not exist or take no value.
+fn places(table: &Table, literals: &Literals) -> Option<(Vec<usize>, Vec<usize>)> {
     let places: Vec<usize> = if literals.columns.is_empty() {
         (0..literals.width.min(table.columns.len())).collect()
     } else {
@@ -99,11 +100,17 @@ fn places(table: &Table, literals: &Literals) -> Option<Vec<usize>> {
             return None;
         }
     }
-    let left_out = table.columns.iter().zip(&given);
-    let defaults = left_out
-        .filter(|(_, given)| !**given)
-        .any(|(column, _)| column.default.is_some());
-    (places.len() == literals.width && !defaults).then_some(places)
+    let mut missing = Vec::new();
+    for (place, (column, given)) in table.columns.iter().zip(&given).enumerate() {
+        let always = column.identity.is_some_and(|identity| identity.always);
+        if *given && (always || column.generated.is_some()) {
+            return None;
+        }
+        if !*given && (column.default.is_some() || column.identity.is_some()) {
+            missing.push(place);
+        }
+    }
+    (places.len() == literals.width).then_some((places, missing))
 }
 
 enum Cell<'a> {

@@ -9,8 +9,8 @@ mod run;
 mod values;
 
 pub(crate) use bind::{
-    InsertPlan, Source, bind, completed, find_target, undefined_column, undefined_table,
+    InsertPlan, Source, bind, completed, find_target, target_of, undefined_column, undefined_table,
 };
-pub(crate) use checks::{Checks, check_expr};
+pub(crate) use checks::{Checks, Rules, check_expr, generated_expr};
 pub(crate) use literals::bind_literals;
 pub(crate) use run::run;

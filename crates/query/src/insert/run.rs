@@ -24,13 +24,17 @@ pub(crate) async fn run(
         .table(shared.database, insert.table)
         .cloned()
         .ok_or_else(|| Error::internal("the table of an INSERT is gone"))?;
-    let checks = Checks::of(shared, &table)?;
+    let missing = match &insert.source {
+        Source::Rows(_, missing) => missing.as_slice(),
+        _ => &[],
+    };
+    let checks = Checks::filling(shared, &table, missing)?;
     let write = |batch: &RecordBatch| {
-        checks.hold(batch)?;
-        blocking(|| shared.transact(|transaction| transaction.insert(insert.table, batch)))
+        let batch = checks.complete(batch)?;
+        blocking(|| shared.transact(|transaction| transaction.insert(insert.table, &batch)))
     };
     let plan = match &insert.source {
-        Source::Rows(batch) => return write(batch),
+        Source::Rows(batch, _) => return write(batch),
         Source::Cells(cells) => return write(&cells.batch(shared, &table, params)?),
         Source::Plan(plan) => set_parameters(plan, params)?,
     };
@@ -39,8 +43,7 @@ pub(crate) async fn run(
     let mut source = session::run(shared, &plan).await?;
     let mut intake = shared.transact(|transaction| transaction.intake(insert.table))?;
     while let Some(batch) = source.next().await {
-        let batch = of_table(&table, &batch?)?;
-        checks.hold(&batch)?;
+        let batch = checks.complete(&of_table(&table, &batch?)?)?;
         blocking(|| intake.push(batch))?;
     }
     drop(source);

@@ -10,7 +10,6 @@ use arrow::datatypes::{Field, Schema};
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use chronolith_catalog::Table;
 use chronolith_types::{SqlState, SqlType};
-use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{Column, DFSchema, ScalarValue};
 use datafusion::logical_expr::execution_props::ExecutionProps;
@@ -18,6 +17,7 @@ use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext
 use datafusion::logical_expr::{Expr, LogicalPlan, Volatility};
 use datafusion::physical_expr::{PhysicalExpr, create_physical_expr};
 
+use super::checks::props_of;
 use crate::error::Error;
 use crate::session::Shared;
 
@@ -84,6 +84,10 @@ impl Cells {
         let mut arrays: Vec<ArrayRef> = Vec::with_capacity(table.columns.len());
         for (place, field) in layout.schema().fields().iter().enumerate() {
             let column = self.rows.iter().map(|row| row.get(place));
+            if let Some(values) = run.alike(column.clone())? {
+                arrays.push(values);
+                continue;
+            }
             let mut values = Vec::with_capacity(self.rows.len());
             for cell in column {
                 let cell = cell.ok_or_else(|| Error::internal("a row with too few cells"))?;
@@ -139,7 +143,7 @@ impl Cell {
 }
 
 /// Whether an expression depends on its parameters alone.
-fn fixed(expr: &Expr) -> Result<bool, Error> {
+pub(super) fn fixed(expr: &Expr) -> Result<bool, Error> {
     let mut fixed = true;
     expr.apply(|node| {
         if let Expr::ScalarFunction(call) = node
@@ -165,6 +169,30 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
+    /// The values of a column whose cells are all the same expression that names no parameter: a
+    /// default, of which there is one for each row.
+    fn alike<'c>(
+        &mut self,
+        mut cells: impl ExactSizeIterator<Item = Option<&'c Cell>>,
+    ) -> Result<Option<ArrayRef>, Error> {
+        let rows = cells.len();
+        let Some(Some(Cell::Each(first))) = cells.next() else {
+            return Ok(None);
+        };
+        let same = |cell: Option<&Cell>| matches!(cell, Some(Cell::Each(expr)) if expr == first);
+        if rows < 2 || !first.column_refs().is_empty() || !cells.all(same) {
+            return Ok(None);
+        }
+        let shared = self.shared;
+        let props = self.props.get_or_insert_with(|| props_of(shared.vars()));
+        let context = PhysicalPlanningContext::default();
+        let expr = create_physical_expr(first, self.params, props, &context)?;
+        let nothing = Arc::new(Schema::empty());
+        let options = RecordBatchOptions::new().with_row_count(Some(rows));
+        let batch = RecordBatch::try_new_with_options(nothing, Vec::new(), &options)?;
+        Ok(Some(expr.evaluate(&batch)?.into_array(rows)?))
+    }
+
     fn value(&mut self, cell: &Cell) -> Result<ScalarValue, Error> {
         match cell {
             Cell::Value(value) => Ok(value.clone()),
@@ -179,13 +207,7 @@ impl Run<'_> {
             Cell::Each(expr) => {
                 let context = PhysicalPlanningContext::default();
                 let shared = self.shared;
-                let props = self.props.get_or_insert_with(|| {
-                    let mut options = ConfigOptions::new();
-                    options.extensions.insert(shared.vars());
-                    let mut props = ExecutionProps::new();
-                    props.config_options = Some(Arc::new(options));
-                    props
-                });
+                let props = self.props.get_or_insert_with(|| props_of(shared.vars()));
                 let expr = create_physical_expr(expr, self.params, props, &context)?;
                 self.evaluated(expr.as_ref())
             }

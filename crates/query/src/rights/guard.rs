@@ -1,7 +1,7 @@
 //! Changes of the catalog, and who may make them.
 
 use chronolith_catalog::{
-    Catalog, Change, Database, JobChange, Privilege, Rights, Schema, Table, View,
+    Catalog, Change, Database, JobChange, Privilege, Rights, Schema, Sequence, Table, View,
 };
 use chronolith_types::{DatabaseId, JobId, RoleId, RoutineId, SchemaId, SqlState, TableId};
 
@@ -122,6 +122,9 @@ impl Guard<'_> {
             | Change::ChangeHypertable { table, .. }
             | Change::ReplaceParts { table, .. }
             | Change::SetIntegerNow { table, .. } => self.hypertable(*table),
+            Change::CreateSequence { sequence, .. } => self.create(sequence.schema, sequence.owner),
+            Change::ChangeSequence { sequence, .. } => self.change_sequence(sequence),
+            Change::DropSequence { id, .. } => self.relation(*id),
             // Whoever deletes rows was asked for the right to do so.
             Change::DeleteRows { .. } => Ok(()),
             // Roles are looked at where their statements are, which know what they change.
@@ -151,6 +154,7 @@ impl Guard<'_> {
             | Change::Invalidate { .. }
             | Change::Revalidate { .. }
             | Change::Freeze { .. }
+            | Change::AdvanceSequence { .. }
             | Change::Reserve { .. } => Ok(()),
         }
     }
@@ -290,6 +294,30 @@ impl Guard<'_> {
         let before = self.home.schemas.get(&schema.id).map(|known| known.owner);
         if before != Some(schema.owner) {
             self.member(schema.owner)?;
+        }
+        Ok(())
+    }
+
+    fn change_sequence(&self, sequence: &Sequence) -> Result<(), Error> {
+        let Some(known) = self.home.sequences.get(&sequence.id) else {
+            return Ok(());
+        };
+        // TRUNCATE may restart the sequences of a table whose owner somebody else is.
+        let restarted = Sequence {
+            count: known.count,
+            last: known.last,
+            called: known.called,
+            ..Sequence::clone(sequence)
+        };
+        if restarted != **known || known.owned_by.is_none() {
+            self.relation(sequence.id)?;
+        }
+        if known.schema != sequence.schema {
+            self.rights_in(sequence.schema, Rights::CREATE)?;
+        }
+        if known.owner != sequence.owner {
+            self.member(sequence.owner)?;
+            self.may_own(sequence.owner, sequence.schema)?;
         }
         Ok(())
     }

@@ -213,6 +213,8 @@ fn add_states(shared: &Arc<Shared>, definition: &Definition, table: &Table) -> R
                 not_null: false,
                 default: None,
                 missing: None,
+                identity: None,
+                generated: None,
                 comment: None,
             },
         })?;
@@ -259,6 +261,8 @@ pub(crate) fn indexed(
                 not_null: false,
                 default: None,
                 missing: None,
+                identity: None,
+                generated: None,
                 comment: None,
             });
         }

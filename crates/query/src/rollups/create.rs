@@ -254,6 +254,8 @@ fn store_of(
             ty,
             default: None,
             missing: None,
+            identity: None,
+            generated: None,
             comment: None,
         });
         next_column.0 += 1;

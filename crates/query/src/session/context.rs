@@ -13,7 +13,8 @@ use super::names::SessionNames;
 use super::shared::Shared;
 use crate::bind::{bind_kept, deparse};
 use crate::catalogs::{
-    self, Context, Expressions, Lazy, Packing, Packings, Size, Sizes, Sorting, ViewColumns,
+    self, Context, Expressions, Lazy, Packing, Packings, SequenceValues, Size, Sizes, Sorting,
+    ViewColumns,
 };
 
 impl Shared {
@@ -34,8 +35,14 @@ impl Shared {
             packing: self.packings(),
             view_columns: self.view_columns(),
             expression: self.expressions(),
+            sequence_value: self.sequence_values(),
             inner: OnceLock::new(),
         }
+    }
+
+    fn sequence_values(self: &Arc<Self>) -> Box<SequenceValues> {
+        let shared = Arc::clone(self);
+        Box::new(move |id| shared.with(|state| state.transaction.as_ref()?.sequence_value(id).ok()))
     }
 
     fn lazy<T>(self: &Arc<Self>, find: impl FnOnce(&Arc<Self>) -> T + Send + 'static) -> Lazy<T> {

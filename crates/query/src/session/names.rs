@@ -17,6 +17,14 @@ use crate::functions::SessionVars;
 use crate::rollups::{CaggTable, Registry, continuous};
 use crate::scan::{ChunkTable, SystemTable, Unpopulated, Wanted};
 
+/// The columns of a table by where their values come from.
+pub(crate) struct GivenColumns {
+    /// From whoever writes the row, or from a default.
+    pub(crate) given: Vec<String>,
+    /// From the other columns.
+    pub(crate) computed: Vec<String>,
+}
+
 /// The names of one statement.
 pub(crate) struct SessionNames {
     shared: Arc<Shared>,
@@ -70,7 +78,69 @@ impl SessionNames {
         }))
     }
 
+    /// A table's columns that are given values, and those that are computed.
+    ///
+    /// # Errors
+    /// 3F000 for a schema that is not there.
+    pub(crate) fn given_columns(
+        &self,
+        schema: Option<&str>,
+        name: &str,
+    ) -> Result<Option<GivenColumns>, Error> {
+        let Some(table) = self.shared.find_table(schema, name)? else {
+            return Ok(None);
+        };
+        let columns = table.columns.iter();
+        let (computed, given): (Vec<_>, Vec<_>) =
+            columns.partition(|column| column.generated.is_some());
+        let names = |columns: Vec<&chronolith_catalog::Column>| {
+            columns.iter().map(|column| column.name.clone()).collect()
+        };
+        Ok(Some(GivenColumns {
+            given: names(given),
+            computed: names(computed),
+        }))
+    }
+
+    /// A sequence as the relation of its one row.
+    fn sequence(&self, schema: &CatalogSchema, name: &str) -> Option<Relation> {
+        let found = self.home.sequence_named(schema.id, name)?;
+        let fields = [
+            ("last_value", SqlType::Int8),
+            ("log_cnt", SqlType::Int8),
+            ("is_called", SqlType::Bool),
+        ];
+        let arrow = fields
+            .iter()
+            .map(|(name, ty)| Field::new(*name, ty.arrow(), true));
+        let arrow: Vec<Field> = arrow.collect();
+        let (shared, id) = (Arc::clone(&self.shared), found.id);
+        let rows = move |wanted: &Wanted| {
+            let (last, called) = shared.transact(|transaction| transaction.sequence_value(id))?;
+            catalogs::sequence_row(wanted, last, called)
+        };
+        let source = SystemTable::new(found.id.0, name, Schema::new(arrow), Box::new(rows));
+        let columns = (1_i16..).zip(fields);
+        Some(Relation::Table(Table {
+            oid: found.id.0,
+            schema: schema.name.clone(),
+            name: name.to_owned(),
+            columns: columns
+                .map(|(attribute, (name, ty))| TableColumn {
+                    name: name.to_owned(),
+                    ty,
+                    attribute,
+                })
+                .collect(),
+            primary_key: Vec::new(),
+            source: provider_as_source(Arc::new(source)),
+        }))
+    }
+
     fn user(&self, schema: &CatalogSchema, name: &str) -> Result<Option<Relation>, Error> {
+        if let Some(sequence) = self.sequence(schema, name) {
+            return Ok(Some(sequence));
+        }
         relation_in(&self.home, &self.shared.instance.registry, schema, name)
     }
 }

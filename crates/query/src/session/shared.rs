@@ -1,5 +1,6 @@
 //! What a session shares with the functions and scans that it runs.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
@@ -14,9 +15,10 @@ use parking_lot::Mutex;
 
 use crate::cancel::Cancel;
 use crate::catalogs::PreparedStatement;
-use crate::effects::SessionEffects;
+use crate::effects::{SessionEffects, SessionSequences};
 use crate::error::Error;
 use crate::functions::SessionVars;
+use crate::insert::Rules;
 use crate::instance::Instance;
 use crate::nodes::Planner;
 use crate::outcome::{Notice, Severity};
@@ -54,6 +56,10 @@ pub(crate) struct State {
     pub(crate) notices: Vec<Notice>,
     /// Chunks that the transaction marked as compressed, by a time of theirs: packed after it.
     pub(crate) to_compress: Vec<(TableId, i64)>,
+    /// What tables ask of new rows, as it was bound last.
+    pub(crate) rules: HashMap<TableId, Arc<Rules>>,
+    /// What nextval gave it.
+    pub(crate) sequences: SessionSequences,
     /// How many routines are running, one within another.
     pub(crate) depth: usize,
     /// What PREPARE has made, as the catalog shows it.
@@ -138,6 +144,8 @@ impl Shared {
                 statement_us: now,
                 notices: Vec::new(),
                 to_compress: Vec::new(),
+                rules: HashMap::new(),
+                sequences: SessionSequences::default(),
                 depth: 0,
                 prepared: Vec::new(),
                 temporary: false,

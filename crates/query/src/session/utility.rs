@@ -15,6 +15,7 @@ use super::names::SessionNames;
 use super::run;
 use crate::bind::{Target, bind_scalar};
 use crate::catalogs::PreparedStatement;
+use crate::effects::SessionSequences;
 use crate::error::Error;
 use crate::outcome::{Outcome, OutputColumn};
 use crate::settings::{Scope, find, known};
@@ -59,6 +60,10 @@ impl Session {
                 if *what == Discard::All {
                     self.shared.with(|state| state.settings.reset_all());
                     self.forget_prepared();
+                }
+                if matches!(what, Discard::All | Discard::Sequences) {
+                    self.shared
+                        .with(|state| state.sequences = SessionSequences::default());
                 }
             }
             // Constraints are never deferred; statistics and dead rows are kept in order by

@@ -1,6 +1,6 @@
 //! Objects as the SQL that makes them.
 
-use chronolith_catalog::{ConstraintKind, Index, Table, View};
+use chronolith_catalog::{Constraint, ConstraintKind, Index, Table, View};
 use chronolith_types::{SqlType, TimeZone, datetime};
 
 use super::names::{full_name, quoted, shown_name};
@@ -177,16 +177,34 @@ pub(crate) fn constraintdef(
     };
     Ok(found.map(|shown| match shown {
         Shown::Range(..) => check(shown),
-        Shown::Declared(table, constraint) => match &constraint.kind {
-            ConstraintKind::PrimaryKey { columns } => {
-                format!("PRIMARY KEY ({})", column_list(table, columns))
-            }
-            ConstraintKind::Unique { columns } => {
-                format!("UNIQUE ({})", column_list(table, columns))
-            }
-            ConstraintKind::Check { .. } => check(shown),
-        },
+        Shown::Declared(table, constraint) => marked(
+            constraint,
+            match &constraint.kind {
+                ConstraintKind::PrimaryKey { columns } => {
+                    format!("PRIMARY KEY ({})", column_list(table, columns))
+                }
+                ConstraintKind::Unique { columns } => {
+                    format!("UNIQUE ({})", column_list(table, columns))
+                }
+                ConstraintKind::Check { .. } => check(shown),
+            },
+        ),
     }))
+}
+
+/// A constraint's text with what else was said of it.
+fn marked(constraint: &Constraint, mut text: String) -> String {
+    let marks = constraint.marks;
+    let words = [
+        (marks.no_inherit, " NO INHERIT"),
+        (marks.deferrable, " DEFERRABLE"),
+        (marks.deferred, " INITIALLY DEFERRED"),
+        (marks.not_valid, " NOT VALID"),
+    ];
+    for (_, word) in words.iter().filter(|(said, _)| *said) {
+        text.push_str(word);
+    }
+    text
 }
 
 fn column_list(table: &Table, columns: &[chronolith_types::ColumnId]) -> String {
