@@ -5,8 +5,10 @@
 
 mod call;
 mod check;
+mod plpgsql;
 mod run;
 
 pub use call::RoutineCall;
 pub(crate) use check::check;
+pub(crate) use plpgsql::{Compiled, Locals};
 pub(crate) use run::{DEPTH_MAX, run};

@@ -7,6 +7,7 @@ use arrow::record_batch::RecordBatch;
 use chronolith_catalog::Rights;
 use chronolith_sql::Statement as Tree;
 use chronolith_types::{SqlState, SqlType};
+use datafusion::common::ScalarValue;
 use parking_lot::Mutex;
 
 use super::block::Block;
@@ -118,11 +119,21 @@ impl Session {
         types: &[Option<SqlType>],
     ) -> Result<Arc<Prepared>, Error> {
         let names = SessionNames::new(&self.shared)?;
+        self.bind_among(&names, statement, types)
+    }
+
+    pub(crate) fn bind_among(
+        &mut self,
+        names: &SessionNames,
+        statement: &Statement,
+        types: &[Option<SqlType>],
+    ) -> Result<Arc<Prepared>, Error> {
         let tree = &statement.parsed.statement;
-        let ready = ready(&self.shared, &names, tree, types)?;
+        let ready = ready(&self.shared, names, tree, types)?;
         let columns = match (&ready, tree) {
             (Ready::Query(bound), _) => present::columns(&bound.columns),
             (Ready::Explain(_), _) => vec![explain::column()],
+            (Ready::Procedure(procedure), _) => present::columns(&procedure.outputs()),
             (Ready::Utility, Tree::Show(name)) => self.show_columns(name.as_deref()),
             (Ready::Utility, Tree::Execute { name, .. }) => self.named(name)?.columns.clone(),
             _ => Vec::new(),
@@ -255,8 +266,15 @@ impl Session {
         prepared: &Prepared,
         params: &[ArrayRef],
     ) -> Result<Outcome, Error> {
+        self.dispatch_values(prepared, run::scalars(params)?).await
+    }
+
+    pub(crate) async fn dispatch_values(
+        &mut self,
+        prepared: &Prepared,
+        mut values: Vec<ScalarValue>,
+    ) -> Result<Outcome, Error> {
         let shared = Arc::clone(&self.shared);
-        let mut values = run::scalars(params)?;
         present::find_objects(&shared, &prepared.params, &mut values)?;
         let tree = &prepared.statement.parsed.statement;
         prepared.ready.check(&shared)?;
@@ -275,8 +293,13 @@ impl Session {
                 Ok(command(format!("INSERT 0 {rows}")))
             }
             Ready::Procedure(procedure) => {
-                self.call(procedure, &values).await?;
-                Ok(command("CALL"))
+                let answer = self.call(procedure, &values).await?;
+                match answer {
+                    Some(answer) if !prepared.columns.is_empty() => {
+                        Ok(rows(prepared.columns.clone(), answer, "CALL", false))
+                    }
+                    _ => Ok(command("CALL")),
+                }
             }
             Ready::Call(bound) => {
                 let plan = set_parameters(&bound.plan, &values)?;
@@ -316,6 +339,10 @@ impl Session {
                 Ok(outcome)
             }
             Tree::Execute { name, args } => self.execute_named(name, args).await,
+            Tree::Do { language, body } => {
+                self.run_block(language, body).await?;
+                Ok(command("DO"))
+            }
             Tree::Prepare { .. }
             | Tree::Deallocate(_)
             | Tree::Set { .. }
@@ -374,7 +401,7 @@ impl Session {
         Ok(())
     }
 
-    fn refuse_writes(&self, tree: &Tree) -> Result<(), Error> {
+    pub(crate) fn refuse_writes(&self, tree: &Tree) -> Result<(), Error> {
         let read_only = self.shared.with(|state| {
             state.settings.on("transaction_read_only")
                 || (self.block == Block::Implicit
@@ -391,6 +418,9 @@ impl Session {
             | Tree::Prepare { .. }
             | Tree::Execute { .. }
             | Tree::Deallocate(_)
+            // What they run is looked at when it is run.
+            | Tree::Do { .. }
+            | Tree::Call(_)
             | Tree::Discard(_) => true,
             Tree::Copy(of) => !of.from,
             _ => false,

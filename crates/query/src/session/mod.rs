@@ -20,7 +20,9 @@ mod shared;
 mod temporary;
 mod utility;
 
+pub(crate) use handle::BoundTo;
 pub use handle::{Prepared, Session, SessionOptions, Statement};
+pub(crate) use present::record_text;
 
 pub(crate) use call::refuse;
 pub(crate) use execute::{Ready, ready};

@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use chronolith_catalog::{Catalog, Change, Database, Rights, Table, View};
 use chronolith_engine::{Isolation, Transaction};
-use chronolith_types::{DatabaseId, SchemaId, SqlState, TableId, TimeZone};
+use chronolith_sql::plpgsql::Block;
+use chronolith_types::{DatabaseId, RoutineId, SchemaId, SqlState, TableId, TimeZone};
 use datafusion::execution::SessionState;
 use datafusion::execution::session_state::SessionStateBuilder;
 use datafusion::prelude::SessionConfig;
@@ -23,7 +24,7 @@ use crate::instance::Instance;
 use crate::nodes::Planner;
 use crate::outcome::{Notice, Severity};
 use crate::rights::guard;
-use crate::routines::DEPTH_MAX;
+use crate::routines::{Compiled, DEPTH_MAX};
 use crate::scan::{Snapshot, SystemRows};
 use crate::settings::Settings;
 
@@ -37,6 +38,10 @@ pub(crate) struct Shared {
     state: Mutex<State>,
     /// Whose turn it is to run a routine, for each depth.
     pub(crate) turns: Vec<Mutex<()>>,
+    /// Bodies in PL/pgSQL as they were read, by their text.
+    pub(crate) bodies: Mutex<HashMap<RoutineId, (String, Arc<Block>)>>,
+    /// Pieces of them that were bound.
+    pub(crate) compiled: Mutex<HashMap<u64, Compiled>>,
     planner: SessionState,
 }
 
@@ -150,6 +155,8 @@ impl Shared {
                 prepared: Vec::new(),
                 temporary: false,
             }),
+            bodies: Mutex::default(),
+            compiled: Mutex::default(),
             turns: (0..=DEPTH_MAX).map(|_| Mutex::new(())).collect(),
             planner,
             instance,
