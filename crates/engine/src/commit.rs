@@ -103,7 +103,7 @@ struct Group {
     /// Parts that its records name no more.
     dropped: Vec<Arc<OpenPart>>,
     /// Rows that its records move.
-    moved: Vec<Arc<Moved>>,
+    moved: Vec<(Place, Arc<Moved>)>,
     bytes: u64,
 }
 
@@ -148,6 +148,7 @@ impl Engine {
                 }
                 self.publish(state, std::mem::take(&mut group.moved));
                 for part in &group.dropped {
+                    self.cold_keys.lock().forget(part.id);
                     // The record that drops it is safe: the files go with their last reader.
                     part.set_named(false);
                 }
@@ -175,11 +176,12 @@ impl Engine {
     }
 
     /// Makes a state the one that is read.
-    fn publish(&self, state: State, moved: Vec<Arc<Moved>>) {
+    fn publish(&self, state: State, moved: Vec<(Place, Arc<Moved>)>) {
         // Who pins between would know rows by where they were, and never learn that they moved.
         let mut moves = (!moved.is_empty()).then(|| self.moves.lock());
         if let Some(moves) = &mut moves {
-            for moved in moved {
+            for (place, moved) in moved {
+                moved.move_locks(place, &self.locks);
                 moves.add(moved, self.config.hot_bytes_max / 8);
             }
         }
@@ -258,7 +260,10 @@ impl Engine {
             self.note_crowded(state, record);
         }
         group.bytes += length;
-        let moved = work.packed.into_iter().filter_map(|packed| packed.moved);
+        let moved = work
+            .packed
+            .into_iter()
+            .filter_map(|packed| Some((packed.place, packed.moved?)));
         group.moved.extend(moved);
         group.named.extend(work.loaded.into_values());
         group.dropped.append(&mut dropped);

@@ -12,6 +12,7 @@ use crossbeam::queue::SegQueue;
 use parking_lot::{Mutex, RwLock};
 
 use crate::background::Background;
+use crate::coldkeys::ColdKeys;
 use crate::commit::{Pending, Writer};
 use crate::config::EngineConfig;
 use crate::error::EngineError;
@@ -35,6 +36,8 @@ pub struct Engine {
     /// One flush, merge or checkpoint at a time: each takes rows that no other may take.
     pub(crate) maintenance: Mutex<()>,
     pub(crate) keys: Mutex<KeyCache>,
+    /// Keys of cold parts.
+    pub(crate) cold_keys: Mutex<ColdKeys>,
     /// Rows that were moved while somebody might look for them.
     pub(crate) moves: Mutex<Moves>,
     /// Chunks whose parts have many deleted rows.

@@ -13,6 +13,7 @@ mod background;
 mod boundaries;
 mod check;
 mod clash;
+mod coldkeys;
 mod commit;
 mod compress;
 mod config;
@@ -48,5 +49,5 @@ pub use locks::{
 };
 pub use rollups::{Derived, RollupError, Rollups};
 pub use route::check_not_null;
-pub use transaction::{Isolation, Transaction};
+pub use transaction::{Claimed, Isolation, RowsLocked, Transaction};
 pub use view::TableView;

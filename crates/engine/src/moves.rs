@@ -14,6 +14,7 @@ use roaring::RoaringBitmap;
 
 use crate::engine::Engine;
 use crate::error::EngineError;
+use crate::locks::{LockManager, RowSpace};
 use crate::record::{Place, Record};
 use crate::state::State;
 
@@ -187,6 +188,58 @@ impl State {
             Source::Own => {}
         }
         Ok(())
+    }
+}
+
+/// Whose numbers the locks of a source's rows have.
+pub(crate) fn lock_space(place: Place, source: Source) -> RowSpace {
+    RowSpace {
+        database: place.database,
+        table: place.table,
+        chunk: place.chunk,
+        part: match source {
+            Source::Part(id) => Some(id),
+            Source::Hot { .. } | Source::Own => None,
+        },
+    }
+}
+
+/// The numbers by which rows are locked: those in memory count all that were there before, and
+/// begin again after four thousand million.
+pub(crate) fn locked_as(source: Source, rows: &RoaringBitmap) -> RoaringBitmap {
+    let Source::Hot { left, .. } = source else {
+        return rows.clone();
+    };
+    let left = low(left);
+    rows.iter().map(|row| row.wrapping_add(left)).collect()
+}
+
+fn low(number: u64) -> u32 {
+    u32::try_from(number & u64::from(u32::MAX)).unwrap_or(0)
+}
+
+impl Moved {
+    /// Locks follow the rows.
+    pub(crate) fn move_locks(&self, place: Place, locks: &LockManager) {
+        let to = lock_space(place, Source::Part(self.to));
+        for (at, input) in self.inputs.iter().enumerate() {
+            let space = lock_space(place, input.source);
+            if !locks.has_rows(space) {
+                continue;
+            }
+            locks.move_rows(space, |number| {
+                let row = match input.source {
+                    Source::Hot { left, .. } => number.wrapping_sub(low(left)),
+                    Source::Part(_) | Source::Own => number,
+                };
+                if row >= input.rows {
+                    // It came while the others were packed.
+                    return Some((space, number));
+                }
+                let moved = self.rows_of(at, &std::iter::once(row).collect())?;
+                Some((to, moved.min()?))
+            });
+        }
     }
 }
 

@@ -81,6 +81,7 @@ impl Engine {
             }),
             maintenance: Mutex::new(()),
             keys: Mutex::new(KeyCache::default()),
+            cold_keys: Mutex::default(),
             moves: Mutex::default(),
             worn: Mutex::default(),
             is_worn: AtomicBool::new(false),

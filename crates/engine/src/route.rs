@@ -1,6 +1,6 @@
 //! Rows on their way into chunks: checked, cut by time, and held against the keys that are there.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -10,9 +10,10 @@ use arrow::compute::take_record_batch;
 use arrow::datatypes::{DataType, Schema};
 use arrow::record_batch::RecordBatch;
 use chronolith_catalog::{ConstraintKind, Table};
-use chronolith_chunk::{ChunkView, KeyEncoder, Layout, ScanRequest, cold, text_of};
+use chronolith_chunk::{KeyEncoder, Layout, cold, text_of};
 use chronolith_types::{ChunkId, ColumnId, PartId, SqlType};
 
+use crate::coldkeys::Sought;
 use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::keys::KeyCache;
@@ -31,8 +32,6 @@ pub(crate) struct Claim {
     pub(crate) keys: Vec<Key>,
     /// Parts that the keys were held against already.
     pub(crate) parts: Vec<PartId>,
-    /// Times of the rows, where the key has the time column.
-    pub(crate) times: Option<Range<i64>>,
     /// The rows, to name the one that is there already.
     pub(crate) rows: RecordBatch,
     /// Each key's row.
@@ -216,22 +215,12 @@ impl Claim {
                     key_rows.push(row);
                 }
             }
-            let times = match layout.time {
-                Some(time) if columns.contains(&time) => {
-                    let times = time_values(rows.column(time))?;
-                    let first = times.iter().min().copied().unwrap_or(0);
-                    let last = times.iter().max().copied().unwrap_or(0);
-                    Some(first..last.saturating_add(1))
-                }
-                _ => None,
-            };
             claims.push(Self {
                 place,
                 table: Arc::clone(table),
                 constraint: constraint.id,
                 keys,
                 parts: parts.to_vec(),
-                times,
                 rows: rows.clone(),
                 key_rows,
             });
@@ -284,7 +273,7 @@ impl Engine {
             check_hot(&mut keys, state, claim, place)?;
             self.key_bytes.store(keys.bytes(), Ordering::Relaxed);
         }
-        check_cold(state, claim, place)
+        self.check_cold(state, claim, place)
     }
 }
 
@@ -332,19 +321,24 @@ pub(crate) fn check_hot(
 /// Rows of more series are held against all rows of their times.
 const SERIES_MAX: usize = 16;
 
-/// Text columns of the key that parts are sorted by, and the values that a claim's rows have there:
-/// a few late rows need not read the series of all others.
-fn series_of(claim: &Claim, layout: &Layout, key: &[usize]) -> Vec<(usize, Vec<String>)> {
+/// Text columns of a key that parts are sorted by, and the values that some rows of a batch have
+/// there: a few late rows need not read the series of all others.
+pub(crate) fn series_of(
+    rows: &RecordBatch,
+    key_rows: &[usize],
+    layout: &Layout,
+    key: &[usize],
+) -> Vec<(usize, Vec<String>)> {
     let mut found = Vec::new();
     for place in layout.segment_by.iter().filter(|place| key.contains(place)) {
-        let Some(column) = claim.rows.columns().get(*place) else {
+        let Some(column) = rows.columns().get(*place) else {
             continue;
         };
         let Some(texts) = column.as_string_view_opt() else {
             continue;
         };
         let mut values: Vec<String> = Vec::new();
-        for row in &claim.key_rows {
+        for row in key_rows {
             let text = texts.value(*row);
             if !values.iter().any(|known| known == text) {
                 values.push(text.to_owned());
@@ -360,51 +354,45 @@ fn series_of(claim: &Claim, layout: &Layout, key: &[usize]) -> Vec<(usize, Vec<S
     found
 }
 
-/// Holds a claim against the parts that it was not held against yet.
-pub(crate) fn check_cold(state: &State, claim: &Claim, place: Place) -> Result<(), EngineError> {
-    let Some(Made {
-        layout,
-        columns,
-        encoder,
-    }) = made(claim)?
-    else {
-        return Ok(());
-    };
-    let table = state.table(place.table_key());
-    let Some(chunk) = table.and_then(|table| table.chunks.get(&place.chunk)) else {
-        return Ok(());
-    };
-    let new = |part: &&Arc<chronolith_catalog::Part>| !claim.parts.contains(&part.id);
-    let mut wanted: HashMap<&[u8], usize> = HashMap::new();
-    let mut equals = Vec::new();
-    for part in chunk.parts.iter().filter(new) {
-        let Some(cold) = state.cold(place.table_key(), part) else {
-            continue;
+impl Engine {
+    /// Holds a claim against the parts that it was not held against yet.
+    pub(crate) fn check_cold(
+        &self,
+        state: &State,
+        claim: &Claim,
+        place: Place,
+    ) -> Result<(), EngineError> {
+        let Some(Made {
+            layout,
+            columns,
+            encoder,
+        }) = made(claim)?
+        else {
+            return Ok(());
         };
-        if wanted.is_empty() {
-            let keys = claim.keys.iter().enumerate();
-            wanted.extend(keys.map(|(index, key)| (&**key, index)));
-            equals = series_of(claim, &layout, &columns);
-        }
-        let view = ChunkView {
-            chunk: 0,
-            range: i64::MIN..i64::MAX,
-            hot: Vec::new(),
-            cold: vec![cold],
+        let table = state.table(place.table_key());
+        let Some(chunk) = table.and_then(|table| table.chunks.get(&place.chunk)) else {
+            return Ok(());
         };
-        let request = ScanRequest {
-            time: claim.times.clone().unwrap_or(i64::MIN..i64::MAX),
-            equals: equals.clone(),
-            ..ScanRequest::all(columns.clone())
+        let keys: Vec<&[u8]> = claim.keys.iter().map(|key| &**key).collect();
+        let sought = Sought {
+            layout: &layout,
+            columns: &columns,
+            encoder: &encoder,
+            constraint: claim.constraint,
+            keys: &keys,
+            rows: &claim.rows,
+            key_rows: &claim.key_rows,
         };
-        for batch in view.scan(&layout, &request) {
-            let batch = batch?;
-            for key in encoder.keys_of(batch.columns())?.iter().flatten() {
-                if let Some(index) = wanted.get(key) {
-                    return Err(claim.refuse(*index));
+        let new = |part: &&Arc<chronolith_catalog::Part>| !claim.parts.contains(&part.id);
+        for part in chunk.parts.iter().filter(new) {
+            if let Some(cold) = state.cold(place.table_key(), part) {
+                let found = self.cold_rows(part.id, &cold, &sought)?;
+                if let Some(index) = found.iter().position(Option::is_some) {
+                    return Err(claim.refuse(index));
                 }
             }
         }
+        Ok(())
     }
-    Ok(())
 }

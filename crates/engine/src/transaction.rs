@@ -20,6 +20,7 @@ use crate::intake::Intake;
 use crate::keys::KeyCache;
 use crate::layout::{fit, layout_of, same_shape};
 use crate::load::BulkLoader;
+use crate::locks::{LockMark, Locker};
 use crate::moves::{Deletion, Pin, Source};
 use crate::record::{Place, Record, TableKey};
 use crate::route::{self, Claim, Key};
@@ -30,9 +31,11 @@ mod arrival;
 mod boundaries;
 mod delete;
 mod derive;
+mod lock;
 mod rewrite;
 mod sequences;
 
+pub use lock::{Claimed, RowsLocked};
 use rewrite::Rewrite;
 
 /// What a transaction sees of those that commit beside it.
@@ -77,12 +80,19 @@ pub struct Transaction {
     /// Rows that it deletes, and why these can still be found at its commit.
     deletions: Vec<Arc<Deletion>>,
     pin: Option<Pin>,
+    /// Who holds its locks, once it has any.
+    locker: Option<Arc<Locker>>,
+    /// Keys of its own rows, and of those in memory that an old snapshot has.
+    own_cache: KeyCache,
+    old_cache: KeyCache,
 }
 
 #[derive(Debug, Clone)]
 struct Savepoint {
     name: String,
     point: Point,
+    /// What was locked then.
+    locks: Option<LockMark>,
     /// The rows and claims that the point counts, where a change has made others of them since.
     before: Option<Arc<Before>>,
 }
@@ -145,6 +155,9 @@ impl Transaction {
             rewrites: Vec::new(),
             deletions: Vec::new(),
             pin,
+            locker: None,
+            own_cache: KeyCache::default(),
+            old_cache: KeyCache::default(),
         }
     }
 
@@ -606,7 +619,13 @@ impl Transaction {
                 }
             }
             own.extend(fresh);
-            self.hold(&mut claim)?;
+            let mark = self.lock_keys(&claim)?;
+            let held = self.hold(&mut claim);
+            if held.is_err() {
+                // Others need not wait for what this transaction does not have.
+                self.locker().release_to(mark);
+            }
+            held?;
             self.claims.push(Arc::new(claim));
         }
         self.own.entry(place).or_default().append(rows.clone())?;
@@ -636,13 +655,13 @@ impl Transaction {
             claim.parts = parts(&latest);
             let loaded = parts(&self.state);
             if loaded.iter().any(|part| !claim.parts.contains(part)) {
-                route::check_cold(&self.state, claim, place)?;
+                self.engine.check_cold(&self.state, claim, place)?;
                 claim.parts.extend(loaded);
             }
             return Ok(());
         }
         route::check_hot(&mut KeyCache::default(), &self.state, claim, place)?;
-        route::check_cold(&self.state, claim, place)?;
+        self.engine.check_cold(&self.state, claim, place)?;
         claim.parts = parts(&self.state);
         Ok(())
     }
@@ -683,9 +702,11 @@ impl Transaction {
 
     /// Marks a point to come back to.
     pub fn savepoint(&mut self, name: &str) {
+        let locks = Some(self.locker().mark());
         self.savepoints.push(Savepoint {
             name: name.to_owned(),
             point: self.point(),
+            locks,
             before: None,
         });
     }
@@ -718,6 +739,9 @@ impl Transaction {
             return Err(EngineError::NoSavepoint(name.to_owned()));
         };
         let (before, point) = (savepoint.before.take(), savepoint.point);
+        if let Some(locks) = savepoint.locks {
+            self.locker().release_to(locks);
+        }
         self.restore(before);
         self.undo_to(point)
     }

@@ -6,8 +6,13 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use arrow::array::AsArray;
+use arrow::datatypes::Int64Type;
 use chronolith_catalog::{Change, Column};
-use chronolith_engine::{Engine, EngineError, Isolation, Transaction};
+use chronolith_chunk::RowSet;
+use chronolith_engine::{
+    Claimed, Engine, EngineError, Isolation, RowMode, RowsLocked, TableView, Transaction, Wait,
+};
 use chronolith_platform::SimRandom;
 use chronolith_platform::sim::SimDisk;
 use chronolith_types::{ColumnId, SqlState, SqlType};
@@ -359,4 +364,157 @@ fn a_part_of_which_much_is_deleted_is_packed_anew_and_its_space_comes_back() {
     drop(reader);
     let after = engine.begin(DB, Isolation::ReadCommitted);
     assert_eq!(ids(&after, TICKS, 2).len(), fresh.len() - deleted);
+}
+
+/// The locators of some rows in a view, in the order of their ids.
+fn locators(transaction: &mut Transaction, wanted: &[i64]) -> (TableView, Vec<Option<i128>>) {
+    let view = transaction.table(TICKS).unwrap();
+    let constraint = view.table.constraints.first().unwrap().id;
+    let found = transaction.find(&view, constraint, &ticks(wanted)).unwrap();
+    (view, found)
+}
+
+fn set(locators: &[Option<i128>]) -> RowSet {
+    let mut rows = RowSet::default();
+    for locator in locators.iter().flatten() {
+        rows.insert(*locator);
+    }
+    rows
+}
+
+#[test]
+fn rows_are_found_by_their_keys_wherever_they_lie() {
+    let disk = SimDisk::new(3);
+    let engine = open(&disk, 3).unwrap();
+    create(&engine).unwrap();
+    let mut add = engine.begin(DB, Isolation::ReadCommitted);
+    insert(&mut add, &(0..400).collect::<Vec<_>>()).unwrap();
+    add.commit().unwrap();
+    engine.flush().unwrap();
+    let mut change = engine.begin(DB, Isolation::ReadCommitted);
+    delete(&mut change, |id| id % 10 == 3).unwrap();
+    insert(&mut change, &[13, 23, 500]).unwrap();
+    change.commit().unwrap();
+    let mut transaction = engine.begin(DB, Isolation::ReadCommitted);
+    transaction.begin_change().unwrap();
+    insert(&mut transaction, &[33]).unwrap();
+    let wanted = [0, 3, 13, 23, 33, 43, 399, 500, 501];
+    // Often enough for a part to get an index.
+    for _ in 0..6 {
+        let (view, found) = locators(&mut transaction, &wanted);
+        let there: Vec<i64> = wanted
+            .iter()
+            .zip(&found)
+            .filter_map(|(id, locator)| locator.map(|_| *id))
+            .collect();
+        assert_eq!(there, vec![0, 13, 23, 33, 399, 500]);
+        let known: Vec<i128> = found.iter().flatten().copied().collect();
+        let rows = view.rows_at(&[2], &known).unwrap();
+        let ids = rows.column(0).as_primitive::<Int64Type>().values().to_vec();
+        assert_eq!(ids, there, "what is found is what was looked for");
+    }
+}
+
+#[test]
+fn who_wants_a_locked_row_waits_and_begins_again_when_it_was_changed() {
+    let disk = SimDisk::new(4);
+    let engine = open(&disk, 4).unwrap();
+    create(&engine).unwrap();
+    let mut add = engine.begin(DB, Isolation::ReadCommitted);
+    insert(&mut add, &(0..50).collect::<Vec<_>>()).unwrap();
+    add.commit().unwrap();
+    let lock = |transaction: &mut Transaction, ids: &[i64], wait: Wait| {
+        let (view, found) = locators(transaction, ids);
+        let locked = transaction.lock_rows(&view, &set(&found), RowMode::Update, wait);
+        (view, set(&found), locked)
+    };
+    let begin = |isolation| {
+        let mut transaction = engine.begin(DB, isolation);
+        transaction.begin_change().unwrap();
+        transaction
+    };
+    let mut first = begin(Isolation::ReadCommitted);
+    let (view, rows, locked) = lock(&mut first, &[7, 8], Wait::Block);
+    assert_eq!(locked.unwrap(), RowsLocked::All);
+    let mut second = begin(Isolation::ReadCommitted);
+    let mut third = begin(Isolation::RepeatableRead);
+    // Locks follow the rows into parts.
+    engine.flush().unwrap();
+    let (_, _, refused) = lock(&mut second, &[8, 9], Wait::NoWait);
+    assert_eq!(
+        refused.unwrap_err().sqlstate(),
+        SqlState::LOCK_NOT_AVAILABLE
+    );
+    let (_, _, without) = lock(&mut second, &[8, 9], Wait::Skip);
+    let RowsLocked::Without(skipped) = without.unwrap() else {
+        panic!("row 8 was locked by two");
+    };
+    let (view_then, found) = locators(&mut second, &[8]);
+    assert_eq!(skipped, set(&found));
+    drop(view_then);
+    first.delete(&view, &rows).unwrap();
+    std::thread::scope(|scope| {
+        let waits = scope.spawn(|| {
+            let (_, _, locked) = lock(&mut second, &[8], Wait::Block);
+            locked.unwrap()
+        });
+        std::thread::sleep(std::time::Duration::from_millis(50));
+        assert!(!waits.is_finished(), "nobody waited for the row");
+        first.commit().unwrap();
+        assert_eq!(waits.join().unwrap(), RowsLocked::Again);
+    });
+    second.begin_change().unwrap();
+    let (_, found) = locators(&mut second, &[7, 8, 9]);
+    assert!(matches!(found.as_slice(), [None, None, Some(_)]));
+    let (_, _, refused) = lock(&mut third, &[8], Wait::Block);
+    assert_eq!(
+        refused.unwrap_err().sqlstate(),
+        SqlState::SERIALIZATION_FAILURE
+    );
+}
+
+#[test]
+fn a_key_that_another_is_giving_away_is_waited_for() {
+    let disk = SimDisk::new(5);
+    let engine = open(&disk, 5).unwrap();
+    create(&engine).unwrap();
+    for commits in [true, false] {
+        let mut first = engine.begin(DB, Isolation::ReadCommitted);
+        let id = i64::from(commits);
+        insert(&mut first, &[id]).unwrap();
+        let mut second = engine.begin(DB, Isolation::ReadCommitted);
+        let mut third = engine.begin(DB, Isolation::ReadCommitted);
+        third.begin_change().unwrap();
+        std::thread::scope(|scope| {
+            let waits = scope.spawn(move || {
+                let inserted = insert(&mut second, &[id]);
+                drop(second);
+                inserted
+            });
+            let claims = scope.spawn(|| {
+                let constraint = TICKS.0 + 1000;
+                let claimed = third.claim(TICKS, constraint, &ticks(&[id]));
+                third.locker().end_transaction();
+                claimed
+            });
+            std::thread::sleep(std::time::Duration::from_millis(50));
+            assert!(!waits.is_finished(), "nobody waited for the key");
+            match commits {
+                true => drop(first.commit().unwrap()),
+                false => drop(first),
+            }
+            let (claimed, inserted) = (claims.join().unwrap().unwrap(), waits.join().unwrap());
+            match commits {
+                true => {
+                    let refused = inserted.unwrap_err();
+                    assert_eq!(refused.sqlstate(), SqlState::UNIQUE_VIOLATION);
+                    assert_eq!(claimed, Claimed::Again);
+                }
+                false => {
+                    inserted.unwrap();
+                    assert_eq!(claimed, Claimed::Free);
+                }
+            }
+        });
+    }
 }

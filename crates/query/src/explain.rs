@@ -14,6 +14,7 @@ use datafusion::physical_plan::display::DisplayableExecutionPlan;
 use futures::StreamExt;
 
 use crate::bind::set_parameters;
+use crate::dml::{self, Ran};
 use crate::error::Error;
 use crate::insert;
 use crate::outcome::OutputColumn;
@@ -80,6 +81,34 @@ pub(crate) async fn run(
             }
             Ok(lines)
         }
+        Ready::Change(dml) => {
+            let mut lines = Vec::new();
+            for change in &dml.program.changes {
+                let verb = change.what.verb();
+                let verb = format!("{}{}", &verb[..1], verb[1..].to_lowercase());
+                lines.push(format!("{verb} on {}", change.table.name));
+                let plan_of = set_parameters(change.what.plan(), values)?;
+                let source = Explain {
+                    analyze: false,
+                    ..of.clone()
+                };
+                lines.extend(plan(shared, &source, &plan_of, 1).await?);
+            }
+            if of.analyze {
+                let rows = match dml::run(shared, dml, values).await? {
+                    Ran::Changed { rows, .. } => rows,
+                    Ran::Query(mut stream) => {
+                        let mut rows = 0;
+                        while let Some(batch) = stream.next().await {
+                            rows += batch?.num_rows() as u64;
+                        }
+                        rows
+                    }
+                };
+                lines.push(format!("Rows: {rows}"));
+            }
+            Ok(lines)
+        }
         _ => Err(Error::unsupported("EXPLAIN of this statement")),
     }
 }
@@ -93,7 +122,7 @@ async fn plan(
     let clock = shared.instance.engine.clock();
     let began = clock.wall_us();
     let planner = shared.planner(shared.vars());
-    let used = expanded(shared, plan)?.map(|expanded| expanded.used);
+    let used = expanded(shared, &planner, plan)?.map(|expanded| expanded.used);
     let physical = physical(shared, &planner, plan).await?;
     let planned = clock.wall_us();
     let mut rows = 0;

@@ -13,6 +13,7 @@ pub mod cancel;
 mod catalogs;
 pub mod copy;
 mod ddl;
+mod dml;
 mod effects;
 mod error;
 mod explain;

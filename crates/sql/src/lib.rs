@@ -11,6 +11,7 @@
 //!   text given to [`parse`].
 
 mod alter;
+mod changes;
 mod copy;
 mod create;
 mod cursor;
@@ -28,11 +29,12 @@ mod statement;
 mod tokens;
 mod types;
 
+pub use changes::{CURRENT_OF, ConflictTarget, DEFAULT_VALUES, DO_NOTHING, conflict_target};
 pub use cursor::{expression, query};
 pub use error::SqlError;
 pub use literals::{Literal, Literals};
 pub use parse::{Parsed, parse};
-pub use rename::{edited, names_column, names_relation, quoted, rename_column};
+pub use rename::{edited, names_column, names_relation, quoted, rename_column, rename_relation};
 pub use routine::{
     AlterRoutine, CreateRoutine, Returns, RoutineAction, RoutineArg, RoutineMarks, TypeRef,
 };

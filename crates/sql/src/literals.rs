@@ -11,6 +11,7 @@ use sqlparser::ast;
 
 use crate::cursor::is_reserved;
 use crate::error::SqlError;
+use crate::rename::quoted;
 use crate::statement::Statement;
 
 /// An INSERT whose rows are literals: `INSERT INTO t (a, b) VALUES (1, 'x'), (2, NULL)`.
@@ -26,6 +27,8 @@ pub struct Literals {
     pub width: usize,
     /// The cells, row by row.
     pub cells: Vec<Literal>,
+    /// ON CONFLICT and RETURNING, as they stand.
+    pub rest: Option<Range<usize>>,
     text: Arc<str>,
 }
 
@@ -100,7 +103,8 @@ impl Literals {
                 break;
             }
         }
-        let end = reader.end;
+        let rest = reader.rest()?;
+        let end = rest.as_ref().map_or(reader.end, |rest| rest.end);
         reader.sign(b';');
         reader.space();
         (reader.at == text.len()).then(|| {
@@ -110,6 +114,7 @@ impl Literals {
                 columns,
                 width,
                 cells,
+                rest,
                 text: text.into(),
             };
             (found, begin..end)
@@ -122,16 +127,43 @@ impl Literals {
         self.text.get(range.clone()).unwrap_or("")
     }
 
+    /// The tree of the statement with one row of NULLs in the place of all rows.
+    ///
+    /// # Errors
+    /// When it is no INSERT after all.
+    pub fn without_rows(&self) -> Result<Box<ast::Insert>, SqlError> {
+        let mut text = "INSERT INTO ".to_owned();
+        if let Some(schema) = &self.schema {
+            text.push_str(&quoted(schema));
+            text.push('.');
+        }
+        text.push_str(&quoted(&self.table));
+        if !self.columns.is_empty() {
+            let columns: Vec<String> = self.columns.iter().map(|name| quoted(name)).collect();
+            text.push_str(&format!(" ({})", columns.join(", ")));
+        }
+        text.push_str(&format!(
+            " VALUES ({}) ",
+            vec!["NULL"; self.width].join(", ")
+        ));
+        text.push_str(self.rest.as_ref().map_or("", |rest| self.slice(rest)));
+        insert_of(&text)
+    }
+
     /// The statement's tree, as the full parser gives it.
     ///
     /// # Errors
     /// When it is no INSERT after all.
     pub fn tree(&self) -> Result<Box<ast::Insert>, SqlError> {
-        let parsed = crate::parse::parse_trees(&self.text)?;
-        match parsed.into_iter().next().map(|parsed| parsed.statement) {
-            Some(Statement::Insert(insert)) => Ok(insert),
-            _ => Err(SqlError::syntax("an INSERT was expected", 1)),
-        }
+        insert_of(&self.text)
+    }
+}
+
+fn insert_of(text: &str) -> Result<Box<ast::Insert>, SqlError> {
+    let parsed = crate::parse::parse_trees(text)?;
+    match parsed.into_iter().next().map(|parsed| parsed.statement) {
+        Some(Statement::Insert(insert)) => Ok(insert),
+        _ => Err(SqlError::syntax("an INSERT was expected", 1)),
     }
 }
 
@@ -181,6 +213,30 @@ impl Reader<'_> {
             self.at = before;
             false
         }
+    }
+
+    /// ON CONFLICT and RETURNING, if either comes next; None when it may not end with them.
+    #[expect(clippy::option_option, reason = "that there is none is an answer too")]
+    fn rest(&mut self) -> Option<Option<Range<usize>>> {
+        let before = self.at;
+        self.space();
+        let begin = self.at;
+        let word = self.run(|byte| byte.is_ascii_alphabetic());
+        let begins = word.eq_ignore_ascii_case("on") || word.eq_ignore_ascii_case("returning");
+        self.end = before;
+        self.at = before;
+        if !begins {
+            return Some(None);
+        }
+        let rest = self.text.get(begin..)?.trim_end();
+        let rest = rest.strip_suffix(';').unwrap_or(rest).trim_end();
+        // A second statement, a comment that hides one, or only a semicolon in a string.
+        if rest.contains(';') || rest.contains("--") || rest.contains("/*") {
+            return None;
+        }
+        self.at = begin + rest.len();
+        self.end = self.at;
+        Some(Some(begin..self.at))
     }
 
     /// An identifier; keywords are none, as far as they could stand here.

@@ -292,39 +292,37 @@ pub(crate) fn into(body: &mut ast::SetExpr) -> Option<&mut Option<ast::SelectInt
     }
 }
 
-/// `WITH a AS (…) INSERT INTO t SELECT …`: the WITH moves to the source of the rows.
+/// `WITH a AS (…) UPDATE t …`.
 fn with_changing(query: ast::Query, c: &Cursor<'_>) -> Result<Statement, SqlError> {
-    let with = query.with;
-    match *query.body {
-        ast::SetExpr::Insert(ast::Statement::Insert(mut insert)) => {
-            match &mut insert.source {
-                Some(source) if source.with.is_none() => source.with = with,
-                _ => {
-                    return Err(SqlError::new(
-                        SqlState::FEATURE_NOT_SUPPORTED,
-                        "WITH around an INSERT whose source has a WITH of its own is not supported",
-                        c.position(),
-                    ));
-                }
-            }
-            Ok(Statement::Insert(Box::new(insert)))
-        }
-        _ => Err(SqlError::new(
-            SqlState::FEATURE_NOT_SUPPORTED,
-            "WITH before UPDATE, DELETE and MERGE is not supported yet",
-            c.position(),
-        )),
+    let inner = match *query.body {
+        ast::SetExpr::Insert(statement)
+        | ast::SetExpr::Update(statement)
+        | ast::SetExpr::Delete(statement)
+        | ast::SetExpr::Merge(statement) => changed(statement),
+        _ => None,
+    };
+    match (query.with, inner) {
+        (Some(with), Some(inner)) => Ok(Statement::With {
+            with: Box::new(with),
+            inner: Box::new(inner),
+        }),
+        _ => Err(c.unexpected()),
     }
 }
 
+fn changed(statement: ast::Statement) -> Option<Statement> {
+    Some(match statement {
+        ast::Statement::Insert(insert) => Statement::Insert(Box::new(insert)),
+        ast::Statement::Update(update) => Statement::Update(Box::new(update)),
+        ast::Statement::Delete(delete) => Statement::Delete(Box::new(delete)),
+        ast::Statement::Merge(merge) => Statement::Merge(Box::new(merge)),
+        _ => return None,
+    })
+}
+
 fn changing(c: &mut Cursor<'_>) -> Result<Statement, SqlError> {
-    match c.statement()? {
-        ast::Statement::Insert(insert) => Ok(Statement::Insert(Box::new(insert))),
-        ast::Statement::Update(update) => Ok(Statement::Update(Box::new(update))),
-        ast::Statement::Delete(delete) => Ok(Statement::Delete(Box::new(delete))),
-        ast::Statement::Merge(merge) => Ok(Statement::Merge(Box::new(merge))),
-        _ => Err(c.unexpected()),
-    }
+    let statement = c.statement()?;
+    changed(statement).ok_or_else(|| c.unexpected())
 }
 
 /// A name of sqlparser's tree, folded as all of ours are.
@@ -488,6 +486,7 @@ fn tag(statement: &Statement) -> String {
         Statement::Update(_) => "UPDATE",
         Statement::Delete(_) => "DELETE",
         Statement::Merge(_) => "MERGE",
+        Statement::With { inner, .. } => return self::tag(inner),
         Statement::CreateTable(_) => "CREATE TABLE",
         Statement::CreateTableAs(_) => "CREATE TABLE AS",
         Statement::CreateView(view) if view.materialized => "CREATE MATERIALIZED VIEW",

@@ -1,5 +1,6 @@
 //! Names put into texts that are kept: checks, keys of indexes, views.
 
+use sqlparser::keywords::{Keyword, RESERVED_FOR_TABLE_ALIAS};
 use sqlparser::tokenizer::{Token, TokenWithSpan};
 
 use crate::SqlError;
@@ -49,6 +50,51 @@ pub fn names_relation(text: &str, schema: &str, name: &str) -> Result<bool, SqlE
         let before = at.checked_sub(1).and_then(|before| tokens.get(before));
         is(first, schema) && dot(second) && is(third, name) && !before.is_some_and(dot)
     }))
+}
+
+/// A query with a relation of it under another schema and name. Its columns may be named after the
+/// name it had, so that stays as its alias.
+///
+/// # Errors
+/// `42601` for a text that is no SQL.
+pub fn rename_relation(
+    text: &str,
+    from: (&str, &str),
+    to: (&str, &str),
+) -> Result<String, SqlError> {
+    let tokens = tokenize(text)?;
+    let token = |at: usize| tokens.get(at).map(|token| &token.token);
+    let is =
+        |at: usize, name: &str| matches!(token(at), Some(Token::Word(word)) if word.value == name);
+    let dot = |at: usize| token(at) == Some(&Token::Period);
+    let mut pieces = Vec::new();
+    for at in 0..tokens.len() {
+        let here = is(at, from.0) && dot(at + 1) && is(at + 2, from.1);
+        if !here || at.checked_sub(1).is_some_and(dot) || token(at + 3) == Some(&Token::LParen) {
+            continue;
+        }
+        let aliased = match token(at + 3) {
+            Some(Token::Word(word)) => {
+                word.quote_style.is_some()
+                    || word.keyword == Keyword::AS
+                    || !RESERVED_FOR_TABLE_ALIAS.contains(&word.keyword)
+            }
+            _ => false,
+        };
+        let new = match (dot(at + 3), aliased || from.1 == to.1) {
+            // A column of it.
+            (true, _) => quoted(from.1),
+            (false, true) => format!("{}.{}", quoted(to.0), quoted(to.1)),
+            (false, false) => {
+                format!("{}.{} AS {}", quoted(to.0), quoted(to.1), quoted(from.1))
+            }
+        };
+        if let (Some(first), Some(last)) = (tokens.get(at), tokens.get(at + 2)) {
+            let (start, end) = (character(first.span.start), character(last.span.end));
+            pieces.push((start, end, new));
+        }
+    }
+    Ok(edited(text, &pieces))
 }
 
 /// A text with pieces replaced: each from one character (from 1) to before another.
@@ -141,6 +187,23 @@ mod tests {
         let reads = |schema, name| names_relation(text, schema, name).unwrap();
         assert!(reads("s", "t") && reads("S", "a"));
         assert!(!reads("s", "a") && !reads("s", "u") && !reads("a", "t"));
+    }
+
+    #[test]
+    fn a_relation_is_renamed_and_keeps_its_name_for_its_columns() {
+        let renamed = |text: &str| rename_relation(text, ("s", "t"), ("s", "Ü")).unwrap();
+        assert_eq!(
+            renamed("SELECT t.a, s.t.b FROM s.t WHERE 's.t' <> t.a"),
+            "SELECT t.a, t.b FROM s.\"Ü\" AS t WHERE 's.t' <> t.a"
+        );
+        assert_eq!(
+            renamed("SELECT s.t(1) FROM s.t x, s.t AS y, d.s.t, \"s\".\"t\" JOIN (TABLE s.t) z"),
+            "SELECT s.t(1) FROM s.\"Ü\" x, s.\"Ü\" AS y, d.s.t, s.\"Ü\" AS t JOIN (TABLE s.\"Ü\" AS t) z"
+        );
+        assert_eq!(
+            rename_relation("SELECT t.a FROM s.t", ("s", "t"), ("u", "t")).unwrap(),
+            "SELECT t.a FROM u.t"
+        );
     }
 
     #[test]

@@ -18,6 +18,13 @@ pub enum Statement {
     Delete(Box<ast::Delete>),
     /// MERGE.
     Merge(Box<ast::Merge>),
+    /// WITH before one of these.
+    With {
+        /// The queries with names.
+        with: Box<ast::With>,
+        /// The statement.
+        inner: Box<Statement>,
+    },
     /// CREATE TABLE with columns.
     CreateTable(Box<CreateTable>),
     /// CREATE TABLE … AS, and SELECT … INTO.

@@ -39,6 +39,7 @@ pub(crate) fn tokenize(text: &str) -> Result<Vec<TokenWithSpan>, SqlError> {
     soften(&mut tokens);
     rows(&mut tokens);
     let tokens = plain_operators(tokens);
+    let tokens = crate::changes::readable(text, tokens);
     let tokens = crate::sequence::overriding(tokens);
     Ok(variadic(whole_tables(tokens)))
 }

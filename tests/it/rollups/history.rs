@@ -613,6 +613,16 @@ impl History {
 
     /// A query over raw rows says the same with views and without.
     fn compare(&mut self) -> Outcome {
+        if self.raw() == "ticks" && self.random.below(6) == 0 {
+            let zones = [
+                "UTC",
+                "Europe/Zurich",
+                "Australia/Lord_Howe",
+                "Asia/Kolkata",
+            ];
+            let zone = zones[usize::try_from(self.random.below(4)).unwrap()];
+            self.must(&format!("SET timezone = '{zone}'"))?;
+        }
         let sql = queries::query(&self.random, self.raw(), self.theme.views[0].name);
         let on = self.bench.ask(&sql);
         self.ask("SET timescaledb.enable_cagg_rewrites = off")?;

@@ -134,7 +134,7 @@ pub(crate) const THEMES: &[Theme] = &[
             Spec {
                 name: "filled",
                 over: None,
-                query: "SELECT time_bucket_gapfill('1 hour', time, timestamptz '2025-03-27 12:00:00+00', timestamptz '2025-04-03') AS bucket,
+                query: "SELECT time_bucket_gapfill('1 hour', time, timestamptz '2025-03-27 12:00:00+00', timestamptz '2025-04-03 00:00:00+00') AS bucket,
                     symbol, count(*) AS n, locf(last(price, time)) AS close, interpolate(sum(size)) AS sizes,
                     locf(max(note), treat_null_as_missing => true) AS note
                     FROM {raw} WHERE size > 2 GROUP BY 1, 2",
@@ -291,7 +291,7 @@ pub(crate) const THEMES: &[Theme] = &[
             Spec {
                 name: "by_hours",
                 over: None,
-                query: "SELECT time_bucket('36 hours', day) AS bucket, sum(v) AS total FROM {raw} GROUP BY 1",
+                query: "SELECT time_bucket('12 hours', day) AS bucket, sum(v) AS total FROM {raw} GROUP BY 1",
                 direct: None,
                 bucket: None,
                 recomputed: false,

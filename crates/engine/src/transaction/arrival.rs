@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use arrow::record_batch::RecordBatch;
 use chronolith_catalog::{Part, Table};
-use chronolith_chunk::bytes_of;
 use chronolith_chunk::load::{Sorted, sort};
+use chronolith_chunk::{HotPart, bytes_of};
 
 use super::{Before, Claims, Rows, Savepoint, Transaction};
 use crate::error::EngineError;
 use crate::layout::layout_of;
+use crate::moves::{Deletion, Source};
 use crate::record::Place;
 use crate::route;
 use crate::state::OpenPart;
@@ -23,6 +24,7 @@ impl Transaction {
         self.savepoints.push(Savepoint {
             name: String::new(),
             point: self.point(),
+            locks: None,
             before: None,
         });
         let done = run(self);
@@ -43,8 +45,7 @@ impl Transaction {
         table: &Arc<Table>,
         place: Place,
     ) -> Result<Option<(Part, Arc<OpenPart>)>, EngineError> {
-        // A statement that changes rows knows its transaction's by where they lie.
-        if self.pin.is_some() || !self.own.contains_key(&place) {
+        if self.own.get(&place).is_none_or(|own| own.rows() == 0) {
             return Ok(None);
         }
         let here = |(at, _): &&(Place, RecordBatch)| *at == place;
@@ -52,12 +53,9 @@ impl Transaction {
         if self.rows.iter().skip(self.derived).any(|row| here(&row)) {
             return Ok(None);
         }
-        let batches: Vec<RecordBatch> = self
-            .rows
-            .iter()
-            .filter(here)
-            .map(|(_, batch)| batch.clone())
-            .collect();
+        // Without those that it deleted again.
+        let batches = self.own.get(&place).map_or(&[][..], HotPart::batches);
+        let batches: Vec<RecordBatch> = batches.to_vec();
         let unpacked: usize = batches.iter().map(bytes_of).sum();
         let layout = Arc::new(layout_of(table));
         let keys = table.unique_keys();
@@ -91,10 +89,13 @@ impl Transaction {
             .filter(|claim| claim.place != place)
             .cloned()
             .collect();
+        let of_own = |known: &&Arc<Deletion>| known.place == place && known.source == Source::Own;
+        let others = self.deletions.iter().filter(|known| !of_own(known));
+        let others = others.cloned().collect();
         let before = Arc::new(Before {
+            deletions: std::mem::replace(&mut self.deletions, others),
             rows: std::mem::replace(&mut self.rows, kept),
             claims: std::mem::replace(&mut self.claims, claims),
-            deletions: self.deletions.clone(),
             derived: 0,
         });
         self.derived = derived;

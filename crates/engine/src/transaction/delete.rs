@@ -201,7 +201,7 @@ impl Transaction {
 }
 
 /// What a view calls a source, as it can be found by later.
-fn source_of(view: &TableView, place: Place, source: u32) -> Option<Source> {
+pub(super) fn source_of(view: &TableView, place: Place, source: u32) -> Option<Source> {
     let mut chunks = view.chunks.iter();
     let (_, chunk) = chunks.find(|(id, _)| *id == place.chunk)?;
     match source {

@@ -22,6 +22,8 @@ use crate::functions::CastContext;
 pub(super) enum Cte {
     /// Bound once; each use is given names of its own.
     Bound(Rel),
+    /// A change without RETURNING.
+    Silent,
     /// The rows so far of the recursive query that is being bound.
     Working {
         name: String,
@@ -33,7 +35,14 @@ impl Binder<'_> {
     pub(super) fn with(&mut self, with: &ast::With) -> Result<()> {
         for cte in &with.cte_tables {
             let name = cte.alias.name.value.clone();
-            let mut rel = if with.recursive && names_itself(&cte.query, &name) {
+            let changed = self.changing_cte(cte)?;
+            if let Some(None) = changed {
+                self.ctes.push((name, Rc::new(Cte::Silent)));
+                continue;
+            }
+            let mut rel = if let Some(Some(changed)) = changed {
+                changed
+            } else if with.recursive && names_itself(&cte.query, &name) {
                 self.recursive(&name, cte)?
             } else {
                 let bound = self.query(&cte.query, None)?;
@@ -58,6 +67,12 @@ impl Binder<'_> {
         };
         let cte = Rc::clone(cte);
         let (plan, known) = match cte.as_ref() {
+            Cte::Silent => {
+                return Err(Error::new(
+                    SqlState::FEATURE_NOT_SUPPORTED,
+                    format!("WITH query \"{name}\" does not have a RETURNING clause"),
+                ));
+            }
             Cte::Bound(rel) => (rel.plan.clone(), rel.scope.columns.clone()),
             Cte::Working { name, columns } => {
                 let schema = Arc::new(Schema::new(
@@ -81,7 +96,7 @@ impl Binder<'_> {
         for (at, mut found) in known.into_iter().enumerate() {
             let internal = self.fresh_as(&found.name);
             let source = match cte.as_ref() {
-                Cte::Bound(_) => column(&found.column),
+                Cte::Bound(_) | Cte::Silent => column(&found.column),
                 Cte::Working { .. } => match sources.get(at) {
                     Some(source) => datafusion::logical_expr::Expr::Column(source.clone()),
                     None => return Err(Error::internal("a working table has too few columns")),

@@ -59,6 +59,13 @@ fn bind_with(
 ) -> Result<Bound> {
     let mut binder = Binder::new(names, params);
     binder.open_gaps = open_gaps;
+    let rel = query_of(&mut binder, query)?;
+    finish(binder, rel)
+}
+
+/// The query itself, once what it needs is at hand.
+pub(super) fn query_of(binder: &mut Binder<'_>, query: &ast::Query) -> Result<Rel> {
+    let params = binder.params.clone();
     let mut rel = binder.query(query, None)?;
     let canonical = rel
         .scope
@@ -73,10 +80,12 @@ fn bind_with(
     if untyped_parameter {
         // `SELECT $1`: text, as is any constant that nobody typed.
         let texts = vec![SqlType::Text; rel.scope.columns.len()];
-        let mut again = Binder::new(names, params);
-        again.open_gaps = open_gaps;
+        let mut again = Binder::new(binder.names, &[]);
+        again.params = params;
+        again.changing = binder.changing;
+        again.open_gaps = binder.open_gaps;
         rel = again.query(query, Some(&texts))?;
-        binder = again;
+        *binder = again;
     }
     if !canonical {
         let mut items = Vec::with_capacity(rel.scope.columns.len());
@@ -92,7 +101,7 @@ fn bind_with(
         }
         rel = binder.project(rel.plan, items)?;
     }
-    finish(binder, rel)
+    Ok(rel)
 }
 
 /// A constant expression: a default, an argument of EXECUTE or CALL, a setting. With a target it is
@@ -263,7 +272,7 @@ pub fn bind_among_variables(
     };
     let value = binder.expr(place, expr)?;
     let value = match target {
-        Some(target) => binder.assigned(value, target)?,
+        Some(target) => binder.taken_as(value, target)?,
         None => binder.settled(value)?,
     };
     let value = match value.ty {
@@ -279,12 +288,12 @@ pub fn bind_among_variables(
 /// What PostgreSQL says of it.
 pub fn bind_cast(names: &dyn Names, value: Typed, target: &SqlType) -> Result<Typed> {
     let mut binder = Binder::new(names, &[]);
-    let value = binder.assigned(value, target)?;
+    let value = binder.taken_as(value, target)?;
     canonical_form(value).map_err(super::state::told)
 }
 
 impl Binder<'_> {
-    fn assigned(&mut self, value: Typed, target: &SqlType) -> Result<Typed> {
+    fn taken_as(&mut self, value: Typed, target: &SqlType) -> Result<Typed> {
         if matches!(target, SqlType::Record | SqlType::Void) {
             return self.settled(value);
         }
@@ -310,25 +319,25 @@ impl Binder<'_> {
 }
 
 pub(super) fn finish(binder: Binder<'_>, rel: Rel) -> Result<Bound> {
-    let columns = rel
-        .scope
-        .columns
-        .iter()
-        .map(|found| {
-            let (table_oid, attribute) = found.origin.unwrap_or((0, 0));
-            OutputColumn {
-                name: found.name.clone(),
-                ty: found.ty.clone(),
-                table_oid,
-                attribute,
-            }
-        })
-        .collect();
     Ok(Bound {
+        columns: output_columns(&rel.scope),
         plan: rel.plan,
-        columns,
         edits: binder.edits,
         uses: binder.uses,
         params: binder.params.finish()?,
     })
+}
+
+/// What the columns of a scope are called.
+pub(super) fn output_columns(scope: &Scope) -> Vec<OutputColumn> {
+    let columns = scope.columns.iter().map(|found| {
+        let (table_oid, attribute) = found.origin.unwrap_or((0, 0));
+        OutputColumn {
+            name: found.name.clone(),
+            ty: found.ty.clone(),
+            table_oid,
+            attribute,
+        }
+    });
+    columns.collect()
 }

@@ -132,7 +132,7 @@ impl Binder<'_> {
         self.combine(left, right, kind, &JoinConstraint::None)
     }
 
-    fn factor(&mut self, factor: &TableFactor) -> Result<Rel> {
+    pub(super) fn factor(&mut self, factor: &TableFactor) -> Result<Rel> {
         if let Some(parts) = function_parts(factor) {
             return self.function_rows(None, &parts, false);
         }
@@ -406,7 +406,7 @@ impl Binder<'_> {
 
     // ------------------------------------------------------------------- joins
 
-    fn combine(
+    pub(super) fn combine(
         &mut self,
         left: Rel,
         right: Rel,

@@ -36,35 +36,46 @@ pub fn bind_insert_source(
     params: &[Option<SqlType>],
 ) -> Result<Bound> {
     let mut binder = Binder::new(names, params);
-    let plain = source.with.is_none()
-        && source.order_by.is_none()
-        && source.limit_clause.is_none()
-        && source.fetch.is_none();
-    let rel = match source.body.as_ref() {
-        SetExpr::Values(values) if plain => binder.insert_values(values, targets)?,
-        _ => {
-            let types = targets
-                .iter()
-                .map(|target| target.ty.without_typmod())
-                .collect::<Vec<_>>();
-            let rel = binder.query(source, Some(&types))?;
-            check_width(rel.scope.columns.len(), targets.len(), None)?;
-            let mut items = Vec::with_capacity(targets.len());
-            for (found, target) in rel.scope.columns.iter().zip(targets) {
-                let mut value = typed(found);
-                if value.ty == SqlType::Unknown {
-                    value.ty = SqlType::Text;
-                }
-                let value = binder.assign(value, target, None)?;
-                items.push((value, unnamed(&target.name)));
-            }
-            binder.project(rel.plan, items)?
-        }
-    };
+    let rel = binder.insert_source(source, targets)?;
     super::entry::finish(binder, rel)
 }
 
 impl Binder<'_> {
+    /// The source of an INSERT as the columns that it gives values to.
+    pub(super) fn insert_source(
+        &mut self,
+        source: &ast::Query,
+        targets: &[Target],
+    ) -> Result<super::state::Rel> {
+        let binder = self;
+        let plain = source.with.is_none()
+            && source.order_by.is_none()
+            && source.limit_clause.is_none()
+            && source.fetch.is_none();
+        let rel = match source.body.as_ref() {
+            SetExpr::Values(values) if plain => binder.insert_values(values, targets)?,
+            _ => {
+                let types = targets
+                    .iter()
+                    .map(|target| target.ty.without_typmod())
+                    .collect::<Vec<_>>();
+                let rel = binder.query(source, Some(&types))?;
+                check_width(rel.scope.columns.len(), targets.len(), None)?;
+                let mut items = Vec::with_capacity(targets.len());
+                for (found, target) in rel.scope.columns.iter().zip(targets) {
+                    let mut value = typed(found);
+                    if value.ty == SqlType::Unknown {
+                        value.ty = SqlType::Text;
+                    }
+                    let value = binder.assign(value, target, None)?;
+                    items.push((value, unnamed(&target.name)));
+                }
+                binder.project(rel.plan, items)?
+            }
+        };
+        Ok(rel)
+    }
+
     fn insert_values(
         &mut self,
         values: &ast::Values,
@@ -140,7 +151,7 @@ impl Binder<'_> {
     }
 }
 
-fn is_default(cell: &ast::Expr) -> bool {
+pub(super) fn is_default(cell: &ast::Expr) -> bool {
     matches!(cell, ast::Expr::Identifier(ident)
         if ident.quote_style.is_none() && ident.value == "default")
 }

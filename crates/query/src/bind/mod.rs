@@ -19,6 +19,7 @@
 mod array;
 mod call;
 mod cast;
+mod change;
 mod coerce;
 mod cte;
 mod deparse;
@@ -46,6 +47,10 @@ mod state;
 mod subquery;
 mod window;
 
+pub use change::ChangeTarget;
+pub(crate) use change::{
+    Action, Change, Conflict, Over, Program, What, bind_change, bind_changing_query, changes,
+};
 pub(crate) use coerce::castable;
 pub use deparse::deparse;
 pub use entry::{
@@ -57,6 +62,7 @@ pub use insert::{Target, bind_insert_source};
 pub use names::{Names, Relation, Table, TableColumn, Variable};
 pub(crate) use params::number_of;
 pub use params::set_parameters;
+pub(crate) use params::set_parameters_in;
 pub(crate) use reference::type_of_form;
 pub(crate) use select::name_of;
 pub use state::Use;

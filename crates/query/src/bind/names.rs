@@ -6,6 +6,7 @@ use chronolith_catalog::Routine;
 use chronolith_types::{SqlType, TableId};
 use datafusion::logical_expr::TableSource;
 
+use super::change::ChangeTarget;
 use crate::error::Error;
 use crate::functions::SessionVars;
 
@@ -39,6 +40,19 @@ pub trait Names {
     /// `55000` for a record that has no columns yet, `42703` for one it has not.
     fn variable(&self, _of: Option<&str>, _name: &str) -> Result<Option<Variable>, Error> {
         Ok(None)
+    }
+
+    /// The table of a name, to change its rows.
+    ///
+    /// # Errors
+    /// `42P01`, `42809` for what is no table.
+    fn target(
+        &self,
+        _schema: Option<&str>,
+        _name: &str,
+        verb: &'static str,
+    ) -> Result<ChangeTarget, Error> {
+        Err(Error::unsupported(verb))
     }
 
     /// The routines of a name, along the search path.

@@ -14,7 +14,7 @@ use crate::error::Error;
 use crate::functions::Typed;
 
 /// The types of `$1`, `$2`, …, as far as they are known.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub(super) struct Params {
     types: Vec<Option<SqlType>>,
 }
@@ -106,6 +106,33 @@ pub(crate) fn number_of(expr: &Expr) -> Option<usize> {
 /// # Errors
 /// `08P01` when there are too few.
 pub fn set_parameters(plan: &LogicalPlan, values: &[ScalarValue]) -> Result<LogicalPlan> {
+    let bound = plan
+        .clone()
+        .transform_up_with_subqueries(|node| {
+            let changed = node.map_expressions(|expr| replaced(expr, values))?;
+            if changed.transformed {
+                let plan = changed.data.recompute_schema()?;
+                Ok(Transformed::yes(plan))
+            } else {
+                Ok(changed)
+            }
+        })
+        .map_err(lift)?;
+    Ok(bound.data)
+}
+
+/// An expression without queries with its parameters' values in it.
+///
+/// # Errors
+/// `08P01` when there are too few.
+pub(crate) fn set_parameters_in(expr: Expr, values: &[ScalarValue]) -> Result<Expr> {
+    Ok(replaced(expr, values).map_err(lift)?.data)
+}
+
+fn replaced(
+    expr: Expr,
+    values: &[ScalarValue],
+) -> std::result::Result<Transformed<Expr>, DataFusionError> {
     let replace = |expr: Expr| -> std::result::Result<Transformed<Expr>, DataFusionError> {
         match number_of(&expr) {
             None => Ok(Transformed::no(expr)),
@@ -121,19 +148,5 @@ pub fn set_parameters(plan: &LogicalPlan, values: &[ScalarValue]) -> Result<Logi
             }
         }
     };
-    let bound = plan
-        .clone()
-        .transform_up_with_subqueries(|node| {
-            let changed = node.map_expressions(|expr| {
-                expr.transform_up(|expr| Ok(replace(expr)?.update_data(super::array::listed)))
-            })?;
-            if changed.transformed {
-                let plan = changed.data.recompute_schema()?;
-                Ok(Transformed::yes(plan))
-            } else {
-                Ok(changed)
-            }
-        })
-        .map_err(lift)?;
-    Ok(bound.data)
+    expr.transform_up(|expr| Ok(replace(expr)?.update_data(super::array::listed)))
 }

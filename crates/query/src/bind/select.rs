@@ -97,7 +97,7 @@ impl Binder<'_> {
             restriction = Some(condition.clone());
             rel.plan = filtered(rel.plan, condition)?;
         }
-        let mut items = self.items(&rel.scope, &select.projection, expected)?;
+        let mut items = self.items(&rel.scope, &select.projection, expected, Clause::Select)?;
         let mut having = match &select.having {
             Some(having) => {
                 let place = Place {
@@ -198,21 +198,34 @@ impl Binder<'_> {
 
     // ------------------------------------------------------------ select list
 
-    fn items<'q>(
+    pub(super) fn items<'q>(
         &mut self,
         scope: &Scope,
         projection: &'q [SelectItem],
         expected: Option<&[SqlType]>,
+        clause: Clause,
     ) -> Result<Vec<Item<'q>>> {
         let mut items = Vec::with_capacity(projection.len());
         for item in projection {
             match item {
                 SelectItem::UnnamedExpr(tree) => {
                     let name = name_of(tree);
-                    items.push(self.item(scope, tree, &name, expected, items.len())?);
+                    items.push(self.item(
+                        Place { scope, clause },
+                        tree,
+                        &name,
+                        expected,
+                        items.len(),
+                    )?);
                 }
                 SelectItem::ExprWithAlias { expr, alias } => {
-                    items.push(self.item(scope, expr, &alias.value, expected, items.len())?);
+                    items.push(self.item(
+                        Place { scope, clause },
+                        expr,
+                        &alias.value,
+                        expected,
+                        items.len(),
+                    )?);
                 }
                 SelectItem::Wildcard(options) => {
                     if options.opt_alias.is_some() {
@@ -301,16 +314,12 @@ impl Binder<'_> {
 
     fn item<'q>(
         &mut self,
-        scope: &Scope,
+        place: Place<'_>,
         tree: &'q ast::Expr,
         name: &str,
         expected: Option<&[SqlType]>,
         at: usize,
     ) -> Result<Item<'q>> {
-        let place = Place {
-            scope,
-            clause: Clause::Select,
-        };
         let mut value = self.expr(place, tree)?;
         if value.ty == SqlType::Unknown
             && let Some(ty) = expected.and_then(|types| types.get(at))
@@ -324,7 +333,7 @@ impl Binder<'_> {
         };
         let mut column = unnamed(&name);
         if let Expr::Column(found) = &value.expr
-            && let Some(found) = scope.internal(&found.name)
+            && let Some(found) = place.scope.internal(&found.name)
         {
             column.origin = found.origin;
         }

@@ -9,6 +9,7 @@ use chronolith_types::{SqlState, SqlType};
 use datafusion::common::{Column, DataFusionError};
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
 
+use super::change::Change;
 use super::cte::Cte;
 use super::names::Names;
 use super::params::Params;
@@ -54,9 +55,15 @@ pub(super) struct Binder<'a> {
     pub keyed: Vec<Keyed>,
     /// Whether rows are arguments of a function that makes json of them.
     pub documents: bool,
+    /// Whether WITH may change rows.
+    pub changing: bool,
+    /// What does.
+    pub changes: Vec<Change>,
+    /// How many places there are for rows that come when the statement runs.
+    pub slots: usize,
+    pub depth: usize,
     /// Whether it is for the readers of a view to say where its gaps begin and end.
     pub open_gaps: bool,
-    depth: usize,
     next: u32,
 }
 
@@ -106,6 +113,10 @@ pub(super) enum Clause {
     From,
     Default,
     Check,
+    /// SET of UPDATE.
+    Update,
+    Returning,
+    MergeWhen,
 }
 
 impl Clause {
@@ -125,6 +136,9 @@ impl Clause {
             Self::From => "functions in FROM",
             Self::Default => "DEFAULT expressions",
             Self::Check => "check constraints",
+            Self::Update => "UPDATE",
+            Self::Returning => "RETURNING",
+            Self::MergeWhen => "MERGE WHEN conditions",
         }
     }
 }
@@ -161,6 +175,9 @@ impl<'a> Binder<'a> {
             edits: Vec::new(),
             keyed: Vec::new(),
             documents: false,
+            changing: false,
+            changes: Vec::new(),
+            slots: 0,
             open_gaps: false,
             depth: 0,
             next: 0,

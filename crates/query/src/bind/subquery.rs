@@ -61,6 +61,29 @@ impl Binder<'_> {
         })
     }
 
+    /// One column of a query that gives a row of so many; None when it gives another number.
+    pub(super) fn one_of_row(
+        &mut self,
+        place: Place<'_>,
+        query: &ast::Query,
+        number: usize,
+        count: usize,
+    ) -> Result<Option<Typed>> {
+        let rel = self.inner(place, query)?;
+        if rel.scope.columns.len() != count {
+            return Ok(None);
+        }
+        let Some(found) = rel.scope.columns.get(number).cloned() else {
+            return Ok(None);
+        };
+        let plan = super::state::project(rel.plan, vec![column(&found.column)])?;
+        Ok(Some(Typed {
+            expr: self.value_of(place, plan, &found)?,
+            ty: found.ty,
+            arrow: found.arrow,
+        }))
+    }
+
     /// The value of a query of one column.
     fn value_of(
         &mut self,

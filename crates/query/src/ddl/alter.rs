@@ -163,7 +163,8 @@ async fn one(shared: &Arc<Shared>, id: TableId, action: &AlterAction) -> Result<
                 id,
                 name: to.value.clone(),
             })?;
-            keep_views(shared, table.schema, &table.name, "renaming a table")
+            let (old, new) = ((table.schema, &*table.name), (table.schema, &*to.value));
+            moved_views(shared, old, new, "renaming a table")
         }
         AlterAction::SetOptions(options) => {
             columnstore::set(shared, id, &TableOptions::altered(options)?)
@@ -184,7 +185,8 @@ async fn one(shared: &Arc<Shared>, id: TableId, action: &AlterAction) -> Result<
                 schema,
             })?;
             sequence::follow(shared, id)?;
-            keep_views(shared, table.schema, &table.name, "moving a table")
+            let (old, new) = ((table.schema, &*table.name), (schema, &*table.name));
+            moved_views(shared, old, new, "moving a table")
         }
         AlterAction::RenameConstraint { from, to } => {
             check_name(&to.value)?;
@@ -288,6 +290,17 @@ pub(super) fn rename_kept_column(
         })?;
     }
     Ok(())
+}
+
+/// Views follow a relation to its new schema and name; `what` that was, where they cannot.
+pub(crate) fn moved_views(
+    shared: &Arc<Shared>,
+    from: (SchemaId, &str),
+    to: (SchemaId, &str),
+    what: &str,
+) -> Result<(), Error> {
+    super::view::follow(shared, from, to)?;
+    keep_views(shared, to.0, to.1, what)
 }
 
 /// Views are kept as text: what they read has to go on under its name.
@@ -678,11 +691,13 @@ fn view(shared: &Arc<Shared>, of: &AlterTable) -> Result<(), Error> {
             _ => return Err(Error::unsupported("this form of ALTER VIEW")),
         }
     }
+    let now = (view.schema, view.name.clone());
     shared.change(Change::ChangeView {
         database: shared.database,
         view,
     })?;
-    keep_views(shared, schema, &name, "renaming or moving a view")
+    let (old, new) = ((schema, &*name), (now.0, &*now.1));
+    moved_views(shared, old, new, "renaming or moving a view")
 }
 
 fn not_a_view(name: &str) -> Error {

@@ -10,7 +10,7 @@ use chronolith_catalog::{Change, Materialized, Table, View};
 use chronolith_sql::{AlterAction, AlterTable, CreateView, Name, Opt};
 use chronolith_types::{SqlState, TableId};
 
-use super::alter::{keep_views, role_of};
+use super::alter::{keep_views, moved_views, role_of};
 use super::options::TableOptions;
 use super::table::{begin, check_name, take_columns};
 use super::view::text_of;
@@ -334,12 +334,8 @@ fn one(shared: &Arc<Shared>, view: &View, action: &AlterAction) -> Result<(), Er
                 database,
                 view: changed,
             })?;
-            return keep_views(
-                shared,
-                view.schema,
-                &view.name,
-                "renaming a materialized view",
-            );
+            let (old, new) = ((view.schema, &*view.name), (view.schema, &*to.value));
+            return moved_views(shared, old, new, "renaming a materialized view");
         }
         AlterAction::SetSchema(schema) => {
             changed.schema = shared.creation_schema(Some(&schema.value))?;
@@ -348,16 +344,13 @@ fn one(shared: &Arc<Shared>, view: &View, action: &AlterAction) -> Result<(), Er
                 id: rows,
                 schema: changed.schema,
             })?;
+            let new = (changed.schema, &*view.name);
             shared.change(Change::ChangeView {
                 database,
                 view: changed,
             })?;
-            return keep_views(
-                shared,
-                view.schema,
-                &view.name,
-                "moving a materialized view",
-            );
+            let old = (view.schema, &*view.name);
+            return moved_views(shared, old, new, "moving a materialized view");
         }
         AlterAction::OwnerTo(role) => {
             changed.owner = role_of(shared, &role.value)?;

@@ -20,7 +20,7 @@ mod sequence;
 mod table;
 mod view;
 
-pub(crate) use alter::{keep_views, role_of};
+pub(crate) use alter::{keep_views, moved_views, role_of};
 pub(crate) use options::TableOptions;
 pub(crate) use routine::declared;
 pub(crate) use run::{owner, run};

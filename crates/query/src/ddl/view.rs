@@ -157,6 +157,32 @@ pub(super) fn broken(
     Ok(views.map(|view| View::clone(view)).collect())
 }
 
+/// Has views read a relation that has got another schema or name meanwhile.
+pub(super) fn follow(
+    shared: &Arc<Shared>,
+    from: (SchemaId, &str),
+    to: (SchemaId, &str),
+) -> Result<(), Error> {
+    if from == to {
+        return Ok(());
+    }
+    let home = shared.home()?;
+    let schema = |id: SchemaId| {
+        let schema = home.schemas.get(&id);
+        schema.map_or("", |schema| schema.name.as_str())
+    };
+    let (old, new) = ((schema(from.0), from.1), (schema(to.0), to.1));
+    for view in readers(&home, from.0, from.1) {
+        let mut view = View::clone(view);
+        view.query = chronolith_sql::rename_relation(&view.query, old, new)?;
+        shared.change(Change::ChangeView {
+            database: shared.database,
+            view,
+        })?;
+    }
+    Ok(())
+}
+
 /// Views that read a relation of that name themselves.
 pub(crate) fn readers<'a>(
     home: &'a Database,

@@ -18,7 +18,7 @@ fn unit_error(unit: &str, ty: &SqlType) -> FunctionError {
 }
 
 /// Singular, lower-case names of units.
-pub(super) fn unit(name: &str) -> String {
+pub(crate) fn unit(name: &str) -> String {
     let name = name.to_lowercase();
     match name.as_str() {
         "us" | "usec" | "usecs" | "microsecond" | "useconds" => "microseconds",

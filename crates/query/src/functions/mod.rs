@@ -42,6 +42,7 @@ mod vars;
 mod windows;
 
 pub use aggregates::{Parts, StateColumn, aggregate_name, parts_of, stored_type};
+pub(crate) use calendar::unit as time_unit;
 pub use calendar::{bucket_zone, time_precision};
 pub use casts::{extreme, sort_key};
 pub use error::FunctionError;

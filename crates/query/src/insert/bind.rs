@@ -102,7 +102,26 @@ pub(crate) fn bind(
             "INSERT has more target columns than expressions",
         ));
     }
-    let mut provided = places.get(..given).unwrap_or(&places).to_vec();
+    let provided = provided(insert, &table, &places, given)?;
+    let plan = completed(names, &table, plan, &provided)?;
+    Ok(InsertPlan {
+        uses,
+        ..InsertPlan::new(table.id, plan, params)?
+    })
+}
+
+/// The places of the columns that the source gives values to; none for one whose value counts for
+/// nothing.
+///
+/// # Errors
+/// 428C9 for a column that takes no value.
+pub(crate) fn provided(
+    insert: &ast::Insert,
+    table: &Table,
+    places: &[usize],
+    given: usize,
+) -> Result<Vec<usize>, Error> {
+    let mut provided = places.get(..given).unwrap_or(places).to_vec();
     let overriding = overriding(insert)?;
     for (index, place) in provided.iter_mut().enumerate() {
         let Some(column) = table.columns.get(*place) else {
@@ -115,11 +134,7 @@ pub(crate) fn bind(
             refuse_given(column, overriding)?;
         }
     }
-    let plan = completed(names, &table, plan, &provided)?;
-    Ok(InsertPlan {
-        uses,
-        ..InsertPlan::new(table.id, plan, params)?
-    })
+    Ok(provided)
 }
 
 /// OVERRIDING … VALUE.
@@ -195,6 +210,19 @@ pub(crate) fn find_target(
     schema: Option<&str>,
     name: &str,
 ) -> Result<Arc<Table>, Error> {
+    find_changed(shared, schema, name, "INSERT")
+}
+
+/// A table whose rows a statement changes.
+///
+/// # Errors
+/// 42P01, or 42809 and 55000 for a relation that is none.
+pub(crate) fn find_changed(
+    shared: &Shared,
+    schema: Option<&str>,
+    name: &str,
+    verb: &str,
+) -> Result<Arc<Table>, Error> {
     if let Some(table) = shared.find_table(schema, name)? {
         return Ok(table);
     }
@@ -206,9 +234,15 @@ pub(crate) fn find_target(
         ));
     }
     if view.is_some() {
+        let verb = match verb {
+            "INSERT" => "insert into",
+            "UPDATE" => "update",
+            "DELETE" => "delete from",
+            _ => "merge into",
+        };
         return Err(Error::new(
             SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE,
-            format!("cannot insert into view \"{name}\""),
+            format!("cannot {verb} view \"{name}\""),
         )
         .detail("Views are not updatable here.")
         .hint("Write to the view's table."));
@@ -247,7 +281,8 @@ fn split_name(name: &ast::ObjectName) -> Result<(Option<String>, String, Option<
     }
 }
 
-fn places_of(table: &Table, columns: &[ast::ObjectName]) -> Result<Vec<usize>, Error> {
+/// The places of the columns that an INSERT names.
+pub(crate) fn places_of(table: &Table, columns: &[ast::ObjectName]) -> Result<Vec<usize>, Error> {
     if columns.is_empty() {
         return Ok((0..table.columns.len()).collect());
     }

@@ -9,8 +9,10 @@ mod run;
 mod values;
 
 pub(crate) use bind::{
-    InsertPlan, Source, bind, completed, find_target, target_of, undefined_column, undefined_table,
+    InsertPlan, Source, bind, completed, find_changed, find_target, places_of, provided, target_of,
+    undefined_column, undefined_table,
 };
 pub(crate) use checks::{Checks, Rules, check_expr, generated_expr};
 pub(crate) use literals::bind_literals;
 pub(crate) use run::run;
+pub(crate) use values::{Cells, fixed};

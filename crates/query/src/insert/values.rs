@@ -43,7 +43,7 @@ impl Cells {
     ///
     /// # Errors
     /// When a cell cannot be planned.
-    pub(super) fn of(plan: &LogicalPlan, params: &[SqlType]) -> Result<Option<Self>, Error> {
+    pub(crate) fn of(plan: &LogicalPlan, params: &[SqlType]) -> Result<Option<Self>, Error> {
         let Some(rows) = cells(plan) else {
             return Ok(None);
         };
@@ -67,7 +67,7 @@ impl Cells {
     ///
     /// # Errors
     /// Whatever computing a cell meets.
-    pub(super) fn batch(
+    pub(crate) fn batch(
         &self,
         shared: &Arc<Shared>,
         table: &Table,
@@ -143,7 +143,7 @@ impl Cell {
 }
 
 /// Whether an expression depends on its parameters alone.
-pub(super) fn fixed(expr: &Expr) -> Result<bool, Error> {
+pub(crate) fn fixed(expr: &Expr) -> Result<bool, Error> {
     let mut fixed = true;
     expr.apply(|node| {
         if let Expr::ScalarFunction(call) = node

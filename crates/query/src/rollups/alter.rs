@@ -9,7 +9,7 @@ use chronolith_types::{ColumnId, SqlState, TableId};
 
 use super::definition::Definition;
 use super::options::CaggOptions;
-use crate::ddl::{check_name, columnstore, hypertable, keep_views, role_of};
+use crate::ddl::{check_name, columnstore, hypertable, keep_views, moved_views, role_of};
 use crate::error::Error;
 use crate::outcome::Severity;
 use crate::session::Shared;
@@ -33,15 +33,18 @@ pub(crate) fn alter(shared: &Arc<Shared>, view: &View, action: &AlterAction) -> 
                 database,
                 view: changed,
             })?;
-            return keep_views(shared, view.schema, &view.name, "renaming a view");
+            let (old, new) = ((view.schema, &*view.name), (view.schema, &*to.value));
+            return moved_views(shared, old, new, "renaming a view");
         }
         AlterAction::SetSchema(schema) => {
             changed.schema = shared.creation_schema(Some(&schema.value))?;
+            let new = (changed.schema, &*view.name);
             shared.change(Change::ChangeView {
                 database,
                 view: changed,
             })?;
-            return keep_views(shared, view.schema, &view.name, "moving a view");
+            let old = (view.schema, &*view.name);
+            return moved_views(shared, old, new, "moving a view");
         }
         AlterAction::OwnerTo(role) => {
             changed.owner = role_of(shared, &role.value)?;

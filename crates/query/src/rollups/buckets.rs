@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use chronolith_rollup::bucket::{BucketOptions, Bucketer};
 use chronolith_types::datetime::US_PER_DAY;
-use chronolith_types::{Interval, SqlState};
+use chronolith_types::{Interval, SqlState, TimeZone};
 use datafusion::common::ScalarValue;
 use datafusion::logical_expr::Expr;
 use datafusion::logical_expr::expr::ScalarFunction;
@@ -17,6 +17,11 @@ use crate::functions::bucket_zone;
 pub(crate) struct Buckets {
     bucketer: Bucketer,
     width: Width,
+    /// Buckets of the same width on clocks that are never changed.
+    local: Bucketer,
+    zone: Option<TimeZone>,
+    /// Whether they count from where they do by themselves.
+    plain: bool,
     zoned: bool,
 }
 
@@ -81,6 +86,16 @@ impl Buckets {
         Ok(match constant(width)? {
             ScalarValue::IntervalMonthDayNano(Some(span)) => Self {
                 bucketer: Bucketer::new(interval(span), options).map_err(Error::from)?,
+                local: Bucketer::new(
+                    interval(span),
+                    BucketOptions {
+                        zone: None,
+                        ..options
+                    },
+                )
+                .map_err(Error::from)?,
+                zone: options.zone,
+                plain: options.origin.is_none() && options.offset.is_none(),
                 width: Width::Time(interval(span)),
                 zoned: options.zone.is_some()
                     || options.offset.is_some_and(|offset| offset.months != 0),
@@ -90,6 +105,9 @@ impl Buckets {
                     .ok_or_else(|| Error::unsupported("a time bucket of no width"))?;
                 Self {
                     bucketer: Bucketer::integers(width, integer_offset).map_err(Error::from)?,
+                    local: Bucketer::integers(width, integer_offset).map_err(Error::from)?,
+                    zone: None,
+                    plain: integer_offset == 0,
                     width: Width::Integer(width),
                     zoned: false,
                 }
@@ -99,6 +117,31 @@ impl Buckets {
 
     pub(crate) fn width(&self) -> Width {
         self.width
+    }
+
+    /// Whose clocks they go by, if not UTC's.
+    pub(super) fn zone(&self) -> Option<TimeZone> {
+        self.zone
+    }
+
+    /// Whether they have neither an origin nor an offset of their own.
+    pub(super) fn plain(&self) -> bool {
+        self.plain
+    }
+
+    /// Whether each day's bucket begins with a day.
+    pub(super) fn begin_with_days(&self) -> bool {
+        let length = self.width.length().max(1);
+        let whole = match self.width {
+            Width::Time(span) if span.months != 0 => true,
+            _ => length % US_PER_DAY == 0 || US_PER_DAY % length == 0,
+        };
+        whole && self.start(0).is_some_and(|at| at % US_PER_DAY == 0)
+    }
+
+    /// The start of the bucket of what clocks show, by the same clocks.
+    pub(super) fn local_start(&self, at: i64) -> Option<i64> {
+        self.local.bucket(at).ok()
     }
 
     /// The start of the bucket of a time.

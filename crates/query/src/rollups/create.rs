@@ -61,6 +61,16 @@ pub(crate) fn create(shared: &Arc<Shared>, create: &CreateView) -> Result<(), Er
     };
     let registry = &shared.instance.registry;
     let definition = Definition::of_view(&home, &view, registry)?;
+    let bucket = definition.groups.get(definition.bucket);
+    if bucket.is_some_and(|group| group.ty == SqlType::Date)
+        && !definition.buckets.begin_with_days()
+    {
+        return Err(Error::new(
+            SqlState::FEATURE_NOT_SUPPORTED,
+            "time buckets of a continuous aggregate over dates must begin with days",
+        )
+        .detail("A bucket that begins within a day is called by the date before its first."));
+    }
     let (source, parent) = match definition.source {
         Source::Table(table) => (table, None),
         Source::Partials(parent) | Source::View(parent) => {

@@ -21,6 +21,7 @@ mod registry;
 mod relation;
 mod rewrite;
 mod shape;
+mod steps;
 
 pub(crate) use alter::{alter, indexed};
 pub(crate) use create::create;

@@ -1,33 +1,42 @@
 //! Queries over raw rows, answered from a continuous aggregate that says the same.
 //!
 //! An aggregate over a hypertable is looked at as one over its columns: groups, conditions, calls.
-//! A continuous aggregate serves when each group of the query is made of its own groups, each call is
-//! one of its own, and each condition is on its groups or on time. Buckets that the query's times cut,
+//! A continuous aggregate serves when each group of the query is made of its own groups, or of
+//! coarser steps of time (`steps`), each call is one of its own, and each condition is on the same, or
+//! on time. Buckets that the query's times cut,
 //! and those whose rows were dropped, are computed from the rows, and merged with the rest.
 
 use std::ops::Range;
 use std::sync::Arc;
 
+use arrow::datatypes::Schema;
+use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use chronolith_catalog::{Table, View};
-use chronolith_types::{SqlType, TableId};
+use chronolith_types::{SqlType, TableId, TimeZone};
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
-use datafusion::common::{Result as DfResult, ScalarValue};
+use datafusion::common::{DFSchema, Result as DfResult, ScalarValue};
 use datafusion::datasource::source_as_provider;
-use datafusion::logical_expr::expr::{AggregateFunction, Case, ScalarFunction};
+use datafusion::execution::SessionState;
+use datafusion::logical_expr::expr::{AggregateFunction, Case};
 use datafusion::logical_expr::logical_plan::Aggregate;
 use datafusion::logical_expr::{BinaryExpr, Expr, LogicalPlan, LogicalPlanBuilder, Operator, lit};
+use datafusion::physical_expr::PhysicalExpr;
 
-use super::buckets::{Buckets, Width};
+use super::buckets::Buckets;
 use super::definition::{Definition, Rows, Source, place_of};
 use super::plan::{ALL, Planning, filtered, outside, partials, within};
 use super::registry::continuous;
 use super::shape::{column, over_scan};
+use super::steps::{Steps, Time};
 use crate::error::Error;
-use crate::functions::aggregate_name;
+use crate::functions::{SessionVars, aggregate_name};
 use crate::scan::ChunkTable;
 
 /// The setting that turns this off.
 pub(crate) const SETTING: &str = "timescaledb.enable_cagg_rewrites";
+
+/// More pieces of what a store says than these are not worth a plan.
+const PIECES_MAX: usize = 32;
 
 const DAY_US: i64 = chronolith_types::datetime::US_PER_DAY;
 
@@ -69,13 +78,14 @@ impl Planning<'_> {
     pub(crate) fn rewritten(
         &self,
         plan: &LogicalPlan,
+        session: &SessionState,
     ) -> Result<Option<(LogicalPlan, Vec<String>)>, Error> {
         let mut used = Vec::new();
         let done = plan.clone().transform_down_with_subqueries(|node| {
             let LogicalPlan::Aggregate(aggregate) = &node else {
                 return Ok(Transformed::no(node));
             };
-            Ok(match self.answered(aggregate)? {
+            Ok(match self.answered(aggregate, session)? {
                 Some((plan, name)) => {
                     if !used.contains(&name) {
                         used.push(name);
@@ -88,35 +98,60 @@ impl Planning<'_> {
         Ok((!used.is_empty()).then_some((done.data, used)))
     }
 
-    fn answered(&self, aggregate: &Aggregate) -> Result<Option<(LogicalPlan, String)>, Error> {
-        let Some(query) = Query::of(aggregate)? else {
+    fn answered(
+        &self,
+        aggregate: &Aggregate,
+        session: &SessionState,
+    ) -> Result<Option<(LogicalPlan, String)>, Error> {
+        let Some(mut query) = Query::of(aggregate)? else {
             return Ok(None);
         };
         let Some(table) = self.database.tables.get(&query.table) else {
             return Ok(None);
         };
-        let mut best: Option<(i64, Candidate, Match)> = None;
-        for view in self.database.views.values() {
-            let Some(candidate) = self.candidate(view, table)? else {
-                continue;
-            };
-            let width = candidate.definition.buckets.width().length();
-            if best.as_ref().is_some_and(|(known, ..)| *known >= width) {
-                continue;
-            }
-            if let Some(found) = query.served_by(&candidate, table)? {
-                best = Some((width, candidate, found));
-            }
-        }
-        let Some((_, candidate, found)) = best else {
+        let vars = SessionVars::of(session.config_options());
+        let time = table.hypertable.as_ref();
+        let Some(time) = time.and_then(|hypertable| table.column(hypertable.time)) else {
             return Ok(None);
         };
-        let plan = self.plan_of(&query, &candidate, &found)?;
-        Ok(plan.map(|plan| (plan, candidate.name)))
+        let time = Time {
+            name: &time.name,
+            ty: &time.ty,
+            zone: TimeZone::parse(&vars.time_zone).unwrap_or(TimeZone::Utc),
+        };
+        let mut folded = false;
+        let mut serving: Vec<(i64, Candidate, Match)> = Vec::new();
+        for view in self.database.views.values() {
+            let Some(candidate) = self.candidate(view, table, &time)? else {
+                continue;
+            };
+            if !std::mem::replace(&mut folded, true) {
+                for condition in &mut query.conditions {
+                    *condition = constant(condition, session)?;
+                }
+            }
+            if let Some(found) = query.served_by(&candidate, table, &time)? {
+                let width = candidate.definition.buckets.width().length();
+                serving.push((width, candidate, found));
+            }
+        }
+        // The fewest rows have those of the widest buckets.
+        serving.sort_by_key(|(width, ..)| std::cmp::Reverse(*width));
+        for (_, candidate, found) in serving {
+            if let Some(plan) = self.plan_of(&query, &candidate, &found)? {
+                return Ok(Some((plan, candidate.name)));
+            }
+        }
+        Ok(None)
     }
 
     /// A view as one over the rows of a table; None when it is not.
-    fn candidate(&self, view: &View, table: &Table) -> Result<Option<Candidate>, Error> {
+    fn candidate(
+        &self,
+        view: &View,
+        table: &Table,
+        time: &Time<'_>,
+    ) -> Result<Option<Candidate>, Error> {
         if continuous(view).is_none() {
             return Ok(None);
         }
@@ -137,15 +172,30 @@ impl Planning<'_> {
                 let Some(parent) = self.database.views.get(&parent) else {
                     return Ok(None);
                 };
-                let Some(below) = self.candidate(parent, table)? else {
+                let Some(below) = self.candidate(parent, table, time)? else {
                     return Ok(None);
                 };
                 let known = below.definition.groups.iter().zip(&below.groups);
                 let known: Vec<(Expr, Expr)> = known
                     .map(|(group, expr)| (column(&group.name), expr.clone()))
                     .collect();
+                let bucket = below.definition.bucket_name();
+                let of_bucket = Time {
+                    name: bucket,
+                    ..*time
+                };
+                let ranges = times_of(table);
+                let flattened = |expr: &Expr| -> DfResult<Expr> {
+                    // A bucket of what a bucket begins with is one of the time itself.
+                    let steps = Steps::of(expr, &of_bucket);
+                    let buckets = &below.definition.buckets;
+                    match steps.is_some_and(|steps| steps.keep_to(buckets, &ranges, time.ty)) {
+                        true => replaced(expr, &[(column(bucket), column(time.name))]),
+                        false => replaced(expr, &known),
+                    }
+                };
                 let groups = definition.groups.iter();
-                let groups = groups.map(|group| flattened(&replaced(&group.expr, &known)?));
+                let groups = groups.map(|group| flattened(&group.expr));
                 let mut conditions = below.conditions;
                 for condition in own {
                     conditions.push(replaced(&condition, &known)?);
@@ -197,7 +247,8 @@ impl Planning<'_> {
         let ty = bucket.map_or(SqlType::Timestamptz, |group| group.ty.clone());
         let bucket = column(definition.bucket_name());
         let all = stored.first() == Some(&ALL);
-        let mut rows = self.fresh(candidate.view)?;
+        // Nothing of these is owed.
+        let mut rows = self.scan(self.store_of(candidate.view)?)?;
         if !all {
             rows = filtered(rows, within(&bucket, &ty, &stored))?;
         }
@@ -279,8 +330,9 @@ impl Planning<'_> {
         let Some(rollup) = &store.rollup else {
             return Ok(None);
         };
-        if rollup.is_invalid(&(start..end)) {
-            return Ok(None);
+        // Of what is to be computed anew it does not tell yet.
+        for mark in &rollup.invalid {
+            stored = without(&stored, &mark.range);
         }
         // It says what those say that it is over.
         let mut level = Some(candidate.view);
@@ -309,7 +361,8 @@ impl Planning<'_> {
             };
         }
         stored.retain(|range| range.start < range.end);
-        Ok((!stored.is_empty()).then_some(stored))
+        let some = !stored.is_empty() && stored.len() <= PIECES_MAX;
+        Ok(some.then_some(stored))
     }
 }
 
@@ -376,15 +429,13 @@ impl<'p> Query<'p> {
         }))
     }
 
-    fn served_by(&self, candidate: &Candidate, table: &Table) -> Result<Option<Match>, Error> {
+    fn served_by(
+        &self,
+        candidate: &Candidate,
+        table: &Table,
+        time: &Time<'_>,
+    ) -> Result<Option<Match>, Error> {
         let definition = &candidate.definition;
-        let time = table
-            .hypertable
-            .as_ref()
-            .and_then(|hypertable| table.column(hypertable.time));
-        let Some(time) = time else {
-            return Ok(None);
-        };
         let mut aggs = Vec::with_capacity(self.calls.len());
         for (_, call) in &self.calls {
             let of_rows = |agg: &super::definition::Agg| {
@@ -403,48 +454,47 @@ impl<'p> Query<'p> {
         {
             return Ok(None);
         }
-        let known: Vec<(Expr, Expr)> = candidate
-            .groups
-            .iter()
-            .zip(&definition.groups)
-            .enumerate()
-            .filter(|(at, _)| *at != definition.bucket)
-            .map(|(_, (expr, group))| (expr.clone(), column(&group.name)))
-            .collect();
         let mut times = i64::MIN..i64::MAX;
-        let mut conditions = Vec::new();
+        let mut rest = Vec::new();
         for condition in &self.conditions {
             if candidate.conditions.contains(condition) {
                 continue;
             }
-            if let Some(range) = time_range(condition, &time.name, &time.ty) {
-                times = times.start.max(range.start)..times.end.min(range.end);
-                continue;
-            }
-            match over(condition, &known)? {
-                Some(condition) => conditions.push(condition),
-                None => return Ok(None),
+            match time_range(condition, time.name, time.ty) {
+                Some(range) => times = meet(&times, &range),
+                None => rest.push(condition),
             }
         }
         if times.start >= times.end {
             return Ok(None);
         }
+        let Some(bucket) = candidate.groups.get(definition.bucket) else {
+            return Ok(None);
+        };
+        let known = candidate.groups.iter().zip(&definition.groups);
+        let known = known.map(|(expr, group)| (expr.clone(), column(&group.name)));
+        // Whether the bucket is one of the time itself, so that others may be made of it.
+        let direct = Steps::of(bucket, time).is_some();
+        let asked = times_of(table).into_iter();
+        let over = Over {
+            known: known.collect(),
+            time,
+            buckets: direct.then_some(&definition.buckets),
+            bucket: column(definition.bucket_name()),
+            ranges: asked.map(|range| meet(&range, &times)).collect(),
+        };
+        let mut conditions = Vec::new();
+        for condition in rest {
+            match over.rewrite(condition)? {
+                Some(condition) => conditions.push(condition),
+                None => return Ok(None),
+            }
+        }
         let mut groups = Vec::with_capacity(self.groups.len());
         for group in &self.groups {
-            let bucket = candidate.groups.get(definition.bucket);
-            let coarser = match (group, bucket) {
-                (group, Some(bucket)) if group == bucket => Some(column(definition.bucket_name())),
-                (Expr::ScalarFunction(call), Some(Expr::ScalarFunction(bucket))) => {
-                    coarser(call, bucket, definition, &time.name)?
-                }
-                _ => None,
-            };
-            match coarser {
+            match over.rewrite(group)? {
                 Some(expr) => groups.push(expr),
-                None => match over(group, &known)? {
-                    Some(expr) => groups.push(expr),
-                    None => return Ok(None),
-                },
+                None => return Ok(None),
             }
         }
         Ok(Some(Match {
@@ -456,74 +506,95 @@ impl<'p> Query<'p> {
     }
 }
 
-/// `time_bucket` of wider buckets, over the bucket's column, if those are made of whole narrower ones.
-fn coarser(
-    call: &ScalarFunction,
-    bucket: &ScalarFunction,
-    definition: &Definition,
-    time: &str,
-) -> Result<Option<Expr>, Error> {
-    let ([width, of], [_, _]) = (call.args.as_slice(), bucket.args.as_slice()) else {
-        return Ok(None);
-    };
-    if call.func.name() != "time_bucket" || *of != column(time) {
-        return Ok(None);
-    }
-    let Ok(wide) = Buckets::of(call) else {
-        return Ok(None);
-    };
-    if !is_made_of(wide.width(), definition.buckets.width()) {
-        return Ok(None);
-    }
-    let args = vec![width.clone(), column(definition.bucket_name())];
-    Ok(Some(Expr::ScalarFunction(ScalarFunction::new_udf(
-        Arc::clone(&call.func),
-        args,
-    ))))
+fn meet(one: &Range<i64>, other: &Range<i64>) -> Range<i64> {
+    one.start.max(other.start)..one.end.min(other.end)
 }
 
-/// Whether buckets of a width begin and end where ones of another do, both counted from the default
-/// origin.
-fn is_made_of(wide: Width, narrow: Width) -> bool {
-    match (wide, narrow) {
-        (Width::Integer(wide), Width::Integer(narrow)) => narrow > 0 && wide % narrow == 0,
-        (Width::Time(wide), Width::Time(narrow)) => {
-            let fixed = |span: chronolith_types::Interval| {
-                i64::from(span.days)
-                    .saturating_mul(DAY_US)
-                    .saturating_add(span.us)
-            };
-            match (wide.months, narrow.months) {
-                (0, 0) => fixed(narrow) > 0 && fixed(wide) % fixed(narrow) == 0,
-                (_, 0) => fixed(narrow) > 0 && DAY_US % fixed(narrow) == 0,
-                (wide, narrow) => narrow > 0 && wide % narrow == 0 && wide > 0,
+/// The times that a table has rows of.
+fn times_of(table: &Table) -> Vec<Range<i64>> {
+    let chunks = table.chunks.values();
+    chunks.map(|chunk| chunk.range.clone()).collect()
+}
+
+/// What stands in a store for what a query has of a table's columns.
+struct Over<'a> {
+    /// Groups, as the query has them, and their columns.
+    known: Vec<(Expr, Expr)>,
+    time: &'a Time<'a>,
+    /// The buckets, where they are of the time itself.
+    buckets: Option<&'a Buckets>,
+    /// The column of their starts.
+    bucket: Expr,
+    /// The times that matter.
+    ranges: Vec<Range<i64>>,
+}
+
+impl Over<'_> {
+    /// An expression over groups alone, over the store's columns; None for one over other columns.
+    fn rewrite(&self, expr: &Expr) -> DfResult<Option<Expr>> {
+        let mut lost = false;
+        let done = expr.clone().transform_down(|node| {
+            if let Some((_, to)) = self.known.iter().find(|(from, _)| *from == node) {
+                return Ok(Transformed::new(to.clone(), true, TreeNodeRecursion::Jump));
             }
-        }
-        _ => false,
+            if let Some(buckets) = self.buckets
+                && let Some(steps) = Steps::of(&node, self.time)
+                && steps.keep_to(buckets, &self.ranges, self.time.ty)
+            {
+                let node = replaced(&node, &[(column(self.time.name), self.bucket.clone())])?;
+                return Ok(Transformed::new(node, true, TreeNodeRecursion::Jump));
+            }
+            if matches!(node, Expr::Column(_)) {
+                lost = true;
+            }
+            Ok(Transformed::no(node))
+        })?;
+        let volatile = done.data.is_volatile();
+        Ok((!lost && !volatile).then_some(done.data))
     }
 }
 
-/// `time_bucket` of a `time_bucket` as one of the time itself.
-fn flattened(expr: &Expr) -> DfResult<Expr> {
-    let Expr::ScalarFunction(outer) = expr else {
-        return Ok(expr.clone());
-    };
-    let [width, Expr::ScalarFunction(inner)] = outer.args.as_slice() else {
-        return Ok(expr.clone());
-    };
-    let (Some(time), true) = (
-        inner.args.get(1),
-        inner.args.len() == 2
-            && outer.func.name() == "time_bucket"
-            && inner.func.name() == "time_bucket",
-    ) else {
-        return Ok(expr.clone());
-    };
-    let args = vec![width.clone(), time.clone()];
-    Ok(Expr::ScalarFunction(ScalarFunction::new_udf(
-        Arc::clone(&outer.func),
-        args,
-    )))
+/// An expression with what it has of no column, such as `now()`, as constants.
+fn constant(expr: &Expr, session: &SessionState) -> DfResult<Expr> {
+    let nothing = DFSchema::empty();
+    let done = expr.clone().transform_down(|node| {
+        if matches!(node, Expr::Literal(..)) || node.is_volatile() {
+            return Ok(Transformed::no(node));
+        }
+        let bound = node.exists(|node| {
+            Ok(matches!(
+                node,
+                Expr::Column(_)
+                    | Expr::OuterReferenceColumn(..)
+                    | Expr::Placeholder(_)
+                    | Expr::ScalarSubquery(_)
+                    | Expr::Exists(_)
+                    | Expr::InSubquery(_)
+                    | Expr::SetComparison(_)
+            ))
+        })?;
+        if bound {
+            return Ok(Transformed::no(node));
+        }
+        // What it fails with, it fails with when it is run.
+        let value = session
+            .create_physical_expr(node.clone(), &nothing)
+            .and_then(|expr| constant_value(&expr));
+        Ok(match value {
+            Ok(value) => {
+                Transformed::new(Expr::Literal(value, None), true, TreeNodeRecursion::Jump)
+            }
+            Err(_) => Transformed::new(node, false, TreeNodeRecursion::Jump),
+        })
+    })?;
+    Ok(done.data)
+}
+
+fn constant_value(expr: &Arc<dyn PhysicalExpr>) -> DfResult<ScalarValue> {
+    let one = RecordBatchOptions::new().with_row_count(Some(1));
+    let nothing = RecordBatch::try_new_with_options(Arc::new(Schema::empty()), Vec::new(), &one)?;
+    let value = expr.evaluate(&nothing)?.into_array(1)?;
+    ScalarValue::try_from_array(&value, 0)
 }
 
 fn replaced(expr: &Expr, known: &[(Expr, Expr)]) -> DfResult<Expr> {
@@ -535,22 +606,6 @@ fn replaced(expr: &Expr, known: &[(Expr, Expr)]) -> DfResult<Expr> {
         })
     })?;
     Ok(done.data)
-}
-
-/// An expression over groups alone, over the store's columns; None for one over other columns.
-fn over(expr: &Expr, known: &[(Expr, Expr)]) -> DfResult<Option<Expr>> {
-    let mut lost = false;
-    let done = expr.clone().transform_down(|node| {
-        if let Some((_, to)) = known.iter().find(|(from, _)| *from == node) {
-            return Ok(Transformed::new(to.clone(), true, TreeNodeRecursion::Jump));
-        }
-        if matches!(node, Expr::Column(_)) {
-            lost = true;
-        }
-        Ok(Transformed::no(node))
-    })?;
-    let volatile = done.data.is_volatile();
-    Ok((!lost && !volatile).then_some(done.data))
 }
 
 fn conjuncts(expr: &Expr) -> Vec<Expr> {

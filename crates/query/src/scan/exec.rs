@@ -4,9 +4,9 @@ use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{Field, Fields, Schema, SchemaRef};
 use arrow::record_batch::RecordBatch;
-use chronolith_chunk::{ChunkView, ScanRequest};
+use chronolith_chunk::{ChunkView, LOCATOR_COLUMN, ScanRequest, locator_type};
 use chronolith_engine::TableView;
 use datafusion::common::stats::Precision;
 use datafusion::common::tree_node::TreeNodeRecursion;
@@ -110,7 +110,14 @@ impl ChunkScan {
                 least.pieces.push(piece);
             }
         }
-        let schema = view.layout.projected(&request.projection);
+        let mut schema = view.layout.projected(&request.projection);
+        if request.locators {
+            let fields = schema.fields().iter().cloned();
+            let locator = Field::new(LOCATOR_COLUMN, locator_type(), true);
+            schema = Arc::new(Schema::new(
+                fields.chain([Arc::new(locator)]).collect::<Fields>(),
+            ));
+        }
         let properties = PlanProperties::new(
             EquivalenceProperties::new(Arc::clone(&schema)),
             Partitioning::UnknownPartitioning(count),

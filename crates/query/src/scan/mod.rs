@@ -9,9 +9,11 @@
 mod exec;
 mod filter;
 mod provider;
+mod slot;
 mod unpopulated;
 
 pub(crate) use exec::ChunkScan;
 pub(crate) use filter::asks_for;
 pub(crate) use provider::{ChunkTable, Snapshot, SystemRows, SystemTable, Wanted};
+pub(crate) use slot::{SlotTable, Slots};
 pub(crate) use unpopulated::Unpopulated;

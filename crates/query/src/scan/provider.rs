@@ -5,10 +5,10 @@ use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
-use arrow::datatypes::{Schema, SchemaRef};
+use arrow::datatypes::{Field, Fields, Schema, SchemaRef};
 use arrow::record_batch::RecordBatch;
 use async_trait::async_trait;
-use chronolith_chunk::{Layout, ScanRequest};
+use chronolith_chunk::{LOCATOR_COLUMN, Layout, ScanRequest, locator_type};
 use chronolith_engine::TableView;
 use chronolith_types::{SqlState, TableId};
 use datafusion::catalog::{Session, TableProvider};
@@ -36,6 +36,8 @@ pub(crate) struct ChunkTable {
     id: TableId,
     name: String,
     layout: Arc<Layout>,
+    /// Its columns, and the locators behind them when they are asked for.
+    schema: SchemaRef,
 }
 
 impl ChunkTable {
@@ -43,7 +45,19 @@ impl ChunkTable {
         Self {
             id,
             name: name.to_owned(),
+            schema: Arc::clone(layout.schema()),
             layout,
+        }
+    }
+
+    /// The table with the locator of each row as its last column.
+    pub(crate) fn with_locators(self) -> Self {
+        let fields = self.layout.schema().fields().iter().cloned();
+        let locator = Field::new(LOCATOR_COLUMN, locator_type(), true);
+        let fields: Fields = fields.chain([Arc::new(locator)]).collect();
+        Self {
+            schema: Arc::new(Schema::new(fields)),
+            ..self
         }
     }
 
@@ -59,7 +73,7 @@ impl ChunkTable {
 #[async_trait]
 impl TableProvider for ChunkTable {
     fn schema(&self) -> SchemaRef {
-        Arc::clone(self.layout.schema())
+        Arc::clone(&self.schema)
     }
 
     fn table_type(&self) -> TableType {
@@ -89,10 +103,20 @@ impl TableProvider for ChunkTable {
             .config()
             .get_extension::<Snapshot>()
             .ok_or_else(|| DataFusionError::Internal("a scan without a snapshot".into()))?;
-        let mut request = ScanRequest::all(match projection {
+        let mut places = match projection {
             Some(places) => places.clone(),
-            None => (0..self.layout.columns.len()).collect(),
-        });
+            None => (0..self.schema.fields().len()).collect(),
+        };
+        // The locator is the last column, of the table and of what is asked for.
+        let columns = self.layout.columns.len();
+        let locators = places.pop_if(|place| *place == columns).is_some();
+        if places.iter().any(|place| *place >= columns) {
+            return Err(DataFusionError::Internal(
+                "a locator between columns".into(),
+            ));
+        }
+        let mut request = ScanRequest::all(places);
+        request.locators = locators;
         request.batch_rows = state.config().batch_size();
         filter::apply(&self.layout, filters, &mut request);
         let view = (snapshot.0)(self.id, &request.time).ok_or_else(|| {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use arrow::array::ArrayRef;
 use arrow::record_batch::RecordBatch;
 use chronolith_catalog::Rights;
-use chronolith_sql::Statement as Tree;
+use chronolith_sql::{Statement as Tree, ast};
 use chronolith_types::{SqlState, SqlType};
 use datafusion::common::ScalarValue;
 use parking_lot::Mutex;
@@ -17,9 +17,10 @@ use super::names::SessionNames;
 use super::present;
 use super::run;
 use super::shared::Shared;
-use crate::bind::{Bound, bind_call, bind_query, set_parameters};
+use crate::bind::{Bound, bind_call, bind_query, changes, set_parameters};
 use crate::copy;
 use crate::ddl;
+use crate::dml::{self, Dml, Ran};
 use crate::error::Error;
 use crate::explain;
 use crate::insert::{self, InsertPlan};
@@ -29,6 +30,8 @@ use crate::outcome::{Outcome, OutputColumn};
 pub(crate) enum Ready {
     Query(Bound),
     Insert(Box<InsertPlan>),
+    /// What changes rows beyond a plain INSERT.
+    Change(Box<Dml>),
     Explain(Box<Ready>),
     /// COPY TO STDOUT, from what it reads.
     CopyOut(Bound),
@@ -46,6 +49,7 @@ impl Ready {
         match self {
             Self::Query(bound) | Self::CopyOut(bound) | Self::Call(bound) => bound.params.clone(),
             Self::Insert(insert) => insert.params.clone(),
+            Self::Change(dml) => dml.program.params.clone(),
             Self::Explain(inner) => inner.params(),
             Self::Procedure(procedure) => procedure.args.params.clone(),
             Self::Utility => Vec::new(),
@@ -78,6 +82,7 @@ impl Ready {
                 shared.check_relation(insert.table, Rights::INSERT)?;
                 shared.check_uses(&insert.uses)
             }
+            Self::Change(dml) => dml.check(shared),
             Self::Explain(inner) => inner.check(shared),
             Self::Procedure(procedure) => shared.check_uses(&procedure.args.uses),
             Self::Utility => Ok(()),
@@ -132,6 +137,7 @@ impl Session {
         let ready = ready(&self.shared, names, tree, types)?;
         let columns = match (&ready, tree) {
             (Ready::Query(bound), _) => present::columns(&bound.columns),
+            (Ready::Change(dml), _) => present::columns(&dml.program.columns),
             (Ready::Explain(_), _) => vec![explain::column()],
             (Ready::Procedure(procedure), _) => present::columns(&procedure.outputs()),
             (Ready::Utility, Tree::Show(name)) => self.show_columns(name.as_deref()),
@@ -292,6 +298,10 @@ impl Session {
                 let rows = insert::run(&shared, plan, &values).await?;
                 Ok(command(format!("INSERT 0 {rows}")))
             }
+            Ready::Change(dml) => {
+                let ran = dml::run(&shared, dml, &values).await?;
+                Ok(changed(&shared, prepared, dml, ran))
+            }
             Ready::Procedure(procedure) => {
                 let answer = self.call(procedure, &values).await?;
                 match answer {
@@ -408,8 +418,8 @@ impl Session {
                     && state.settings.on("default_transaction_read_only"))
         });
         let reads = match tree {
-            Tree::Query(_)
-            | Tree::Explain(_)
+            Tree::Query(query) => written(query).is_none(),
+            Tree::Explain(_)
             | Tree::Set { .. }
             | Tree::Reset(_)
             | Tree::Show(_)
@@ -426,7 +436,14 @@ impl Session {
             _ => false,
         };
         if read_only && !reads {
+            let tree = match tree {
+                Tree::With { inner, .. } => inner,
+                other => other,
+            };
             let what = match tree {
+                Tree::Query(query) => written(query).unwrap_or("this statement"),
+                Tree::Merge(_) => "MERGE",
+                Tree::Truncate { .. } => "TRUNCATE TABLE",
                 Tree::Insert(_) | Tree::InsertLiterals(_) => "INSERT",
                 Tree::Update(_) => "UPDATE",
                 Tree::Delete(_) => "DELETE",
@@ -450,9 +467,19 @@ pub(crate) fn ready(
     types: &[Option<SqlType>],
 ) -> Result<Ready, Error> {
     Ok(match tree {
+        Tree::Query(query) if changes(query) => {
+            Ready::Change(Box::new(dml::bind_query(names, query, types)?))
+        }
         Tree::Query(query) => Ready::Query(bind_query(names, query, types)?),
-        Tree::Insert(insert) => {
+        Tree::Insert(insert) if insert.on.is_none() && insert.returning.is_none() => {
             Ready::Insert(Box::new(insert::bind(shared, names, insert, types)?))
+        }
+        Tree::InsertLiterals(literals) if literals.rest.is_some() => {
+            let dml = match dml::bind_literals(shared, names, literals, types)? {
+                Some(dml) => dml,
+                None => dml::bind(names, &Tree::Insert(literals.tree()?), types)?,
+            };
+            Ready::Change(Box::new(dml))
         }
         Tree::InsertLiterals(literals) => {
             Ready::Insert(Box::new(match insert::bind_literals(shared, literals)? {
@@ -478,11 +505,53 @@ pub(crate) fn ready(
                 params,
             })
         }
-        Tree::Update(_) => return Err(Error::unsupported("UPDATE")),
-        Tree::Delete(_) => return Err(Error::unsupported("DELETE")),
-        Tree::Merge(_) => return Err(Error::unsupported("MERGE")),
+        Tree::Insert(_)
+        | Tree::Update(_)
+        | Tree::Delete(_)
+        | Tree::Merge(_)
+        | Tree::With { .. } => Ready::Change(Box::new(dml::bind(names, tree, types)?)),
         _ => Ready::Utility,
     })
+}
+
+/// What a query's WITH does to rows, if anything.
+fn written(query: &ast::Query) -> Option<&'static str> {
+    let with = query.with.iter().flat_map(|with| &with.cte_tables);
+    with.into_iter()
+        .find_map(|cte| match cte.query.body.as_ref() {
+            ast::SetExpr::Insert(_) => Some("INSERT"),
+            ast::SetExpr::Update(_) => Some("UPDATE"),
+            ast::SetExpr::Delete(_) => Some("DELETE"),
+            ast::SetExpr::Merge(_) => Some("MERGE"),
+            _ => None,
+        })
+}
+
+/// What a client is told of a change.
+fn changed(shared: &Arc<Shared>, prepared: &Prepared, dml: &Dml, ran: Ran) -> Outcome {
+    let columns = &dml.program.columns;
+    let verb = match dml.program.changes.last() {
+        _ if dml.program.main.is_some() => "SELECT",
+        Some(change) if change.what.verb() == "INSERT" => "INSERT 0",
+        Some(change) => change.what.verb(),
+        None => "SELECT",
+    };
+    match ran {
+        Ran::Query(stream)
+        | Ran::Changed {
+            returned: Some(stream),
+            ..
+        } => Outcome::Rows {
+            columns: prepared.columns.clone(),
+            stream: present::rows(shared, columns, stream),
+            verb: verb.to_owned(),
+            counted: true,
+        },
+        Ran::Changed {
+            rows,
+            returned: None,
+        } => command(format!("{verb} {rows}")),
+    }
 }
 
 pub(super) fn command(tag: impl Into<String>) -> Outcome {

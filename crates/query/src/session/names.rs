@@ -10,10 +10,11 @@ use chronolith_types::{SqlType, TableId};
 use datafusion::datasource::provider_as_source;
 
 use super::shared::{Shared, no_schema};
-use crate::bind::{Names, Relation, Table, TableColumn, Variable};
+use crate::bind::{ChangeTarget, Names, Relation, Table, TableColumn, Variable};
 use crate::catalogs;
 use crate::error::Error;
 use crate::functions::SessionVars;
+use crate::insert::find_changed;
 use crate::rollups::{CaggTable, Registry, continuous};
 use crate::routines::Locals;
 use crate::scan::{ChunkTable, SystemTable, Unpopulated, Wanted};
@@ -296,6 +297,22 @@ impl Names for SessionNames {
             }
         }
         Ok(None)
+    }
+
+    fn target(
+        &self,
+        schema: Option<&str>,
+        name: &str,
+        verb: &'static str,
+    ) -> Result<ChangeTarget, Error> {
+        let catalog = find_changed(&self.shared, schema, name, verb)?;
+        let schema = self.home.schemas.get(&catalog.schema);
+        let schema = schema.map_or("", |schema| schema.name.as_str());
+        let mut table = table_of(schema, &catalog);
+        let layout = Arc::new(chronolith_engine::layout_of(&catalog));
+        let source = ChunkTable::new(catalog.id, &catalog.name, layout).with_locators();
+        table.source = provider_as_source(Arc::new(source));
+        Ok(ChangeTarget { table, catalog })
     }
 
     fn enter(&self, schema: &str) -> Result<(), Error> {

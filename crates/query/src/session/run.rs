@@ -33,7 +33,7 @@ pub(crate) async fn physical(
     planner: &SessionState,
     plan: &LogicalPlan,
 ) -> Result<Arc<dyn ExecutionPlan>, Error> {
-    let expanded = expanded(shared, plan)?;
+    let expanded = expanded(shared, planner, plan)?;
     let plan = expanded.as_ref().map_or(plan, |expanded| &expanded.plan);
     Ok(planner.create_physical_plan(plan).await?)
 }
@@ -46,7 +46,11 @@ pub(crate) struct Expanded {
 }
 
 /// The plan over what continuous aggregates keep, where it reads any or they can answer it.
-pub(crate) fn expanded(shared: &Shared, plan: &LogicalPlan) -> Result<Option<Expanded>, Error> {
+pub(crate) fn expanded(
+    shared: &Shared,
+    planner: &SessionState,
+    plan: &LogicalPlan,
+) -> Result<Option<Expanded>, Error> {
     // The transaction's own rows are in them too.
     shared.with(|state| match &mut state.transaction {
         Some(transaction) => transaction.derive(),
@@ -63,7 +67,7 @@ pub(crate) fn expanded(shared: &Shared, plan: &LogicalPlan) -> Result<Option<Exp
     let off = shared.with(|state| state.settings.get(rollups::REWRITES) == Some("off"));
     let rewritten = match off {
         true => None,
-        false => planning.rewritten(plan)?,
+        false => planning.rewritten(plan, planner)?,
     };
     let (plan, used) = match &rewritten {
         Some((plan, used)) => (plan, used.clone()),

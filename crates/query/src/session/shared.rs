@@ -16,6 +16,7 @@ use parking_lot::Mutex;
 
 use crate::cancel::Cancel;
 use crate::catalogs::PreparedStatement;
+use crate::dml::Sight;
 use crate::effects::{SessionEffects, SessionSequences};
 use crate::error::Error;
 use crate::functions::SessionVars;
@@ -40,8 +41,8 @@ pub(crate) struct Shared {
     pub(crate) turns: Vec<Mutex<()>>,
     /// Bodies in PL/pgSQL as they were read, by their text.
     pub(crate) bodies: Mutex<HashMap<RoutineId, (String, Arc<Block>)>>,
-    /// Pieces of them that were bound.
-    pub(crate) compiled: Mutex<HashMap<u64, Compiled>>,
+    /// Pieces of them that were bound, by their number and the depth at which they run.
+    pub(crate) compiled: Mutex<HashMap<(u64, usize), Compiled>>,
     planner: SessionState,
 }
 
@@ -61,6 +62,8 @@ pub(crate) struct State {
     pub(crate) notices: Vec<Notice>,
     /// Chunks that the transaction marked as compressed, by a time of theirs: packed after it.
     pub(crate) to_compress: Vec<(TableId, i64)>,
+    /// What a statement that changes rows sees, while it runs.
+    pub(crate) sight: Option<Arc<Sight>>,
     /// What tables ask of new rows, as it was bound last.
     pub(crate) rules: HashMap<TableId, Arc<Rules>>,
     /// What nextval gave it.
@@ -149,6 +152,7 @@ impl Shared {
                 statement_us: now,
                 notices: Vec::new(),
                 to_compress: Vec::new(),
+                sight: None,
                 rules: HashMap::new(),
                 sequences: SessionSequences::default(),
                 depth: 0,
@@ -205,6 +209,24 @@ impl Shared {
             Some(transaction) => change(transaction).map_err(Into::into),
             None => Err(Error::internal("there is no transaction")),
         })
+    }
+
+    /// Runs something in the open transaction that may wait for others: the session's state is free
+    /// meanwhile, and without a transaction.
+    ///
+    /// # Errors
+    /// Those of `work`; XX000 when none is open.
+    pub(crate) fn away<T, E: Into<Error>>(
+        &self,
+        work: impl FnOnce(&mut Transaction) -> Result<T, E>,
+    ) -> Result<T, Error> {
+        let taken = self.with(|state| state.transaction.take());
+        let Some(mut transaction) = taken else {
+            return Err(Error::internal("there is no transaction"));
+        };
+        let done = blocking(|| work(&mut transaction));
+        self.with(|state| state.transaction = Some(transaction));
+        done.map_err(Into::into)
     }
 
     /// Changes what exists, in the open transaction, if the current role may.
@@ -311,13 +333,19 @@ impl Shared {
     pub(crate) fn planner(self: &Arc<Self>, vars: SessionVars) -> SessionState {
         let mut planner = self.planner.clone();
         let shared = Arc::clone(self);
-        let view = move |table: TableId, times: &Range<i64>| {
-            shared.with(|state| state.transaction.as_ref()?.table_between(table, times))
+        let sight = self.with(|state| state.sight.clone());
+        let slots = sight.as_ref().map(|sight| Arc::clone(&sight.slots));
+        let view = move |table: TableId, times: &Range<i64>| match &sight {
+            Some(sight) => sight.view(&shared, table),
+            None => shared.with(|state| state.transaction.as_ref()?.table_between(table, times)),
         };
         let config = planner.config_mut();
         config.options_mut().extensions.insert(vars);
         config.set_extension(Arc::new(Snapshot(Box::new(view))));
         config.set_extension(Arc::new(SystemRows::default()));
+        if let Some(slots) = slots {
+            config.set_extension(slots);
+        }
         // Functions read the session's variables from what is marked here.
         planner.mark_start_execution();
         planner

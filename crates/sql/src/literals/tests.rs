@@ -44,8 +44,8 @@ fn anything_else_is_left_to_the_full_parser() {
         "INSERT INTO t VALUES (1), (1, 2)",
         "INSERT INTO t VALUES ()",
         "INSERT INTO t VALUES (1),",
-        "INSERT INTO t VALUES (1) RETURNING a",
-        "INSERT INTO t VALUES (1) ON CONFLICT DO NOTHING",
+        "INSERT INTO t VALUES (1) RETURNING a; SELECT 1",
+        "INSERT INTO t VALUES (1) ON CONFLICT DO NOTHING -- said",
         "INSERT INTO t VALUES (1); SELECT 1",
         "INSERT INTO t VALUES (1) -- said",
         "INSERT INTO t AS u VALUES (1)",
@@ -70,4 +70,21 @@ fn both_parsers_read_the_same_rows() {
     let text = "INSERT INTO t VALUES (1, 'a'), (2, 'b')";
     let tree = read(text).unwrap().tree().unwrap();
     assert_eq!(tree.to_string(), "INSERT INTO t VALUES (1, 'a'), (2, 'b')");
+}
+
+#[test]
+fn what_follows_the_rows_is_read_with_a_row_of_nulls() {
+    let text = "INSERT INTO s.t (a, \"B\") VALUES (1, 'a'), (2, 'b')\n ON CONFLICT (a) DO NOTHING RETURNING a ; ";
+    let (found, range) = Literals::read(text).unwrap();
+    let rest = found.rest.clone().unwrap();
+    assert_eq!(found.slice(&rest), "ON CONFLICT (a) DO NOTHING RETURNING a");
+    assert_eq!(
+        text.get(range).unwrap(),
+        text.trim().trim_end_matches(';').trim()
+    );
+    let tree = found.without_rows().unwrap().to_string();
+    assert_eq!(
+        tree,
+        "INSERT INTO s.t (a, \"B\") VALUES (NULL, NULL) ON CONFLICT(a) DO NOTHING RETURNING a"
+    );
 }

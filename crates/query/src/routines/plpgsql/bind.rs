@@ -30,14 +30,17 @@ pub(crate) struct Moment {
     bound_to: BoundTo,
     transaction_us: i64,
     statement_us: i64,
+    /// How many routines run: what is called from there is one deeper.
+    depth: usize,
 }
 
 impl Moment {
     pub(super) fn now(shared: &Arc<Shared>, bound_to: BoundTo) -> Self {
-        let (transaction_us, statement_us) =
-            shared.with(|state| (state.transaction_us, state.statement_us));
+        let (transaction_us, statement_us, depth) =
+            shared.with(|state| (state.transaction_us, state.statement_us, state.depth));
         Self {
             bound_to,
+            depth,
             transaction_us,
             statement_us,
         }
@@ -119,7 +122,10 @@ impl Machine<'_> {
 
     fn known(&self, id: u64) -> Option<Compiled> {
         let known = self.session.shared.compiled.lock();
-        known.get(&id).filter(|known| self.fits(known)).cloned()
+        known
+            .get(&(id, self.moment.depth))
+            .filter(|known| self.fits(known))
+            .cloned()
     }
 
     fn keep(&self, id: u64, compiled: Compiled) {
@@ -128,7 +134,7 @@ impl Machine<'_> {
         if known.len() >= KEPT_MAX {
             known.clear();
         }
-        known.insert(id, compiled);
+        known.insert((id, self.moment.depth), compiled);
     }
 
     fn fields_of(&self, places: &[Place]) -> Vec<(Place, String, SqlType)> {

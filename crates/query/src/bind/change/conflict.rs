@@ -1,0 +1,184 @@
+//! ON CONFLICT.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use arrow::datatypes::{Field, Schema};
+use chronolith_catalog as catalog;
+use chronolith_chunk::{LOCATOR_COLUMN, locator_type};
+use chronolith_sql::ast::{self, ConflictTarget, OnConflict, OnConflictAction};
+use chronolith_types::{ColumnId, SqlState};
+
+use super::super::names::Table;
+use super::super::scope::Scope;
+use super::super::state::{Binder, Clause, Place, Result, field, ident_position, position};
+use super::Conflict;
+use crate::error::Error;
+
+impl Binder<'_> {
+    /// ON CONFLICT of an INSERT into a table.
+    pub(super) fn conflict(
+        &mut self,
+        table: &Table,
+        catalog: &catalog::Table,
+        alias: Option<&str>,
+        on: &OnConflict,
+    ) -> Result<Conflict> {
+        let constraints = self.arbiters(table, catalog, on.conflict_target.as_ref())?;
+        let set = match &on.action {
+            OnConflictAction::DoNothing => {
+                return Ok(Conflict {
+                    constraints,
+                    update: None,
+                });
+            }
+            OnConflictAction::DoUpdate(set) => set,
+        };
+        if constraints.is_none() {
+            return Err(Error::new(
+                SqlState::SYNTAX_ERROR,
+                "ON CONFLICT DO UPDATE requires inference specification or constraint name",
+            )
+            .hint("For example, ON CONFLICT (column_name)."));
+        }
+        let own = self.row_of_table(table, alias);
+        let proposed = self.row_of_table(table, Some("excluded"));
+        let mut scope = own.clone();
+        // A bare name means the row that is there.
+        scope.columns.extend(proposed.columns);
+        scope.relations.extend(proposed.relations);
+        let set_to = self.assignments(&scope, catalog, &set.assignments)?;
+        let filter = match &set.selection {
+            None => None,
+            Some(condition) => {
+                let place = Place {
+                    scope: &scope,
+                    clause: Clause::Where,
+                };
+                let value = self.expr(place, condition)?;
+                Some(self.condition(value, "WHERE", position(condition))?)
+            }
+        };
+        let locator = self.fresh_as(LOCATOR_COLUMN);
+        let (exprs, _) = self.new_row(&locator, &own, set_to);
+        self.reads(table.oid, &own, exprs.iter().chain(&filter));
+        let mut fields: Vec<Field> = vec![field(&locator, &locator_type())];
+        fields.extend(scope.columns.iter().map(|c| field(&c.column, &c.arrow)));
+        let update = self.over(Arc::new(Schema::new(fields)), filter, exprs)?;
+        Ok(Conflict {
+            constraints,
+            update: Some(update),
+        })
+    }
+
+    /// The constraints that a conflict's target names.
+    fn arbiters(
+        &mut self,
+        table: &Table,
+        catalog: &catalog::Table,
+        target: Option<&ConflictTarget>,
+    ) -> Result<Option<Vec<u32>>> {
+        let columns = match target {
+            None => return Ok(None),
+            Some(ConflictTarget::OnConstraint(name)) => {
+                let ident = name.0.last().and_then(|part| part.as_ident());
+                let spelled = ident.map_or("", |ident| ident.value.as_str());
+                match chronolith_sql::conflict_target(spelled)? {
+                    Some(target) => {
+                        let scope = self.row_of_table(table, None);
+                        self.inferred_columns(&scope, catalog, &target)?
+                    }
+                    None => {
+                        let found = catalog.constraints.iter().find(|constraint| {
+                            constraint.name == spelled && constraint.kind.unique_columns().is_some()
+                        });
+                        let id = found.map(|constraint| constraint.id).ok_or_else(|| {
+                            Error::new(
+                                SqlState::UNDEFINED_OBJECT,
+                                format!(
+                                    "constraint \"{spelled}\" for table \"{}\" does not exist",
+                                    catalog.name
+                                ),
+                            )
+                        })?;
+                        return Ok(Some(vec![id]));
+                    }
+                }
+            }
+            Some(ConflictTarget::Columns(names)) => {
+                let mut columns = BTreeSet::new();
+                for name in names {
+                    let (_, column) = catalog.column_named(&name.value).ok_or_else(|| {
+                        Error::new(
+                            SqlState::UNDEFINED_COLUMN,
+                            format!("column \"{}\" does not exist", name.value),
+                        )
+                        .at(ident_position(name))
+                    })?;
+                    columns.insert(column.id);
+                }
+                columns
+            }
+        };
+        let fits = |constraint: &&catalog::Constraint| {
+            let key = constraint.kind.unique_columns();
+            key.is_some_and(|key| key.iter().copied().collect::<BTreeSet<_>>() == columns)
+        };
+        let found: Vec<u32> = catalog
+            .constraints
+            .iter()
+            .filter(fits)
+            .map(|constraint| constraint.id)
+            .collect();
+        match found.is_empty() || columns.is_empty() {
+            true => Err(no_arbiter()),
+            false => Ok(Some(found)),
+        }
+    }
+
+    /// The columns of a target that is written with more than columns. What it says must be right
+    /// even where no index is of that kind.
+    fn inferred_columns(
+        &mut self,
+        scope: &Scope,
+        catalog: &catalog::Table,
+        target: &chronolith_sql::ConflictTarget,
+    ) -> Result<BTreeSet<ColumnId>> {
+        let place = Place {
+            scope,
+            clause: Clause::Check,
+        };
+        let mut columns = BTreeSet::new();
+        let mut plain = true;
+        for key in &target.keys {
+            self.expr(place, key)?;
+            let mut bare = key;
+            while let ast::Expr::Nested(inner) | ast::Expr::Collate { expr: inner, .. } = bare {
+                bare = inner;
+            }
+            match bare {
+                ast::Expr::Identifier(name) => {
+                    let found = catalog.column_named(&name.value);
+                    columns.extend(found.map(|(_, column)| column.id));
+                }
+                _ => plain = false,
+            }
+        }
+        if let Some(predicate) = &target.predicate {
+            let value = self.expr(place, predicate)?;
+            self.condition(value, "WHERE", position(predicate))?;
+        }
+        // An index without a predicate serves a target with one, as in PostgreSQL.
+        match plain {
+            true => Ok(columns),
+            false => Err(no_arbiter()),
+        }
+    }
+}
+
+fn no_arbiter() -> Error {
+    Error::new(
+        SqlState::INVALID_COLUMN_REFERENCE,
+        "there is no unique or exclusion constraint matching the ON CONFLICT specification",
+    )
+}

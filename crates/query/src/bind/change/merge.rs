@@ -1,0 +1,298 @@
+//! MERGE.
+
+use chronolith_catalog::Rights;
+use chronolith_sql::ast::{
+    self, JoinConstraint, MergeAction, MergeClause, MergeClauseKind, MergeInsertKind,
+};
+use chronolith_sql::{DEFAULT_VALUES, DO_NOTHING};
+use chronolith_types::SqlState;
+use datafusion::common::{JoinType, ScalarValue};
+use datafusion::logical_expr::{Expr, lit};
+
+use super::super::scope::Scope;
+use super::super::state::{
+    Binder, Clause, Place, Rel, Result, column, position, project, typed, unsupported,
+};
+use super::target::Changed;
+use super::{Action, Change, What};
+use crate::error::Error;
+use crate::functions::Typed;
+use crate::insert::{places_of, target_of};
+
+/// A WHEN clause that was bound.
+struct When {
+    matched: bool,
+    condition: Option<Expr>,
+    action: Action,
+    /// The columns as they are to be.
+    row: Vec<Option<Typed>>,
+}
+
+impl Binder<'_> {
+    pub(super) fn merge_rows(&mut self, merge: &ast::Merge) -> Result<Change> {
+        if merge.output.is_some() {
+            return Err(Error::new(
+                SqlState::SYNTAX_ERROR,
+                "syntax error at or near \"returning\"",
+            ));
+        }
+        let Changed {
+            table,
+            rel: target,
+            locator,
+            ..
+        } = self.changed(&merge.table, "MERGE")?;
+        let own = target.scope.clone();
+        let source = self.factor(&merge.source)?;
+        let sources = source.scope.clone();
+        let inserts = merge.clauses.iter().any(|clause| {
+            matches!(&clause.action, MergeAction::Insert(insert) if !is_nothing(&insert.columns))
+        });
+        let kind = match inserts {
+            true => JoinType::Left,
+            false => JoinType::Inner,
+        };
+        let on = JoinConstraint::On(merge.on.as_ref().clone());
+        let all = self.combine(source, target, kind, &on)?;
+        let mut rights = Rights::SELECT;
+        let mut whens = Vec::with_capacity(merge.clauses.len());
+        for clause in &merge.clauses {
+            let when = self.when(clause, &table, &all, &own, &sources)?;
+            rights = rights
+                | match when.action {
+                    Action::Insert => Rights::INSERT,
+                    Action::Update => Rights::UPDATE,
+                    Action::Delete => Rights::DELETE,
+                    Action::Nothing => Rights::NONE,
+                };
+            unreachable_after(&whens, &when)?;
+            whens.push(when);
+        }
+        let rel = self.choose(all, &locator, &whens)?;
+        let plan = self.made(rel, &own, &whens)?;
+        Ok(Change {
+            table,
+            rights,
+            what: What::Merge {
+                plan,
+                actions: whens.iter().map(|when| when.action).collect(),
+            },
+            returning: None,
+            slot: None,
+        })
+    }
+
+    fn when(
+        &mut self,
+        clause: &MergeClause,
+        table: &chronolith_catalog::Table,
+        all: &Rel,
+        own: &Scope,
+        sources: &Scope,
+    ) -> Result<When> {
+        let matched = match clause.clause_kind {
+            MergeClauseKind::Matched => true,
+            MergeClauseKind::NotMatched => false,
+            MergeClauseKind::NotMatchedByTarget | MergeClauseKind::NotMatchedBySource => {
+                return Err(Error::new(
+                    SqlState::SYNTAX_ERROR,
+                    "syntax error at or near \"by\"",
+                ));
+            }
+        };
+        let scope = if matched { &all.scope } else { sources };
+        let condition = match &clause.predicate {
+            None => None,
+            Some(condition) => {
+                let place = Place {
+                    scope,
+                    clause: Clause::MergeWhen,
+                };
+                let value = self.expr(place, condition)?;
+                Some(self.condition(value, "WHEN", position(condition))?)
+            }
+        };
+        let kept = || own.columns.iter().map(|_| None).collect::<Vec<_>>();
+        let (action, row) = match &clause.action {
+            MergeAction::Delete { .. } => (Action::Delete, kept()),
+            MergeAction::Update(update) => {
+                if update.update_predicate.is_some() || update.delete_predicate.is_some() {
+                    return Err(Error::new(SqlState::SYNTAX_ERROR, "syntax error"));
+                }
+                let marked = update.assignments.first().is_some_and(|first| {
+                    matches!(&first.target, ast::AssignmentTarget::ColumnName(name)
+                        if is_nothing(std::slice::from_ref(name)))
+                });
+                match marked {
+                    true => (Action::Nothing, kept()),
+                    false => {
+                        let row = self.assignments(scope, table, &update.assignments)?;
+                        (Action::Update, row)
+                    }
+                }
+            }
+            MergeAction::Insert(insert) if is_nothing(&insert.columns) => (Action::Nothing, kept()),
+            MergeAction::Insert(insert) => {
+                (Action::Insert, self.merge_insert(scope, table, insert)?)
+            }
+        };
+        Ok(When {
+            matched,
+            condition,
+            action,
+            row,
+        })
+    }
+
+    /// The row of `INSERT (…) VALUES (…)`.
+    fn merge_insert(
+        &mut self,
+        scope: &Scope,
+        table: &chronolith_catalog::Table,
+        insert: &ast::MergeInsertExpr,
+    ) -> Result<Vec<Option<Typed>>> {
+        let MergeInsertKind::Values(values) = &insert.kind else {
+            return Err(unsupported("INSERT ROW"));
+        };
+        let [given] = values.rows.as_slice() else {
+            return Err(Error::new(SqlState::SYNTAX_ERROR, "syntax error"));
+        };
+        let defaults = is(&insert.columns, DEFAULT_VALUES);
+        let places = match defaults {
+            true => Vec::new(),
+            false => places_of(table, &insert.columns)?,
+        };
+        let given: &[ast::Expr] = if defaults { &[] } else { given };
+        if given.len() > places.len() {
+            return Err(Error::new(
+                SqlState::SYNTAX_ERROR,
+                "INSERT has more expressions than target columns",
+            )
+            .at(given.get(places.len()).and_then(position)));
+        }
+        if given.len() < places.len() && !insert.columns.is_empty() {
+            return Err(Error::new(
+                SqlState::SYNTAX_ERROR,
+                "INSERT has more target columns than expressions",
+            ));
+        }
+        let place = Place {
+            scope,
+            clause: Clause::Values,
+        };
+        let default = ast::Expr::Identifier(ast::Ident::new("default"));
+        let mut row = Vec::with_capacity(table.columns.len());
+        for (at, of) in table.columns.iter().enumerate() {
+            let target = target_of(of)?;
+            let found = places.iter().position(|place| *place == at);
+            let tree = found.and_then(|found| given.get(found)).unwrap_or(&default);
+            row.push(Some(self.assigned(place, tree, &target)?));
+        }
+        Ok(row)
+    }
+
+    /// The rows with the number of what is done to each behind them.
+    fn choose(&mut self, all: Rel, locator: &str, whens: &[When]) -> Result<Chosen> {
+        let matched = column(locator).is_not_null();
+        let mut cases = Vec::with_capacity(whens.len());
+        for (number, when) in (0_i32..).zip(whens) {
+            let mut test = match when.matched {
+                true => matched.clone(),
+                false => Expr::IsNull(Box::new(column(locator))),
+            };
+            if let Some(condition) = &when.condition {
+                test = test.and(condition.clone());
+            }
+            let number = match when.action {
+                Action::Nothing => None,
+                _ => Some(number),
+            };
+            cases.push((test, lit(ScalarValue::Int32(number))));
+        }
+        let number = cased(cases, ScalarValue::Int32(None));
+        let action = self.fresh_as("action");
+        let columns = all.plan.schema().columns();
+        let mut exprs: Vec<Expr> = columns.into_iter().map(Expr::Column).collect();
+        exprs.push(number.alias(&action));
+        Ok(Chosen {
+            plan: project(all.plan, exprs)?,
+            locator: locator.to_owned(),
+            action,
+        })
+    }
+
+    /// The rows as they are to be.
+    fn made(
+        &mut self,
+        chosen: Chosen,
+        own: &Scope,
+        whens: &[When],
+    ) -> Result<datafusion::logical_expr::LogicalPlan> {
+        let action = column(&chosen.action);
+        let mut exprs = vec![column(&chosen.locator), action.clone()];
+        for (at, old) in own.columns.iter().enumerate() {
+            let mut cases = Vec::new();
+            for (number, when) in (0_i32..).zip(whens) {
+                if !matches!(when.action, Action::Insert | Action::Update) {
+                    continue;
+                }
+                let value = match when.row.get(at) {
+                    Some(Some(value)) => value.clone(),
+                    _ => typed(old),
+                };
+                let test = action.clone().eq(lit(number));
+                cases.push((test, value.expr));
+            }
+            let null = ScalarValue::try_from(&old.arrow)?;
+            let name = self.fresh_as(&old.name);
+            exprs.push(cased(cases, null).alias(name));
+        }
+        project(chosen.plan, exprs)
+    }
+}
+
+struct Chosen {
+    plan: datafusion::logical_expr::LogicalPlan,
+    locator: String,
+    action: String,
+}
+
+/// CASE WHEN … THEN … END.
+fn cased(cases: Vec<(Expr, Expr)>, null: ScalarValue) -> Expr {
+    if cases.is_empty() {
+        return lit(null);
+    }
+    let cases = cases
+        .into_iter()
+        .map(|(when, then)| (Box::new(when), Box::new(then)))
+        .collect();
+    Expr::Case(datafusion::logical_expr::expr::Case::new(
+        None,
+        cases,
+        Some(Box::new(lit(null))),
+    ))
+}
+
+fn is(columns: &[ast::ObjectName], mark: &str) -> bool {
+    let first = columns.first().and_then(|name| name.0.last());
+    let first = first.and_then(|part| part.as_ident());
+    first.is_some_and(|ident| ident.value == mark)
+}
+
+fn is_nothing(columns: &[ast::ObjectName]) -> bool {
+    is(columns, DO_NOTHING)
+}
+
+/// A clause behind one of its kind without a condition is never reached.
+fn unreachable_after(before: &[When], when: &When) -> Result<()> {
+    let hidden = before
+        .iter()
+        .any(|earlier| earlier.matched == when.matched && earlier.condition.is_none());
+    match hidden {
+        true => Err(Error::new(
+            SqlState::SYNTAX_ERROR,
+            "unreachable WHEN clause specified after unconditional WHEN clause",
+        )),
+        false => Ok(()),
+    }
+}

@@ -1,0 +1,277 @@
+//! Statements that change rows: each becomes a plan whose rows say what is to be changed.
+//!
+//! Start at [`bind_change`]. A plan's first column is the locator of the row that is changed, where
+//! there is one; behind it stand the table's columns as they are to be, and what RETURNING names
+//! beside them. RETURNING itself, and the SET of ON CONFLICT, are plans over rows that are there
+//! when the statement runs: see [`Over`].
+
+mod assign;
+mod conflict;
+mod insert;
+mod merge;
+mod returning;
+mod target;
+mod update;
+
+use std::sync::Arc;
+
+use arrow::datatypes::SchemaRef;
+use chronolith_catalog::{Rights, Table};
+use chronolith_sql::{Statement, ast};
+use chronolith_types::{SqlState, SqlType};
+use datafusion::logical_expr::{Expr, LogicalPlan};
+
+use super::entry::{Bound, finish};
+use super::names::Names;
+use super::state::{Binder, Rel, Result, Use, ident_position};
+use crate::error::Error;
+use crate::outcome::OutputColumn;
+
+pub use target::ChangeTarget;
+
+/// A statement that changes rows, with those in its WITH.
+#[derive(Debug)]
+pub(crate) struct Program {
+    /// In the order in which they run; the statement itself is the last unless it is a query.
+    pub(crate) changes: Vec<Change>,
+    /// The query that reads what they return.
+    pub(crate) main: Option<Bound>,
+    /// What the columns of its rows are called; none without RETURNING.
+    pub(crate) columns: Vec<OutputColumn>,
+    /// The types of its parameters.
+    pub(crate) params: Vec<SqlType>,
+    /// What it reads.
+    pub(crate) uses: Vec<Use>,
+}
+
+/// One change of one table's rows.
+#[derive(Debug)]
+pub(crate) struct Change {
+    /// The table.
+    pub(crate) table: Arc<Table>,
+    /// What the current role must have on it.
+    pub(crate) rights: Rights,
+    /// What is done.
+    pub(crate) what: What,
+    /// RETURNING.
+    pub(crate) returning: Option<Returning>,
+    /// Where its rows go, for the rest of the statement to read.
+    pub(crate) slot: Option<usize>,
+}
+
+/// What is done to rows.
+#[derive(Debug)]
+pub(crate) enum What {
+    /// The plan's rows are the table's columns in order.
+    Insert {
+        plan: LogicalPlan,
+        conflict: Option<Box<Conflict>>,
+    },
+    /// Locator, the table's columns as they are to be, columns for RETURNING.
+    Update(LogicalPlan),
+    /// Locator, columns for RETURNING.
+    Delete(LogicalPlan),
+    /// Locator or NULL, number of the action or NULL, the table's columns as they are to be.
+    Merge {
+        plan: LogicalPlan,
+        actions: Vec<Action>,
+    },
+}
+
+impl What {
+    /// The word of its tag.
+    pub(crate) fn verb(&self) -> &'static str {
+        match self {
+            Self::Insert { .. } => "INSERT",
+            Self::Update(_) => "UPDATE",
+            Self::Delete(_) => "DELETE",
+            Self::Merge { .. } => "MERGE",
+        }
+    }
+
+    /// Its plan.
+    pub(crate) fn plan(&self) -> &LogicalPlan {
+        match self {
+            Self::Insert { plan, .. }
+            | Self::Update(plan)
+            | Self::Delete(plan)
+            | Self::Merge { plan, .. } => plan,
+        }
+    }
+}
+
+/// What WHEN of MERGE does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Action {
+    Insert,
+    Update,
+    Delete,
+    Nothing,
+}
+
+/// ON CONFLICT.
+#[derive(Debug)]
+pub(crate) struct Conflict {
+    /// The constraints that rows are held against; None for all of the table.
+    pub(crate) constraints: Option<Vec<u32>>,
+    /// DO UPDATE: over locator, old columns and proposed columns; its rows are the locator and the
+    /// new columns.
+    pub(crate) update: Option<Over>,
+}
+
+/// RETURNING: over the table's columns as they are now, and those that the plan has for it.
+#[derive(Debug)]
+pub(crate) struct Returning {
+    pub(crate) over: Over,
+    pub(crate) columns: Vec<OutputColumn>,
+}
+
+/// Rows made of rows that are there when the statement runs.
+#[derive(Debug)]
+pub(crate) struct Over {
+    /// Where the plan reads them.
+    pub(crate) slot: usize,
+    /// Their columns.
+    pub(crate) input: SchemaRef,
+    /// What is made of them.
+    pub(crate) plan: LogicalPlan,
+    /// The same without a plan, when no query is in it.
+    pub(crate) direct: Option<Direct>,
+}
+
+/// Expressions over the columns of rows.
+#[derive(Debug)]
+pub(crate) struct Direct {
+    /// Which rows.
+    pub(crate) filter: Option<Expr>,
+    /// What is made of each.
+    pub(crate) exprs: Vec<Expr>,
+    /// The columns of the outcome.
+    pub(crate) output: SchemaRef,
+}
+
+/// A statement that changes rows.
+///
+/// # Errors
+/// What PostgreSQL says of it; `0A000` for what is not served.
+pub(crate) fn bind_change(
+    names: &dyn Names,
+    statement: &Statement,
+    params: &[Option<SqlType>],
+) -> Result<Program> {
+    let mut binder = Binder::new(names, params);
+    binder.changing = true;
+    let statement = match statement {
+        Statement::With { with, inner } => {
+            binder.with(with)?;
+            inner
+        }
+        other => other,
+    };
+    let change = match statement {
+        Statement::Insert(insert) => binder.insert(insert)?,
+        Statement::Update(update) => binder.update(update)?,
+        Statement::Delete(delete) => binder.delete(delete)?,
+        Statement::Merge(merge) => binder.merge_rows(merge)?,
+        _ => return Err(Error::internal("a change of nothing")),
+    };
+    let columns = change.returning.as_ref();
+    let columns = columns.map_or_else(Vec::new, |returning| returning.columns.clone());
+    binder.changes.push(change);
+    Ok(Program {
+        columns,
+        main: None,
+        changes: std::mem::take(&mut binder.changes),
+        uses: std::mem::take(&mut binder.uses),
+        params: binder.params.finish()?,
+    })
+}
+
+/// A query whose WITH changes rows.
+///
+/// # Errors
+/// What PostgreSQL says of it; `0A000` for what is not served.
+pub(crate) fn bind_changing_query(
+    names: &dyn Names,
+    query: &ast::Query,
+    params: &[Option<SqlType>],
+) -> Result<Program> {
+    let mut binder = Binder::new(names, params);
+    binder.changing = true;
+    let rel = super::entry::query_of(&mut binder, query)?;
+    let changes = std::mem::take(&mut binder.changes);
+    let mut main = finish(binder, rel)?;
+    Ok(Program {
+        changes,
+        columns: main.columns.clone(),
+        params: main.params.clone(),
+        uses: std::mem::take(&mut main.uses),
+        main: Some(main),
+    })
+}
+
+/// Whether the WITH of a query changes rows.
+pub(crate) fn changes(query: &ast::Query) -> bool {
+    let with = query.with.iter().flat_map(|with| &with.cte_tables);
+    with.into_iter().any(|cte| is_change(&cte.query.body))
+}
+
+fn is_change(body: &ast::SetExpr) -> bool {
+    matches!(
+        body,
+        ast::SetExpr::Insert(_)
+            | ast::SetExpr::Update(_)
+            | ast::SetExpr::Delete(_)
+            | ast::SetExpr::Merge(_)
+    )
+}
+
+impl Binder<'_> {
+    /// A name of WITH that changes rows, with what it returns; None for any other.
+    pub(super) fn changing_cte(&mut self, cte: &ast::Cte) -> Result<Option<Option<Rel>>> {
+        let body = cte.query.body.as_ref();
+        if !is_change(body) {
+            return Ok(None);
+        }
+        let at = ident_position(&cte.alias.name);
+        if !self.changing || self.depth > 1 || !self.outer.is_empty() {
+            return Err(Error::new(
+                SqlState::FEATURE_NOT_SUPPORTED,
+                "WITH clause containing a data-modifying statement must be at the top level",
+            )
+            .at(at));
+        }
+        let named = self.ctes.len();
+        if let Some(with) = &cte.query.with {
+            self.with(with)?;
+        }
+        let bound = match body {
+            ast::SetExpr::Insert(ast::Statement::Insert(insert)) => self.insert(insert),
+            ast::SetExpr::Update(ast::Statement::Update(update)) => self.update(update),
+            ast::SetExpr::Delete(ast::Statement::Delete(delete)) => self.delete(delete),
+            _ => Err(Error::new(
+                SqlState::FEATURE_NOT_SUPPORTED,
+                "MERGE not supported in WITH query",
+            )
+            .at(at)),
+        };
+        self.ctes.truncate(named);
+        let mut change = bound?;
+        let rel = match &change.returning {
+            None => None,
+            Some(returning) => {
+                let slot = self.slot();
+                change.slot = Some(slot);
+                Some(self.returned(slot, returning)?)
+            }
+        };
+        self.changes.push(change);
+        Ok(Some(rel))
+    }
+
+    /// A number under which rows are found when the statement runs.
+    fn slot(&mut self) -> usize {
+        self.slots += 1;
+        self.slots
+    }
+}

@@ -1,0 +1,188 @@
+//! The table whose rows are changed.
+
+use std::sync::Arc;
+
+use chronolith_catalog as catalog;
+use chronolith_sql::ast::{self, TableFactor, TableWithJoins};
+use chronolith_types::{SqlState, SqlType};
+use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
+use datafusion::logical_expr::Expr;
+
+use super::super::names::{Table, TableColumn};
+use super::super::scope::Scope;
+use super::super::state::{Binder, Rel, Result, Use, position, unsupported};
+use crate::error::Error;
+
+/// A table that rows are changed in.
+#[derive(Debug, Clone)]
+pub struct ChangeTarget {
+    /// As a scan sees it: the last column of its source is the locator of each row.
+    pub table: Table,
+    /// What is known of it.
+    pub catalog: Arc<catalog::Table>,
+}
+
+/// The target with its rows.
+pub(super) struct Changed {
+    pub table: Arc<catalog::Table>,
+    pub oid: u32,
+    /// What it is called in the statement.
+    pub rel: Rel,
+    /// The internal name of the locator.
+    pub locator: String,
+}
+
+impl Binder<'_> {
+    /// The table of a name.
+    pub(super) fn change_target(
+        &mut self,
+        name: &ast::ObjectName,
+        verb: &'static str,
+    ) -> Result<ChangeTarget> {
+        let at = position(name);
+        let parts = name
+            .0
+            .iter()
+            .filter_map(|part| part.as_ident())
+            .map(|ident| ident.value.as_str())
+            .collect::<Vec<_>>();
+        let (schema, table) = match parts.as_slice() {
+            [table] => (None, *table),
+            [.., schema, table] => (Some(*schema), *table),
+            [] => return Err(Error::new(SqlState::SYNTAX_ERROR, "a name is missing")),
+        };
+        if schema.is_none() && self.ctes.iter().any(|(name, _)| name == table) {
+            // PostgreSQL looks for tables alone, and says so where there is none.
+            let found = self.names.target(schema, table, verb);
+            return found.map_err(|error| {
+                let error = match error.code == SqlState::UNDEFINED_TABLE {
+                    true => Error::new(
+                        SqlState::UNDEFINED_TABLE,
+                        format!(
+                            "relation \"{table}\" cannot be the target of a modifying statement"
+                        ),
+                    ),
+                    false => error,
+                };
+                error.at(at)
+            });
+        }
+        if let Some(schema) = schema {
+            self.names.enter(schema).map_err(|error| error.at(at))?;
+        }
+        let found = self.names.target(schema, table, verb);
+        found.map_err(|error| error.at(at))
+    }
+
+    /// The table of UPDATE, DELETE or MERGE with its rows and their locators.
+    pub(super) fn changed(&mut self, factor: &TableFactor, verb: &'static str) -> Result<Changed> {
+        let TableFactor::Table {
+            name,
+            alias,
+            args: None,
+            ..
+        } = factor
+        else {
+            return Err(unsupported(format!("{verb} of {factor}")));
+        };
+        let ChangeTarget { mut table, catalog } = self.change_target(name, verb)?;
+        table.columns.push(TableColumn {
+            name: chronolith_chunk::LOCATOR_COLUMN.to_owned(),
+            ty: SqlType::Numeric(None),
+            attribute: -1,
+        });
+        let oid = table.oid;
+        let mut rel = self.scan(&table)?;
+        let locator = rel.scope.columns.pop();
+        let locator = locator.ok_or_else(|| Error::internal("a table without locators"))?;
+        let rel = self.aliased(rel, alias.as_ref())?;
+        Ok(Changed {
+            table: catalog,
+            oid,
+            rel,
+            locator: locator.column,
+        })
+    }
+
+    /// The same where a join is allowed by the grammar but not by PostgreSQL.
+    pub(super) fn changed_alone(
+        &mut self,
+        table: &TableWithJoins,
+        verb: &'static str,
+    ) -> Result<Changed> {
+        match table.joins.first() {
+            None => self.changed(&table.relation, verb),
+            Some(_) => Err(Error::new(
+                SqlState::SYNTAX_ERROR,
+                "syntax error at or near \"join\"",
+            )),
+        }
+    }
+
+    /// Notes that columns of the target are read, if they are.
+    pub(super) fn reads<'e>(
+        &mut self,
+        oid: u32,
+        target: &Scope,
+        exprs: impl IntoIterator<Item = &'e Expr>,
+    ) {
+        let names: Vec<&str> = target.columns.iter().map(|c| c.column.as_str()).collect();
+        let read = exprs
+            .into_iter()
+            .flat_map(named)
+            .any(|name| names.contains(&name.as_str()));
+        let found = Use {
+            relation: oid,
+            view: None,
+        };
+        if read && !self.uses.contains(&found) {
+            self.uses.push(found);
+        }
+    }
+}
+
+/// The columns that an expression names, those that queries within it name outside of them too.
+pub(super) fn named(expr: &Expr) -> Vec<String> {
+    let mut found = Vec::new();
+    // Walking fails only when the closure does.
+    let _ = expr.apply(|part| {
+        match part {
+            Expr::Column(column) => found.push(column.name.clone()),
+            Expr::ScalarSubquery(query) => outer(&query.outer_ref_columns, &mut found),
+            Expr::Exists(exists) => outer(&exists.subquery.outer_ref_columns, &mut found),
+            Expr::InSubquery(within) => outer(&within.subquery.outer_ref_columns, &mut found),
+            Expr::SetComparison(set) => outer(&set.subquery.outer_ref_columns, &mut found),
+            _ => {}
+        }
+        Ok(TreeNodeRecursion::Continue)
+    });
+    found
+}
+
+fn outer(columns: &[Expr], found: &mut Vec<String>) {
+    for column in columns {
+        if let Expr::OuterReferenceColumn(_, column) = column {
+            found.push(column.name.clone());
+        }
+    }
+}
+
+/// Whether a query is within an expression.
+pub(super) fn has_query(expr: &Expr) -> bool {
+    let mut found = false;
+    let _ = expr.apply(|part| {
+        let query = matches!(
+            part,
+            Expr::ScalarSubquery(_)
+                | Expr::Exists(_)
+                | Expr::InSubquery(_)
+                | Expr::SetComparison(_)
+        );
+        found |= query;
+        Ok(match query {
+            true => TreeNodeRecursion::Stop,
+            false => TreeNodeRecursion::Continue,
+        })
+    });
+    found
+}

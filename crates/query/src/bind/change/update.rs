@@ -1,0 +1,160 @@
+//! UPDATE and DELETE.
+
+use chronolith_catalog::Rights;
+use chronolith_sql::ast::{self, FromTable, JoinConstraint, TableWithJoins, UpdateTableFromKind};
+use chronolith_types::SqlState;
+use datafusion::common::JoinType;
+use datafusion::logical_expr::Expr;
+
+use super::super::scope::{Scope, ScopeColumn};
+use super::super::select::filtered;
+use super::super::state::{
+    Binder, Clause, Place, Rel, Result, column, position, project, typed, unsupported,
+};
+use super::target::Changed;
+use super::{Change, What};
+use crate::error::Error;
+use crate::functions::Typed;
+
+impl Binder<'_> {
+    pub(super) fn update(&mut self, update: &ast::Update) -> Result<Change> {
+        if update.limit.is_some() || !update.order_by.is_empty() {
+            return Err(Error::new(SqlState::SYNTAX_ERROR, "syntax error"));
+        }
+        let target = self.changed_alone(&update.table, "UPDATE")?;
+        let own = target.rel.scope.clone();
+        let from = match &update.from {
+            None => &[],
+            Some(UpdateTableFromKind::AfterSet(tables)) => tables.as_slice(),
+            Some(UpdateTableFromKind::BeforeSet(_)) => {
+                return Err(Error::new(SqlState::SYNTAX_ERROR, "syntax error"));
+            }
+        };
+        let all = self.with_others(target.rel, from)?;
+        let all = self.wanted(all, target.oid, &own, update.selection.as_ref())?;
+        let set = self.assignments(&all.scope, &target.table, &update.assignments)?;
+        let given = set.iter().flatten().map(|value| &value.expr);
+        self.reads(target.oid, &own, given);
+        let (mut exprs, new) = self.new_row(&target.locator, &own, set);
+        // RETURNING sees the new row where the old one stood.
+        let mut scope = Scope {
+            columns: new,
+            relations: all.scope.relations.clone(),
+        };
+        let others = all.scope.columns.iter().skip(own.columns.len());
+        scope.columns.extend(others.cloned());
+        let width = own.columns.len();
+        let returning = match &update.returning {
+            None => None,
+            Some(items) => {
+                let (returning, more) = self.returning(items, &scope, width)?;
+                self.reads_returned(target.oid, &scope, width, &returning);
+                exprs.extend(more.iter().map(|name| column(name)));
+                Some(returning)
+            }
+        };
+        Ok(Change {
+            table: target.table,
+            rights: Rights::UPDATE,
+            what: What::Update(project(all.plan, exprs)?),
+            returning,
+            slot: None,
+        })
+    }
+
+    pub(super) fn delete(&mut self, delete: &ast::Delete) -> Result<Change> {
+        let (FromTable::WithFromKeyword(tables) | FromTable::WithoutKeyword(tables)) = &delete.from;
+        let ([table], true, true, None) = (
+            tables.as_slice(),
+            delete.tables.is_empty(),
+            delete.order_by.is_empty(),
+            &delete.limit,
+        ) else {
+            return Err(Error::new(SqlState::SYNTAX_ERROR, "syntax error"));
+        };
+        let Changed {
+            table,
+            oid,
+            rel,
+            locator,
+        } = self.changed_alone(table, "DELETE")?;
+        let own = rel.scope.clone();
+        let all = self.with_others(rel, delete.using.as_deref().unwrap_or_default())?;
+        let all = self.wanted(all, oid, &own, delete.selection.as_ref())?;
+        let mut exprs = vec![column(&locator)];
+        let returning = match &delete.returning {
+            None => None,
+            Some(items) => {
+                let (returning, more) = self.returning(items, &all.scope, 0)?;
+                self.reads_returned(oid, &all.scope, own.columns.len(), &returning);
+                exprs.extend(more.iter().map(|name| column(name)));
+                Some(returning)
+            }
+        };
+        Ok(Change {
+            table,
+            rights: Rights::DELETE,
+            what: What::Delete(project(all.plan, exprs)?),
+            returning,
+            slot: None,
+        })
+    }
+
+    /// The target beside FROM or USING.
+    fn with_others(&mut self, target: Rel, others: &[TableWithJoins]) -> Result<Rel> {
+        if others.is_empty() {
+            return Ok(target);
+        }
+        let right = self.from(others)?;
+        self.combine(target, right, JoinType::Inner, &JoinConstraint::None)
+    }
+
+    /// The rows that WHERE wants.
+    fn wanted(
+        &mut self,
+        mut all: Rel,
+        oid: u32,
+        own: &Scope,
+        condition: Option<&ast::Expr>,
+    ) -> Result<Rel> {
+        let Some(condition) = condition else {
+            return Ok(all);
+        };
+        if matches!(condition, ast::Expr::Identifier(ident)
+            if ident.value == chronolith_sql::CURRENT_OF)
+        {
+            return Err(unsupported("WHERE CURRENT OF"));
+        }
+        let place = Place {
+            scope: &all.scope,
+            clause: Clause::Where,
+        };
+        let value = self.expr(place, condition)?;
+        let condition = self.condition(value, "WHERE", position(condition))?;
+        self.reads(oid, own, [&condition]);
+        all.plan = filtered(all.plan, condition)?;
+        Ok(all)
+    }
+
+    /// The locator and the columns of a row as they are to be, under new names.
+    pub(super) fn new_row(
+        &mut self,
+        locator: &str,
+        own: &Scope,
+        set: Vec<Option<Typed>>,
+    ) -> (Vec<Expr>, Vec<ScopeColumn>) {
+        let mut exprs = vec![column(locator)];
+        let mut new = Vec::with_capacity(own.columns.len());
+        for (old, value) in own.columns.iter().zip(set) {
+            let value = value.unwrap_or_else(|| typed(old));
+            let name = self.fresh_as(&old.name);
+            exprs.push(value.expr.alias(&name));
+            new.push(ScopeColumn {
+                column: name,
+                arrow: value.arrow,
+                ..old.clone()
+            });
+        }
+        (exprs, new)
+    }
+}

@@ -1,0 +1,21 @@
+//! Statements that change rows, running: UPDATE, DELETE, MERGE, INSERT … ON CONFLICT, RETURNING.
+//!
+//! What they are to do was said by the binder ([`crate::bind`]) as plans; here the plans' rows
+//! become deletes and inserts of the transaction. Start at [`run`].
+//!
+//! # Invariants
+//! - All parts of a statement read one snapshot, taken when it began: none sees what another does.
+//! - A row is changed once, however often a plan names it.
+//! - Nothing is written before all is read and every row is locked.
+
+mod conflict;
+mod over;
+mod plan;
+mod program;
+mod rows;
+mod run;
+mod sight;
+
+pub(crate) use plan::{Dml, bind, bind_literals, bind_query};
+pub(crate) use program::{Ran, run};
+pub(crate) use sight::Sight;

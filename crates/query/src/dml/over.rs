@@ -1,0 +1,147 @@
+//! What is made of rows that are there: RETURNING, and SET of ON CONFLICT.
+
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, AsArray};
+use arrow::compute::{concat_batches, filter_record_batch};
+use arrow::datatypes::{Schema, SchemaRef};
+use arrow::record_batch::{RecordBatch, RecordBatchOptions};
+use datafusion::common::config::ConfigOptions;
+use datafusion::common::{DFSchema, ScalarValue};
+use datafusion::execution::SessionState;
+use datafusion::logical_expr::execution_props::ExecutionProps;
+use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
+use datafusion::logical_expr::{Expr, LogicalPlan};
+use datafusion::physical_expr::{PhysicalExpr, create_physical_expr};
+use futures::StreamExt;
+
+use super::sight::Sight;
+use crate::bind::{Over, set_parameters, set_parameters_in};
+use crate::error::Error;
+use crate::insert::fixed;
+use crate::session::{Shared, physical, stream};
+
+/// An [`Over`] with its parameters.
+pub(super) struct Maker {
+    slot: usize,
+    input: SchemaRef,
+    output: SchemaRef,
+    how: How,
+}
+
+enum How {
+    /// Expressions over the rows.
+    Direct {
+        filter: Option<Arc<dyn PhysicalExpr>>,
+        exprs: Vec<Arc<dyn PhysicalExpr>>,
+    },
+    /// A plan that reads them.
+    Plan(Box<LogicalPlan>),
+}
+
+impl Maker {
+    pub(super) fn new(
+        shared: &Arc<Shared>,
+        over: &Over,
+        params: &[ScalarValue],
+    ) -> Result<Self, Error> {
+        let (how, output) = match &over.direct {
+            None => {
+                let plan = set_parameters(&over.plan, params)?;
+                let output = nullable(plan.schema().as_arrow());
+                (How::Plan(Box::new(plan)), output)
+            }
+            Some(direct) => {
+                let given = |expr: &Expr| set_parameters_in(expr.clone(), params);
+                let exprs = direct.exprs.iter().map(given);
+                let exprs = exprs.collect::<Result<Vec<_>, _>>()?;
+                let filter = direct.filter.as_ref().map(given).transpose()?;
+                let schema = DFSchema::try_from(over.input.as_ref().clone())?;
+                let mut props = ExecutionProps::new();
+                let mut plain = true;
+                for expr in exprs.iter().chain(&filter) {
+                    plain &= fixed(expr)?;
+                }
+                if !plain {
+                    // Some function asks for the session.
+                    let mut options = ConfigOptions::new();
+                    options.extensions.insert(shared.vars());
+                    props.config_options = Some(Arc::new(options));
+                }
+                let context = PhysicalPlanningContext::default();
+                let physical = |expr: &Expr| create_physical_expr(expr, &schema, &props, &context);
+                let how = How::Direct {
+                    filter: filter.as_ref().map(physical).transpose()?,
+                    exprs: exprs.iter().map(physical).collect::<Result<_, _>>()?,
+                };
+                (how, nullable(&direct.output))
+            }
+        };
+        Ok(Self {
+            slot: over.slot,
+            input: Arc::clone(&over.input),
+            output,
+            how,
+        })
+    }
+
+    /// What is made of the rows whose columns these are.
+    pub(super) async fn make(
+        &self,
+        shared: &Arc<Shared>,
+        sight: &Sight,
+        planner: &SessionState,
+        columns: Vec<ArrayRef>,
+        rows: usize,
+    ) -> Result<RecordBatch, Error> {
+        let options = RecordBatchOptions::new().with_row_count(Some(rows));
+        let batch = RecordBatch::try_new_with_options(Arc::clone(&self.input), columns, &options)?;
+        match &self.how {
+            How::Direct { filter, exprs } => {
+                let batch = match filter {
+                    None => batch,
+                    Some(filter) => {
+                        let kept = filter.evaluate(&batch)?.into_array(batch.num_rows())?;
+                        let kept = kept
+                            .as_boolean_opt()
+                            .ok_or_else(|| Error::internal("a condition of another type"))?;
+                        filter_record_batch(&batch, kept)?
+                    }
+                };
+                let rows = batch.num_rows();
+                let columns = exprs.iter().map(|expr| {
+                    let made = expr.evaluate(&batch)?;
+                    Ok(made.into_array(rows)?)
+                });
+                let columns = columns.collect::<Result<Vec<_>, Error>>()?;
+                self.batch(columns, rows)
+            }
+            How::Plan(plan) => {
+                sight.slots.put(self.slot, vec![batch]);
+                let physical = physical(shared, planner, plan).await?;
+                let mut made = stream(shared, planner, physical)?;
+                let mut batches = Vec::new();
+                while let Some(batch) = made.next().await {
+                    let batch = batch?;
+                    batches.push(self.batch(batch.columns().to_vec(), batch.num_rows())?);
+                }
+                Ok(concat_batches(&self.output, &batches)?)
+            }
+        }
+    }
+
+    fn batch(&self, columns: Vec<ArrayRef>, rows: usize) -> Result<RecordBatch, Error> {
+        let options = RecordBatchOptions::new().with_row_count(Some(rows));
+        let schema = Arc::clone(&self.output);
+        Ok(RecordBatch::try_new_with_options(
+            schema, columns, &options,
+        )?)
+    }
+}
+
+/// The columns, any of which may be NULL.
+fn nullable(schema: &Schema) -> SchemaRef {
+    let fields = schema.fields().iter();
+    let fields = fields.map(|field| field.as_ref().clone().with_nullable(true));
+    Arc::new(Schema::new(fields.collect::<Vec<_>>()))
+}

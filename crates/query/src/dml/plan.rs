@@ -1,0 +1,107 @@
+//! A changing statement, bound and ready to run any number of times.
+
+use std::sync::Arc;
+
+use arrow::record_batch::RecordBatch;
+use chronolith_catalog::Rights;
+use chronolith_sql::{Literals, Statement, ast};
+use chronolith_types::SqlType;
+
+use crate::bind::{Program, What, bind_change, bind_changing_query};
+use crate::error::Error;
+use crate::insert::{self, Cells, Source};
+use crate::session::{SessionNames, Shared};
+
+/// A program with what can be made ready of it.
+pub(crate) struct Dml {
+    pub(crate) program: Program,
+    /// The rows of each INSERT … VALUES, which need no planner.
+    pub(crate) given: Vec<Option<Given>>,
+}
+
+/// Rows of VALUES.
+pub(crate) enum Given {
+    /// To be computed.
+    Cells(Cells),
+    /// Read already, and the places of columns that get their defaults.
+    Rows(RecordBatch, Vec<usize>),
+}
+
+/// Binds INSERT, UPDATE, DELETE or MERGE.
+///
+/// # Errors
+/// What PostgreSQL says of it; `0A000` for what is not served.
+pub(crate) fn bind(
+    names: &SessionNames,
+    statement: &Statement,
+    types: &[Option<SqlType>],
+) -> Result<Dml, Error> {
+    Dml::of(bind_change(names, statement, types)?)
+}
+
+/// Binds a query whose WITH changes rows.
+///
+/// # Errors
+/// What PostgreSQL says of it; `0A000` for what is not served.
+pub(crate) fn bind_query(
+    names: &SessionNames,
+    query: &ast::Query,
+    types: &[Option<SqlType>],
+) -> Result<Dml, Error> {
+    Dml::of(bind_changing_query(names, query, types)?)
+}
+
+/// Binds an INSERT of literals with more behind them; None when it must be bound the full way,
+/// which knows the words and the place of each error.
+///
+/// # Errors
+/// When its schema does not exist.
+pub(crate) fn bind_literals(
+    shared: &Arc<Shared>,
+    names: &SessionNames,
+    literals: &Literals,
+    types: &[Option<SqlType>],
+) -> Result<Option<Dml>, Error> {
+    let Some(insert) = insert::bind_literals(shared, literals)? else {
+        return Ok(None);
+    };
+    let Ok(tree) = literals.without_rows() else {
+        return Ok(None);
+    };
+    let program = bind_change(names, &Statement::Insert(tree), types);
+    Ok(match (program, insert.source) {
+        (Ok(program), Source::Rows(rows, missing)) => Some(Dml {
+            program,
+            given: vec![Some(Given::Rows(rows, missing))],
+        }),
+        _ => None,
+    })
+}
+
+impl Dml {
+    fn of(program: Program) -> Result<Self, Error> {
+        let given = program.changes.iter().map(|change| match &change.what {
+            What::Insert { plan, .. } => Ok(Cells::of(plan, &program.params)?.map(Given::Cells)),
+            _ => Ok(None),
+        });
+        let given = given.collect::<Result<_, Error>>()?;
+        Ok(Self { program, given })
+    }
+
+    /// Looks whether the current role may do it.
+    pub(crate) fn check(&self, shared: &Shared) -> Result<(), Error> {
+        for change in &self.program.changes {
+            for right in [
+                Rights::INSERT,
+                Rights::UPDATE,
+                Rights::DELETE,
+                Rights::SELECT,
+            ] {
+                if change.rights.has(right) {
+                    shared.check_relation(change.table.id, right)?;
+                }
+            }
+        }
+        shared.check_uses(&self.program.uses)
+    }
+}

@@ -1,0 +1,113 @@
+//! A whole statement: its changes in order, then the query that reads what they return.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use datafusion::common::ScalarValue;
+
+use super::plan::Dml;
+use super::run::{Run, Step};
+use super::sight::{Held, Sight};
+use crate::bind::set_parameters;
+use crate::error::Error;
+use crate::outcome::RowStream;
+use crate::session::{Shared, physical, stream};
+
+/// What a statement came to.
+pub(crate) enum Ran {
+    /// How many rows it changed; no client could tell a word of what it returns from a query's.
+    Changed {
+        rows: u64,
+        returned: Option<RowStream>,
+    },
+    /// The rows of its query.
+    Query(RowStream),
+}
+
+/// Where a statement of several parts goes back to.
+const POINT: &str = "\0statement";
+
+/// Runs a statement that changes rows.
+///
+/// # Errors
+/// Whatever it meets; the transaction is then to be rolled back, at least to a savepoint.
+pub(crate) async fn run(
+    shared: &Arc<Shared>,
+    dml: &Dml,
+    params: &[ScalarValue],
+) -> Result<Ran, Error> {
+    // Alone, a change writes nothing before it is sure of its rows.
+    let several = dml.program.changes.len() > 1;
+    loop {
+        shared.transact(|transaction| {
+            transaction.begin_change()?;
+            if several {
+                transaction.savepoint(POINT);
+            }
+            Ok::<_, Error>(())
+        })?;
+        let ran = once(shared, dml, params).await?;
+        if several {
+            shared.transact(|transaction| {
+                if ran.is_none() {
+                    transaction.rollback_to(POINT)?;
+                }
+                transaction.release(POINT)
+            })?;
+        }
+        match ran {
+            Some(ran) => return Ok(ran),
+            None if shared.cancel.asked() => return Err(crate::cancel::cancelled()),
+            None => {}
+        }
+    }
+}
+
+/// One attempt; None when rows were changed by others meanwhile.
+async fn once(
+    shared: &Arc<Shared>,
+    dml: &Dml,
+    params: &[ScalarValue],
+) -> Result<Option<Ran>, Error> {
+    let sight = Arc::new(Sight::default());
+    let _held = Held::new(shared, Some(Arc::clone(&sight)));
+    // All parts see what was there before the first of them.
+    for change in &dml.program.changes {
+        sight.view(shared, change.table.id);
+    }
+    if dml.program.changes.len() > 1 || dml.program.main.is_some() {
+        for found in &dml.program.uses {
+            sight.view(shared, chronolith_types::TableId(found.relation));
+        }
+    }
+    let mut run = Run {
+        shared,
+        planner: shared.planner(shared.vars()),
+        sight,
+        params,
+        touched: HashMap::new(),
+    };
+    let mut last = None;
+    for (change, given) in dml.program.changes.iter().zip(&dml.given) {
+        let done = match run.change(change, given.as_ref()).await? {
+            Step::Done(done) => done,
+            Step::Again => return Ok(None),
+        };
+        match (change.slot, done.returned) {
+            (Some(slot), Some(returned)) => run.sight.slots.put(slot, returned.batches),
+            (_, returned) => last = Some((done.rows, returned)),
+        }
+    }
+    if let Some(main) = &dml.program.main {
+        let plan = set_parameters(&main.plan, params)?;
+        let physical = physical(shared, &run.planner, &plan).await?;
+        return Ok(Some(Ran::Query(stream(shared, &run.planner, physical)?)));
+    }
+    let (rows, returned) = last.ok_or_else(|| Error::internal("a change that did nothing"))?;
+    let returned = returned.map(|returned| -> RowStream {
+        // What the rows take is given back as they go.
+        let batches = returned.batches.into_iter().map(Ok);
+        Box::pin(futures::stream::iter(batches))
+    });
+    Ok(Some(Ran::Changed { rows, returned }))
+}
