@@ -23,6 +23,7 @@ mod rows;
 mod sequence;
 mod series;
 mod table;
+mod trigger;
 
 pub use acl::{Acl, DefaultAcl, DependentGrants, Grant, Rights, Securable};
 pub use change::Change;
@@ -40,3 +41,4 @@ pub use table::{
     DimensionKind, Hypertable, Index, OnCommit, OrderBy, Part, PartFile, Persistence, Region,
     Skipping, SparseIndex, Table,
 };
+pub use trigger::Trigger;

@@ -27,6 +27,7 @@ mod sequence;
 mod session;
 mod statement;
 mod tokens;
+mod trigger;
 mod types;
 
 pub use changes::{CURRENT_OF, ConflictTarget, DEFAULT_VALUES, DO_NOTHING, conflict_target};
@@ -43,4 +44,5 @@ pub use sequence::{
 };
 pub use sqlparser::ast;
 pub use statement::*;
+pub use trigger::CreateTrigger;
 pub use types::{check_modifiers, type_of};

@@ -595,9 +595,22 @@ impl Binder<'_> {
             Some(columns) => columns,
             None => Vec::new(),
         };
+        // Computed once, however many of its columns are named.
+        let once = !set && volatile(&value.expr);
+        let value = match once {
+            true => {
+                let item = arrow::datatypes::Field::new("item", value.arrow.clone(), true);
+                Typed {
+                    expr: datafusion::functions_nested::expr_fn::make_array(vec![value.expr]),
+                    ty: value.ty,
+                    arrow: arrow::datatypes::DataType::List(Arc::new(item)),
+                }
+            }
+            false => value,
+        };
         let rows = Rows {
             value,
-            set,
+            set: set || once,
             ty: result,
             columns,
             output,

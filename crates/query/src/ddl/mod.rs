@@ -18,6 +18,7 @@ mod run;
 mod schema;
 mod sequence;
 mod table;
+mod trigger;
 mod view;
 
 pub(crate) use alter::{keep_views, moved_views, role_of};

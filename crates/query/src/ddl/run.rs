@@ -7,7 +7,8 @@ use chronolith_sql::Statement;
 use chronolith_types::{RoleId, SqlState};
 
 use super::{
-    alter, comment, drop, grant, index, materialized, role, routine, schema, sequence, table, view,
+    alter, comment, drop, grant, index, materialized, role, routine, schema, sequence, table,
+    trigger, view,
 };
 use crate::error::Error;
 use crate::session::Shared;
@@ -37,6 +38,13 @@ pub(crate) async fn run(
         Statement::CreateRoutine(create) => routine::create(shared, create)?,
         Statement::CreateSequence(create) => sequence::create(shared, create)?,
         Statement::AlterSequence(of) => sequence::alter(shared, of)?,
+        Statement::CreateTrigger(create) => trigger::create(shared, create)?,
+        Statement::DropTrigger {
+            name,
+            table,
+            if_exists,
+        } => trigger::drop(shared, name, table, *if_exists)?,
+        Statement::AlterTrigger { name, table, to } => trigger::rename(shared, name, table, to)?,
         Statement::AlterRoutine(alter) => routine::alter(shared, alter)?,
         Statement::CreateSchema(create) => schema::create(shared, create)?,
         Statement::CreateDatabase { name, options } => {

@@ -60,7 +60,7 @@ pub(crate) fn run(
 }
 
 /// Work that has stack enough whenever it goes on, however deep within others.
-struct Roomy<F>(Pin<Box<F>>);
+pub(super) struct Roomy<F>(pub(super) Pin<Box<F>>);
 
 impl<F: Future> Future for Roomy<F> {
     type Output = F::Output;
@@ -73,7 +73,7 @@ impl<F: Future> Future for Roomy<F> {
     }
 }
 
-fn too_deep() -> Error {
+pub(super) fn too_deep() -> Error {
     Error::new(SqlState::new(b"54001"), "stack depth limit exceeded").hint(
         "Increase the configuration parameter \"max_stack_depth\" (currently 2048kB), after \
          ensuring the platform's stack depth limit is adequate.",
@@ -183,7 +183,10 @@ impl Session {
     }
 
     /// SET of a routine begins; what was before.
-    fn enter_settings(&self, routine: &Routine) -> Result<Vec<(String, Option<String>)>, Error> {
+    pub(super) fn enter_settings(
+        &self,
+        routine: &Routine,
+    ) -> Result<Vec<(String, Option<String>)>, Error> {
         let mut before = Vec::with_capacity(routine.settings.len());
         for (name, value) in &routine.settings {
             let was = self.shared.with(|state| {
@@ -201,7 +204,7 @@ impl Session {
         Ok(before)
     }
 
-    fn leave_settings(&self, before: Vec<(String, Option<String>)>) {
+    pub(super) fn leave_settings(&self, before: Vec<(String, Option<String>)>) {
         self.shared.with(|state| {
             for (name, was) in before.into_iter().rev() {
                 state.settings.put_local(&name, was);

@@ -25,6 +25,7 @@ use crate::error::Error;
 use crate::explain;
 use crate::insert::{self, InsertPlan};
 use crate::outcome::{Outcome, OutputColumn};
+use crate::routines::{Event, has_triggers};
 
 /// A statement as far as it goes without running it.
 pub(crate) enum Ready {
@@ -471,7 +472,11 @@ pub(crate) fn ready(
             Ready::Change(Box::new(dml::bind_query(names, query, types)?))
         }
         Tree::Query(query) => Ready::Query(bind_query(names, query, types)?),
-        Tree::Insert(insert) if insert.on.is_none() && insert.returning.is_none() => {
+        Tree::Insert(insert)
+            if insert.on.is_none()
+                && insert.returning.is_none()
+                && !fires(shared, &insert.table) =>
+        {
             Ready::Insert(Box::new(insert::bind(shared, names, insert, types)?))
         }
         Tree::InsertLiterals(literals) if literals.rest.is_some() => {
@@ -480,6 +485,16 @@ pub(crate) fn ready(
                 None => dml::bind(names, &Tree::Insert(literals.tree()?), types)?,
             };
             Ready::Change(Box::new(dml))
+        }
+        Tree::InsertLiterals(literals)
+            if shared
+                .find_table(literals.schema.as_deref(), &literals.table)
+                .is_ok_and(|table| {
+                    table.is_some_and(|table| has_triggers(shared, &table, Some(Event::Insert)))
+                }) =>
+        {
+            let tree = Tree::Insert(literals.tree()?);
+            Ready::Change(Box::new(dml::bind(names, &tree, types)?))
         }
         Tree::InsertLiterals(literals) => {
             Ready::Insert(Box::new(match insert::bind_literals(shared, literals)? {
@@ -512,6 +527,26 @@ pub(crate) fn ready(
         | Tree::With { .. } => Ready::Change(Box::new(dml::bind(names, tree, types)?)),
         _ => Ready::Utility,
     })
+}
+
+/// Whether triggers fire for rows that are inserted into a table.
+fn fires(shared: &Arc<Shared>, table: &ast::TableObject) -> bool {
+    let ast::TableObject::TableName(name) = table else {
+        return false;
+    };
+    let parts: Vec<&str> = name
+        .0
+        .iter()
+        .filter_map(|part| part.as_ident())
+        .map(|ident| ident.value.as_str())
+        .collect();
+    let (schema, table) = match parts.as_slice() {
+        [table] => (None, *table),
+        [.., schema, table] => (Some(*schema), *table),
+        [] => return false,
+    };
+    let found = shared.find_table(schema, table).ok().flatten();
+    found.is_some_and(|table| has_triggers(shared, &table, Some(Event::Insert)))
 }
 
 /// What a query's WITH does to rows, if anything.

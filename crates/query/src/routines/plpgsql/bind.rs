@@ -120,6 +120,10 @@ impl Machine<'_> {
         })
     }
 
+    pub(super) fn moment_depth(&self) -> usize {
+        self.moment.depth
+    }
+
     fn known(&self, id: u64) -> Option<Compiled> {
         let known = self.session.shared.compiled.lock();
         known

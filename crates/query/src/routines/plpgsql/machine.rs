@@ -179,6 +179,50 @@ impl<'s> Machine<'s> {
         Ok(())
     }
 
+    /// Whether a condition over OLD and NEW holds.
+    ///
+    /// # Errors
+    /// What the condition meets.
+    pub(crate) async fn holds(&mut self, condition: &str) -> Result<bool, Error> {
+        let query = chronolith_sql::query(&format!("SELECT {condition}"))?;
+        let sql = chronolith_sql::plpgsql::Sql {
+            // Nothing else has it, so that nothing is kept under it for others.
+            id: u64::MAX,
+            text: condition.to_owned(),
+            expr: Some(chronolith_sql::expression(condition)?),
+            query,
+        };
+        let holds = self.truth(&sql).await;
+        self.session
+            .shared
+            .compiled
+            .lock()
+            .remove(&(u64::MAX, self.moment_depth()));
+        holds
+    }
+
+    /// The values of a row by its name.
+    pub(crate) fn row(&self, name: &str) -> Option<Vec<ScalarValue>> {
+        let rows = self.frame.data.iter().find_map(|datum| match datum {
+            Datum::Row(row) if row.name == name => row.fields.as_ref(),
+            _ => None,
+        })?;
+        Some(rows.iter().map(|field| field.value.clone()).collect())
+    }
+
+    /// A value as a column takes it.
+    ///
+    /// # Errors
+    /// Those of the cast.
+    pub(crate) fn fit(
+        &self,
+        value: ScalarValue,
+        from: &SqlType,
+        to: &SqlType,
+    ) -> Result<ScalarValue, Error> {
+        self.cast(value, from, to)
+    }
+
     /// Runs a body; the rows that it answers.
     ///
     /// # Errors

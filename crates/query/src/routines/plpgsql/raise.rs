@@ -122,7 +122,7 @@ impl Machine<'_> {
                     }
                 }
                 "message" => {
-                    if raise.format.is_some() || raise.condition.is_some() {
+                    if raise.format.is_some() {
                         return Err(twice("MESSAGE"));
                     }
                     said = true;
