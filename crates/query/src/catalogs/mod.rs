@@ -27,6 +27,7 @@ mod rows;
 pub(crate) mod sequences;
 mod server;
 mod timescale;
+pub(crate) mod triggers;
 mod types;
 
 pub(crate) use constraints::columns_named;

@@ -206,6 +206,7 @@ fn parse_line(line: &'static str) -> Option<SystemRelation> {
             .or_else(|| routines::fill(name))
             .or_else(|| constraints::fill(name))
             .or_else(|| sequences::fill(name))
+            .or_else(|| super::triggers::fill(name))
             .or_else(|| server::fill(name))
             .or_else(|| activity::fill(name)),
         "" => routines::fill_function(name),
