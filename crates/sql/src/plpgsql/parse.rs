@@ -21,7 +21,7 @@ const DEPTH_MAX: usize = 100;
 /// 42601 for what is none, 0A000 for what is not served.
 pub fn body(text: &str) -> Result<Block, SqlError> {
     let mut reader = Reader::new(text)?;
-    while reader.token() == &Token::Sharp {
+    if reader.token() == &Token::Sharp {
         // `#variable_conflict use_column` and its kin.
         return Err(reader.unsupported("an option of a PL/pgSQL function"));
     }
@@ -545,7 +545,7 @@ pub(super) fn sql(text: &str, start: usize) -> Result<Sql, SqlError> {
             && select.into.is_none()
             && matches!(&select.group_by, ast::GroupByExpr::Expressions(of, _) if of.is_empty());
         if bare && let [ast::SelectItem::UnnamedExpr(_)] = select.projection.as_slice() {
-            expr = crate::expression(text).ok();
+            expr = crate::expression(text).ok().map(Box::new);
         }
     }
     Ok(Sql {

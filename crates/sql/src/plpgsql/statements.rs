@@ -595,11 +595,8 @@ fn range(text: &str) -> Option<(&str, &str)> {
     let bytes = text.as_bytes();
     for (at, byte) in bytes.iter().enumerate() {
         match (quoted, byte) {
-            (Some(quote), byte) => {
-                if quote == byte {
-                    quoted = None;
-                }
-            }
+            (Some(quote), byte) if quote == byte => quoted = None,
+            (Some(_), _) => {}
             (None, quote @ (b'\'' | b'"')) => quoted = Some(quote),
             (None, b'(' | b'[') => open += 1,
             (None, b')' | b']') => open = open.saturating_sub(1),

@@ -12,7 +12,7 @@ pub struct Sql {
     /// As it was written.
     pub text: String,
     /// The expression, where it is one alone.
-    pub expr: Option<ast::Expr>,
+    pub expr: Option<Box<ast::Expr>>,
     /// `SELECT` and the text.
     pub query: Box<ast::Query>,
 }

@@ -10,6 +10,7 @@ use chronolith_sql::{Parsed, Statement as Tree};
 use chronolith_types::{SqlState, SqlType};
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{Column, DFSchema, ScalarValue};
+use datafusion::logical_expr::expr::Case;
 use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
 use datafusion::logical_expr::{ColumnarValue, Expr};
 use datafusion::physical_expr::create_physical_expr;
@@ -282,7 +283,7 @@ impl Machine<'_> {
         };
         let over = typed.expr.transform_up(|node| {
             let Some(number) = number_of(&node) else {
-                return Ok(Transformed::no(node));
+                return Ok(chosen(node));
             };
             let name = format!("${number}");
             if !inputs.contains(&number) {
@@ -536,6 +537,26 @@ impl Machine<'_> {
             },
             _ => Vec::new(),
         }
+    }
+}
+
+/// COALESCE as the CASE that it stands for: as a function it is never called.
+fn chosen(expr: Expr) -> Transformed<Expr> {
+    match expr {
+        Expr::ScalarFunction(call) if call.func.name() == "coalesce" => {
+            let mut args = call.args;
+            let last = args.pop().map(Box::new);
+            if args.is_empty() {
+                let only = last.map_or(Expr::Literal(ScalarValue::Null, None), |last| *last);
+                return Transformed::yes(only);
+            }
+            let arms = args
+                .into_iter()
+                .map(|arg| (Box::new(arg.clone().is_not_null()), Box::new(arg)))
+                .collect();
+            Transformed::yes(Expr::Case(Case::new(None, arms, last)))
+        }
+        other => Transformed::no(other),
     }
 }
 

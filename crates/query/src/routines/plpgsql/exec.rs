@@ -181,7 +181,7 @@ impl Machine<'_> {
 
     /// The record that an expression is the name of.
     fn row_named(&self, sql: &Sql) -> Option<Row> {
-        let name = match sql.expr.as_ref()? {
+        let name = match sql.expr.as_deref()? {
             ast::Expr::Identifier(name) => vec![name.value.clone()],
             _ => return None,
         };
@@ -209,11 +209,11 @@ impl Machine<'_> {
             // Each pair is told from every other.
             id: operand.id.wrapping_shl(32) ^ when.id,
             text: format!("({}) = ({})", operand.text, when.text),
-            expr: Some(ast::Expr::BinaryOp {
+            expr: Some(Box::new(ast::Expr::BinaryOp {
                 left: nested(left),
                 op: ast::BinaryOperator::Eq,
                 right: nested(right),
-            }),
+            })),
             query: when.query.clone(),
         };
         self.truth(&same).await

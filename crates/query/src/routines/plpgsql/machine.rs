@@ -189,7 +189,7 @@ impl<'s> Machine<'s> {
             // Nothing else has it, so that nothing is kept under it for others.
             id: u64::MAX,
             text: condition.to_owned(),
-            expr: Some(chronolith_sql::expression(condition)?),
+            expr: Some(Box::new(chronolith_sql::expression(condition)?)),
             query,
         };
         let holds = self.truth(&sql).await;
