@@ -21,6 +21,7 @@ mod sequences;
 mod stores;
 mod tables;
 mod triggers;
+mod types;
 mod views;
 
 type Applied = Result<(), CatalogError>;
@@ -108,6 +109,9 @@ impl Catalog {
             }
             Change::CreateRoutine { .. } | Change::DropRoutine { .. } => {
                 self.change_routines(change)
+            }
+            Change::CreateType { .. } | Change::ChangeType { .. } | Change::DropType { .. } => {
+                self.change_types(change)
             }
             Change::CreateSequence { .. }
             | Change::ChangeSequence { .. }
@@ -217,6 +221,10 @@ impl Catalog {
                 database.schemas.contains_key(&SchemaId(oid))
                     || database.tables.contains_key(&TableId(oid))
                     || database.views.contains_key(&TableId(oid))
+                    || database
+                        .types
+                        .values()
+                        .any(|ty| ty.oids().any(|own| own == oid))
                     || database.sequences.contains_key(&TableId(oid))
                     || database.routines.contains_key(&RoutineId(oid))
             })

@@ -24,6 +24,7 @@ mod sequence;
 mod series;
 mod table;
 mod trigger;
+mod types;
 
 pub use acl::{Acl, DefaultAcl, DependentGrants, Grant, Rights, Securable};
 pub use change::Change;
@@ -38,7 +39,8 @@ pub use rows::RowBits;
 pub use sequence::{Identity, OwnedBy, Sequence};
 pub use table::{
     Chunk, Column, Compression, Constraint, ConstraintKind, ConstraintMarks, Dimension,
-    DimensionKind, Hypertable, Index, OnCommit, OrderBy, Part, PartFile, Persistence, Region,
-    Skipping, SparseIndex, Table,
+    DimensionKind, Hypertable, Index, OnCommit, OrderBy, Part, PartFile, Persistence, Reference,
+    ReferenceAction, Region, Skipping, SparseIndex, Table,
 };
 pub use trigger::Trigger;
+pub use types::{Domain, Label, Type, TypeBody};

@@ -19,6 +19,7 @@ mod dialect;
 mod error;
 mod grant;
 mod literals;
+mod lock;
 mod parse;
 pub mod plpgsql;
 mod rename;
@@ -29,13 +30,17 @@ mod statement;
 mod tokens;
 mod trigger;
 mod types;
+mod user_types;
 
 pub use changes::{CURRENT_OF, ConflictTarget, DEFAULT_VALUES, DO_NOTHING, conflict_target};
 pub use cursor::{expression, query};
 pub use error::SqlError;
 pub use literals::{Literal, Literals};
+pub use lock::{Lock, LockKind};
 pub use parse::{Parsed, parse};
-pub use rename::{edited, names_column, names_relation, quoted, rename_column, rename_relation};
+pub use rename::{
+    edited, names_column, names_relation, names_word, quoted, rename_column, rename_relation,
+};
 pub use routine::{
     AlterRoutine, CreateRoutine, Returns, RoutineAction, RoutineArg, RoutineMarks, TypeRef,
 };
@@ -45,4 +50,4 @@ pub use sequence::{
 pub use sqlparser::ast;
 pub use statement::*;
 pub use trigger::CreateTrigger;
-pub use types::{check_modifiers, type_of};
+pub use types::{check_modifiers, type_of, type_or_name};

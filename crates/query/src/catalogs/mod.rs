@@ -18,6 +18,7 @@ mod context;
 pub(crate) mod describe;
 mod information_schema;
 mod jobs;
+mod locks;
 mod objects;
 mod privileges;
 mod recorded;
@@ -29,6 +30,7 @@ mod server;
 mod timescale;
 pub(crate) mod triggers;
 mod types;
+mod user_types;
 
 pub(crate) use constraints::columns_named;
 pub(crate) use context::{
@@ -39,6 +41,7 @@ pub(crate) use describe::quoted;
 pub(crate) use objects::shown;
 pub(crate) use relation::{find, is_system_schema, of_function};
 pub(crate) use sequences::sequence_row;
+pub(crate) use user_types::domain_check;
 
 #[cfg(test)]
 mod tests;

@@ -17,8 +17,8 @@ use datafusion::common::ScalarValue;
 use super::context::Context;
 use super::rows::Rows;
 use super::{
-    activity, attributes, classes, constraints, information_schema, jobs, privileges, routines,
-    sequences, server, timescale, types,
+    activity, attributes, classes, constraints, information_schema, jobs, locks, privileges,
+    routines, sequences, server, timescale, types, user_types,
 };
 use crate::error::Error;
 use crate::scan::Wanted;
@@ -203,12 +203,14 @@ fn parse_line(line: &'static str) -> Option<SystemRelation> {
         "pg_catalog" => classes::fill(name)
             .or_else(|| attributes::fill(name))
             .or_else(|| types::fill(name))
+            .or_else(|| user_types::fill(name))
             .or_else(|| routines::fill(name))
             .or_else(|| constraints::fill(name))
             .or_else(|| sequences::fill(name))
             .or_else(|| super::triggers::fill(name))
             .or_else(|| server::fill(name))
-            .or_else(|| activity::fill(name)),
+            .or_else(|| activity::fill(name))
+            .or_else(|| locks::fill(name)),
         "" => routines::fill_function(name),
         "information_schema" => information_schema::fill(name)
             .or_else(|| sequences::fill(name))

@@ -19,6 +19,7 @@ mod schema;
 mod sequence;
 mod table;
 mod trigger;
+mod user_types;
 mod view;
 
 pub(crate) use alter::{keep_views, moved_views, role_of};

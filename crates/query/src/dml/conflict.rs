@@ -12,7 +12,7 @@ use futures::StreamExt;
 
 use super::over::Maker;
 use super::rows::{columns, locators, of_table};
-use super::run::{Changing, Run, twice};
+use super::run::{Changing, Run, note_changed, twice};
 use crate::bind::Conflict;
 use crate::error::Error;
 use crate::outcome::RowStream;
@@ -65,8 +65,7 @@ impl Run<'_> {
         while let Some(batch) = source.next().await {
             let batch = batch?;
             let new = of_table(&changing.table, batch.columns().to_vec(), batch.num_rows())?;
-            let new = self.proposed(changing, new).await?;
-            let new = changing.checks.complete(&new)?;
+            let new = self.fresh_rows(changing, new).await?;
             let met = self.met(changing, &arbiters, &new)?;
             let fresh = fresh(&mut arbiters, &new, &met, update.is_some())?;
             let added = take_record_batch(&new, &fresh)?;
@@ -166,9 +165,7 @@ impl Run<'_> {
         let mut given: Vec<ArrayRef> = old.columns().last().into_iter().cloned().collect();
         given.extend(columns(&old, 0..width));
         given.extend(proposed.columns().iter().cloned());
-        let made = update
-            .make(self.shared, &self.sight, &self.planner, given, found.len())
-            .await?;
+        let made = update.make(self, given, found.len()).await?;
         // A row that WHERE refused is not changed, so that it may be met again.
         let mut from = Vec::with_capacity(made.num_rows());
         let origin: std::collections::HashMap<i128, u32> =
@@ -179,36 +176,38 @@ impl Run<'_> {
             }
             from.extend(origin.get(&locator).copied());
         }
-        let batch = made;
-        let made = of_table(
+        let rows = of_table(
             &changing.table,
-            columns(&batch, 1..width + 1),
-            batch.num_rows(),
+            columns(&made, 1..width + 1),
+            made.num_rows(),
         )?;
         let asked = changing.triggers.as_ref();
         if !asked.is_some_and(|triggers| triggers.wants_rows(Event::Update)) {
-            return Ok((made, from));
+            let rows = changing.checks.complete(&rows)?;
+            note_changed(changing, &made, &rows)?;
+            return Ok((rows, from));
         }
         // The old rows in the order of those that are made of them.
         let places: std::collections::HashMap<i128, u32> =
             found.iter().copied().zip(0_u32..).collect();
-        let order = locators(&batch)?;
+        let order = locators(&made)?;
         let order = order.iter().flatten();
         let order = order.filter_map(|locator| places.get(&locator).copied());
         let order = UInt32Array::from_iter_values(order);
         let old = of_table(&changing.table, columns(&old, 0..width), old.num_rows())?;
         let old = take_record_batch(&old, &order)?;
-        let (made, keep) = self
-            .passed(changing, Event::Update, &old, Some(made), &batch)
+        let (rows, keep) = self
+            .passed(changing, Event::Update, &old, Some(rows), &made)
             .await?;
         let mut stayed = keep.iter();
         from.retain(|_| stayed.next().copied().unwrap_or(true));
-        let checked = changing.checks.complete(&made)?;
+        let rows = changing.checks.complete(&rows)?;
+        note_changed(changing, &left(&made, &keep)?, &rows)?;
         if let Some(triggers) = &mut changing.triggers {
             let old = left(&old, &keep)?;
-            triggers.changed(Event::Update, Some(old), Some(checked));
+            triggers.changed(Event::Update, Some(old), Some(rows.clone()));
         }
-        Ok((made, from))
+        Ok((rows, from))
     }
 }
 

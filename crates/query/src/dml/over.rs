@@ -8,14 +8,13 @@ use arrow::datatypes::{Schema, SchemaRef};
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::{DFSchema, ScalarValue};
-use datafusion::execution::SessionState;
 use datafusion::logical_expr::execution_props::ExecutionProps;
 use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
 use datafusion::logical_expr::{Expr, LogicalPlan};
 use datafusion::physical_expr::{PhysicalExpr, create_physical_expr};
 use futures::StreamExt;
 
-use super::sight::Sight;
+use super::run::Run;
 use crate::bind::{Over, set_parameters, set_parameters_in};
 use crate::error::Error;
 use crate::insert::fixed;
@@ -88,9 +87,7 @@ impl Maker {
     /// What is made of the rows whose columns these are.
     pub(super) async fn make(
         &self,
-        shared: &Arc<Shared>,
-        sight: &Sight,
-        planner: &SessionState,
+        run: &Run<'_>,
         columns: Vec<ArrayRef>,
         rows: usize,
     ) -> Result<RecordBatch, Error> {
@@ -117,9 +114,9 @@ impl Maker {
                 self.batch(columns, rows)
             }
             How::Plan(plan) => {
-                sight.slots.put(self.slot, vec![batch]);
-                let physical = physical(shared, planner, plan).await?;
-                let mut made = stream(shared, planner, physical)?;
+                run.sight.slots.put(self.slot, vec![batch]);
+                let physical = physical(run.shared, run.planner(), plan).await?;
+                let mut made = stream(run.shared, run.planner(), physical)?;
                 let mut batches = Vec::new();
                 while let Some(batch) = made.next().await {
                     let batch = batch?;

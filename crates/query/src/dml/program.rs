@@ -1,7 +1,7 @@
 //! A whole statement: its changes in order, then the query that reads what they return.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use datafusion::common::ScalarValue;
 
@@ -59,7 +59,7 @@ pub(crate) async fn run(
         }
         match ran {
             Some(ran) => return Ok(ran),
-            None if shared.cancel.asked() => return Err(crate::cancel::cancelled()),
+            None if shared.cancel.asked() => return Err(shared.cancel.error()),
             None => {}
         }
     }
@@ -84,7 +84,7 @@ async fn once(
     }
     let mut run = Run {
         shared,
-        planner: shared.planner(shared.vars()),
+        planner: OnceLock::new(),
         sight,
         params,
         touched: HashMap::new(),
@@ -102,8 +102,8 @@ async fn once(
     }
     if let Some(main) = &dml.program.main {
         let plan = set_parameters(&main.plan, params)?;
-        let physical = physical(shared, &run.planner, &plan).await?;
-        return Ok(Some(Ran::Query(stream(shared, &run.planner, physical)?)));
+        let physical = physical(shared, run.planner(), &plan).await?;
+        return Ok(Some(Ran::Query(stream(shared, run.planner(), physical)?)));
     }
     let (rows, returned) = last.ok_or_else(|| Error::internal("a change that did nothing"))?;
     let returned = returned.map(|returned| -> RowStream {

@@ -1,9 +1,9 @@
 //! One change of one table: its plan's rows become what the transaction deletes and inserts.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
-use arrow::array::AsArray;
+use arrow::array::{AsArray, new_null_array};
 use arrow::datatypes::Int32Type;
 use arrow::record_batch::RecordBatch;
 use chronolith_catalog::Table;
@@ -18,10 +18,11 @@ use super::over::Maker;
 use super::plan::Given;
 use super::rows::{Returned, columns, kept, locators, of_table};
 use super::sight::Sight;
-use crate::bind::{Action, Change, What, set_parameters};
+use crate::bind::{Action, ByKey, Change, KeyValue, What, set_parameters};
 use crate::error::Error;
 use crate::insert::Checks;
 use crate::outcome::RowStream;
+use crate::references::Incoming;
 use crate::routines::{Event, Triggers, left};
 use crate::session::{Shared, blocking, physical, stream};
 
@@ -44,7 +45,8 @@ pub(super) struct Counted {
 pub(super) struct Run<'a> {
     pub(super) shared: &'a Arc<Shared>,
     pub(super) sight: Arc<Sight>,
-    pub(super) planner: SessionState,
+    /// Made when a plan needs it.
+    pub(super) planner: OnceLock<SessionState>,
     pub(super) params: &'a [ScalarValue],
     /// Rows that parts before have changed: no other part changes them.
     pub(super) touched: HashMap<TableId, RowSet>,
@@ -54,7 +56,10 @@ pub(super) struct Run<'a> {
 pub(super) struct Changing<'c> {
     pub(super) change: &'c Change,
     pub(super) table: Arc<Table>,
+    /// What is asked of rows that change.
     pub(super) checks: Checks,
+    /// What is made and asked of rows that are inserted.
+    pub(super) proposed: Checks,
     pub(super) view: TableView,
     pub(super) intake: Intake,
     /// The rows that go.
@@ -65,8 +70,8 @@ pub(super) struct Changing<'c> {
     pub(super) returned: Returned,
     /// What fires for its rows.
     pub(super) triggers: Option<Triggers>,
-    /// Fills in defaults before triggers see the rows.
-    pub(super) filling: Option<Checks>,
+    /// Who refers to the rows that go or change.
+    pub(super) incoming: Option<Incoming>,
 }
 
 impl Run<'_> {
@@ -89,8 +94,6 @@ impl Run<'_> {
             _ => &[],
         };
         let triggers = Triggers::of(self.shared, &table)?;
-        let mut checks = Checks::filling(self.shared, &table, missing)?;
-        let mut filling = None;
         let event = match &change.what {
             What::Insert { .. } => Event::Insert,
             What::Update(_) => Event::Update,
@@ -101,10 +104,6 @@ impl Run<'_> {
             What::Merge { .. } => Event::Insert,
         };
         if let Some(triggers) = &triggers {
-            filling = Some(std::mem::replace(
-                &mut checks,
-                Checks::of(self.shared, &table)?,
-            ));
             triggers.statement(event, true).await?;
             if matches!(&change.what, What::Insert { conflict: Some(found), .. } if found.update.is_some())
             {
@@ -113,9 +112,9 @@ impl Run<'_> {
         }
         let mut changing = Changing {
             change,
-            checks,
             triggers,
-            filling,
+            checks: Checks::of(self.shared, &table)?,
+            proposed: Checks::filling(self.shared, &table, missing)?,
             intake: self
                 .shared
                 .transact(|transaction| transaction.intake(table.id))?,
@@ -124,6 +123,7 @@ impl Run<'_> {
             count: 0,
             maker,
             returned: Returned::new(self.shared),
+            incoming: Incoming::of(self.shared, &table)?,
             table,
         };
         let mode = match &change.what {
@@ -154,7 +154,7 @@ impl Run<'_> {
         };
         let triggers = changing.triggers.take();
         let upserts = matches!(&change.what, What::Insert { conflict: Some(found), .. } if found.update.is_some());
-        let step = self.write(changing, mode)?;
+        let step = self.write(changing, mode).await?;
         if let (Some(mut triggers), Step::Done(_)) = (triggers, &step) {
             triggers.after().await?;
             if upserts {
@@ -166,19 +166,17 @@ impl Run<'_> {
     }
 
     /// New rows on their way through the triggers before an INSERT.
-    pub(super) async fn proposed(
+    pub(super) async fn fresh_rows(
         &self,
         changing: &Changing<'_>,
         new: RecordBatch,
     ) -> Result<RecordBatch, Error> {
-        let new = match &changing.filling {
-            Some(filling) => filling.computed(&new)?,
-            None => new,
+        let Some(triggers) = &changing.triggers else {
+            return changing.proposed.complete(&new);
         };
-        match &changing.triggers {
-            Some(triggers) => Ok(triggers.before(Event::Insert, None, Some(&new)).await?.0),
-            None => Ok(new),
-        }
+        let new = changing.proposed.computed(&new)?;
+        let (new, _) = triggers.before(Event::Insert, None, Some(&new)).await?;
+        changing.checks.complete(&new)
     }
 
     /// The rows of an INSERT.
@@ -190,16 +188,69 @@ impl Run<'_> {
         let batch = match given {
             Some(Given::Cells(cells)) => cells.batch(self.shared, &changing.table, self.params)?,
             Some(Given::Rows(rows, _)) => rows.clone(),
-            None => return self.stream(changing.change).await,
+            None => return self.stream(changing).await,
         };
         Ok(Box::pin(futures::stream::iter([Ok(batch)])))
     }
 
-    /// The rows of a change's plan.
-    async fn stream(&self, change: &Change) -> Result<RowStream, Error> {
-        let plan = set_parameters(change.what.plan(), self.params)?;
-        let physical = physical(self.shared, &self.planner, &plan).await?;
-        stream(self.shared, &self.planner, physical)
+    /// The rows of a change's plan, or the one row that has a key.
+    async fn stream(&self, changing: &Changing<'_>) -> Result<RowStream, Error> {
+        if let Some(by_key) = &changing.change.by_key {
+            let found = self.found(changing, by_key).await?;
+            return Ok(Box::pin(futures::stream::iter(found.map(Ok))));
+        }
+        let plan = set_parameters(changing.change.what.plan(), self.params)?;
+        let physical = physical(self.shared, self.planner(), &plan).await?;
+        stream(self.shared, self.planner(), physical)
+    }
+
+    /// What plans are made with.
+    pub(super) fn planner(&self) -> &SessionState {
+        self.planner
+            .get_or_init(|| self.shared.planner(self.shared.vars()))
+    }
+
+    /// The row that has a key, as the change's plan would give it.
+    async fn found(
+        &self,
+        changing: &Changing<'_>,
+        by_key: &ByKey,
+    ) -> Result<Option<RecordBatch>, Error> {
+        let table = &changing.table;
+        let mut row = Vec::with_capacity(table.columns.len());
+        for (place, column) in table.columns.iter().enumerate() {
+            let value = by_key.values.iter().find(|(known, _)| *known == place);
+            let value = match value.map(|(_, value)| value) {
+                None => None,
+                Some(KeyValue::Fixed(value)) => Some(value),
+                Some(KeyValue::Param(index)) => Some(self.params.get(*index).ok_or_else(|| {
+                    Error::new(
+                        SqlState::PROTOCOL_VIOLATION,
+                        format!("there is no value for parameter ${}", index + 1),
+                    )
+                })?),
+            };
+            row.push(match value {
+                Some(value) if value.is_null() => return Ok(None),
+                Some(value) => value.to_array()?,
+                None => new_null_array(&column.ty.arrow(), 1),
+            });
+        }
+        let row = of_table(table, row, 1)?;
+        let found = blocking(|| {
+            self.shared
+                .transact(|transaction| transaction.find(&changing.view, by_key.constraint, &row))
+        })?;
+        let Some(locator) = found.into_iter().flatten().next() else {
+            return Ok(None);
+        };
+        let all: Vec<usize> = (0..table.columns.len()).collect();
+        let old = blocking(|| changing.view.rows_at(&all, &[locator]))?;
+        let mut given = columns(&old, all.len()..old.num_columns());
+        given.extend(columns(&old, 0..all.len()));
+        let maker = Maker::new(self.shared, &by_key.over, self.params)?;
+        let made = maker.make(self, given, old.num_rows()).await?;
+        Ok(Some(made))
     }
 
     async fn insert(
@@ -210,8 +261,8 @@ impl Run<'_> {
         while let Some(batch) = source.next().await {
             let batch = batch?;
             let new = of_table(&changing.table, batch.columns().to_vec(), batch.num_rows())?;
-            let new = self.proposed(changing, new).await?;
-            let new = self.add(changing, new, &[]).await?;
+            let new = self.fresh_rows(changing, new).await?;
+            self.add(changing, new.clone(), &[]).await?;
             if let Some(triggers) = &mut changing.triggers {
                 triggers.changed(Event::Insert, None, Some(new));
             }
@@ -221,7 +272,7 @@ impl Run<'_> {
 
     async fn update(&self, changing: &mut Changing<'_>) -> Result<(), Error> {
         let width = changing.table.columns.len();
-        let mut source = self.stream(changing.change).await?;
+        let mut source = self.stream(changing).await?;
         while let Some(batch) = source.next().await {
             let batch = self.first(changing, &batch?)?;
             let new = of_table(
@@ -232,6 +283,8 @@ impl Run<'_> {
             let mut more = columns(&batch, width + 1..batch.num_columns());
             let asked = changing.triggers.as_ref();
             if !asked.is_some_and(|triggers| triggers.wants_rows(Event::Update)) {
+                let new = changing.checks.complete(&new)?;
+                note_changed(changing, &batch, &new)?;
                 self.add(changing, new, &more).await?;
                 continue;
             }
@@ -242,7 +295,9 @@ impl Run<'_> {
             for column in &mut more {
                 *column = arrow::compute::filter(column, &keep.clone().into())?;
             }
-            let new = self.add(changing, new, &more).await?;
+            let new = changing.checks.complete(&new)?;
+            note_changed(changing, &left(&batch, &keep)?, &new)?;
+            self.add(changing, new.clone(), &more).await?;
             if let Some(triggers) = &mut changing.triggers {
                 triggers.changed(Event::Update, Some(left(&old, &keep)?), Some(new));
             }
@@ -251,7 +306,7 @@ impl Run<'_> {
     }
 
     async fn delete(&self, changing: &mut Changing<'_>) -> Result<(), Error> {
-        let mut source = self.stream(changing.change).await?;
+        let mut source = self.stream(changing).await?;
         while let Some(batch) = source.next().await {
             let mut batch = self.first(changing, &batch?)?;
             let asked = changing.triggers.as_ref();
@@ -323,7 +378,7 @@ impl Run<'_> {
 
     async fn merge(&self, changing: &mut Changing<'_>, actions: &[Action]) -> Result<(), Error> {
         let width = changing.table.columns.len();
-        let mut source = self.stream(changing.change).await?;
+        let mut source = self.stream(changing).await?;
         while let Some(batch) = source.next().await {
             let batch = batch?;
             let number = batch.columns().get(1);
@@ -362,6 +417,8 @@ impl Run<'_> {
                 columns(&batch, 2..width + 2),
                 batch.num_rows(),
             )?;
+            let new = changing.checks.complete(&new)?;
+            note_changed(changing, &batch, &new)?;
             let counted = changing.count;
             self.add(changing, new, &[]).await?;
             changing.count = counted;
@@ -369,22 +426,22 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// Takes new rows of a table, with what RETURNING needs beside them.
+    /// Takes new rows of a table, which have passed its checks, with what RETURNING needs beside them.
     pub(super) async fn add(
         &self,
         changing: &mut Changing<'_>,
         new: RecordBatch,
         more: &[arrow::array::ArrayRef],
-    ) -> Result<RecordBatch, Error> {
-        let new = changing.checks.complete(&new)?;
+    ) -> Result<(), Error> {
+        changing.checks.note(&new)?;
         changing.count += new.num_rows() as u64;
         let mut rows = new.columns().to_vec();
         rows.extend_from_slice(more);
         self.give(changing, rows, new.num_rows()).await?;
         if new.num_rows() > 0 {
-            blocking(|| changing.intake.push(new.clone()))?;
+            blocking(|| changing.intake.push(new))?;
         }
-        Ok(new)
+        Ok(())
     }
 
     /// What RETURNING makes of rows.
@@ -400,12 +457,12 @@ impl Run<'_> {
         if rows == 0 {
             return Ok(());
         }
-        let made = maker.make(self.shared, &self.sight, &self.planner, columns, rows);
+        let made = maker.make(self, columns, rows);
         changing.returned.push(made.await?)
     }
 
     /// Everything is read: locks the rows, takes the old ones away and adds the new ones.
-    fn write(&mut self, changing: Changing<'_>, mode: RowMode) -> Result<Step, Error> {
+    async fn write(&mut self, changing: Changing<'_>, mode: RowMode) -> Result<Step, Error> {
         let Changing {
             table,
             view,
@@ -414,6 +471,8 @@ impl Run<'_> {
             count,
             maker,
             returned,
+            checks,
+            mut incoming,
             ..
         } = changing;
         if !rows.is_empty() {
@@ -425,6 +484,9 @@ impl Run<'_> {
                 RowsLocked::Again => return Ok(Step::Again),
                 RowsLocked::Without(_) => return Err(Error::internal("rows were skipped")),
             }
+            if let Some(incoming) = &mut incoming {
+                blocking(|| incoming.read(&view, &rows))?;
+            }
             blocking(|| {
                 self.shared
                     .transact(|transaction| transaction.delete(&view, &rows))
@@ -434,12 +496,31 @@ impl Run<'_> {
             self.shared
                 .transact(|transaction| intake.finish(transaction).map_err(|(_, error)| error))
         })?;
+        checks.settle(self.shared)?;
+        if let Some(incoming) = incoming.filter(|_| !rows.is_empty()) {
+            incoming.settle(self.shared).await?;
+        }
         self.touched.entry(table.id).or_default().extend(&rows);
         Ok(Step::Done(Counted {
             rows: count,
             returned: maker.is_some().then_some(returned),
         }))
     }
+}
+
+/// Those who refer to changed rows are to know what became of them; rows without a locator are new.
+pub(super) fn note_changed(
+    changing: &mut Changing<'_>,
+    batch: &RecordBatch,
+    new: &RecordBatch,
+) -> Result<(), Error> {
+    let Some(incoming) = &mut changing.incoming else {
+        return Ok(());
+    };
+    let locators = locators(batch)?;
+    let changed: Vec<bool> = locators.iter().map(|locator| locator.is_some()).collect();
+    incoming.note(locators.iter().flatten().collect(), kept(new, &changed)?);
+    Ok(())
 }
 
 /// 21000 for a row that a statement would change again.

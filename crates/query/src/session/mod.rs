@@ -11,13 +11,22 @@
 mod block;
 mod call;
 mod context;
+mod cursor;
+mod declare;
 mod execute;
 mod handle;
+mod limits;
+mod lock;
+mod modes;
 mod names;
+mod notify;
+mod prepared;
 mod present;
+mod read_only;
 mod run;
 mod shared;
 mod temporary;
+mod types;
 mod utility;
 
 pub(crate) use handle::BoundTo;
@@ -25,6 +34,7 @@ pub use handle::{Prepared, Session, SessionOptions, Statement};
 pub(crate) use present::record_text;
 
 pub(crate) use call::refuse;
+pub(crate) use cursor::Cursor;
 pub(crate) use execute::{Ready, ready};
 pub(crate) use names::{SessionNames, relation_in, row_of, table_of};
 pub(crate) use run::{collect, collect_now, evaluate, expanded, physical, run, stream, wait_for};

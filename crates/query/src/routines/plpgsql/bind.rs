@@ -468,7 +468,7 @@ impl Machine<'_> {
         if let Some(message) = unfit {
             return Err(Error::new(SqlState::FEATURE_NOT_SUPPORTED, message));
         }
-        self.session.refuse_writes(tree)?;
+        self.session.shared.refuse_writes(tree, tag)?;
         if self.volatile {
             return self.session.enter();
         }
