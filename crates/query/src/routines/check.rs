@@ -1,10 +1,11 @@
 //! Bodies in PL/pgSQL read: when a routine is made, and when it runs.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use chronolith_catalog::Routine;
 use chronolith_sql::plpgsql::{Block, Stmt, StmtKind, body};
 use chronolith_types::{SqlState, SqlType};
+use regex::Regex;
 
 use super::plpgsql::condition;
 use crate::error::Error;
@@ -78,9 +79,47 @@ pub(crate) fn body_of(shared: &Shared, routine: &Routine) -> Result<Arc<Block>, 
     {
         return Ok(Arc::clone(block));
     }
-    let block = Arc::new(read(&routine.body)?);
+    let block = Arc::new(match routine.is_trigger() {
+        true => read(&counted_from_one(&routine.body))?,
+        false => read(&routine.body)?,
+    });
     known.insert(routine.id, (routine.body.clone(), Arc::clone(&block)));
     Ok(block)
+}
+
+/// TG_ARGV counts from 0, and arrays here from 1: its subscripts are moved by one.
+fn counted_from_one(body: &str) -> String {
+    const NAME: &str = "tg_argv[";
+    let folded = body.to_ascii_lowercase();
+    let mut moved = String::with_capacity(body.len());
+    let mut last = 0;
+    for (at, name) in folded.match_indices(NAME) {
+        let end = at + name.len();
+        moved.push_str(body.get(last..end).unwrap_or_default());
+        moved.push_str("1 + ");
+        last = end;
+    }
+    moved.push_str(body.get(last..).unwrap_or_default());
+    compared(&moved)
+}
+
+/// `OLD.* IS DISTINCT FROM NEW.*` by documents of the rows, which are equal when the rows are.
+pub(super) fn compared(text: &str) -> String {
+    static ROWS: LazyLock<Option<Regex>> = LazyLock::new(|| {
+        Regex::new(
+            r"(?i)\b(old|new)(?:\.\*)?(\s+is\s+(?:not\s+)?distinct\s+from\s+)(old|new)(\.\*|[\s);]|$)",
+        )
+        .ok()
+    });
+    let Some(rows) = ROWS.as_ref() else {
+        return text.to_owned();
+    };
+    let told = rows.replace_all(text, |found: &regex::Captures<'_>| {
+        let part = |at: usize| found.get(at).map_or("", |part| part.as_str());
+        let end = Some(part(4)).filter(|end| *end != ".*").unwrap_or("");
+        format!("to_jsonb({}){}to_jsonb({}){end}", part(1), part(2), part(3))
+    });
+    told.into_owned()
 }
 
 /// Every condition that a body names.

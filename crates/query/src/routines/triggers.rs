@@ -9,7 +9,7 @@ use chronolith_catalog::{Routine, Table, Trigger};
 use chronolith_types::{ColumnId, SqlState, SqlType};
 use datafusion::common::ScalarValue;
 
-use super::check::body_of;
+use super::check::{body_of, compared};
 use super::plpgsql::{Machine, Outputs};
 use super::run::{DEPTH_MAX, Roomy, too_deep};
 use crate::catalogs::quoted;
@@ -346,7 +346,7 @@ impl Triggers {
         machine.give_row("new", &self.columns, new)?;
         if let Some(condition) = &trigger.condition
             && trigger.row
-            && !machine.holds(condition).await?
+            && !machine.holds(&compared(condition)).await?
         {
             // As if it were not there.
             return Ok(match event {

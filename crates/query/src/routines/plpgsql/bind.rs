@@ -161,7 +161,8 @@ impl Machine<'_> {
         let found = match number.checked_sub(1) {
             Some(at) if at < count => match self.frame.data.get(at) {
                 Some(Datum::Value(slot)) => Some(&slot.value),
-                _ => None,
+                // No number stands for a whole record; it still has a type.
+                _ => return ScalarValue::Int32(None),
             },
             Some(at) => {
                 let place = fields.get(at - count).map(|(place, ..)| *place);
