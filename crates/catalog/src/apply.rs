@@ -20,6 +20,7 @@ mod routines;
 mod sequences;
 mod stores;
 mod tables;
+mod types;
 mod views;
 
 type Applied = Result<(), CatalogError>;
@@ -99,6 +100,9 @@ impl Catalog {
             | Change::DropRole { .. } => self.change_roles(change),
             Change::CreateRoutine { .. } | Change::DropRoutine { .. } => {
                 self.change_routines(change)
+            }
+            Change::CreateType { .. } | Change::ChangeType { .. } | Change::DropType { .. } => {
+                self.change_types(change)
             }
             Change::CreateSequence { .. }
             | Change::ChangeSequence { .. }
@@ -208,6 +212,10 @@ impl Catalog {
                 database.schemas.contains_key(&SchemaId(oid))
                     || database.tables.contains_key(&TableId(oid))
                     || database.views.contains_key(&TableId(oid))
+                    || database
+                        .types
+                        .values()
+                        .any(|ty| ty.oids().any(|own| own == oid))
                     || database.sequences.contains_key(&TableId(oid))
                     || database.routines.contains_key(&RoutineId(oid))
             })

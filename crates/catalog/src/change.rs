@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use chronolith_types::{
-    ChunkId, ColumnId, DatabaseId, IndexId, PartId, RoleId, RoutineId, SchemaId, TableId,
+    ChunkId, ColumnId, DatabaseId, IndexId, PartId, RoleId, RoutineId, SchemaId, TableId, TypeId,
 };
 use serde::{Deserialize, Serialize};
 
@@ -17,6 +17,7 @@ use crate::routine::Routine;
 use crate::rows::RowBits;
 use crate::sequence::Sequence;
 use crate::table::{Column, Compression, Constraint, Hypertable, Index, Part, Table};
+use crate::types::Type;
 
 /// One change of the catalog.
 ///
@@ -274,6 +275,19 @@ pub enum Change {
         table: TableId,
         column: Option<ColumnId>,
         text: Option<String>,
+    },
+    CreateType {
+        database: DatabaseId,
+        ty: Box<Type>,
+    },
+    /// The same type with another name, schema, owner or body; what is declared with it follows.
+    ChangeType {
+        database: DatabaseId,
+        ty: Box<Type>,
+    },
+    DropType {
+        database: DatabaseId,
+        id: TypeId,
     },
     /// A comment on anything else, in the place of the one before; an empty text takes it away.
     SetComment {

@@ -42,6 +42,12 @@ pub enum CatalogError {
     /// A function or procedure of that name and those arguments is there.
     #[error("function \"{0}\" already exists with same argument types")]
     RoutineExists(String),
+    /// The type is not there.
+    #[error("type \"{0}\" does not exist")]
+    NoType(String),
+    /// A type of that name is there.
+    #[error("type \"{0}\" already exists")]
+    TypeExists(String),
     /// The column is not there.
     #[error("column \"{column}\" of relation \"{relation}\" does not exist")]
     NoColumn {
@@ -126,10 +132,12 @@ impl CatalogError {
             Self::NotHypertable(_) => SqlState::HYPERTABLE_NOT_EXIST,
             Self::NoRoutine(_) => SqlState::UNDEFINED_FUNCTION,
             Self::RoutineExists(_) => SqlState::DUPLICATE_FUNCTION,
-            Self::NoRole(_) | Self::NoJob(_) | Self::NoConstraint { .. } => {
+            Self::NoRole(_) | Self::NoType(_) | Self::NoJob(_) | Self::NoConstraint { .. } => {
                 SqlState::UNDEFINED_OBJECT
             }
-            Self::RoleExists(_) | Self::ConstraintExists { .. } => SqlState::DUPLICATE_OBJECT,
+            Self::RoleExists(_) | Self::TypeExists(_) | Self::ConstraintExists { .. } => {
+                SqlState::DUPLICATE_OBJECT
+            }
             Self::ChunksApart(_) => SqlState::INVALID_PARAMETER_VALUE,
             Self::PartAcross(_) => SqlState::SERIALIZATION_FAILURE,
             Self::ChunkOverlap(_)

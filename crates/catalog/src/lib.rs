@@ -23,6 +23,7 @@ mod rows;
 mod sequence;
 mod series;
 mod table;
+mod types;
 
 pub use acl::{Acl, DefaultAcl, DependentGrants, Grant, Rights, Securable};
 pub use change::Change;
@@ -37,6 +38,7 @@ pub use rows::RowBits;
 pub use sequence::{Identity, OwnedBy, Sequence};
 pub use table::{
     Chunk, Column, Compression, Constraint, ConstraintKind, ConstraintMarks, Dimension,
-    DimensionKind, Hypertable, Index, OnCommit, OrderBy, Part, PartFile, Persistence, Region,
-    Skipping, SparseIndex, Table,
+    DimensionKind, Hypertable, Index, OnCommit, OrderBy, Part, PartFile, Persistence, Reference,
+    ReferenceAction, Region, Skipping, SparseIndex, Table,
 };
+pub use types::{Domain, Label, Type, TypeBody};

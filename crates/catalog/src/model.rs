@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use chronolith_types::{DatabaseId, RoleId, RoutineId, SchemaId, TableId};
+use chronolith_types::{DatabaseId, RoleId, RoutineId, SchemaId, TableId, TypeId};
 use serde::{Deserialize, Serialize};
 
 use crate::acl::{Acls, DefaultAcl, PREDEFINED_ROLES};
@@ -13,6 +13,7 @@ use crate::rollup::Materialized;
 use crate::routine::Routine;
 use crate::sequence::Sequence;
 use crate::table::Table;
+use crate::types::Type;
 
 /// Objects of users have oids from here on, as in PostgreSQL.
 pub const FIRST_USER_OID: u32 = 16_384;
@@ -63,6 +64,9 @@ pub struct Database {
     /// tables say the same; this is there so that a commit need not look through all tables.
     #[serde(default)]
     pub stores: Arc<BTreeMap<TableId, Vec<TableId>>>,
+    /// Its types: those that users made.
+    #[serde(default)]
+    pub types: BTreeMap<TypeId, Arc<Type>>,
     /// Its sequences.
     #[serde(default)]
     pub sequences: BTreeMap<TableId, Arc<Sequence>>,
@@ -204,6 +208,7 @@ impl Database {
             tables: BTreeMap::new(),
             views: BTreeMap::new(),
             stores: Arc::default(),
+            types: BTreeMap::new(),
             sequences: BTreeMap::new(),
             routines: BTreeMap::new(),
             jobs: Arc::default(),
@@ -251,6 +256,14 @@ impl Database {
     #[must_use]
     pub fn stores_of(&self, source: TableId) -> &[TableId] {
         self.stores.get(&source).map_or(&[], Vec::as_slice)
+    }
+
+    /// A type by its schema and name.
+    #[must_use]
+    pub fn type_named(&self, schema: SchemaId, name: &str) -> Option<&Arc<Type>> {
+        self.types
+            .values()
+            .find(|ty| ty.schema == schema && ty.name == name)
     }
 
     /// The functions and procedures of a schema and name.

@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use chronolith_types::{
-    ChunkId, ColumnId, HypertableId, IndexId, PartId, RoleId, SchemaId, SqlType, TableId,
+    ChunkId, ColumnId, HypertableId, IndexId, PartId, RoleId, SchemaId, SqlType, TableId, TypeId,
 };
 use serde::{Deserialize, Serialize};
 
@@ -86,8 +86,11 @@ pub struct Column {
     pub id: ColumnId,
     /// Its name.
     pub name: String,
-    /// Its type.
+    /// Its type; of a domain's column, the domain's base type.
     pub ty: SqlType,
+    /// The domain that it is declared with.
+    #[serde(default)]
+    pub domain: Option<TypeId>,
     /// Whether NULL is refused.
     pub not_null: bool,
     /// The default's SQL.
@@ -156,6 +159,49 @@ pub enum ConstraintKind {
         /// Its SQL.
         expression: String,
     },
+    /// Rows of another table, or of the same, have these columns' values as their key.
+    ForeignKey(Box<Reference>),
+}
+
+/// What a foreign key refers to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reference {
+    /// The columns that refer.
+    pub columns: Vec<ColumnId>,
+    /// The table that they refer to.
+    pub table: TableId,
+    /// Its columns, in the order of those that refer.
+    pub referred: Vec<ColumnId>,
+    /// The key of that table that they are.
+    pub key: u32,
+    /// MATCH FULL.
+    #[serde(default)]
+    pub full: bool,
+    /// ON DELETE.
+    #[serde(default)]
+    pub on_delete: ReferenceAction,
+    /// ON UPDATE.
+    #[serde(default)]
+    pub on_update: ReferenceAction,
+    /// The columns that ON DELETE SET … sets; all of them when empty.
+    #[serde(default)]
+    pub set: Vec<ColumnId>,
+}
+
+/// What becomes of rows that refer to one that goes or gets another key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum ReferenceAction {
+    /// It must not go, unless they go too before the statement ends.
+    #[default]
+    NoAction,
+    /// It must not go.
+    Restrict,
+    /// They go or change with it.
+    Cascade,
+    /// They refer to nothing.
+    SetNull,
+    /// They refer to what their columns' defaults say.
+    SetDefault,
 }
 
 impl ConstraintKind {
@@ -164,7 +210,16 @@ impl ConstraintKind {
     pub fn unique_columns(&self) -> Option<&[ColumnId]> {
         match self {
             Self::PrimaryKey { columns } | Self::Unique { columns } => Some(columns),
-            Self::Check { .. } => None,
+            Self::Check { .. } | Self::ForeignKey(_) => None,
+        }
+    }
+
+    /// What a foreign key refers to.
+    #[must_use]
+    pub fn reference(&self) -> Option<&Reference> {
+        match self {
+            Self::ForeignKey(reference) => Some(reference),
+            _ => None,
         }
     }
 }
@@ -369,6 +424,27 @@ impl Part {
 }
 
 impl Table {
+    /// A table without columns.
+    #[must_use]
+    pub fn named(id: TableId, schema: SchemaId, name: &str, owner: RoleId) -> Self {
+        Self {
+            id,
+            schema,
+            name: name.to_owned(),
+            owner,
+            columns: Vec::new(),
+            next_column: ColumnId(1),
+            constraints: Vec::new(),
+            indexes: Vec::new(),
+            hypertable: None,
+            chunks: BTreeMap::new(),
+            comment: None,
+            acl: None,
+            rollup: None,
+            persistence: Persistence::default(),
+        }
+    }
+
     /// The chunk number of a plain table's rows.
     pub const PLAIN_CHUNK: ChunkId = ChunkId(0);
 

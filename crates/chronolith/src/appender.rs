@@ -85,7 +85,7 @@ impl Appender {
             .ok_or_else(missing)?;
         if table.constraints.iter().any(needs_sql) {
             return Err(Error::unsupported(format!(
-                "appending to table \"{table_name}\", which has check constraints,"
+                "appending to table \"{table_name}\", which has check constraints or foreign keys,"
             ))
             .hint("Use INSERT or COPY."));
         }
@@ -236,7 +236,7 @@ impl Appender {
 fn needs_sql(constraint: &chronolith_catalog::Constraint) -> bool {
     use chronolith_catalog::ConstraintKind;
     match constraint.kind {
-        ConstraintKind::Check { .. } => true,
+        ConstraintKind::Check { .. } | ConstraintKind::ForeignKey(_) => true,
         ConstraintKind::PrimaryKey { .. } | ConstraintKind::Unique { .. } => false,
     }
 }

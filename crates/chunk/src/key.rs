@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, Decimal256Array};
 use arrow::buffer::NullBuffer;
-use arrow::datatypes::{Decimal256Type, SchemaRef};
+use arrow::datatypes::{DataType, Decimal256Type, SchemaRef};
 use arrow::record_batch::RecordBatch;
 use arrow::row::{RowConverter, Rows, SortField};
 use chronolith_types::{NUMERIC_ANY, Numeric};
@@ -62,6 +62,18 @@ impl KeyEncoder {
     /// When a column's type has no order.
     pub fn new(layout: &Layout, columns: &[usize]) -> Result<Self, ChunkError> {
         Self::of_schema(&layout.projected(columns), columns)
+    }
+
+    /// For values of some types, wherever they come from.
+    ///
+    /// # Errors
+    /// When a type has no order.
+    pub fn of_types(types: &[DataType]) -> Result<Self, ChunkError> {
+        let fields = types.iter().cloned().map(SortField::new).collect();
+        Ok(Self {
+            columns: (0..types.len()).collect(),
+            converter: RowConverter::new(fields)?,
+        })
     }
 
     fn of_schema(schema: &SchemaRef, columns: &[usize]) -> Result<Self, ChunkError> {

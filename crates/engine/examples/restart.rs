@@ -102,6 +102,7 @@ fn create(engine: &Arc<Engine>) -> Outcome<()> {
         id: ColumnId(id),
         name: name.to_owned(),
         ty,
+        domain: None,
         not_null: id != 6,
         default: None,
         missing: None,

@@ -55,7 +55,7 @@ impl Rule {
                     rules
                 }
                 ConstraintKind::Unique { .. } => vec![Self::Unique(constraint.clone())],
-                ConstraintKind::Check { .. } => Vec::new(),
+                ConstraintKind::Check { .. } | ConstraintKind::ForeignKey(_) => Vec::new(),
             },
             _ => Vec::new(),
         }

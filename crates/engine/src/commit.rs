@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use chronolith_catalog::{Change, Table};
+use chronolith_chunk::HotPart;
 use chronolith_types::{ChunkId, Lsn, PartId};
 use chronolith_wal::{Log, WalError};
 use parking_lot::Mutex;
@@ -22,6 +23,7 @@ use crate::moves::{Deletion, Moved, Source};
 use crate::record::{Place, Record, TableKey};
 use crate::route::Claim;
 use crate::state::{Loaded, OpenPart, Parts, State};
+use crate::watch::{Watch, moved_rows};
 
 /// The log, and how much of it a restart would replay.
 #[derive(Debug)]
@@ -50,6 +52,9 @@ pub(crate) struct Work {
     pub(crate) kept: Option<Kept>,
     /// What of stores was computed anew: it must still be marked.
     pub(crate) rewritten: Vec<(TableKey, Range<i64>)>,
+    /// What must still be so of other tables, and the transaction's own rows.
+    pub(crate) watches: Vec<Watch>,
+    pub(crate) own: BTreeMap<Place, HotPart>,
     /// Committed rows that it deletes.
     pub(crate) deletions: Vec<Arc<Deletion>>,
 }
@@ -233,6 +238,12 @@ impl Engine {
         for (key, table) in &work.shapes {
             if next.table(*key).is_some_and(|now| !same_shape(now, table)) {
                 return Err(EngineError::Overtaken(table.name.clone()));
+            }
+        }
+        if !work.watches.is_empty() {
+            let own = moved_rows(&work.own, &moved);
+            for watch in &work.watches {
+                watch.check(state, &next, &own)?;
             }
         }
         next.check_rows(&record.rows)?;

@@ -116,6 +116,9 @@ pub enum EngineError {
     /// Chunks that are to be merged or split have rows that are not committed yet.
     #[error("cannot merge or split chunks that the transaction itself wrote to")]
     OwnRows,
+    /// What somebody watched is not so any more, in the words of who asked for it.
+    #[error("{0}")]
+    Refused(Box<Refused>),
     /// A sequence has no numbers left.
     #[error("nextval: reached {reached} value of sequence \"{sequence}\" ({value})")]
     SequenceEnd {
@@ -141,6 +144,29 @@ pub enum EngineError {
     /// A savepoint that is not there.
     #[error("savepoint \"{0}\" does not exist")]
     NoSavepoint(String),
+}
+
+/// What is said of rows that a constraint refuses at the commit.
+#[derive(Debug, Clone, Default)]
+pub struct Refused {
+    /// The SQLSTATE.
+    pub sqlstate: SqlState,
+    /// One line.
+    pub message: String,
+    /// More about it.
+    pub detail: Option<String>,
+    /// The schema of the table.
+    pub schema: Option<String>,
+    /// The table.
+    pub table: Option<String>,
+    /// The constraint.
+    pub constraint: Option<String>,
+}
+
+impl std::fmt::Display for Refused {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.message)
+    }
 }
 
 impl EngineError {
@@ -170,6 +196,7 @@ impl EngineError {
             Self::Value(error) => error.code,
             Self::Rollup(error) => error.sqlstate,
             Self::Lock(error) => error.sqlstate(),
+            Self::Refused(refused) => refused.sqlstate,
             Self::SequenceEnd { .. } => SqlState::SEQUENCE_GENERATOR_LIMIT_EXCEEDED,
             Self::SequenceBounds { .. } => SqlState::NUMERIC_VALUE_OUT_OF_RANGE,
             Self::Overtaken(_) | Self::Conflict(_) => SqlState::SERIALIZATION_FAILURE,

@@ -36,10 +36,11 @@ mod sequences;
 mod state;
 mod transaction;
 mod view;
+mod watch;
 
 pub use config::EngineConfig;
 pub use engine::Engine;
-pub use error::EngineError;
+pub use error::{EngineError, Refused};
 pub use intake::Intake;
 pub use layout::layout_of;
 pub use load::BulkLoader;
@@ -51,3 +52,4 @@ pub use rollups::{Derived, RollupError, Rollups};
 pub use route::check_not_null;
 pub use transaction::{Claimed, Isolation, RowsLocked, Transaction};
 pub use view::TableView;
+pub use watch::Hold;

@@ -26,6 +26,7 @@ use crate::record::{Place, Record, TableKey};
 use crate::route::{self, Claim, Key};
 use crate::state::{Loaded, OpenPart, Parts, State};
 use crate::view::TableView;
+use crate::watch::Watch;
 
 mod arrival;
 mod boundaries;
@@ -77,6 +78,8 @@ pub struct Transaction {
     /// Stores that were truncated with their source.
     truncated: Vec<TableId>,
     rewrites: Vec<Rewrite>,
+    /// What must still be so of other tables at the commit.
+    watches: Vec<Watch>,
     /// Rows that it deletes, and why these can still be found at its commit.
     deletions: Vec<Arc<Deletion>>,
     pin: Option<Pin>,
@@ -108,6 +111,7 @@ pub(crate) struct Point {
     derived: usize,
     truncated: usize,
     rewrites: usize,
+    watches: usize,
     deletions: usize,
 }
 
@@ -153,6 +157,7 @@ impl Transaction {
             given: BTreeSet::new(),
             truncated: Vec::new(),
             rewrites: Vec::new(),
+            watches: Vec::new(),
             deletions: Vec::new(),
             pin,
             locker: None,
@@ -302,6 +307,14 @@ impl Transaction {
         }
         self.rebuild_own()?;
         Ok(settled.moved)
+    }
+
+    pub(crate) fn snapshot(&self) -> &State {
+        &self.snapshot
+    }
+
+    pub(crate) fn add_watch(&mut self, watch: Watch) {
+        self.watches.push(watch);
     }
 
     /// The database it is in.
@@ -766,6 +779,7 @@ impl Transaction {
             derived: self.derived,
             truncated: self.truncated.len(),
             rewrites: self.rewrites.len(),
+            watches: self.watches.len(),
             deletions: self.deletions.len(),
         }
     }
@@ -778,6 +792,7 @@ impl Transaction {
         self.derived = point.derived;
         self.truncated.truncate(point.truncated);
         self.rewrites.truncate(point.rewrites);
+        self.watches.truncate(point.watches);
         if point.changes != self.changes.len() || point.deletions != self.deletions.len() {
             self.changes.truncate(point.changes);
             self.deletions.truncate(point.deletions);
@@ -870,6 +885,11 @@ impl Transaction {
             packed,
             kept: Some(kept),
             rewritten,
+            own: match self.watches.is_empty() {
+                true => BTreeMap::new(),
+                false => self.own,
+            },
+            watches: self.watches,
             deletions: self.deletions,
         };
         let lsn = self.engine.commit(&Pending::new(work))?;

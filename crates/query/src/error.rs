@@ -143,6 +143,12 @@ impl From<EngineError> for Error {
                 told.column = Some(column.clone());
                 told.table = Some(table.clone());
             }
+            EngineError::Refused(refused) => {
+                told.detail.clone_from(&refused.detail);
+                told.schema.clone_from(&refused.schema);
+                told.table.clone_from(&refused.table);
+                told.constraint.clone_from(&refused.constraint);
+            }
             EngineError::Unique {
                 constraint,
                 table,

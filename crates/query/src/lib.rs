@@ -26,6 +26,7 @@ mod jobs;
 mod nodes;
 pub mod outcome;
 pub mod password;
+mod references;
 mod rights;
 mod rollups;
 pub mod routines;

@@ -194,6 +194,10 @@ impl Status {
 pub trait Session: Send {
     /// Splits a text into its statements, each still to be prepared.
     fn parse(&mut self, sql: &str) -> Result<Vec<Plan>, Failure>;
+    /// The type of an oid that a client names; none when there is none.
+    fn type_of_oid(&self, oid: u32) -> Option<SqlType> {
+        SqlType::from_oid(oid)
+    }
     /// Binds one of them; types the client left open are `None`.
     async fn prepare(
         &mut self,

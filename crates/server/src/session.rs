@@ -133,6 +133,10 @@ impl Session for Open {
             .collect())
     }
 
+    fn type_of_oid(&self, oid: u32) -> Option<SqlType> {
+        self.session.type_of_oid(oid)
+    }
+
     async fn prepare(
         &mut self,
         statement: &Plan,

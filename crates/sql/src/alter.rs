@@ -171,6 +171,9 @@ pub(crate) fn alter(c: &mut Cursor<'_>) -> Result<Statement, SqlError> {
                 owner,
             })
         }
+        ObjectKind::Type | ObjectKind::Domain => {
+            crate::user_types::alter(c, kind == ObjectKind::Domain)
+        }
         ObjectKind::Extension => {
             let name = c.ident()?;
             c.expect(&["update"])?;

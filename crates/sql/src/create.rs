@@ -26,6 +26,12 @@ pub(crate) fn create(c: &mut Cursor<'_>) -> Result<Statement, SqlError> {
             let options = database_options(c)?;
             return Ok(Statement::CreateDatabase { name, options });
         }
+        if c.accept(&["type"]) {
+            return crate::user_types::create_type(c);
+        }
+        if c.accept(&["domain"]) {
+            return crate::user_types::create_domain(c);
+        }
         if c.accept(&["extension"]) {
             return extension(c);
         }
@@ -83,7 +89,6 @@ fn other(c: &mut Cursor<'_>) -> Result<Statement, SqlError> {
         &["cast"],
         &["collation"],
         &["conversion"],
-        &["domain"],
         &["event", "trigger"],
         &["foreign", "data", "wrapper"],
         &["foreign", "table"],
@@ -102,7 +107,6 @@ fn other(c: &mut Cursor<'_>) -> Result<Statement, SqlError> {
         &["text", "search", "dictionary"],
         &["transform"],
         &["trigger"],
-        &["type"],
         &["view"],
     ];
     c.accept_any(&["trusted", "constraint"]);

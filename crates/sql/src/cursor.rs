@@ -6,7 +6,7 @@ use sqlparser::parser::{Parser, ParserError};
 use sqlparser::tokenizer::{Token, TokenWithSpan};
 
 use crate::tokens::{DIALECT, character, slice, tokenize};
-use crate::{Name, Opt, Spelled, SqlError, SqlText, check_modifiers, type_of};
+use crate::{Name, Opt, Spelled, SqlError, SqlText, check_modifiers, type_or_name};
 
 /// How deep expressions and queries may nest.
 const DEPTH_MAX: usize = 300;
@@ -319,7 +319,7 @@ impl<'a> Cursor<'a> {
         let declared = self.lift(parsed)?;
         check_modifiers(&declared)
             .map_err(|(code, message)| SqlError::new(code, message, start))?;
-        type_of(&declared).ok_or_else(|| {
+        type_or_name(&declared, start).ok_or_else(|| {
             SqlError::new(
                 SqlState::UNDEFINED_OBJECT,
                 format!("type \"{}\" does not exist", type_name(&declared)),

@@ -27,13 +27,16 @@ mod session;
 mod statement;
 mod tokens;
 mod types;
+mod user_types;
 
 pub use changes::{CURRENT_OF, ConflictTarget, DEFAULT_VALUES, DO_NOTHING, conflict_target};
 pub use cursor::{expression, query};
 pub use error::SqlError;
 pub use literals::{Literal, Literals};
 pub use parse::{Parsed, parse};
-pub use rename::{edited, names_column, names_relation, quoted, rename_column, rename_relation};
+pub use rename::{
+    edited, names_column, names_relation, names_word, quoted, rename_column, rename_relation,
+};
 pub use routine::{
     AlterRoutine, CreateRoutine, Returns, RoutineAction, RoutineArg, RoutineMarks, TypeRef,
 };
@@ -42,4 +45,4 @@ pub use sequence::{
 };
 pub use sqlparser::ast;
 pub use statement::*;
-pub use types::{check_modifiers, type_of};
+pub use types::{check_modifiers, type_of, type_or_name};

@@ -35,6 +35,16 @@ pub fn names_column(text: &str, name: &str) -> Result<bool, SqlError> {
     Ok(columns_named(&tokenize(text)?, name).next().is_some())
 }
 
+/// Whether a word stands anywhere in a text, whatever it names.
+///
+/// # Errors
+/// `42601` for a text that is no SQL.
+pub fn names_word(text: &str, name: &str) -> Result<bool, SqlError> {
+    let is =
+        |token: &TokenWithSpan| matches!(&token.token, Token::Word(word) if word.value == name);
+    Ok(tokenize(text)?.iter().any(is))
+}
+
 /// Whether a query names a relation by its schema and name, as the queries of views do.
 ///
 /// # Errors

@@ -1,6 +1,8 @@
 //! Types as they are written.
 
-use chronolith_types::{SqlState, SqlType};
+use std::sync::Arc;
+
+use chronolith_types::{SqlState, SqlType, TypeName};
 use sqlparser::ast::{ArrayElemTypeDef, DataType};
 
 /// The SQL type that a declared type names; none for one that does not exist here.
@@ -50,6 +52,39 @@ pub fn type_of(declared: &DataType) -> Option<SqlType> {
             SqlType::parse_name(&text)
         }
         other => SqlType::parse_name(&other.to_string()),
+    }
+}
+
+/// The type that a declared type names, or its name where only the catalog can know it; none for
+/// what is no name.
+#[must_use]
+pub fn type_or_name(declared: &DataType, position: usize) -> Option<SqlType> {
+    if let Some(known) = type_of(declared) {
+        return Some(known);
+    }
+    match declared {
+        DataType::Array(ArrayElemTypeDef::SquareBracket(element, _)) => {
+            let element = type_or_name(element, position)?;
+            Some(match element {
+                SqlType::Array(_) => element,
+                element => element.array_of(),
+            })
+        }
+        DataType::Custom(name, modifiers) if modifiers.is_empty() => {
+            let parts = name.0.iter().map(|part| part.as_ident());
+            let parts: Option<Vec<_>> = parts.collect();
+            let (schema, name) = match parts?.as_slice() {
+                [name] => (None, name.value.clone()),
+                [.., schema, name] => (Some(schema.value.clone()), name.value.clone()),
+                [] => return None,
+            };
+            Some(SqlType::Named(Arc::new(TypeName {
+                schema,
+                name,
+                position,
+            })))
+        }
+        _ => None,
     }
 }
 

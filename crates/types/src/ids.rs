@@ -64,6 +64,10 @@ id!(
     RoutineId(u32)
 );
 id!(
+    /// A type of a user; its oid.
+    TypeId(u32)
+);
+id!(
     /// A cold part, never used again in this data directory.
     PartId(u64)
 );

@@ -15,16 +15,18 @@ pub mod numeric;
 mod sqlstate;
 mod sqltype;
 pub mod text;
+mod user;
 mod value;
 pub mod zone;
 
 pub use ids::{
     ChunkId, ColumnId, DatabaseId, HypertableId, IndexId, JobId, Lsn, PartId, RoleId, RoutineId,
-    SchemaId, TableId,
+    SchemaId, TableId, TypeId,
 };
 pub use interval::Interval;
 pub use numeric::Numeric;
 pub use sqlstate::SqlState;
 pub use sqltype::{NUMERIC_ANY, NUMERIC_ANY_SCALE, RegKind, SqlType};
+pub use user::{TypeName, UserKind, UserType};
 pub use value::ValueError;
 pub use zone::TimeZone;

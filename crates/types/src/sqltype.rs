@@ -6,6 +6,8 @@ use std::sync::Arc;
 use arrow_schema::{DataType, Field, IntervalUnit, TimeUnit};
 use serde::{Deserialize, Serialize};
 
+use crate::user::{TypeName, UserKind, UserType};
+
 /// What an oid-like type names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum RegKind {
@@ -69,6 +71,11 @@ pub enum SqlType {
     Array(Box<SqlType>),
     Record,
     Void,
+    /// An enum or a composite type of a user.
+    User(Arc<UserType>),
+    /// What a declaration names and this crate does not know: whoever reads the declaration looks
+    /// it up. No column and no expression has it.
+    Named(Arc<TypeName>),
     /// A literal or parameter whose context has not typed it yet.
     Unknown,
     // Pseudo types, for the tables of functions.
@@ -76,6 +83,7 @@ pub enum SqlType {
     AnyElement,
     AnyArray,
     AnyNonArray,
+    AnyEnum,
     AnyCompatible,
     AnyCompatibleArray,
     Trigger,
@@ -210,6 +218,7 @@ const TABLE: &[(SqlType, &str, u32, u32, i16, char, bool)] = &[
     (SqlType::Internal, "internal", 2281, 0, 8, 'P', false),
     (SqlType::AnyElement, "anyelement", 2283, 0, 4, 'P', false),
     (SqlType::AnyNonArray, "anynonarray", 2776, 0, 4, 'P', false),
+    (SqlType::AnyEnum, "anyenum", 3500, 0, 4, 'P', false),
     (SqlType::Uuid, "uuid", 2950, 2951, 16, 'U', false),
     (
         SqlType::Reg(RegKind::Config),
@@ -308,6 +317,7 @@ impl SqlType {
     pub fn oid(&self) -> u32 {
         match self {
             Self::Array(element) => element.array_oid(),
+            Self::User(user) => user.oid,
             other => other.entry().map_or(0, |entry| entry.2),
         }
     }
@@ -315,7 +325,10 @@ impl SqlType {
     /// The number of its array type; 0 for a type that has none.
     #[must_use]
     pub fn array_oid(&self) -> u32 {
-        self.entry().map_or(0, |entry| entry.3)
+        match self {
+            Self::User(user) => user.array,
+            other => other.entry().map_or(0, |entry| entry.3),
+        }
     }
 
     /// The type of a number; arrays too.
@@ -375,6 +388,7 @@ impl SqlType {
     pub fn typlen(&self) -> i16 {
         match self {
             Self::Array(_) => -1,
+            Self::User(user) if user.labels().is_some() => 4,
             other => other.entry().map_or(-1, |entry| entry.4),
         }
     }
@@ -384,6 +398,8 @@ impl SqlType {
     pub fn category(&self) -> char {
         match self {
             Self::Array(_) => 'A',
+            Self::User(user) if user.labels().is_some() => 'E',
+            Self::User(_) => 'C',
             other => other.entry().map_or('U', |entry| entry.5),
         }
     }
@@ -399,6 +415,8 @@ impl SqlType {
     pub fn typname(&self) -> String {
         match self {
             Self::Array(element) => format!("_{}", element.typname()),
+            Self::User(user) => user.name.clone(),
+            Self::Named(name) => name.name.clone(),
             other => other.entry().map_or("unknown", |entry| entry.1).to_owned(),
         }
     }
@@ -424,6 +442,7 @@ impl SqlType {
             Self::Timestamptz => "timestamp with time zone".into(),
             Self::Any => "\"any\"".into(),
             Self::Array(element) => format!("{}[]", element.name()),
+            Self::User(user) => user.shown(),
             other => other.typname(),
         }
     }
@@ -513,6 +532,47 @@ impl SqlType {
     pub fn element(&self) -> Option<&Self> {
         match self {
             Self::Array(element) => Some(element),
+            _ => None,
+        }
+    }
+
+    /// Whether it is, or is made of, the type of a user with an oid.
+    #[must_use]
+    pub fn mentions(&self, oid: u32) -> bool {
+        match self {
+            Self::Array(element) => element.mentions(oid),
+            Self::User(user) => {
+                let fields = user.fields().unwrap_or_default();
+                user.oid == oid || fields.iter().any(|(_, field)| field.mentions(oid))
+            }
+            _ => false,
+        }
+    }
+
+    /// The same, knowing a type of a user as it is now.
+    #[must_use]
+    pub fn renewed(&self, user: &Arc<UserType>) -> Self {
+        match self {
+            Self::Array(element) => element.renewed(user).array_of(),
+            Self::User(known) if known.oid == user.oid => Self::User(Arc::clone(user)),
+            Self::User(known) if self.mentions(user.oid) => {
+                let mut known = UserType::clone(known);
+                if let UserKind::Composite(fields) = &mut known.kind {
+                    for (_, field) in fields {
+                        *field = field.renewed(user);
+                    }
+                }
+                Self::User(Arc::new(known))
+            }
+            other => other.clone(),
+        }
+    }
+
+    /// The labels of an enum, the least first.
+    #[must_use]
+    pub fn labels(&self) -> Option<&[String]> {
+        match self {
+            Self::User(user) => user.labels(),
             _ => None,
         }
     }

@@ -88,6 +88,7 @@ impl Database {
         };
         let used = self.tables.values().any(|table| table.schema == id)
             || self.views.values().any(|view| view.schema == id)
+            || self.types.values().any(|ty| ty.schema == id)
             || self.routines.values().any(|routine| routine.schema == id);
         if used {
             return Err(CatalogError::SchemaInUse(schema.name.clone()));

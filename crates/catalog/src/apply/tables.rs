@@ -72,6 +72,10 @@ impl Table {
                         .kind
                         .unique_columns()
                         .is_some_and(|columns| columns.contains(column))
+                        && !constraint
+                            .kind
+                            .reference()
+                            .is_some_and(|of| of.columns.contains(column))
                 });
                 if let Some(hypertable) = &mut self.hypertable {
                     hypertable.skipping.retain(|known| known.column != *column);

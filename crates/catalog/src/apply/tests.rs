@@ -21,6 +21,7 @@ fn table(name: &str) -> Table {
             id: ColumnId(1),
             name: "time".to_owned(),
             ty: SqlType::Timestamptz,
+            domain: None,
             not_null: true,
             default: None,
             missing: None,

@@ -38,6 +38,7 @@ pub(crate) fn column(id: u32, name: &str, ty: SqlType) -> Column {
         id: ColumnId(id),
         name: name.to_owned(),
         ty,
+        domain: None,
         not_null: id != 2,
         default: None,
         missing: None,

@@ -33,6 +33,22 @@ pub(super) struct Resolved {
     pub result: SqlType,
 }
 
+impl Resolved {
+    /// `min` and `max` of an enum are of the places of its labels: the enum, when it is one.
+    pub(super) fn by_rank(&mut self) -> Result<Option<SqlType>> {
+        let extreme = matches!(self.proc.name, "min" | "max");
+        let Some(arg) = self.args.first_mut().filter(|_| extreme) else {
+            return Ok(None);
+        };
+        if arg.ty.labels().is_none() {
+            return Ok(None);
+        }
+        let labels = std::mem::replace(&mut self.result, SqlType::Int4);
+        *arg = crate::functions::sort_key(arg.clone()).map_err(told)?;
+        Ok(Some(labels))
+    }
+}
+
 impl Binder<'_> {
     pub(super) fn function(&mut self, place: Place<'_>, function: &ast::Function) -> Result<Typed> {
         let at = function
@@ -611,6 +627,7 @@ impl Binder<'_> {
                 *arg = self.groupable(arg.clone())?;
             }
         }
+        let labels = call.by_rank().map_err(|error| error.at(at))?;
         let built = call
             .proc
             .aggregate(&call.args, &call.result)
@@ -638,10 +655,14 @@ impl Binder<'_> {
                 fresh
             }
         };
-        Ok(Typed {
+        let made = Typed {
             expr: column(&name),
             ty: built.ty,
             arrow: built.arrow,
+        };
+        Ok(match labels {
+            Some(labels) => crate::functions::label(made, &labels),
+            None => made,
         })
     }
 

@@ -1,13 +1,20 @@
 //! Casts, and literals that name their type.
 
-use chronolith_sql::ast::{self, UnaryOperator};
-use chronolith_sql::type_of;
-use chronolith_types::{SqlState, SqlType};
+use std::sync::Arc;
 
+use chronolith_catalog::{ConstraintKind, Type};
+use chronolith_sql::ast::{self, UnaryOperator};
+use chronolith_sql::{type_of, type_or_name};
+use chronolith_types::{SqlState, SqlType};
+use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::logical_expr::Expr;
+
+use super::bind_value;
 use super::expr::text_of;
-use super::state::{Binder, Place, Result, position};
+use super::names::OwnType;
+use super::state::{Binder, Place, Placed, Result, lift, position, told, unsupported};
 use crate::error::Error;
-use crate::functions::{CastContext, Typed};
+use crate::functions::{CastContext, Typed, canonical_form};
 
 impl Binder<'_> {
     pub(super) fn cast(
@@ -17,7 +24,15 @@ impl Binder<'_> {
         declared: &ast::DataType,
     ) -> Result<Typed> {
         let at = position(inner);
-        let to = self.declared(declared, at)?;
+        let (to, domains) = self.declared_domain(declared, at)?;
+        if !domains.is_empty() {
+            let value = self.expr(place, inner)?;
+            let value = self
+                .coerce(value, &to, CastContext::Explicit)
+                .and_then(|value| canonical_form(value).map_err(told))
+                .map_err(|error| error.at(at))?;
+            return self.held(value, &domains).map_err(|error| error.at(at));
+        }
         // `'…'::type` and `ARRAY[]::type[]` take their type from the cast.
         if let ast::Expr::Array(array) = inner
             && let SqlType::Array(element) = &to
@@ -38,13 +53,39 @@ impl Binder<'_> {
         precise(value, declared)
     }
 
-    pub(super) fn declared(&self, declared: &ast::DataType, at: Option<u32>) -> Result<SqlType> {
+    /// The type that a declaration names; no domain.
+    pub(super) fn declared(
+        &mut self,
+        declared: &ast::DataType,
+        at: Option<u32>,
+    ) -> Result<SqlType> {
+        let (ty, domains) = self.declared_domain(declared, at)?;
+        match domains.is_empty() {
+            true => Ok(ty),
+            false => Err(unsupported("a domain here").at(at)),
+        }
+    }
+
+    /// The type that a declaration names, and the domains that it is restricted by.
+    pub(super) fn declared_domain(
+        &mut self,
+        declared: &ast::DataType,
+        at: Option<u32>,
+    ) -> Result<(SqlType, Vec<Arc<Type>>)> {
         match chronolith_sql::check_modifiers(declared) {
             // A column keeps all digits of a time; a value can be rounded to fewer.
             Err((SqlState::FEATURE_NOT_SUPPORTED, _)) | Ok(()) => {}
             Err((code, message)) => return Err(Error::new(code, message).at(at)),
         }
-        type_of(declared).ok_or_else(|| {
+        if let Some(known) = type_of(declared) {
+            return Ok((known, Vec::new()));
+        }
+        let start = declared_span(declared);
+        let found = match type_or_name(declared, start.place()) {
+            Some(named) => self.own_type(&named)?,
+            None => None,
+        };
+        found.ok_or_else(|| {
             let name = match declared {
                 ast::DataType::Custom(name, _) => name
                     .0
@@ -55,13 +96,77 @@ impl Binder<'_> {
                     .join("."),
                 other => other.to_string().to_lowercase(),
             };
-            let at = position(declared_span(declared)).or(at);
             Error::new(
                 SqlState::UNDEFINED_OBJECT,
                 format!("type \"{name}\" does not exist"),
             )
-            .at(at)
+            .at(position(start).or(at))
         })
+    }
+
+    /// A type that only the catalog knows, by its name.
+    fn own_type(&mut self, ty: &SqlType) -> Result<Option<(SqlType, Vec<Arc<Type>>)>> {
+        match ty {
+            SqlType::Array(element) => match self.own_type(element)? {
+                Some((element, domains)) if domains.is_empty() => {
+                    Ok(Some((element.array_of(), domains)))
+                }
+                Some(_) => Err(unsupported("an array of a domain")),
+                None => Ok(None),
+            },
+            SqlType::Named(name) => {
+                let found = self.names.user_type(name.schema.as_deref(), &name.name)?;
+                let Some(OwnType { schema, chain }) = found else {
+                    return Ok(None);
+                };
+                if name.schema.is_none() && self.views == 0 {
+                    let before = format!("{}.", chronolith_sql::quoted(&schema));
+                    self.edits.push((name.position, name.position, before));
+                }
+                Ok(chain.last().map(|last| {
+                    let ty = last.sql_type();
+                    let domain = last.domain().is_some();
+                    (ty, if domain { chain.clone() } else { Vec::new() })
+                }))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// A value that domains let in, or the error of the first that does not.
+    fn held(&mut self, value: Typed, domains: &[Arc<Type>]) -> Result<Typed> {
+        let mut args = vec![value.clone()];
+        let text = |text: &str| {
+            let text = datafusion::common::ScalarValue::Utf8View(Some(text.to_owned()));
+            Typed::literal(text, SqlType::Text)
+        };
+        let of = domains.last().map_or("", |ty| ty.name.as_str());
+        for ty in domains {
+            let Some(domain) = ty.domain() else {
+                continue;
+            };
+            if domain.not_null {
+                let there = Typed::new(value.expr.clone().is_not_null(), SqlType::Bool);
+                args.extend([text(of), text(""), there]);
+            }
+            for check in &domain.checks {
+                let ConstraintKind::Check { expression } = &check.kind else {
+                    continue;
+                };
+                let name = self.fresh_as("value");
+                let holds = bind_value(self.names, expression, &name, &domain.base)?;
+                let of_value = |expr: Expr| match &expr {
+                    Expr::Column(column) if column.name == name => {
+                        Ok(Transformed::yes(value.expr.clone()))
+                    }
+                    _ => Ok(Transformed::no(expr)),
+                };
+                let holds = holds.transform(of_value).map_err(lift)?.data;
+                let holds = Typed::new(holds, SqlType::Bool);
+                args.extend([text(of), text(&check.name), holds]);
+            }
+        }
+        crate::functions::held(args).map_err(told)
     }
 
     pub(super) fn typed_literal(
@@ -70,12 +175,15 @@ impl Binder<'_> {
         text: Option<&str>,
         at: Option<u32>,
     ) -> Result<Typed> {
-        let to = self.declared(declared, at)?;
+        let (to, domains) = self.declared_domain(declared, at)?;
         let Some(text) = text else {
             return Err(Error::new(SqlState::SYNTAX_ERROR, "syntax error").at(at));
         };
         let value = self.unknown(text, at);
         let value = self.coerce(value, &to, CastContext::Explicit)?;
+        if !domains.is_empty() {
+            return self.held(value, &domains).map_err(|error| error.at(at));
+        }
         precise(value, declared)
     }
 
@@ -154,6 +262,9 @@ fn declared_span(declared: &ast::DataType) -> &ast::ObjectName {
         std::sync::LazyLock::new(|| ast::ObjectName(Vec::new()));
     match declared {
         ast::DataType::Custom(name, _) => name,
+        ast::DataType::Array(ast::ArrayElemTypeDef::SquareBracket(element, _)) => {
+            declared_span(element)
+        }
         _ => &NOTHING,
     }
 }

@@ -23,6 +23,7 @@ pub(super) fn accepts(to: &SqlType, from: &SqlType) -> bool {
     match to {
         SqlType::Any | SqlType::AnyElement | SqlType::AnyCompatible => true,
         SqlType::AnyNonArray => !matches!(from, SqlType::Array(_)),
+        SqlType::AnyEnum => from.labels().is_some() || *from == SqlType::Unknown,
         SqlType::AnyArray | SqlType::AnyCompatibleArray => {
             matches!(
                 from,
@@ -59,6 +60,7 @@ impl Binder<'_> {
             SqlType::Any
                 | SqlType::AnyElement
                 | SqlType::AnyNonArray
+                | SqlType::AnyEnum
                 | SqlType::AnyArray
                 | SqlType::AnyCompatible
                 | SqlType::AnyCompatibleArray

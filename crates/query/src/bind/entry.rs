@@ -177,6 +177,38 @@ pub fn bind_over(
     binder.settled(value)
 }
 
+/// A check of a domain, over the column or other plan's column that has the value.
+///
+/// # Errors
+/// What PostgreSQL says of it; 42804 when it is not a Boolean.
+pub fn bind_value(names: &dyn Names, text: &str, column: &str, ty: &SqlType) -> Result<Expr> {
+    let tree = chronolith_sql::expression(text)?;
+    let mut binder = Binder::new(names, &[]);
+    let scope = Scope {
+        columns: vec![ScopeColumn {
+            column: column.to_owned(),
+            ty: ty.clone(),
+            arrow: ty.arrow(),
+            ..unnamed("value")
+        }],
+        relations: Vec::new(),
+    };
+    let place = Place {
+        scope: &scope,
+        clause: Clause::Check,
+    };
+    let value = binder.expr(place, &tree)?;
+    refuse_queries(&binder, &value, &tree, "check constraint")?;
+    let value = binder.settled(value)?;
+    match value.ty {
+        SqlType::Bool => Ok(value.expr),
+        other => Err(Error::new(
+            SqlState::DATATYPE_MISMATCH,
+            format!("argument of CHECK must be type boolean, not type {other}"),
+        )),
+    }
+}
+
 /// Nobody looks whether an expression of its own may read what it does: so it may read nothing.
 fn refuse_queries(binder: &Binder<'_>, value: &Typed, expr: &ast::Expr, what: &str) -> Result<()> {
     let queries = value.expr.exists(|node| {

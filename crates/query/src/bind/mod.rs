@@ -49,16 +49,18 @@ mod window;
 
 pub use change::ChangeTarget;
 pub(crate) use change::{
-    Action, Change, Over, Program, What, bind_change, bind_changing_query, changes,
+    Action, ByKey, Change, Conflict, KeyValue, Over, Program, What, bind_change,
+    bind_changing_query, changes,
 };
 pub(crate) use coerce::castable;
 pub use deparse::deparse;
 pub use entry::{
     Bound, bind_arguments, bind_assigned, bind_call, bind_kept, bind_over, bind_query, bind_scalar,
+    bind_value,
 };
 pub(crate) use gapfill::{End, limit_of};
 pub use insert::{Target, bind_insert_source};
-pub use names::{Names, Relation, Table, TableColumn};
+pub use names::{Names, OwnType, Relation, Table, TableColumn};
 pub use params::set_parameters;
 pub(crate) use params::set_parameters_in;
 pub(crate) use select::name_of;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use chronolith_catalog::Routine;
+use chronolith_catalog::{Routine, Type};
 use chronolith_types::{SqlType, TableId};
 use datafusion::logical_expr::TableSource;
 
@@ -25,6 +25,14 @@ pub trait Names {
     /// `42501` when they may not.
     fn enter(&self, _schema: &str) -> Result<(), Error> {
         Ok(())
+    }
+
+    /// The type of a user that a name means, which the catalog alone knows.
+    ///
+    /// # Errors
+    /// `3F000` for a schema that does not exist, `42501`.
+    fn user_type(&self, _schema: Option<&str>, _name: &str) -> Result<Option<OwnType>, Error> {
+        Ok(None)
     }
 
     /// The number of the parameter that a name means where no column has it: an argument of the
@@ -74,6 +82,15 @@ pub trait Names {
 
     /// The session's variables, for literals that depend on them.
     fn vars(&self) -> &SessionVars;
+}
+
+/// A type of a user.
+#[derive(Debug, Clone)]
+pub struct OwnType {
+    /// The name of its schema.
+    pub schema: String,
+    /// It; of a domain, behind those that it was made from.
+    pub chain: Vec<Arc<Type>>,
 }
 
 /// A thing with rows.

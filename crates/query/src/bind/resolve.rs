@@ -70,8 +70,12 @@ pub(super) fn choose_operator<T: Clone>(
             _ => SqlType::Unknown,
         };
         let array = matches!(assumed, SqlType::Array(_));
-        let assumes =
-            |arg: &SqlType| *arg == assumed || (array && *arg == SqlType::AnyCompatibleArray);
+        let label = assumed.labels().is_some();
+        let assumes = |arg: &SqlType| {
+            *arg == assumed
+                || (array && *arg == SqlType::AnyCompatibleArray)
+                || (label && *arg == SqlType::AnyEnum)
+        };
         if assumed != SqlType::Unknown
             && let Some(exact) = candidates
                 .iter()
@@ -205,7 +209,7 @@ impl Poly {
                 continue;
             }
             let element = match to {
-                SqlType::AnyElement | SqlType::AnyNonArray => Some(from),
+                SqlType::AnyElement | SqlType::AnyNonArray | SqlType::AnyEnum => Some(from),
                 SqlType::AnyArray => from.element().cloned().or(match from {
                     SqlType::Int2Vector => Some(SqlType::Int2),
                     SqlType::OidVector => Some(SqlType::Oid),
@@ -243,7 +247,7 @@ impl Poly {
     pub(super) fn resolve(&self, declared: &SqlType, common: &SqlType) -> SqlType {
         let element = || self.element.clone().unwrap_or(SqlType::Text);
         match declared {
-            SqlType::AnyElement | SqlType::AnyNonArray => element(),
+            SqlType::AnyElement | SqlType::AnyNonArray | SqlType::AnyEnum => element(),
             SqlType::AnyArray => element().array_of(),
             SqlType::AnyCompatible => common.clone(),
             SqlType::AnyCompatibleArray => common.clone().array_of(),

@@ -672,12 +672,13 @@ fn figure(tree: &ast::Expr) -> Option<(String, bool)> {
         } => match figure(expr) {
             Some((name, false)) => strong(name),
             _ => {
-                let name = chronolith_sql::type_of(data_type)?.typname();
+                let name = chronolith_sql::type_or_name(data_type, 0)?.typname();
                 Some((name.trim_start_matches('_').to_owned(), true))
             }
         },
         ast::Expr::TypedString(typed) => {
-            Some((chronolith_sql::type_of(&typed.data_type)?.typname(), true))
+            let name = chronolith_sql::type_or_name(&typed.data_type, 0)?.typname();
+            Some((name, true))
         }
         ast::Expr::Interval(_) => Some(("interval".to_owned(), true)),
         ast::Expr::Case { else_result, .. } => match else_result.as_deref().and_then(figure) {

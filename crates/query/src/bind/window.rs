@@ -40,13 +40,14 @@ impl Binder<'_> {
                 .at(at));
             }
         }
-        let (call, parts) = self.aggregate_parts(place, name, function, list, at)?;
+        let (mut call, parts) = self.aggregate_parts(place, name, function, list, at)?;
         if parts.distinct {
             return Err(unsupported("DISTINCT for window functions").at(at));
         }
         if !parts.order_by.is_empty() {
             return Err(unsupported("ORDER BY within a window function's arguments").at(at));
         }
+        let labels = call.by_rank().map_err(|error| error.at(at))?;
         let built = call
             .proc
             .window(&call.args, &call.result)
@@ -109,10 +110,14 @@ impl Binder<'_> {
             let cast = Cast::new(Box::new(column(&name)), wanted.clone());
             (Expr::Cast(cast), wanted)
         };
-        Ok(Typed {
+        let made = Typed {
             expr,
             ty: built.ty,
             arrow,
+        };
+        Ok(match labels {
+            Some(labels) => crate::functions::label(made, &labels),
+            None => made,
         })
     }
 

@@ -30,6 +30,8 @@ struct Attribute<'a> {
     name: Cow<'a, str>,
     /// None for an expression, whose type only the binder knows.
     ty: Option<Cow<'a, SqlType>>,
+    /// The oid of the domain that it is declared with.
+    domain: Option<u32>,
     not_null: bool,
     has_default: bool,
     inherited: bool,
@@ -41,8 +43,12 @@ struct Attribute<'a> {
 
 fn push<'a>(rows: &mut Rows<'a>, attribute: Attribute<'a>) {
     let ty = attribute.ty.as_deref();
-    let oid = ty.map_or(0, SqlType::oid);
-    let facts = types::facts(oid);
+    let facts = ty.map_or_else(|| types::facts(0), types::facts_of);
+    let oid = attribute.domain.or(ty.map(SqlType::oid)).unwrap_or(0);
+    let typmod = match attribute.domain {
+        None => ty.map_or(-1, SqlType::typmod),
+        Some(_) => -1,
+    };
     rows.push(row![
         attribute.relation,
         attribute.name,
@@ -52,7 +58,7 @@ fn push<'a>(rows: &mut Rows<'a>, attribute: Attribute<'a>) {
         attribute.number,
         i64::from(matches!(ty, Some(SqlType::Array(_)))),
         -1,
-        i64::from(ty.map_or(-1, SqlType::typmod)),
+        i64::from(typmod),
         facts.by_value,
         facts.align,
         facts.storage,
@@ -91,6 +97,7 @@ fn attributes<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error
                             number,
                             name: column.name.into(),
                             ty: Some(Cow::Borrowed(&column.ty)),
+                            domain: None,
                             not_null: column.not_null,
                             has_default: false,
                             inherited: false,
@@ -109,6 +116,7 @@ fn attributes<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error
                             number: column.id.0.into(),
                             name: column.name.as_str().into(),
                             ty: Some(Cow::Borrowed(&column.ty)),
+                            domain: column.domain.map(|domain| domain.0),
                             not_null: column.not_null,
                             has_default: column.default.is_some() || column.generated.is_some(),
                             inherited: matches!(relation, Relation::Chunk(..)),
@@ -131,6 +139,7 @@ fn attributes<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error
                             number,
                             name: if key.attribute == 0 { "expr" } else { key.text }.into(),
                             ty: key.ty.map(Cow::Borrowed),
+                            domain: None,
                             not_null: false,
                             has_default: false,
                             inherited: false,
@@ -154,6 +163,7 @@ fn attributes<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error
                             number,
                             name: name.into(),
                             ty: Some(Cow::Owned(ty)),
+                            domain: None,
                             not_null: true,
                             has_default: false,
                             inherited: false,
@@ -172,6 +182,7 @@ fn attributes<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error
                             number,
                             name: name.into(),
                             ty: Some(Cow::Owned(ty)),
+                            domain: None,
                             not_null: false,
                             has_default: false,
                             inherited: false,

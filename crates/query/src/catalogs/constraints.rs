@@ -1,6 +1,8 @@
 //! Constraints, and what depends on what.
 
-use chronolith_catalog::{Constraint, ConstraintKind, ConstraintMarks, Table};
+use chronolith_catalog::{
+    Constraint, ConstraintKind, ConstraintMarks, Database, Reference, ReferenceAction, Table,
+};
 
 use super::attributes::each_default;
 use super::context::Context;
@@ -9,6 +11,7 @@ use super::objects::{self, Relation, chunk_check};
 use super::relation::{self, Fill};
 use super::rows::{NULL, Rows, row};
 use super::server::TIMESCALEDB;
+use super::user_types;
 use crate::error::Error;
 use crate::functions;
 
@@ -35,8 +38,10 @@ fn is_declared(table: &Table, constraint: &Constraint) -> bool {
         .indexes
         .iter()
         .find(|index| index.name == constraint.name);
-    matches!(constraint.kind, ConstraintKind::Check { .. })
-        || index.is_none_or(|index| index.constraint)
+    matches!(
+        constraint.kind,
+        ConstraintKind::Check { .. } | ConstraintKind::ForeignKey(_)
+    ) || index.is_none_or(|index| index.constraint)
 }
 
 /// All constraints of a database.
@@ -78,6 +83,7 @@ impl<'a> Shown<'a> {
                 ConstraintKind::PrimaryKey { .. } => 'p',
                 ConstraintKind::Unique { .. } => 'u',
                 ConstraintKind::Check { .. } => 'c',
+                ConstraintKind::ForeignKey(_) => 'f',
             },
             Self::Range(..) => 'c',
         }
@@ -88,6 +94,14 @@ impl<'a> Shown<'a> {
         match self {
             Self::Declared(_, constraint) => constraint.marks,
             Self::Range(..) => ConstraintMarks::default(),
+        }
+    }
+
+    /// What a foreign key refers to.
+    pub(super) fn reference(self) -> Option<&'a Reference> {
+        match self {
+            Self::Declared(_, constraint) => constraint.kind.reference(),
+            Self::Range(..) => None,
         }
     }
 
@@ -107,6 +121,9 @@ impl<'a> Shown<'a> {
                     columns.iter().map(|column| column.0).collect()
                 }
                 ConstraintKind::Check { expression } => columns_named(table, expression),
+                ConstraintKind::ForeignKey(reference) => {
+                    reference.columns.iter().map(|column| column.0).collect()
+                }
             },
             Self::Range(table, _) => table
                 .hypertable
@@ -119,6 +136,7 @@ impl<'a> Shown<'a> {
     /// The oid of its index; 0 for a check.
     fn index(self) -> u32 {
         match self {
+            Self::Declared(_, constraint) if constraint.kind.reference().is_some() => 0,
             Self::Declared(table, constraint) if self.kind() != 'c' => table
                 .indexes
                 .iter()
@@ -171,12 +189,44 @@ pub(crate) fn columns_named(table: &Table, expression: &str) -> Vec<u32> {
     found
 }
 
+/// `confdeltype` and its kin.
+fn action(of: ReferenceAction) -> &'static str {
+    match of {
+        ReferenceAction::NoAction => "a",
+        ReferenceAction::Restrict => "r",
+        ReferenceAction::Cascade => "c",
+        ReferenceAction::SetNull => "n",
+        ReferenceAction::SetDefault => "d",
+    }
+}
+
+/// The index that keeps a key, or that of the key that is referred to.
+fn referred_index(home: &Database, shown: Shown<'_>) -> u32 {
+    let Some(reference) = shown.reference() else {
+        return shown.index();
+    };
+    let Some(parent) = home.tables.get(&reference.table) else {
+        return 0;
+    };
+    let key = parent
+        .constraints
+        .iter()
+        .find(|key| key.id == reference.key);
+    let index = key.and_then(|key| parent.indexes.iter().find(|index| index.name == key.name));
+    index.map_or(0, |index| index.id.0)
+}
+
 fn constraints<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
     let home = context.home()?;
     for shown in shown(context)? {
         let kind = shown.kind();
         let marks = shown.marks();
         let relation = shown.relation();
+        let reference = shown.reference();
+        let referred = reference.map(|of| {
+            let referred = of.referred.iter().map(|column| i64::from(column.0));
+            referred.collect::<Vec<i64>>()
+        });
         let columns: Vec<i64> = shown.columns().into_iter().map(i64::from).collect();
         let expression = describe::check_text(context, shown, false);
         rows.push(row![
@@ -189,17 +239,17 @@ fn constraints<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Erro
             !marks.not_valid,
             relation.oid(),
             0,
-            shown.index(),
+            referred_index(home, shown),
             0,
-            0,
-            " ",
-            " ",
-            " ",
+            reference.map_or(0, |of| of.table.0),
+            reference.map_or(" ", |of| action(of.on_update)),
+            reference.map_or(" ", |of| action(of.on_delete)),
+            reference.map_or(" ", |of| if of.full { "f" } else { "s" }),
             true,
             0,
             kind != 'c' || marks.no_inherit,
             columns,
-            NULL,
+            referred,
             NULL,
             NULL,
             NULL,
@@ -208,7 +258,7 @@ fn constraints<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Erro
             expression,
         ]);
     }
-    Ok(())
+    user_types::checks(context, rows)
 }
 
 /// The oid of a relation of `pg_catalog`.
@@ -335,6 +385,7 @@ mod tests {
             id: ColumnId(id),
             name: name.to_owned(),
             ty: SqlType::Int4,
+            domain: None,
             not_null: false,
             default: None,
             missing: None,

@@ -2,8 +2,8 @@
 
 use std::borrow::Cow;
 
-use chronolith_catalog::Sequence;
-use chronolith_types::SqlType;
+use chronolith_catalog::{Database, Sequence};
+use chronolith_types::{SqlType, TypeId};
 
 use super::attributes;
 use super::constraints::{self, Shown};
@@ -93,6 +93,21 @@ fn tables<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
     Ok(())
 }
 
+/// The name of the schema that a type lies in.
+fn type_schema<'a>(home: &'a Database, ty: &SqlType) -> &'a str {
+    let ty = ty.element().unwrap_or(ty);
+    let own = home.types.get(&TypeId(ty.oid()));
+    let schema = own.and_then(|own| home.schemas.get(&own.schema));
+    schema.map_or("pg_catalog", |schema| schema.name.as_str())
+}
+
+/// Schema and name of a domain.
+fn domain_name(home: &Database, id: TypeId) -> Option<(&str, &str)> {
+    let domain = home.types.get(&id)?;
+    let schema = home.schemas.get(&domain.schema)?;
+    Some((&schema.name, &domain.name))
+}
+
 /// What the standard asks of a type: its name, lengths, precisions.
 struct Described {
     name: String,
@@ -112,6 +127,7 @@ const CHARACTER_BYTES: i64 = 4;
 fn described(ty: &SqlType) -> Described {
     let name = match ty {
         SqlType::Array(_) => "ARRAY".to_owned(),
+        SqlType::User(_) => "USER-DEFINED".to_owned(),
         other => other.without_typmod().name(),
     };
     let mut described = Described {
@@ -163,6 +179,10 @@ struct Place<'a> {
 }
 
 struct ColumnRow<'a> {
+    /// The schema of its type.
+    type_schema: &'a str,
+    /// Schema and name of its domain.
+    domain: Option<(&'a str, &'a str)>,
     name: Cow<'a, str>,
     number: i64,
     ty: Cow<'a, SqlType>,
@@ -206,11 +226,11 @@ fn push_column<'a>(rows: &mut Rows<'a>, place: &Place<'a>, column: ColumnRow<'a>
         collation.map(|_| place.catalog),
         collation.map(|_| "pg_catalog"),
         collation,
-        NULL,
-        NULL,
-        NULL,
+        column.domain.map(|_| place.catalog),
+        column.domain.map(|domain| domain.0),
+        column.domain.map(|domain| domain.1),
         place.catalog,
-        "pg_catalog",
+        column.type_schema,
         column.ty.typname(),
         NULL,
         NULL,
@@ -238,6 +258,8 @@ fn push_column<'a>(rows: &mut Rows<'a>, place: &Place<'a>, column: ColumnRow<'a>
 fn system_columns<'a>(rows: &mut Rows<'a>, place: &Place<'a>, system: &'static SystemRelation) {
     for (number, column) in (1..).zip(&system.columns) {
         let row = ColumnRow {
+            type_schema: "pg_catalog",
+            domain: None,
             name: column.name.into(),
             number,
             ty: Cow::Borrowed(&column.ty),
@@ -266,6 +288,8 @@ fn columns<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
                 for column in &table.columns {
                     let text = attributes::default_text(context, table, column);
                     let row = ColumnRow {
+                        type_schema: type_schema(home, &column.ty),
+                        domain: column.domain.and_then(|id| domain_name(home, id)),
                         name: column.name.as_str().into(),
                         number: column.id.0.into(),
                         ty: Cow::Borrowed(&column.ty),
@@ -284,6 +308,8 @@ fn columns<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
             Relation::View(view) => {
                 for (number, (name, ty)) in (1..).zip((context.view_columns)(view)) {
                     let row = ColumnRow {
+                        type_schema: type_schema(home, &ty),
+                        domain: None,
                         name: name.into(),
                         number,
                         ty: Cow::Owned(ty),

@@ -28,6 +28,7 @@ pub(crate) mod sequences;
 mod server;
 mod timescale;
 mod types;
+mod user_types;
 
 pub(crate) use constraints::columns_named;
 pub(crate) use context::{
@@ -38,6 +39,7 @@ pub(crate) use describe::quoted;
 pub(crate) use objects::shown;
 pub(crate) use relation::{find, is_system_schema, of_function};
 pub(crate) use sequences::sequence_row;
+pub(crate) use user_types::domain_check;
 
 #[cfg(test)]
 mod tests;

@@ -18,7 +18,7 @@ use super::context::Context;
 use super::rows::Rows;
 use super::{
     activity, attributes, classes, constraints, information_schema, jobs, privileges, routines,
-    sequences, server, timescale, types,
+    sequences, server, timescale, types, user_types,
 };
 use crate::error::Error;
 use crate::scan::Wanted;
@@ -203,6 +203,7 @@ fn parse_line(line: &'static str) -> Option<SystemRelation> {
         "pg_catalog" => classes::fill(name)
             .or_else(|| attributes::fill(name))
             .or_else(|| types::fill(name))
+            .or_else(|| user_types::fill(name))
             .or_else(|| routines::fill(name))
             .or_else(|| constraints::fill(name))
             .or_else(|| sequences::fill(name))

@@ -12,6 +12,7 @@ use super::objects;
 use super::recorded;
 use super::relation::{self, Fill};
 use super::rows::{NULL, Rows, row};
+use super::user_types;
 use crate::error::Error;
 
 static RECORDED: LazyLock<Vec<Vec<&'static str>>> =
@@ -62,22 +63,57 @@ pub(super) fn facts(oid: u32) -> Facts {
     })
 }
 
+/// The facts of a type, one of a user's too.
+pub(super) fn facts_of(ty: &SqlType) -> Facts {
+    match ty.labels() {
+        Some(_) => Facts {
+            length: 4,
+            by_value: true,
+            align: 'i',
+            storage: 'p',
+            collation: 0,
+        },
+        None => facts(ty.oid()),
+    }
+}
+
 /// The collation that a type's values have; 0 for what has none.
 pub(super) fn collation(oid: u32) -> u32 {
     FACTS.get(&oid).map_or(0, |facts| facts.collation)
 }
 
-// PostgreSQL's numbers of the functions behind every row type and every array.
-const ARRAY_SUBSCRIPT: u32 = 6179;
-const ARRAY_IN: u32 = 750;
-const ARRAY_OUT: u32 = 751;
-const ARRAY_RECV: u32 = 2400;
-const ARRAY_SEND: u32 = 2401;
-const ARRAY_ANALYZE: u32 = 3816;
-const RECORD_IN: u32 = 2290;
-const RECORD_OUT: u32 = 2291;
-const RECORD_RECV: u32 = 2402;
-const RECORD_SEND: u32 = 2403;
+/// PostgreSQL's numbers of the functions that read and write values of a kind of type.
+pub(super) struct Ways {
+    pub(super) input: u32,
+    pub(super) output: u32,
+    pub(super) receive: u32,
+    pub(super) send: u32,
+}
+
+pub(super) const ARRAY_SUBSCRIPT: u32 = 6179;
+pub(super) const ARRAY_ANALYZE: u32 = 3816;
+pub(super) const ARRAY: Ways = Ways {
+    input: 750,
+    output: 751,
+    receive: 2400,
+    send: 2401,
+};
+pub(super) const RECORD: Ways = Ways {
+    input: 2290,
+    output: 2291,
+    receive: 2402,
+    send: 2403,
+};
+
+/// The functions that write values of a recorded type: as text and in binary.
+pub(super) fn writers(oid: u32) -> (u32, u32) {
+    let found = RECORDED
+        .iter()
+        .find(|fields| recorded::oid(fields, 0) == oid);
+    found.map_or((ARRAY.output, ARRAY.send), |fields| {
+        (recorded::oid(fields, 16), recorded::oid(fields, 18))
+    })
+}
 
 fn types<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
     let home = context.home()?;
@@ -88,6 +124,7 @@ fn types<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
             }
         }
     }
+    user_types::types(context, rows)?;
     for relation in objects::relations(home) {
         let (oid, array) = relation.row_types();
         if oid == 0 {
@@ -113,10 +150,10 @@ fn types<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
             0,
             0,
             array,
-            RECORD_IN,
-            RECORD_OUT,
-            RECORD_RECV,
-            RECORD_SEND,
+            RECORD.input,
+            RECORD.output,
+            RECORD.receive,
+            RECORD.send,
             0,
             0,
             0,
@@ -150,10 +187,10 @@ fn types<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
             ARRAY_SUBSCRIPT,
             oid,
             0,
-            ARRAY_IN,
-            ARRAY_OUT,
-            ARRAY_RECV,
-            ARRAY_SEND,
+            ARRAY.input,
+            ARRAY.output,
+            ARRAY.receive,
+            ARRAY.send,
             0,
             0,
             ARRAY_ANALYZE,

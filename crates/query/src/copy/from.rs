@@ -510,6 +510,7 @@ impl Sink {
         let stood = Stood { lines, rows, kept };
         self.hold(&batch)
             .map_err(|(row, error)| (Some(stood.line(row as u64)), error))?;
+        self.checks.note(&batch).map_err(|error| (None, error))?;
         if self.rows.is_none() {
             let begun = shared.transact(|transaction| transaction.intake(self.table.id));
             self.rows = Some(begun.map_err(|error| (None, error))?);
@@ -557,7 +558,7 @@ impl Sink {
             })
         });
         match finished {
-            Ok(_) => Ok(()),
+            Ok(_) => self.checks.settle(shared).map_err(|error| (None, error)),
             Err(error) => Err((at.and_then(|row| self.line_of(row)), error)),
         }
     }

@@ -18,6 +18,7 @@ use super::view::kind_of;
 use crate::error::Error;
 use crate::insert::{Checks, undefined_column, undefined_table};
 use crate::outcome::Severity;
+use crate::references;
 use crate::session::{Shared, evaluate};
 use crate::value::{is_null, write_text};
 
@@ -150,8 +151,10 @@ async fn one(shared: &Arc<Shared>, id: TableId, action: &AlterAction) -> Result<
         }
         AlterAction::AddConstraint(declared) => add_constraint(shared, &table, declared),
         AlterAction::DropConstraint {
-            name, if_exists, ..
-        } => drop_constraint(shared, &table, name, *if_exists),
+            name,
+            if_exists,
+            cascade,
+        } => drop_constraint(shared, &table, name, *if_exists, *cascade),
         AlterAction::RenameColumn { from, to } => {
             check_name(&to.value)?;
             rename_column(shared, &table, from, &to.value)
@@ -241,6 +244,16 @@ pub(super) fn rename_kept_column(
     let database = shared.database;
     column.name = to.to_owned();
     change_column(shared, table.id, column)?;
+    for other in &table.columns {
+        let Some(text) = &other.generated else {
+            continue;
+        };
+        if chronolith_sql::names_column(text, &from.value)? {
+            let mut other = other.clone();
+            other.generated = Some(chronolith_sql::rename_column(text, &from.value, to)?);
+            change_column(shared, table.id, other)?;
+        }
+    }
     for constraint in &table.constraints {
         let ConstraintKind::Check { expression } = &constraint.kind else {
             continue;
@@ -385,7 +398,7 @@ async fn add_column(
     Ok(())
 }
 
-fn drop_column(
+pub(super) fn drop_column(
     shared: &Arc<Shared>,
     table: &Table,
     name: &Spelled,
@@ -431,6 +444,15 @@ fn drop_column(
             table: table.id,
             id: index.id,
         })?;
+    }
+    drop_computed(shared, table, column, cascade)?;
+    for key in &table.constraints {
+        let columns = key.kind.unique_columns();
+        if columns.is_some_and(|columns| columns.contains(&column.id)) {
+            let on = drop::label(shared, "table", &table.name, table.id.0);
+            let shown = format!("column {} of {on}", column.name);
+            drop::drop_references(shared, table, Some(key.id), &shown, cascade)?;
+        }
     }
     // A check goes with any of its columns.
     for constraint in &table.constraints {
@@ -500,7 +522,7 @@ fn add_constraint(shared: &Arc<Shared>, table: &Table, declared: &Constraint) ->
             index,
         })?;
     }
-    if matches!(kind, ConstraintKind::Check { .. }) && !declared.timing.not_valid {
+    if !declared.timing.not_valid {
         hold_all(shared, table.id, &name)?;
     }
     Ok(())
@@ -509,29 +531,27 @@ fn add_constraint(shared: &Arc<Shared>, table: &Table, declared: &Constraint) ->
 /// A new check is held against the rows that are there.
 fn hold_all(shared: &Arc<Shared>, id: TableId, name: &str) -> Result<(), Error> {
     let table = hypertable::table_of(shared, id)?;
-    let checks = Checks::of(shared, &table)?;
-    let view = shared.transact(|transaction| Ok::<_, Error>(transaction.table(id)))?;
-    let Some(view) = view else {
-        return Ok(());
-    };
-    let all = chronolith_chunk::ScanRequest::all((0..view.layout.columns.len()).collect());
-    for (_, chunk) in view.chunks.iter() {
-        for batch in chunk.scan(&view.layout, &all) {
-            checks.hold(&batch?).map_err(|error| {
-                let mut told = Error::new(
-                    error.code,
-                    format!(
-                        "check constraint \"{name}\" of relation \"{}\" is violated by some row",
-                        table.name
-                    ),
-                );
-                (told.schema, told.table) = (error.schema, error.table);
-                told.constraint = Some(name.to_owned());
-                told
-            })?;
+    let found = table.constraints.iter().find(|of| of.name == name);
+    match found.map(|found| (found, &found.kind)) {
+        Some((_, ConstraintKind::Check { .. })) => {}
+        Some((found, ConstraintKind::ForeignKey(_))) => {
+            return references::hold_all(shared, &table, found);
         }
+        _ => return Ok(()),
     }
-    Ok(())
+    let checks = Checks::of(shared, &table)?;
+    checks.hold_all(shared).map_err(|error| {
+        let mut told = Error::new(
+            error.code,
+            format!(
+                "check constraint \"{name}\" of relation \"{}\" is violated by some row",
+                table.name
+            ),
+        );
+        (told.schema, told.table) = (error.schema, error.table);
+        told.constraint = Some(name.to_owned());
+        told
+    })
 }
 
 /// VALIDATE CONSTRAINT: what was not held against the rows that are there now is.
@@ -610,13 +630,57 @@ fn refuse_computed(table: &Table, column: &Column, set: bool) -> Result<(), Erro
     })
 }
 
+/// Columns that are computed from one that is dropped go with it, or keep it.
+fn drop_computed(
+    shared: &Arc<Shared>,
+    table: &Table,
+    column: &Column,
+    cascade: bool,
+) -> Result<(), Error> {
+    let mut computed = Vec::new();
+    for other in table.columns.iter().filter(|other| other.id != column.id) {
+        if let Some(text) = &other.generated
+            && chronolith_sql::names_column(text, &column.name)?
+        {
+            computed.push(other);
+        }
+    }
+    let on = drop::label(shared, "table", &table.name, table.id.0);
+    if !cascade && !computed.is_empty() {
+        let shown = format!("column {} of {on}", column.name);
+        let lines = computed
+            .iter()
+            .map(|other| format!("column {} of {on} depends on {shown}", other.name));
+        return Err(Error::new(
+            SqlState::DEPENDENT_OBJECTS_STILL_EXIST,
+            format!("cannot drop {shown} because other objects depend on it"),
+        )
+        .detail(lines.collect::<Vec<_>>().join("\n"))
+        .hint("Use DROP ... CASCADE to drop the dependent objects too."));
+    }
+    let gone = computed
+        .iter()
+        .map(|other| format!("drop cascades to column {} of {on}", other.name));
+    drop::tell_dropped(shared, gone.collect());
+    for other in computed {
+        shared.change(Change::DropColumn {
+            database: shared.database,
+            table: table.id,
+            column: other.id,
+        })?;
+    }
+    Ok(())
+}
+
 fn drop_constraint(
     shared: &Arc<Shared>,
     table: &Table,
     name: &Spelled,
     if_exists: bool,
+    cascade: bool,
 ) -> Result<(), Error> {
-    if !table.constraints.iter().any(|c| c.name == name.value) {
+    let found = table.constraints.iter().find(|c| c.name == name.value);
+    let Some(found) = found else {
         let message = format!(
             "constraint \"{}\" of relation \"{}\" does not exist",
             name.value, table.name
@@ -629,8 +693,13 @@ fn drop_constraint(
             return Ok(());
         }
         return Err(Error::new(SqlState::UNDEFINED_OBJECT, message));
-    }
-    if let Some(index) = table.indexes.iter().find(|i| i.name == name.value) {
+    };
+    let on = drop::label(shared, "table", &table.name, table.id.0);
+    let shown = format!("constraint {} on {on}", found.name);
+    drop::drop_references(shared, table, Some(found.id), &shown, cascade)?;
+    let key = found.kind.unique_columns().is_some();
+    let index = table.indexes.iter().find(|i| i.name == name.value);
+    if let Some(index) = index.filter(|_| key) {
         shared.change(Change::DropIndex {
             database: shared.database,
             table: table.id,

@@ -178,7 +178,9 @@ fn find(
             Place::of("pg_proc", routine(shared, kind, name, types)?.id.0)
         }
         ObjectKind::Type | ObjectKind::Domain => {
-            return Err(missing(format!("type \"{name}\"")));
+            let found = shared.find_type(name.schema(), own)?;
+            let found = found.ok_or_else(|| missing(format!("type \"{name}\"")))?;
+            Place::of("pg_type", found.id.0)
         }
         ObjectKind::Aggregate => {
             return Err(Error::unsupported("COMMENT ON AGGREGATE"));
@@ -194,6 +196,14 @@ fn routine(
     types: Option<&[SqlType]>,
 ) -> Result<Arc<Routine>, Error> {
     let home = shared.home()?;
+    let types = match types {
+        Some(types) => {
+            let known = types.iter().map(|ty| shared.declared_type(ty));
+            Some(known.collect::<Result<Vec<_>, _>>()?)
+        }
+        None => None,
+    };
+    let types = types.as_deref();
     let word = match kind {
         ObjectKind::Procedure => "procedure",
         _ => "function",

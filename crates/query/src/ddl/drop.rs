@@ -16,6 +16,7 @@ use crate::effects::object_name;
 use crate::error::Error;
 use crate::insert::undefined_table;
 use crate::outcome::Severity;
+use crate::references::referring;
 use crate::session::{Shared, no_schema};
 
 pub(super) fn run(shared: &Arc<Shared>, of: &Drop) -> Result<(), Error> {
@@ -37,14 +38,15 @@ pub(super) fn run(shared: &Arc<Shared>, of: &Drop) -> Result<(), Error> {
             }
             ObjectKind::Aggregate => Err(missing("aggregate", name, SqlState::UNDEFINED_FUNCTION)),
             ObjectKind::Type | ObjectKind::Domain => {
-                Err(missing("type", name, SqlState::UNDEFINED_OBJECT))
+                super::user_types::drop(shared, of.kind, name, of.cascade)
             }
             _ => Err(Error::unsupported("this form of DROP")),
         };
         match dropped {
             Err(error) if of.if_exists && absent(&error) => {
                 let message = format!("{}, skipping", error.message);
-                shared.notice(Severity::Notice, Error::new(error.code, message));
+                let notice = Error::new(SqlState::SUCCESSFUL_COMPLETION, message);
+                shared.notice(Severity::Notice, notice);
             }
             other => other?,
         }
@@ -147,10 +149,66 @@ fn drop_table(shared: &Arc<Shared>, table: &Table, cascade: bool) -> Result<(), 
     };
     drop_readers(shared, &target, cascade)?;
     sequence::drop_of_table(shared, table, None, cascade)?;
+    drop_references(shared, table, None, &target.shown, cascade)?;
     shared.change(Change::DropTable {
         database: shared.database,
         id: table.id,
     })
+}
+
+/// Foreign keys that refer to a table go with it, or keep it; or those that refer to one of its
+/// keys.
+pub(super) fn drop_references(
+    shared: &Arc<Shared>,
+    table: &Table,
+    key: Option<u32>,
+    shown: &str,
+    cascade: bool,
+) -> Result<(), Error> {
+    let home = shared.home()?;
+    let mut found = referring(&home, table.id);
+    found.retain(|(child, constraint)| {
+        let reference = constraint.kind.reference();
+        let of_key = reference.is_some_and(|of| key.is_none_or(|key| of.key == key));
+        of_key && (child.id != table.id || key.is_some())
+    });
+    let words = |child: &Table, constraint: &str| {
+        let child = label(shared, "table", &child.name, child.id.0);
+        format!("constraint {constraint} on {child}")
+    };
+    if !cascade && !found.is_empty() {
+        let on = match key {
+            None => shown.to_owned(),
+            // A column that is dropped takes its keys with it.
+            Some(_) if shown.starts_with("column ") => shown.to_owned(),
+            Some(key) => {
+                let key = table.constraints.iter().find(|of| of.id == key);
+                format!("index {}", key.map_or("", |key| key.name.as_str()))
+            }
+        };
+        let lines: Vec<String> = found
+            .iter()
+            .map(|(child, of)| format!("{} depends on {on}", words(child, &of.name)))
+            .collect();
+        return Err(Error::new(
+            SqlState::DEPENDENT_OBJECTS_STILL_EXIST,
+            format!("cannot drop {shown} because other objects depend on it"),
+        )
+        .detail(lines.join("\n"))
+        .hint("Use DROP ... CASCADE to drop the dependent objects too."));
+    }
+    let gone = found
+        .iter()
+        .map(|(child, of)| format!("drop cascades to {}", words(child, &of.name)));
+    tell_dropped(shared, gone.collect());
+    for (child, constraint) in found {
+        shared.change_unguarded(Change::DropConstraint {
+            database: shared.database,
+            table: child.id,
+            name: constraint.name,
+        })?;
+    }
+    Ok(())
 }
 
 /// A kind and a name, with its schema when it is not found without.
@@ -467,8 +525,10 @@ fn role(shared: &Arc<Shared>, name: &str) -> Result<(), Error> {
 pub(super) fn truncate(
     shared: &Arc<Shared>,
     tables: &[Name],
+    cascade: bool,
     restart_identity: bool,
 ) -> Result<(), Error> {
+    let mut all: Vec<Arc<Table>> = Vec::new();
     for name in tables {
         let Some(table) = shared.find_table(name.schema(), name.name())? else {
             return Err(match shared.find_view(name.schema(), name.name())? {
@@ -480,6 +540,42 @@ pub(super) fn truncate(
             });
         };
         shared.check_relation(table.id, Rights::TRUNCATE)?;
+        if all.iter().all(|known| known.id != table.id) {
+            all.push(table);
+        }
+    }
+    let home = shared.home()?;
+    let mut at = 0;
+    while let Some(table) = all.get(at).cloned() {
+        at += 1;
+        for (child, _) in referring(&home, table.id) {
+            if all.iter().any(|known| known.id == child.id) {
+                continue;
+            }
+            if !cascade {
+                return Err(Error::new(
+                    SqlState::FEATURE_NOT_SUPPORTED,
+                    "cannot truncate a table referenced in a foreign key constraint",
+                )
+                .detail(format!(
+                    "Table \"{}\" references \"{}\".",
+                    child.name, table.name
+                ))
+                .hint(format!(
+                    "Truncate table \"{}\" at the same time, or use TRUNCATE ... CASCADE.",
+                    child.name
+                )));
+            }
+            let message = format!("truncate cascades to table \"{}\"", child.name);
+            shared.notice(
+                Severity::Notice,
+                Error::new(SqlState::SUCCESSFUL_COMPLETION, message),
+            );
+            shared.check_relation(child.id, Rights::TRUNCATE)?;
+            all.push(child);
+        }
+    }
+    for table in all {
         shared.transact(|transaction| transaction.truncate(table.id))?;
         if restart_identity {
             sequence::restart_of(shared, table.id)?;

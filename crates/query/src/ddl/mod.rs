@@ -18,6 +18,7 @@ mod run;
 mod schema;
 mod sequence;
 mod table;
+mod user_types;
 mod view;
 
 pub(crate) use alter::{keep_views, moved_views, role_of};

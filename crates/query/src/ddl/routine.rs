@@ -9,7 +9,7 @@ use chronolith_catalog::{
 use chronolith_sql::{
     AlterRoutine, CreateRoutine, Name, ObjectKind, RoutineAction, RoutineMarks, SqlText, TypeRef,
 };
-use chronolith_types::{RoutineId, SqlState, SqlType, TableId};
+use chronolith_types::{RoutineId, SqlState, SqlType, TableId, TypeName};
 
 use super::drop::schemas;
 use super::run::owner;
@@ -205,7 +205,8 @@ pub(crate) fn declared(
         )
     };
     match ty {
-        TypeRef::Known(ty) => Ok((ty.without_typmod(), None)),
+        TypeRef::Known(ty) => Ok((shared.declared_type(ty)?.without_typmod(), None)),
+        TypeRef::Named(name) if let Some(own) = own_type(shared, name)? => Ok((own, None)),
         TypeRef::Named(name) => match relation(shared, name.schema(), name.name())? {
             Some(found) => Ok((SqlType::Record, Some(found))),
             None => Err(missing(name)),
@@ -236,6 +237,21 @@ pub(crate) fn declared(
                 )),
             }
         }
+    }
+}
+
+/// A type of a user by its name; no domain.
+fn own_type(shared: &Arc<Shared>, name: &Name) -> Result<Option<SqlType>, Error> {
+    let named = TypeName {
+        schema: name.schema().map(str::to_owned),
+        name: name.name().to_owned(),
+        position: name.position,
+    };
+    match shared.find_type(name.schema(), name.name())? {
+        Some(_) => shared
+            .declared_type(&SqlType::Named(Arc::new(named)))
+            .map(Some),
+        None => Ok(None),
     }
 }
 

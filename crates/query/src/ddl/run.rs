@@ -7,7 +7,8 @@ use chronolith_sql::Statement;
 use chronolith_types::{RoleId, SqlState};
 
 use super::{
-    alter, comment, drop, grant, index, materialized, role, routine, schema, sequence, table, view,
+    alter, comment, drop, grant, index, materialized, role, routine, schema, sequence, table,
+    user_types, view,
 };
 use crate::error::Error;
 use crate::session::Shared;
@@ -35,6 +36,9 @@ pub(crate) async fn run(
         } => materialized::refresh(shared, name, *concurrently, *with_data).await?,
         Statement::CreateIndex(create) => index::create(shared, create)?,
         Statement::CreateRoutine(create) => routine::create(shared, create)?,
+        Statement::CreateType(create) => user_types::create(shared, create)?,
+        Statement::CreateDomain(create) => user_types::create_domain(shared, create)?,
+        Statement::AlterType(of) => user_types::alter(shared, of)?,
         Statement::CreateSequence(create) => sequence::create(shared, create)?,
         Statement::AlterSequence(of) => sequence::alter(shared, of)?,
         Statement::AlterRoutine(alter) => routine::alter(shared, alter)?,
@@ -87,9 +91,9 @@ pub(crate) async fn run(
         Statement::Drop(of) => drop::run(shared, of)?,
         Statement::Truncate {
             tables,
-            cascade: _,
+            cascade,
             restart_identity,
-        } => drop::truncate(shared, tables, *restart_identity)?,
+        } => drop::truncate(shared, tables, *cascade, *restart_identity)?,
         Statement::Comment {
             kind,
             name,

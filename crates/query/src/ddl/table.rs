@@ -11,7 +11,7 @@ use chronolith_sql::{
     ColumnDef, Constraint as Declared, ConstraintKind as DeclaredKind, CreateTable, CreateTableAs,
     Like, Name, OnCommit, Spelled,
 };
-use chronolith_types::{ColumnId, IndexId, SqlState, SqlType, TableId};
+use chronolith_types::{ColumnId, IndexId, SchemaId, SqlState, SqlType, TableId};
 
 use super::hypertable;
 use super::materialized::table_or_rows;
@@ -22,8 +22,9 @@ use crate::bind::{Target, bind_query, bind_scalar};
 use crate::catalogs::columns_named;
 use crate::catalogs::sequences::stored;
 use crate::error::Error;
-use crate::insert::{self, InsertPlan, check_expr, generated_expr, undefined_table};
+use crate::insert::{self, InsertPlan, check_expr, domain_chain, generated_expr, undefined_table};
 use crate::outcome::{OutputColumn, Severity};
+use crate::references;
 use crate::session::{SessionNames, Shared};
 
 /// PostgreSQL's NAMEDATALEN less one.
@@ -162,6 +163,7 @@ pub(super) fn begin(
         );
         return Ok(None);
     }
+    refuse_type(shared, schema, name)?;
     let id = shared.transact(|transaction| Ok::<_, Error>(transaction.allocate_oid()))?;
     Ok(Some(Table {
         id: TableId(id),
@@ -179,6 +181,21 @@ pub(super) fn begin(
         rollup: None,
         persistence: chronolith_catalog::Persistence::default(),
     }))
+}
+
+/// 42710 for a relation with the name of a type: its rows have a type of that name.
+pub(super) fn refuse_type(shared: &Shared, schema: SchemaId, name: &str) -> Result<(), Error> {
+    match shared.home()?.type_named(schema, name) {
+        None => Ok(()),
+        Some(_) => Err(Error::new(
+            SqlState::DUPLICATE_OBJECT,
+            format!("type \"{name}\" already exists"),
+        )
+        .hint(
+            "A relation has an associated type of the same name, so you must use a name that \
+             doesn't conflict with any existing type.",
+        )),
+    }
 }
 
 /// PostgreSQL cuts longer names silently; a name that is not what was written surprises more.
@@ -226,6 +243,7 @@ fn copy_columns(shared: &Arc<Shared>, table: &mut Table, like: &Like) -> Result<
                 }
                 continue;
             }
+            ConstraintKind::ForeignKey(_) => continue,
             ConstraintKind::PrimaryKey { columns } | ConstraintKind::Unique { columns } => {
                 (including("indexes"), columns)
             }
@@ -379,19 +397,20 @@ pub(super) fn column_of(
     {
         return Err(Error::unsupported(format!("collation \"{collation}\"")));
     }
-    if !storable(&declared.ty) {
+    let of = shared.declared(&declared.ty)?;
+    if !storable(&of.ty) {
         return Err(Error::new(
             SqlState::INVALID_TABLE_DEFINITION,
-            format!("column \"{name}\" has pseudo-type {}", declared.ty),
+            format!("column \"{name}\" has pseudo-type {}", of.ty),
         ));
     }
     let default = match &declared.default {
         Some(default) => {
-            check_default(shared, name, &declared.ty, &default.expr)?;
+            check_default(shared, name, &of.ty, &default.expr)?;
             default_text(shared, default)?
         }
         None if declared.sequence => {
-            let ty = &declared.ty;
+            let ty = &of.ty;
             Some(sequence::of_serial(
                 shared,
                 table,
@@ -400,25 +419,25 @@ pub(super) fn column_of(
                 ty,
             )?)
         }
-        None => None,
+        None => {
+            let home = shared.home()?;
+            let chain = domain_chain(&home, of.domain);
+            let mut domains = chain.iter().rev().filter_map(|ty| ty.domain());
+            domains.find_map(|domain| domain.default.clone())
+        }
     };
     let identity = match &declared.identity {
         Some(identity) => {
             let at = (table.next_column, name.as_str());
-            Some(sequence::of_identity(
-                shared,
-                table,
-                at,
-                &declared.ty,
-                identity,
-            )?)
+            Some(sequence::of_identity(shared, table, at, &of.ty, identity)?)
         }
         None => None,
     };
     Ok(Column {
         id: table.next_column,
         name: name.clone(),
-        ty: declared.ty.clone(),
+        ty: of.ty,
+        domain: of.domain,
         not_null: declared.not_null,
         default,
         missing: None,
@@ -460,6 +479,8 @@ fn storable(ty: &SqlType) -> bool {
         | SqlType::AnyElement
         | SqlType::AnyArray
         | SqlType::AnyNonArray
+        | SqlType::AnyEnum
+        | SqlType::Named(_)
         | SqlType::AnyCompatible
         | SqlType::AnyCompatibleArray
         | SqlType::Trigger
@@ -536,7 +557,13 @@ pub(super) fn constraint_of(
             "check",
         ),
         DeclaredKind::ForeignKey { .. } => {
-            return Err(Error::unsupported("FOREIGN KEY").at(at));
+            let taken = |name: &str| table.constraints.iter().any(|c| c.name == name);
+            let name = |columns: &[String]| match &declared.name {
+                Some(name) => name.value.clone(),
+                None => free_name(&table.name, columns, "fkey", taken),
+            };
+            let (kind, columns) = references::of_declared(shared, table, declared, name)?;
+            (kind, columns, "fkey")
         }
         DeclaredKind::UsingIndex { .. } => {
             return Err(Error::unsupported("a constraint USING INDEX").at(at));
@@ -546,7 +573,7 @@ pub(super) fn constraint_of(
     let taken = |name: &str| -> bool {
         let here = table.constraints.iter().any(|c| c.name == name)
             || table.indexes.iter().any(|index| index.name == name);
-        here || (suffix != "check"
+        here || (!matches!(suffix, "check" | "fkey")
             && shared
                 .home()
                 .is_ok_and(|home| home.relation_exists(table.schema, name)))
@@ -567,10 +594,10 @@ pub(super) fn constraint_of(
             free_name(&table.name, of, suffix, taken)
         }
     };
-    if suffix != "check" {
+    if !matches!(suffix, "check" | "fkey") {
         hypertable::check_key(table, &columns)?;
     }
-    let index = if suffix == "check" {
+    let index = if matches!(suffix, "check" | "fkey") {
         None
     } else {
         Some(Index {
@@ -736,6 +763,7 @@ pub(super) fn take_columns(
             id: table.next_column,
             name: name.clone(),
             ty: column.ty.clone(),
+            domain: None,
             not_null: false,
             default: None,
             missing: None,

@@ -7,7 +7,7 @@ use chronolith_sql::CreateView;
 use chronolith_types::{SchemaId, SqlState, TableId};
 
 use super::run::owner;
-use super::table::check_name;
+use super::table::{check_name, refuse_type};
 use crate::bind::{Bound, bind_kept, bind_query};
 use crate::error::Error;
 use crate::outcome::Severity;
@@ -81,6 +81,7 @@ pub(super) fn create(shared: &Arc<Shared>, create: &CreateView) -> Result<(), Er
                 }
                 return Err(Error::new(SqlState::DUPLICATE_TABLE, message));
             }
+            refuse_type(shared, schema, name)?;
             TableId(shared.transact(|transaction| Ok::<_, Error>(transaction.allocate_oid()))?)
         }
     };

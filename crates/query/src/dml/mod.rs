@@ -6,8 +6,9 @@
 //! # Invariants
 //! - All parts of a statement read one snapshot, taken when it began: none sees what another does.
 //! - A row is changed once, however often a plan names it.
-//! - Nothing is written before all is read.
+//! - Nothing is written before all is read and every row is locked.
 
+mod conflict;
 mod over;
 mod plan;
 mod program;

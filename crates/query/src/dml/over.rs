@@ -3,19 +3,18 @@
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, AsArray};
-use arrow::compute::{concat_batches, filter_record_batch, prep_null_mask_filter};
+use arrow::compute::{concat_batches, filter_record_batch};
 use arrow::datatypes::{Schema, SchemaRef};
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::{DFSchema, ScalarValue};
-use datafusion::execution::SessionState;
 use datafusion::logical_expr::execution_props::ExecutionProps;
 use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
 use datafusion::logical_expr::{Expr, LogicalPlan};
 use datafusion::physical_expr::{PhysicalExpr, create_physical_expr};
 use futures::StreamExt;
 
-use super::sight::Sight;
+use super::run::Run;
 use crate::bind::{Over, set_parameters, set_parameters_in};
 use crate::error::Error;
 use crate::insert::fixed;
@@ -88,9 +87,7 @@ impl Maker {
     /// What is made of the rows whose columns these are.
     pub(super) async fn make(
         &self,
-        shared: &Arc<Shared>,
-        sight: &Sight,
-        planner: &SessionState,
+        run: &Run<'_>,
         columns: Vec<ArrayRef>,
         rows: usize,
     ) -> Result<RecordBatch, Error> {
@@ -105,7 +102,7 @@ impl Maker {
                         let kept = kept
                             .as_boolean_opt()
                             .ok_or_else(|| Error::internal("a condition of another type"))?;
-                        filter_record_batch(&batch, &prep_null_mask_filter(kept))?
+                        filter_record_batch(&batch, kept)?
                     }
                 };
                 let rows = batch.num_rows();
@@ -117,9 +114,9 @@ impl Maker {
                 self.batch(columns, rows)
             }
             How::Plan(plan) => {
-                sight.slots.put(self.slot, vec![batch]);
-                let physical = physical(shared, planner, plan).await?;
-                let mut made = stream(shared, planner, physical)?;
+                run.sight.slots.put(self.slot, vec![batch]);
+                let physical = physical(run.shared, run.planner(), plan).await?;
+                let mut made = stream(run.shared, run.planner(), physical)?;
                 let mut batches = Vec::new();
                 while let Some(batch) = made.next().await {
                     let batch = batch?;

@@ -1,7 +1,7 @@
 //! A whole statement: its changes in order, then the query that reads what they return.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use datafusion::common::ScalarValue;
 
@@ -82,7 +82,7 @@ async fn once(
     }
     let mut run = Run {
         shared,
-        planner: shared.planner(shared.vars()),
+        planner: OnceLock::new(),
         sight,
         params,
         touched: HashMap::new(),
@@ -100,8 +100,8 @@ async fn once(
     }
     if let Some(main) = &dml.program.main {
         let plan = set_parameters(&main.plan, params)?;
-        let physical = physical(shared, &run.planner, &plan).await?;
-        return Ok(Some(Ran::Query(stream(shared, &run.planner, physical)?)));
+        let physical = physical(shared, run.planner(), &plan).await?;
+        return Ok(Some(Ran::Query(stream(shared, run.planner(), physical)?)));
     }
     let (rows, returned) = last.ok_or_else(|| Error::internal("a change that did nothing"))?;
     let returned = returned.map(|returned| -> RowStream {

@@ -1,14 +1,14 @@
 //! One change of one table: its plan's rows become what the transaction deletes and inserts.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
-use arrow::array::AsArray;
+use arrow::array::{AsArray, new_null_array};
 use arrow::datatypes::Int32Type;
 use arrow::record_batch::RecordBatch;
 use chronolith_catalog::Table;
 use chronolith_chunk::RowSet;
-use chronolith_engine::{Intake, TableView};
+use chronolith_engine::{Intake, RowMode, RowsLocked, TableView, Wait};
 use chronolith_types::{SqlState, TableId};
 use datafusion::common::ScalarValue;
 use datafusion::execution::SessionState;
@@ -18,17 +18,17 @@ use super::over::Maker;
 use super::plan::Given;
 use super::rows::{Returned, columns, kept, locators, of_table};
 use super::sight::Sight;
-use crate::bind::{Action, Change, What, set_parameters};
+use crate::bind::{Action, ByKey, Change, KeyValue, What, set_parameters};
 use crate::error::Error;
 use crate::insert::Checks;
 use crate::outcome::RowStream;
+use crate::references::Incoming;
 use crate::session::{Shared, blocking, physical, stream};
 
 /// What a change came to.
 #[derive(Debug)]
 pub(super) enum Step {
     Done(Counted),
-    #[expect(dead_code, reason = "rows are not locked yet")]
     /// Somebody changed one of the rows meanwhile: the statement is to be run anew.
     Again,
 }
@@ -44,7 +44,8 @@ pub(super) struct Counted {
 pub(super) struct Run<'a> {
     pub(super) shared: &'a Arc<Shared>,
     pub(super) sight: Arc<Sight>,
-    pub(super) planner: SessionState,
+    /// Made when a plan needs it.
+    pub(super) planner: OnceLock<SessionState>,
     pub(super) params: &'a [ScalarValue],
     /// Rows that parts before have changed: no other part changes them.
     pub(super) touched: HashMap<TableId, RowSet>,
@@ -54,7 +55,10 @@ pub(super) struct Run<'a> {
 pub(super) struct Changing<'c> {
     pub(super) change: &'c Change,
     pub(super) table: Arc<Table>,
+    /// What is asked of rows that change.
     pub(super) checks: Checks,
+    /// What is made and asked of rows that are inserted.
+    pub(super) proposed: Checks,
     pub(super) view: TableView,
     pub(super) intake: Intake,
     /// The rows that go.
@@ -63,6 +67,8 @@ pub(super) struct Changing<'c> {
     pub(super) count: u64,
     pub(super) maker: Option<Maker>,
     pub(super) returned: Returned,
+    /// Who refers to the rows that go or change.
+    pub(super) incoming: Option<Incoming>,
 }
 
 impl Run<'_> {
@@ -86,7 +92,8 @@ impl Run<'_> {
         };
         let mut changing = Changing {
             change,
-            checks: Checks::filling(self.shared, &table, missing)?,
+            checks: Checks::of(self.shared, &table)?,
+            proposed: Checks::filling(self.shared, &table, missing)?,
             intake: self
                 .shared
                 .transact(|transaction| transaction.intake(table.id))?,
@@ -95,21 +102,36 @@ impl Run<'_> {
             count: 0,
             maker,
             returned: Returned::new(self.shared),
+            incoming: Incoming::of(self.shared, &table)?,
             table,
         };
-        match &change.what {
+        let mode = match &change.what {
             What::Insert { conflict, .. } => {
-                if conflict.is_some() {
-                    return Err(Error::unsupported("INSERT … ON CONFLICT"));
-                }
                 let mut source = self.source(&changing, given).await?;
-                self.insert(&mut changing, &mut source).await?;
+                match conflict {
+                    None => self.insert(&mut changing, &mut source).await?,
+                    Some(conflict) => {
+                        if !self.upsert(&mut changing, &mut source, conflict).await? {
+                            return Ok(Step::Again);
+                        }
+                    }
+                }
+                RowMode::NoKeyUpdate
             }
-            What::Update(_) => self.update(&mut changing).await?,
-            What::Delete(_) => self.delete(&mut changing).await?,
-            What::Merge { actions, .. } => self.merge(&mut changing, actions).await?,
-        }
-        self.write(changing)
+            What::Update(_) => {
+                self.update(&mut changing).await?;
+                RowMode::NoKeyUpdate
+            }
+            What::Delete(_) => {
+                self.delete(&mut changing).await?;
+                RowMode::Update
+            }
+            What::Merge { actions, .. } => {
+                self.merge(&mut changing, actions).await?;
+                RowMode::Update
+            }
+        };
+        self.write(changing, mode).await
     }
 
     /// The rows of an INSERT.
@@ -121,16 +143,69 @@ impl Run<'_> {
         let batch = match given {
             Some(Given::Cells(cells)) => cells.batch(self.shared, &changing.table, self.params)?,
             Some(Given::Rows(rows, _)) => rows.clone(),
-            None => return self.stream(changing.change).await,
+            None => return self.stream(changing).await,
         };
         Ok(Box::pin(futures::stream::iter([Ok(batch)])))
     }
 
-    /// The rows of a change's plan.
-    async fn stream(&self, change: &Change) -> Result<RowStream, Error> {
-        let plan = set_parameters(change.what.plan(), self.params)?;
-        let physical = physical(self.shared, &self.planner, &plan).await?;
-        stream(self.shared, &self.planner, physical)
+    /// The rows of a change's plan, or the one row that has a key.
+    async fn stream(&self, changing: &Changing<'_>) -> Result<RowStream, Error> {
+        if let Some(by_key) = &changing.change.by_key {
+            let found = self.found(changing, by_key).await?;
+            return Ok(Box::pin(futures::stream::iter(found.map(Ok))));
+        }
+        let plan = set_parameters(changing.change.what.plan(), self.params)?;
+        let physical = physical(self.shared, self.planner(), &plan).await?;
+        stream(self.shared, self.planner(), physical)
+    }
+
+    /// What plans are made with.
+    pub(super) fn planner(&self) -> &SessionState {
+        self.planner
+            .get_or_init(|| self.shared.planner(self.shared.vars()))
+    }
+
+    /// The row that has a key, as the change's plan would give it.
+    async fn found(
+        &self,
+        changing: &Changing<'_>,
+        by_key: &ByKey,
+    ) -> Result<Option<RecordBatch>, Error> {
+        let table = &changing.table;
+        let mut row = Vec::with_capacity(table.columns.len());
+        for (place, column) in table.columns.iter().enumerate() {
+            let value = by_key.values.iter().find(|(known, _)| *known == place);
+            let value = match value.map(|(_, value)| value) {
+                None => None,
+                Some(KeyValue::Fixed(value)) => Some(value),
+                Some(KeyValue::Param(index)) => Some(self.params.get(*index).ok_or_else(|| {
+                    Error::new(
+                        SqlState::PROTOCOL_VIOLATION,
+                        format!("there is no value for parameter ${}", index + 1),
+                    )
+                })?),
+            };
+            row.push(match value {
+                Some(value) if value.is_null() => return Ok(None),
+                Some(value) => value.to_array()?,
+                None => new_null_array(&column.ty.arrow(), 1),
+            });
+        }
+        let row = of_table(table, row, 1)?;
+        let found = blocking(|| {
+            self.shared
+                .transact(|transaction| transaction.find(&changing.view, by_key.constraint, &row))
+        })?;
+        let Some(locator) = found.into_iter().flatten().next() else {
+            return Ok(None);
+        };
+        let all: Vec<usize> = (0..table.columns.len()).collect();
+        let old = blocking(|| changing.view.rows_at(&all, &[locator]))?;
+        let mut given = columns(&old, all.len()..old.num_columns());
+        given.extend(columns(&old, 0..all.len()));
+        let maker = Maker::new(self.shared, &by_key.over, self.params)?;
+        let made = maker.make(self, given, old.num_rows()).await?;
+        Ok(Some(made))
     }
 
     async fn insert(
@@ -141,6 +216,7 @@ impl Run<'_> {
         while let Some(batch) = source.next().await {
             let batch = batch?;
             let new = of_table(&changing.table, batch.columns().to_vec(), batch.num_rows())?;
+            let new = changing.proposed.complete(&new)?;
             self.add(changing, new, &[]).await?;
         }
         Ok(())
@@ -148,7 +224,7 @@ impl Run<'_> {
 
     async fn update(&self, changing: &mut Changing<'_>) -> Result<(), Error> {
         let width = changing.table.columns.len();
-        let mut source = self.stream(changing.change).await?;
+        let mut source = self.stream(changing).await?;
         while let Some(batch) = source.next().await {
             let batch = self.first(changing, &batch?)?;
             let new = of_table(
@@ -156,6 +232,8 @@ impl Run<'_> {
                 columns(&batch, 1..width + 1),
                 batch.num_rows(),
             )?;
+            let new = changing.checks.complete(&new)?;
+            note_changed(changing, &batch, &new)?;
             let more = columns(&batch, width + 1..batch.num_columns());
             self.add(changing, new, &more).await?;
         }
@@ -163,7 +241,7 @@ impl Run<'_> {
     }
 
     async fn delete(&self, changing: &mut Changing<'_>) -> Result<(), Error> {
-        let mut source = self.stream(changing.change).await?;
+        let mut source = self.stream(changing).await?;
         while let Some(batch) = source.next().await {
             let batch = self.first(changing, &batch?)?;
             changing.count += batch.num_rows() as u64;
@@ -191,7 +269,7 @@ impl Run<'_> {
 
     async fn merge(&self, changing: &mut Changing<'_>, actions: &[Action]) -> Result<(), Error> {
         let width = changing.table.columns.len();
-        let mut source = self.stream(changing.change).await?;
+        let mut source = self.stream(changing).await?;
         while let Some(batch) = source.next().await {
             let batch = batch?;
             let number = batch.columns().get(1);
@@ -230,6 +308,8 @@ impl Run<'_> {
                 columns(&batch, 2..width + 2),
                 batch.num_rows(),
             )?;
+            let new = changing.checks.complete(&new)?;
+            note_changed(changing, &batch, &new)?;
             let counted = changing.count;
             self.add(changing, new, &[]).await?;
             changing.count = counted;
@@ -237,14 +317,14 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// Takes new rows of a table, with what RETURNING needs beside them.
+    /// Takes new rows of a table, which have passed its checks, with what RETURNING needs beside them.
     pub(super) async fn add(
         &self,
         changing: &mut Changing<'_>,
         new: RecordBatch,
         more: &[arrow::array::ArrayRef],
     ) -> Result<(), Error> {
-        let new = changing.checks.complete(&new)?;
+        changing.checks.note(&new)?;
         changing.count += new.num_rows() as u64;
         let mut rows = new.columns().to_vec();
         rows.extend_from_slice(more);
@@ -268,12 +348,12 @@ impl Run<'_> {
         if rows == 0 {
             return Ok(());
         }
-        let made = maker.make(self.shared, &self.sight, &self.planner, columns, rows);
+        let made = maker.make(self, columns, rows);
         changing.returned.push(made.await?)
     }
 
     /// Everything is read: locks the rows, takes the old ones away and adds the new ones.
-    fn write(&mut self, changing: Changing<'_>) -> Result<Step, Error> {
+    async fn write(&mut self, changing: Changing<'_>, mode: RowMode) -> Result<Step, Error> {
         let Changing {
             table,
             view,
@@ -282,9 +362,22 @@ impl Run<'_> {
             count,
             maker,
             returned,
+            checks,
+            mut incoming,
             ..
         } = changing;
         if !rows.is_empty() {
+            let locked = self
+                .shared
+                .away(|transaction| transaction.lock_rows(&view, &rows, mode, Wait::Block))?;
+            match locked {
+                RowsLocked::All => {}
+                RowsLocked::Again => return Ok(Step::Again),
+                RowsLocked::Without(_) => return Err(Error::internal("rows were skipped")),
+            }
+            if let Some(incoming) = &mut incoming {
+                blocking(|| incoming.read(&view, &rows))?;
+            }
             blocking(|| {
                 self.shared
                     .transact(|transaction| transaction.delete(&view, &rows))
@@ -294,12 +387,31 @@ impl Run<'_> {
             self.shared
                 .transact(|transaction| intake.finish(transaction).map_err(|(_, error)| error))
         })?;
+        checks.settle(self.shared)?;
+        if let Some(incoming) = incoming.filter(|_| !rows.is_empty()) {
+            incoming.settle(self.shared).await?;
+        }
         self.touched.entry(table.id).or_default().extend(&rows);
         Ok(Step::Done(Counted {
             rows: count,
             returned: maker.is_some().then_some(returned),
         }))
     }
+}
+
+/// Those who refer to changed rows are to know what became of them; rows without a locator are new.
+pub(super) fn note_changed(
+    changing: &mut Changing<'_>,
+    batch: &RecordBatch,
+    new: &RecordBatch,
+) -> Result<(), Error> {
+    let Some(incoming) = &mut changing.incoming else {
+        return Ok(());
+    };
+    let locators = locators(batch)?;
+    let changed: Vec<bool> = locators.iter().map(|locator| locator.is_some()).collect();
+    incoming.note(locators.iter().flatten().collect(), kept(new, &changed)?);
+    Ok(())
 }
 
 /// 21000 for a row that a statement would change again.

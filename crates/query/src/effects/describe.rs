@@ -3,7 +3,7 @@
 use datafusion::common::ScalarValue;
 
 use super::args::{Args, text};
-use crate::catalogs::{Context, describe};
+use crate::catalogs::{Context, describe, domain_check};
 use crate::error::Error;
 
 /// The answer of such a function; None for a function that is none of them.
@@ -32,7 +32,10 @@ pub(super) fn call(
     };
     let answer = match name {
         "pg_get_indexdef" => describe::indexdef(context, oid, column(), pretty)?,
-        "pg_get_constraintdef" => describe::constraintdef(context, oid, pretty)?,
+        "pg_get_constraintdef" => match describe::constraintdef(context, oid, pretty)? {
+            Some(found) => Some(found),
+            None => domain_check(context, oid, pretty)?,
+        },
         "pg_get_viewdef" => describe::viewdef(context, oid)?,
         "pg_get_ruledef" => describe::ruledef(context, oid)?,
         "pg_get_userbyid" => Some(describe::user_by_id(context, oid)),
@@ -48,6 +51,10 @@ pub(super) fn call(
         "pg_table_is_visible" => {
             let visible = describe::table_is_visible(context, oid)?;
             return Ok(Some(ScalarValue::Boolean(visible)));
+        }
+        "pg_type_is_visible" => {
+            let visible = describe::type_is_visible(context, oid)?;
+            return Ok(Some(ScalarValue::Boolean(Some(visible))));
         }
         // Of kinds that there are none of.
         _ => None,
@@ -76,6 +83,7 @@ fn object(context: &Context, name: &str, args: Args<'_>) -> Result<Option<u32>, 
             | "pg_get_partkeydef"
             | "pg_get_partition_constraintdef"
             | "pg_table_is_visible"
+            | "pg_type_is_visible"
             | "obj_description"
             | "col_description"
             | "shobj_description"

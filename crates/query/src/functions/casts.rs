@@ -9,6 +9,7 @@ use datafusion::common::ScalarValue;
 use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs};
 
 use super::dates::{self, DAY_US};
+use super::enums;
 use super::error::FunctionError;
 use super::io::{self, Zone};
 use super::num;
@@ -87,7 +88,9 @@ pub(super) fn apply(
                         || form == DataType::UInt32
                         || matches!(from, SqlType::Int2Vector | SqlType::OidVector)
                         || (*to == SqlType::Json && *from == SqlType::Jsonb)
-                        || (to.is_text() && matches!(from, SqlType::Json | SqlType::Jsonb))) =>
+                        || (to.is_text() && matches!(from, SqlType::Json | SqlType::Jsonb))
+                        || (matches!(to, SqlType::Text | SqlType::Varchar(_))
+                            && from.labels().is_some())) =>
             {
                 return Ok(retag(value));
             }
@@ -438,7 +441,8 @@ pub(super) fn to_text(zone: &Zone, value: &Value, ty: &SqlType) -> Result<String
 }
 
 /// What rows are sorted by for a value: itself, but for intervals, which order by their length with
-/// months of 30 days, and for plain numerics, which are equal whatever scale they show.
+/// months of 30 days, for plain numerics, which are equal whatever scale they show, and for enums,
+/// which order as their labels were listed.
 ///
 /// # Errors
 /// None that a well-typed value meets.
@@ -460,6 +464,9 @@ pub fn sort_key(value: Typed) -> Result<Typed, FunctionError> {
         }
         let call = udf::column_call("numeric_order", normal, vec![value], ty, NUMERIC_ANY);
         return Ok(call);
+    }
+    if enums::ordered(&value.ty) {
+        return enums::rank(value);
     }
     if value.ty != SqlType::Interval {
         return Ok(value);
@@ -487,6 +494,10 @@ pub fn sort_key(value: Typed) -> Result<Typed, FunctionError> {
 /// # Errors
 /// None that well-typed values meet.
 pub fn extreme(args: Vec<Typed>, ty: SqlType, greatest: bool) -> Result<Typed, FunctionError> {
+    if ty.labels().is_some() {
+        let ranks: Result<Vec<_>, _> = args.into_iter().map(enums::rank).collect();
+        return Ok(enums::label(extreme(ranks?, SqlType::Int4, greatest)?, &ty));
+    }
     let arrow = args
         .first()
         .map_or_else(|| ty.arrow(), |value| value.arrow.clone());

@@ -134,6 +134,10 @@ pub(super) fn read(
             });
             Value::List(items.collect::<Result<_, _>>()?)
         }
+        SqlType::User(user) => {
+            user.check_label(source)?;
+            Value::text(source)
+        }
         _ => Value::text(source),
     })
 }

@@ -6,8 +6,8 @@ use super::table::Imp;
 use super::udf::RowFn;
 use super::value::Value;
 use super::{
-    angles, arrays, bytes, calendar, formats, json, math, numbers, operators, patterns, quoting,
-    spans, system, text, times,
+    angles, arrays, bytes, calendar, enums, formats, json, math, numbers, operators, patterns,
+    quoting, spans, system, text, times,
 };
 
 fn first(args: &[Value]) -> &Value {
@@ -80,6 +80,7 @@ pub(super) fn imp(name: &str, args: &[SqlType], result: &SqlType) -> Option<Imp>
         "generate_subscripts" => |c, a| arrays::subscripts(c, a),
 
         name => patterns::imp(name, args)
+            .or_else(|| enums::imp(name))
             .or_else(|| text::imp(name, args, result))
             .or_else(|| json::imp(name))
             .or_else(|| math::imp(name))

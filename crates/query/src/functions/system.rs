@@ -4,10 +4,12 @@ use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
 
 use chronolith_types::{SqlState, SqlType};
+use datafusion::common::ScalarValue;
 
 use super::error::FunctionError;
 use super::udf::RowFn;
 use super::value::Value;
+use super::vars::SessionVars;
 use super::{formats, num};
 
 /// Functions that only the session can answer; called by this name.
@@ -61,6 +63,7 @@ pub(super) fn effect(name: &str) -> Option<&'static str> {
         "col_description",
         "shobj_description",
         "pg_table_is_visible",
+        "pg_type_is_visible",
         "pg_relation_size",
         "pg_total_relation_size",
         "pg_table_size",
@@ -85,13 +88,25 @@ pub(super) fn effect(name: &str) -> Option<&'static str> {
 }
 
 /// The name that `format_type` gives an oid and a modifier.
-fn format_type(args: &[Value]) -> Value {
+fn format_type(vars: &SessionVars, args: &[Value]) -> Result<Value, FunctionError> {
     let Some(Value::Int(oid)) = args.first() else {
-        return Value::Null;
+        return Ok(Value::Null);
     };
-    let ty = u32::try_from(*oid).ok().and_then(SqlType::from_oid);
-    let Some(ty) = ty else {
-        return Value::text(if *oid == 0 { "-" } else { "???" });
+    if *oid == 0 {
+        return Ok(Value::text("-"));
+    }
+    let number = u32::try_from(*oid).unwrap_or(0);
+    let Some(ty) = SqlType::from_oid(number) else {
+        // A type of a user, or of a relation's rows.
+        let of = [ScalarValue::UInt32(Some(number))];
+        let effects = vars.effects.as_ref();
+        let shown = effects.map(|effects| effects.call("regtype_out", &of));
+        return Ok(match shown.transpose()? {
+            Some(ScalarValue::Utf8View(Some(name))) if name != number.to_string() => {
+                Value::Text(name)
+            }
+            _ => Value::text("???"),
+        });
     };
     let typmod = match args.get(1) {
         Some(Value::Int(typmod)) => i32::try_from(*typmod).unwrap_or(-1),
@@ -99,9 +114,9 @@ fn format_type(args: &[Value]) -> Value {
     };
     // A bare bpchar is `bpchar` when its modifier is known to be none.
     if matches!(ty, SqlType::Char(_)) && typmod < 4 && matches!(args.get(1), Some(Value::Int(_))) {
-        return Value::text("bpchar");
+        return Ok(Value::text("bpchar"));
     }
-    Value::Text(ty.with_typmod(typmod).name())
+    Ok(Value::Text(ty.with_typmod(typmod).name()))
 }
 
 const UNITS: [&str; 6] = ["bytes", "kB", "MB", "GB", "TB", "PB"];
@@ -232,9 +247,8 @@ pub(super) fn imp(name: &str, args: &[SqlType]) -> Option<RowFn> {
             }
         },
         "pg_backend_pid" => |c, _| Ok(Value::Int(c.vars.backend_pid.into())),
-        "format_type" => |_, a| Ok(format_type(a)),
-        "pg_type_is_visible"
-        | "pg_function_is_visible"
+        "format_type" => |c, a| format_type(c.vars, a),
+        "pg_function_is_visible"
         | "pg_operator_is_visible"
         | "pg_opfamily_is_visible"
         | "pg_conversion_is_visible"

@@ -15,9 +15,11 @@ use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext
 use datafusion::physical_expr::{PhysicalExpr, create_physical_expr};
 
 use super::bind::target_of;
+use super::domains::Domains;
 use crate::bind::{Names, bind_assigned, bind_over, bind_scalar};
 use crate::error::Error;
 use crate::functions::SessionVars;
+use crate::references::Outgoing;
 use crate::session::{SessionNames, Shared};
 use crate::value::{is_null, write_text};
 
@@ -131,6 +133,8 @@ pub(crate) struct Checks {
     checks: Vec<(String, Arc<dyn PhysicalExpr>)>,
     generated: Vec<(usize, Arc<dyn PhysicalExpr>)>,
     defaults: Vec<(usize, Arc<dyn PhysicalExpr>)>,
+    outgoing: Option<Outgoing>,
+    domains: Domains,
     zone: TimeZone,
 }
 
@@ -155,6 +159,8 @@ impl Checks {
             checks: Vec::with_capacity(rules.checks.len()),
             generated: Vec::with_capacity(rules.generated.len()),
             defaults: Vec::with_capacity(missing.len()),
+            outgoing: Outgoing::of(shared, table)?,
+            domains: Domains::of(shared, table)?,
             zone: shared.time_zone(),
         };
         let wanted = |place: &usize| missing.contains(place);
@@ -195,44 +201,79 @@ impl Checks {
         Ok(batch)
     }
 
+    /// Takes note of what rows refer to that the table gets.
+    ///
+    /// # Errors
+    /// 23503 for a key that is partly NULL where it must not be.
+    pub(crate) fn note(&self, batch: &RecordBatch) -> Result<(), Error> {
+        match &self.outgoing {
+            Some(outgoing) => outgoing.note(batch),
+            None => Ok(()),
+        }
+    }
+
+    /// All rows of the statement are in the transaction: looks whether what they refer to is there.
+    ///
+    /// # Errors
+    /// 23503
+    pub(crate) fn settle(&self, shared: &Shared) -> Result<(), Error> {
+        match &self.outgoing {
+            Some(outgoing) => outgoing.settle(shared),
+            None => Ok(()),
+        }
+    }
+
     /// The rows with their missing defaults and their generated columns.
     ///
     /// # Errors
     /// What an expression meets.
     pub(crate) fn computed(&self, batch: &RecordBatch) -> Result<RecordBatch, Error> {
-        if self.defaults.is_empty() && self.generated.is_empty() {
+        self.generated(&self.filled(batch)?)
+    }
+
+    /// The rows with their missing defaults.
+    ///
+    /// # Errors
+    /// What an expression meets.
+    fn filled(&self, batch: &RecordBatch) -> Result<RecordBatch, Error> {
+        if self.defaults.is_empty() {
+            return Ok(batch.clone());
+        }
+        let rows = batch.num_rows();
+        let options = RecordBatchOptions::new().with_row_count(Some(rows));
+        let nothing = Arc::new(Schema::empty());
+        let nothing = RecordBatch::try_new_with_options(nothing, Vec::new(), &options)?;
+        let mut columns = batch.columns().to_vec();
+        for (place, expr) in &self.defaults {
+            put(
+                &mut columns,
+                *place,
+                expr.evaluate(&nothing)?.into_array(rows)?,
+            );
+        }
+        let schema = batch.schema();
+        Ok(RecordBatch::try_new_with_options(
+            schema, columns, &options,
+        )?)
+    }
+
+    fn generated(&self, batch: &RecordBatch) -> Result<RecordBatch, Error> {
+        if self.generated.is_empty() {
             return Ok(batch.clone());
         }
         let rows = batch.num_rows();
         let options = RecordBatchOptions::new().with_row_count(Some(rows));
         let mut columns = batch.columns().to_vec();
-        if !self.defaults.is_empty() {
-            let nothing = Arc::new(Schema::empty());
-            let nothing = RecordBatch::try_new_with_options(nothing, Vec::new(), &options)?;
-            for (place, expr) in &self.defaults {
-                put(
-                    &mut columns,
-                    *place,
-                    expr.evaluate(&nothing)?.into_array(rows)?,
-                );
-            }
-        }
-        let given = RecordBatch::try_new_with_options(batch.schema(), columns, &options)?;
-        if self.generated.is_empty() {
-            return Ok(given);
-        }
-        let mut columns = given.columns().to_vec();
         for (place, expr) in &self.generated {
             put(
                 &mut columns,
                 *place,
-                expr.evaluate(&given)?.into_array(rows)?,
+                expr.evaluate(batch)?.into_array(rows)?,
             );
         }
+        let schema = batch.schema();
         Ok(RecordBatch::try_new_with_options(
-            batch.schema(),
-            columns,
-            &options,
+            schema, columns, &options,
         )?)
     }
 
@@ -242,6 +283,7 @@ impl Checks {
     /// # Errors
     /// Those, and what an expression meets.
     pub(crate) fn hold(&self, batch: &RecordBatch) -> Result<(), Error> {
+        self.domains.hold(batch)?;
         let mut found: Option<(usize, Fault<'_>)> = None;
         let mut note = |row: usize, fault| {
             if found.as_ref().is_none_or(|(before, _)| row < *before) {
@@ -268,6 +310,25 @@ impl Checks {
             None => Ok(()),
             Some((row, fault)) => Err(self.violation(&fault, batch, row)),
         }
+    }
+
+    /// Holds them against the rows that a table has.
+    ///
+    /// # Errors
+    /// As [`Self::hold`].
+    pub(crate) fn hold_all(&self, shared: &Arc<Shared>) -> Result<(), Error> {
+        let id = self.table.id;
+        let view = shared.transact(|transaction| Ok::<_, Error>(transaction.table(id)))?;
+        let Some(view) = view else {
+            return Ok(());
+        };
+        let all = chronolith_chunk::ScanRequest::all((0..view.layout.columns.len()).collect());
+        for (_, chunk) in view.chunks.iter() {
+            for batch in chunk.scan(&view.layout, &all) {
+                self.hold(&batch?)?;
+            }
+        }
+        Ok(())
     }
 
     fn violation(&self, fault: &Fault<'_>, batch: &RecordBatch, row: usize) -> Error {

@@ -4,6 +4,7 @@
 
 mod bind;
 mod checks;
+mod domains;
 mod literals;
 mod run;
 mod values;
@@ -13,6 +14,7 @@ pub(crate) use bind::{
     undefined_column, undefined_table,
 };
 pub(crate) use checks::{Checks, Rules, check_expr, generated_expr};
+pub(crate) use domains::chain as domain_chain;
 pub(crate) use literals::bind_literals;
 pub(crate) use run::run;
 pub(crate) use values::{Cells, fixed};

@@ -31,7 +31,11 @@ pub(crate) async fn run(
     let checks = Checks::filling(shared, &table, missing)?;
     let write = |batch: &RecordBatch| {
         let batch = checks.complete(batch)?;
-        blocking(|| shared.transact(|transaction| transaction.insert(insert.table, &batch)))
+        checks.note(&batch)?;
+        let rows =
+            blocking(|| shared.transact(|transaction| transaction.insert(insert.table, &batch)))?;
+        checks.settle(shared)?;
+        Ok(rows)
     };
     let plan = match &insert.source {
         Source::Rows(batch, _) => return write(batch),
@@ -44,12 +48,15 @@ pub(crate) async fn run(
     let mut intake = shared.transact(|transaction| transaction.intake(insert.table))?;
     while let Some(batch) = source.next().await {
         let batch = checks.complete(&of_table(&table, &batch?)?)?;
+        checks.note(&batch)?;
         blocking(|| intake.push(batch))?;
     }
     drop(source);
-    blocking(|| {
+    let rows = blocking(|| {
         shared.transact(|transaction| intake.finish(transaction).map_err(|(_, error)| error))
-    })
+    })?;
+    checks.settle(shared)?;
+    Ok(rows)
 }
 
 /// A batch under the names of its table's columns.

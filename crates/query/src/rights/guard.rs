@@ -1,9 +1,9 @@
 //! Changes of the catalog, and who may make them.
 
 use chronolith_catalog::{
-    Catalog, Change, Database, JobChange, Privilege, Rights, Schema, Sequence, Table, View,
+    Catalog, Change, Database, JobChange, Privilege, Rights, Schema, Sequence, Table, Type, View,
 };
-use chronolith_types::{DatabaseId, JobId, RoleId, RoutineId, SchemaId, SqlState, TableId};
+use chronolith_types::{DatabaseId, JobId, RoleId, RoutineId, SchemaId, SqlState, TableId, TypeId};
 
 use super::check::owns_schema;
 use super::words::{called, denied, not_member, not_owner, not_owner_of_hypertable};
@@ -143,6 +143,12 @@ impl Guard<'_> {
                 Some(known) => self.routine(&known.name, known.owner),
                 None => Ok(()),
             },
+            Change::CreateType { ty, .. } => self.create(ty.schema, ty.owner),
+            Change::ChangeType { ty, .. } => self.change_type(ty),
+            Change::DropType { id, .. } => match self.home.types.get(id) {
+                Some(known) => self.type_owner(known),
+                None => Ok(()),
+            },
             Change::SetComment { comment, .. } => self.thing(comment.oid),
             // Grants are looked at where GRANT is: not only owners grant.
             Change::SetAcl { .. } | Change::SetDefaultAcls { .. } => Err(Error::internal(
@@ -254,6 +260,28 @@ impl Guard<'_> {
         }
     }
 
+    fn type_owner(&self, known: &Type) -> Result<(), Error> {
+        match self.acts_as(known.owner) {
+            true => Ok(()),
+            false => Err(not_owner("type", &known.name)),
+        }
+    }
+
+    fn change_type(&self, ty: &Type) -> Result<(), Error> {
+        let Some(known) = self.home.types.get(&ty.id) else {
+            return Ok(());
+        };
+        self.type_owner(known)?;
+        if known.schema != ty.schema {
+            self.rights_in(ty.schema, Rights::CREATE)?;
+        }
+        if known.owner != ty.owner {
+            self.member(ty.owner)?;
+            self.may_own(ty.owner, ty.schema)?;
+        }
+        Ok(())
+    }
+
     /// Whatever has an oid.
     fn thing(&self, oid: u32) -> Result<(), Error> {
         if self.home.relation_owner(TableId(oid)).is_some() {
@@ -261,6 +289,9 @@ impl Guard<'_> {
         }
         if let Some(known) = self.home.routines.get(&RoutineId(oid)) {
             return self.routine(&known.name, known.owner);
+        }
+        if let Some(known) = self.home.types.get(&TypeId(oid)) {
+            return self.type_owner(known);
         }
         if self.home.schemas.contains_key(&SchemaId(oid)) {
             return self.schema(SchemaId(oid));

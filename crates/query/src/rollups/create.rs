@@ -262,6 +262,7 @@ fn store_of(
             not_null: name == definition.bucket_name(),
             name,
             ty,
+            domain: None,
             default: None,
             missing: None,
             identity: None,

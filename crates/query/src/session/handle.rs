@@ -284,6 +284,12 @@ impl Session {
         Ok(builder.finish())
     }
 
+    /// The type of an oid, one that a user made too.
+    #[must_use]
+    pub fn type_of_oid(&self, oid: u32) -> Option<SqlType> {
+        self.shared.type_of_oid(oid)
+    }
+
     /// The session's time zone.
     #[must_use]
     pub fn time_zone(&self) -> TimeZone {

@@ -18,6 +18,7 @@ mod present;
 mod run;
 mod shared;
 mod temporary;
+mod types;
 mod utility;
 
 pub use handle::{Prepared, Session, SessionOptions, Statement};

@@ -10,11 +10,11 @@ use chronolith_types::{SqlType, TableId};
 use datafusion::datasource::provider_as_source;
 
 use super::shared::{Shared, no_schema};
-use crate::bind::{ChangeTarget, Names, Relation, Table, TableColumn};
+use crate::bind::{ChangeTarget, Names, OwnType, Relation, Table, TableColumn};
 use crate::catalogs;
 use crate::error::Error;
 use crate::functions::SessionVars;
-use crate::insert::find_changed;
+use crate::insert::{domain_chain, find_changed};
 use crate::rollups::{CaggTable, Registry, continuous};
 use crate::scan::{ChunkTable, SystemTable, Unpopulated, Wanted};
 
@@ -279,6 +279,20 @@ impl Names for SessionNames {
             }
         }
         Ok(None)
+    }
+
+    fn user_type(&self, schema: Option<&str>, name: &str) -> Result<Option<OwnType>, Error> {
+        let Some(found) = self.shared.find_type(schema, name)? else {
+            return Ok(None);
+        };
+        let schema = self.home.schemas.get(&found.schema);
+        Ok(Some(OwnType {
+            schema: schema.map_or_else(String::new, |schema| schema.name.clone()),
+            chain: match found.domain() {
+                Some(_) => domain_chain(&self.home, Some(found.id)),
+                None => vec![found],
+            },
+        }))
     }
 
     fn target(

@@ -209,7 +209,6 @@ impl Shared {
     ///
     /// # Errors
     /// Those of `work`; XX000 when none is open.
-    #[expect(dead_code, reason = "rows are not locked yet")]
     pub(crate) fn away<T, E: Into<Error>>(
         &self,
         work: impl FnOnce(&mut Transaction) -> Result<T, E>,

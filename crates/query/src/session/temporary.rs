@@ -222,5 +222,22 @@ fn contents(database: DatabaseId, home: &Database, schema: SchemaId) -> Vec<Chan
         database,
         id: known.id,
     });
-    views.chain(tables).chain(routines).collect()
+    // Those of columns go with their tables.
+    let sequences = home.sequences.values();
+    let sequences = sequences.filter(|known| known.schema == schema && known.owned_by.is_none());
+    let sequences = sequences.map(|known| Change::DropSequence {
+        database,
+        id: known.id,
+    });
+    let types = home.types.values().filter(|known| known.schema == schema);
+    let types = types.map(|known| Change::DropType {
+        database,
+        id: known.id,
+    });
+    views
+        .chain(tables)
+        .chain(routines)
+        .chain(sequences)
+        .chain(types)
+        .collect()
 }

@@ -241,7 +241,10 @@ impl Session {
             }),
             text: text.into(),
         };
-        let given: Vec<Option<SqlType>> = types.iter().cloned().map(Some).collect();
+        let given = types
+            .iter()
+            .map(|ty| self.shared.declared_type(ty).map(Some));
+        let given = given.collect::<Result<Vec<Option<SqlType>>, _>>()?;
         let prepared = self.bind_statement(&statement, &given)?;
         self.shared.with(|state| {
             state.prepared.push(PreparedStatement {

@@ -583,6 +583,10 @@ fn push_characters(
             builder.append_value(value);
         }
         SqlType::Jsonb => builder.append_value(text::canonical_jsonb(from)?),
+        SqlType::User(user) => {
+            user.check_label(value)?;
+            builder.append_value(value);
+        }
         SqlType::Name => {
             let mut end = value.len().min(63);
             while !value.is_char_boundary(end) {

@@ -45,7 +45,9 @@ impl Connection {
             .iter()
             .map(|oid| match *oid {
                 0 => Ok(None),
-                oid => SqlType::from_oid(oid)
+                oid => self
+                    .session
+                    .type_of_oid(oid)
                     .map(|ty| (ty != SqlType::Unknown).then_some(ty))
                     .ok_or_else(|| {
                         Failure::new(

@@ -74,6 +74,7 @@ impl Binder<'_> {
             table: catalog,
             rights,
             what: What::Insert { plan, conflict },
+            by_key: None,
             returning,
             slot: None,
         })

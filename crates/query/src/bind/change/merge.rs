@@ -77,6 +77,7 @@ impl Binder<'_> {
                 plan,
                 actions: whens.iter().map(|when| when.action).collect(),
             },
+            by_key: None,
             returning: None,
             slot: None,
         })

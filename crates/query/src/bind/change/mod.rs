@@ -8,6 +8,7 @@
 mod assign;
 mod conflict;
 mod insert;
+mod key;
 mod merge;
 mod returning;
 mod target;
@@ -19,6 +20,7 @@ use arrow::datatypes::SchemaRef;
 use chronolith_catalog::{Rights, Table};
 use chronolith_sql::{Statement, ast};
 use chronolith_types::{SqlState, SqlType};
+use datafusion::common::ScalarValue;
 use datafusion::logical_expr::{Expr, LogicalPlan};
 
 use super::entry::{Bound, finish};
@@ -53,10 +55,31 @@ pub(crate) struct Change {
     pub(crate) rights: Rights,
     /// What is done.
     pub(crate) what: What,
+    /// The same for one row that is found by its key.
+    pub(crate) by_key: Option<ByKey>,
     /// RETURNING.
     pub(crate) returning: Option<Returning>,
     /// Where its rows go, for the rest of the statement to read.
     pub(crate) slot: Option<usize>,
+}
+
+/// A change of the row that has a key.
+#[derive(Debug)]
+pub(crate) struct ByKey {
+    /// The key's constraint.
+    pub(crate) constraint: u32,
+    /// The places of its columns, and what they are.
+    pub(crate) values: Vec<(usize, KeyValue)>,
+    /// Over locator and columns; its rows are those of the plan.
+    pub(crate) over: Over,
+}
+
+/// A value that a key's column has.
+#[derive(Debug, Clone)]
+pub(crate) enum KeyValue {
+    Fixed(ScalarValue),
+    /// A parameter, counted from 0.
+    Param(usize),
 }
 
 /// What is done to rows.

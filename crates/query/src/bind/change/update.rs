@@ -31,7 +31,7 @@ impl Binder<'_> {
             }
         };
         let all = self.with_others(target.rel, from)?;
-        let all = self.wanted(all, target.oid, &own, update.selection.as_ref())?;
+        let (all, condition) = self.wanted(all, target.oid, &own, update.selection.as_ref())?;
         let set = self.assignments(&all.scope, &target.table, &update.assignments)?;
         let given = set.iter().flatten().map(|value| &value.expr);
         self.reads(target.oid, &own, given);
@@ -53,7 +53,11 @@ impl Binder<'_> {
                 Some(returning)
             }
         };
+        let condition = condition.filter(|_| from.is_empty());
+        let locator = &target.locator;
+        let by_key = self.by_key(&target.table, &own, locator, condition.as_ref(), &exprs)?;
         Ok(Change {
+            by_key,
             table: target.table,
             rights: Rights::UPDATE,
             what: What::Update(project(all.plan, exprs)?),
@@ -80,7 +84,7 @@ impl Binder<'_> {
         } = self.changed_alone(table, "DELETE")?;
         let own = rel.scope.clone();
         let all = self.with_others(rel, delete.using.as_deref().unwrap_or_default())?;
-        let all = self.wanted(all, oid, &own, delete.selection.as_ref())?;
+        let (all, condition) = self.wanted(all, oid, &own, delete.selection.as_ref())?;
         let mut exprs = vec![column(&locator)];
         let returning = match &delete.returning {
             None => None,
@@ -91,7 +95,10 @@ impl Binder<'_> {
                 Some(returning)
             }
         };
+        let condition = condition.filter(|_| delete.using.is_none());
+        let by_key = self.by_key(&table, &own, &locator, condition.as_ref(), &exprs)?;
         Ok(Change {
+            by_key,
             table,
             rights: Rights::DELETE,
             what: What::Delete(project(all.plan, exprs)?),
@@ -109,16 +116,16 @@ impl Binder<'_> {
         self.combine(target, right, JoinType::Inner, &JoinConstraint::None)
     }
 
-    /// The rows that WHERE wants.
+    /// The rows that WHERE wants, and what it says.
     fn wanted(
         &mut self,
         mut all: Rel,
         oid: u32,
         own: &Scope,
         condition: Option<&ast::Expr>,
-    ) -> Result<Rel> {
+    ) -> Result<(Rel, Option<Expr>)> {
         let Some(condition) = condition else {
-            return Ok(all);
+            return Ok((all, None));
         };
         if matches!(condition, ast::Expr::Identifier(ident)
             if ident.value == chronolith_sql::CURRENT_OF)
@@ -132,8 +139,8 @@ impl Binder<'_> {
         let value = self.expr(place, condition)?;
         let condition = self.condition(value, "WHERE", position(condition))?;
         self.reads(oid, own, [&condition]);
-        all.plan = filtered(all.plan, condition)?;
-        Ok(all)
+        all.plan = filtered(all.plan, condition.clone())?;
+        Ok((all, Some(condition)))
     }
 
     /// The locator and the columns of a row as they are to be, under new names.

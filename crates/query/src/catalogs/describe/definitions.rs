@@ -1,6 +1,6 @@
 //! Objects as the SQL that makes them.
 
-use chronolith_catalog::{Constraint, ConstraintKind, Index, Table, View};
+use chronolith_catalog::{Constraint, ConstraintKind, Index, Reference, Table, View};
 use chronolith_types::{SqlType, TimeZone, datetime};
 
 use super::names::{full_name, quoted, shown_name};
@@ -10,6 +10,7 @@ use crate::catalogs::objects::{self, IndexKey, Relation, index_keys};
 use crate::catalogs::routines;
 use crate::error::Error;
 use crate::functions::{Imp, ProcKind, Volatile};
+use crate::references;
 
 /// Whether an expression in parentheses is a call, which an index shows without them.
 fn is_call(expression: &str) -> bool {
@@ -187,9 +188,27 @@ pub(crate) fn constraintdef(
                     format!("UNIQUE ({})", column_list(table, columns))
                 }
                 ConstraintKind::Check { .. } => check(shown),
+                ConstraintKind::ForeignKey(reference) => foreign_key(context, table, reference),
             },
         ),
     }))
+}
+
+fn foreign_key(context: &Context, table: &Table, reference: &Reference) -> String {
+    let home = context.home().ok();
+    let parent = home.and_then(|home| home.tables.get(&reference.table));
+    let (name, columns) = match (home, parent) {
+        (Some(home), Some(parent)) => (
+            shown_name(context, home, Relation::Table(parent)),
+            column_list(parent, &reference.referred),
+        ),
+        _ => (String::new(), String::new()),
+    };
+    let actions = references::actions_text(reference, |columns| column_list(table, columns));
+    format!(
+        "FOREIGN KEY ({}) REFERENCES {name}({columns}){actions}",
+        column_list(table, &reference.columns)
+    )
 }
 
 /// A constraint's text with what else was said of it.

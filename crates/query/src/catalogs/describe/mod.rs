@@ -17,6 +17,6 @@ pub(crate) use names::{
     procedure_of, quoted, regclass_in, regclass_out, regnamespace_in, regnamespace_out, regproc_in,
     regproc_out, regprocedure_in, regprocedure_out, regrole_in, regrole_out, regtype_in,
     regtype_out, table_is_visible, to_regclass, to_regnamespace, to_regrole, to_regtype,
-    user_by_id,
+    type_is_visible, user_by_id,
 };
 pub(crate) use routines::{function_arguments, function_result, functiondef};

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::HashSet;
 use std::sync::LazyLock;
 
-use chronolith_catalog::Database;
+use chronolith_catalog::{Database, Type};
 use chronolith_types::{RoleId, RoutineId, SqlState, SqlType};
 
 use crate::catalogs::context::Context;
@@ -267,6 +267,14 @@ pub(crate) fn regtype_out(context: &Context, oid: u32) -> Result<String, Error> 
         return Ok("-".to_owned());
     }
     let home = context.home()?;
+    for ty in home.types.values() {
+        if ty.id.0 == oid {
+            return Ok(shown_type(context, home, ty));
+        }
+        if ty.array == oid {
+            return Ok(format!("{}[]", shown_type(context, home, ty)));
+        }
+    }
     for relation in objects::relations(home) {
         let (row, array) = relation.row_types();
         if row == oid {
@@ -279,6 +287,44 @@ pub(crate) fn regtype_out(context: &Context, oid: u32) -> Result<String, Error> 
     Ok(oid.to_string())
 }
 
+/// The name of a type of a user, with its schema where the search path does not find it.
+fn shown_type(context: &Context, home: &Database, ty: &Type) -> String {
+    let name = quoted(&ty.name);
+    let found = path(context).find_map(|schema| {
+        let schema = home.schema_named(schema)?;
+        home.type_named(schema.id, &ty.name)
+    });
+    if found.is_some_and(|found| found.id == ty.id) {
+        return name.into_owned();
+    }
+    let schema = home.schemas.get(&ty.schema);
+    let schema = schema.map_or("", |schema| schema.name.as_str());
+    format!("{}.{name}", quoted(schema))
+}
+
+/// The type of a user that a text names: its oid and that of its array.
+fn user_type(context: &Context, text: &str) -> Result<Option<(u32, u32)>, Error> {
+    let home = context.home()?;
+    let (schema, name) = schema_and_name(context, text)?;
+    let find = |schema: &str| {
+        let schema = home.schema_named(schema)?;
+        let found = home.type_named(schema.id, &name)?;
+        Some((found.id.0, found.array))
+    };
+    Ok(match schema {
+        Some(schema) => find(&schema),
+        None => path(context).find_map(find),
+    })
+}
+
+/// `pg_type_is_visible`: whether the bare name means this type.
+pub(crate) fn type_is_visible(context: &Context, oid: u32) -> Result<bool, Error> {
+    let home = context.home()?;
+    let mut known = home.types.values();
+    let known = known.find(|ty| ty.id.0 == oid || ty.array == oid);
+    Ok(known.is_none_or(|ty| shown_type(context, home, ty) == quoted(&ty.name)))
+}
+
 /// The type that a text names, of a relation's rows too (`to_regtype`).
 pub(crate) fn to_regtype(context: &Context, text: &str) -> Result<Option<u32>, Error> {
     if let Some(ty) = SqlType::parse_name(text) {
@@ -288,6 +334,9 @@ pub(crate) fn to_regtype(context: &Context, text: &str) -> Result<Option<u32>, E
         Some(bare) => (bare, true),
         None => (text, false),
     };
+    if let Some((own, of_array)) = user_type(context, bare)? {
+        return Ok(Some(if array { of_array } else { own }));
+    }
     let Some(oid) = to_regclass(context, bare)? else {
         return Ok(None);
     };

@@ -13,7 +13,7 @@ use super::super::error::FunctionError;
 use super::super::table::Typed;
 use super::super::udf::{self, RowFn};
 use super::super::value::Value;
-use super::super::{casts, num, numbers};
+use super::super::{casts, enums, num, numbers};
 use super::call;
 
 pub(super) fn comparison(name: &str) -> Option<(Op, RowFn)> {
@@ -40,7 +40,10 @@ pub(super) fn compare(op: Op, function: RowFn, args: Vec<Typed>) -> Result<Typed
     let [left, right]: [Typed; 2] = args
         .try_into()
         .map_err(|_| FunctionError::internal("a comparison has two operands"))?;
-    let (left, right) = meet(left, right)?;
+    let (mut left, mut right) = meet(left, right)?;
+    if !matches!(op, Op::Eq | Op::NotEq) && enums::ordered(&left.ty) && left.ty == right.ty {
+        (left, right) = (enums::rank(left)?, enums::rank(right)?);
+    }
     if left.arrow == right.arrow && orders_natively(&left.ty, &left.arrow) {
         return Ok(Typed::new(
             Expr::BinaryExpr(BinaryExpr::new(

@@ -1,0 +1,87 @@
+//! Changes of the one row that has a key: no plan is needed to find it.
+
+use std::sync::Arc;
+
+use arrow::datatypes::{Field, Schema};
+use chronolith_catalog as catalog;
+use chronolith_chunk::locator_type;
+use datafusion::common::ScalarValue;
+use datafusion::logical_expr::utils::split_conjunction;
+use datafusion::logical_expr::{Expr, Operator};
+
+use super::super::params::number_of;
+use super::super::scope::{Scope, ScopeColumn};
+use super::super::state::{Binder, Result, field};
+use super::target::has_query;
+use super::{ByKey, KeyValue};
+
+impl Binder<'_> {
+    /// The change of a row that is named by a key of its table, if the condition does so; `exprs`
+    /// are what is made of it.
+    pub(super) fn by_key(
+        &mut self,
+        table: &catalog::Table,
+        own: &Scope,
+        locator: &str,
+        condition: Option<&Expr>,
+        exprs: &[Expr],
+    ) -> Result<Option<ByKey>> {
+        let Some(condition) = condition else {
+            return Ok(None);
+        };
+        let known: Vec<(usize, KeyValue)> = split_conjunction(condition)
+            .into_iter()
+            .filter_map(|part| equal(own, part))
+            .collect();
+        let key = table.unique_keys().into_iter().find_map(|(key, places)| {
+            let value = |place: &usize| {
+                let found = known.iter().find(|(known, _)| known == place);
+                found.map(|(place, value)| (*place, value.clone()))
+            };
+            let values = places.iter().map(value).collect::<Option<Vec<_>>>()?;
+            Some((key.id, values))
+        });
+        let Some((constraint, values)) = key else {
+            return Ok(None);
+        };
+        if exprs.iter().chain([condition]).any(has_query) {
+            return Ok(None);
+        }
+        let mut fields: Vec<Field> = vec![field(locator, &locator_type())];
+        fields.extend(own.columns.iter().map(|c| field(&c.column, &c.arrow)));
+        let input = Arc::new(Schema::new(fields));
+        let over = self.over(input, Some(condition.clone()), exprs.to_vec())?;
+        Ok(Some(ByKey {
+            constraint,
+            values,
+            over,
+        }))
+    }
+}
+
+/// The column's place and the value of `column = value`.
+fn equal(own: &Scope, part: &Expr) -> Option<(usize, KeyValue)> {
+    let Expr::BinaryExpr(equal) = part else {
+        return None;
+    };
+    let (column, value) = match (equal.left.as_ref(), equal.op, equal.right.as_ref()) {
+        (Expr::Column(column), Operator::Eq, value)
+        | (value, Operator::Eq, Expr::Column(column)) => (column, value),
+        _ => return None,
+    };
+    let named = |found: &ScopeColumn| found.column == column.name;
+    let place = own.columns.iter().position(named)?;
+    let form = &own.columns.get(place)?.arrow;
+    let value = match value {
+        Expr::Literal(value, _) if value.data_type() == *form => KeyValue::Fixed(value.clone()),
+        Expr::Placeholder(of) if of.field.as_ref().is_some_and(|f| f.data_type() == form) => {
+            KeyValue::Param(number_of(value)?.checked_sub(1)?)
+        }
+        _ => return None,
+    };
+    match &value {
+        // Nothing equals it.
+        KeyValue::Fixed(ScalarValue::Null) => None,
+        _ => Some((place, value)),
+    }
+}

@@ -1,0 +1,629 @@
+//! Types of users: CREATE, ALTER and DROP of enums, domains and composite types.
+
+use std::sync::Arc;
+
+use chronolith_catalog::{
+    Change, Column, Constraint, ConstraintKind, ConstraintMarks, Database, Domain, Label, Table,
+    Type, TypeBody,
+};
+use chronolith_sql::{
+    AlterType, CreateDomain, CreateType, DeclaredType, DomainCheck, Name, ObjectKind, Spelled,
+    TypeAction,
+};
+use chronolith_types::{SchemaId, SqlState, SqlType, TypeId};
+
+use super::alter::{drop_column, role_of};
+use super::routine::{kind_of as routine_kind, signature};
+use super::run::owner;
+use super::table::{check_default, check_name, default_text, free_name};
+use super::view::{kind_of as view_kind, readers};
+use crate::bind::bind_value;
+use crate::error::Error;
+use crate::insert::Checks;
+use crate::outcome::Severity;
+use crate::session::{SessionNames, Shared};
+
+const LABEL_BYTES_MAX: usize = 63;
+
+pub(super) fn create(shared: &Arc<Shared>, create: &CreateType) -> Result<(), Error> {
+    let (schema, name) = place(shared, &create.name)?;
+    let body = match &create.body {
+        DeclaredType::Enum(names) => enum_body(shared, names)?,
+        DeclaredType::Composite(_) => {
+            return Err(Error::unsupported("CREATE TYPE AS of fields"));
+        }
+    };
+    made(shared, schema, name, body)
+}
+
+fn enum_body(shared: &Arc<Shared>, names: &[String]) -> Result<TypeBody, Error> {
+    let mut labels: Vec<Label> = Vec::with_capacity(names.len());
+    let mut order = 0.0;
+    for name in names {
+        check_label(name)?;
+        if labels.iter().any(|known| known.name == *name) {
+            let mut error = Error::new(
+                SqlState::UNIQUE_VIOLATION,
+                "duplicate key value violates unique constraint \"pg_enum_typid_label_index\"",
+            );
+            error.schema = Some("pg_catalog".to_owned());
+            error.table = Some("pg_enum".to_owned());
+            error.constraint = Some("pg_enum_typid_label_index".to_owned());
+            return Err(error);
+        }
+        order += 1.0;
+        labels.push(Label {
+            oid: oid(shared)?,
+            name: name.clone(),
+            order,
+        });
+    }
+    Ok(TypeBody::Enum { labels })
+}
+
+fn check_label(label: &str) -> Result<(), Error> {
+    if label.is_empty() || label.len() > LABEL_BYTES_MAX {
+        return Err(Error::new(
+            SqlState::INVALID_NAME,
+            format!("invalid enum label \"{label}\""),
+        )
+        .detail("Labels must be 63 bytes or less."));
+    }
+    Ok(())
+}
+
+fn oid(shared: &Arc<Shared>) -> Result<u32, Error> {
+    shared.transact(|transaction| Ok::<_, Error>(transaction.allocate_oid()))
+}
+
+/// Where a new type goes, and its name, which neither a type nor a relation has there.
+fn place<'n>(shared: &Arc<Shared>, name: &'n Name) -> Result<(SchemaId, &'n str), Error> {
+    check_name(name.name())?;
+    let schema = shared.creation_schema(name.schema())?;
+    check_free(shared, schema, name.name())?;
+    Ok((schema, name.name()))
+}
+
+fn check_free(shared: &Arc<Shared>, schema: SchemaId, name: &str) -> Result<(), Error> {
+    let home = shared.home()?;
+    // The rows of a relation have a type of its name.
+    let relation =
+        home.table_named(schema, name).is_some() || home.view_named(schema, name).is_some();
+    match relation || home.type_named(schema, name).is_some() {
+        true => Err(Error::new(
+            SqlState::DUPLICATE_OBJECT,
+            format!("type \"{name}\" already exists"),
+        )),
+        false => Ok(()),
+    }
+}
+
+fn made(shared: &Arc<Shared>, schema: SchemaId, name: &str, body: TypeBody) -> Result<(), Error> {
+    let ty = Type {
+        id: TypeId(oid(shared)?),
+        array: oid(shared)?,
+        schema,
+        name: name.to_owned(),
+        owner: owner(shared)?,
+        body,
+    };
+    shared.change(Change::CreateType {
+        database: shared.database,
+        ty: Box::new(ty),
+    })
+}
+
+// ------------------------------------------------------------------------------------- domains
+
+pub(super) fn create_domain(shared: &Arc<Shared>, create: &CreateDomain) -> Result<(), Error> {
+    let (schema, name) = place(shared, &create.name)?;
+    let base = shared.declared(&create.ty)?;
+    if base.ty.is_pseudo() {
+        return Err(Error::new(
+            SqlState::DATATYPE_MISMATCH,
+            format!("\"{}\" is not a valid base type for a domain", base.ty),
+        ));
+    }
+    let mut domain = Domain {
+        base: base.ty,
+        over: base.domain,
+        default: None,
+        not_null: create.not_null,
+        checks: Vec::new(),
+    };
+    if let Some(default) = &create.default {
+        check_default(shared, name, &domain.base, &default.expr)?;
+        domain.default = default_text(shared, default)?;
+    }
+    for check in &create.checks {
+        let check = check_of(shared, name, &domain, check)?;
+        domain.checks.push(check);
+    }
+    made(shared, schema, name, TypeBody::Domain(domain))
+}
+
+/// A check of a domain as the catalog has it.
+fn check_of(
+    shared: &Arc<Shared>,
+    name: &str,
+    domain: &Domain,
+    declared: &DomainCheck,
+) -> Result<Constraint, Error> {
+    let text = &declared.check.text;
+    let bound = bind_value(&SessionNames::new(shared)?, text, "value", &domain.base);
+    bound.map_err(|mut error| {
+        // Its places are those of the check alone.
+        error.position = None;
+        error
+    })?;
+    let taken = |name: &str| domain.checks.iter().any(|check| check.name == name);
+    let given = match &declared.name {
+        Some(given) if taken(&given.value) => {
+            return Err(Error::new(
+                SqlState::DUPLICATE_OBJECT,
+                format!(
+                    "constraint \"{}\" for domain \"{name}\" already exists",
+                    given.value
+                ),
+            ));
+        }
+        Some(given) => given.value.clone(),
+        None => free_name(name, &[], "check", taken),
+    };
+    Ok(Constraint {
+        id: oid(shared)?,
+        name: given,
+        kind: ConstraintKind::Check {
+            expression: text.clone(),
+        },
+        marks: ConstraintMarks::default(),
+    })
+}
+
+// --------------------------------------------------------------------------------------- ALTER
+
+pub(super) fn alter(shared: &Arc<Shared>, of: &AlterType) -> Result<(), Error> {
+    let found = shared.find_type(of.name.schema(), of.name.name())?;
+    let found = found.ok_or_else(|| missing(&of.name))?;
+    if of.domain && found.domain().is_none() {
+        return Err(Error::new(
+            SqlState::WRONG_OBJECT_TYPE,
+            format!("{} is not a domain", found.name),
+        ));
+    }
+    let mut ty = Type::clone(&found);
+    match &of.action {
+        TypeAction::AddValue {
+            if_not_exists,
+            label,
+            place,
+        } => {
+            if !add_value(shared, &mut ty, *if_not_exists, label, place.as_ref())? {
+                return Ok(());
+            }
+        }
+        TypeAction::RenameValue { from, to } => rename_value(shared, &mut ty, from, to)?,
+        TypeAction::RenameTo(to) => {
+            check_name(&to.value)?;
+            check_free(shared, ty.schema, &to.value)?;
+            check_unwritten(shared, &ty)?;
+            ty.name.clone_from(&to.value);
+        }
+        TypeAction::SetSchema(schema) => {
+            let schema = shared.creation_schema(Some(&schema.value))?;
+            if schema == ty.schema {
+                return Ok(());
+            }
+            check_free(shared, schema, &ty.name)?;
+            check_unwritten(shared, &ty)?;
+            ty.schema = schema;
+        }
+        TypeAction::OwnerTo(role) => ty.owner = role_of(shared, &role.value)?,
+        TypeAction::SetDefault(default) => {
+            let (name, domain) = domain_mut(&mut ty)?;
+            domain.default = match default {
+                Some(default) => {
+                    check_default(shared, &name, &domain.base, &default.expr)?;
+                    default_text(shared, default)?
+                }
+                None => None,
+            };
+        }
+        TypeAction::SetNotNull(not_null) => domain_mut(&mut ty)?.1.not_null = *not_null,
+        TypeAction::AddCheck { check, .. } => {
+            let (name, domain) = domain_mut(&mut ty)?;
+            let check = check_of(shared, &name, domain, check)?;
+            domain.checks.push(check);
+        }
+        TypeAction::DropCheck { name, if_exists } => {
+            let of = ty.name.clone();
+            let (_, domain) = domain_mut(&mut ty)?;
+            let before = domain.checks.len();
+            domain.checks.retain(|check| check.name != name.value);
+            if domain.checks.len() == before {
+                let error = no_check(&name.value, &of);
+                if !if_exists {
+                    return Err(error);
+                }
+                let message = format!("{}, skipping", error.message);
+                let notice = Error::new(SqlState::SUCCESSFUL_COMPLETION, message);
+                shared.notice(Severity::Notice, notice);
+                return Ok(());
+            }
+        }
+        TypeAction::RenameCheck { from, to } => {
+            let of = ty.name.clone();
+            let (_, domain) = domain_mut(&mut ty)?;
+            if domain.checks.iter().any(|check| check.name == to.value) {
+                return Err(Error::new(
+                    SqlState::DUPLICATE_OBJECT,
+                    format!(
+                        "constraint \"{}\" for domain \"{of}\" already exists",
+                        to.value
+                    ),
+                ));
+            }
+            let mut checks = domain.checks.iter_mut();
+            let check = checks.find(|check| check.name == from.value);
+            let check = check.ok_or_else(|| no_check(&from.value, &of))?;
+            check.name.clone_from(&to.value);
+        }
+        // Every check has been held against all rows.
+        TypeAction::Validate(name) => {
+            let of = ty.name.clone();
+            let (_, domain) = domain_mut(&mut ty)?;
+            let known = domain.checks.iter().any(|check| check.name == name.value);
+            return known
+                .then_some(())
+                .ok_or_else(|| no_check(&name.value, &of));
+        }
+        TypeAction::RenameAttribute { .. } => {
+            return Err(Error::unsupported("ALTER TYPE … RENAME ATTRIBUTE"));
+        }
+        TypeAction::Other(words) => {
+            return Err(Error::unsupported(format!("ALTER TYPE … {words}")));
+        }
+    }
+    let stricter = matches!(
+        of.action,
+        TypeAction::SetNotNull(true) | TypeAction::AddCheck { .. }
+    );
+    let id = ty.id;
+    shared.change(Change::ChangeType {
+        database: shared.database,
+        ty: Box::new(ty),
+    })?;
+    match stricter {
+        true => hold_all(shared, id, &of.action),
+        false => Ok(()),
+    }
+}
+
+fn domain_mut(ty: &mut Type) -> Result<(String, &mut Domain), Error> {
+    let name = ty.name.clone();
+    match &mut ty.body {
+        TypeBody::Domain(domain) => Ok((name, domain)),
+        _ => Err(Error::new(
+            SqlState::WRONG_OBJECT_TYPE,
+            format!("{name} is not a domain"),
+        )),
+    }
+}
+
+fn no_check(name: &str, domain: &str) -> Error {
+    Error::new(
+        SqlState::UNDEFINED_OBJECT,
+        format!("constraint \"{name}\" of domain \"{domain}\" does not exist"),
+    )
+}
+
+fn labels_mut(ty: &mut Type) -> Result<&mut Vec<Label>, Error> {
+    match &mut ty.body {
+        TypeBody::Enum { labels } => Ok(labels),
+        _ => Err(Error::new(
+            SqlState::WRONG_OBJECT_TYPE,
+            format!("{} is not an enum", ty.name),
+        )),
+    }
+}
+
+fn label_taken(label: &str) -> Error {
+    Error::new(
+        SqlState::DUPLICATE_OBJECT,
+        format!("enum label \"{label}\" already exists"),
+    )
+}
+
+fn no_label(label: &str) -> Error {
+    Error::new(
+        SqlState::INVALID_PARAMETER_VALUE,
+        format!("\"{label}\" is not an existing enum label"),
+    )
+}
+
+/// Whether there is anything to change.
+fn add_value(
+    shared: &Arc<Shared>,
+    ty: &mut Type,
+    if_not_exists: bool,
+    label: &str,
+    place: Option<&(bool, String)>,
+) -> Result<bool, Error> {
+    check_label(label)?;
+    let labels = labels_mut(ty)?;
+    if labels.iter().any(|known| known.name == label) {
+        let taken = label_taken(label);
+        if !if_not_exists {
+            return Err(taken);
+        }
+        let message = format!("{}, skipping", taken.message);
+        shared.notice(Severity::Notice, Error::new(taken.code, message));
+        return Ok(false);
+    }
+    let at = match place {
+        None => labels.len(),
+        Some((before, neighbour)) => {
+            let found = labels.iter().position(|known| known.name == *neighbour);
+            let found = found.ok_or_else(|| no_label(neighbour))?;
+            if *before { found } else { found + 1 }
+        }
+    };
+    let order = |at: Option<usize>| at.and_then(|at| labels.get(at)).map(|label| label.order);
+    let order = match (order(at.checked_sub(1)), order(Some(at))) {
+        (Some(before), Some(after)) => f64::midpoint(before, after),
+        (Some(before), None) => before + 1.0,
+        (None, Some(after)) => after - 1.0,
+        (None, None) => 1.0,
+    };
+    let oid = oid(shared)?;
+    labels.insert(
+        at,
+        Label {
+            oid,
+            name: label.to_owned(),
+            order,
+        },
+    );
+    Ok(true)
+}
+
+fn rename_value(shared: &Arc<Shared>, ty: &mut Type, from: &str, to: &str) -> Result<(), Error> {
+    check_label(to)?;
+    let (id, name) = (ty.id, ty.name.clone());
+    let labels = labels_mut(ty)?;
+    let found = labels.iter().position(|known| known.name == from);
+    let found = found.ok_or_else(|| no_label(from))?;
+    if labels.iter().any(|known| known.name == to) {
+        return Err(label_taken(to));
+    }
+    // Rows hold their labels themselves.
+    let home = shared.home()?;
+    for (table, _) in columns_of(&home, id) {
+        let rows = shared.transact(|transaction| {
+            Ok::<_, Error>(transaction.table(table.id).map_or(0, |view| view.rows()))
+        })?;
+        if rows > 0 {
+            return Err(Error::unsupported(format!(
+                "renaming a value of enum \"{name}\" while table \"{}\" has rows",
+                table.name
+            )));
+        }
+    }
+    if let Some(label) = labels.get_mut(found) {
+        to.clone_into(&mut label.name);
+    }
+    Ok(())
+}
+
+/// Views, defaults and checks are kept as text: what they name has to go on under its name.
+fn check_unwritten(shared: &Arc<Shared>, ty: &Type) -> Result<(), Error> {
+    let home = shared.home()?;
+    let in_use = |what: String| Error::unsupported(format!("renaming a type that {what} names"));
+    if let Some(view) = readers(&home, ty.schema, &ty.name).next() {
+        return Err(in_use(format!("view \"{}\"", view.name)));
+    }
+    for table in home.tables.values() {
+        let checks = table.constraints.iter().filter_map(|c| match &c.kind {
+            ConstraintKind::Check { expression } => Some(expression),
+            _ => None,
+        });
+        let defaults = table.columns.iter().filter_map(|c| c.default.as_ref());
+        for text in checks.chain(defaults) {
+            if chronolith_sql::names_word(text, &ty.name)? {
+                return Err(in_use(format!("table \"{}\"", table.name)));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The columns whose values are of a type.
+fn columns_of(home: &Database, id: TypeId) -> Vec<(Arc<Table>, Column)> {
+    let of_it = |column: &&Column| column.domain == Some(id) || column.ty.mentions(id.0);
+    let columns = |table: &Arc<Table>| {
+        let columns = table.columns.iter().filter(of_it);
+        let found: Vec<_> = columns
+            .map(|column| (Arc::clone(table), column.clone()))
+            .collect();
+        found
+    };
+    home.tables.values().flat_map(columns).collect()
+}
+
+/// What a domain asks now is held against the rows that are there.
+fn hold_all(shared: &Arc<Shared>, id: TypeId, action: &TypeAction) -> Result<(), Error> {
+    let home = shared.home()?;
+    let mut domains = vec![id];
+    let mut at = 0;
+    while let Some(one) = domains.get(at).copied() {
+        let over = |ty: &&Arc<Type>| ty.domain().is_some_and(|domain| domain.over == Some(one));
+        domains.extend(home.types.values().filter(over).map(|ty| ty.id));
+        at += 1;
+    }
+    for id in domains {
+        for (table, column) in columns_of(&home, id) {
+            let what = match action {
+                TypeAction::SetNotNull(_) => "contains null values",
+                _ => "contains values that violate the new constraint",
+            };
+            let refused = |error: Error| {
+                let message = format!(
+                    "column \"{}\" of table \"{}\" {what}",
+                    column.name, table.name
+                );
+                let mut refused = Error::new(error.code, message);
+                refused.table = Some(table.name.clone());
+                refused.column = Some(column.name.clone());
+                refused
+            };
+            Checks::of(shared, &table)?
+                .hold_all(shared)
+                .map_err(refused)?;
+        }
+    }
+    Ok(())
+}
+
+// ---------------------------------------------------------------------------------------- DROP
+
+fn missing(name: &Name) -> Error {
+    Error::new(
+        SqlState::UNDEFINED_OBJECT,
+        format!("type \"{name}\" does not exist"),
+    )
+}
+
+/// Something that goes with a type.
+enum Dependent {
+    Column(Arc<Table>, Column),
+    Routine(Arc<chronolith_catalog::Routine>),
+    View(Arc<chronolith_catalog::View>),
+    Type(Arc<Type>),
+}
+
+impl Dependent {
+    fn shown(&self) -> String {
+        match self {
+            Self::Column(table, column) => {
+                format!("column {} of table {}", column.name, table.name)
+            }
+            Self::Routine(routine) => format!("{} {}", routine_kind(routine), signature(routine)),
+            Self::View(view) => format!("{} {}", view_kind(view), view.name),
+            Self::Type(ty) => format!("type {}", ty.name),
+        }
+    }
+}
+
+impl Dependent {
+    /// What of the type it depends on: it, or its array.
+    fn of(&self, ty: &Type) -> String {
+        match self {
+            Self::Column(_, column) if matches!(column.ty, SqlType::Array(_)) => {
+                format!("{}[]", ty.name)
+            }
+            _ => ty.name.clone(),
+        }
+    }
+}
+
+pub(super) fn drop(
+    shared: &Arc<Shared>,
+    kind: ObjectKind,
+    name: &Name,
+    cascade: bool,
+) -> Result<(), Error> {
+    let found = shared.find_type(name.schema(), name.name())?;
+    let found = found.ok_or_else(|| missing(name))?;
+    if kind == ObjectKind::Domain && found.domain().is_none() {
+        return Err(Error::new(
+            SqlState::WRONG_OBJECT_TYPE,
+            format!("\"{name}\" is not a domain"),
+        ));
+    }
+    drop_type(shared, &found, cascade)
+}
+
+pub(super) fn drop_type(shared: &Arc<Shared>, ty: &Type, cascade: bool) -> Result<(), Error> {
+    let home = shared.home()?;
+    let dependents = dependents(&home, ty);
+    if !cascade && !dependents.is_empty() {
+        let lines = dependents
+            .iter()
+            .map(|found| format!("{} depends on type {}", found.shown(), found.of(ty)));
+        return Err(Error::new(
+            SqlState::DEPENDENT_OBJECTS_STILL_EXIST,
+            format!(
+                "cannot drop type {} because other objects depend on it",
+                ty.name
+            ),
+        )
+        .detail(lines.collect::<Vec<_>>().join("\n"))
+        .hint("Use DROP ... CASCADE to drop the dependent objects too."));
+    }
+    let gone: Vec<String> = dependents
+        .iter()
+        .map(|found| format!("drop cascades to {}", found.shown()))
+        .collect();
+    let notice = |message: String| Error::new(SqlState::SUCCESSFUL_COMPLETION, message);
+    match gone.as_slice() {
+        [] => {}
+        [one] => shared.notice(Severity::Notice, notice(one.clone())),
+        several => shared.notice(
+            Severity::Notice,
+            notice(format!("drop cascades to {} other objects", several.len()))
+                .detail(several.join("\n")),
+        ),
+    }
+    // The type is there as long as anything is declared with it.
+    for found in &dependents {
+        let home = shared.home()?;
+        match found {
+            Dependent::View(view) if home.views.contains_key(&view.id) => {
+                shared.change_unguarded(Change::DropView {
+                    database: shared.database,
+                    id: view.id,
+                })?;
+            }
+            Dependent::Routine(routine) => shared.change_unguarded(Change::DropRoutine {
+                database: shared.database,
+                id: routine.id,
+            })?,
+            Dependent::Column(table, column) => {
+                let Some(table) = home.tables.get(&table.id) else {
+                    continue;
+                };
+                let name = Spelled {
+                    value: column.name.clone(),
+                    position: 0,
+                };
+                drop_column(shared, table, &name, true, true)?;
+            }
+            Dependent::Type(ty) => drop_type(shared, ty, true)?,
+            Dependent::View(_) => {}
+        }
+    }
+    shared.change(Change::DropType {
+        database: shared.database,
+        id: ty.id,
+    })
+}
+
+fn dependents(home: &Database, ty: &Type) -> Vec<Dependent> {
+    let named = |other: &SqlType| other.mentions(ty.id.0);
+    let views = readers(home, ty.schema, &ty.name).map(|view| Dependent::View(Arc::clone(view)));
+    let routines = home.routines.values().filter(|routine| {
+        let result = routine.result.as_ref();
+        routine.types().any(named) || result.is_some_and(|result| named(&result.ty))
+    });
+    let routines = routines.map(|routine| Dependent::Routine(Arc::clone(routine)));
+    let types = home.types.values().filter(|other| match &other.body {
+        TypeBody::Domain(domain) => domain.over == Some(ty.id) || named(&domain.base),
+        TypeBody::Composite { fields, .. } => fields.iter().any(|(_, field)| named(field)),
+        TypeBody::Enum { .. } => false,
+    });
+    let types = types.map(|other| Dependent::Type(Arc::clone(other)));
+    // The youngest first, as PostgreSQL finds them.
+    let columns = columns_of(home, ty.id).into_iter().rev();
+    let columns = columns.map(|(table, column)| Dependent::Column(table, column));
+    columns.chain(routines).chain(views).chain(types).collect()
+}

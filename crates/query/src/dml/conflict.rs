@@ -1,0 +1,251 @@
+//! INSERT … ON CONFLICT: rows are held against the table's keys a batch at a time.
+
+use std::collections::HashSet;
+
+use ahash::RandomState;
+use arrow::array::{Array, ArrayRef, UInt32Array};
+use arrow::compute::{concat, take, take_record_batch};
+use arrow::record_batch::RecordBatch;
+use arrow::row::{RowConverter, SortField};
+use chronolith_engine::Claimed;
+use futures::StreamExt;
+
+use super::over::Maker;
+use super::rows::{columns, locators, of_table};
+use super::run::{Changing, Run, note_changed, twice};
+use crate::bind::Conflict;
+use crate::error::Error;
+use crate::outcome::RowStream;
+
+const HINT: &str = "Ensure that no rows proposed for insertion within the same command have duplicate constrained values.";
+
+/// A key that rows are held against.
+struct Arbiter {
+    constraint: u32,
+    places: Vec<usize>,
+    converter: RowConverter,
+    /// The keys of rows that the statement adds, by two hashes of each.
+    added: HashSet<(u64, u64)>,
+    hashes: (RandomState, RandomState),
+}
+
+impl Arbiter {
+    /// The hash of each row's key; None for one with NULLs, which nothing equals.
+    fn keys(&self, batch: &RecordBatch) -> Result<Vec<Option<(u64, u64)>>, Error> {
+        let columns: Vec<ArrayRef> = self
+            .places
+            .iter()
+            .filter_map(|place| batch.columns().get(*place).cloned())
+            .collect();
+        let rows = self.converter.convert_columns(&columns)?;
+        let keys = rows.iter().enumerate().map(|(at, row)| {
+            let null = columns.iter().any(|column| column.is_null(at));
+            let (first, second) = &self.hashes;
+            (!null).then(|| (first.hash_one(row.as_ref()), second.hash_one(row.as_ref())))
+        });
+        Ok(keys.collect())
+    }
+}
+
+impl Run<'_> {
+    /// Sorts proposed rows into new ones and those that meet rows that are there; false when the
+    /// statement is to be run anew.
+    pub(super) async fn upsert(
+        &self,
+        changing: &mut Changing<'_>,
+        source: &mut RowStream,
+        conflict: &Conflict,
+    ) -> Result<bool, Error> {
+        let mut arbiters = arbiters(changing, conflict)?;
+        let update = match &conflict.update {
+            Some(over) => Some(Maker::new(self.shared, over, self.params)?),
+            None => None,
+        };
+        while let Some(batch) = source.next().await {
+            let batch = batch?;
+            let new = of_table(&changing.table, batch.columns().to_vec(), batch.num_rows())?;
+            let new = changing.proposed.complete(&new)?;
+            let met = self.met(changing, &arbiters, &new)?;
+            let fresh = fresh(&mut arbiters, &new, &met, update.is_some())?;
+            let added = take_record_batch(&new, &fresh)?;
+            if !self.claim(changing, &arbiters, &added)? {
+                return Ok(false);
+            }
+            let Some(update) = &update else {
+                self.add(changing, added, &[]).await?;
+                continue;
+            };
+            let changed = self.changed(changing, update, &new, &met).await?;
+            // RETURNING gives rows in the order in which they were proposed.
+            let mut order: Vec<(u32, u32)> = Vec::with_capacity(added.num_rows());
+            order.extend((0..).zip(fresh.values()).map(|(at, row)| (*row, at)));
+            let from = u32::try_from(added.num_rows()).unwrap_or(u32::MAX);
+            order.extend((from..).zip(&changed.1).map(|(at, row)| (*row, at)));
+            order.sort_unstable();
+            let order = UInt32Array::from_iter_values(order.into_iter().map(|(_, at)| at));
+            let mut all = Vec::with_capacity(new.num_columns());
+            for (added, changed) in added.columns().iter().zip(changed.0.columns()) {
+                let both = concat(&[added.as_ref(), changed.as_ref()])?;
+                all.push(take(&both, &order, None)?);
+            }
+            let all = of_table(&changing.table, all, order.len())?;
+            self.add(changing, all, &[]).await?;
+        }
+        Ok(true)
+    }
+
+    /// The row that each proposed one meets.
+    fn met(
+        &self,
+        changing: &Changing<'_>,
+        arbiters: &[Arbiter],
+        new: &RecordBatch,
+    ) -> Result<Vec<Option<i128>>, Error> {
+        let mut met: Vec<Option<i128>> = vec![None; new.num_rows()];
+        for arbiter in arbiters {
+            let found = self.shared.transact(|transaction| {
+                transaction.find(&changing.view, arbiter.constraint, new)
+            })?;
+            for (met, found) in met.iter_mut().zip(found) {
+                *met = met.or(found);
+            }
+        }
+        Ok(met)
+    }
+
+    /// Reserves the keys of rows that met none.
+    fn claim(
+        &self,
+        changing: &Changing<'_>,
+        arbiters: &[Arbiter],
+        added: &RecordBatch,
+    ) -> Result<bool, Error> {
+        if added.num_rows() == 0 {
+            return Ok(true);
+        }
+        for arbiter in arbiters {
+            let claimed = self.shared.away(|transaction| {
+                transaction.claim(changing.table.id, arbiter.constraint, added)
+            })?;
+            if claimed == Claimed::Again {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// The rows that are there as DO UPDATE makes them, and which proposed row each comes from.
+    async fn changed(
+        &self,
+        changing: &mut Changing<'_>,
+        update: &Maker,
+        new: &RecordBatch,
+        met: &[Option<i128>],
+    ) -> Result<(RecordBatch, Vec<u32>), Error> {
+        let width = changing.table.columns.len();
+        let touched = self.touched.get(&changing.table.id);
+        let mut rows: Vec<(u32, i128)> = Vec::new();
+        for (row, locator) in (0_u32..).zip(met) {
+            let free = |locator: &i128| touched.is_none_or(|touched| !touched.contains(*locator));
+            rows.extend(locator.filter(free).map(|locator| (row, locator)));
+        }
+        if rows.is_empty() {
+            return Ok((new.slice(0, 0), Vec::new()));
+        }
+        let found: Vec<i128> = rows.iter().map(|(_, locator)| *locator).collect();
+        let all: Vec<usize> = (0..width).collect();
+        let old = blocking_rows(changing, &all, &found)?;
+        let places = UInt32Array::from_iter_values(rows.iter().map(|(row, _)| *row));
+        let proposed = take_record_batch(new, &places)?;
+        // The locator comes last there, and first here.
+        let mut given: Vec<ArrayRef> = old.columns().last().into_iter().cloned().collect();
+        given.extend(columns(&old, 0..width));
+        given.extend(proposed.columns().iter().cloned());
+        let made = update.make(self, given, found.len()).await?;
+        // A row that WHERE refused is not changed, so that it may be met again.
+        let mut from = Vec::with_capacity(made.num_rows());
+        let origin: std::collections::HashMap<i128, u32> =
+            rows.iter().map(|(row, locator)| (*locator, *row)).collect();
+        for locator in locators(&made)?.iter().flatten() {
+            if !changing.rows.insert(locator) {
+                return Err(twice("ON CONFLICT DO UPDATE", HINT));
+            }
+            from.extend(origin.get(&locator).copied());
+        }
+        let rows = of_table(
+            &changing.table,
+            columns(&made, 1..width + 1),
+            made.num_rows(),
+        )?;
+        let rows = changing.checks.complete(&rows)?;
+        note_changed(changing, &made, &rows)?;
+        Ok((rows, from))
+    }
+}
+
+fn blocking_rows(
+    changing: &Changing<'_>,
+    columns: &[usize],
+    found: &[i128],
+) -> Result<RecordBatch, Error> {
+    Ok(crate::session::blocking(|| {
+        changing.view.rows_at(columns, found)
+    })?)
+}
+
+/// The keys that rows are held against.
+fn arbiters(changing: &Changing<'_>, conflict: &Conflict) -> Result<Vec<Arbiter>, Error> {
+    let named = |id: u32| {
+        let constraints = conflict.constraints.as_ref();
+        constraints.is_none_or(|constraints| constraints.contains(&id))
+    };
+    let keys = changing.table.unique_keys();
+    let keys = keys.into_iter().filter(|(key, _)| named(key.id));
+    keys.map(|(key, places)| {
+        let columns = places
+            .iter()
+            .filter_map(|at| changing.table.columns.get(*at));
+        let fields = columns.map(|column| SortField::new(column.ty.arrow()));
+        Ok(Arbiter {
+            constraint: key.id,
+            converter: RowConverter::new(fields.collect())?,
+            places,
+            added: HashSet::new(),
+            hashes: (RandomState::new(), RandomState::new()),
+        })
+    })
+    .collect()
+}
+
+/// The proposed rows that meet nothing, neither in the table nor before them in the statement.
+fn fresh(
+    arbiters: &mut [Arbiter],
+    new: &RecordBatch,
+    met: &[Option<i128>],
+    update: bool,
+) -> Result<UInt32Array, Error> {
+    let keys = arbiters.iter().map(|arbiter| arbiter.keys(new));
+    let keys = keys.collect::<Result<Vec<_>, _>>()?;
+    let mut fresh = Vec::with_capacity(new.num_rows());
+    for (at, (row, met)) in (0_u32..).zip(met).enumerate() {
+        if met.is_some() {
+            continue;
+        }
+        let of = |keys: &[Option<(u64, u64)>]| keys.get(at).copied().flatten();
+        let known = arbiters
+            .iter()
+            .zip(&keys)
+            .any(|(arbiter, keys)| of(keys).is_some_and(|key| arbiter.added.contains(&key)));
+        if known {
+            if update {
+                return Err(twice("ON CONFLICT DO UPDATE", HINT));
+            }
+            continue;
+        }
+        for (arbiter, keys) in arbiters.iter_mut().zip(&keys) {
+            arbiter.added.extend(of(keys));
+        }
+        fresh.push(row);
+    }
+    Ok(UInt32Array::from(fresh))
+}

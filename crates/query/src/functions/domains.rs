@@ -1,0 +1,52 @@
+//! Values held against domains.
+
+use chronolith_types::SqlState;
+
+use super::error::FunctionError;
+use super::table::{Typed, Volatile};
+use super::udf::{self, Context, Row};
+use super::value::Value;
+
+/// The first argument, if what follows it holds: by threes, a domain, the name of one of its checks
+/// (nothing for NOT NULL) and whether it holds.
+///
+/// # Errors
+/// None that well-typed arguments meet.
+pub fn held(args: Vec<Typed>) -> Result<Typed, FunctionError> {
+    let Some(value) = args.first().cloned() else {
+        return Err(FunctionError::internal("nothing to hold against a domain"));
+    };
+    if args.len() == 1 {
+        return Ok(value);
+    }
+    let row = Row {
+        name: "domain_value",
+        function: check,
+        strict: false,
+        // Not folded while planning: it may stand where it is never reached.
+        volatility: Volatile::Stable,
+        ty: value.ty,
+        arrow: value.arrow,
+    };
+    udf::row_call(row, args)
+}
+
+fn check(_: &mut Context<'_>, args: &[Value]) -> Result<Value, FunctionError> {
+    for three in args.get(1..).unwrap_or_default().chunks(3) {
+        let [domain, check, Value::Bool(false)] = three else {
+            continue;
+        };
+        let domain = domain.as_str();
+        return Err(match check.as_str() {
+            "" => FunctionError::new(
+                SqlState::NOT_NULL_VIOLATION,
+                format!("domain {domain} does not allow null values"),
+            ),
+            check => FunctionError::new(
+                SqlState::CHECK_VIOLATION,
+                format!("value for domain {domain} violates check constraint \"{check}\""),
+            ),
+        });
+    }
+    Ok(args.first().cloned().unwrap_or(Value::Null))
+}

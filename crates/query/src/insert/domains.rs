@@ -1,0 +1,111 @@
+//! What domains ask of the values of their columns.
+
+use std::sync::Arc;
+
+use arrow::array::{Array, AsArray};
+use arrow::record_batch::RecordBatch;
+use chronolith_catalog::{ConstraintKind, Database, Table, Type};
+use chronolith_types::{SqlState, TypeId};
+use datafusion::common::DFSchema;
+use datafusion::physical_expr::PhysicalExpr;
+
+use crate::bind::{Names, bind_value};
+use crate::error::Error;
+use crate::session::{SessionNames, Shared};
+
+/// What the domains of a table's columns ask, ready to be held against rows.
+pub(super) struct Domains(Vec<Demand>);
+
+struct Demand {
+    domain: String,
+    column: usize,
+    /// Name and expression of a check; None where only NULL is refused.
+    check: Option<(String, Arc<dyn PhysicalExpr>)>,
+}
+
+impl Domains {
+    pub(super) fn of(shared: &Arc<Shared>, table: &Table) -> Result<Self, Error> {
+        let mut demands = Vec::new();
+        if table.columns.iter().all(|column| column.domain.is_none()) {
+            return Ok(Self(demands));
+        }
+        let home = shared.home()?;
+        let names = SessionNames::new(shared)?;
+        let planner = shared.planner(names.vars().clone());
+        let layout = chronolith_engine::layout_of(table);
+        let schema = DFSchema::try_from(layout.schema().as_ref().clone())?;
+        for (place, column) in table.columns.iter().enumerate() {
+            let chain = chain(&home, column.domain);
+            let name = chain.last().map_or("", |ty| ty.name.as_str());
+            for ty in &chain {
+                let Some(domain) = ty.domain() else {
+                    continue;
+                };
+                let demand = |check| Demand {
+                    domain: name.to_owned(),
+                    column: place,
+                    check,
+                };
+                if domain.not_null {
+                    demands.push(demand(None));
+                }
+                for check in &domain.checks {
+                    let ConstraintKind::Check { expression } = &check.kind else {
+                        continue;
+                    };
+                    let expr = bind_value(&names, expression, &column.name, &column.ty)?;
+                    let expr = planner.create_physical_expr(expr, &schema)?;
+                    demands.push(demand(Some((check.name.clone(), expr))));
+                }
+            }
+        }
+        Ok(Self(demands))
+    }
+
+    /// 23502 or 23514 for the first column with a value that its domain refuses.
+    pub(super) fn hold(&self, batch: &RecordBatch) -> Result<(), Error> {
+        for demand in &self.0 {
+            let Some((name, check)) = &demand.check else {
+                let values = batch.columns().get(demand.column);
+                if values.is_some_and(|values| values.null_count() > 0) {
+                    return Err(null_refused(&demand.domain));
+                }
+                continue;
+            };
+            let answer = check.evaluate(batch)?.into_array(batch.num_rows())?;
+            let answer = answer.as_boolean_opt();
+            if answer.is_some_and(|answer| answer.false_count() > 0) {
+                return Err(refused(&demand.domain, name));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A domain with those that it was made from, the innermost first.
+pub(crate) fn chain(home: &Database, domain: Option<TypeId>) -> Vec<Arc<Type>> {
+    let mut found: Vec<Arc<Type>> = Vec::new();
+    let mut next = domain;
+    while let Some(ty) = next.and_then(|id| home.types.get(&id)) {
+        next = ty.domain().and_then(|domain| domain.over);
+        found.push(Arc::clone(ty));
+    }
+    found.reverse();
+    found
+}
+
+fn null_refused(domain: &str) -> Error {
+    Error::new(
+        SqlState::NOT_NULL_VIOLATION,
+        format!("domain {domain} does not allow null values"),
+    )
+}
+
+fn refused(domain: &str, check: &str) -> Error {
+    let mut error = Error::new(
+        SqlState::CHECK_VIOLATION,
+        format!("value for domain {domain} violates check constraint \"{check}\""),
+    );
+    error.constraint = Some(check.to_owned());
+    error
+}
