@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use chronolith_rollup::bucket::{BucketOptions, Bucketer};
 use chronolith_types::datetime::{US_PER_DAY, write_date, write_timestamp, write_timestamptz};
-use chronolith_types::{Interval, SqlState, TimeZone};
+use chronolith_types::{Interval, SqlState, SqlType, TimeZone};
 use datafusion::common::ScalarValue;
 use datafusion::logical_expr::Expr;
 use datafusion::logical_expr::expr::ScalarFunction;
@@ -207,10 +207,13 @@ impl BucketCall {
         let Expr::ScalarFunction(call) = expr else {
             return None;
         };
-        let types: Vec<String> = arg_types(&call.func)?
-            .iter()
-            .map(ToString::to_string)
-            .collect();
+        let mut types = arg_types(&call.func)?.to_vec();
+        if types.get(2) == Some(&SqlType::Text) {
+            // Its last two may be left out.
+            types.truncate(3);
+            types.extend([SqlType::Timestamptz, SqlType::Interval]);
+        }
+        let types: Vec<String> = types.iter().map(ToString::to_string).collect();
         let mut made = Self {
             function: format!("{}({})", call.func.name(), types.join(",")),
             width: String::new(),
