@@ -2,5 +2,6 @@
 
 mod jobs;
 mod rollups;
+mod sessions;
 mod slt;
 mod tidy;

@@ -92,6 +92,11 @@ fn collect(dir: &Path, files: &mut Vec<PathBuf>) {
     }
 }
 
+/// Whether another block follows the one that ends.
+fn chains(sql: &str) -> bool {
+    sql.to_uppercase().ends_with(" AND CHAIN")
+}
+
 /// A database in a directory of its own, which may be closed and opened below a script.
 struct Bench {
     dir: tempfile::TempDir,
@@ -137,8 +142,10 @@ impl Bench {
         let word = sql.split_whitespace().next().unwrap_or_default();
         match word.to_uppercase().as_str() {
             "BEGIN" | "START" => self.in_block = true,
-            "COMMIT" | "END" => self.in_block = false,
-            "ROLLBACK" if !sql.to_uppercase().contains(" TO ") => self.in_block = false,
+            "COMMIT" | "END" => self.in_block = chains(sql) && result.is_ok(),
+            "ROLLBACK" if !sql.to_uppercase().contains(" TO ") => {
+                self.in_block = chains(sql) && result.is_ok();
+            }
             "SET" | "RESET" if result.is_ok() => self.session.push(sql.to_owned()),
             _ => {}
         }

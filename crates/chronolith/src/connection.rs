@@ -2,9 +2,12 @@
 
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
+use std::time::Duration;
 
 use arrow::record_batch::RecordBatch;
-use chronolith_query::{Outcome, OutputColumn, Prepared, RowStream, Session};
+use chronolith_query::{
+    Mailbox, Notification, Outcome, OutputColumn, Prepared, RowStream, Session,
+};
 use chronolith_types::{SqlState, SqlType, TimeZone};
 use futures::StreamExt;
 
@@ -171,8 +174,16 @@ impl Connection {
             .collect::<Result<Vec<_>, _>>()?;
         let session = &mut self.session;
         let rows = self.db.wait(async move {
-            let outcome = session.execute(&statement.prepared, &values).await?;
-            gather(outcome, session.time_zone()).await
+            let one = async {
+                let outcome = session.execute(&statement.prepared, &values).await?;
+                gather(outcome, session.time_zone()).await
+            };
+            let done = one.await;
+            // Outside a block it is a transaction of its own.
+            let ended = session.sync(done.is_ok()).await;
+            let rows = done?;
+            ended?;
+            Ok(rows)
         })?;
         Ok(rows.unwrap_or_else(|| Rows::new(Vec::new(), Vec::new(), String::new(), TimeZone::Utc)))
     }
@@ -237,6 +248,7 @@ impl Connection {
                 connection: self,
                 columns,
                 stream,
+                ok: true,
             }),
             _ => Err(Error::new(
                 SqlState::WRONG_OBJECT_TYPE,
@@ -273,10 +285,55 @@ impl Connection {
         })
     }
 
+    /// Listens to a channel; what the connection's channels bring is received without a query.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().expect("a temporary directory");
+    /// # let db = chronolith::Database::open(dir.path())?;
+    /// use std::time::Duration;
+    ///
+    /// let mut connection = db.connect()?;
+    /// let news = connection.listen("ticks")?;
+    /// db.connect()?.execute("NOTIFY ticks, 'BTCUSD'")?;
+    /// let first = news.recv(Duration::from_secs(5)).expect("a notification");
+    /// assert_eq!(first.payload, "BTCUSD");
+    /// # Ok::<(), chronolith::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// 25P02 in a transaction that has failed.
+    pub fn listen(&mut self, channel: &str) -> Result<Notifications, Error> {
+        let name = channel.replace('"', "\"\"");
+        self.execute(&format!("LISTEN \"{name}\""))?;
+        Ok(Notifications {
+            mailbox: self.session.mailbox(),
+        })
+    }
+
     /// The database it is a connection to.
     #[must_use]
     pub fn database(&self) -> &Database {
         &self.db
+    }
+}
+
+/// Receives what comes by the channels that a connection listens to, on any thread.
+#[derive(Debug, Clone)]
+pub struct Notifications {
+    mailbox: Arc<Mailbox>,
+}
+
+impl Notifications {
+    /// The next notification, waited for at most so long.
+    #[must_use]
+    pub fn recv(&self, longest: Duration) -> Option<Notification> {
+        self.mailbox.wait_one(longest)
+    }
+
+    /// The next notification, if one has come.
+    #[must_use]
+    pub fn try_recv(&self) -> Option<Notification> {
+        self.mailbox.wait_one(Duration::ZERO)
     }
 }
 
@@ -344,6 +401,19 @@ pub struct Batches<'a> {
     connection: &'a mut Connection,
     columns: Vec<OutputColumn>,
     stream: RowStream,
+    ok: bool,
+}
+
+impl Drop for Batches<'_> {
+    fn drop(&mut self) {
+        self.stream = Box::pin(futures::stream::empty());
+        let (session, ok) = (&mut self.connection.session, self.ok);
+        // Outside a block it is a transaction of its own.
+        let ended = self.connection.db.wait(session.sync(ok));
+        if let Err(error) = ended {
+            tracing::warn!(%error, "could not end the transaction of a query");
+        }
+    }
 }
 
 impl Batches<'_> {
@@ -359,10 +429,13 @@ impl Iterator for Batches<'_> {
 
     fn next(&mut self) -> Option<Self::Item> {
         let stream = &mut self.stream;
-        self.connection
+        let next = self
+            .connection
             .db
             .wait(async move { stream.next().await.transpose() })
-            .transpose()
+            .transpose();
+        self.ok &= !matches!(next, Some(Err(_)));
+        next
     }
 }
 

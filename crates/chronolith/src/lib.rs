@@ -55,12 +55,12 @@ pub use append::Append;
 pub use appender::Appender;
 pub use chronolith_query::value::ColumnBuilder;
 pub use chronolith_query::{
-    CopyFormat, Notice, Outcome, OutputColumn, Prepared, RowStream, Session, SessionOptions,
-    Severity, TransactionStatus, cancel::Cancel, password,
+    CopyFormat, Mailbox, Notice, Notification, Outcome, OutputColumn, Prepared, RowStream, Session,
+    SessionOptions, Severity, TransactionStatus, cancel::Cancel, password,
 };
 pub use chronolith_types::{SqlState, SqlType, TimeZone};
 pub use config::Config;
-pub use connection::{Batches, Connection, Statement, Transaction};
+pub use connection::{Batches, Connection, Notifications, Statement, Transaction};
 pub use database::{Builder, Database};
 pub use error::Error;
 pub use inspect::{ChunkSummary, DatabaseSummary, TableSummary};

@@ -10,8 +10,8 @@
 //! [`Locker::release_to`] that mark; one of the session ([`Locker::lock_session`]) until it is
 //! unlocked or the locker is dropped.
 //!
-//! **Waiting blocks the thread.** Hold no mutex that others need meanwhile (a session's state!),
-//! and wrap the call in what tells the executor of it. After a wait the world has moved on: look
+//! **Waiting blocks the thread.** Hold no mutex that others need meanwhile; an executor is told by
+//! what [`Locker::set_blocking`] was given. After a wait the world has moved on: look
 //! at the newest state before acting upon what was read before.
 //!
 //! # Invariants
@@ -120,6 +120,9 @@ pub struct Gained {
 /// Whether the statement was told to stop.
 pub type Interrupted = dyn Fn() -> bool + Send + Sync;
 
+/// What runs a wait, which blocks its thread: it may have to tell an executor.
+pub type Blocking = dyn Fn(&mut dyn FnMut()) + Send + Sync;
+
 /// All locks of an engine.
 #[derive(Debug)]
 pub struct LockManager {
@@ -149,6 +152,7 @@ impl LockManager {
             pid,
             timeout_ms: AtomicU64::new(0),
             interrupted: RwLock::default(),
+            blocking: RwLock::default(),
             turn: Mutex::default(),
         })
     }
@@ -189,6 +193,7 @@ pub struct Locker {
     pid: i32,
     timeout_ms: AtomicU64,
     interrupted: RwLock<Option<Arc<Interrupted>>>,
+    blocking: RwLock<Option<Arc<Blocking>>>,
     /// It waits for one thing at a time.
     turn: Mutex<()>,
 }
@@ -223,6 +228,11 @@ impl Locker {
     /// looks.
     pub fn set_interrupted(&self, interrupted: Arc<Interrupted>) {
         *self.interrupted.write() = Some(interrupted);
+    }
+
+    /// What runs its waits; without it they run as they are.
+    pub fn set_blocking(&self, blocking: Arc<Blocking>) {
+        *self.blocking.write() = Some(blocking);
     }
 
     /// Its number in the messages and views that name transactions.
@@ -354,6 +364,24 @@ impl Locker {
 
     /// Waits until what is left was granted.
     fn wait_for(
+        &self,
+        locks: &mut parking_lot::MutexGuard<'_, Locks>,
+        left: What,
+    ) -> Result<(), LockError> {
+        let blocking = self.blocking.read().clone();
+        let Some(blocking) = blocking else {
+            return self.wait_here(locks, left);
+        };
+        let (mut left, mut done) = (Some(left), Ok(()));
+        blocking(&mut || {
+            if let Some(left) = left.take() {
+                done = self.wait_here(locks, left);
+            }
+        });
+        done
+    }
+
+    fn wait_here(
         &self,
         locks: &mut parking_lot::MutexGuard<'_, Locks>,
         left: What,

@@ -11,8 +11,9 @@ use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use parking_lot::{Mutex, RwLock};
 
-use crate::cancel::Cancel;
+use crate::cancel::{Cancel, Watchdog};
 use crate::error::Error;
+use crate::notify::{Channels, Mailbox};
 use crate::rollups::{Filler, Maintainer, Registry};
 use crate::session::drop_left_behind;
 
@@ -48,8 +49,14 @@ pub struct Activity {
     pub state: &'static str,
     /// The last statement's text.
     pub query: String,
+    /// When its state last changed.
+    pub changed_us: i64,
+    /// Nobody is connected: a job runs.
+    pub background: bool,
     /// Stops what it runs.
     pub cancel: Arc<Cancel>,
+    /// What others want it to know.
+    pub mailbox: Arc<Mailbox>,
 }
 
 /// An open engine with everything its sessions share.
@@ -66,6 +73,10 @@ pub struct Instance {
     pub(crate) registry: Arc<Registry>,
     /// Writes their invalid ranges anew.
     pub(crate) filler: Arc<Filler>,
+    /// Who listens to what.
+    pub(crate) channels: Channels,
+    /// Ends statements whose time is over.
+    pub(crate) watchdog: Arc<Watchdog>,
     sessions: Mutex<BTreeMap<i32, Activity>>,
     next_pid: AtomicI32,
     /// The numbers that the next jobs get, by database: never one twice, though the transaction that
@@ -86,6 +97,7 @@ impl fmt::Debug for Instance {
 impl Drop for Instance {
     fn drop(&mut self) {
         self.filler.stop();
+        self.watchdog.stop();
     }
 }
 
@@ -112,6 +124,8 @@ impl Instance {
         engine.set_rollups(Arc::new(maintainer));
         let started_us = engine.clock().wall_us();
         let instance = Arc::new(Self {
+            channels: Channels::default(),
+            watchdog: Watchdog::new(engine.clock()),
             engine,
             runtime,
             registry,
@@ -168,6 +182,19 @@ impl Instance {
     #[must_use]
     pub fn activity(&self) -> Vec<Activity> {
         self.sessions.lock().values().cloned().collect()
+    }
+
+    /// End a session; false when there is none of the number.
+    #[must_use]
+    pub fn terminate(&self, pid: i32) -> bool {
+        match self.sessions.lock().get(&pid) {
+            Some(activity) => {
+                activity.mailbox.terminate();
+                activity.cancel.terminate();
+                true
+            }
+            None => false,
+        }
     }
 
     /// Stop what a session runs; false when there is no such session.

@@ -24,6 +24,7 @@ mod insert;
 pub mod instance;
 mod jobs;
 mod nodes;
+mod notify;
 pub mod outcome;
 pub mod password;
 mod references;
@@ -38,6 +39,7 @@ pub mod value;
 pub use error::Error;
 pub use instance::{Instance, QueryOptions};
 pub use jobs::Scheduler;
+pub use notify::{Mailbox, Notification};
 pub use outcome::{
     CopyFormat, Notice, Outcome, OutputColumn, RowStream, Severity, TransactionStatus,
 };

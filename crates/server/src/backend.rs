@@ -5,12 +5,13 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use arrow::array::ArrayRef;
 use arrow::record_batch::RecordBatch;
 use async_trait::async_trait;
 use bytes::Bytes;
-use chronolith_types::SqlType;
+use chronolith_types::{SqlState, SqlType};
 use futures::Stream;
 
 use crate::encode::OutputStyle;
@@ -164,6 +165,30 @@ impl fmt::Debug for Outcome {
 pub trait Canceller: Send + Sync {
     /// Asks the running statement to stop.
     fn cancel(&self);
+    /// The client is gone: nothing of its session need run any longer.
+    fn leave(&self) {
+        self.cancel();
+    }
+}
+
+/// A message that another session sent, or this one itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Notification {
+    /// The sender's number.
+    pub pid: i32,
+    /// The channel.
+    pub channel: String,
+    /// What was said.
+    pub payload: String,
+}
+
+/// What happens to a session while its client is idle; usable beside it.
+#[async_trait]
+pub trait News: Send + Sync {
+    /// Returns when there is something to look at.
+    async fn wait(&self);
+    /// Why the session is to end, if it is.
+    fn end(&self) -> Option<Failure>;
 }
 
 /// Where the transaction stands.
@@ -236,6 +261,48 @@ pub trait Session: Send {
     fn style(&self) -> OutputStyle;
     /// The settings that clients are told of, as they are now.
     fn reported(&self) -> Vec<(&'static str, String)>;
+    /// Keeps a statement under a name; none inside for the empty one.
+    fn keep(&mut self, name: &str, statement: Option<&Arc<Described>>) -> Result<(), Failure>;
+    /// The statement of a name, whoever gave it that; none without one, none inside for the empty
+    /// one.
+    fn kept(&mut self, name: &str) -> Option<Option<Arc<Described>>>;
+    /// Forgets the statement of a name.
+    fn forget(&mut self, name: &str);
+    /// The columns of a cursor that a statement declared.
+    fn cursor(&self, _name: &str) -> Option<Vec<Column>> {
+        None
+    }
+    /// Its next rows, at most so many; 0 for all.
+    async fn cursor_rows(&mut self, name: &str, _count: u64) -> Result<Outcome, Failure> {
+        Err(Failure::new(
+            SqlState::INVALID_CURSOR_NAME,
+            format!("portal \"{name}\" does not exist"),
+        ))
+    }
+    /// Closes it; false where there is none.
+    fn cursor_close(&mut self, _name: &str) -> bool {
+        false
+    }
+    /// Whether the simple protocol sends the last statement's rows in binary form.
+    fn binary_rows(&self) -> bool {
+        false
+    }
+    /// A portal that ran before runs on.
+    fn resume(&mut self) -> Result<(), Failure> {
+        Ok(())
+    }
+    /// What happens to it while its client is idle.
+    fn news(&self) -> Option<Arc<dyn News>> {
+        None
+    }
+    /// Takes the notifications that may be told now.
+    fn take_notifications(&mut self) -> Vec<Notification> {
+        Vec::new()
+    }
+    /// How long the client may be idle now, and what it is told then.
+    fn idle_limit(&self) -> Option<(Duration, Failure)> {
+        None
+    }
     /// Takes the messages that came up since the last call.
     fn take_notices(&mut self) -> Vec<Notice>;
     /// Its off switch.

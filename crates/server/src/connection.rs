@@ -1,21 +1,23 @@
 //! An authenticated connection: messages in, replies out, until the client leaves.
 
 mod extended;
+mod idle;
 mod results;
 
 use std::any::Any;
 use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
 
 use chronolith_types::SqlState;
 use futures::FutureExt;
 use pgwire::messages::PgWireFrontendMessage as Message;
 
-use crate::backend::{Outcome, Plan, Session, Status};
+use crate::backend::{News, Outcome, Plan, Session, Status};
 use crate::failure::{Failure, Severity};
 use crate::guard::Incoming;
 use crate::out;
-use crate::wire::{End, Wire};
+use crate::wire::{self, AbortOnDrop, End, Wire};
 use extended::{Portal, Prepared};
 use results::Rows;
 
@@ -40,8 +42,13 @@ impl From<End> for Stop {
 pub(crate) struct Connection {
     wire: Wire,
     session: Box<dyn Session>,
-    statements: HashMap<String, Prepared>,
+    /// The statement without a name, if there is one; the session keeps those that have one.
+    unnamed: Option<Prepared>,
     portals: HashMap<String, Portal>,
+    /// What may be told while the client asks nothing.
+    news: Option<Arc<dyn News>>,
+    /// The client was told that it is its turn.
+    resting: bool,
     /// An error of the extended protocol: everything up to Sync is skipped.
     skipping: bool,
     reported: Vec<(&'static str, String)>,
@@ -55,13 +62,20 @@ impl Connection {
     ) -> Self {
         wire.slot.attach(session.canceller());
         Self {
+            news: session.news(),
+            resting: true,
             wire,
             session,
-            statements: HashMap::new(),
+            unnamed: None,
             portals: HashMap::new(),
             skipping: false,
             reported,
         }
+    }
+
+    /// Notices beside the session that the client has gone; `fd` is its socket.
+    pub(crate) fn notice_end(&self, fd: std::os::fd::OwnedFd) -> Option<AbortOnDrop> {
+        wire::notice_end(fd, &self.wire.slot)
     }
 
     /// Serves the client until it leaves; a failure that ends it is told.
@@ -88,7 +102,10 @@ impl Connection {
 
     /// Takes one message; false when it was the last.
     async fn step(&mut self) -> Result<bool, End> {
-        let message = self.wire.next().await?;
+        let Some(message) = self.wait().await? else {
+            return Ok(true);
+        };
+        self.resting = false;
         self.wire.mark();
         self.wire.slot.arm();
         let message = match message {
@@ -212,6 +229,10 @@ impl Connection {
         self.notices();
         match done {
             Ok(()) => Ok(()),
+            // Somebody ended the session; the statement was stopped for it.
+            Err(Stop::Failed(failure)) if failure.code == SqlState::ADMIN_SHUTDOWN => {
+                Err(End::Fatal(failure))
+            }
             Err(Stop::Failed(failure)) => {
                 out::failure(&mut self.wire.out, Severity::Error, &failure);
                 Ok(())
@@ -233,6 +254,7 @@ impl Connection {
             self.portals.clear();
         }
         self.notices();
+        self.notifications();
         let now = self.session.reported();
         for pair in &now {
             if !self.reported.contains(pair) {
@@ -240,6 +262,7 @@ impl Connection {
             }
         }
         self.reported = now;
+        self.resting = true;
         out::ready(&mut self.wire.out, self.session.status().byte());
         self.wire.flush().await
     }
@@ -293,8 +316,10 @@ impl Connection {
                 verb,
                 counted,
             } => {
-                out::row_description(&mut self.wire.out, &columns, |_| false);
-                let mut rows = Rows::new(columns, Vec::new(), stream, verb, counted);
+                let binary = self.session.binary_rows();
+                out::row_description(&mut self.wire.out, &columns, |_| binary);
+                let formats = vec![self.session.binary_rows(); columns.len()];
+                let mut rows = Rows::new(columns, formats, stream, verb, counted);
                 self.send(&mut rows, None).await?;
                 Ok(rows.tag())
             }

@@ -28,8 +28,8 @@ mod wire;
 mod tests;
 
 pub use backend::{
-    Backend, ByteStream, Canceller, Column, Described, Notice, Outcome, Parameter, Plan, RoleAuth,
-    RowStream, Session, Startup, Status,
+    Backend, ByteStream, Canceller, Column, Described, News, Notice, Notification, Outcome,
+    Parameter, Plan, RoleAuth, RowStream, Session, Startup, Status,
 };
 pub use encode::OutputStyle;
 pub use failure::{Failure, ServerError, Severity};

@@ -109,6 +109,15 @@ pub(crate) fn bare(out: &mut Vec<u8>, kind: u8) {
     message(out, kind, |_| {});
 }
 
+/// NotificationResponse.
+pub(crate) fn notification(out: &mut Vec<u8>, pid: i32, channel: &str, payload: &str) {
+    message(out, b'A', |out| {
+        out.put_i32(pid);
+        text(out, channel);
+        text(out, payload);
+    });
+}
+
 /// CommandComplete.
 pub(crate) fn complete(out: &mut Vec<u8>, tag: &str) {
     message(out, b'C', |out| text(out, tag));

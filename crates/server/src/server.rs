@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
+use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -268,6 +269,8 @@ async fn serve(
     stopped: watch::Receiver<bool>,
 ) {
     let _ = socket.set_nodelay(true);
+    // The same socket once more: seen to while the session's own thread is busy.
+    let beside = socket.as_fd().try_clone_to_owned().ok();
     let socket: Box<dyn Socket> = Box::new(socket);
     let Ok(permit) = Arc::clone(&shared.unauthenticated).try_acquire_owned() else {
         tell(socket, &too_many()).await;
@@ -278,7 +281,9 @@ async fn serve(
     drop(permit);
     match connection {
         Ok(Some((connection, seat))) => {
+            let noticing = beside.and_then(|fd| connection.notice_end(fd));
             connection.run().await;
+            drop(noticing);
             drop(seat);
         }
         Ok(None) => {}

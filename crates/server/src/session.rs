@@ -1,20 +1,22 @@
 //! The door below the wire, opened on the embedding facade: nothing is decided here.
 
+use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use arrow::array::ArrayRef;
 use async_trait::async_trait;
 use bytes::Bytes;
 use chronolith::{
-    Cancel, CopyFormat, Database, Error, Prepared, SessionOptions, TransactionStatus,
+    Cancel, CopyFormat, Database, Error, Mailbox, Prepared, SessionOptions, TransactionStatus,
     session::Statement,
 };
 use chronolith_types::SqlType;
 use futures::StreamExt;
 
 use crate::backend::{
-    Backend, Canceller, Column, Described, Notice, Outcome, Parameter, Plan, RoleAuth, Session,
-    Startup, Status,
+    Backend, Canceller, Column, Described, News, Notice, Notification, Outcome, Parameter, Plan,
+    RoleAuth, Session, Startup, Status,
 };
 use crate::encode::OutputStyle;
 use crate::failure::{Failure, Severity};
@@ -65,7 +67,10 @@ impl Backend for Facade {
             settings,
             ..SessionOptions::default()
         })?;
-        Ok(Box::new(Open { session }))
+        Ok(Box::new(Open {
+            session,
+            kept: HashMap::new(),
+        }))
     }
 }
 
@@ -111,6 +116,8 @@ fn options(text: &str) -> Result<Vec<(String, String)>, Failure> {
 
 struct Open {
     session: chronolith::Session,
+    /// Statements by their names, as they were told of last.
+    kept: HashMap<String, (Bound, Arc<Described>)>,
 }
 
 /// What a [`Plan`] holds after it was bound.
@@ -144,11 +151,87 @@ impl Session for Open {
     ) -> Result<Described, Failure> {
         let statement: &Statement = statement.0.downcast_ref().ok_or_else(foreign)?;
         let prepared = self.session.prepare(statement, types).await?;
-        Ok(Described {
-            params: prepared.params.clone(),
-            columns: prepared.columns.iter().map(Column::from).collect(),
-            plan: Plan(Arc::new(prepared)),
+        Ok(described(prepared))
+    }
+
+    fn keep(&mut self, name: &str, statement: Option<&Arc<Described>>) -> Result<(), Failure> {
+        let Some(statement) = statement else {
+            return Ok(self.session.keep(name, None)?);
+        };
+        let bound: &Bound = statement.plan.0.downcast_ref().ok_or_else(foreign)?;
+        self.session.keep(name, Some(bound))?;
+        let told = (Arc::clone(bound), Arc::clone(statement));
+        self.kept.insert(name.to_owned(), told);
+        Ok(())
+    }
+
+    fn kept(&mut self, name: &str) -> Option<Option<Arc<Described>>> {
+        let Some(found) = self.session.kept(name) else {
+            self.kept.remove(name);
+            return None;
+        };
+        let Some(bound) = found else {
+            return Some(None);
+        };
+        let told = self
+            .kept
+            .get(name)
+            .filter(|told| Arc::ptr_eq(&told.0, bound));
+        if let Some((_, told)) = told {
+            return Some(Some(Arc::clone(told)));
+        }
+        // SQL's PREPARE made it.
+        let bound = Arc::clone(bound);
+        let told = Arc::new(described(Arc::clone(&bound)));
+        let kept = (bound, Arc::clone(&told));
+        self.kept.insert(name.to_owned(), kept);
+        Some(Some(told))
+    }
+
+    fn forget(&mut self, name: &str) {
+        self.session.forget(name);
+        self.kept.remove(name);
+    }
+
+    fn cursor(&self, name: &str) -> Option<Vec<Column>> {
+        let columns = self.session.cursor_columns(name)?;
+        Some(columns.iter().map(Column::from).collect())
+    }
+
+    async fn cursor_rows(&mut self, name: &str, count: u64) -> Result<Outcome, Failure> {
+        let outcome = self.session.cursor_rows(name, count).await?;
+        Ok(Outcome::from(outcome))
+    }
+
+    fn cursor_close(&mut self, name: &str) -> bool {
+        self.session.cursor_close(name)
+    }
+
+    fn binary_rows(&self) -> bool {
+        self.session.rows_are_binary()
+    }
+
+    fn resume(&mut self) -> Result<(), Failure> {
+        Ok(self.session.resume()?)
+    }
+
+    fn news(&self) -> Option<Arc<dyn News>> {
+        Some(Arc::new(Letters(self.session.mailbox())))
+    }
+
+    fn take_notifications(&mut self) -> Vec<Notification> {
+        let all = self.session.take_notifications().into_iter();
+        all.map(|note| Notification {
+            pid: note.pid,
+            channel: note.channel,
+            payload: note.payload,
         })
+        .collect()
+    }
+
+    fn idle_limit(&self) -> Option<(Duration, Failure)> {
+        let (longest, error) = self.session.idle_limit()?;
+        Some((longest, Failure::from(error)))
     }
 
     fn parameters(
@@ -253,6 +336,31 @@ struct Off(Arc<Cancel>);
 impl Canceller for Off {
     fn cancel(&self) {
         self.0.cancel();
+    }
+
+    fn leave(&self) {
+        self.0.leave();
+    }
+}
+
+struct Letters(Arc<Mailbox>);
+
+#[async_trait]
+impl News for Letters {
+    async fn wait(&self) {
+        self.0.wait().await;
+    }
+
+    fn end(&self) -> Option<Failure> {
+        self.0.check().err().map(Failure::from)
+    }
+}
+
+fn described(prepared: Bound) -> Described {
+    Described {
+        params: prepared.params.clone(),
+        columns: prepared.columns.iter().map(Column::from).collect(),
+        plan: Plan(Arc::new(prepared)),
     }
 }
 

@@ -1,13 +1,17 @@
 //! A connection's two directions: guarded messages in, buffered replies out.
 
 use std::fmt;
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::BytesMut;
 use chronolith_types::SqlState;
 use parking_lot::Mutex;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf};
+use tokio::io::{
+    AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, Interest, ReadHalf, WriteHalf,
+};
+use tokio::net::TcpStream;
 use tokio::sync::{Notify, watch};
 
 use crate::backend::Canceller;
@@ -57,6 +61,16 @@ impl CancelSlot {
         let canceller = self.canceller.lock().clone();
         if let Some(canceller) = canceller {
             canceller.cancel();
+        }
+        self.notify.notify_waiters();
+    }
+
+    /// The client is gone.
+    fn leave(&self) {
+        self.asked.store(true, Ordering::Release);
+        let canceller = self.canceller.lock().clone();
+        if let Some(canceller) = canceller {
+            canceller.leave();
         }
         self.notify.notify_waiters();
     }
@@ -132,6 +146,11 @@ impl Wire {
             }
             self.fill().await?;
         }
+    }
+
+    /// A message that has been read already.
+    pub(crate) fn buffered(&mut self) -> Result<Option<Incoming>, End> {
+        Ok(self.guard.message(&mut self.input)?)
     }
 
     /// The next frame as it is: its type and body.
@@ -224,12 +243,12 @@ impl Wire {
                 read = self.read.read_buf(&mut self.input), if room => {
                     if matches!(read, Ok(0) | Err(_)) {
                         self.gone = true;
-                        self.slot.cancel();
+                        self.slot.leave();
                     }
                 }
                 () = stopped(&mut self.shutdown), if !stopping => {
                     stopping = true;
-                    self.slot.cancel();
+                    self.slot.leave();
                 }
             }
         };
@@ -261,6 +280,35 @@ impl Wire {
     /// Whether the client asked to cancel what runs.
     pub(crate) fn cancelled(&self) -> bool {
         self.slot.asked.load(Ordering::Acquire)
+    }
+}
+
+/// Notices that a client has gone though its session does not look: a statement that blocks its
+/// thread, asleep or waiting for a lock, leaves nobody to read. Ends with what it returns.
+pub(crate) fn notice_end(fd: OwnedFd, slot: &Arc<CancelSlot>) -> Option<AbortOnDrop> {
+    let beside = TcpStream::from_std(std::net::TcpStream::from(fd)).ok()?;
+    let slot = Arc::clone(slot);
+    let task = tokio::spawn(async move {
+        while let Ok(ready) = beside.ready(Interest::READABLE).await {
+            if ready.is_read_closed() {
+                slot.leave();
+                return;
+            }
+            // Nothing is read here: what has come is the session's. Only the end is waited for.
+            let nothing = || Err::<(), _>(std::io::ErrorKind::WouldBlock.into());
+            let _cleared = beside.try_io(Interest::READABLE, nothing);
+        }
+    });
+    Some(AbortOnDrop(task))
+}
+
+/// A task that nobody needs any longer once this is dropped.
+#[derive(Debug)]
+pub(crate) struct AbortOnDrop(tokio::task::JoinHandle<()>);
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
     }
 }
 

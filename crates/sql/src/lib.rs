@@ -19,6 +19,7 @@ mod dialect;
 mod error;
 mod grant;
 mod literals;
+mod lock;
 mod parse;
 mod rename;
 mod routine;
@@ -33,6 +34,7 @@ pub use changes::{CURRENT_OF, ConflictTarget, DEFAULT_VALUES, DO_NOTHING, confli
 pub use cursor::{expression, query};
 pub use error::SqlError;
 pub use literals::{Literal, Literals};
+pub use lock::{Lock, LockKind};
 pub use parse::{Parsed, parse};
 pub use rename::{
     edited, names_column, names_relation, names_word, quoted, rename_column, rename_relation,

@@ -235,7 +235,7 @@ pub(crate) fn statement(c: &mut Cursor<'_>) -> Result<Statement, SqlError> {
         "call" => call(c),
         "do" => do_block(c),
         "grant" | "revoke" => crate::grant::grant(c),
-        "lock" => lock(c),
+        "lock" => crate::lock::lock(c),
         "refresh" => crate::create::refresh(c),
         "import" | "reassign" | "security" | "load" => {
             let tag = match first.as_str() {
@@ -448,17 +448,6 @@ fn do_block(c: &mut Cursor<'_>) -> Result<Statement, SqlError> {
     }
 }
 
-fn lock(c: &mut Cursor<'_>) -> Result<Statement, SqlError> {
-    c.expect(&["lock"])?;
-    c.accept(&["table"]);
-    let tables = c.list(|c| {
-        c.accept(&["only"]);
-        c.name()
-    })?;
-    c.rest();
-    Ok(Statement::Lock { tables })
-}
-
 /// The words of `CommandComplete`.
 fn tag(statement: &Statement) -> String {
     use crate::ObjectKind;
@@ -551,7 +540,7 @@ fn tag(statement: &Statement) -> String {
         Statement::Vacuum { .. } => "VACUUM",
         Statement::Analyze { .. } => "ANALYZE",
         Statement::Maintain { tag, .. } => tag,
-        Statement::Lock { .. } => "LOCK TABLE",
+        Statement::Lock(_) => "LOCK TABLE",
         Statement::Grant(grant) => match (&grant.granted, grant.revoke) {
             (Granted::Rights { .. }, false) => "GRANT",
             (Granted::Rights { .. }, true) => "REVOKE",

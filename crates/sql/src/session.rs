@@ -309,6 +309,12 @@ fn prepare(c: &mut Cursor<'_>) -> Result<Statement, SqlError> {
     }
     c.expect(&["as"])?;
     let start = c.position();
+    let words = [
+        "select", "with", "values", "table", "insert", "update", "delete", "merge",
+    ];
+    if !words.iter().any(|word| c.sees(&[word])) && c.peek().token != Token::LParen {
+        return Err(c.unexpected());
+    }
     let inner = Box::new(statement(c)?);
     let text = c.since(start);
     Ok(Statement::Prepare {
@@ -349,6 +355,10 @@ fn declare(c: &mut Cursor<'_>) -> Result<Statement, SqlError> {
     }
     c.expect(&["for"])?;
     let start = c.position();
+    let words = ["select", "with", "values", "table"];
+    if !words.iter().any(|word| c.sees(&[word])) && c.peek().token != Token::LParen {
+        return Err(c.unexpected());
+    }
     let query = c.query()?;
     let text = c.since(start);
     Ok(Statement::Declare(Box::new(Declare {

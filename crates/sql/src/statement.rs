@@ -268,10 +268,7 @@ pub enum Statement {
         name: Option<Name>,
     },
     /// LOCK TABLE.
-    Lock {
-        /// The tables.
-        tables: Vec<Name>,
-    },
+    Lock(crate::Lock),
     /// GRANT and REVOKE.
     Grant(Box<Grant>),
     /// ALTER DEFAULT PRIVILEGES.

@@ -1,5 +1,7 @@
 //! Who is connected and what goes on: sessions, prepared statements, statistics.
 
+use chronolith_engine::{LockTarget, LockedThing};
+
 use super::context::Context;
 use super::objects::{self, Relation};
 use super::relation::Fill;
@@ -26,6 +28,21 @@ pub(super) fn fill(name: &str) -> Option<Fill> {
 fn sessions<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
     let catalog = &context.catalog;
     for session in context.sessions.iter() {
+        let waits = context
+            .locks
+            .iter()
+            .find(|lock| lock.pid == session.pid && !lock.granted);
+        // As PostgreSQL names what a backend waits for: a lock, or its client.
+        let (kind, event) = match waits.map(|lock| lock.thing) {
+            Some(LockedThing::Transaction(_)) => (Some("Lock"), Some("transactionid")),
+            Some(LockedThing::Target(LockTarget::Advisory { .. })) => {
+                (Some("Lock"), Some("advisory"))
+            }
+            Some(LockedThing::Target(LockTarget::Table { .. })) => (Some("Lock"), Some("relation")),
+            Some(LockedThing::Target(LockTarget::Object { .. })) => (Some("Lock"), Some("object")),
+            None if session.state.starts_with("idle") => (Some("Client"), Some("ClientRead")),
+            None => (None, None),
+        };
         let database = catalog.database_named(&session.database);
         let user = catalog.role_named(&session.user);
         let shown = context.may_watch(user.map(|user| user.id));
@@ -47,9 +64,9 @@ fn sessions<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> 
             session.started_us,
             session.transaction_us,
             session.statement_us,
-            session.statement_us,
-            NULL,
-            NULL,
+            session.changed_us,
+            kind.filter(|_| shown),
+            event.filter(|_| shown),
             session.state,
             NULL,
             NULL,
@@ -59,7 +76,11 @@ fn sessions<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> 
             } else {
                 "<insufficient privilege>"
             },
-            "client backend",
+            if session.background {
+                "background worker"
+            } else {
+                "client backend"
+            },
         ]);
     }
     Ok(())

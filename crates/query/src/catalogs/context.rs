@@ -4,12 +4,14 @@ use std::fmt;
 use std::sync::{Arc, LazyLock, OnceLock};
 
 use chronolith_catalog::{Catalog, Database, OrderBy, Privilege, Table, View};
+use chronolith_engine::Locked;
 use chronolith_types::{ChunkId, ColumnId, DatabaseId, RoleId, SqlState, SqlType, TableId};
 
 use super::objects::Inner;
 use crate::error::Error;
 use crate::instance::Activity;
 use crate::rollups::BucketCall;
+use crate::session::Cursor;
 use crate::settings::Settings;
 
 /// How much there is of a chunk.
@@ -81,6 +83,10 @@ pub(crate) struct Context {
     pub(crate) settings: Lazy<Settings>,
     /// The session's prepared statements.
     pub(crate) prepared: Lazy<Vec<PreparedStatement>>,
+    /// The session's open cursors.
+    pub(crate) cursors: Lazy<Vec<Arc<Cursor>>>,
+    /// The locks of all sessions.
+    pub(crate) locks: Lazy<Vec<Locked>>,
     /// How much there is of a chunk.
     pub(crate) size: Box<Sizes>,
     /// How the rows of a chunk are packed.

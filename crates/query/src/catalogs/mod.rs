@@ -18,6 +18,7 @@ mod context;
 pub(crate) mod describe;
 mod information_schema;
 mod jobs;
+mod locks;
 mod objects;
 mod privileges;
 mod recorded;
@@ -36,7 +37,7 @@ pub(crate) use context::{
     Size, Sizes, Sorting, ViewColumns,
 };
 pub(crate) use describe::quoted;
-pub(crate) use objects::shown;
+pub(crate) use objects::{key_of_index, shown};
 pub(crate) use relation::{find, is_system_schema, of_function};
 pub(crate) use sequences::sequence_row;
 pub(crate) use user_types::domain_check;

@@ -17,8 +17,8 @@ use datafusion::common::ScalarValue;
 use super::context::Context;
 use super::rows::Rows;
 use super::{
-    activity, attributes, classes, constraints, information_schema, jobs, privileges, routines,
-    sequences, server, timescale, types, user_types,
+    activity, attributes, classes, constraints, information_schema, jobs, locks, privileges,
+    routines, sequences, server, timescale, types, user_types,
 };
 use crate::error::Error;
 use crate::scan::Wanted;
@@ -208,7 +208,8 @@ fn parse_line(line: &'static str) -> Option<SystemRelation> {
             .or_else(|| constraints::fill(name))
             .or_else(|| sequences::fill(name))
             .or_else(|| server::fill(name))
-            .or_else(|| activity::fill(name)),
+            .or_else(|| activity::fill(name))
+            .or_else(|| locks::fill(name)),
         "" => routines::fill_function(name),
         "information_schema" => information_schema::fill(name)
             .or_else(|| sequences::fill(name))

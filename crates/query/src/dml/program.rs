@@ -57,7 +57,7 @@ pub(crate) async fn run(
         }
         match ran {
             Some(ran) => return Ok(ran),
-            None if shared.cancel.asked() => return Err(crate::cancel::cancelled()),
+            None if shared.cancel.asked() => return Err(shared.cancel.error()),
             None => {}
         }
     }

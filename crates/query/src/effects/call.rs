@@ -11,8 +11,8 @@ use parking_lot::Mutex;
 
 use super::args::Args;
 use super::{
-    boundaries, chunks, compress, describe, dimensions, hypertables, names, privileges, refresh,
-    sequences, sizes, system, tablespaces,
+    advisory, boundaries, chunks, compress, describe, dimensions, hypertables, names, privileges,
+    refresh, sequences, sizes, system, tablespaces,
 };
 use crate::catalogs::{Context, of_function};
 use crate::error::Error;
@@ -69,6 +69,7 @@ impl SessionEffects {
         args: Args<'_>,
     ) -> Result<ScalarValue, Error> {
         guard_call(shared, name, args.oid(0))?;
+        shared.refuse_writing_function(name)?;
         match name {
             "create_hypertable" => hypertables::create(shared, args),
             "by_range" => dimensions::by_range(args),
@@ -121,6 +122,7 @@ impl SessionEffects {
                 let answer = privileges::call(&self.context(shared), name, args)?;
                 answer.ok_or_else(|| Error::internal("a privilege of an unknown kind"))
             }
+            _ if let Some(done) = advisory::call(shared, name, args)? => Ok(done),
             _ if let Some(done) = sequences::call(shared, name, args)? => Ok(done),
             _ if let Some(done) = jobs::call(shared, name, args)? => Ok(done),
             _ => match describe::call(&self.context(shared), name, args)? {

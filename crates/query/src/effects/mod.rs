@@ -3,6 +3,7 @@
 //! The binder calls them like any function; they run in the session's transaction. Start at
 //! [`SessionEffects`].
 
+mod advisory;
 mod args;
 mod boundaries;
 mod call;

@@ -4,6 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use chronolith_catalog::Change;
+use chronolith_engine::Isolation;
 use chronolith_types::datetime::US_PER_DAY;
 use chronolith_types::{SqlState, SqlType, TableId};
 use datafusion::common::ScalarValue;
@@ -34,7 +35,7 @@ pub(crate) fn refresh(shared: &Arc<Shared>, args: Args<'_>) -> Result<ScalarValu
     let database = shared.database;
     if args.bool(3) == Some(true) {
         let engine = &shared.instance.engine;
-        let mut transaction = engine.begin(database, shared.isolation());
+        let mut transaction = engine.begin(database, Isolation::ReadCommitted);
         transaction.change(Change::Invalidate {
             database,
             table: store,

@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
+use arrow::datatypes::DataType;
 use chronolith_types::{RoleId, SqlState};
 use datafusion::common::ScalarValue;
 
-use super::args::{Args, integer, text};
+use super::args::{Args, integer, list, text};
 use crate::catalogs::describe;
 use crate::error::Error;
+use crate::outcome::Severity;
 use crate::session::{Shared, blocking};
 use crate::settings::Scope;
 
@@ -40,18 +42,47 @@ pub(super) fn call(shared: &Arc<Shared>, name: &str, args: Args<'_>) -> Result<S
         }
         "pg_cancel_backend" => {
             let pid = args.integer(0).and_then(|pid| i32::try_from(pid).ok());
-            if let Some(pid) = pid {
-                may_signal(shared, pid)?;
+            let Some(pid) = pid else {
+                return Ok(ScalarValue::Boolean(None));
+            };
+            may_signal(
+                shared,
+                pid,
+                "query is being canceled",
+                "cancel superuser query",
+            )?;
+            let found = shared.instance.cancel(pid);
+            if !found {
+                warn_no_backend(shared, pid);
             }
-            let found = pid.is_some_and(|pid| shared.instance.cancel(pid));
             Ok(ScalarValue::Boolean(Some(found)))
         }
         "pg_postmaster_start_time" => Ok(ScalarValue::TimestampMicrosecond(
             Some(shared.instance.started_us),
             Some("UTC".into()),
         )),
-        // Locks that nobody can take are all given back.
-        "pg_advisory_unlock_all" => Ok(ScalarValue::Null),
+        "pg_terminate_backend" => {
+            let pid = args.integer(0).and_then(|pid| i32::try_from(pid).ok());
+            let Some(pid) = pid else {
+                return Ok(ScalarValue::Boolean(None));
+            };
+            terminate(shared, pid, args.integer(1).unwrap_or(0))
+        }
+        "pg_notify" => {
+            let payload = args.text(1).unwrap_or_default();
+            shared.note(args.text(0).unwrap_or_default(), payload)?;
+            Ok(ScalarValue::Null)
+        }
+        "pg_listening_channels" => {
+            let channels: Vec<_> = shared.channels().into_iter().map(text).collect();
+            Ok(list(&channels, &DataType::Utf8View))
+        }
+        "pg_blocking_pids" => {
+            let pid = args.integer(0).and_then(|pid| i32::try_from(pid).ok());
+            let found = shared.instance.engine.locks().blocking(pid.unwrap_or(0));
+            let pids: Vec<_> = found.into_iter().map(ScalarValue::from).collect();
+            Ok(list(&pids, &DataType::Int32))
+        }
         _ => Err(Error::new(
             SqlState::FEATURE_NOT_SUPPORTED,
             format!("function {} is not supported", describe::quoted(name)),
@@ -60,7 +91,7 @@ pub(super) fn call(shared: &Arc<Shared>, name: &str, args: Args<'_>) -> Result<S
 }
 
 /// 42501 for a session of a role that the current one has nothing to say to.
-fn may_signal(shared: &Shared, pid: i32) -> Result<(), Error> {
+fn may_signal(shared: &Shared, pid: i32, whose: &str, what: &str) -> Result<(), Error> {
     const SIGNAL_BACKEND: RoleId = RoleId(4200);
     let sessions = shared.instance.activity();
     let Some(session) = sessions.iter().find(|session| session.pid == pid) else {
@@ -72,14 +103,48 @@ fn may_signal(shared: &Shared, pid: i32) -> Result<(), Error> {
         return Ok(());
     };
     let words = match catalog.is_superuser(target.id) {
-        true if !catalog.is_superuser(role) => "must be a superuser to cancel superuser query",
+        true if !catalog.is_superuser(role) => format!("must be a superuser to {what}"),
         false if !catalog.acts_as(role, target.id) && !catalog.acts_as(role, SIGNAL_BACKEND) => {
-            "must be a member of the role whose query is being canceled or member of \
-             pg_signal_backend"
+            format!("must be a member of the role whose {whose} or member of pg_signal_backend")
         }
         _ => return Ok(()),
     };
     Err(Error::new(SqlState::INSUFFICIENT_PRIVILEGE, words))
+}
+
+fn warn_no_backend(shared: &Shared, pid: i32) {
+    let words = format!("PID {pid} is not a PostgreSQL backend process");
+    shared.notice(Severity::Warning, Error::new(SqlState::WARNING, words));
+}
+
+/// `pg_terminate_backend`: asks a session to end, and waits for it where a time is given.
+fn terminate(shared: &Arc<Shared>, pid: i32, timeout_ms: i64) -> Result<ScalarValue, Error> {
+    if timeout_ms < 0 {
+        return Err(Error::new(
+            SqlState::NUMERIC_VALUE_OUT_OF_RANGE,
+            "\"timeout\" must not be negative",
+        ));
+    }
+    let whose = "process is being terminated";
+    may_signal(shared, pid, whose, "terminate superuser process")?;
+    let instance = &shared.instance;
+    if !instance.terminate(pid) {
+        warn_no_backend(shared, pid);
+        return Ok(ScalarValue::Boolean(Some(false)));
+    }
+    let clock = instance.engine.clock();
+    let end_us = clock.wall_us() + timeout_ms.saturating_mul(1000);
+    while timeout_ms > 0 && instance.activity().iter().any(|session| session.pid == pid) {
+        if clock.wall_us() >= end_us {
+            let words = format!(
+                "backend with PID {pid} did not terminate within {timeout_ms} milliseconds"
+            );
+            shared.notice(Severity::Warning, Error::new(SqlState::WARNING, words));
+            return Ok(ScalarValue::Boolean(Some(false)));
+        }
+        sleep(shared, 0.01)?;
+    }
+    Ok(ScalarValue::Boolean(Some(true)))
 }
 
 /// Waits, and looks now and then whether it was told to stop.

@@ -15,6 +15,7 @@ use super::plan::Planning;
 use crate::cancel::Cancel;
 use crate::error::Error;
 use crate::instance::{Activity, Instance};
+use crate::notify::Mailbox;
 use crate::session::{Shared, collect};
 use crate::settings::Settings;
 
@@ -221,18 +222,23 @@ fn pieces(
 /// A session of nobody's.
 fn internal(instance: &Arc<Instance>, home: &Database) -> Arc<Shared> {
     let cancel = Arc::new(Cancel::default());
+    let mailbox = Arc::new(Mailbox::default());
+    let started_us = instance.engine.clock().wall_us();
     let pid = instance.enter(Activity {
         pid: 0,
         database: home.name.clone(),
         user: "postgres".to_owned(),
         application_name: "continuous aggregates".to_owned(),
         client: None,
-        started_us: instance.engine.clock().wall_us(),
+        started_us,
         transaction_us: None,
         statement_us: None,
         state: "idle",
         query: String::new(),
+        changed_us: started_us,
+        background: true,
         cancel: Arc::clone(&cancel),
+        mailbox: Arc::clone(&mailbox),
     });
     let settings = Settings::new(Default::default());
     Arc::new(Shared::new(
@@ -240,6 +246,7 @@ fn internal(instance: &Arc<Instance>, home: &Database) -> Arc<Shared> {
         pid,
         home,
         cancel,
+        &mailbox,
         "postgres",
         settings,
     ))

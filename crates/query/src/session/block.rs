@@ -1,15 +1,20 @@
 //! Transactions: blocks that a client opens, and those that a statement outside one runs in.
 
-use chronolith_engine::Isolation;
-use chronolith_sql::TransactionModes;
+use std::sync::Arc;
+
+use chronolith_engine::{Isolation, LockMark};
+use chronolith_sql::{Statement as Tree, TransactionModes};
 use chronolith_types::SqlState;
 
 use super::handle::Session;
-use super::shared::{blocking, isolation_of};
+use super::modes::{Modes, checked_level};
+use super::notify::Said;
+use super::read_only::looks;
+use super::shared::blocking;
 use crate::effects::after_commit;
 use crate::error::Error;
 use crate::outcome::{Severity, TransactionStatus};
-use crate::settings::Scope;
+use crate::settings::Settings;
 
 /// Where the session stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,6 +25,24 @@ pub(super) enum Block {
     Open,
     /// As `Open`, after a failure.
     Failed,
+}
+
+/// What the session had done when a savepoint was set; the transaction knows of its own.
+pub(super) struct Savepoint {
+    name: String,
+    locks: LockMark,
+    settings: Settings,
+    user: String,
+    user_after: Option<(String, String)>,
+    said: Said,
+    modes: Modes,
+}
+
+impl Savepoint {
+    /// Whether nothing could be written when it was set.
+    pub(super) fn read_only(&self) -> bool {
+        self.modes.read_only
+    }
 }
 
 impl Session {
@@ -35,114 +58,154 @@ impl Session {
 
     /// Sees to it that there is a transaction, whose snapshot is the statement's.
     pub(crate) fn enter(&mut self) -> Result<(), Error> {
-        let isolation = self.shared.isolation();
         let open = self.shared.with(|state| state.transaction.is_some());
         if !open {
-            self.begin_with(isolation);
+            self.begin_with(self.default_modes()?);
         }
         self.shared
             .transact(|transaction| transaction.begin_statement())
     }
 
-    fn begin_with(&mut self, isolation: Isolation) {
+    /// The same for a statement that may look at rows, or not.
+    pub(super) fn enter_for(&mut self, tree: &Tree) -> Result<(), Error> {
+        if looks(tree) && self.shared.with(|state| state.transaction.is_some()) {
+            self.enter_query();
+        }
+        self.enter()
+    }
+
+    pub(super) fn begin_with(&mut self, modes: Modes) {
         let engine = &self.shared.instance.engine;
-        let transaction = engine.begin(self.shared.database, isolation);
+        let mut transaction = engine.begin(self.shared.database, modes.isolation());
+        transaction.set_locker(Arc::clone(&self.shared.locker));
         self.shared.with(|state| {
             state.transaction = Some(transaction);
             state.transaction_us = state.statement_us;
             state.settings.begin();
             state.begin_roles();
+            modes.show(&mut state.settings);
+            state.modes = modes;
+            state.queried = false;
         });
+    }
+
+    /// A statement that reads rows: the first of a block at REPEATABLE READ takes the snapshot.
+    pub(super) fn enter_query(&mut self) {
+        let first = self
+            .shared
+            .with(|state| !std::mem::replace(&mut state.queried, true));
+        if first && self.block == Block::Open {
+            self.renew();
+        }
+    }
+
+    /// Begins the transaction anew: it has done nothing yet, and at REPEATABLE READ sees what is
+    /// committed by its first query, not by its BEGIN.
+    fn renew(&mut self) {
+        let (isolation, stale) = self
+            .shared
+            .with(|state| (state.modes.isolation(), state.stale));
+        if isolation == Isolation::ReadCommitted && !stale {
+            return;
+        }
+        let engine = &self.shared.instance.engine;
+        let mut transaction = engine.begin(self.shared.database, isolation);
+        transaction.set_locker(Arc::clone(&self.shared.locker));
+        for savepoint in &self.savepoints {
+            transaction.savepoint(&savepoint.name);
+        }
+        let before = self.shared.with(|state| {
+            state.stale = false;
+            state.transaction.replace(transaction)
+        });
+        drop(before);
     }
 
     pub(super) fn begin(&mut self, modes: &TransactionModes) -> Result<String, Error> {
         if self.block == Block::Open {
-            self.shared.notice(
-                Severity::Warning,
-                Error::new(
-                    SqlState::new(b"25001"),
-                    "there is already a transaction in progress",
-                ),
+            self.warn(
+                SqlState::ACTIVE_SQL_TRANSACTION,
+                "there is already a transaction in progress",
             );
         } else if self.shared.with(|state| state.transaction.is_none()) {
-            let isolation = match &modes.isolation {
-                Some(level) => checked_level(level)?,
-                None => self.shared.isolation(),
-            };
-            self.begin_with(isolation);
+            let defaults = self.default_modes()?;
+            if let Some(level) = &modes.isolation {
+                checked_level(level)?;
+            }
+            self.begin_with(defaults);
         }
         self.block = Block::Open;
         self.set_modes(modes)?;
         Ok("BEGIN".to_owned())
     }
 
-    /// SET TRANSACTION, and the modes of BEGIN.
-    pub(super) fn set_modes(&mut self, modes: &TransactionModes) -> Result<(), Error> {
-        let level = match &modes.isolation {
-            Some(level) => {
-                checked_level(level)?;
-                Some(level.to_lowercase())
-            }
-            None => None,
-        };
-        self.shared.with(|state| {
-            if let Some(level) = &level {
-                let set = &mut state.settings;
-                set.set("transaction_isolation", level, Scope::Local)?;
-            }
-            if let Some(read_only) = modes.read_only {
-                let value = if read_only { "on" } else { "off" };
-                let set = &mut state.settings;
-                set.set("transaction_read_only", value, Scope::Local)?;
-            }
-            Ok(())
-        })
-    }
-
-    pub(super) fn commit(&mut self, chain: bool) -> Result<String, Error> {
-        let (block, tag) = match self.block {
+    /// COMMIT and END.
+    pub(super) async fn commit(&mut self, chain: bool) -> Result<String, Error> {
+        let modes = self.shared.with(|state| state.modes.clone());
+        let tag = match self.block {
             Block::Failed => {
                 self.abandon();
-                (Block::Implicit, "ROLLBACK")
+                "ROLLBACK"
             }
             Block::Open => {
+                if let Err(error) = self.hold_cursors().await {
+                    self.block = Block::Implicit;
+                    self.abandon();
+                    return Err(error);
+                }
                 self.block = Block::Implicit;
                 self.complete()?;
-                (Block::Implicit, "COMMIT")
+                "COMMIT"
             }
             Block::Implicit => {
-                self.warn_no_transaction();
+                self.needs_block(chain, "COMMIT")?;
+                self.hold_cursors().await?;
                 self.complete()?;
-                (Block::Implicit, "COMMIT")
+                "COMMIT"
             }
         };
-        self.block = block;
-        if chain {
-            self.begin(&TransactionModes::default())?;
-        }
+        self.block = Block::Implicit;
+        self.chain(chain, modes);
         Ok(tag.to_owned())
     }
 
     pub(super) fn rollback(&mut self, chain: bool) -> Result<String, Error> {
         if self.block == Block::Implicit {
-            self.warn_no_transaction();
+            self.needs_block(chain, "ROLLBACK")?;
         }
+        let modes = self.shared.with(|state| state.modes.clone());
         self.abandon();
         self.block = Block::Implicit;
-        if chain {
-            self.begin(&TransactionModes::default())?;
-        }
+        self.chain(chain, modes);
         Ok("ROLLBACK".to_owned())
     }
 
-    fn warn_no_transaction(&self) {
-        self.shared.notice(
-            Severity::Warning,
-            Error::new(
-                SqlState::new(b"25P01"),
-                "there is no transaction in progress",
-            ),
+    /// AND CHAIN: another transaction with the modes of the one that ended.
+    fn chain(&mut self, chain: bool, modes: Modes) {
+        if chain {
+            self.begin_with(modes);
+            self.block = Block::Open;
+        }
+    }
+
+    /// Outside of a block a transaction's end means nothing, and a chain cannot be.
+    fn needs_block(&self, chain: bool, what: &str) -> Result<(), Error> {
+        if chain {
+            return Err(Error::new(
+                SqlState::NO_ACTIVE_SQL_TRANSACTION,
+                format!("{what} AND CHAIN can only be used in transaction blocks"),
+            ));
+        }
+        self.warn(
+            SqlState::NO_ACTIVE_SQL_TRANSACTION,
+            "there is no transaction in progress",
         );
+        Ok(())
+    }
+
+    pub(super) fn warn(&self, code: SqlState, message: &str) {
+        self.shared
+            .notice(Severity::Warning, Error::new(code, message));
     }
 
     pub(super) fn savepoint(&mut self, name: &str) -> Result<String, Error> {
@@ -151,20 +214,64 @@ impl Session {
             transaction.savepoint(name);
             Ok::<_, Error>(())
         })?;
+        let locks = self.shared.locker.mark();
+        let savepoint = self.shared.with(|state| Savepoint {
+            name: name.to_owned(),
+            locks,
+            settings: state.settings.clone(),
+            user: state.user.clone(),
+            user_after: state.user_after.clone(),
+            said: state.said.clone(),
+            modes: state.modes.clone(),
+        });
+        self.savepoints.push(savepoint);
         Ok("SAVEPOINT".to_owned())
+    }
+
+    fn find_savepoint(&self, name: &str) -> Result<usize, Error> {
+        let mut all = self.savepoints.iter();
+        all.rposition(|savepoint| savepoint.name == name)
+            .ok_or_else(|| {
+                Error::new(
+                    SqlState::INVALID_SAVEPOINT_SPECIFICATION,
+                    format!("savepoint \"{name}\" does not exist"),
+                )
+            })
     }
 
     pub(super) fn release(&mut self, name: &str) -> Result<String, Error> {
         self.in_block("RELEASE SAVEPOINT")?;
+        let place = self.find_savepoint(name)?;
         self.shared
             .transact(|transaction| transaction.release(name))?;
+        self.savepoints.truncate(place);
+        self.raise_cursors(place + 1);
         Ok("RELEASE".to_owned())
     }
 
     pub(super) fn rollback_to(&mut self, name: &str) -> Result<String, Error> {
         self.in_block("ROLLBACK TO SAVEPOINT")?;
+        let place = self.find_savepoint(name)?;
+        self.copy = None;
+        self.end_cursors(place + 1);
         self.shared
             .transact(|transaction| transaction.rollback_to(name))?;
+        self.savepoints.truncate(place + 1);
+        let mut renamed = false;
+        if let Some(savepoint) = self.savepoints.last() {
+            self.shared.locker.release_to(savepoint.locks);
+            renamed = self.shared.with(|state| {
+                let changed = state.settings.go_back(&savepoint.settings);
+                state.user.clone_from(&savepoint.user);
+                state.user_after.clone_from(&savepoint.user_after);
+                state.said.clone_from(&savepoint.said);
+                state.modes.clone_from(&savepoint.modes);
+                changed
+            });
+        }
+        if renamed {
+            self.shared.tell_name();
+        }
         self.block = Block::Open;
         Ok("ROLLBACK".to_owned())
     }
@@ -172,7 +279,7 @@ impl Session {
     fn in_block(&self, what: &str) -> Result<(), Error> {
         if self.block == Block::Implicit {
             return Err(Error::new(
-                SqlState::new(b"25P01"),
+                SqlState::NO_ACTIVE_SQL_TRANSACTION,
                 format!("{what} can only be used in transaction blocks"),
             ));
         }
@@ -181,15 +288,22 @@ impl Session {
 
     /// Commits what is open: on return it is safe.
     pub(super) fn complete(&mut self) -> Result<(), Error> {
+        self.savepoints.clear();
+        self.end_cursors(0);
         if let Err(error) = self.shared.before_commit() {
             self.abandon();
             return Err(error);
         }
-        let transaction = self.shared.with(|state| state.transaction.take());
-        let done = match transaction {
-            Some(transaction) => blocking(|| transaction.commit()).map(|_| ()),
+        let (transaction, said) = self
+            .shared
+            .with(|state| (state.transaction.take(), std::mem::take(&mut state.said)));
+        let shared = Arc::clone(&self.shared);
+        let commit = || match transaction {
+            Some(transaction) => Ok(blocking(|| transaction.commit()).map(|_| ())?),
             None => Ok(()),
         };
+        let done = shared.speak(said, commit);
+        self.shared.locker.end_transaction();
         let (changed, marked) = self.shared.with(|state| {
             let changed = state.settings.end(done.is_ok());
             state.end_roles(done.is_ok());
@@ -201,18 +315,22 @@ impl Session {
         if done.is_ok() && !marked.is_empty() {
             after_commit(&self.shared, &marked);
         }
-        Ok(done?)
+        done
     }
 
     /// Rolls back what is open.
     pub(super) fn abandon(&mut self) {
         self.copy = None;
+        self.savepoints.clear();
+        self.end_cursors(0);
         let (changed, transaction) = self.shared.with(|state| {
             state.to_compress.clear();
+            state.said = Said::default();
             state.end_roles(false);
             (state.settings.end(false), state.transaction.take())
         });
         drop(transaction);
+        self.shared.locker.end_transaction();
         if changed {
             self.shared.tell_name();
         }
@@ -236,30 +354,29 @@ impl Session {
     ///
     /// # Errors
     /// Those of a commit.
-    #[expect(
-        clippy::unused_async,
-        reason = "the session's calls are all awaited alike"
-    )]
     pub async fn simple_end(&mut self, ok: bool) -> Result<(), Error> {
+        let ended = self.end_implicit(ok).await;
         self.several = false;
-        self.end_implicit(ok)
+        ended
     }
 
     /// The extended protocol's Sync: as [`Session::simple_end`].
     ///
     /// # Errors
     /// Those of a commit.
-    #[expect(
-        clippy::unused_async,
-        reason = "the session's calls are all awaited alike"
-    )]
     pub async fn sync(&mut self, ok: bool) -> Result<(), Error> {
-        self.end_implicit(ok)
+        self.end_implicit(ok).await
     }
 
-    fn end_implicit(&mut self, ok: bool) -> Result<(), Error> {
+    async fn end_implicit(&mut self, ok: bool) -> Result<(), Error> {
         let ended = match (self.block, ok) {
-            (Block::Implicit, true) => self.complete(),
+            (Block::Implicit, true) => match self.hold_cursors().await {
+                Ok(()) => self.complete(),
+                Err(error) => {
+                    self.abandon();
+                    Err(error)
+                }
+            },
             (Block::Implicit, false) => {
                 self.abandon();
                 Ok(())
@@ -270,17 +387,7 @@ impl Session {
             }
             _ => Ok(()),
         };
-        let state = match self.block {
-            Block::Implicit => "idle",
-            Block::Open => "idle in transaction",
-            Block::Failed => "idle in transaction (aborted)",
-        };
-        self.shared.instance.update(self.shared.pid, |activity| {
-            activity.state = state;
-            if self.block == Block::Implicit {
-                activity.transaction_us = None;
-            }
-        });
+        self.rest();
         ended
     }
 
@@ -292,14 +399,4 @@ impl Session {
             Block::Open | Block::Failed => self.block = Block::Failed,
         }
     }
-}
-
-fn checked_level(level: &str) -> Result<Isolation, Error> {
-    let level = level.to_lowercase();
-    if level == "serializable" {
-        return Err(Error::unsupported(
-            "transaction isolation level \"serializable\"",
-        ));
-    }
-    Ok(isolation_of(&level))
 }

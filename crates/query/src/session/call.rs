@@ -11,6 +11,7 @@ use datafusion::common::ScalarValue;
 
 use super::block::Block;
 use super::handle::Session;
+use super::limits::Progress;
 use super::names::SessionNames;
 use super::run;
 use super::shared::Shared;
@@ -267,6 +268,10 @@ impl Session {
             block: Block::Implicit,
             several: true,
             prepared: BTreeMap::new(),
+            savepoints: Vec::new(),
+            progress: Progress::Run,
+            binary_rows: false,
+            watched: false,
             copy: None,
             nested: true,
         }

@@ -31,6 +31,9 @@ impl Shared {
             sessions: self.lazy(|shared| shared.instance.activity()),
             settings: self.lazy(|shared| shared.with(|state| state.settings.clone())),
             prepared: self.lazy(|shared| shared.with(|state| state.prepared.clone())),
+            cursors: self
+                .lazy(|shared| shared.with(|state| state.cursors.values().cloned().collect())),
+            locks: self.lazy(|shared| shared.instance.engine.locks().list()),
             size: self.chunk_sizes(),
             packing: self.packings(),
             view_columns: self.view_columns(),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use arrow::array::ArrayRef;
 use arrow::record_batch::RecordBatch;
 use chronolith_catalog::Rights;
-use chronolith_sql::{Statement as Tree, ast};
+use chronolith_sql::Statement as Tree;
 use chronolith_types::{SqlState, SqlType};
 use parking_lot::Mutex;
 
@@ -36,6 +36,8 @@ pub(crate) enum Ready {
     CopyOut(Bound),
     /// CALL: the effect is an expression.
     Call(Bound),
+    /// DECLARE: the cursor's query.
+    Declare(Bound),
     /// CALL of what runs statements.
     Procedure(Box<Procedure>),
     /// Everything that is done at once.
@@ -46,7 +48,10 @@ impl Ready {
     /// What a plan within is given before it runs.
     fn params(&self) -> Vec<SqlType> {
         match self {
-            Self::Query(bound) | Self::CopyOut(bound) | Self::Call(bound) => bound.params.clone(),
+            Self::Query(bound)
+            | Self::CopyOut(bound)
+            | Self::Call(bound)
+            | Self::Declare(bound) => bound.params.clone(),
             Self::Insert(insert) => insert.params.clone(),
             Self::Change(dml) => dml.program.params.clone(),
             Self::Explain(inner) => inner.params(),
@@ -74,9 +79,10 @@ impl Ready {
     /// Looks whether the current role may do it.
     fn check(&self, shared: &Shared) -> Result<(), Error> {
         match self {
-            Self::Query(bound) | Self::CopyOut(bound) | Self::Call(bound) => {
-                shared.check_uses(&bound.uses)
-            }
+            Self::Query(bound)
+            | Self::CopyOut(bound)
+            | Self::Call(bound)
+            | Self::Declare(bound) => shared.check_uses(&bound.uses),
             Self::Insert(insert) => {
                 shared.check_relation(insert.table, Rights::INSERT)?;
                 shared.check_uses(&insert.uses)
@@ -104,13 +110,14 @@ impl Session {
         types: &[Option<SqlType>],
     ) -> Result<Arc<Prepared>, Error> {
         let prepared = self
-            .refuse_in_failed(&statement.parsed.statement)
+            .begin_watch(false)
+            .and_then(|()| self.refuse_in_failed(&statement.parsed.statement))
             .and_then(|()| {
                 // Names are looked up in what the transaction sees, if there is one. One that failed
                 // for what others did would fail again, and could never be ended.
                 let idle = self.shared.with(|state| state.transaction.is_none());
                 if !idle && self.block != Block::Failed {
-                    self.enter()?;
+                    self.enter_for(&statement.parsed.statement)?;
                 }
                 self.bind_statement(statement, types)
             });
@@ -131,6 +138,14 @@ impl Session {
             (Ready::Explain(_), _) => vec![explain::column()],
             (Ready::Utility, Tree::Show(name)) => self.show_columns(name.as_deref()),
             (Ready::Utility, Tree::Execute { name, .. }) => self.named(name)?.columns.clone(),
+            (
+                Ready::Utility,
+                Tree::Fetch {
+                    cursor,
+                    only_move: false,
+                    ..
+                },
+            ) => self.cursor_columns(cursor).unwrap_or_default(),
             _ => Vec::new(),
         };
         Ok(Arc::new(Prepared {
@@ -168,7 +183,8 @@ impl Session {
         done.map_err(|error| self.failed(error))
     }
 
-    fn failed(&mut self, error: Error) -> Error {
+    pub(super) fn failed(&mut self, error: Error) -> Error {
+        let error = self.told(error);
         self.copy = None;
         match self.block {
             Block::Open => self.block = Block::Failed,
@@ -211,20 +227,21 @@ impl Session {
         params: &[ArrayRef],
     ) -> Result<Outcome, Error> {
         let tree = &prepared.statement.parsed.statement;
+        self.binary_rows = false;
+        self.begin_watch(true)?;
         self.refuse_in_failed(tree)?;
-        self.shared.cancel.arm();
         let now = self.shared.instance.engine.clock().wall_us();
         self.shared.with(|state| state.statement_us = now);
         self.shared.instance.update(self.shared.pid, |activity| {
             activity.state = "active";
             activity.statement_us = Some(now);
+            activity.changed_us = now;
             activity.transaction_us.get_or_insert(now);
         });
-        if let Some(outcome) = self.control(tree)? {
+        if let Some(outcome) = self.control(tree).await? {
             return Ok(outcome);
         }
-        self.enter()?;
-        self.refuse_writes(tree)?;
+        self.enter_for(tree)?;
         self.rerun(prepared, params).await
     }
 
@@ -265,6 +282,7 @@ impl Session {
         let mut values = run::scalars(params)?;
         present::find_objects(&shared, &prepared.params, &mut values)?;
         let tree = &prepared.statement.parsed.statement;
+        shared.refuse_writes(tree, &prepared.statement.parsed.tag)?;
         prepared.ready.check(&shared)?;
         match &prepared.ready {
             Ready::Query(bound) => {
@@ -292,6 +310,14 @@ impl Session {
                 let plan = set_parameters(&bound.plan, &values)?;
                 run::collect(&shared, &plan).await?;
                 Ok(command("CALL"))
+            }
+            Ready::Declare(bound) => {
+                let Tree::Declare(of) = tree else {
+                    return Err(Error::internal("a cursor of nothing"));
+                };
+                let plan = set_parameters(&bound.plan, &values)?;
+                let text = prepared.statement.text();
+                self.declare(of, text, bound, &plan).await
             }
             Ready::Explain(inner) => {
                 let Tree::Explain(of) = tree else {
@@ -326,6 +352,17 @@ impl Session {
                 Ok(outcome)
             }
             Tree::Execute { name, args } => self.execute_named(name, args).await,
+            Tree::Fetch {
+                cursor,
+                direction,
+                only_move,
+            } => {
+                let told = &prepared.columns;
+                self.fetch(cursor, direction, *only_move, told).await
+            }
+            Tree::Close(name) => self.close(name.as_deref()),
+            Tree::Lock(lock) => self.lock(lock),
+            Tree::Listen(_) | Tree::Unlisten(_) | Tree::Notify { .. } => self.channel(tree),
             Tree::Prepare { .. }
             | Tree::Deallocate(_)
             | Tree::Set { .. }
@@ -334,8 +371,6 @@ impl Session {
             | Tree::SetTransaction { .. }
             | Tree::SetConstraints
             | Tree::Discard(_)
-            | Tree::Close(_)
-            | Tree::Unlisten(_)
             | Tree::Vacuum { .. }
             | Tree::Analyze { .. }
             | Tree::Maintain { .. } => {
@@ -351,14 +386,14 @@ impl Session {
     }
 
     /// BEGIN and its kin, which need no transaction of their own.
-    fn control(&mut self, tree: &Tree) -> Result<Option<Outcome>, Error> {
+    async fn control(&mut self, tree: &Tree) -> Result<Option<Outcome>, Error> {
         let tag = match tree {
             Tree::Begin(modes) => self.begin(modes)?,
             Tree::Start(modes) => {
                 self.begin(modes)?;
                 "START TRANSACTION".to_owned()
             }
-            Tree::Commit { chain } => self.commit(*chain)?,
+            Tree::Commit { chain } => self.commit(*chain).await?,
             Tree::Rollback { chain } => self.rollback(*chain)?,
             Tree::Savepoint(name) => self.savepoint(name)?,
             Tree::ReleaseSavepoint(name) => self.release(name)?,
@@ -373,56 +408,13 @@ impl Session {
         let alone = match tree {
             Tree::CreateDatabase { .. } | Tree::AlterSystem(_) | Tree::Vacuum { .. } => true,
             Tree::Drop(of) => of.kind == chronolith_sql::ObjectKind::Database,
+            Tree::Discard(what) => *what == chronolith_sql::Discard::All,
             _ => false,
         };
         if alone && (self.block != Block::Implicit || self.several) {
             return Err(Error::new(
                 SqlState::new(b"25001"),
                 format!("{tag} cannot run inside a transaction block"),
-            ));
-        }
-        Ok(())
-    }
-
-    fn refuse_writes(&self, tree: &Tree) -> Result<(), Error> {
-        let read_only = self.shared.with(|state| {
-            state.settings.on("transaction_read_only")
-                || (self.block == Block::Implicit
-                    && state.settings.on("default_transaction_read_only"))
-        });
-        let reads = match tree {
-            Tree::Query(query) => written(query).is_none(),
-            Tree::Explain(_)
-            | Tree::Set { .. }
-            | Tree::Reset(_)
-            | Tree::Show(_)
-            | Tree::SetTransaction { .. }
-            | Tree::SetConstraints
-            | Tree::Prepare { .. }
-            | Tree::Execute { .. }
-            | Tree::Deallocate(_)
-            | Tree::Discard(_) => true,
-            Tree::Copy(of) => !of.from,
-            _ => false,
-        };
-        if read_only && !reads {
-            let tree = match tree {
-                Tree::With { inner, .. } => inner,
-                other => other,
-            };
-            let what = match tree {
-                Tree::Query(query) => written(query).unwrap_or("this statement"),
-                Tree::Merge(_) => "MERGE",
-                Tree::Truncate { .. } => "TRUNCATE TABLE",
-                Tree::Insert(_) | Tree::InsertLiterals(_) => "INSERT",
-                Tree::Update(_) => "UPDATE",
-                Tree::Delete(_) => "DELETE",
-                Tree::Copy(_) => "COPY FROM",
-                _ => "this statement",
-            };
-            return Err(Error::new(
-                SqlState::new(b"25006"),
-                format!("cannot execute {what} in a read-only transaction"),
             ));
         }
         Ok(())
@@ -458,6 +450,10 @@ pub(crate) fn ready(
             }))
         }
         Tree::Explain(of) => Ready::Explain(Box::new(ready(shared, names, &of.inner, types)?)),
+        Tree::Declare(of) => {
+            super::declare::refuse_writing(&of.query)?;
+            Ready::Declare(bind_query(names, &of.query, types)?)
+        }
         Tree::Copy(of) if !of.from => Ready::CopyOut(copy::bind_out(names, of)?),
         Tree::Call(call) => {
             if let Some(procedure) = super::call::find(shared, names, call, types)? {
@@ -482,19 +478,6 @@ pub(crate) fn ready(
         | Tree::With { .. } => Ready::Change(Box::new(dml::bind(names, tree, types)?)),
         _ => Ready::Utility,
     })
-}
-
-/// What a query's WITH does to rows, if anything.
-fn written(query: &ast::Query) -> Option<&'static str> {
-    let with = query.with.iter().flat_map(|with| &with.cte_tables);
-    with.into_iter()
-        .find_map(|cte| match cte.query.body.as_ref() {
-            ast::SetExpr::Insert(_) => Some("INSERT"),
-            ast::SetExpr::Update(_) => Some("UPDATE"),
-            ast::SetExpr::Delete(_) => Some("DELETE"),
-            ast::SetExpr::Merge(_) => Some("MERGE"),
-            _ => None,
-        })
 }
 
 /// What a client is told of a change.

@@ -10,13 +10,15 @@ use chronolith_sql::Parsed;
 use chronolith_types::{SqlState, SqlType, TimeZone};
 use parking_lot::Mutex;
 
-use super::block::Block;
+use super::block::{Block, Savepoint};
 use super::execute::Ready;
+use super::limits::Progress;
 use super::shared::Shared;
 use crate::cancel::Cancel;
 use crate::copy::CopyIn;
 use crate::error::Error;
 use crate::instance::{Activity, Instance};
+use crate::notify::Mailbox;
 use crate::outcome::{Notice, OutputColumn};
 use crate::rights::denied;
 use crate::settings::{Scope, Settings, known, reported};
@@ -102,8 +104,15 @@ pub struct Session {
     pub(super) block: Block,
     /// The message holds several statements: they are one transaction.
     pub(super) several: bool,
-    /// PREPARE's statements.
-    pub(super) prepared: BTreeMap<String, Arc<Prepared>>,
+    /// Statements by their names.
+    pub(super) prepared: BTreeMap<String, Option<Arc<Prepared>>>,
+    /// The open transaction's savepoints, outermost first.
+    pub(super) savepoints: Vec<Savepoint>,
+    pub(super) progress: Progress,
+    /// The last statement's rows are those of a BINARY cursor.
+    pub(super) binary_rows: bool,
+    /// Whether the watchdog knows it.
+    pub(super) watched: bool,
     /// COPY FROM STDIN, while it runs.
     pub(super) copy: Option<CopyIn>,
     /// It runs statements within one of another's.
@@ -185,25 +194,35 @@ impl Session {
             settings.set(name, value, Scope::Session)?;
         }
         let cancel = Arc::new(Cancel::default());
+        let mailbox = Arc::new(Mailbox::default());
+        let started_us = instance.engine.clock().wall_us();
         let pid = instance.enter(Activity {
             pid: 0,
             database: options.database.clone(),
             user: options.user.clone(),
             application_name: options.application_name.clone(),
             client: options.client.clone(),
-            started_us: instance.engine.clock().wall_us(),
+            started_us,
             transaction_us: None,
             statement_us: None,
             state: "idle",
             query: String::new(),
             cancel: Arc::clone(&cancel),
+            mailbox: Arc::clone(&mailbox),
+            changed_us: started_us,
+            background: options.background,
         });
-        let shared = Shared::new(instance, pid, database, cancel, &options.user, settings);
+        let user = &options.user;
+        let shared = Shared::new(instance, pid, database, cancel, &mailbox, user, settings);
         Ok(Self {
             shared: Arc::new(shared),
             block: Block::Implicit,
             several: false,
             prepared: BTreeMap::new(),
+            savepoints: Vec::new(),
+            progress: Progress::Idle,
+            binary_rows: false,
+            watched: false,
             copy: None,
             nested: false,
         })
@@ -214,6 +233,7 @@ impl Session {
     /// # Errors
     /// 42601 for the first that is none.
     pub fn parse(&mut self, sql: &str) -> Result<Vec<Statement>, Error> {
+        self.begin_watch(false)?;
         let now = self.shared.instance.engine.clock().wall_us();
         self.shared.with(|state| state.statement_us = now);
         self.shared.instance.update(self.shared.pid, |activity| {

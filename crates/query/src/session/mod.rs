@@ -11,10 +11,18 @@
 mod block;
 mod call;
 mod context;
+mod cursor;
+mod declare;
 mod execute;
 mod handle;
+mod limits;
+mod lock;
+mod modes;
 mod names;
+mod notify;
+mod prepared;
 mod present;
+mod read_only;
 mod run;
 mod shared;
 mod temporary;
@@ -24,6 +32,7 @@ mod utility;
 pub use handle::{Prepared, Session, SessionOptions, Statement};
 
 pub(crate) use call::refuse;
+pub(crate) use cursor::Cursor;
 pub(crate) use execute::{Ready, ready};
 pub(crate) use names::{SessionNames, relation_in, row_of, table_of};
 pub(crate) use run::{collect, collect_now, evaluate, expanded, physical, run, stream, wait_for};

@@ -12,7 +12,6 @@ use futures::StreamExt;
 use tokio::runtime::{Handle, RuntimeFlavor};
 
 use super::shared::Shared;
-use crate::cancel::cancelled;
 use crate::error::Error;
 use crate::fast::{self, NewestRows};
 use crate::functions::Typed;
@@ -84,6 +83,7 @@ pub(crate) fn expanded(
 
 /// Runs a plan; it ends early when the statement is cancelled.
 pub(crate) async fn run(shared: &Arc<Shared>, plan: &LogicalPlan) -> Result<RowStream, Error> {
+    shared.cancel.check()?;
     if let Some(rows) = newest_rows(shared, plan)? {
         return Ok(Box::pin(futures::stream::iter([Ok(rows)])));
     }
@@ -168,7 +168,7 @@ pub(crate) fn stream(
     // A stream that was stopped must not look like one that ended.
     let end = futures::stream::once(async move {
         if cancel.asked() {
-            Some(Err(cancelled()))
+            Some(Err(cancel.error()))
         } else {
             None
         }

@@ -1,18 +1,22 @@
 //! What a session shares with the functions and scans that it runs.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
 use chronolith_catalog::{Catalog, Change, Database, Rights, Table, View};
-use chronolith_engine::{Isolation, Transaction};
+use chronolith_engine::{Isolation, Locker, Transaction};
 use chronolith_types::{DatabaseId, SchemaId, SqlState, TableId, TimeZone};
 use datafusion::execution::SessionState;
 use datafusion::execution::session_state::SessionStateBuilder;
 use datafusion::prelude::SessionConfig;
 use parking_lot::Mutex;
 
+use super::cursor::Cursor;
+use super::limits::Limits;
+use super::modes::Modes;
+use super::notify::Said;
 use crate::cancel::Cancel;
 use crate::catalogs::PreparedStatement;
 use crate::dml::Sight;
@@ -22,6 +26,7 @@ use crate::functions::SessionVars;
 use crate::insert::Rules;
 use crate::instance::Instance;
 use crate::nodes::Planner;
+use crate::notify::Mailbox;
 use crate::outcome::{Notice, Severity};
 use crate::rights::guard;
 use crate::routines::DEPTH_MAX;
@@ -35,6 +40,9 @@ pub(crate) struct Shared {
     pub(crate) database: DatabaseId,
     pub(crate) database_name: String,
     pub(crate) cancel: Arc<Cancel>,
+    /// What it has locked. Never waited for with `state` locked.
+    pub(crate) locker: Arc<Locker>,
+    pub(crate) mailbox: Arc<Mailbox>,
     state: Mutex<State>,
     /// Whose turn it is to run a routine, for each depth.
     pub(crate) turns: Vec<Mutex<()>>,
@@ -67,6 +75,20 @@ pub(crate) struct State {
     pub(crate) depth: usize,
     /// What PREPARE has made, as the catalog shows it.
     pub(crate) prepared: Vec<PreparedStatement>,
+    /// Open cursors.
+    pub(crate) cursors: BTreeMap<String, Arc<Cursor>>,
+    /// The open transaction's modes.
+    pub(crate) modes: Modes,
+    /// Whether it has run anything that looks at rows.
+    pub(crate) queried: bool,
+    /// Whether its isolation was changed after it began.
+    pub(crate) stale: bool,
+    /// What it said on channels.
+    pub(crate) said: Said,
+    /// The channels that the session listens to.
+    pub(crate) listens: BTreeSet<String>,
+    /// Limits of times, and the settings' revision that they are of.
+    pub(crate) limits: (u64, Limits),
     /// Whether the session may have a schema of its own.
     pub(crate) temporary: bool,
 }
@@ -104,6 +126,7 @@ impl fmt::Debug for Shared {
 
 impl Drop for Shared {
     fn drop(&mut self) {
+        self.hang_up();
         self.instance.leave(self.pid);
     }
 }
@@ -114,6 +137,7 @@ impl Shared {
         pid: i32,
         database: &Database,
         cancel: Arc<Cancel>,
+        mailbox: &Arc<Mailbox>,
         user: &str,
         settings: Settings,
     ) -> Self {
@@ -132,8 +156,14 @@ impl Shared {
             .with_physical_optimizer_rules(crate::fast::rules())
             .with_query_planner(Arc::new(Planner))
             .build();
+        let locker = instance.engine.locks().locker(pid);
+        let asked = Arc::clone(&cancel);
+        locker.set_interrupted(Arc::new(move || asked.asked()));
+        locker.set_blocking(Arc::new(|wait: &mut dyn FnMut()| blocking(wait)));
         Self {
             pid,
+            locker,
+            mailbox: Arc::clone(mailbox),
             database: database.id,
             database_name: database.name.clone(),
             cancel,
@@ -152,6 +182,13 @@ impl Shared {
                 sequences: SessionSequences::default(),
                 depth: 0,
                 prepared: Vec::new(),
+                cursors: BTreeMap::new(),
+                modes: Modes::default(),
+                queried: false,
+                stale: false,
+                said: Said::default(),
+                listens: BTreeSet::new(),
+                limits: (u64::MAX, Limits::default()),
                 temporary: false,
             }),
             turns: (0..=DEPTH_MAX).map(|_| Mutex::new(())).collect(),
@@ -239,15 +276,6 @@ impl Shared {
     /// When the change does not fit.
     pub(crate) fn change_unguarded(&self, change: Change) -> Result<(), Error> {
         self.transact(|transaction| transaction.change(change))
-    }
-
-    /// The isolation of a new transaction.
-    pub(crate) fn isolation(&self) -> Isolation {
-        let level = self.with(|state| {
-            let level = state.settings.get("default_transaction_isolation");
-            level.map(str::to_lowercase)
-        });
-        isolation_of(level.as_deref().unwrap_or_default())
     }
 
     /// A message beside the result.

@@ -6,15 +6,11 @@ use arrow::array::{ArrayRef, StringViewArray};
 use arrow::datatypes::{DataType, Field, Schema};
 use arrow::record_batch::RecordBatch;
 use chronolith_catalog::Privilege;
-use chronolith_sql::{Discard, SettingChange, Statement as Tree, ast};
+use chronolith_sql::{Discard, SettingChange, Statement as Tree};
 use chronolith_types::{SqlState, SqlType};
 
 use super::execute::{command, rows};
-use super::handle::{Prepared, Session, Statement};
-use super::names::SessionNames;
-use super::run;
-use crate::bind::{Target, bind_scalar};
-use crate::catalogs::PreparedStatement;
+use super::handle::Session;
 use crate::effects::SessionSequences;
 use crate::error::Error;
 use crate::outcome::{Outcome, OutputColumn};
@@ -36,7 +32,7 @@ impl Session {
                 if *session {
                     self.set_characteristics(modes)?;
                 } else {
-                    self.set_modes(modes)?;
+                    self.set_transaction(modes)?;
                 }
             }
             Tree::Prepare {
@@ -45,38 +41,11 @@ impl Session {
                 inner,
                 text,
             } => self.prepare_named(name, types, inner, text, whole)?,
-            Tree::Deallocate(None) => self.forget_prepared(),
-            Tree::Deallocate(Some(name)) => {
-                if self.prepared.remove(name).is_none() {
-                    return Err(no_statement(name));
-                }
-                let shown = |known: &PreparedStatement| known.name != *name;
-                self.shared.with(|state| state.prepared.retain(shown));
-            }
-            Tree::Discard(what) => {
-                if matches!(what, Discard::All | Discard::Temp) {
-                    self.shared.discard_temporary()?;
-                }
-                if *what == Discard::All {
-                    self.shared.with(|state| state.settings.reset_all());
-                    self.forget_prepared();
-                }
-                if matches!(what, Discard::All | Discard::Sequences) {
-                    self.shared
-                        .with(|state| state.sequences = SessionSequences::default());
-                }
-            }
+            Tree::Deallocate(name) => self.deallocate(name.as_deref())?,
+            Tree::Discard(what) => self.discard(*what)?,
             // Constraints are never deferred; statistics and dead rows are kept in order by
             // themselves.
             Tree::SetConstraints | Tree::Vacuum { .. } | Tree::Analyze { .. } => {}
-            // Nothing is declared or listened to: what clients say to begin anew is done.
-            Tree::Close(None) | Tree::Unlisten(_) => {}
-            Tree::Close(Some(name)) => {
-                return Err(Error::new(
-                    SqlState::new(b"34000"),
-                    format!("cursor \"{name}\" does not exist"),
-                ));
-            }
             Tree::Maintain { tag: what, .. } => match *what {
                 "CHECKPOINT" => {
                     let engine = Arc::clone(&self.shared.instance.engine);
@@ -100,6 +69,9 @@ impl Session {
         let Some(value) = &change.value else {
             return self.reset(&change.name);
         };
+        if self.set_mode_named(&change.name, value)? {
+            return Ok(());
+        }
         match change.name.as_str() {
             "role" | "session_authorization" => self.become_role(&change.name, value, local),
             name => self
@@ -107,6 +79,28 @@ impl Session {
                 .with(|state| state.settings.set(name, value, scope))
                 .map_err(|error| error.at(at)),
         }
+    }
+
+    fn discard(&mut self, what: Discard) -> Result<(), Error> {
+        let all = what == Discard::All;
+        if all {
+            // As if the client had just connected.
+            self.close_cursors();
+            self.reset("session_authorization")?;
+            self.shared.with(|state| state.settings.reset_all());
+            self.forget_prepared();
+            self.shared.unlisten(None);
+            self.shared.locker.unlock_session_all();
+        }
+        if all || what == Discard::Temp {
+            self.shared.discard_temporary()?;
+        }
+        if all || what == Discard::Sequences {
+            self.shared
+                .with(|state| state.sequences = SessionSequences::default());
+        }
+        // Plans are bound anew where what they read has changed.
+        Ok(())
     }
 
     fn reset(&mut self, name: &str) -> Result<(), Error> {
@@ -130,7 +124,7 @@ impl Session {
         let catalog = self.shared.catalog();
         let role = catalog.role_named(name).ok_or_else(|| {
             Error::new(
-                SqlState::UNDEFINED_OBJECT,
+                SqlState::INVALID_PARAMETER_VALUE,
                 format!("role \"{name}\" does not exist"),
             )
         })?;
@@ -167,6 +161,10 @@ impl Session {
             if let Some(read_only) = modes.read_only {
                 let value = if read_only { "on" } else { "off" };
                 set.set("default_transaction_read_only", value, Scope::Session)?;
+            }
+            if let Some(deferrable) = modes.deferrable {
+                let value = if deferrable { "on" } else { "off" };
+                set.set("default_transaction_deferrable", value, Scope::Session)?;
             }
             Ok(())
         })
@@ -213,100 +211,4 @@ impl Session {
         let batch = RecordBatch::try_new(Arc::new(Schema::new(fields)), arrays)?;
         Ok(rows(columns, batch, "SHOW", false))
     }
-
-    fn prepare_named(
-        &mut self,
-        name: &str,
-        types: &[SqlType],
-        inner: &Tree,
-        text: &str,
-        whole: &str,
-    ) -> Result<(), Error> {
-        if self.prepared.contains_key(name) {
-            return Err(Error::new(
-                SqlState::new(b"42P05"),
-                format!("prepared statement \"{name}\" already exists"),
-            ));
-        }
-        let tag = chronolith_sql::parse(text)
-            .ok()
-            .and_then(|parsed| parsed.into_iter().next())
-            .map(|parsed| parsed.tag)
-            .unwrap_or_default();
-        let statement = Statement {
-            parsed: Arc::new(chronolith_sql::Parsed {
-                statement: inner.clone(),
-                range: 0..text.len(),
-                tag,
-            }),
-            text: text.into(),
-        };
-        let given = types
-            .iter()
-            .map(|ty| self.shared.declared_type(ty).map(Some));
-        let given = given.collect::<Result<Vec<Option<SqlType>>, _>>()?;
-        let prepared = self.bind_statement(&statement, &given)?;
-        self.shared.with(|state| {
-            state.prepared.push(PreparedStatement {
-                name: name.to_owned(),
-                text: whole.to_owned(),
-                prepared_us: state.statement_us,
-                params: prepared.params.clone(),
-                from_sql: true,
-            });
-        });
-        self.prepared.insert(name.to_owned(), prepared);
-        Ok(())
-    }
-
-    fn forget_prepared(&mut self) {
-        self.prepared.clear();
-        self.shared.with(|state| state.prepared.clear());
-    }
-
-    pub(super) fn named(&self, name: &str) -> Result<Arc<Prepared>, Error> {
-        self.prepared
-            .get(name)
-            .cloned()
-            .ok_or_else(|| no_statement(name))
-    }
-
-    pub(super) async fn execute_named(
-        &mut self,
-        name: &str,
-        args: &[ast::Expr],
-    ) -> Result<Outcome, Error> {
-        let prepared = self.named(name)?;
-        if args.len() != prepared.params.len() {
-            return Err(Error::new(
-                SqlState::SYNTAX_ERROR,
-                format!("wrong number of parameters for prepared statement \"{name}\""),
-            )
-            .detail(format!(
-                "Expected {} parameters but got {}.",
-                prepared.params.len(),
-                args.len()
-            )));
-        }
-        let names = SessionNames::new(&self.shared)?;
-        let mut values = Vec::with_capacity(args.len());
-        for (arg, ty) in args.iter().zip(&prepared.params) {
-            let target = Target {
-                name: name.to_owned(),
-                ty: ty.clone(),
-                default: None,
-            };
-            let typed = bind_scalar(&names, arg, Some(&target))?;
-            values.push(run::evaluate(&self.shared, &typed).await?);
-        }
-        // Boxed: a prepared EXECUTE could run another one.
-        Box::pin(self.rerun(&prepared, &values)).await
-    }
-}
-
-fn no_statement(name: &str) -> Error {
-    Error::new(
-        SqlState::new(b"26000"),
-        format!("prepared statement \"{name}\" does not exist"),
-    )
 }

@@ -28,6 +28,8 @@ pub struct Settings {
     before: Option<BTreeMap<String, String>>,
     /// What SHOW prints of every setting, until one changes.
     shown: Option<Arc<BTreeMap<String, String>>>,
+    /// Another number after each change.
+    revision: u64,
 }
 
 impl Settings {
@@ -122,7 +124,7 @@ impl Settings {
             None if name.contains('.') => value.to_owned(),
             None => return Err(unknown(name)),
         };
-        self.shown = None;
+        self.changed();
         let key = name.to_lowercase();
         match scope {
             Scope::Local => {
@@ -159,18 +161,41 @@ impl Settings {
         if find(name).is_none() && !name.contains('.') {
             return Err(unknown(name));
         }
-        self.shown = None;
+        self.changed();
         let key = name.to_lowercase();
         self.local.remove(&key);
         self.session.remove(&key);
         Ok(())
     }
 
-    /// RESET ALL.
+    /// RESET ALL. What the transaction itself is stays.
     pub fn reset_all(&mut self) {
-        self.shown = None;
-        self.local.clear();
+        self.changed();
+        self.local
+            .retain(|name, _| name.starts_with("transaction_"));
         self.session.clear();
+    }
+
+    fn changed(&mut self) {
+        self.shown = None;
+        self.revision += 1;
+    }
+
+    /// A number that is another one after a change.
+    #[must_use]
+    pub fn revision(&self) -> u64 {
+        self.revision
+    }
+
+    /// ROLLBACK TO: back to what was set at some time of the transaction; whether that was another.
+    pub fn go_back(&mut self, then: &Self) -> bool {
+        let same = self.session == then.session && self.local == then.local;
+        if !same {
+            self.changed();
+            self.session.clone_from(&then.session);
+            self.local.clone_from(&then.local);
+        }
+        !same
     }
 
     /// A transaction begins: remember what ROLLBACK restores.
@@ -192,7 +217,7 @@ impl Settings {
             changed = true;
         }
         if changed {
-            self.shown = None;
+            self.changed();
         }
         changed
     }

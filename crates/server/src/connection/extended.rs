@@ -32,8 +32,8 @@ impl Connection {
     pub(super) async fn parse(&mut self, message: Parse) -> Result<(), Stop> {
         let name = message.name.unwrap_or_default();
         if name.is_empty() {
-            self.statements.remove("");
-        } else if self.statements.contains_key(&name) {
+            self.unnamed = None;
+        } else if self.session.kept(&name).is_some() {
             return Err(Failure::new(
                 SqlState::DUPLICATE_PREPARED_STATEMENT,
                 format!("prepared statement \"{name}\" already exists"),
@@ -72,13 +72,20 @@ impl Connection {
                 .into());
             }
         };
-        self.statements.insert(name, prepared);
+        match name.is_empty() {
+            true => self.unnamed = Some(prepared),
+            false => self.session.keep(&name, prepared.as_ref())?,
+        }
         out::bare(&mut self.wire.out, b'1');
         Ok(())
     }
 
-    fn statement(&self, name: &str) -> Result<Prepared, Failure> {
-        self.statements.get(name).cloned().ok_or_else(|| {
+    fn statement(&mut self, name: &str) -> Result<Prepared, Failure> {
+        let found = match name.is_empty() {
+            true => self.unnamed.clone(),
+            false => self.session.kept(name),
+        };
+        found.ok_or_else(|| {
             let message = if name.is_empty() {
                 "unnamed prepared statement does not exist".to_owned()
             } else {
@@ -136,7 +143,7 @@ impl Connection {
         };
         if portal.is_empty() {
             self.portals.remove("");
-        } else if self.portals.contains_key(&portal) {
+        } else if self.portals.contains_key(&portal) || self.session.cursor(&portal).is_some() {
             return Err(Failure::new(
                 SqlState::DUPLICATE_CURSOR,
                 format!("cursor \"{portal}\" already exists"),
@@ -164,11 +171,14 @@ impl Connection {
             out::parameters(&mut self.wire.out, params.iter().map(SqlType::oid));
             (statement, &[][..])
         } else {
-            let portal = self
-                .portals
-                .get(name)
-                .ok_or_else(|| Self::no_portal(name))?;
-            (portal.statement.clone(), portal.formats.as_slice())
+            match (self.portals.get(name), self.session.cursor(name)) {
+                (Some(portal), _) => (portal.statement.clone(), portal.formats.as_slice()),
+                (None, Some(columns)) => {
+                    out::row_description(&mut self.wire.out, &columns, |_| false);
+                    return Ok(());
+                }
+                (None, None) => return Err(Self::no_portal(name).into()),
+            }
         };
         match statement {
             Some(statement) if !statement.columns.is_empty() => {
@@ -184,6 +194,9 @@ impl Connection {
     pub(super) async fn execute(&mut self, message: Execute) -> Result<(), Stop> {
         let name = message.name.unwrap_or_default();
         let limit = usize::try_from(message.max_rows).ok().filter(|n| *n > 0);
+        if !self.portals.contains_key(&name) && self.session.cursor(&name).is_some() {
+            return self.run_cursor(&name, limit).await;
+        }
         // Taken out while it runs: a portal that fails is gone.
         let mut portal = self
             .portals
@@ -224,6 +237,7 @@ impl Connection {
         }
         match &mut portal.state {
             PortalState::Running(rows) => {
+                self.session.resume()?;
                 let before = rows.sent;
                 if self.send(rows, limit).await? {
                     let shown = rows.sent - before;
@@ -254,12 +268,41 @@ impl Connection {
         Ok(())
     }
 
+    /// Execute of a cursor that a statement declared.
+    async fn run_cursor(&mut self, name: &str, limit: Option<usize>) -> Result<(), Stop> {
+        let count = limit.map_or(0, |limit| u64::try_from(limit).unwrap_or(u64::MAX));
+        self.session.resume()?;
+        let work = self.session.cursor_rows(name, count);
+        let outcome = self.wire.watched(work).await??;
+        if let Outcome::Rows {
+            columns,
+            stream,
+            verb,
+            counted,
+        } = outcome
+        {
+            let mut rows = Rows::new(columns, Vec::new(), stream, verb, counted);
+            self.send(&mut rows, None).await?;
+            self.notices();
+            if count > 0 && rows.sent == count {
+                out::bare(&mut self.wire.out, b's');
+            } else {
+                out::complete(&mut self.wire.out, &rows.tag());
+            }
+        }
+        Ok(())
+    }
+
     pub(super) fn close(&mut self, message: &Close) {
         let name = message.name.as_deref().unwrap_or_default();
-        if message.target_type == b'S' {
-            self.statements.remove(name);
-        } else {
-            self.portals.remove(name);
+        match (message.target_type, name) {
+            (b'S', "") => self.unnamed = None,
+            (b'S', name) => self.session.forget(name),
+            (_, name) => {
+                if self.portals.remove(name).is_none() {
+                    self.session.cursor_close(name);
+                }
+            }
         }
         out::bare(&mut self.wire.out, b'3');
     }

@@ -1,5 +1,6 @@
 //! A database of a few canned statements.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
 
@@ -45,6 +46,7 @@ impl Backend for Fake {
             copied: Vec::new(),
             off: Arc::default(),
             pid: NEXT_PID.fetch_add(1, Ordering::Relaxed),
+            kept: HashMap::new(),
         }))
     }
 }
@@ -56,6 +58,7 @@ struct FakeSession {
     copied: Vec<u8>,
     off: Arc<Off>,
     pid: i32,
+    kept: HashMap<String, Option<Arc<Described>>>,
 }
 
 #[derive(Default)]
@@ -134,6 +137,19 @@ impl Session for FakeSession {
             columns,
             plan: statement.clone(),
         })
+    }
+
+    fn keep(&mut self, name: &str, statement: Option<&Arc<Described>>) -> Result<(), Failure> {
+        self.kept.insert(name.to_owned(), statement.cloned());
+        Ok(())
+    }
+
+    fn kept(&mut self, name: &str) -> Option<Option<Arc<Described>>> {
+        self.kept.get(name).cloned()
+    }
+
+    fn forget(&mut self, name: &str) {
+        self.kept.remove(name);
     }
 
     fn parameters(&mut self, _: &Described, given: &[Parameter]) -> Result<Vec<ArrayRef>, Failure> {

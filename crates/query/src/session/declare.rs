@@ -1,0 +1,229 @@
+//! DECLARE, FETCH, MOVE and CLOSE; and what becomes of cursors when transactions end.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use chronolith_sql::{Declare, FetchDirection, ast};
+use chronolith_types::SqlState;
+use datafusion::logical_expr::LogicalPlan;
+use futures::StreamExt;
+
+use super::block::Block;
+use super::cursor::{Back, Cursor, Making, runs_backward};
+use super::execute::command;
+use super::handle::Session;
+use super::{present, run};
+use crate::bind::Bound;
+use crate::error::Error;
+use crate::outcome::{Outcome, OutputColumn};
+
+/// 0A000 for a query that writes.
+pub(super) fn refuse_writing(query: &ast::Query) -> Result<(), Error> {
+    let writes = |body: &ast::SetExpr| {
+        matches!(
+            body,
+            ast::SetExpr::Insert(_)
+                | ast::SetExpr::Update(_)
+                | ast::SetExpr::Delete(_)
+                | ast::SetExpr::Merge(_)
+        )
+    };
+    let tables = query.with.iter().flat_map(|with| &with.cte_tables);
+    if tables.into_iter().any(|cte| writes(&cte.query.body)) {
+        return Err(Error::new(
+            SqlState::FEATURE_NOT_SUPPORTED,
+            "DECLARE CURSOR must not contain data-modifying statements in WITH",
+        ));
+    }
+    Ok(())
+}
+
+impl Session {
+    pub(super) async fn declare(
+        &mut self,
+        of: &Declare,
+        text: &str,
+        bound: &Bound,
+        plan: &LogicalPlan,
+    ) -> Result<Outcome, Error> {
+        if !of.hold && self.block == Block::Implicit && !self.several {
+            return Err(Error::new(
+                SqlState::NO_ACTIVE_SQL_TRANSACTION,
+                "DECLARE CURSOR can only be used in transaction blocks",
+            ));
+        }
+        if self.cursor(&of.name).is_some() {
+            return Err(exists(&of.name));
+        }
+        let shared = Arc::clone(&self.shared);
+        let columns = present::columns(&bound.columns);
+        // What it reads is settled here, however late it is read.
+        let rows = present::rows(&shared, &bound.columns, run::run(&shared, plan).await?);
+        let back = match of.scroll {
+            Some(true) => Back::All,
+            None if runs_backward(&bound.plan) => Back::Window,
+            _ => Back::Never,
+        };
+        let making = Making {
+            name: of.name.clone(),
+            text: text.to_owned(),
+            columns,
+            binary: of.binary,
+            hold: of.hold,
+            back,
+            created_us: shared.with(|state| state.statement_us),
+            depth: self.savepoints.len() + 1,
+        };
+        let cursor = Cursor::new(making, rows, &shared.instance.runtime.memory_pool);
+        shared.with(|state| state.cursors.insert(of.name.clone(), Arc::new(cursor)));
+        Ok(command("DECLARE CURSOR"))
+    }
+
+    fn cursor(&self, name: &str) -> Option<Arc<Cursor>> {
+        self.shared.with(|state| state.cursors.get(name).cloned())
+    }
+
+    fn open_cursor(&self, name: &str) -> Result<Arc<Cursor>, Error> {
+        self.cursor(name).ok_or_else(|| no_cursor(name))
+    }
+
+    /// What a cursor gives; None where there is none of the name.
+    #[must_use]
+    pub fn cursor_columns(&self, name: &str) -> Option<Vec<OutputColumn>> {
+        self.cursor(name).map(|cursor| cursor.columns.clone())
+    }
+
+    /// The next rows of a cursor, as the protocol's Execute asks for them; 0 for all.
+    ///
+    /// # Errors
+    /// 34000 without such a cursor; those of its query.
+    pub async fn cursor_rows(&mut self, name: &str, count: u64) -> Result<Outcome, Error> {
+        let direction = match i64::try_from(count) {
+            Ok(count) if count > 0 => FetchDirection::Forward(count),
+            _ => FetchDirection::ForwardAll,
+        };
+        let fetched = match self.open_cursor(name) {
+            Ok(cursor) => match cursor.fetch(&direction).await {
+                Ok(stream) => Ok(Outcome::Rows {
+                    columns: cursor.columns.clone(),
+                    stream,
+                    verb: "SELECT".to_owned(),
+                    counted: true,
+                }),
+                Err(error) => Err(error),
+            },
+            Err(error) => Err(error),
+        };
+        fetched.map_err(|error| self.failed(error))
+    }
+
+    /// Closes a cursor; false where there is none of the name.
+    pub fn cursor_close(&mut self, name: &str) -> bool {
+        let closed = self.shared.with(|state| state.cursors.remove(name));
+        closed.is_some()
+    }
+
+    /// Whether the simple protocol sends the last statement's rows in binary form: those of a
+    /// BINARY cursor.
+    #[must_use]
+    pub fn rows_are_binary(&self) -> bool {
+        self.binary_rows
+    }
+
+    pub(super) async fn fetch(
+        &mut self,
+        name: &str,
+        direction: &FetchDirection,
+        only_move: bool,
+        told: &[OutputColumn],
+    ) -> Result<Outcome, Error> {
+        let cursor = self.open_cursor(name)?;
+        if !only_move && cursor.columns != told {
+            return Err(Error::new(
+                SqlState::FEATURE_NOT_SUPPORTED,
+                "cached plan must not change result type",
+            ));
+        }
+        let mut stream = cursor.fetch(direction).await?;
+        if !only_move {
+            self.binary_rows = cursor.binary;
+            return Ok(Outcome::Rows {
+                columns: cursor.columns.clone(),
+                stream,
+                verb: "FETCH".to_owned(),
+                counted: true,
+            });
+        }
+        let mut count = 0;
+        while let Some(batch) = stream.next().await {
+            count += batch?.num_rows();
+        }
+        Ok(command(format!("MOVE {count}")))
+    }
+
+    pub(super) fn close(&mut self, name: Option<&str>) -> Result<Outcome, Error> {
+        let Some(name) = name else {
+            self.close_cursors();
+            return Ok(command("CLOSE CURSOR ALL"));
+        };
+        if !self.cursor_close(name) {
+            return Err(no_cursor(name));
+        }
+        Ok(command("CLOSE CURSOR"))
+    }
+
+    pub(super) fn close_cursors(&mut self) {
+        let cursors = self.shared.with(|state| std::mem::take(&mut state.cursors));
+        drop(cursors);
+    }
+
+    /// Before a commit: cursors that outlive it are read to their end.
+    pub(super) async fn hold_cursors(&mut self) -> Result<(), Error> {
+        let held = |cursor: &&Arc<Cursor>| cursor.hold && cursor.ends(0);
+        let cursors: Vec<Arc<Cursor>> = self
+            .shared
+            .with(|state| state.cursors.values().filter(held).cloned().collect());
+        for cursor in cursors {
+            cursor.keep().await?;
+        }
+        Ok(())
+    }
+
+    /// Closes the transaction's cursors that stand behind more savepoints than those.
+    pub(super) fn end_cursors(&mut self, depth_max: usize) {
+        let gone = self.shared.with(|state| {
+            let cursors = std::mem::take(&mut state.cursors);
+            let ends = |cursor: &Arc<Cursor>| cursor.ends(depth_max);
+            let (gone, left): (Vec<_>, Vec<_>) =
+                cursors.into_iter().partition(|(_, cursor)| ends(cursor));
+            state.cursors = left.into_iter().collect();
+            gone
+        });
+        // Streams are dropped without the lock: they may look at the session while they end.
+        drop(gone);
+    }
+
+    /// Savepoints were released: what stood behind them stands behind fewer.
+    pub(super) fn raise_cursors(&mut self, depth_max: usize) {
+        self.shared.with(|state| {
+            for cursor in state.cursors.values() {
+                cursor.depth.fetch_min(depth_max, Ordering::Relaxed);
+            }
+        });
+    }
+}
+
+/// 42P03
+pub(super) fn exists(name: &str) -> Error {
+    Error::new(
+        SqlState::DUPLICATE_CURSOR,
+        format!("cursor \"{name}\" already exists"),
+    )
+}
+
+fn no_cursor(name: &str) -> Error {
+    Error::new(
+        SqlState::INVALID_CURSOR_NAME,
+        format!("cursor \"{name}\" does not exist"),
+    )
+}

@@ -1,0 +1,110 @@
+//! LOCK TABLE.
+
+use chronolith_catalog::Rights;
+use chronolith_engine::{LockMode, LockTarget, Wait};
+use chronolith_sql::{Lock, LockKind};
+use chronolith_types::{SqlState, TableId};
+
+use super::block::Block;
+use super::execute::command;
+use super::handle::Session;
+use super::shared::{Shared, blocking};
+use crate::error::Error;
+use crate::outcome::Outcome;
+
+impl Shared {
+    /// Locks a table until the transaction ends.
+    ///
+    /// # Errors
+    /// 55P03, 57014, 40P01
+    pub(crate) fn lock_table(
+        &self,
+        table: TableId,
+        name: &str,
+        mode: LockMode,
+        wait: Wait,
+    ) -> Result<(), Error> {
+        let target = LockTarget::Table {
+            database: self.database,
+            table,
+        };
+        let had = blocking(|| self.locker.lock(target, mode, wait));
+        had.map_err(|error| error.of_relation(name))?;
+        Ok(())
+    }
+}
+
+impl Session {
+    pub(super) fn lock(&mut self, lock: &Lock) -> Result<Outcome, Error> {
+        if self.block == Block::Implicit && !self.several && !self.nested {
+            return Err(Error::new(
+                SqlState::NO_ACTIVE_SQL_TRANSACTION,
+                "LOCK TABLE can only be used in transaction blocks",
+            ));
+        }
+        let mode = mode_of(lock.kind);
+        let wait = if lock.nowait {
+            Wait::NoWait
+        } else {
+            Wait::Block
+        };
+        for name in &lock.tables {
+            for (table, name) in self.lockable(name, mode)? {
+                self.shared.lock_table(table, &name, mode, wait)?;
+            }
+        }
+        Ok(command("LOCK TABLE"))
+    }
+
+    /// The table of a name, or that of a view with what is needed to lock it.
+    fn lockable(
+        &self,
+        name: &chronolith_sql::Name,
+        mode: LockMode,
+    ) -> Result<Vec<(TableId, String)>, Error> {
+        let shared = &self.shared;
+        let at = u32::try_from(name.position).ok();
+        let any: &[Rights] = match mode {
+            LockMode::AccessShare => &[Rights::SELECT],
+            LockMode::RowExclusive => &[
+                Rights::INSERT,
+                Rights::UPDATE,
+                Rights::DELETE,
+                Rights::TRUNCATE,
+            ],
+            _ => &[Rights::UPDATE, Rights::DELETE, Rights::TRUNCATE],
+        };
+        let check = |id: TableId| {
+            let refused = |right: &Rights| shared.check_relation(id, *right);
+            let mut tried = any.iter().map(refused);
+            let first = tried.next().unwrap_or(Ok(()));
+            first.or_else(|error| tried.find(Result::is_ok).unwrap_or(Err(error)))
+        };
+        if let Some(table) = shared.find_table(name.schema(), name.name())? {
+            check(table.id)?;
+            return Ok(vec![(table.id, table.name.clone())]);
+        }
+        if let Some(view) = shared.find_view(name.schema(), name.name())? {
+            check(view.id)?;
+            return Ok(vec![(view.id, view.name.clone())]);
+        }
+        Err(Error::new(
+            SqlState::UNDEFINED_TABLE,
+            format!("relation \"{name}\" does not exist"),
+        )
+        .at(at))
+    }
+}
+
+fn mode_of(kind: LockKind) -> LockMode {
+    match kind {
+        LockKind::AccessShare => LockMode::AccessShare,
+        LockKind::RowShare => LockMode::RowShare,
+        LockKind::RowExclusive => LockMode::RowExclusive,
+        LockKind::ShareUpdateExclusive => LockMode::ShareUpdateExclusive,
+        LockKind::Share => LockMode::Share,
+        LockKind::ShareRowExclusive => LockMode::ShareRowExclusive,
+        LockKind::Exclusive => LockMode::Exclusive,
+        LockKind::AccessExclusive => LockMode::AccessExclusive,
+    }
+}

@@ -1,0 +1,255 @@
+//! What several sessions do to each other: messages, locks, ends.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::thread;
+use std::time::Duration;
+
+use chronolith::{Connection, Database, Error};
+
+const SOON: Duration = Duration::from_secs(10);
+
+fn open() -> (tempfile::TempDir, Database) {
+    let dir = tempfile::tempdir().unwrap();
+    let db = Database::open(dir.path()).unwrap();
+    (dir, db)
+}
+
+fn pid(connection: &mut Connection) -> i32 {
+    let rows = connection.query("SELECT pg_backend_pid()").unwrap();
+    rows.single::<i32>().unwrap()
+}
+
+/// Until the session of that number waits for a lock.
+fn until_waits(watcher: &mut Connection, pid: i32) {
+    let sql = format!("SELECT count(*) FROM pg_locks WHERE pid = {pid} AND NOT granted");
+    for _ in 0..1000 {
+        if watcher.query(&sql).unwrap().single::<i64>().unwrap() > 0 {
+            return;
+        }
+        thread::sleep(Duration::from_millis(5));
+    }
+    panic!("session {pid} does not wait");
+}
+
+fn code<T: std::fmt::Debug>(result: Result<T, Error>) -> String {
+    result.unwrap_err().code.to_string()
+}
+
+#[test]
+fn a_notification_comes_with_the_commit_and_once() {
+    let (_dir, db) = open();
+    let (mut listener, mut speaker) = (db.connect().unwrap(), db.connect().unwrap());
+    let news = listener.listen("a").unwrap();
+    speaker.execute("BEGIN").unwrap();
+    speaker.execute("NOTIFY a, '1'").unwrap();
+    speaker.execute("NOTIFY a, '1'").unwrap();
+    speaker.execute("SAVEPOINT s").unwrap();
+    speaker.execute("NOTIFY a, 'undone'").unwrap();
+    speaker.execute("ROLLBACK TO s").unwrap();
+    speaker.execute("SELECT pg_notify('a', '2')").unwrap();
+    speaker.execute("NOTIFY b, 'unheard'").unwrap();
+    assert_eq!(news.try_recv(), None);
+    speaker.execute("COMMIT").unwrap();
+    let payloads: Vec<String> = (0..2).map(|_| news.recv(SOON).unwrap().payload).collect();
+    assert_eq!(payloads, ["1", "2"]);
+    assert_eq!(news.try_recv(), None);
+    speaker.execute("BEGIN; NOTIFY a; ROLLBACK").unwrap();
+    listener.execute("UNLISTEN a").unwrap();
+    speaker.execute("NOTIFY a").unwrap();
+    assert_eq!(news.try_recv(), None);
+}
+
+#[test]
+fn a_listener_on_another_thread_is_woken() {
+    let (_dir, db) = open();
+    let mut listener = db.connect().unwrap();
+    let news = listener.listen("Ticks \"x\"").unwrap();
+    let waiter = thread::spawn(move || news.recv(SOON));
+    thread::sleep(Duration::from_millis(20));
+    let mut speaker = db.connect().unwrap();
+    let number = pid(&mut speaker);
+    speaker.execute("NOTIFY \"Ticks \"\"x\"\"\", 'p'").unwrap();
+    let heard = waiter.join().unwrap().unwrap();
+    assert_eq!((heard.pid, heard.payload.as_str()), (number, "p"));
+}
+
+#[test]
+fn many_speakers_are_heard_in_the_order_of_their_commits() {
+    let (_dir, db) = open();
+    let mut listener = db.connect().unwrap();
+    listener.execute("CREATE TABLE t (a int)").unwrap();
+    let news = listener.listen("a").unwrap();
+    let other = db.connect().unwrap().listen("a").unwrap();
+    drop(other);
+    let speakers: Vec<_> = (0..4)
+        .map(|_| {
+            let db = db.clone();
+            thread::spawn(move || {
+                let mut connection = db.connect().unwrap();
+                for _ in 0..25 {
+                    connection
+                        .execute("INSERT INTO t VALUES (1); SELECT pg_notify('a', count(*)::text) FROM t")
+                        .unwrap();
+                }
+            })
+        })
+        .collect();
+    for speaker in speakers {
+        speaker.join().unwrap();
+    }
+    for _ in 0..100 {
+        assert!(news.recv(SOON).is_some());
+    }
+    assert_eq!(news.try_recv(), None);
+}
+
+#[test]
+fn an_advisory_lock_is_waited_for_and_handed_over() {
+    let (_dir, db) = open();
+    let (mut one, mut other) = (db.connect().unwrap(), db.connect().unwrap());
+    one.execute("SELECT pg_advisory_lock(7)").unwrap();
+    let tried = other.query("SELECT pg_try_advisory_lock(7)").unwrap();
+    assert!(!tried.single::<bool>().unwrap());
+    other.execute("SET lock_timeout = '30ms'").unwrap();
+    assert_eq!(code(other.execute("SELECT pg_advisory_lock(7)")), "55P03");
+    other
+        .execute("RESET lock_timeout; SET statement_timeout = '30ms'")
+        .unwrap();
+    let error = other.execute("SELECT pg_advisory_lock(7)").unwrap_err();
+    assert_eq!(
+        error.message,
+        "canceling statement due to statement timeout"
+    );
+    other.execute("RESET statement_timeout").unwrap();
+    let number = pid(&mut other);
+    let waiter = thread::spawn(move || {
+        other.execute("SELECT pg_advisory_lock(7)").unwrap();
+        other.execute("SELECT pg_advisory_unlock(7)").unwrap();
+    });
+    until_waits(&mut one, number);
+    let blocked = format!("SELECT wait_event FROM pg_stat_activity WHERE pid = {number}");
+    let rows = one.query(&blocked).unwrap();
+    assert_eq!(rows.single::<String>().unwrap(), "advisory");
+    let own = pid(&mut one);
+    let blocking = format!("SELECT {own} = ANY (pg_blocking_pids({number}))");
+    assert!(one.query(&blocking).unwrap().single::<bool>().unwrap());
+    one.execute("SELECT pg_advisory_unlock(7)").unwrap();
+    waiter.join().unwrap();
+}
+
+#[test]
+fn tables_locked_crosswise_are_a_deadlock() {
+    let (_dir, db) = open();
+    let (mut one, mut other) = (db.connect().unwrap(), db.connect().unwrap());
+    let mut watcher = db.connect().unwrap();
+    one.execute("CREATE TABLE a (x int); CREATE TABLE b (x int)")
+        .unwrap();
+    one.execute("BEGIN; LOCK TABLE a").unwrap();
+    other.execute("BEGIN; LOCK TABLE b").unwrap();
+    assert_eq!(
+        code(watcher.execute("BEGIN; LOCK a IN SHARE MODE NOWAIT")),
+        "55P03"
+    );
+    watcher.execute("ROLLBACK").unwrap();
+    let number = pid(&mut one);
+    let waiter = thread::spawn(move || {
+        one.execute("LOCK TABLE b").unwrap();
+        one.execute("COMMIT").unwrap();
+    });
+    until_waits(&mut watcher, number);
+    let error = other.execute("LOCK TABLE a").unwrap_err();
+    assert_eq!(error.code.to_string(), "40P01");
+    let detail = error.detail.unwrap();
+    assert!(
+        detail.contains("waits for AccessExclusiveLock on relation"),
+        "{detail}"
+    );
+    other.execute("ROLLBACK").unwrap();
+    waiter.join().unwrap();
+}
+
+#[test]
+fn a_session_is_stopped_and_ended_by_another() {
+    let (_dir, db) = open();
+    let (mut one, mut other) = (db.connect().unwrap(), db.connect().unwrap());
+    let number = pid(&mut other);
+    let sleeper = thread::spawn(move || {
+        let cancelled = code(other.execute("SELECT pg_sleep(60)"));
+        let ended = code(other.execute("SELECT pg_sleep(60)"));
+        let after = code(other.execute("SELECT 1"));
+        (cancelled, ended, after)
+    });
+    let sleeps = format!(
+        "SELECT count(*) FROM pg_stat_activity WHERE pid = {number} AND state = 'active' \
+         AND query = 'SELECT pg_sleep(60)'"
+    );
+    for call in ["pg_cancel_backend", "pg_terminate_backend"] {
+        while one.query(&sleeps).unwrap().single::<i64>().unwrap() == 0 {
+            thread::sleep(Duration::from_millis(5));
+        }
+        thread::sleep(Duration::from_millis(50));
+        one.execute(&format!("SELECT {call}({number})")).unwrap();
+    }
+    let codes = sleeper.join().unwrap();
+    let codes = (codes.0.as_str(), codes.1.as_str(), codes.2.as_str());
+    assert_eq!(codes, ("57014", "57P01", "57P01"));
+}
+
+#[test]
+fn repeatable_read_sees_what_was_there_at_its_first_query() {
+    let (_dir, db) = open();
+    let (mut one, mut other) = (db.connect().unwrap(), db.connect().unwrap());
+    one.execute("CREATE TABLE t (a int)").unwrap();
+    let count = |connection: &mut Connection| {
+        let rows = connection.query("SELECT count(*) FROM t").unwrap();
+        rows.single::<i64>().unwrap()
+    };
+    one.execute("BEGIN ISOLATION LEVEL REPEATABLE READ")
+        .unwrap();
+    other.execute("INSERT INTO t VALUES (1)").unwrap();
+    one.execute("LOCK TABLE t IN ACCESS SHARE MODE").unwrap();
+    other.execute("INSERT INTO t VALUES (2)").unwrap();
+    assert_eq!(count(&mut one), 2);
+    other.execute("INSERT INTO t VALUES (3)").unwrap();
+    assert_eq!(count(&mut one), 2);
+    one.execute("COMMIT").unwrap();
+    one.execute("BEGIN").unwrap();
+    one.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        .unwrap();
+    assert_eq!(count(&mut one), 3);
+    other.execute("INSERT INTO t VALUES (4)").unwrap();
+    assert_eq!(count(&mut one), 3);
+    one.execute("COMMIT").unwrap();
+}
+
+#[test]
+fn a_cursor_reads_far_more_than_it_keeps() {
+    let (_dir, db) = open();
+    let mut connection = db.connect().unwrap();
+    connection.execute("BEGIN").unwrap();
+    connection
+        .execute("DECLARE c NO SCROLL CURSOR FOR SELECT repeat('x', 100) || g FROM generate_series(1, 300000) g")
+        .unwrap();
+    let mut rows = 0;
+    loop {
+        let got = connection.query("FETCH 10000 FROM c").unwrap().len();
+        if got == 0 {
+            break;
+        }
+        rows += got;
+    }
+    assert_eq!(rows, 300_000);
+    connection.execute("COMMIT").unwrap();
+}
+
+#[test]
+fn a_prepared_statement_outside_a_block_is_committed_by_itself() {
+    let (_dir, db) = open();
+    let (mut one, mut other) = (db.connect().unwrap(), db.connect().unwrap());
+    one.execute("CREATE TABLE t (a int)").unwrap();
+    let insert = one.prepare("INSERT INTO t VALUES ($1)").unwrap();
+    one.execute_prepared(&insert, &[&1]).unwrap();
+    let seen = other.query("SELECT count(*) FROM t").unwrap();
+    assert_eq!(seen.single::<i64>().unwrap(), 1);
+}
