@@ -34,11 +34,11 @@ mod user_types;
 
 pub(crate) use constraints::columns_named;
 pub(crate) use context::{
-    Context, Expressions, Lazy, Packing, Packings, PreparedStatement, SequenceValues, Size, Sizes,
-    Sorting, ViewColumns,
+    BucketCalls, Context, Expressions, Lazy, Packing, Packings, PreparedStatement, SequenceValues,
+    Size, Sizes, Sorting, ViewColumns,
 };
 pub(crate) use describe::quoted;
-pub(crate) use objects::shown;
+pub(crate) use objects::{key_of_index, shown};
 pub(crate) use relation::{find, is_system_schema, of_function};
 pub(crate) use sequences::sequence_row;
 pub(crate) use user_types::domain_check;
