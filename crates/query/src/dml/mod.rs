@@ -18,4 +18,4 @@ mod sight;
 
 pub(crate) use plan::{Dml, bind, bind_literals, bind_query};
 pub(crate) use program::{Ran, run};
-pub(crate) use sight::Sight;
+pub(crate) use sight::{Held, Sight};
