@@ -242,6 +242,15 @@ pub struct Index {
     /// The predicate's SQL.
     #[serde(default)]
     pub predicate: Option<String>,
+    /// INCLUDE: names of columns.
+    #[serde(default)]
+    pub include: Vec<String>,
+    /// NULLS NOT DISTINCT.
+    #[serde(default)]
+    pub nulls_alike: bool,
+    /// WITH: names and values.
+    #[serde(default)]
+    pub options: Vec<(String, String)>,
 }
 
 /// What makes a table a hypertable.

@@ -89,6 +89,16 @@ impl Appender {
             ))
             .hint("Use INSERT or COPY."));
         }
+        let by_columns = |index: &chronolith_catalog::Index| {
+            let mut constraints = table.constraints.iter();
+            !index.unique || constraints.any(|of| of.name == index.name)
+        };
+        if !table.indexes.iter().all(by_columns) {
+            return Err(Error::unsupported(format!(
+                "appending to table \"{table_name}\", which has a unique index over expressions or of some rows,"
+            ))
+            .hint("Use INSERT or COPY."));
+        }
         let computed = |column: &chronolith_catalog::Column| column.generated.is_some();
         if table.columns.iter().any(computed) {
             return Err(Error::unsupported(format!(

@@ -184,6 +184,9 @@ fn names_and_owners_change_and_no_two_relations_share_a_name() {
             unique: constraint,
             constraint,
             predicate: None,
+            include: Vec::new(),
+            nulls_alike: false,
+            options: Vec::new(),
         },
     };
     let view = |name: &str| crate::model::View {

@@ -42,6 +42,9 @@ fn namespaces<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error
 pub(super) fn access_method(method: &str) -> u32 {
     match method {
         "hash" => 405,
+        "gist" => 783,
+        "gin" => 2742,
+        "spgist" => 4000,
         "brin" => 3580,
         _ => 403,
     }
@@ -176,6 +179,11 @@ fn indexes<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
         };
         let keys = index_keys(table, index);
         let method = access_method(&index.method);
+        let included: Vec<u32> = index
+            .include
+            .iter()
+            .filter_map(|name| Some(table.column_named(name)?.1.id.0))
+            .collect();
         let expressions = describe::key_expressions(context, table, index);
         let collations: Vec<u32> = keys
             .iter()
@@ -192,10 +200,10 @@ fn indexes<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
         rows.push(row![
             index.id.0,
             table.id.0,
-            count(keys.len()),
+            count(keys.len() + included.len()),
             count(keys.len()),
             index.unique,
-            false,
+            index.nulls_alike,
             is_primary(table, index),
             false,
             true,
@@ -205,7 +213,10 @@ fn indexes<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
             true,
             true,
             false,
-            keys.iter().map(|key| key.attribute).collect::<Vec<_>>(),
+            keys.iter()
+                .map(|key| key.attribute)
+                .chain(included)
+                .collect::<Vec<_>>(),
             collations,
             classes,
             options,

@@ -375,6 +375,17 @@ pub(super) struct IndexKey<'a> {
     pub(super) nulls_first: bool,
 }
 
+/// The column, quoted, or the expression of a key, without its order.
+pub(crate) fn key_of_index(table: &Table, key: &str) -> String {
+    const ORDERS: [&str; 4] = [" DESC NULLS LAST", " DESC", " NULLS FIRST", ""];
+    let splits = || ORDERS.iter().filter_map(|order| key.strip_suffix(order));
+    let column = splits().find(|name| table.column_named(name).is_some());
+    match column {
+        Some(name) => super::quoted(name).into_owned(),
+        None => splits().next().unwrap_or(key).to_owned(),
+    }
+}
+
 /// The keys of an index, taken apart. Names of columns stand in them as they are, without quotes.
 pub(super) fn index_keys<'a>(table: &'a Table, index: &'a Index) -> Vec<IndexKey<'a>> {
     const ORDERS: [(&str, bool, bool); 4] = [

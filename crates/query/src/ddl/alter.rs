@@ -15,11 +15,12 @@ use super::schema::no_role;
 use super::sequence;
 use super::table::{check_default, check_name, column_of, constraint_of, default_text};
 use super::view::kind_of;
+use crate::dml;
 use crate::error::Error;
-use crate::insert::{Checks, undefined_column, undefined_table};
+use crate::insert::{self, Checks, undefined_column, undefined_table};
 use crate::outcome::Severity;
 use crate::references;
-use crate::session::{Shared, evaluate};
+use crate::session::{SessionNames, Shared, evaluate};
 use crate::value::{is_null, write_text};
 
 pub(super) async fn run(shared: &Arc<Shared>, of: &AlterTable) -> Result<(), Error> {
@@ -366,36 +367,99 @@ async fn add_column(
     let rows = shared.transact(|transaction| {
         Ok::<_, Error>(transaction.table(table.id).map_or(0, |view| view.rows()))
     })?;
+    let mut fill = match (&column.identity, &column.default) {
+        (Some(identity), _) => Some(format!("nextval('{}'::regclass)", identity.sequence)),
+        (None, Some(default)) if declared.sequence => Some(default.clone()),
+        _ => None,
+    };
     if let Some(default) = &declared.default {
-        // Rows that are there have the default as it is now, as in PostgreSQL.
         let value = check_default(shared, &column.name, &column.ty, &default.expr)?;
-        let value = evaluate(shared, &value).await?;
-        if !is_null(&value, 0) {
-            let mut text = Vec::new();
-            let utc = chronolith_types::TimeZone::default();
-            write_text(&value, 0, &column.ty, &utc, &mut text)?;
-            column.missing = String::from_utf8(text).ok();
+        if insert::is_volatile(&value.expr)? {
+            fill.clone_from(&column.default);
+        } else {
+            // Rows that are there have the default as it is now, as in PostgreSQL.
+            let value = evaluate(shared, &value).await?;
+            if !is_null(&value, 0) {
+                let mut text = Vec::new();
+                let utc = chronolith_types::TimeZone::default();
+                write_text(&value, 0, &column.ty, &utc, &mut text)?;
+                column.missing = String::from_utf8(text).ok();
+            }
         }
     }
-    if rows > 0 && column.not_null && column.missing.is_none() {
-        return Err(Error::new(
-            SqlState::NOT_NULL_VIOLATION,
-            format!(
-                "column \"{}\" of relation \"{}\" contains null values",
-                column.name, table.name
-            ),
-        ));
+    if let Some(text) = &column.generated {
+        let mut with = table.clone();
+        with.columns.push(column.clone());
+        insert::generated_expr(&SessionNames::new(shared)?, &with, &column, text)?;
+    }
+    let each = rows > 0 && (fill.is_some() || column.generated.is_some());
+    if rows > 0 && column.not_null && column.missing.is_none() && !each {
+        let schema = shared.home()?.schemas.get(&table.schema).cloned();
+        return Err(Error {
+            schema: schema.map(|schema| schema.name.clone()),
+            table: Some(table.name.clone()),
+            column: Some(column.name.clone()),
+            ..Error::new(
+                SqlState::NOT_NULL_VIOLATION,
+                format!(
+                    "column \"{}\" of relation \"{}\" contains null values",
+                    column.name, table.name
+                ),
+            )
+        });
+    }
+    let whole = column.clone();
+    if each {
+        // Rows that are there get values of their own first.
+        (column.not_null, column.identity) = (false, None);
     }
     shared.change(Change::AddColumn {
         database: shared.database,
         table: table.id,
         column,
     })?;
+    if each {
+        fill_column(shared, table, &whole, fill.as_deref()).await?;
+        change_column(shared, table.id, whole)?;
+    }
     for declared in constraints {
         let table = hypertable::table_of(shared, table.id)?;
         add_constraint(shared, &table, declared)?;
     }
     Ok(())
+}
+
+/// Gives each row that is there its own value of a new column: another expression's, or what the
+/// column is generated as.
+async fn fill_column(
+    shared: &Arc<Shared>,
+    table: &Table,
+    column: &Column,
+    fill: Option<&str>,
+) -> Result<(), Error> {
+    let home = shared.home()?;
+    let schema = home.schemas.get(&table.schema);
+    let schema = schema.map_or("", |schema| schema.name.as_str());
+    let name = format!(
+        "{}.{}",
+        chronolith_sql::quoted(schema),
+        chronolith_sql::quoted(&table.name)
+    );
+    let (set, value) = match (fill, table.columns.first()) {
+        (Some(fill), _) => (chronolith_sql::quoted(&column.name), fill.to_owned()),
+        (None, Some(any)) => {
+            let any = table
+                .columns
+                .iter()
+                .find(|of| of.generated.is_none())
+                .unwrap_or(any);
+            let any = chronolith_sql::quoted(&any.name);
+            (any.clone(), any)
+        }
+        (None, None) => return Ok(()),
+    };
+    let text = format!("UPDATE {name} SET {set} = {value}");
+    dml::within(shared, &text, &[], &[]).await
 }
 
 pub(super) fn drop_column(

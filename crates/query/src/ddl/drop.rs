@@ -335,7 +335,7 @@ fn index(shared: &Arc<Shared>, name: &Name) -> Result<(), Error> {
                     index.name, table.name
                 )));
             }
-            if index.unique {
+            if index.unique && table.constraints.iter().any(|of| of.name == index.name) {
                 shared.change(Change::DropConstraint {
                     database: shared.database,
                     table: table.id,

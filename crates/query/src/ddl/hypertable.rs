@@ -302,6 +302,9 @@ fn add_time_index(shared: &Arc<Shared>, table: &Table, column: &str) -> Result<(
             unique: false,
             constraint: false,
             predicate: None,
+            include: Vec::new(),
+            nulls_alike: false,
+            options: Vec::new(),
         },
     })
 }

@@ -12,10 +12,10 @@ use chronolith_types::{IndexId, SqlState};
 use super::hypertable;
 use super::materialized::table_or_rows;
 use super::options;
-use super::table::{check_name, free_name};
+use super::table::{check_name, free_name, names_of};
 use crate::bind::{bind_over, name_of};
 use crate::error::Error;
-use crate::insert::{undefined_column, undefined_table};
+use crate::insert::{Uniques, undefined_column, undefined_table};
 use crate::outcome::Severity;
 use crate::rollups;
 use crate::session::{SessionNames, Shared};
@@ -37,11 +37,23 @@ pub(super) fn create(shared: &Arc<Shared>, create: &CreateIndex) -> Result<(), E
             None => undefined_table(schema, name).at(at),
         });
     };
-    if !matches!(create.method.as_str(), "btree" | "hash" | "brin") {
-        return Err(Error::unsupported(format!(
-            "access method \"{}\"",
-            create.method
-        )));
+    if !matches!(
+        create.method.as_str(),
+        "btree" | "hash" | "brin" | "gin" | "gist" | "spgist"
+    ) {
+        return Err(Error::new(
+            SqlState::UNDEFINED_OBJECT,
+            format!("access method \"{}\" does not exist", create.method),
+        ));
+    }
+    if create.unique && create.method != "btree" {
+        return Err(Error::new(
+            SqlState::FEATURE_NOT_SUPPORTED,
+            format!(
+                "access method \"{}\" does not support unique indexes",
+                create.method
+            ),
+        ));
     }
     for option in &create.options {
         // TimescaleDB's way of locking one chunk at a time: nothing is locked here.
@@ -55,9 +67,6 @@ pub(super) fn create(shared: &Arc<Shared>, create: &CreateIndex) -> Result<(), E
         if !known {
             options::TableOptions::read(std::slice::from_ref(option))?;
         }
-    }
-    if create.unique && create.predicate.is_some() {
-        return Err(Error::unsupported("a partial unique index"));
     }
     let columns: Vec<_> = table
         .columns
@@ -134,11 +143,12 @@ pub(super) fn create(shared: &Arc<Shared>, create: &CreateIndex) -> Result<(), E
             free_name(&table.name, &words, "idx", taken)
         }
     };
+    let by_columns =
+        plain.len() == create.keys.len() && create.predicate.is_none() && !create.nulls_alike;
     if create.unique {
-        if plain.len() != create.keys.len() {
-            return Err(Error::unsupported("a unique index over expressions"));
-        }
         hypertable::check_key(&table, &plain)?;
+    }
+    if create.unique && by_columns {
         // Uniqueness is kept where keys are: as a constraint of the index's name.
         let columns = plain
             .iter()
@@ -163,17 +173,32 @@ pub(super) fn create(shared: &Arc<Shared>, create: &CreateIndex) -> Result<(), E
         })?;
     }
     let id = shared.transact(|transaction| Ok::<_, Error>(transaction.allocate_oid()))?;
+    let index = Index {
+        id: IndexId(id),
+        name,
+        method: create.method.clone(),
+        keys,
+        unique: create.unique,
+        constraint: false,
+        predicate: create.predicate.as_ref().map(|text| text.text.clone()),
+        include: names_of(&create.include),
+        nulls_alike: create.nulls_alike,
+        options: create
+            .options
+            .iter()
+            .filter(|option| !option.name.contains('.'))
+            .map(|option| {
+                let value = option.value.clone().unwrap_or_else(|| "true".to_owned());
+                (option.name.clone(), value)
+            })
+            .collect(),
+    };
+    if create.unique && !by_columns {
+        Uniques::of_one(shared, &table, &index)?.hold_all(shared)?;
+    }
     shared.change(Change::CreateIndex {
         database: shared.database,
         table: table.id,
-        index: Index {
-            id: IndexId(id),
-            name,
-            method: create.method.clone(),
-            keys,
-            unique: create.unique,
-            constraint: false,
-            predicate: create.predicate.as_ref().map(|text| text.text.clone()),
-        },
+        index,
     })
 }

@@ -608,6 +608,9 @@ pub(super) fn constraint_of(
             unique: true,
             constraint: true,
             predicate: None,
+            include: Vec::new(),
+            nulls_alike: false,
+            options: Vec::new(),
         })
     };
     Ok((
@@ -621,7 +624,7 @@ pub(super) fn constraint_of(
     ))
 }
 
-fn names_of(columns: &[Spelled]) -> Vec<String> {
+pub(super) fn names_of(columns: &[Spelled]) -> Vec<String> {
     columns.iter().map(|column| column.value.clone()).collect()
 }
 

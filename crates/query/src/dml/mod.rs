@@ -15,7 +15,9 @@ mod program;
 mod rows;
 mod run;
 mod sight;
+mod within;
 
 pub(crate) use plan::{Dml, bind, bind_literals, bind_query};
 pub(crate) use program::{Ran, run};
 pub(crate) use sight::{Held, Sight};
+pub(crate) use within::within;

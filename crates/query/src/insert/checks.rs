@@ -16,6 +16,7 @@ use datafusion::physical_expr::{PhysicalExpr, create_physical_expr};
 
 use super::bind::target_of;
 use super::domains::Domains;
+use super::unique::Uniques;
 use crate::bind::{Names, bind_assigned, bind_over, bind_scalar};
 use crate::error::Error;
 use crate::functions::SessionVars;
@@ -134,6 +135,7 @@ pub(crate) struct Checks {
     generated: Vec<(usize, Arc<dyn PhysicalExpr>)>,
     defaults: Vec<(usize, Arc<dyn PhysicalExpr>)>,
     outgoing: Option<Outgoing>,
+    uniques: Option<Uniques>,
     domains: Domains,
     zone: TimeZone,
 }
@@ -160,6 +162,7 @@ impl Checks {
             generated: Vec::with_capacity(rules.generated.len()),
             defaults: Vec::with_capacity(missing.len()),
             outgoing: Outgoing::of(shared, table)?,
+            uniques: Uniques::of(shared, table)?,
             domains: Domains::of(shared, table)?,
             zone: shared.time_zone(),
         };
@@ -206,6 +209,9 @@ impl Checks {
     /// # Errors
     /// 23503 for a key that is partly NULL where it must not be.
     pub(crate) fn note(&self, batch: &RecordBatch) -> Result<(), Error> {
+        if let Some(uniques) = &self.uniques {
+            uniques.note(batch)?;
+        }
         match &self.outgoing {
             Some(outgoing) => outgoing.note(batch),
             None => Ok(()),
@@ -217,6 +223,9 @@ impl Checks {
     /// # Errors
     /// 23503
     pub(crate) fn settle(&self, shared: &Shared) -> Result<(), Error> {
+        if let Some(uniques) = &self.uniques {
+            uniques.settle(shared)?;
+        }
         match &self.outgoing {
             Some(outgoing) => outgoing.settle(shared),
             None => Ok(()),
@@ -462,7 +471,7 @@ pub(crate) fn generated_expr(
     Ok(typed.expr)
 }
 
-fn columns_of(table: &Table) -> Vec<(String, SqlType, arrow::datatypes::DataType)> {
+pub(super) fn columns_of(table: &Table) -> Vec<(String, SqlType, arrow::datatypes::DataType)> {
     let columns = table.columns.iter();
     columns
         .map(|column| (column.name.clone(), column.ty.clone(), column.ty.arrow()))

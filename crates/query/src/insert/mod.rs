@@ -7,6 +7,7 @@ mod checks;
 mod domains;
 mod literals;
 mod run;
+mod unique;
 mod values;
 
 pub(crate) use bind::{
@@ -17,4 +18,5 @@ pub(crate) use checks::{Checks, Rules, check_expr, generated_expr};
 pub(crate) use domains::chain as domain_chain;
 pub(crate) use literals::bind_literals;
 pub(crate) use run::run;
-pub(crate) use values::{Cells, fixed};
+pub(crate) use unique::Uniques;
+pub(crate) use values::{Cells, fixed, is_volatile};

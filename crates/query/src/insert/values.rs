@@ -157,6 +157,18 @@ pub(crate) fn fixed(expr: &Expr) -> Result<bool, Error> {
     Ok(fixed)
 }
 
+/// Whether an expression may give another value each time.
+///
+/// # Errors
+/// None of its own.
+pub(crate) fn is_volatile(expr: &Expr) -> Result<bool, Error> {
+    let volatile = |node: &Expr| match node {
+        Expr::ScalarFunction(call) => call.func.signature().volatility == Volatility::Volatile,
+        _ => false,
+    };
+    Ok(expr.exists(|node| Ok(volatile(node)))?)
+}
+
 /// What the cells of one run share.
 struct Run<'a> {
     shared: &'a Arc<Shared>,

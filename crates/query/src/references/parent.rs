@@ -18,7 +18,7 @@ use super::define::referring;
 use super::keys::{KeySet, Link, columns_at, project, shown};
 use crate::dml;
 use crate::error::Error;
-use crate::session::{SessionNames, Shared, blocking};
+use crate::session::{Shared, blocking};
 
 /// Who refers to the rows that a statement takes away or changes.
 #[derive(Debug)]
@@ -286,7 +286,7 @@ async fn act(
         let ty = column.ty.without_typmod();
         let list = ScalarValue::List(ScalarValue::new_list_nullable(&values, &column.ty.arrow()));
         let text = format!("{text} WHERE {} = ANY ($1)", quoted(&column.name));
-        return run(shared, &text, &[ty.array_of()], &[list]).await;
+        return dml::within(shared, &text, &[ty.array_of()], &[list]).await;
     }
     let text = format!("{text} WHERE {}", equal(&columns, 1));
     let types: Vec<SqlType> = columns
@@ -294,7 +294,7 @@ async fn act(
         .map(|column| column.ty.without_typmod())
         .collect();
     for place in places {
-        run(shared, &text, &types, &key_of(gone, *place, &columns)?).await?;
+        dml::within(shared, &text, &types, &key_of(gone, *place, &columns)?).await?;
     }
     Ok(())
 }
@@ -322,7 +322,7 @@ async fn cascade(
     params.extend(values_of(before, row, &columns)?);
     let types = columns.iter().map(|column| column.ty.without_typmod());
     let types: Vec<SqlType> = types.clone().chain(types).collect();
-    run(shared, &text, &types, &params).await
+    dml::within(shared, &text, &types, &params).await
 }
 
 fn full_name(link: &Link) -> String {
@@ -368,23 +368,4 @@ fn values_of(
             Ok(ScalarValue::try_from_array(&one, 0)?)
         })
         .collect()
-}
-
-/// A statement within the statement, with the rights of whoever made the foreign key.
-async fn run(
-    shared: &Arc<Shared>,
-    text: &str,
-    types: &[SqlType],
-    params: &[ScalarValue],
-) -> Result<(), Error> {
-    let parsed = chronolith_sql::parse(text)?;
-    let Some(statement) = parsed.first() else {
-        return Err(Error::internal("an action without a statement"));
-    };
-    let names = SessionNames::new(shared)?;
-    let types: Vec<Option<SqlType>> = types.iter().cloned().map(Some).collect();
-    let bound = dml::bind(&names, &statement.statement, &types)?;
-    // What it changes may be referred to itself.
-    Box::pin(dml::run(shared, &bound, params)).await?;
-    Ok(())
 }

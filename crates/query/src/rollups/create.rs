@@ -321,6 +321,9 @@ fn indexes_of(
             unique: false,
             constraint: false,
             predicate: None,
+            include: Vec::new(),
+            nulls_alike: false,
+            options: Vec::new(),
         });
     }
     Ok(indexes)

@@ -98,8 +98,26 @@ pub(in crate::catalogs) fn index_text(
         }
         None => String::new(),
     };
+    let include: Vec<_> = index.include.iter().map(|name| quoted(name)).collect();
+    let include = match include.is_empty() {
+        true => String::new(),
+        false => format!(" INCLUDE ({})", include.join(", ")),
+    };
+    let options: Vec<_> = index
+        .options
+        .iter()
+        .map(|(name, value)| format!("{name}='{value}'"))
+        .collect();
+    let options = match options.is_empty() {
+        true => String::new(),
+        false => format!(" WITH ({})", options.join(", ")),
+    };
+    let nulls = match index.nulls_alike {
+        true => " NULLS NOT DISTINCT",
+        false => "",
+    };
     format!(
-        "CREATE {unique}INDEX {} ON {on} USING {} ({}){predicate}",
+        "CREATE {unique}INDEX {} ON {on} USING {} ({}){include}{nulls}{options}{predicate}",
         quoted(&index.name),
         index.method,
         keys.join(", ")

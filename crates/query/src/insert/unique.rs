@@ -1,0 +1,390 @@
+//! Keys that are unique by more than columns: of expressions, of some rows only, NULLs alike, or over
+//! all chunks of a hypertable. A statement's keys are noted while it runs, and looked up when all
+//! its rows are in; and again at the commit, where others have changed the table since.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, AsArray, BooleanArray};
+use arrow::compute::filter_record_batch;
+use arrow::record_batch::{RecordBatch, RecordBatchOptions};
+use arrow::row::{RowConverter, SortField};
+use chronolith_catalog::{Index, Table};
+use chronolith_chunk::{ChunkError, KeyEncoder, ScanRequest};
+use chronolith_engine::{EngineError, Refused, TableView};
+use chronolith_types::{SqlState, SqlType, TimeZone};
+use datafusion::common::{DFSchema, DataFusionError};
+use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
+use datafusion::physical_expr::{PhysicalExpr, create_physical_expr};
+use parking_lot::Mutex;
+
+use super::checks::{columns_of, props_of};
+use crate::bind::bind_over;
+use crate::error::Error;
+use crate::session::{SessionNames, Shared, blocking};
+use crate::value::write_text;
+
+/// The keys of a table that its chunks do not keep by themselves.
+#[derive(Debug)]
+pub(crate) struct Uniques(Vec<Arc<Unique>>);
+
+/// One of them.
+struct Unique {
+    name: String,
+    table: Arc<Table>,
+    schema: String,
+    /// The key as it was declared, and its types.
+    texts: Vec<String>,
+    types: Vec<SqlType>,
+    /// Places of the columns that it is computed from.
+    places: Vec<usize>,
+    exprs: Vec<Arc<dyn PhysicalExpr>>,
+    predicate: Option<Arc<dyn PhysicalExpr>>,
+    encoder: Encoder,
+    /// Keys of the statement's rows, as messages show them.
+    noted: Mutex<HashMap<Vec<u8>, String>>,
+}
+
+enum Encoder {
+    /// NULLs are never alike.
+    Apart(KeyEncoder),
+    Alike(RowConverter),
+}
+
+impl std::fmt::Debug for Unique {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Unique")
+            .field("name", &self.name)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Whether an index is kept here.
+pub(crate) fn is_kept(table: &Table, index: &Index) -> bool {
+    if !index.unique {
+        return false;
+    }
+    let constraint = table.constraints.iter().find(|of| of.name == index.name);
+    let columns = constraint.and_then(|of| of.kind.unique_columns());
+    match (columns, &table.hypertable) {
+        (None, _) => true,
+        (Some(columns), Some(hypertable)) => !columns.contains(&hypertable.time),
+        (Some(_), None) => false,
+    }
+}
+
+impl Uniques {
+    /// Those of a table; None when it has none.
+    ///
+    /// # Errors
+    /// When an expression does not bind any more.
+    pub(crate) fn of(shared: &Arc<Shared>, table: &Table) -> Result<Option<Self>, Error> {
+        let mut kept = table
+            .indexes
+            .iter()
+            .filter(|index| is_kept(table, index))
+            .peekable();
+        if kept.peek().is_none() {
+            return Ok(None);
+        }
+        let table = Arc::new(table.clone());
+        let uniques = kept.map(|index| Ok(Arc::new(Unique::of(shared, &table, index)?)));
+        Ok(Some(Self(uniques.collect::<Result<_, Error>>()?)))
+    }
+
+    /// The one of a new index.
+    ///
+    /// # Errors
+    /// When an expression does not bind.
+    pub(crate) fn of_one(
+        shared: &Arc<Shared>,
+        table: &Table,
+        index: &Index,
+    ) -> Result<Self, Error> {
+        let table = Arc::new(table.clone());
+        Ok(Self(vec![Arc::new(Unique::of(shared, &table, index)?)]))
+    }
+
+    /// Takes note of new rows.
+    ///
+    /// # Errors
+    /// 23505 for keys that are there twice.
+    pub(crate) fn note(&self, batch: &RecordBatch) -> Result<(), Error> {
+        for unique in &self.0 {
+            let mut noted = unique.noted.lock();
+            let mut twice = None;
+            unique.each(&batch.project(&unique.places)?, |key, shown| {
+                if noted.insert(key.to_vec(), shown()).is_some() && twice.is_none() {
+                    twice = Some(shown());
+                }
+                true
+            })?;
+            if let Some(shown) = twice {
+                return Err(unique.refused(&shown).into());
+            }
+        }
+        Ok(())
+    }
+
+    /// All rows are in: looks for others with the same keys.
+    ///
+    /// # Errors
+    /// 23505
+    pub(crate) fn settle(&self, shared: &Shared) -> Result<(), Error> {
+        for unique in &self.0 {
+            let noted = std::mem::take(&mut *unique.noted.lock());
+            if noted.is_empty() {
+                continue;
+            }
+            let id = unique.table.id;
+            blocking(|| {
+                shared.transact(|transaction| {
+                    if let Some(view) = transaction.table(id) {
+                        unique.look(&view, &noted)?;
+                    }
+                    let unique = Arc::clone(unique);
+                    let hold = move |view: &TableView| unique.look(view, &noted);
+                    transaction.watch(id, true, Arc::new(hold));
+                    Ok::<_, EngineError>(())
+                })
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Holds the keys against all rows that are there.
+    ///
+    /// # Errors
+    /// 23505
+    pub(crate) fn hold_all(&self, shared: &Shared) -> Result<(), Error> {
+        for unique in &self.0 {
+            let id = unique.table.id;
+            let view = shared.transact(|transaction| Ok::<_, Error>(transaction.table(id)))?;
+            if let Some(view) = view {
+                unique.look_all(&view)?;
+            }
+            let unique = Arc::clone(unique);
+            let hold = move |view: &TableView| unique.look_all(view);
+            shared.transact(|transaction| {
+                transaction.watch(id, true, Arc::new(hold));
+                Ok::<_, Error>(())
+            })?;
+        }
+        Ok(())
+    }
+}
+
+impl Unique {
+    fn of(shared: &Arc<Shared>, table: &Arc<Table>, index: &Index) -> Result<Self, Error> {
+        let names = SessionNames::new(shared)?;
+        let columns = columns_of(table);
+        let mut texts = Vec::new();
+        let mut typed = Vec::new();
+        for key in &index.keys {
+            let text = crate::catalogs::key_of_index(table, key);
+            let tree = chronolith_sql::expression(&text)?;
+            typed.push(bind_over(&names, &tree, &table.name, &columns)?);
+            let bare = text
+                .strip_prefix('(')
+                .and_then(|text| text.strip_suffix(')'));
+            texts.push(bare.map_or(text.clone(), str::to_owned));
+        }
+        let predicate = match &index.predicate {
+            Some(text) => {
+                let tree = chronolith_sql::expression(text)?;
+                Some(bind_over(&names, &tree, &table.name, &columns)?.expr)
+            }
+            None => None,
+        };
+        let mut places: Vec<usize> = Vec::new();
+        let all = typed.iter().map(|typed| &typed.expr).chain(&predicate);
+        for name in all.flat_map(|expr| expr.column_refs()) {
+            if let Some((place, _)) = table.column_named(&name.name)
+                && !places.contains(&place)
+            {
+                places.push(place);
+            }
+        }
+        places.sort_unstable();
+        let layout = chronolith_engine::layout_of(table);
+        let schema = DFSchema::try_from(layout.projected(&places).as_ref().clone())?;
+        let props = props_of(shared.vars());
+        let context = PhysicalPlanningContext::default();
+        let physical = |expr| create_physical_expr(expr, &schema, &props, &context);
+        let exprs = typed.iter().map(|typed| physical(&typed.expr));
+        let exprs = exprs.collect::<Result<Vec<_>, DataFusionError>>()?;
+        let forms: Vec<_> = typed.iter().map(|typed| typed.arrow.clone()).collect();
+        let home = shared.home()?;
+        let encoder = match index.nulls_alike {
+            true => {
+                let fields = forms.into_iter().map(SortField::new).collect();
+                Encoder::Alike(RowConverter::new(fields)?)
+            }
+            false => Encoder::Apart(KeyEncoder::of_types(&forms)?),
+        };
+        let found = home.schemas.get(&table.schema);
+        Ok(Self {
+            name: index.name.clone(),
+            table: Arc::clone(table),
+            schema: found.map_or_else(String::new, |schema| schema.name.clone()),
+            texts,
+            types: typed.iter().map(|typed| typed.ty.clone()).collect(),
+            predicate: predicate.as_ref().map(physical).transpose()?,
+            places,
+            exprs,
+            encoder,
+            noted: Mutex::default(),
+        })
+    }
+
+    /// Calls `take` with the key of each row that has one, and what shows it; until it has enough.
+    fn each(
+        &self,
+        batch: &RecordBatch,
+        mut take: impl FnMut(&[u8], &dyn Fn() -> String) -> bool,
+    ) -> Result<bool, EngineError> {
+        let lift = |error: DataFusionError| {
+            let error = Error::from(error);
+            EngineError::Refused(Box::new(Refused {
+                sqlstate: error.code,
+                message: error.message,
+                detail: error.detail,
+                ..Refused::default()
+            }))
+        };
+        let chosen = match &self.predicate {
+            None => batch.clone(),
+            Some(predicate) => {
+                let rows = batch.num_rows();
+                let answer = predicate.evaluate(batch).and_then(|of| of.into_array(rows));
+                let answer = answer.map_err(lift)?;
+                let keep = answer.as_boolean_opt().cloned();
+                let keep = keep.unwrap_or_else(|| BooleanArray::from(vec![true; rows]));
+                filter_record_batch(batch, &keep).map_err(ChunkError::from)?
+            }
+        };
+        let rows = chosen.num_rows();
+        let values = self
+            .exprs
+            .iter()
+            .map(|expr| expr.evaluate(&chosen)?.into_array(rows));
+        let values = values.collect::<Result<Vec<ArrayRef>, _>>().map_err(lift)?;
+        match &self.encoder {
+            Encoder::Apart(encoder) => {
+                let keys = encoder.keys_of(&values)?;
+                for row in 0..keys.len() {
+                    if let Some(key) = keys.get(row)
+                        && !take(key, &|| self.shown(&values, row))
+                    {
+                        return Ok(false);
+                    }
+                }
+            }
+            Encoder::Alike(converter) => {
+                let keys = converter
+                    .convert_columns(&values)
+                    .map_err(ChunkError::from)?;
+                for row in 0..keys.num_rows() {
+                    if !take(keys.row(row).data(), &|| self.shown(&values, row)) {
+                        return Ok(false);
+                    }
+                }
+            }
+        }
+        Ok(true)
+    }
+
+    /// `(lower(a), b)=(x, 1)`
+    fn shown(&self, values: &[ArrayRef], row: usize) -> String {
+        let mut texts = Vec::with_capacity(values.len());
+        for (array, ty) in values.iter().zip(&self.types) {
+            let mut text = Vec::new();
+            if crate::value::is_null(array, row) {
+                texts.push("null".to_owned());
+                continue;
+            }
+            let written = write_text(array, row, ty, &TimeZone::default(), &mut text);
+            texts.push(match written {
+                Ok(()) => String::from_utf8_lossy(&text).into_owned(),
+                Err(_) => "?".to_owned(),
+            });
+        }
+        format!("({})=({})", self.texts.join(", "), texts.join(", "))
+    }
+
+    fn scan(
+        &self,
+        view: &TableView,
+        mut take: impl FnMut(&[u8], &dyn Fn() -> String) -> bool,
+    ) -> Result<(), EngineError> {
+        let request = ScanRequest::all(self.places.clone());
+        for (_, chunk) in view.chunks.iter() {
+            for batch in chunk.scan(&view.layout, &request) {
+                let batch = batch?;
+                let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+                let schema = view.layout.projected(&self.places);
+                let batch =
+                    RecordBatch::try_new_with_options(schema, batch.columns().to_vec(), &options);
+                if !self.each(&batch.map_err(ChunkError::from)?, &mut take)? {
+                    return Ok(());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// 23505 for a key of the statement that more than one row has.
+    fn look(&self, view: &TableView, noted: &HashMap<Vec<u8>, String>) -> Result<(), EngineError> {
+        let mut met: std::collections::HashSet<Vec<u8>> = std::collections::HashSet::new();
+        let mut twice = None;
+        self.scan(view, |key, _| {
+            if let Some(shown) = noted.get(key)
+                && !met.insert(key.to_vec())
+            {
+                twice = Some(shown.clone());
+            }
+            twice.is_none()
+        })?;
+        twice.map_or(Ok(()), |shown| Err(self.refused(&shown)))
+    }
+
+    /// 23505 for a key that more than one row has.
+    fn look_all(&self, view: &TableView) -> Result<(), EngineError> {
+        let mut met: std::collections::HashSet<Vec<u8>> = std::collections::HashSet::new();
+        let mut twice = None;
+        self.scan(view, |key, shown| {
+            if !met.insert(key.to_vec()) {
+                twice = Some(shown());
+            }
+            twice.is_none()
+        })?;
+        twice.map_or(Ok(()), |shown| {
+            Err(EngineError::Refused(Box::new(Refused {
+                message: format!("could not create unique index \"{}\"", self.name),
+                detail: Some(format!("Key {shown} is duplicated.")),
+                ..self.fields()
+            })))
+        })
+    }
+
+    fn refused(&self, shown: &str) -> EngineError {
+        EngineError::Refused(Box::new(Refused {
+            message: format!(
+                "duplicate key value violates unique constraint \"{}\"",
+                self.name
+            ),
+            detail: Some(format!("Key {shown} already exists.")),
+            ..self.fields()
+        }))
+    }
+
+    fn fields(&self) -> Refused {
+        Refused {
+            sqlstate: SqlState::UNIQUE_VIOLATION,
+            schema: Some(self.schema.clone()),
+            table: Some(self.table.name.clone()),
+            constraint: Some(self.name.clone()),
+            ..Refused::default()
+        }
+    }
+}
