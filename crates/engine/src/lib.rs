@@ -45,8 +45,8 @@ pub use intake::Intake;
 pub use layout::layout_of;
 pub use load::BulkLoader;
 pub use locks::{
-    Blocking, Gained, Interrupted, KeySpace, LockError, LockManager, LockMark, LockMode, LockTarget, Locked,
-    LockedThing, Locker, RowMode, RowSpace, Wait,
+    Blocking, Gained, Interrupted, KeySpace, LockError, LockManager, LockMark, LockMode,
+    LockTarget, Locked, LockedThing, Locker, RowMode, RowSpace, Wait,
 };
 pub use rollups::{Derived, RollupError, Rollups};
 pub use route::check_not_null;

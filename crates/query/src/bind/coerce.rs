@@ -18,6 +18,11 @@ pub(crate) fn castable(from: &SqlType, to: &SqlType, context: CastContext) -> bo
     cast(&from, &to).is_some_and(|found| found.context <= context)
 }
 
+/// Whether a value of a type can be stored in a column of another.
+pub(crate) fn assignable(from: &SqlType, to: &SqlType) -> bool {
+    castable(from, to, CastContext::Assignment)
+}
+
 /// Whether a value of a type may stand where a function takes `to`, which may be polymorphic.
 pub(super) fn accepts(to: &SqlType, from: &SqlType) -> bool {
     match to {

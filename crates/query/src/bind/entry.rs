@@ -134,8 +134,8 @@ pub fn bind_assigned(
     columns: &[(String, SqlType, DataType)],
     target: &Target,
 ) -> Result<Typed> {
-    let value = bind_over(names, expr, relation, columns)?;
     let mut binder = Binder::new(names, &[]);
+    let value = over(&mut binder, expr, relation, columns)?;
     binder.assign(value, target, super::state::position(expr))
 }
 
@@ -151,6 +151,17 @@ pub fn bind_over(
     columns: &[(String, SqlType, DataType)],
 ) -> Result<Typed> {
     let mut binder = Binder::new(names, &[]);
+    let value = over(&mut binder, expr, relation, columns)?;
+    binder.settled(value)
+}
+
+/// The same, whose type may be open yet.
+fn over(
+    binder: &mut Binder<'_>,
+    expr: &ast::Expr,
+    relation: &str,
+    columns: &[(String, SqlType, DataType)],
+) -> Result<Typed> {
     let scope = Scope {
         columns: columns
             .iter()
@@ -173,8 +184,8 @@ pub fn bind_over(
         clause: Clause::Check,
     };
     let value = binder.expr(place, expr)?;
-    refuse_queries(&binder, &value, expr, "check constraint")?;
-    binder.settled(value)
+    refuse_queries(binder, &value, expr, "check constraint")?;
+    Ok(value)
 }
 
 /// A check of a domain, over the column or other plan's column that has the value.

@@ -52,6 +52,7 @@ pub(crate) use change::{
     Action, ByKey, Change, Conflict, KeyValue, Over, Program, What, bind_change,
     bind_changing_query, changes,
 };
+pub(crate) use coerce::assignable;
 pub(crate) use coerce::castable;
 pub use deparse::deparse;
 pub use entry::{

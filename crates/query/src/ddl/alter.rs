@@ -6,6 +6,7 @@ use chronolith_catalog::{Change, Column, ConstraintKind, Table};
 use chronolith_sql::{AlterAction, AlterTable, ColumnDef, Constraint, ObjectKind, Spelled};
 use chronolith_types::{RoleId, SchemaId, SqlState, TableId};
 
+use super::alter_type;
 use super::columnstore;
 use super::drop;
 use super::hypertable;
@@ -47,7 +48,28 @@ pub(super) async fn run(shared: &Arc<Shared>, of: &AlterTable) -> Result<(), Err
         }
         return Err(missing.at(u32::try_from(of.name.position).ok()));
     };
-    for action in &of.actions {
+    // As in PostgreSQL: what goes goes first, and types change before anything new is held.
+    let mut actions: Vec<&AlterAction> = of.actions.iter().collect();
+    actions.sort_by_key(|action| match action {
+        AlterAction::DropColumn { .. }
+        | AlterAction::DropConstraint { .. }
+        | AlterAction::SetDefault { default: None, .. } => 0,
+        AlterAction::SetType { .. } => 1,
+        _ => 2,
+    });
+    let typed = |action: &AlterAction| match action {
+        AlterAction::SetType { name, .. } => Some(name.value.clone()),
+        _ => None,
+    };
+    let mut names: Vec<String> = actions.iter().filter_map(|action| typed(action)).collect();
+    names.sort();
+    if let Some([name, _]) = names.array_windows().find(|[one, other]| one == other) {
+        return Err(Error::new(
+            SqlState::FEATURE_NOT_SUPPORTED,
+            format!("cannot alter type of column \"{name}\" twice"),
+        ));
+    }
+    for action in actions {
         one(shared, table.id, action).await?;
     }
     Ok(())
@@ -67,15 +89,8 @@ async fn one(shared: &Arc<Shared>, id: TableId, action: &AlterAction) -> Result<
             if_exists,
             cascade,
         } => drop_column(shared, &table, name, *if_exists, *cascade),
-        AlterAction::SetType { name, ty, .. } => {
-            let column = find(&table, name)?;
-            if column.ty == *ty {
-                return Ok(());
-            }
-            Err(Error::unsupported(format!(
-                "changing column \"{}\" from type {} to {ty}",
-                name.value, column.ty
-            )))
+        AlterAction::SetType { name, ty, using } => {
+            alter_type::run(shared, &table, name, ty, using.as_ref())
         }
         AlterAction::SetDefault { name, default } => {
             let mut column = find(&table, name)?.clone();

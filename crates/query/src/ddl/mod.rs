@@ -4,6 +4,7 @@
 //! it commits. Start at [`run`]; hypertables, which functions make too, are in [`hypertable`].
 
 mod alter;
+mod alter_type;
 pub(crate) mod columnstore;
 mod comment;
 mod drop;

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use arrow::record_batch::RecordBatch;
 use chronolith_catalog::{
     Change, Column, Constraint, ConstraintKind, ConstraintMarks, Database, Domain, Label, Table,
     Type, TypeBody,
@@ -13,6 +14,8 @@ use chronolith_sql::{
 use chronolith_types::{SchemaId, SqlState, SqlType, TypeId};
 
 use super::alter::{drop_column, role_of};
+use super::alter_type::{relabel, rewrite};
+use super::hypertable::table_of;
 use super::routine::{kind_of as routine_kind, signature};
 use super::run::owner;
 use super::table::{check_default, check_name, default_text, free_name};
@@ -202,7 +205,7 @@ pub(super) fn alter(shared: &Arc<Shared>, of: &AlterType) -> Result<(), Error> {
                 return Ok(());
             }
         }
-        TypeAction::RenameValue { from, to } => rename_value(shared, &mut ty, from, to)?,
+        TypeAction::RenameValue { from, to } => return rename_value(shared, &mut ty, from, to),
         TypeAction::RenameTo(to) => {
             check_name(&to.value)?;
             check_free(shared, ty.schema, &to.value)?;
@@ -396,23 +399,67 @@ fn rename_value(shared: &Arc<Shared>, ty: &mut Type, from: &str, to: &str) -> Re
     if labels.iter().any(|known| known.name == to) {
         return Err(label_taken(to));
     }
-    // Rows hold their labels themselves.
-    let home = shared.home()?;
-    for (table, _) in columns_of(&home, id) {
-        let rows = shared.transact(|transaction| {
-            Ok::<_, Error>(transaction.table(table.id).map_or(0, |view| view.rows()))
-        })?;
-        if rows > 0 {
-            return Err(Error::unsupported(format!(
-                "renaming a value of enum \"{name}\" while table \"{}\" has rows",
-                table.name
-            )));
-        }
-    }
     if let Some(label) = labels.get_mut(found) {
         to.clone_into(&mut label.name);
     }
-    Ok(())
+    let ty = ty.clone();
+    let database = shared.database;
+    let change = || {
+        shared.change(Change::ChangeType {
+            database,
+            ty: Box::new(ty.clone()),
+        })
+    };
+    // Rows hold their labels themselves.
+    let mut changed = false;
+    let home = shared.home()?;
+    refuse_written(&home, from)?;
+    for (table, column) in columns_of(&home, id) {
+        if column.ty.labels().is_none() {
+            return Err(Error::unsupported(format!(
+                "renaming a value of enum \"{name}\", which column \"{}\" of table \"{}\" has in \
+                 arrays or rows",
+                column.name, table.name
+            )));
+        }
+        let place = table.columns.iter().position(|known| known.id == column.id);
+        let compute = |batch: &RecordBatch| {
+            let values = place.and_then(|place| batch.columns().get(place));
+            let values = values.ok_or_else(|| Error::internal("a column is gone"))?;
+            relabel(values, from, to)
+        };
+        let table = table_of(shared, table.id)?;
+        rewrite(shared, &table, &[column.id], &compute, || match changed {
+            true => Ok(()),
+            false => change(),
+        })?;
+        changed = true;
+    }
+    match changed {
+        true => Ok(()),
+        false => change(),
+    }
+}
+
+/// So do views, defaults and checks, where the label stands as it was written.
+fn refuse_written(home: &Database, label: &str) -> Result<(), Error> {
+    let label = format!("'{}'", label.replace('\'', "''"));
+    let views = home.views.values().map(|view| (&view.name, &view.query));
+    let tables = home.tables.values().flat_map(|table| {
+        let checks = table.constraints.iter().filter_map(|c| match &c.kind {
+            ConstraintKind::Check { expression } => Some(expression),
+            _ => None,
+        });
+        let defaults = table.columns.iter().filter_map(|c| c.default.as_ref());
+        let texts = checks.chain(defaults);
+        texts.map(|text| (&table.name, text)).collect::<Vec<_>>()
+    });
+    match views.chain(tables).find(|(_, text)| text.contains(&label)) {
+        None => Ok(()),
+        Some((name, _)) => Err(Error::unsupported(format!(
+            "renaming enum label {label}, which is written in \"{name}\","
+        ))),
+    }
 }
 
 /// Views, defaults and checks are kept as text: what they name has to go on under its name.

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, AsArray, BooleanArray, Decimal128Array};
-use arrow::datatypes::Decimal128Type;
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Decimal128Array, ListArray};
+use arrow::datatypes::{DataType, Decimal128Type};
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use chronolith_catalog::Table;
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
@@ -47,6 +47,49 @@ pub(super) fn kept(batch: &RecordBatch, keep: &[bool]) -> Result<RecordBatch, Er
     Ok(arrow::compute::filter_record_batch(batch, &keep)?)
 }
 
+/// The same rows without texts of others: a row cut from a batch holds all the texts of that batch,
+/// and the log would write them down.
+pub(crate) fn compact(batch: RecordBatch) -> Result<RecordBatch, Error> {
+    let columns: Vec<ArrayRef> = batch.columns().iter().map(compacted).collect();
+    let same = batch.columns().iter().zip(&columns);
+    if same.clone().all(|(one, other)| Arc::ptr_eq(one, other)) {
+        return Ok(batch);
+    }
+    let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+    let schema = batch.schema();
+    Ok(RecordBatch::try_new_with_options(
+        schema, columns, &options,
+    )?)
+}
+
+fn compacted(array: &ArrayRef) -> ArrayRef {
+    /// Less than that is not worth a copy.
+    const BYTES_MIN: usize = 1024;
+    let wasteful = |held: usize, used: usize| held > BYTES_MIN + 2 * used;
+    if let Some(texts) = array.as_string_view_opt() {
+        let held = texts.data_buffers().iter().map(|buffer| buffer.len()).sum();
+        if wasteful(held, texts.total_buffer_bytes_used()) {
+            return Arc::new(texts.gc());
+        }
+    } else if let Some(bytes) = array.as_binary_view_opt() {
+        let held = bytes.data_buffers().iter().map(|buffer| buffer.len()).sum();
+        if wasteful(held, bytes.total_buffer_bytes_used()) {
+            return Arc::new(bytes.gc());
+        }
+    } else if let Some(lists) = array.as_list_opt::<i32>() {
+        let values = compacted(lists.values());
+        if !Arc::ptr_eq(&values, lists.values())
+            && let DataType::List(item) = array.data_type()
+        {
+            let (offsets, nulls) = (lists.offsets().clone(), lists.nulls().cloned());
+            if let Ok(lists) = ListArray::try_new(Arc::clone(item), offsets, values, nulls) {
+                return Arc::new(lists);
+            }
+        }
+    }
+    Arc::clone(array)
+}
+
 /// The rows that RETURNING gave so far, which draw on the memory of queries.
 pub(crate) struct Returned {
     pub(crate) batches: Vec<RecordBatch>,
@@ -73,10 +116,35 @@ impl Returned {
     /// # Errors
     /// 53200
     pub(super) fn push(&mut self, batch: RecordBatch) -> Result<(), Error> {
+        let batch = compact(batch)?;
         if batch.num_rows() > 0 {
             self.reservation.try_grow(batch.get_array_memory_size())?;
             self.batches.push(batch);
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+    use arrow::array::StringViewArray;
+    use arrow::datatypes::{Field, Schema};
+
+    use super::*;
+
+    #[test]
+    fn a_row_of_many_holds_its_own_text_alone() {
+        let texts: StringViewArray = (0..1000)
+            .map(|row| Some(format!("a text that is kept beside the row: {row}")))
+            .collect();
+        let schema = Schema::new(vec![Field::new("t", DataType::Utf8View, true)]);
+        let all = RecordBatch::try_new(Arc::new(schema), vec![Arc::new(texts)]).unwrap();
+        let one = all.slice(500, 1);
+        assert!(one.get_array_memory_size() > 10_000);
+        let small = compact(one.clone()).unwrap();
+        assert_eq!(small, one);
+        assert!(small.get_array_memory_size() < 10_000);
     }
 }

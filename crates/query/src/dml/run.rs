@@ -16,7 +16,7 @@ use futures::StreamExt;
 
 use super::over::Maker;
 use super::plan::Given;
-use super::rows::{Returned, columns, kept, locators, of_table};
+use super::rows::{Returned, columns, compact, kept, locators, of_table};
 use super::sight::Sight;
 use crate::bind::{Action, ByKey, Change, KeyValue, What, set_parameters};
 use crate::error::Error;
@@ -330,6 +330,7 @@ impl Run<'_> {
         rows.extend_from_slice(more);
         self.give(changing, rows, new.num_rows()).await?;
         if new.num_rows() > 0 {
+            let new = compact(new)?;
             blocking(|| changing.intake.push(new))?;
         }
         Ok(())

@@ -10,6 +10,7 @@ use futures::StreamExt;
 use super::bind::{InsertPlan, Source};
 use super::checks::Checks;
 use crate::bind::set_parameters;
+use crate::dml::compact;
 use crate::error::Error;
 use crate::session::{self, Shared, blocking};
 
@@ -49,6 +50,7 @@ pub(crate) async fn run(
     while let Some(batch) = source.next().await {
         let batch = checks.complete(&of_table(&table, &batch?)?)?;
         checks.note(&batch)?;
+        let batch = compact(batch)?;
         blocking(|| intake.push(batch))?;
     }
     drop(source);
