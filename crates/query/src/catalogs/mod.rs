@@ -33,8 +33,8 @@ mod user_types;
 
 pub(crate) use constraints::columns_named;
 pub(crate) use context::{
-    Context, Expressions, Lazy, Packing, Packings, PreparedStatement, SequenceValues, Size, Sizes,
-    Sorting, ViewColumns,
+    BucketCalls, Context, Expressions, Lazy, Packing, Packings, PreparedStatement, SequenceValues,
+    Size, Sizes, Sorting, ViewColumns,
 };
 pub(crate) use describe::quoted;
 pub(crate) use objects::{key_of_index, shown};

@@ -11,6 +11,7 @@ use parking_lot::Mutex;
 
 use super::block::Block;
 use super::call::Procedure;
+use super::for_update::{self, Locking};
 use super::handle::{BoundTo, Prepared, Session, Statement};
 use super::names::SessionNames;
 use super::present;
@@ -36,6 +37,8 @@ pub(crate) enum Ready {
     CopyOut(Bound),
     /// CALL: the effect is an expression.
     Call(Bound),
+    /// SELECT … FOR UPDATE.
+    Lock(Box<Locking>),
     /// DECLARE: the cursor's query.
     Declare(Bound),
     /// CALL of what runs statements.
@@ -52,6 +55,7 @@ impl Ready {
             | Self::CopyOut(bound)
             | Self::Call(bound)
             | Self::Declare(bound) => bound.params.clone(),
+            Self::Lock(locking) => locking.bound.params.clone(),
             Self::Insert(insert) => insert.params.clone(),
             Self::Change(dml) => dml.program.params.clone(),
             Self::Explain(inner) => inner.params(),
@@ -83,6 +87,7 @@ impl Ready {
             | Self::CopyOut(bound)
             | Self::Call(bound)
             | Self::Declare(bound) => shared.check_uses(&bound.uses),
+            Self::Lock(locking) => locking.check(shared),
             Self::Insert(insert) => {
                 shared.check_relation(insert.table, Rights::INSERT)?;
                 shared.check_uses(&insert.uses)
@@ -134,6 +139,7 @@ impl Session {
         let ready = ready(&self.shared, &names, tree, types)?;
         let columns = match (&ready, tree) {
             (Ready::Query(bound), _) => present::columns(&bound.columns),
+            (Ready::Lock(locking), _) => present::columns(&locking.columns),
             (Ready::Change(dml), _) => present::columns(&dml.program.columns),
             (Ready::Explain(_), _) => vec![explain::column()],
             (Ready::Utility, Tree::Show(name)) => self.show_columns(name.as_deref()),
@@ -184,7 +190,7 @@ impl Session {
     }
 
     pub(super) fn failed(&mut self, error: Error) -> Error {
-        let error = self.told(error);
+        let error = self.shared.cancel.told(error);
         self.copy = None;
         match self.block {
             Block::Open => self.block = Block::Failed,
@@ -311,6 +317,15 @@ impl Session {
                 run::collect(&shared, &plan).await?;
                 Ok(command("CALL"))
             }
+            Ready::Lock(locking) => {
+                let rows = locking.run(&shared, &values).await?;
+                Ok(Outcome::Rows {
+                    columns: prepared.columns.clone(),
+                    stream: present::rows(&shared, &locking.columns, rows),
+                    verb: "SELECT".to_owned(),
+                    counted: true,
+                })
+            }
             Ready::Declare(bound) => {
                 let Tree::Declare(of) = tree else {
                     return Err(Error::internal("a cursor of nothing"));
@@ -432,7 +447,10 @@ pub(crate) fn ready(
         Tree::Query(query) if changes(query) => {
             Ready::Change(Box::new(dml::bind_query(names, query, types)?))
         }
-        Tree::Query(query) => Ready::Query(bind_query(names, query, types)?),
+        Tree::Query(query) => match for_update::bind(names, query, types)? {
+            Some(locking) => Ready::Lock(Box::new(locking)),
+            None => Ready::Query(bind_query(names, query, types)?),
+        },
         Tree::Insert(insert) if insert.on.is_none() && insert.returning.is_none() => {
             Ready::Insert(Box::new(insert::bind(shared, names, insert, types)?))
         }

@@ -14,6 +14,7 @@ mod context;
 mod cursor;
 mod declare;
 mod execute;
+mod for_update;
 mod handle;
 mod limits;
 mod lock;
