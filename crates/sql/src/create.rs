@@ -67,6 +67,13 @@ pub(crate) fn create(c: &mut Cursor<'_>) -> Result<Statement, SqlError> {
         };
         return view(c, verb);
     }
+    let constraint = c.sees(&["constraint", "trigger"]);
+    if constraint {
+        c.next();
+    }
+    if !temporary && !recursive && !unlogged && c.accept(&["trigger"]) {
+        return crate::trigger::create(c, or_replace, constraint);
+    }
     if !temporary && !recursive && (c.sees(&["function"]) || c.sees(&["procedure"])) {
         return crate::routine::create(c, or_replace);
     }

@@ -28,6 +28,7 @@ mod rows;
 pub(crate) mod sequences;
 mod server;
 mod timescale;
+pub(crate) mod triggers;
 mod types;
 mod user_types;
 

@@ -30,7 +30,9 @@ mod temporary;
 mod types;
 mod utility;
 
+pub(crate) use handle::BoundTo;
 pub use handle::{Prepared, Session, SessionOptions, Statement};
+pub(crate) use present::record_text;
 
 pub(crate) use call::refuse;
 pub(crate) use cursor::Cursor;
