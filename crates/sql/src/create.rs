@@ -536,7 +536,7 @@ pub(crate) fn column(c: &mut Cursor<'_>) -> Result<(ColumnDef, Vec<Constraint>),
 }
 
 /// `DEFAULT 1 NOT NULL` is a default and a constraint, where the parser reads a test.
-fn default_of(mut sql: crate::SqlText, not_null: &mut bool) -> crate::SqlText {
+pub(crate) fn default_of(mut sql: crate::SqlText, not_null: &mut bool) -> crate::SqlText {
     let words = sql.text.to_lowercase();
     let mut words = words.split_whitespace().rev();
     let written = words.next() == Some("null") && words.next() == Some("not");
