@@ -253,3 +253,73 @@ fn a_prepared_statement_outside_a_block_is_committed_by_itself() {
     let seen = other.query("SELECT count(*) FROM t").unwrap();
     assert_eq!(seen.single::<i64>().unwrap(), 1);
 }
+
+#[test]
+fn locked_rows_are_refused_skipped_or_waited_for() {
+    let (_dir, db) = open();
+    let (mut one, mut other) = (db.connect().unwrap(), db.connect().unwrap());
+    let mut watcher = db.connect().unwrap();
+    one.execute("CREATE TABLE t (a int PRIMARY KEY, b int)")
+        .unwrap();
+    one.execute("INSERT INTO t SELECT g, 0 FROM generate_series(1, 5) g")
+        .unwrap();
+    one.execute("BEGIN").unwrap();
+    let rows = one.query("SELECT a FROM t WHERE a < 3 FOR UPDATE");
+    assert_eq!(rows.unwrap().len(), 2);
+    let refused = other.query("SELECT * FROM t WHERE a = 1 FOR SHARE NOWAIT");
+    let error = refused.unwrap_err();
+    assert_eq!(error.code.to_string(), "55P03");
+    assert_eq!(
+        error.message,
+        "could not obtain lock on row in relation \"t\""
+    );
+    // A queue: each takes the first that nobody has.
+    let queue = "SELECT a FROM t ORDER BY a LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED";
+    other.execute("BEGIN").unwrap();
+    assert_eq!(other.query(queue).unwrap().single::<i32>().unwrap(), 3);
+    watcher.execute("BEGIN").unwrap();
+    assert_eq!(watcher.query(queue).unwrap().single::<i32>().unwrap(), 4);
+    watcher.execute("COMMIT").unwrap();
+    other.execute("COMMIT").unwrap();
+    // Who waits sees what was committed meanwhile.
+    let number = pid(&mut other);
+    let waiter = thread::spawn(move || {
+        let rows = other.query("SELECT b FROM t WHERE a = 1 FOR UPDATE");
+        rows.unwrap().single::<i32>().unwrap()
+    });
+    until_waits(&mut watcher, number);
+    one.execute("UPDATE t SET b = 7 WHERE a = 1").unwrap();
+    one.execute("COMMIT").unwrap();
+    assert_eq!(waiter.join().unwrap(), 7);
+}
+
+#[test]
+fn nobody_loses_an_update_under_row_locks() {
+    let (_dir, db) = open();
+    let mut watcher = db.connect().unwrap();
+    watcher
+        .execute("CREATE TABLE t (a int PRIMARY KEY, b int); INSERT INTO t VALUES (1, 0)")
+        .unwrap();
+    let workers: Vec<_> = (0..4)
+        .map(|_| {
+            let db = db.clone();
+            thread::spawn(move || {
+                let mut connection = db.connect().unwrap();
+                for _ in 0..20 {
+                    connection.execute("BEGIN").unwrap();
+                    let rows = connection.query("SELECT b FROM t WHERE a = 1 FOR UPDATE");
+                    let b = rows.unwrap().single::<i32>().unwrap();
+                    connection
+                        .execute(&format!("UPDATE t SET b = {} WHERE a = 1", b + 1))
+                        .unwrap();
+                    connection.execute("COMMIT").unwrap();
+                }
+            })
+        })
+        .collect();
+    for worker in workers {
+        worker.join().unwrap();
+    }
+    let sum = watcher.query("SELECT b FROM t").unwrap();
+    assert_eq!(sum.single::<i32>().unwrap(), 80);
+}

@@ -20,6 +20,7 @@ mod routines;
 mod sequences;
 mod stores;
 mod tables;
+mod triggers;
 mod types;
 mod views;
 
@@ -98,6 +99,14 @@ impl Catalog {
             | Change::CreateRole { .. }
             | Change::ChangeRole { .. }
             | Change::DropRole { .. } => self.change_roles(change),
+            Change::SetTriggers {
+                database,
+                table,
+                triggers,
+            } => {
+                self.take_triggers(triggers);
+                self.database(*database)?.set_triggers(*table, triggers)
+            }
             Change::CreateRoutine { .. } | Change::DropRoutine { .. } => {
                 self.change_routines(change)
             }

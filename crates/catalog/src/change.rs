@@ -17,6 +17,7 @@ use crate::routine::Routine;
 use crate::rows::RowBits;
 use crate::sequence::Sequence;
 use crate::table::{Column, Compression, Constraint, Hypertable, Index, Part, Table};
+use crate::trigger::Trigger;
 use crate::types::Type;
 
 /// One change of the catalog.
@@ -298,6 +299,15 @@ pub enum Change {
     Job {
         database: DatabaseId,
         change: JobChange,
+    },
+    /// The triggers of a table are others.
+    SetTriggers {
+        /// Its database.
+        database: DatabaseId,
+        /// Its table.
+        table: TableId,
+        /// Those that it has from now on.
+        triggers: Vec<Trigger>,
     },
     /// CREATE [OR REPLACE] FUNCTION and PROCEDURE.
     CreateRoutine {

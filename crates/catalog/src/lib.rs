@@ -23,6 +23,7 @@ mod rows;
 mod sequence;
 mod series;
 mod table;
+mod trigger;
 mod types;
 
 pub use acl::{Acl, DefaultAcl, DependentGrants, Grant, Rights, Securable};
@@ -41,4 +42,5 @@ pub use table::{
     DimensionKind, Hypertable, Index, OnCommit, OrderBy, Part, PartFile, Persistence, Reference,
     ReferenceAction, Region, Skipping, SparseIndex, Table,
 };
+pub use trigger::Trigger;
 pub use types::{Domain, Label, Type, TypeBody};

@@ -13,6 +13,7 @@ use crate::rollup::Materialized;
 use crate::routine::Routine;
 use crate::sequence::Sequence;
 use crate::table::Table;
+use crate::trigger::Trigger;
 use crate::types::Type;
 
 /// Objects of users have oids from here on, as in PostgreSQL.
@@ -73,6 +74,9 @@ pub struct Database {
     /// Its functions and procedures.
     #[serde(default)]
     pub routines: BTreeMap<RoutineId, Arc<Routine>>,
+    /// The triggers of tables that have any, by name.
+    #[serde(default)]
+    pub triggers: BTreeMap<TableId, Arc<Vec<Trigger>>>,
     /// Its jobs.
     #[serde(default)]
     pub jobs: Arc<Jobs>,
@@ -211,6 +215,7 @@ impl Database {
             types: BTreeMap::new(),
             sequences: BTreeMap::new(),
             routines: BTreeMap::new(),
+            triggers: BTreeMap::new(),
             jobs: Arc::default(),
             acls: Arc::default(),
             default_acls: Vec::new(),

@@ -21,6 +21,8 @@ pub struct Layout {
     pub order_by: Vec<SortColumn>,
     /// What rows older than a column have in it, as columns of one row; NULL where there is none.
     missing: Vec<Option<ArrayRef>>,
+    /// Whether files are packed for the time being, quickly and to be read quickly.
+    lightly: bool,
     /// The Arrow schema of a batch with all columns.
     schema: SchemaRef,
 }
@@ -64,8 +66,23 @@ impl Layout {
             segment_by,
             order_by,
             missing: Vec::new(),
+            lightly: false,
             schema,
         }
+    }
+
+    /// The same for files that are packed quickly and read a few rows at a time, or as small as can
+    /// be.
+    #[must_use]
+    pub fn packed(mut self, lightly: bool) -> Self {
+        self.lightly = lightly;
+        self
+    }
+
+    /// Whether files are packed quickly.
+    #[must_use]
+    pub fn is_packed_lightly(&self) -> bool {
+        self.lightly
     }
 
     /// The same with the values, one-row columns, that rows older than a column have in it.

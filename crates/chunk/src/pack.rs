@@ -31,9 +31,14 @@ use crate::stored;
 const GROUP_ROWS_MAX: usize = 128 * 1024;
 const ZSTD_LEVEL: i32 = 3;
 const PAGE_ROWS_MAX: usize = 8 * 1024;
+/// The same where a series has some hundreds of rows, and is asked for by itself.
+const LIGHT_PAGE_ROWS_MAX: usize = 1024;
 /// Encodings are tried on some runs of neighbouring rows.
 const TRIED_RUNS: usize = 32;
 const TRIED_ROWS: usize = 2 * 1024;
+/// The same where packing is to be quick.
+const LIGHT_TRIED_RUNS: usize = 4;
+const LIGHT_TRIED_ROWS: usize = 256;
 
 /// A file's bytes, and the offset, length and checksum of regions that cover it.
 pub(crate) struct Packed {
@@ -90,12 +95,12 @@ pub(crate) fn pack(layout: &Layout, rows: &RecordBatch) -> Result<Packed, ChunkE
         let id = (PARQUET_FIELD_ID_META_KEY.to_owned(), column.id.to_string());
         let field = field.with_metadata([id].into());
         Ok(Column {
-            coding: choose(&field, &values)?,
+            coding: choose(layout, &field, &values)?,
             field,
             values,
         })
     })?;
-    let mut properties = properties()?;
+    let mut properties = properties(layout)?;
     for column in &columns {
         let path = ColumnPath::from(vec![column.field.name().clone()]);
         properties = column.coding.put(properties, path);
@@ -144,11 +149,20 @@ fn lost() -> ChunkError {
     ChunkError::Parquet(ParquetError::General("a column was lost".to_owned()))
 }
 
-fn properties() -> Result<parquet::file::properties::WriterPropertiesBuilder, ChunkError> {
+fn properties(
+    layout: &Layout,
+) -> Result<parquet::file::properties::WriterPropertiesBuilder, ChunkError> {
+    let (compression, page) = match layout.is_packed_lightly() {
+        true => (Compression::LZ4_RAW, LIGHT_PAGE_ROWS_MAX),
+        false => (
+            Compression::ZSTD(ZstdLevel::try_new(ZSTD_LEVEL)?),
+            PAGE_ROWS_MAX,
+        ),
+    };
     Ok(WriterProperties::builder()
-        .set_compression(Compression::ZSTD(ZstdLevel::try_new(ZSTD_LEVEL)?))
+        .set_compression(compression)
         .set_max_row_group_row_count(Some(GROUP_ROWS_MAX))
-        .set_data_page_row_count_limit(PAGE_ROWS_MAX)
+        .set_data_page_row_count_limit(page)
         .set_statistics_enabled(EnabledStatistics::Page)
         .set_created_by(concat!("chronolith ", env!("CARGO_PKG_VERSION")).to_owned()))
 }
@@ -215,7 +229,7 @@ impl Task {
 }
 
 /// The coding that makes least of a column, by trying.
-fn choose(field: &Field, values: &ArrayRef) -> Result<Coding, ChunkError> {
+fn choose(layout: &Layout, field: &Field, values: &ArrayRef) -> Result<Coding, ChunkError> {
     let tried: &[Coding] = match values.data_type() {
         DataType::Int16
         | DataType::Int32
@@ -233,7 +247,7 @@ fn choose(field: &Field, values: &ArrayRef) -> Result<Coding, ChunkError> {
     }
     let schema = Arc::new(Schema::new(vec![field.clone()]));
     for coding in tried {
-        let bytes = try_out(*coding, &schema, values)?;
+        let bytes = try_out(layout, *coding, &schema, values)?;
         if bytes < best.0 {
             best = (bytes, *coding);
         }
@@ -242,22 +256,31 @@ fn choose(field: &Field, values: &ArrayRef) -> Result<Coding, ChunkError> {
 }
 
 /// The bytes of some of the values.
-fn try_out(coding: Coding, schema: &SchemaRef, values: &ArrayRef) -> Result<usize, ChunkError> {
+fn try_out(
+    layout: &Layout,
+    coding: Coding,
+    schema: &SchemaRef,
+    values: &ArrayRef,
+) -> Result<usize, ChunkError> {
+    let (runs, most) = match layout.is_packed_lightly() {
+        true => (LIGHT_TRIED_RUNS, LIGHT_TRIED_ROWS),
+        false => (TRIED_RUNS, TRIED_ROWS),
+    };
     let Some(field) = schema.fields().first() else {
         return Err(lost());
     };
     let path = ColumnPath::from(vec![field.name().clone()]);
     let properties = coding
-        .put(properties()?, path)
+        .put(properties(layout)?, path)
         .set_statistics_enabled(EnabledStatistics::None);
     let writer = ArrowWriter::try_new(Vec::new(), Arc::clone(schema), Some(properties.build()))?;
     let (_, factory) = writer.into_serialized_writer()?;
     let mut bytes = 0;
     for mut writer in factory.create_column_writers(0)? {
-        for run in 0..TRIED_RUNS {
-            let start = values.len() * run / TRIED_RUNS;
-            let end = values.len() * (run + 1) / TRIED_RUNS;
-            let rows = TRIED_ROWS.min(end - start);
+        for run in 0..runs {
+            let start = values.len() * run / runs;
+            let end = values.len() * (run + 1) / runs;
+            let rows = most.min(end - start);
             for leaf in compute_leaves(field, &values.slice(start, rows))? {
                 writer.write(&leaf)?;
             }

@@ -34,6 +34,8 @@ pub fn layout_of(table: &Table) -> Layout {
     let order_by = table.order_by().into_iter().filter_map(sorted).collect();
     let columns = table.columns.iter().map(column).collect();
     let layout = Layout::new(columns, time, segment_by, order_by);
+    // Stores get a part with every load of their source; a chunk that is compressed is packed well.
+    let layout = layout.packed(table.rollup.is_some());
     if table.columns.iter().all(|column| column.missing.is_none()) {
         return layout;
     }

@@ -273,7 +273,11 @@ impl Engine {
         if source.rows() > 0 {
             let store = view.table.rollup.is_some();
             let (part, open) = match store {
-                true => self.pack_partials(&state.catalog, key, &view.layout, batches)?,
+                true => {
+                    let light = take != Take::All;
+                    let layout = Arc::new(Layout::clone(&view.layout).packed(light));
+                    self.pack_partials(&state.catalog, key, &layout, batches)?
+                }
                 false => {
                     let (part, open, order) = self.pack_part(&view.layout, batches)?;
                     let inputs = removed.iter().map(|part| Input::of_part(part));

@@ -104,6 +104,15 @@ impl Cancel {
         Error::new(SqlState::QUERY_CANCELED, words)
     }
 
+    /// An error as it is told: who stopped the statement says why.
+    #[must_use]
+    pub fn told(&self, error: Error) -> Error {
+        match error.code == SqlState::QUERY_CANCELED && self.asked() {
+            true => self.error(),
+            false => error,
+        }
+    }
+
     /// Waits until the statement is asked to stop.
     pub async fn wait(&self) {
         loop {

@@ -71,6 +71,9 @@ pub(crate) fn drop(c: &mut Cursor<'_>) -> Result<Statement, SqlError> {
         c.rest();
         return Ok(Statement::Other("DROP OWNED".to_owned()));
     }
+    if c.accept(&["trigger"]) {
+        return crate::trigger::drop(c);
+    }
     let (kind, words) = kind(c)?;
     if matches!(
         kind,
@@ -90,9 +93,6 @@ pub(crate) fn drop(c: &mut Cursor<'_>) -> Result<Statement, SqlError> {
         Ok((name, crate::routine::signature(c)?))
     })?;
     let (names, signatures) = names.into_iter().unzip();
-    if kind == ObjectKind::Trigger {
-        c.rest();
-    }
     if kind == ObjectKind::Database && c.accept(&["with"]) {
         c.options()?;
     }
@@ -190,6 +190,7 @@ pub(crate) fn alter(c: &mut Cursor<'_>) -> Result<Statement, SqlError> {
         | ObjectKind::Index
         | ObjectKind::Sequence => table(c, kind),
         ObjectKind::Function | ObjectKind::Procedure => crate::routine::alter(c, kind),
+        ObjectKind::Trigger => crate::trigger::alter(c),
         _ => {
             c.rest();
             Ok(Statement::Other(format!("ALTER {words}")))
@@ -365,7 +366,28 @@ fn action(c: &mut Cursor<'_>) -> Result<AlterAction, SqlError> {
     if c.at_end() || !matches!(c.peek().token, Token::Word(_)) {
         return Err(c.unexpected());
     }
-    // ENABLE TRIGGER, CLUSTER ON, ATTACH PARTITION, SET LOGGED …
+    if let Some(word) = c.word()
+        && matches!(word.as_str(), "enable" | "disable")
+        && (c.sees(&[&word, "trigger"])
+            || c.sees(&[&word, "replica", "trigger"])
+            || c.sees(&[&word, "always", "trigger"]))
+    {
+        c.next();
+        let enabled = match c.accept_any(&["replica", "always"]) {
+            Some("replica") => 'R',
+            Some(_) => 'A',
+            None if word == "enable" => 'O',
+            None => 'D',
+        };
+        c.next();
+        let all = c.accept_any(&["all", "user"]).is_some();
+        let name = match all {
+            true => None,
+            false => Some(c.ident()?),
+        };
+        return Ok(AlterAction::Trigger { enabled, name });
+    }
+    // CLUSTER ON, ATTACH PARTITION, SET LOGGED …
     let known = [
         "enable", "disable", "cluster", "attach", "detach", "set", "inherit", "no", "replica",
         "of", "not", "force", "depends",

@@ -67,6 +67,13 @@ pub(crate) fn create(c: &mut Cursor<'_>) -> Result<Statement, SqlError> {
         };
         return view(c, verb);
     }
+    let constraint = c.sees(&["constraint", "trigger"]);
+    if constraint {
+        c.next();
+    }
+    if !temporary && !recursive && !unlogged && c.accept(&["trigger"]) {
+        return crate::trigger::create(c, or_replace, constraint);
+    }
     if !temporary && !recursive && (c.sees(&["function"]) || c.sees(&["procedure"])) {
         return crate::routine::create(c, or_replace);
     }
@@ -529,7 +536,7 @@ pub(crate) fn column(c: &mut Cursor<'_>) -> Result<(ColumnDef, Vec<Constraint>),
 }
 
 /// `DEFAULT 1 NOT NULL` is a default and a constraint, where the parser reads a test.
-fn default_of(mut sql: crate::SqlText, not_null: &mut bool) -> crate::SqlText {
+pub(crate) fn default_of(mut sql: crate::SqlText, not_null: &mut bool) -> crate::SqlText {
     let words = sql.text.to_lowercase();
     let mut words = words.split_whitespace().rev();
     let written = words.next() == Some("null") && words.next() == Some("not");

@@ -21,12 +21,14 @@ mod grant;
 mod literals;
 mod lock;
 mod parse;
+pub mod plpgsql;
 mod rename;
 mod routine;
 mod sequence;
 mod session;
 mod statement;
 mod tokens;
+mod trigger;
 mod types;
 mod user_types;
 
@@ -47,4 +49,5 @@ pub use sequence::{
 };
 pub use sqlparser::ast;
 pub use statement::*;
+pub use trigger::CreateTrigger;
 pub use types::{check_modifiers, type_of, type_or_name};

@@ -54,6 +54,26 @@ pub enum Statement {
     CreateSequence(Box<crate::CreateSequence>),
     /// ALTER SEQUENCE with options of its own.
     AlterSequence(Box<crate::AlterSequence>),
+    /// CREATE TRIGGER.
+    CreateTrigger(Box<crate::CreateTrigger>),
+    /// DROP TRIGGER.
+    DropTrigger {
+        /// Its name.
+        name: Spelled,
+        /// Its table.
+        table: Name,
+        /// IF EXISTS.
+        if_exists: bool,
+    },
+    /// ALTER TRIGGER … RENAME TO.
+    AlterTrigger {
+        /// Its name.
+        name: Spelled,
+        /// Its table.
+        table: Name,
+        /// The new name.
+        to: Spelled,
+    },
     /// ALTER FUNCTION, PROCEDURE and ROUTINE.
     AlterRoutine(Box<crate::AlterRoutine>),
     /// CREATE SCHEMA.
@@ -836,6 +856,13 @@ pub struct AlterTable {
     reason = "one statement is held at a time: boxes would cost more reading than they save"
 )]
 pub enum AlterAction {
+    /// ENABLE and DISABLE TRIGGER.
+    Trigger {
+        /// As `pg_trigger.tgenabled` says it.
+        enabled: char,
+        /// Which one; None for all.
+        name: Option<Spelled>,
+    },
     /// ADD COLUMN.
     AddColumn {
         /// IF NOT EXISTS.

@@ -41,7 +41,33 @@ pub(crate) fn tokenize(text: &str) -> Result<Vec<TokenWithSpan>, SqlError> {
     let tokens = plain_operators(tokens);
     let tokens = crate::changes::readable(text, tokens);
     let tokens = crate::sequence::overriding(tokens);
-    Ok(variadic(whole_tables(tokens)))
+    Ok(variadic(whole_tables(lock_strengths(tokens))))
+}
+
+/// `FOR NO KEY UPDATE` and `FOR KEY SHARE`, which the parser does not know, as the next stronger
+/// locks: `FOR UPDATE` and `FOR SHARE`.
+fn lock_strengths(mut tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
+    let forms: [(&[&str], usize); 2] = [
+        (&["for", "no", "key", "update"], 2),
+        (&["for", "key", "share"], 1),
+    ];
+    let is = |token: &TokenWithSpan, word: &str| match &token.token {
+        Token::Word(found) => found.quote_style.is_none() && found.value == word,
+        _ => false,
+    };
+    let mut at = 0;
+    while at < tokens.len() {
+        let rest = tokens.get(at..).unwrap_or_default();
+        let form = forms.iter().find(|(words, _)| {
+            words.len() <= rest.len()
+                && rest.iter().zip(*words).all(|(token, word)| is(token, word))
+        });
+        if let Some((_, gone)) = form {
+            tokens.drain(at + 1..=at + gone);
+        }
+        at += 1;
+    }
+    tokens
 }
 
 /// The 1-based character position of a location of ours.

@@ -2,7 +2,7 @@
 
 use sqlparser::tokenizer::Token;
 
-use crate::create::role_name;
+use crate::create::{default_of, role_name};
 use crate::cursor::Cursor;
 use crate::{
     AlterType, CreateDomain, CreateType, DeclaredType, DomainCheck, Spelled, SqlError, Statement,
@@ -65,7 +65,9 @@ pub(crate) fn create_domain(c: &mut Cursor<'_>) -> Result<Statement, SqlError> {
         if c.accept(&["collate"]) {
             c.name()?;
         } else if c.accept(&["default"]) {
-            domain.default = Some(c.sql()?);
+            let mut not_null = false;
+            domain.default = Some(default_of(c.sql()?, &mut not_null));
+            null = not_null.then_some(false).or(null);
         } else {
             let position = c.position();
             let name = match c.accept(&["constraint"]) {

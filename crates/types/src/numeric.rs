@@ -47,6 +47,33 @@ pub fn power_of_ten(exponent: u32) -> i256 {
     }
 }
 
+/// What five to the power of each number is to be multiplied with to give 1, modulo 2^128.
+const INVERSES: [u128; SCALE_MAX as usize + 1] = {
+    let mut inverse: u128 = 1;
+    // Each round doubles the bits that are right.
+    let mut round = 0;
+    while round < 8 {
+        inverse = inverse.wrapping_mul(2_u128.wrapping_sub(inverse.wrapping_mul(5)));
+        round += 1;
+    }
+    let mut all = [1_u128; SCALE_MAX as usize + 1];
+    let mut at = 1;
+    while at < all.len() {
+        all[at] = all[at - 1].wrapping_mul(inverse);
+        at += 1;
+    }
+    all
+};
+
+/// A value divided by ten to the power of `digits`, which is `power`, when that leaves no rest and
+/// few digits: by a product, as division of such numbers takes several times as long.
+fn quotient(value: i256, digits: u8, power: i256) -> Option<i256> {
+    let inverse = INVERSES.get(usize::from(digits))?;
+    let (low, _) = (value >> digits).to_parts();
+    let quotient = i256::from_i128(low.wrapping_mul(*inverse).cast_signed());
+    (quotient.wrapping_mul(power) == value).then_some(quotient)
+}
+
 fn overflow() -> ValueError {
     ValueError::new(
         SqlState::NUMERIC_VALUE_OUT_OF_RANGE,
@@ -170,21 +197,16 @@ impl Numeric {
         if code == i256::MIN {
             return Self::NegativeInfinity;
         }
-        // The six bits are never negative: round towards minus infinity.
-        let sixty_four = i256::from_i128(64);
-        let mut value = code.wrapping_div(sixty_four);
-        let mut shown = code.wrapping_rem(sixty_four);
-        if shown < i256::ZERO {
-            shown = shown.wrapping_add(sixty_four);
-            value = value.wrapping_sub(i256::ONE);
-        }
-        let scale = shown
-            .to_i128()
-            .and_then(|shown| u8::try_from(shown).ok())
-            .unwrap_or(0)
-            .min(SCALE_MAX);
+        // The six bits are never negative: a shift rounds towards minus infinity.
+        let (low, _) = code.to_parts();
+        let scale = u8::try_from(low & 63).unwrap_or(0).min(SCALE_MAX);
+        let value = code >> 6;
+        let power = power_of_ten(u32::from(SCALE_MAX - scale));
         Self::Finite {
-            unscaled: value.wrapping_div(power_of_ten(u32::from(SCALE_MAX - scale))),
+            unscaled: match quotient(value, SCALE_MAX - scale, power) {
+                Some(exact) => exact,
+                None => value.wrapping_div(power),
+            },
             scale,
         }
     }
@@ -764,6 +786,40 @@ mod tests {
         let mut out = Vec::new();
         value.write(&mut out);
         String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn a_plain_form_gives_its_value_back_by_a_product_as_by_division() {
+        let mut state = 7_u128;
+        for round in 0..20_000_u32 {
+            state = state
+                .wrapping_mul(0x2360_ed05_1fc6_5da4_4385_df64_9fcc_f645)
+                .wrapping_add(1);
+            let unscaled = (state >> (round % 124)).cast_signed();
+            let unscaled = if round % 2 == 0 { unscaled } else { -unscaled };
+            let scale = u8::try_from(round / 2 % 37).unwrap();
+            let power = power_of_ten(u32::from(SCALE_MAX - scale));
+            let value = i256::from_i128(unscaled).wrapping_mul(power);
+            let by_product = quotient(value, SCALE_MAX - scale, power);
+            assert_eq!(by_product, Some(i256::from_i128(unscaled)));
+            // What leaves a rest is divided.
+            let other = value.wrapping_add(i256::ONE);
+            match quotient(other, SCALE_MAX - scale, power) {
+                None => assert!(scale < SCALE_MAX),
+                Some(same) => assert_eq!(same.wrapping_mul(power), other),
+            }
+        }
+        let all = "123456789012345678901234567890.123456789012345678901234567890";
+        for text in [
+            all,
+            "-0.5",
+            "0",
+            "-99999999999999999999999999999999999999",
+            "0.00",
+        ] {
+            let value = n(text);
+            assert_eq!(s(Numeric::from_any(value.to_any())), text);
+        }
     }
 
     #[test]

@@ -147,6 +147,7 @@ impl Database {
             self.set_rollup(id, None)?;
         }
         self.tables.remove(&id);
+        self.triggers.remove(&id);
         self.drop_sequences_of(id, None)?;
         self.drop_jobs_of(id);
         self.forget(id.0)

@@ -102,6 +102,22 @@ impl Binder<'_> {
                     value = self.operate("->", vec![value, index], at)?;
                     continue;
                 }
+                // A name is its bytes, counted from 0.
+                SqlType::Name => {
+                    let Subscript::Index { index } = subscript else {
+                        return Err(unsupported("a slice of a name").at(at));
+                    };
+                    let one = || {
+                        let one = datafusion::common::ScalarValue::Int32(Some(1));
+                        Typed::literal(one, SqlType::Int4)
+                    };
+                    let index = self.expr(place, index)?;
+                    let from = self.operate("+", vec![index, one()], at)?;
+                    let text = self.coerce(value, &SqlType::Text, CastContext::Explicit)?;
+                    let byte = self.call_plain("substr", vec![text, from, one()], at)?;
+                    value = self.coerce(byte, &SqlType::InternalChar, CastContext::Explicit)?;
+                    continue;
+                }
                 other => {
                     return Err(Error::new(
                         SqlState::DATATYPE_MISMATCH,

@@ -6,12 +6,13 @@ use chronolith_types::{SqlState, SqlType};
 use datafusion::common::tree_node::TreeNode;
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
 
+use super::coerce::castable;
 use super::insert::Target;
 use super::names::Names;
 use super::scope::{Scope, ScopeColumn};
 use super::state::{Binder, Clause, Place, Rel, Result, Use, unnamed};
 use crate::error::Error;
-use crate::functions::{Typed, canonical_form};
+use crate::functions::{CastContext, Typed, apply_cast, canonical_form};
 use crate::outcome::OutputColumn;
 
 /// A statement that can be run.
@@ -293,6 +294,71 @@ pub fn bind_arguments(
         edits: binder.edits,
         uses: binder.uses,
     })
+}
+
+/// An expression of a routine's statement over its variables, as a type if one is given. What has
+/// no cast to it goes by its text, as PL/pgSQL assigns.
+///
+/// # Errors
+/// What PostgreSQL says of it.
+pub fn bind_among_variables(
+    names: &dyn Names,
+    expr: &ast::Expr,
+    target: Option<&SqlType>,
+    params: &[Option<SqlType>],
+) -> Result<(Typed, Vec<Use>)> {
+    let mut binder = Binder::new(names, params);
+    let nothing = Scope::default();
+    let place = Place {
+        scope: &nothing,
+        clause: Clause::Values,
+    };
+    let value = binder.expr(place, expr)?;
+    let value = match target {
+        Some(target) => binder.taken_as(value, target)?,
+        None => binder.settled(value)?,
+    };
+    let value = match value.ty {
+        SqlType::Record | SqlType::Void => value,
+        _ => canonical_form(value).map_err(super::state::told)?,
+    };
+    Ok((value, binder.uses))
+}
+
+/// A value of one type as another, as PL/pgSQL assigns.
+///
+/// # Errors
+/// What PostgreSQL says of it.
+pub fn bind_cast(names: &dyn Names, value: Typed, target: &SqlType) -> Result<Typed> {
+    let mut binder = Binder::new(names, &[]);
+    let value = binder.taken_as(value, target)?;
+    canonical_form(value).map_err(super::state::told)
+}
+
+impl Binder<'_> {
+    fn taken_as(&mut self, value: Typed, target: &SqlType) -> Result<Typed> {
+        if matches!(target, SqlType::Record | SqlType::Void) {
+            return self.settled(value);
+        }
+        if matches!(value.ty, SqlType::Record | SqlType::Void) {
+            return Err(Error::new(
+                SqlState::CANNOT_COERCE,
+                format!("cannot cast type {} to {target}", value.ty),
+            ));
+        }
+        let assignable = castable(&value.ty, target, CastContext::Assignment);
+        match assignable {
+            true => {
+                let value =
+                    self.coerce(value, &target.without_typmod(), CastContext::Assignment)?;
+                apply_cast(value, target, false).map_err(super::state::told)
+            }
+            false => {
+                let text = self.coerce(value, &SqlType::Text, CastContext::Explicit)?;
+                self.coerce(text, target, CastContext::Explicit)
+            }
+        }
+    }
 }
 
 pub(super) fn finish(binder: Binder<'_>, rel: Rel) -> Result<Bound> {

@@ -56,13 +56,15 @@ pub(crate) use coerce::assignable;
 pub(crate) use coerce::castable;
 pub use deparse::deparse;
 pub use entry::{
-    Bound, bind_arguments, bind_assigned, bind_call, bind_kept, bind_over, bind_query, bind_scalar,
-    bind_value,
+    Bound, bind_among_variables, bind_arguments, bind_assigned, bind_call, bind_cast, bind_kept,
+    bind_over, bind_query, bind_scalar, bind_value,
 };
 pub(crate) use gapfill::{End, limit_of};
 pub use insert::{Target, bind_insert_source};
-pub use names::{Names, OwnType, Relation, Table, TableColumn};
+pub use names::{Names, OwnType, Relation, Table, TableColumn, Variable};
+pub(crate) use params::number_of;
 pub use params::set_parameters;
 pub(crate) use params::set_parameters_in;
+pub(crate) use reference::type_of_form;
 pub(crate) use select::name_of;
 pub use state::Use;

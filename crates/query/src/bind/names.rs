@@ -41,6 +41,15 @@ pub trait Names {
         None
     }
 
+    /// What a name means that is a variable of the routine whose statement this is, alone or
+    /// behind a record's or a block's name.
+    ///
+    /// # Errors
+    /// `55000` for a record that has no columns yet, `42703` for one it has not.
+    fn variable(&self, _of: Option<&str>, _name: &str) -> Result<Option<Variable>, Error> {
+        Ok(None)
+    }
+
     /// The table of a name, to change its rows.
     ///
     /// # Errors
@@ -82,6 +91,15 @@ pub trait Names {
 
     /// The session's variables, for literals that depend on them.
     fn vars(&self) -> &SessionVars;
+}
+
+/// A variable, by the numbers of the parameters that stand for it.
+#[derive(Debug, Clone)]
+pub enum Variable {
+    /// One value.
+    Value(usize, SqlType),
+    /// A row: its columns in order.
+    Row(Vec<(String, usize, SqlType)>),
 }
 
 /// A type of a user.

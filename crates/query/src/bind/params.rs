@@ -37,6 +37,17 @@ impl Params {
         placeholder(number, ty)
     }
 
+    /// The expression of `$n`, which has a type.
+    pub(super) fn typed(&mut self, number: usize, ty: &SqlType) -> Typed {
+        if self.types.len() < number {
+            self.types.resize(number, None);
+        }
+        if let Some(slot) = number.checked_sub(1).and_then(|at| self.types.get_mut(at)) {
+            *slot = Some(ty.clone());
+        }
+        placeholder(number, ty.clone())
+    }
+
     /// Gives an untyped `$n` a type.
     pub(super) fn decide(&mut self, number: usize, ty: &SqlType) -> Result<Typed> {
         let bare = ty.without_typmod();
@@ -83,7 +94,7 @@ fn placeholder(number: usize, ty: SqlType) -> Typed {
 }
 
 /// The number of an expression that is a parameter.
-pub(super) fn number_of(expr: &Expr) -> Option<usize> {
+pub(crate) fn number_of(expr: &Expr) -> Option<usize> {
     match expr {
         Expr::Placeholder(placeholder) => placeholder.id.strip_prefix('$')?.parse().ok(),
         _ => None,

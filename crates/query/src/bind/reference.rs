@@ -20,6 +20,17 @@ impl Binder<'_> {
             return self.call_plain(name, Vec::new(), at);
         }
         if let Some(found) = self.look(place, |scope| scope.by_name(name), name, at)? {
+            if self.frames.is_empty()
+                && self.views == 0
+                && matches!(self.names.variable(None, name), Ok(Some(_)))
+            {
+                return Err(Error::new(
+                    SqlState::AMBIGUOUS_COLUMN,
+                    format!("column reference \"{name}\" is ambiguous"),
+                )
+                .detail("It could refer to either a PL/pgSQL variable or a table column.")
+                .at(at));
+            }
             return Ok(found);
         }
         if name == "tableoid"
@@ -33,7 +44,7 @@ impl Binder<'_> {
         if table {
             return self.whole_row(place, name);
         }
-        if let Some(found) = self.argument(None, name) {
+        if let Some(found) = self.argument(None, name)? {
             return Ok(found);
         }
         if place.clause == Clause::Default {
@@ -130,7 +141,7 @@ impl Binder<'_> {
             .at(at));
         }
         if schema.is_none()
-            && let Some(found) = self.argument(Some(table), name)
+            && let Some(found) = self.argument(Some(table), name)?
         {
             return Ok(found);
         }
@@ -235,7 +246,7 @@ pub(super) fn take_field(value: Typed, name: &str) -> Result<Typed> {
 }
 
 /// The type of a field of which only the form is known.
-fn type_of_form(arrow: &DataType) -> SqlType {
+pub(crate) fn type_of_form(arrow: &DataType) -> SqlType {
     match arrow {
         DataType::Boolean => SqlType::Bool,
         DataType::Int16 => SqlType::Int2,

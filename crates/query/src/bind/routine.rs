@@ -18,6 +18,7 @@ use super::call::Arg;
 use super::dependent::normalised;
 use super::from::{FunctionParts, Rows};
 use super::inline::{bare, has_query, query_of, volatile, volatile_plan};
+use super::names::Variable;
 use super::resolve::{Candidate, Choice, Poly, choose};
 use super::scope::{Alias, Scope, ScopeColumn};
 use super::state::{Binder, Clause, Place, Rel, Result, column, lift, project, told, unnamed};
@@ -244,21 +245,55 @@ impl Binder<'_> {
     }
 
     /// What a name that no column has means in the body of a routine.
-    pub(super) fn argument(&mut self, of: Option<&str>, name: &str) -> Option<Typed> {
+    pub(super) fn argument(&mut self, of: Option<&str>, name: &str) -> Result<Option<Typed>> {
         match self.frames.last() {
             Some(frame) => {
                 if of.is_some_and(|of| of != frame.routine.name) {
-                    return None;
+                    return Ok(None);
                 }
                 let mut inputs = frame.routine.inputs();
-                let place = inputs.position(|arg| arg.name.as_deref() == Some(name))?;
-                frame.args.get(place).cloned()
+                let place = inputs.position(|arg| arg.name.as_deref() == Some(name));
+                Ok(place.and_then(|place| frame.args.get(place).cloned()))
             }
+            // The text of a view is nobody's statement.
+            None if self.views > 0 => Ok(None),
             None => {
-                let number = self.names.parameter(of, name)?;
-                Some(self.params.expr(number))
+                if let Some(number) = self.names.parameter(of, name) {
+                    return Ok(Some(self.params.expr(number)));
+                }
+                match self.names.variable(of, name)? {
+                    None => Ok(None),
+                    Some(Variable::Value(number, ty)) => Ok(Some(self.params.typed(number, &ty))),
+                    Some(Variable::Row(columns)) => {
+                        let fields = columns
+                            .into_iter()
+                            .map(|(name, number, ty)| (name, self.params.typed(number, &ty)))
+                            .collect();
+                        self.record(fields).map(Some)
+                    }
+                }
             }
         }
+    }
+
+    /// The columns of a variable that is a row.
+    pub(super) fn row_variable(&mut self, name: &str) -> Result<Option<Vec<(ScopeColumn, Typed)>>> {
+        if self.views > 0 || !self.frames.is_empty() {
+            return Ok(None);
+        }
+        let Some(Variable::Row(columns)) = self.names.variable(None, name)? else {
+            return Ok(None);
+        };
+        let columns = columns.into_iter().map(|(name, number, ty)| {
+            let value = self.params.typed(number, &ty);
+            let column = ScopeColumn {
+                ty,
+                arrow: value.arrow.clone(),
+                ..unnamed(&name)
+            };
+            (column, value)
+        });
+        Ok(Some(columns.collect()))
     }
 
     /// `$n`.
@@ -560,9 +595,22 @@ impl Binder<'_> {
             Some(columns) => columns,
             None => Vec::new(),
         };
+        // Computed once, however many of its columns are named.
+        let once = !set && volatile(&value.expr);
+        let value = match once {
+            true => {
+                let item = arrow::datatypes::Field::new("item", value.arrow.clone(), true);
+                Typed {
+                    expr: datafusion::functions_nested::expr_fn::make_array(vec![value.expr]),
+                    ty: value.ty,
+                    arrow: arrow::datatypes::DataType::List(Arc::new(item)),
+                }
+            }
+            false => value,
+        };
         let rows = Rows {
             value,
-            set,
+            set: set || once,
             ty: result,
             columns,
             output,

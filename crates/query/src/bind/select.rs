@@ -257,6 +257,17 @@ impl Binder<'_> {
                         [.., schema, table] => (Some(schema.value.as_str()), *table),
                         [] => return Err(unsupported("* of nothing")),
                     };
+                    if schema.is_none()
+                        && !scope.has_table(None, &table.value)
+                        && let Some(row) = self.row_variable(&table.value)?
+                    {
+                        items.extend(row.into_iter().map(|(column, value)| Item {
+                            column,
+                            tree: None,
+                            value,
+                        }));
+                        continue;
+                    }
                     if !scope.has_table(schema, &table.value) {
                         let at = parts.first().and_then(|ident| ident_position(ident));
                         return Err(self.missing_from(scope, schema, &table.value, at));

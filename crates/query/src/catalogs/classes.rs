@@ -141,7 +141,7 @@ fn classes<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
             count(columns),
             count(checks),
             matches!(kind, 'v' | 'm'),
-            false,
+            home.triggers.contains_key(&chronolith_types::TableId(oid)),
             parent,
             false,
             false,

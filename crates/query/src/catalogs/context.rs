@@ -10,6 +10,7 @@ use chronolith_types::{ChunkId, ColumnId, DatabaseId, RoleId, SqlState, SqlType,
 use super::objects::Inner;
 use crate::error::Error;
 use crate::instance::Activity;
+use crate::rollups::BucketCall;
 use crate::session::Cursor;
 use crate::settings::Settings;
 
@@ -92,6 +93,8 @@ pub(crate) struct Context {
     pub(crate) packing: Box<Packings>,
     /// Names and types of a view's columns; none when its query no longer binds.
     pub(crate) view_columns: Box<ViewColumns>,
+    /// The buckets of a continuous aggregate; none when its query no longer binds.
+    pub(crate) buckets: Box<BucketCalls>,
     /// What is shown of an expression over a table's columns.
     pub(crate) expression: Box<Expressions>,
     /// Where a sequence is.
@@ -108,6 +111,9 @@ pub(crate) type Packings = dyn Fn(TableId, ChunkId) -> Option<Packing> + Send + 
 
 /// Where a sequence is: its last number, and whether it was given.
 pub(crate) type SequenceValues = dyn Fn(TableId) -> Option<(i64, bool)> + Send + Sync;
+
+/// The buckets of a continuous aggregate.
+pub(crate) type BucketCalls = dyn Fn(TableId) -> Option<BucketCall> + Send + Sync;
 
 /// Names and types of a view's columns.
 pub(crate) type ViewColumns = dyn Fn(&View) -> Vec<(String, SqlType)> + Send + Sync;

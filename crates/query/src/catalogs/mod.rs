@@ -28,13 +28,14 @@ mod rows;
 pub(crate) mod sequences;
 mod server;
 mod timescale;
+pub(crate) mod triggers;
 mod types;
 mod user_types;
 
 pub(crate) use constraints::columns_named;
 pub(crate) use context::{
-    Context, Expressions, Lazy, Packing, Packings, PreparedStatement, SequenceValues, Size, Sizes,
-    Sorting, ViewColumns,
+    BucketCalls, Context, Expressions, Lazy, Packing, Packings, PreparedStatement, SequenceValues,
+    Size, Sizes, Sorting, ViewColumns,
 };
 pub(crate) use describe::quoted;
 pub(crate) use objects::{key_of_index, shown};

@@ -207,6 +207,7 @@ fn parse_line(line: &'static str) -> Option<SystemRelation> {
             .or_else(|| routines::fill(name))
             .or_else(|| constraints::fill(name))
             .or_else(|| sequences::fill(name))
+            .or_else(|| super::triggers::fill(name))
             .or_else(|| server::fill(name))
             .or_else(|| activity::fill(name))
             .or_else(|| locks::fill(name)),

@@ -24,6 +24,7 @@ use crate::bind::{Names, Target, bind_over, bind_scalar};
 use crate::error::Error;
 use crate::insert::{Checks, find_target, target_of, undefined_column};
 use crate::outcome::{CopyFormat, Outcome};
+use crate::routines::{Event, has_triggers};
 use crate::session::{Session, SessionNames, Shared, blocking};
 use crate::value::ColumnBuilder;
 
@@ -139,6 +140,10 @@ pub(crate) fn begin_in(shared: &Arc<Shared>, copy: &Copy) -> Result<(CopyIn, Out
     let table = find_target(shared, name.schema(), name.name())
         .map_err(|error| error.at(u32::try_from(name.position).ok()))?;
     shared.check_relation(table.id, Rights::INSERT)?;
+    if has_triggers(shared, &table, Some(Event::Insert)) {
+        return Err(Error::unsupported("COPY into a table with INSERT triggers")
+            .hint("Disable the triggers, or insert the rows."));
+    }
     let mut places = Vec::new();
     for column in columns {
         let (place, _) = table

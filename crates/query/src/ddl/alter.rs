@@ -188,6 +188,9 @@ async fn one(shared: &Arc<Shared>, id: TableId, action: &AlterAction) -> Result<
         AlterAction::SetOptions(options) => {
             columnstore::set(shared, id, &TableOptions::altered(options)?)
         }
+        AlterAction::Trigger { enabled, name } => {
+            super::trigger::enable(shared, &table, *enabled, name.as_ref())
+        }
         AlterAction::OwnerTo(role) => {
             shared.change(Change::SetTableOwner {
                 database,

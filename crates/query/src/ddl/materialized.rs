@@ -382,6 +382,7 @@ fn one(shared: &Arc<Shared>, view: &View, action: &AlterAction) -> Result<(), Er
         AlterAction::SetOptions(options) | AlterAction::ResetOptions(options) => {
             return check_options(options);
         }
+        AlterAction::Trigger { .. } => "ENABLE and DISABLE TRIGGER",
         AlterAction::AddColumn { .. } => "ADD COLUMN",
         AlterAction::DropColumn { .. } => "DROP COLUMN",
         AlterAction::SetType { .. } => "ALTER COLUMN ... SET DATA TYPE",

@@ -19,11 +19,13 @@ mod run;
 mod schema;
 mod sequence;
 mod table;
+mod trigger;
 mod user_types;
 mod view;
 
 pub(crate) use alter::{keep_views, moved_views, role_of};
 pub(crate) use options::TableOptions;
+pub(crate) use routine::declared;
 pub(crate) use run::{owner, run};
 pub(crate) use sequence::not_a_sequence;
 pub(crate) use table::check_name;

@@ -592,6 +592,11 @@ fn word_of(kind: ObjectKind) -> &'static str {
     }
 }
 
+/// The function without arguments of a name.
+pub(super) fn named(shared: &Arc<Shared>, name: &Name) -> Result<Option<Arc<Routine>>, Error> {
+    find(shared, ObjectKind::Function, name, Some(&Vec::new()))
+}
+
 /// The routine that a statement names.
 fn find(
     shared: &Arc<Shared>,
@@ -644,10 +649,42 @@ pub(super) fn drop(
     types: Option<&Vec<SqlType>>,
 ) -> Result<(), Error> {
     match find(shared, kind, name, types)? {
+        Some(found) if !readers_of(shared, &found)?.is_empty() => Err(depended(shared, &found)?),
         Some(found) => shared.change(Change::DropRoutine {
             database: shared.database,
             id: found.id,
         }),
         None => Err(missing(kind, name, types)),
     }
+}
+
+/// The triggers that call a function, with their tables.
+fn readers_of(shared: &Arc<Shared>, routine: &Routine) -> Result<Vec<(String, String)>, Error> {
+    let home = shared.home()?;
+    let mut found = Vec::new();
+    for (table, triggers) in &home.triggers {
+        for trigger in triggers.iter().filter(|known| known.function == routine.id) {
+            let table = home.tables.get(table);
+            let table = table.map_or_else(String::new, |table| table.name.clone());
+            found.push((trigger.name.clone(), table));
+        }
+    }
+    Ok(found)
+}
+
+/// 2BP01 for a function that triggers call.
+fn depended(shared: &Arc<Shared>, routine: &Routine) -> Result<Error, Error> {
+    let called = signature(routine);
+    let lines: Vec<String> = readers_of(shared, routine)?
+        .into_iter()
+        .map(|(trigger, table)| {
+            format!("trigger {trigger} on table {table} depends on function {called}")
+        })
+        .collect();
+    Ok(Error::new(
+        SqlState::new(b"2BP01"),
+        format!("cannot drop function {called} because other objects depend on it"),
+    )
+    .detail(lines.join("\n"))
+    .hint("Use DROP ... CASCADE to drop the dependent objects too."))
 }

@@ -8,7 +8,7 @@ use chronolith_types::{RoleId, SqlState};
 
 use super::{
     alter, comment, drop, grant, index, materialized, role, routine, schema, sequence, table,
-    user_types, view,
+    trigger, user_types, view,
 };
 use crate::error::Error;
 use crate::session::Shared;
@@ -41,6 +41,13 @@ pub(crate) async fn run(
         Statement::AlterType(of) => user_types::alter(shared, of)?,
         Statement::CreateSequence(create) => sequence::create(shared, create)?,
         Statement::AlterSequence(of) => sequence::alter(shared, of)?,
+        Statement::CreateTrigger(create) => trigger::create(shared, create)?,
+        Statement::DropTrigger {
+            name,
+            table,
+            if_exists,
+        } => trigger::drop(shared, name, table, *if_exists)?,
+        Statement::AlterTrigger { name, table, to } => trigger::rename(shared, name, table, to)?,
         Statement::AlterRoutine(alter) => routine::alter(shared, alter)?,
         Statement::CreateSchema(create) => schema::create(shared, create)?,
         Statement::CreateDatabase { name, options } => {

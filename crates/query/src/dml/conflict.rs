@@ -16,6 +16,7 @@ use super::run::{Changing, Run, note_changed, twice};
 use crate::bind::Conflict;
 use crate::error::Error;
 use crate::outcome::RowStream;
+use crate::routines::{Event, left};
 
 const HINT: &str = "Ensure that no rows proposed for insertion within the same command have duplicate constrained values.";
 
@@ -64,12 +65,15 @@ impl Run<'_> {
         while let Some(batch) = source.next().await {
             let batch = batch?;
             let new = of_table(&changing.table, batch.columns().to_vec(), batch.num_rows())?;
-            let new = changing.proposed.complete(&new)?;
+            let new = self.fresh_rows(changing, new).await?;
             let met = self.met(changing, &arbiters, &new)?;
             let fresh = fresh(&mut arbiters, &new, &met, update.is_some())?;
             let added = take_record_batch(&new, &fresh)?;
             if !self.claim(changing, &arbiters, &added)? {
                 return Ok(false);
+            }
+            if let Some(triggers) = &mut changing.triggers {
+                triggers.changed(Event::Insert, None, Some(added.clone()));
             }
             let Some(update) = &update else {
                 self.add(changing, added, &[]).await?;
@@ -177,8 +181,32 @@ impl Run<'_> {
             columns(&made, 1..width + 1),
             made.num_rows(),
         )?;
+        let asked = changing.triggers.as_ref();
+        if !asked.is_some_and(|triggers| triggers.wants_rows(Event::Update)) {
+            let rows = changing.checks.complete(&rows)?;
+            note_changed(changing, &made, &rows)?;
+            return Ok((rows, from));
+        }
+        // The old rows in the order of those that are made of them.
+        let places: std::collections::HashMap<i128, u32> =
+            found.iter().copied().zip(0_u32..).collect();
+        let order = locators(&made)?;
+        let order = order.iter().flatten();
+        let order = order.filter_map(|locator| places.get(&locator).copied());
+        let order = UInt32Array::from_iter_values(order);
+        let old = of_table(&changing.table, columns(&old, 0..width), old.num_rows())?;
+        let old = take_record_batch(&old, &order)?;
+        let (rows, keep) = self
+            .passed(changing, Event::Update, &old, Some(rows), &made)
+            .await?;
+        let mut stayed = keep.iter();
+        from.retain(|_| stayed.next().copied().unwrap_or(true));
         let rows = changing.checks.complete(&rows)?;
-        note_changed(changing, &made, &rows)?;
+        note_changed(changing, &left(&made, &keep)?, &rows)?;
+        if let Some(triggers) = &mut changing.triggers {
+            let old = left(&old, &keep)?;
+            triggers.changed(Event::Update, Some(old), Some(rows.clone()));
+        }
         Ok((rows, from))
     }
 }

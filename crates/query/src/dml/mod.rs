@@ -20,5 +20,5 @@ mod within;
 pub(crate) use plan::{Dml, bind, bind_literals, bind_query};
 pub(crate) use program::{Ran, run};
 pub(crate) use rows::compact;
-pub(crate) use sight::Sight;
+pub(crate) use sight::{Held, Sight};
 pub(crate) use within::within;

@@ -11,6 +11,7 @@ use super::sight::{Held, Sight};
 use crate::bind::set_parameters;
 use crate::error::Error;
 use crate::outcome::RowStream;
+use crate::routines::has_triggers;
 use crate::session::{Shared, physical, stream};
 
 /// What a statement came to.
@@ -37,7 +38,8 @@ pub(crate) async fn run(
     params: &[ScalarValue],
 ) -> Result<Ran, Error> {
     // Alone, a change writes nothing before it is sure of its rows.
-    let several = dml.program.changes.len() > 1;
+    let fires = |change: &crate::bind::Change| has_triggers(shared, &change.table, None);
+    let several = dml.program.changes.len() > 1 || dml.program.changes.iter().any(fires);
     loop {
         shared.transact(|transaction| {
             transaction.begin_change()?;

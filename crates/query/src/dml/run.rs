@@ -23,6 +23,7 @@ use crate::error::Error;
 use crate::insert::Checks;
 use crate::outcome::RowStream;
 use crate::references::Incoming;
+use crate::routines::{Event, Triggers, left};
 use crate::session::{Shared, blocking, physical, stream};
 
 /// What a change came to.
@@ -67,6 +68,8 @@ pub(super) struct Changing<'c> {
     pub(super) count: u64,
     pub(super) maker: Option<Maker>,
     pub(super) returned: Returned,
+    /// What fires for its rows.
+    pub(super) triggers: Option<Triggers>,
     /// Who refers to the rows that go or change.
     pub(super) incoming: Option<Incoming>,
 }
@@ -90,8 +93,26 @@ impl Run<'_> {
             Some(Given::Rows(_, missing)) => missing.as_slice(),
             _ => &[],
         };
+        let triggers = Triggers::of(self.shared, &table)?;
+        let event = match &change.what {
+            What::Insert { .. } => Event::Insert,
+            What::Update(_) => Event::Update,
+            What::Delete(_) => Event::Delete,
+            What::Merge { .. } if triggers.is_some() => {
+                return Err(Error::unsupported("MERGE into a table with triggers"));
+            }
+            What::Merge { .. } => Event::Insert,
+        };
+        if let Some(triggers) = &triggers {
+            triggers.statement(event, true).await?;
+            if matches!(&change.what, What::Insert { conflict: Some(found), .. } if found.update.is_some())
+            {
+                triggers.statement(Event::Update, true).await?;
+            }
+        }
         let mut changing = Changing {
             change,
+            triggers,
             checks: Checks::of(self.shared, &table)?,
             proposed: Checks::filling(self.shared, &table, missing)?,
             intake: self
@@ -131,7 +152,31 @@ impl Run<'_> {
                 RowMode::Update
             }
         };
-        self.write(changing, mode).await
+        let triggers = changing.triggers.take();
+        let upserts = matches!(&change.what, What::Insert { conflict: Some(found), .. } if found.update.is_some());
+        let step = self.write(changing, mode).await?;
+        if let (Some(mut triggers), Step::Done(_)) = (triggers, &step) {
+            triggers.after().await?;
+            if upserts {
+                triggers.statement(Event::Update, false).await?;
+            }
+            triggers.statement(event, false).await?;
+        }
+        Ok(step)
+    }
+
+    /// New rows on their way through the triggers before an INSERT.
+    pub(super) async fn fresh_rows(
+        &self,
+        changing: &Changing<'_>,
+        new: RecordBatch,
+    ) -> Result<RecordBatch, Error> {
+        let Some(triggers) = &changing.triggers else {
+            return changing.proposed.complete(&new);
+        };
+        let new = changing.proposed.computed(&new)?;
+        let (new, _) = triggers.before(Event::Insert, None, Some(&new)).await?;
+        changing.checks.complete(&new)
     }
 
     /// The rows of an INSERT.
@@ -216,8 +261,11 @@ impl Run<'_> {
         while let Some(batch) = source.next().await {
             let batch = batch?;
             let new = of_table(&changing.table, batch.columns().to_vec(), batch.num_rows())?;
-            let new = changing.proposed.complete(&new)?;
-            self.add(changing, new, &[]).await?;
+            let new = self.fresh_rows(changing, new).await?;
+            self.add(changing, new.clone(), &[]).await?;
+            if let Some(triggers) = &mut changing.triggers {
+                triggers.changed(Event::Insert, None, Some(new));
+            }
         }
         Ok(())
     }
@@ -232,10 +280,27 @@ impl Run<'_> {
                 columns(&batch, 1..width + 1),
                 batch.num_rows(),
             )?;
+            let mut more = columns(&batch, width + 1..batch.num_columns());
+            let asked = changing.triggers.as_ref();
+            if !asked.is_some_and(|triggers| triggers.wants_rows(Event::Update)) {
+                let new = changing.checks.complete(&new)?;
+                note_changed(changing, &batch, &new)?;
+                self.add(changing, new, &more).await?;
+                continue;
+            }
+            let old = self.old(changing, &batch)?;
+            let (new, keep) = self
+                .passed(changing, Event::Update, &old, Some(new), &batch)
+                .await?;
+            for column in &mut more {
+                *column = arrow::compute::filter(column, &keep.clone().into())?;
+            }
             let new = changing.checks.complete(&new)?;
-            note_changed(changing, &batch, &new)?;
-            let more = columns(&batch, width + 1..batch.num_columns());
-            self.add(changing, new, &more).await?;
+            note_changed(changing, &left(&batch, &keep)?, &new)?;
+            self.add(changing, new.clone(), &more).await?;
+            if let Some(triggers) = &mut changing.triggers {
+                triggers.changed(Event::Update, Some(left(&old, &keep)?), Some(new));
+            }
         }
         Ok(())
     }
@@ -243,12 +308,56 @@ impl Run<'_> {
     async fn delete(&self, changing: &mut Changing<'_>) -> Result<(), Error> {
         let mut source = self.stream(changing).await?;
         while let Some(batch) = source.next().await {
-            let batch = self.first(changing, &batch?)?;
+            let mut batch = self.first(changing, &batch?)?;
+            let asked = changing.triggers.as_ref();
+            if asked.is_some_and(|triggers| triggers.wants_rows(Event::Delete)) {
+                let old = self.old(changing, &batch)?;
+                let (old, keep) = self
+                    .passed(changing, Event::Delete, &old, None, &batch)
+                    .await?;
+                batch = kept(&batch, &keep)?;
+                if let Some(triggers) = &mut changing.triggers {
+                    triggers.changed(Event::Delete, Some(old), None);
+                }
+            }
             changing.count += batch.num_rows() as u64;
             let rows = columns(&batch, 1..batch.num_columns());
             self.give(changing, rows, batch.num_rows()).await?;
         }
         Ok(())
+    }
+
+    /// The rows that a batch changes, as they are.
+    fn old(&self, changing: &Changing<'_>, batch: &RecordBatch) -> Result<RecordBatch, Error> {
+        let width = changing.table.columns.len();
+        let places: Vec<i128> = locators(batch)?.iter().flatten().collect();
+        let all: Vec<usize> = (0..width).collect();
+        let found = blocking(|| changing.view.rows_at(&all, &places))?;
+        of_table(&changing.table, columns(&found, 0..width), found.num_rows())
+    }
+
+    /// Rows on their way through the triggers before a change; those that were left out stay as
+    /// they are.
+    pub(super) async fn passed(
+        &self,
+        changing: &mut Changing<'_>,
+        event: Event,
+        old: &RecordBatch,
+        new: Option<RecordBatch>,
+        batch: &RecordBatch,
+    ) -> Result<(RecordBatch, Vec<bool>), Error> {
+        let Some(triggers) = &changing.triggers else {
+            return Err(Error::internal("triggers of a table that has none"));
+        };
+        let (rows, keep) = triggers.before(event, Some(old), new.as_ref()).await?;
+        let mut stay = RowSet::default();
+        for (locator, keep) in locators(batch)?.iter().zip(&keep) {
+            if let (Some(locator), false) = (locator, keep) {
+                stay.insert(locator);
+            }
+        }
+        changing.rows.minus(&stay);
+        Ok((rows, keep))
     }
 
     /// The rows of a batch that the statement has not met before.

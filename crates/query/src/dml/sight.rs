@@ -37,7 +37,7 @@ pub(crate) struct Held<'a> {
 }
 
 impl<'a> Held<'a> {
-    pub(super) fn new(shared: &'a Shared, sight: Option<Arc<Sight>>) -> Self {
+    pub(crate) fn new(shared: &'a Shared, sight: Option<Arc<Sight>>) -> Self {
         let before = shared.with(|state| std::mem::replace(&mut state.sight, sight));
         Self { shared, before }
     }

@@ -84,6 +84,8 @@ impl SessionEffects {
             "attach_tablespace" => tablespaces::attach(shared, args),
             "detach_tablespace" => tablespaces::detach(shared, args),
             "detach_tablespaces" => tablespaces::detach_all(shared, args),
+            // No table is a partition.
+            "pg_partition_ancestors" => Ok(super::list(&[], &arrow::datatypes::DataType::UInt32)),
             "show_tablespaces" => tablespaces::show(shared, args),
             "move_chunk" => tablespaces::move_chunk(shared, args),
             "reorder_chunk" => tablespaces::reorder(shared, args),

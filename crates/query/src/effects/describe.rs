@@ -43,6 +43,7 @@ pub(super) fn call(
         "pg_get_function_arguments" => describe::function_arguments(context, oid, false)?,
         "pg_get_function_identity_arguments" => describe::function_arguments(context, oid, true)?,
         "pg_get_functiondef" => describe::functiondef(context, oid)?,
+        "pg_get_triggerdef" => crate::catalogs::triggers::triggerdef(context, oid, pretty)?,
         "obj_description" => describe::object_comment(context, oid, args.text(1))?,
         "shobj_description" => {
             describe::shared_comment(context, oid, args.text(1).unwrap_or_default())

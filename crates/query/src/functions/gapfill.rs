@@ -4,7 +4,7 @@
 use chronolith_rollup::bucket::{BucketOptions, Bucketer};
 use chronolith_types::{Interval, SqlType};
 use datafusion::common::ScalarValue;
-use datafusion::logical_expr::{ColumnarValue, Expr, ScalarFunctionArgs, lit};
+use datafusion::logical_expr::{ColumnarValue, Expr, ScalarFunctionArgs};
 
 use super::error::FunctionError;
 use super::table::{Imp, Proc, Typed};
@@ -107,11 +107,6 @@ impl<'e> GapCall<'e> {
         ];
         if let Some(zone) = self.zone() {
             args.push(Typed::new(zone.clone(), SqlType::Text));
-            // Neither origin nor offset.
-            for ty in [SqlType::Timestamptz, SqlType::Interval] {
-                let nothing = ScalarValue::try_from(&ty.arrow())?;
-                args.push(Typed::new(lit(nothing), ty));
-            }
         }
         let plain = match ty {
             SqlType::Int2 | SqlType::Int4 | SqlType::Int8 => times::integer_bucket(args, ty)?,

@@ -55,6 +55,7 @@ pub(super) fn effect(name: &str) -> Option<&'static str> {
         "pg_get_function_sqlbody",
         "pg_get_functiondef",
         "pg_get_triggerdef",
+        "pg_partition_ancestors",
         "pg_get_statisticsobjdef",
         "pg_get_statisticsobjdef_columns",
         "pg_get_partkeydef",

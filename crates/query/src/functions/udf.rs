@@ -234,7 +234,7 @@ impl Bound {
 }
 
 /// The types of the arguments of a function of this room; none for one of DataFusion's.
-pub(super) fn arg_types(udf: &ScalarUDF) -> Option<&[SqlType]> {
+pub(crate) fn arg_types(udf: &ScalarUDF) -> Option<&[SqlType]> {
     let bound = udf.inner().downcast_ref::<Bound>()?;
     Some(&bound.args)
 }

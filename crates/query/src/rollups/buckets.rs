@@ -3,14 +3,14 @@
 use std::ops::Range;
 
 use chronolith_rollup::bucket::{BucketOptions, Bucketer};
-use chronolith_types::datetime::US_PER_DAY;
-use chronolith_types::{Interval, SqlState, TimeZone};
+use chronolith_types::datetime::{US_PER_DAY, write_date, write_timestamp, write_timestamptz};
+use chronolith_types::{Interval, SqlState, SqlType, TimeZone};
 use datafusion::common::ScalarValue;
 use datafusion::logical_expr::Expr;
 use datafusion::logical_expr::expr::ScalarFunction;
 
 use crate::error::Error;
-use crate::functions::bucket_zone;
+use crate::functions::{arg_types, bucket_zone};
 
 /// What times fall into: whole numbers, or µs since 1970.
 #[derive(Debug, Clone, Copy)]
@@ -186,6 +186,85 @@ impl Buckets {
             true,
         )
     }
+}
+
+/// A call of `time_bucket`, as the catalogs show it.
+#[derive(Debug, Clone)]
+pub(crate) struct BucketCall {
+    /// The function with the types of its arguments.
+    pub(crate) function: String,
+    pub(crate) width: String,
+    pub(crate) origin: Option<String>,
+    pub(crate) offset: Option<String>,
+    pub(crate) zone: Option<String>,
+    /// Whether all buckets are of one length.
+    pub(crate) fixed: bool,
+}
+
+impl BucketCall {
+    /// The call that an expression is.
+    pub(super) fn of(expr: &Expr) -> Option<Self> {
+        let Expr::ScalarFunction(call) = expr else {
+            return None;
+        };
+        let mut types = arg_types(&call.func)?.to_vec();
+        if types.get(2) == Some(&SqlType::Text) {
+            // Its last two may be left out.
+            types.truncate(3);
+            types.extend([SqlType::Timestamptz, SqlType::Interval]);
+        }
+        let types: Vec<String> = types.iter().map(ToString::to_string).collect();
+        let mut made = Self {
+            function: format!("{}({})", call.func.name(), types.join(",")),
+            width: String::new(),
+            origin: None,
+            offset: None,
+            zone: None,
+            fixed: true,
+        };
+        for (place, arg) in call.args.iter().enumerate() {
+            let Expr::Literal(value, _) = arg else {
+                continue;
+            };
+            let Some(text) = shown(value) else {
+                continue;
+            };
+            match (place, value) {
+                (0, ScalarValue::IntervalMonthDayNano(Some(span))) => {
+                    made.fixed &= span.months == 0;
+                    made.width = text;
+                }
+                (0, _) => made.width = text,
+                (_, ScalarValue::Utf8View(_) | ScalarValue::Utf8(_)) => {
+                    made.fixed = false;
+                    made.zone = Some(text);
+                }
+                (_, ScalarValue::TimestampMicrosecond(..) | ScalarValue::Date32(_)) => {
+                    made.origin = Some(text);
+                }
+                _ => made.offset = Some(text),
+            }
+        }
+        Some(made)
+    }
+}
+
+/// A constant as text; None for NULL.
+fn shown(value: &ScalarValue) -> Option<String> {
+    let mut text = Vec::new();
+    match value {
+        ScalarValue::IntervalMonthDayNano(Some(span)) => interval(*span).write(&mut text),
+        ScalarValue::TimestampMicrosecond(Some(at), Some(_)) => {
+            write_timestamptz(*at, &TimeZone::Utc, &mut text);
+        }
+        ScalarValue::TimestampMicrosecond(Some(at), None) => write_timestamp(*at, &mut text),
+        ScalarValue::Date32(Some(day)) => write_date(*day, &mut text),
+        ScalarValue::Utf8View(Some(name)) | ScalarValue::Utf8(Some(name)) => {
+            return Some(name.clone());
+        }
+        other => return integer(other).map(|number| number.to_string()),
+    }
+    String::from_utf8(text).ok()
 }
 
 fn interval(span: arrow::datatypes::IntervalMonthDayNano) -> Interval {

@@ -12,7 +12,7 @@ use datafusion::datasource::source_as_provider;
 use datafusion::logical_expr::expr::AggregateFunction;
 use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan, TableScan, cast};
 
-use super::buckets::Buckets;
+use super::buckets::{BucketCall, Buckets};
 use super::derive::Programs;
 use super::gaps::{Gaps, filled_below};
 use super::names::CatalogNames;
@@ -96,6 +96,8 @@ pub(crate) struct Definition {
     /// Which of the groups is the bucket.
     pub(crate) bucket: usize,
     pub(crate) buckets: Buckets,
+    /// How these were called.
+    pub(crate) bucket_call: BucketCall,
     pub(crate) aggs: Vec<Agg>,
     /// What groups must be; over the names of groups and of the values of merged aggregates.
     pub(crate) having: Option<Expr>,
@@ -180,6 +182,8 @@ impl Definition {
             .map(&over_source)
             .collect::<Result<_, _>>()?;
         let (bucket, buckets) = bucket_of(&groups, &source, linear.is_none())?;
+        let bucket_call = groups.get(bucket).and_then(BucketCall::of);
+        let bucket_call = bucket_call.ok_or_else(invalid)?;
         for expr in &groups {
             check_immutable(expr)?;
         }
@@ -266,6 +270,7 @@ impl Definition {
             time,
             rows,
             buckets,
+            bucket_call,
             groups,
             bucket,
             aggs,

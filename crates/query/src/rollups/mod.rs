@@ -24,6 +24,7 @@ mod shape;
 mod steps;
 
 pub(crate) use alter::{alter, indexed};
+pub(crate) use buckets::BucketCall;
 pub(crate) use create::create;
 pub(crate) use definition::Definition;
 pub(crate) use derive::Maintainer;

@@ -5,8 +5,12 @@
 
 mod call;
 mod check;
+mod plpgsql;
 mod run;
+mod triggers;
 
 pub use call::RoutineCall;
 pub(crate) use check::check;
+pub(crate) use plpgsql::{Compiled, Locals};
 pub(crate) use run::{DEPTH_MAX, run};
+pub(crate) use triggers::{Event, Triggers, has_triggers, left};

@@ -7,18 +7,22 @@ use std::task::{Context, Poll};
 use arrow::array::{Array, ArrayRef, StructArray};
 use arrow::datatypes::DataType;
 use arrow::record_batch::RecordBatch;
-use chronolith_catalog::{Routine, Volatility};
+use chronolith_catalog::{Database, Routine, Volatility};
 use chronolith_sql::Statement as Tree;
 use chronolith_types::{SqlState, SqlType};
 use datafusion::common::ScalarValue;
 use futures::StreamExt;
 
 use super::call::RoutineCall;
+use super::check::{body_of, read};
+use super::plpgsql::{Machine, Outputs};
 use crate::bind::{Target, bind_insert_source};
+use crate::catalogs::quoted;
 use crate::error::Error;
 use crate::outcome::Outcome;
 use crate::session::{
-    Prepared, Ready, Session, SessionNames, Shared, Statement, blocking, ready, refuse, wait_for,
+    Prepared, Ready, Session, SessionNames, Shared, Statement, blocking, ready, refuse, row_of,
+    wait_for,
 };
 use crate::settings::Scope;
 
@@ -56,7 +60,7 @@ pub(crate) fn run(
 }
 
 /// Work that has stack enough whenever it goes on, however deep within others.
-struct Roomy<F>(Pin<Box<F>>);
+pub(super) struct Roomy<F>(pub(super) Pin<Box<F>>);
 
 impl<F: Future> Future for Roomy<F> {
     type Output = F::Output;
@@ -69,7 +73,7 @@ impl<F: Future> Future for Roomy<F> {
     }
 }
 
-fn too_deep() -> Error {
+pub(super) fn too_deep() -> Error {
     Error::new(SqlState::new(b"54001"), "stack depth limit exceeded").hint(
         "Increase the configuration parameter \"max_stack_depth\" (currently 2048kB), after \
          ensuring the platform's stack depth limit is adequate.",
@@ -179,7 +183,10 @@ impl Session {
     }
 
     /// SET of a routine begins; what was before.
-    fn enter_settings(&self, routine: &Routine) -> Result<Vec<(String, Option<String>)>, Error> {
+    pub(super) fn enter_settings(
+        &self,
+        routine: &Routine,
+    ) -> Result<Vec<(String, Option<String>)>, Error> {
         let mut before = Vec::with_capacity(routine.settings.len());
         for (name, value) in &routine.settings {
             let was = self.shared.with(|state| {
@@ -197,7 +204,7 @@ impl Session {
         Ok(before)
     }
 
-    fn leave_settings(&self, before: Vec<(String, Option<String>)>) {
+    pub(super) fn leave_settings(&self, before: Vec<(String, Option<String>)>) {
         self.shared.with(|state| {
             for (name, was) in before.into_iter().rev() {
                 state.settings.put_local(&name, was);
@@ -212,10 +219,64 @@ impl Session {
         args: &[ArrayRef],
         wanted: Option<&[SqlType]>,
     ) -> Result<Vec<RecordBatch>, Error> {
-        if routine.language != "sql" {
-            return Err(Error::unsupported(format!("language {}", routine.language)));
+        if routine.language == "sql" {
+            return self.run_statements(routine, types, args, wanted).await;
         }
-        self.run_statements(routine, types, args, wanted).await
+        let block = body_of(&self.shared, routine)?;
+        let home = self.shared.home()?;
+        let outputs = outputs_of(&self.shared, &home, routine, wanted);
+        let given = types
+            .iter()
+            .cloned()
+            .zip(scalars(args)?)
+            .collect::<Vec<_>>();
+        let shown: Vec<String> = routine.types().map(SqlType::name).collect();
+        let name = format!("{}({})", quoted(&routine.name), shown.join(","));
+        let mut machine = Machine::new(self, &name, Some(routine), &given, outputs)?;
+        machine.run(&block).await
+    }
+
+    /// DO.
+    ///
+    /// # Errors
+    /// Those of its statements.
+    pub(crate) async fn run_block(&mut self, language: &str, text: &str) -> Result<(), Error> {
+        match language.to_lowercase().as_str() {
+            "plpgsql" => {}
+            "sql" => {
+                return Err(Error::new(
+                    SqlState::FEATURE_NOT_SUPPORTED,
+                    "language \"sql\" does not support inline code execution",
+                ));
+            }
+            other => {
+                return Err(Error::new(
+                    SqlState::UNDEFINED_OBJECT,
+                    format!("language \"{other}\" does not exist"),
+                ));
+            }
+        }
+        let block = read(text)?;
+        let depth = self.shared.with(|state| state.depth);
+        if depth >= DEPTH_MAX {
+            return Err(too_deep());
+        }
+        self.shared.with(|state| state.depth = depth + 1);
+        let shared = Arc::clone(&self.shared);
+        let nothing = Outputs {
+            columns: Vec::new(),
+            set: false,
+            record: false,
+            nothing: true,
+            named: false,
+            trigger: false,
+        };
+        let done = match Machine::new(self, "inline_code_block", None, &[], nothing) {
+            Ok(mut machine) => Roomy(Box::pin(machine.run(&block))).await,
+            Err(error) => Err(error),
+        };
+        shared.with(|state| state.depth = depth);
+        done.map(|_| ())
     }
 
     /// The statements of a body in SQL, one after the other; the rows of the last.
@@ -280,6 +341,49 @@ impl Session {
         }
         Ok(last)
     }
+}
+
+/// What a routine's rows are made of, of the types that its call says.
+pub(super) fn outputs_of(
+    shared: &Arc<Shared>,
+    home: &Database,
+    routine: &Routine,
+    wanted: Option<&[SqlType]>,
+) -> Outputs {
+    let result = routine.result.as_ref();
+    let ty = result.map(|result| result.ty.clone());
+    let named = routine.outputs().next().is_some();
+    let mut columns: Vec<(String, SqlType)> = match result.and_then(|result| result.relation) {
+        Some(relation) => row_of(shared, home, relation).unwrap_or_default(),
+        None if named => routine
+            .outputs()
+            .map(|arg| (arg.name.clone().unwrap_or_default(), arg.ty.clone()))
+            .collect(),
+        None => ty
+            .iter()
+            .map(|ty| (routine.name.clone(), ty.clone()))
+            .collect(),
+    };
+    if let Some(wanted) = wanted {
+        columns.resize(wanted.len(), (String::new(), SqlType::Text));
+        for ((_, ty), wanted) in columns.iter_mut().zip(wanted) {
+            ty.clone_from(wanted);
+        }
+    }
+    Outputs {
+        columns,
+        set: result.is_some_and(|result| result.set),
+        record: ty == Some(SqlType::Record),
+        nothing: !named && ty.is_none_or(|ty| ty == SqlType::Void),
+        named,
+        trigger: routine.is_trigger(),
+    }
+}
+
+fn scalars(args: &[ArrayRef]) -> Result<Vec<ScalarValue>, Error> {
+    args.iter()
+        .map(|arg| Ok(ScalarValue::try_from_array(arg, 0)?))
+        .collect()
 }
 
 fn returns_nothing(wanted: &[SqlType]) -> bool {

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::array::ArrayRef;
-use chronolith_catalog::{Job, Routine};
+use arrow::record_batch::RecordBatch;
+use chronolith_catalog::{ArgMode, Job, Routine};
 use chronolith_sql::{Statement as Tree, ast};
 use chronolith_types::{JobId, SqlState, SqlType};
 use datafusion::common::ScalarValue;
@@ -19,12 +20,47 @@ use crate::bind::{Bound, bind_arguments};
 use crate::catalogs::quoted;
 use crate::error::Error;
 use crate::jobs::{self, POLICY_SCHEMA, Target};
+use crate::outcome::OutputColumn;
 
 /// A call that was bound.
 pub(crate) struct Procedure {
     what: Called,
     /// One row: its arguments.
     pub(super) args: Bound,
+    /// The arguments as they were written.
+    given: Vec<ast::Expr>,
+}
+
+impl Procedure {
+    /// The columns of the row that it answers.
+    pub(super) fn outputs(&self) -> Vec<OutputColumn> {
+        let Called::Own(routine) = &self.what else {
+            return Vec::new();
+        };
+        let outputs = routine.outputs().enumerate();
+        outputs
+            .map(|(place, arg)| OutputColumn {
+                name: arg
+                    .name
+                    .clone()
+                    .unwrap_or_else(|| format!("column{}", place + 1)),
+                ty: arg.ty.clone(),
+                table_oid: 0,
+                attribute: 0,
+            })
+            .collect()
+    }
+
+    /// What was written where a value comes out, in their order.
+    pub(crate) fn targets(&self) -> Vec<ast::Expr> {
+        let Called::Own(routine) = &self.what else {
+            return Vec::new();
+        };
+        let args = routine.args.iter().zip(&self.given);
+        args.filter(|(arg, _)| arg.mode.comes_out())
+            .map(|(_, given)| given.clone())
+            .collect()
+    }
 }
 
 /// What is called.
@@ -56,8 +92,11 @@ impl Called {
                 plain("job_id", SqlType::Int4),
                 plain("config", SqlType::Jsonb),
             ],
+            // What comes out has its place among the arguments, too.
             Self::Own(routine) => routine
-                .inputs()
+                .args
+                .iter()
+                .filter(|arg| arg.mode != ArgMode::Table)
                 .map(|arg| Formal {
                     name: arg.name.clone(),
                     ty: arg.ty.clone(),
@@ -103,7 +142,11 @@ pub(crate) fn find(
         match bind_arguments(names, &values, types) {
             Ok(args) => {
                 let what = what.clone();
-                return Ok(Some(Procedure { what, args }));
+                return Ok(Some(Procedure {
+                    what,
+                    args,
+                    given: values.into_iter().map(|(value, _)| value).collect(),
+                }));
             }
             Err(error) => misfit = misfit.or(Some(error)),
         }
@@ -204,7 +247,7 @@ impl Session {
         &mut self,
         procedure: &Procedure,
         params: &[ScalarValue],
-    ) -> Result<(), Error> {
+    ) -> Result<Option<RecordBatch>, Error> {
         let plan = crate::bind::set_parameters(&procedure.args.plan, params)?;
         let rows = run::collect(&self.shared, &plan).await?;
         let row = rows
@@ -218,7 +261,9 @@ impl Session {
             Called::RunJob => {
                 let id = args.first().map(|arg| ScalarValue::try_from_array(arg, 0));
                 match id.transpose()? {
-                    Some(ScalarValue::Int32(Some(id))) => self.run_job(JobId(id)).await,
+                    Some(ScalarValue::Int32(Some(id))) => {
+                        self.run_job(JobId(id)).await.map(|()| None)
+                    }
                     _ => Err(Error::new(
                         SqlState::INVALID_PARAMETER_VALUE,
                         "job ID cannot be NULL",
@@ -231,9 +276,21 @@ impl Session {
                     Some(ScalarValue::Utf8View(config)) => config,
                     _ => None,
                 };
-                jobs::act(self, name, config.as_deref()).await
+                jobs::act(self, name, config.as_deref())
+                    .await
+                    .map(|()| None)
             }
-            Called::Own(routine) => self.run_routine(routine, &args).await.map(|_| ()),
+            Called::Own(routine) => {
+                let modes = routine.args.iter().map(|arg| arg.mode);
+                let args: Vec<ArrayRef> = args
+                    .into_iter()
+                    .zip(modes)
+                    .filter(|(_, mode)| mode.goes_in())
+                    .map(|(arg, _)| arg)
+                    .collect();
+                let answer = self.run_routine(routine, &args).await?;
+                Ok(answer.into_iter().find(|batch| batch.num_rows() > 0))
+            }
         }
     }
 

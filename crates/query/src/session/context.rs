@@ -13,8 +13,8 @@ use super::names::SessionNames;
 use super::shared::Shared;
 use crate::bind::{bind_kept, deparse};
 use crate::catalogs::{
-    self, Context, Expressions, Lazy, Packing, Packings, SequenceValues, Size, Sizes, Sorting,
-    ViewColumns,
+    self, BucketCalls, Context, Expressions, Lazy, Packing, Packings, SequenceValues, Size, Sizes,
+    Sorting, ViewColumns,
 };
 
 impl Shared {
@@ -37,6 +37,7 @@ impl Shared {
             size: self.chunk_sizes(),
             packing: self.packings(),
             view_columns: self.view_columns(),
+            buckets: self.bucket_calls(),
             expression: self.expressions(),
             sequence_value: self.sequence_values(),
             inner: OnceLock::new(),
@@ -46,6 +47,15 @@ impl Shared {
     fn sequence_values(self: &Arc<Self>) -> Box<SequenceValues> {
         let shared = Arc::clone(self);
         Box::new(move |id| shared.with(|state| state.transaction.as_ref()?.sequence_value(id).ok()))
+    }
+
+    fn bucket_calls(self: &Arc<Self>) -> Box<BucketCalls> {
+        let shared = Arc::clone(self);
+        Box::new(move |view| {
+            let home = shared.home().ok()?;
+            let definition = shared.instance.registry.definition(&home, view).ok()?;
+            Some(definition.bucket_call.clone())
+        })
     }
 
     fn lazy<T>(self: &Arc<Self>, find: impl FnOnce(&Arc<Self>) -> T + Send + 'static) -> Lazy<T> {

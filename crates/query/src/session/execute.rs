@@ -5,12 +5,14 @@ use std::sync::Arc;
 use arrow::array::ArrayRef;
 use arrow::record_batch::RecordBatch;
 use chronolith_catalog::Rights;
-use chronolith_sql::Statement as Tree;
+use chronolith_sql::{Statement as Tree, ast};
 use chronolith_types::{SqlState, SqlType};
+use datafusion::common::ScalarValue;
 use parking_lot::Mutex;
 
 use super::block::Block;
 use super::call::Procedure;
+use super::for_update::{self, Locking};
 use super::handle::{BoundTo, Prepared, Session, Statement};
 use super::names::SessionNames;
 use super::present;
@@ -24,6 +26,7 @@ use crate::error::Error;
 use crate::explain;
 use crate::insert::{self, InsertPlan};
 use crate::outcome::{Outcome, OutputColumn};
+use crate::routines::{Event, has_triggers};
 
 /// A statement as far as it goes without running it.
 pub(crate) enum Ready {
@@ -36,6 +39,8 @@ pub(crate) enum Ready {
     CopyOut(Bound),
     /// CALL: the effect is an expression.
     Call(Bound),
+    /// SELECT … FOR UPDATE.
+    Lock(Box<Locking>),
     /// DECLARE: the cursor's query.
     Declare(Bound),
     /// CALL of what runs statements.
@@ -52,6 +57,7 @@ impl Ready {
             | Self::CopyOut(bound)
             | Self::Call(bound)
             | Self::Declare(bound) => bound.params.clone(),
+            Self::Lock(locking) => locking.bound.params.clone(),
             Self::Insert(insert) => insert.params.clone(),
             Self::Change(dml) => dml.program.params.clone(),
             Self::Explain(inner) => inner.params(),
@@ -83,6 +89,7 @@ impl Ready {
             | Self::CopyOut(bound)
             | Self::Call(bound)
             | Self::Declare(bound) => shared.check_uses(&bound.uses),
+            Self::Lock(locking) => locking.check(shared),
             Self::Insert(insert) => {
                 shared.check_relation(insert.table, Rights::INSERT)?;
                 shared.check_uses(&insert.uses)
@@ -130,12 +137,23 @@ impl Session {
         types: &[Option<SqlType>],
     ) -> Result<Arc<Prepared>, Error> {
         let names = SessionNames::new(&self.shared)?;
+        self.bind_among(&names, statement, types)
+    }
+
+    pub(crate) fn bind_among(
+        &mut self,
+        names: &SessionNames,
+        statement: &Statement,
+        types: &[Option<SqlType>],
+    ) -> Result<Arc<Prepared>, Error> {
         let tree = &statement.parsed.statement;
-        let ready = ready(&self.shared, &names, tree, types)?;
+        let ready = ready(&self.shared, names, tree, types)?;
         let columns = match (&ready, tree) {
             (Ready::Query(bound), _) => present::columns(&bound.columns),
+            (Ready::Lock(locking), _) => present::columns(&locking.columns),
             (Ready::Change(dml), _) => present::columns(&dml.program.columns),
             (Ready::Explain(_), _) => vec![explain::column()],
+            (Ready::Procedure(procedure), _) => present::columns(&procedure.outputs()),
             (Ready::Utility, Tree::Show(name)) => self.show_columns(name.as_deref()),
             (Ready::Utility, Tree::Execute { name, .. }) => self.named(name)?.columns.clone(),
             (
@@ -184,7 +202,7 @@ impl Session {
     }
 
     pub(super) fn failed(&mut self, error: Error) -> Error {
-        let error = self.told(error);
+        let error = self.shared.cancel.told(error);
         self.copy = None;
         match self.block {
             Block::Open => self.fail_block(),
@@ -278,8 +296,15 @@ impl Session {
         prepared: &Prepared,
         params: &[ArrayRef],
     ) -> Result<Outcome, Error> {
+        self.dispatch_values(prepared, run::scalars(params)?).await
+    }
+
+    pub(crate) async fn dispatch_values(
+        &mut self,
+        prepared: &Prepared,
+        mut values: Vec<ScalarValue>,
+    ) -> Result<Outcome, Error> {
         let shared = Arc::clone(&self.shared);
-        let mut values = run::scalars(params)?;
         present::find_objects(&shared, &prepared.params, &mut values)?;
         let tree = &prepared.statement.parsed.statement;
         shared.refuse_writes(tree, &prepared.statement.parsed.tag)?;
@@ -303,13 +328,27 @@ impl Session {
                 Ok(changed(&shared, prepared, dml, ran))
             }
             Ready::Procedure(procedure) => {
-                self.call(procedure, &values).await?;
-                Ok(command("CALL"))
+                let answer = self.call(procedure, &values).await?;
+                match answer {
+                    Some(answer) if !prepared.columns.is_empty() => {
+                        Ok(rows(prepared.columns.clone(), answer, "CALL", false))
+                    }
+                    _ => Ok(command("CALL")),
+                }
             }
             Ready::Call(bound) => {
                 let plan = set_parameters(&bound.plan, &values)?;
                 run::collect(&shared, &plan).await?;
                 Ok(command("CALL"))
+            }
+            Ready::Lock(locking) => {
+                let rows = locking.run(&shared, &values).await?;
+                Ok(Outcome::Rows {
+                    columns: prepared.columns.clone(),
+                    stream: present::rows(&shared, &locking.columns, rows),
+                    verb: "SELECT".to_owned(),
+                    counted: true,
+                })
             }
             Ready::Declare(bound) => {
                 let Tree::Declare(of) = tree else {
@@ -352,6 +391,10 @@ impl Session {
                 Ok(outcome)
             }
             Tree::Execute { name, args } => self.execute_named(name, args).await,
+            Tree::Do { language, body } => {
+                self.run_block(language, body).await?;
+                Ok(command("DO"))
+            }
             Tree::Fetch {
                 cursor,
                 direction,
@@ -432,8 +475,15 @@ pub(crate) fn ready(
         Tree::Query(query) if changes(query) => {
             Ready::Change(Box::new(dml::bind_query(names, query, types)?))
         }
-        Tree::Query(query) => Ready::Query(bind_query(names, query, types)?),
-        Tree::Insert(insert) if insert.on.is_none() && insert.returning.is_none() => {
+        Tree::Query(query) => match for_update::bind(names, query, types)? {
+            Some(locking) => Ready::Lock(Box::new(locking)),
+            None => Ready::Query(bind_query(names, query, types)?),
+        },
+        Tree::Insert(insert)
+            if insert.on.is_none()
+                && insert.returning.is_none()
+                && !fires(shared, &insert.table) =>
+        {
             Ready::Insert(Box::new(insert::bind(shared, names, insert, types)?))
         }
         Tree::InsertLiterals(literals) if literals.rest.is_some() => {
@@ -442,6 +492,16 @@ pub(crate) fn ready(
                 None => dml::bind(names, &Tree::Insert(literals.tree()?), types)?,
             };
             Ready::Change(Box::new(dml))
+        }
+        Tree::InsertLiterals(literals)
+            if shared
+                .find_table(literals.schema.as_deref(), &literals.table)
+                .is_ok_and(|table| {
+                    table.is_some_and(|table| has_triggers(shared, &table, Some(Event::Insert)))
+                }) =>
+        {
+            let tree = Tree::Insert(literals.tree()?);
+            Ready::Change(Box::new(dml::bind(names, &tree, types)?))
         }
         Tree::InsertLiterals(literals) => {
             Ready::Insert(Box::new(match insert::bind_literals(shared, literals)? {
@@ -478,6 +538,26 @@ pub(crate) fn ready(
         | Tree::With { .. } => Ready::Change(Box::new(dml::bind(names, tree, types)?)),
         _ => Ready::Utility,
     })
+}
+
+/// Whether triggers fire for rows that are inserted into a table.
+fn fires(shared: &Arc<Shared>, table: &ast::TableObject) -> bool {
+    let ast::TableObject::TableName(name) = table else {
+        return false;
+    };
+    let parts: Vec<&str> = name
+        .0
+        .iter()
+        .filter_map(|part| part.as_ident())
+        .map(|ident| ident.value.as_str())
+        .collect();
+    let (schema, table) = match parts.as_slice() {
+        [table] => (None, *table),
+        [.., schema, table] => (Some(*schema), *table),
+        [] => return false,
+    };
+    let found = shared.find_table(schema, table).ok().flatten();
+    found.is_some_and(|table| has_triggers(shared, &table, Some(Event::Insert)))
 }
 
 /// What a client is told of a change.

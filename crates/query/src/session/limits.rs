@@ -1,6 +1,5 @@
 //! How long a statement, a wait or an idle session may last.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use chronolith_types::SqlState;
@@ -134,15 +133,6 @@ impl Session {
                 (longest, Error::new(code, words))
             }),
         }
-    }
-
-    /// An error as it is told: who stopped the statement says why.
-    pub(super) fn told(&self, error: Error) -> Error {
-        let cancel = Arc::clone(&self.shared.cancel);
-        if error.code == SqlState::QUERY_CANCELED && cancel.asked() {
-            return cancel.error();
-        }
-        error
     }
 }
 

@@ -14,6 +14,7 @@ mod context;
 mod cursor;
 mod declare;
 mod execute;
+mod for_update;
 mod handle;
 mod limits;
 mod lock;
@@ -29,7 +30,9 @@ mod temporary;
 mod types;
 mod utility;
 
+pub(crate) use handle::BoundTo;
 pub use handle::{Prepared, Session, SessionOptions, Statement};
+pub(crate) use present::record_text;
 
 pub(crate) use call::refuse;
 pub(crate) use cursor::Cursor;

@@ -10,12 +10,13 @@ use chronolith_types::{SqlType, TableId};
 use datafusion::datasource::provider_as_source;
 
 use super::shared::{Shared, no_schema};
-use crate::bind::{ChangeTarget, Names, OwnType, Relation, Table, TableColumn};
+use crate::bind::{ChangeTarget, Names, OwnType, Relation, Table, TableColumn, Variable};
 use crate::catalogs;
 use crate::error::Error;
 use crate::functions::SessionVars;
 use crate::insert::{domain_chain, find_changed};
 use crate::rollups::{CaggTable, Registry, continuous};
+use crate::routines::Locals;
 use crate::scan::{ChunkTable, SystemTable, Unpopulated, Wanted};
 
 /// The columns of a table by where their values come from.
@@ -33,6 +34,8 @@ pub(crate) struct SessionNames {
     vars: SessionVars,
     /// Whose statement it is, and whose arguments have names.
     routine: Option<Arc<Routine>>,
+    /// The variables of one in PL/pgSQL.
+    locals: Option<Locals>,
 }
 
 impl SessionNames {
@@ -42,6 +45,7 @@ impl SessionNames {
             vars: shared.vars(),
             shared: Arc::clone(shared),
             routine: None,
+            locals: None,
         })
     }
 
@@ -52,6 +56,20 @@ impl SessionNames {
             routine: Some(Arc::clone(routine)),
             ..names
         })
+    }
+
+    /// The names of a statement among variables.
+    pub(crate) fn among(shared: &Arc<Shared>, locals: Locals) -> Result<Self, Error> {
+        let names = Self::new(shared)?;
+        Ok(Self {
+            locals: Some(locals),
+            ..names
+        })
+    }
+
+    /// The variables that were named so far, and those there are.
+    pub(crate) fn into_locals(self) -> Option<Locals> {
+        self.locals
     }
 
     fn system(&self, schema: &str, name: &str) -> Option<Relation> {
@@ -323,6 +341,13 @@ impl Names for SessionNames {
         let mut args = routine.inputs();
         let place = args.position(|arg| arg.name.as_deref() == Some(name))?;
         Some(place + 1)
+    }
+
+    fn variable(&self, of: Option<&str>, name: &str) -> Result<Option<Variable>, Error> {
+        match &self.locals {
+            Some(locals) => locals.variable(of, name),
+            None => Ok(None),
+        }
     }
 
     fn routines(&self, schema: Option<&str>, name: &str) -> Result<Vec<Arc<Routine>>, Error> {

@@ -121,6 +121,17 @@ fn records(array: &ArrayRef, zone: &TimeZone) -> Result<ArrayRef, Error> {
     Ok(Arc::new(out.finish()))
 }
 
+/// The text of a record that is one value.
+///
+/// # Errors
+/// XX000 when it is no record.
+pub(crate) fn record_text(value: &ScalarValue, zone: &TimeZone) -> Result<String, Error> {
+    match value {
+        ScalarValue::Struct(of) => record(of, 0, zone),
+        _ => Err(Error::internal("a record of another form")),
+    }
+}
+
 /// `(a,b,"c d")`
 fn record(records: &StructArray, row: usize, zone: &TimeZone) -> Result<String, Error> {
     let mut text = b"(".to_vec();

@@ -43,7 +43,7 @@ impl Shared {
     }
 
     /// 25006 for a statement that writes, in a transaction that only reads.
-    pub(super) fn refuse_writes(&self, tree: &Tree, tag: &str) -> Result<(), Error> {
+    pub(crate) fn refuse_writes(&self, tree: &Tree, tag: &str) -> Result<(), Error> {
         if !self.read_only() {
             return Ok(());
         }

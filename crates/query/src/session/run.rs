@@ -161,8 +161,10 @@ pub(crate) fn stream(
     let rows = execute_stream(physical, planner.task_ctx())?;
     let cancel = Arc::clone(&shared.cancel);
     let stopped = async move { cancel.wait().await };
+    let by = Arc::clone(&shared.cancel);
+    let told = move |error| by.told(Error::from(error));
     let rows = rows
-        .map(|batch| batch.map_err(Error::from))
+        .map(move |batch| batch.map_err(&told))
         .take_until(stopped);
     let cancel = Arc::clone(&shared.cancel);
     // A stream that was stopped must not look like one that ended.

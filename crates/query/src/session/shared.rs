@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use chronolith_catalog::{Catalog, Change, Database, Rights, Table, View};
 use chronolith_engine::{Isolation, Locker, Transaction};
-use chronolith_types::{DatabaseId, SchemaId, SqlState, TableId, TimeZone};
+use chronolith_sql::plpgsql::Block;
+use chronolith_types::{DatabaseId, RoutineId, SchemaId, SqlState, TableId, TimeZone};
 use datafusion::execution::SessionState;
 use datafusion::execution::session_state::SessionStateBuilder;
 use datafusion::prelude::SessionConfig;
@@ -29,7 +30,7 @@ use crate::nodes::Planner;
 use crate::notify::Mailbox;
 use crate::outcome::{Notice, Severity};
 use crate::rights::guard;
-use crate::routines::DEPTH_MAX;
+use crate::routines::{Compiled, DEPTH_MAX};
 use crate::scan::{Snapshot, SystemRows};
 use crate::settings::Settings;
 
@@ -46,6 +47,10 @@ pub(crate) struct Shared {
     state: Mutex<State>,
     /// Whose turn it is to run a routine, for each depth.
     pub(crate) turns: Vec<Mutex<()>>,
+    /// Bodies in PL/pgSQL as they were read, by their text.
+    pub(crate) bodies: Mutex<HashMap<RoutineId, (String, Arc<Block>)>>,
+    /// Pieces of them that were bound, by their number and the depth at which they run.
+    pub(crate) compiled: Mutex<HashMap<(u64, usize), Compiled>>,
     planner: SessionState,
 }
 
@@ -191,6 +196,8 @@ impl Shared {
                 limits: (u64::MAX, Limits::default()),
                 temporary: false,
             }),
+            bodies: Mutex::default(),
+            compiled: Mutex::default(),
             turns: (0..=DEPTH_MAX).map(|_| Mutex::new(())).collect(),
             planner,
             instance,

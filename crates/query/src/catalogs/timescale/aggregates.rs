@@ -23,6 +23,7 @@ pub(super) fn fill(name: &str) -> Option<Fill> {
 pub(super) fn fill_catalog(name: &str) -> Option<Fill> {
     Some(match name {
         "continuous_agg" => catalog,
+        "continuous_aggs_bucket_function" => buckets,
         "continuous_aggs_materialization_invalidation_log" => marks,
         _ => return None,
     })
@@ -104,6 +105,25 @@ fn catalog<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
             format!("_direct_view_{id}"),
             aggregate.continuous.materialized_only,
             NULL,
+        ]);
+    }
+    Ok(())
+}
+
+/// How each makes its buckets.
+fn buckets<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
+    for aggregate in all(context.home()?) {
+        let Some(call) = (context.buckets)(aggregate.view.id) else {
+            continue;
+        };
+        rows.push(row![
+            aggregate.store.hypertable.id.0,
+            format!("public.{}", call.function),
+            call.width,
+            call.origin,
+            call.offset,
+            call.zone,
+            call.fixed,
         ]);
     }
     Ok(())

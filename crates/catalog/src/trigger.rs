@@ -1,0 +1,58 @@
+//! Triggers of tables.
+
+use chronolith_types::{ColumnId, RoutineId};
+use serde::{Deserialize, Serialize};
+
+/// A trigger.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Trigger {
+    /// Its oid.
+    pub id: u32,
+    /// Its name, which no other of the table has.
+    pub name: String,
+    /// What it calls.
+    pub function: RoutineId,
+    /// BEFORE, and not AFTER.
+    pub before: bool,
+    /// FOR EACH ROW, and not STATEMENT.
+    pub row: bool,
+    /// INSERT.
+    #[serde(default)]
+    pub insert: bool,
+    /// UPDATE.
+    #[serde(default)]
+    pub update: bool,
+    /// DELETE.
+    #[serde(default)]
+    pub delete: bool,
+    /// UPDATE OF: none for any column.
+    #[serde(default)]
+    pub columns: Vec<ColumnId>,
+    /// WHEN, as SQL.
+    #[serde(default)]
+    pub condition: Option<String>,
+    /// What it hands over.
+    #[serde(default)]
+    pub args: Vec<String>,
+    /// As `pg_trigger.tgenabled` says it: `O`, `D`, `R` or `A`.
+    pub enabled: char,
+}
+
+impl Trigger {
+    /// Whether it fires in a session of users.
+    #[must_use]
+    pub fn fires(&self) -> bool {
+        matches!(self.enabled, 'O' | 'A')
+    }
+
+    /// `pg_trigger.tgtype`.
+    #[must_use]
+    pub fn bits(&self) -> i16 {
+        let bit = |on: bool, bit: i16| if on { bit } else { 0 };
+        bit(self.row, 1)
+            | bit(self.before, 2)
+            | bit(self.insert, 4)
+            | bit(self.delete, 8)
+            | bit(self.update, 16)
+    }
+}

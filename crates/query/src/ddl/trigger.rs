@@ -1,0 +1,253 @@
+//! CREATE, ALTER and DROP TRIGGER, and ALTER TABLE ENABLE and DISABLE TRIGGER.
+
+use std::sync::Arc;
+
+use chronolith_catalog::{Change, Database, Rights, Table, Trigger};
+use chronolith_sql::{CreateTrigger, Name, Spelled};
+use chronolith_types::{SqlState, SqlType};
+
+use super::routine::named;
+use super::table::check_name;
+use crate::bind::bind_over;
+use crate::error::Error;
+use crate::insert::{undefined_column, undefined_table};
+use crate::outcome::Severity;
+use crate::session::{SessionNames, Shared};
+
+fn table_of(shared: &Arc<Shared>, name: &Name) -> Result<Arc<Table>, Error> {
+    if let Some(table) = shared.find_table(name.schema(), name.name())? {
+        return Ok(table);
+    }
+    match shared.find_view(name.schema(), name.name())? {
+        Some(view) => Err(Error::unsupported(format!(
+            "a trigger on \"{}\", which is no table,",
+            view.name
+        ))),
+        None => Err(undefined_table(name.schema(), name.name())),
+    }
+}
+
+fn of(home: &Database, table: &Table) -> Vec<Trigger> {
+    let known = home.triggers.get(&table.id);
+    known.map_or_else(Vec::new, |known| known.to_vec())
+}
+
+fn set(shared: &Arc<Shared>, table: &Table, mut triggers: Vec<Trigger>) -> Result<(), Error> {
+    triggers.sort_by(|one, other| one.name.cmp(&other.name));
+    shared.change(Change::SetTriggers {
+        database: shared.database,
+        table: table.id,
+        triggers,
+    })
+}
+
+pub(super) fn create(shared: &Arc<Shared>, create: &CreateTrigger) -> Result<(), Error> {
+    let name = &create.name.value;
+    check_name(name)?;
+    let table = table_of(shared, &create.table)?;
+    shared.check_relation(table.id, Rights::TRIGGER)?;
+    let routine = named(shared, &create.function)?.ok_or_else(|| {
+        Error::new(
+            SqlState::UNDEFINED_FUNCTION,
+            format!("function {}() does not exist", create.function),
+        )
+    })?;
+    if !routine.is_trigger() {
+        return Err(Error::new(
+            SqlState::new(b"42P17"),
+            format!("function {} must return type trigger", create.function),
+        ));
+    }
+    shared.check_execute(&routine)?;
+    let mut columns = Vec::with_capacity(create.columns.len());
+    for column in &create.columns {
+        let found = table
+            .columns
+            .iter()
+            .find(|known| known.name == column.value);
+        let found = found.ok_or_else(|| undefined_column(&column.value, &table.name))?;
+        columns.push(found.id);
+    }
+    if let Some(condition) = &create.condition {
+        if !create.row {
+            return Err(Error::unsupported("WHEN of a statement trigger"));
+        }
+        let [insert, _, delete] = create.events;
+        check_condition(shared, &table, condition, insert, delete)?;
+    }
+    let home = shared.home()?;
+    let mut triggers = of(&home, &table);
+    let known = triggers.iter().position(|trigger| trigger.name == *name);
+    let id = match known {
+        Some(place) if create.or_replace => triggers.remove(place).id,
+        Some(_) => {
+            return Err(Error::new(
+                SqlState::DUPLICATE_OBJECT,
+                format!(
+                    "trigger \"{name}\" for relation \"{}\" already exists",
+                    table.name
+                ),
+            ));
+        }
+        None => shared.transact(|transaction| Ok::<_, Error>(transaction.allocate_oid()))?,
+    };
+    let [insert, update, delete] = create.events;
+    triggers.push(Trigger {
+        id,
+        name: name.clone(),
+        function: routine.id,
+        before: create.before,
+        row: create.row,
+        insert,
+        update,
+        delete,
+        columns,
+        condition: create.condition.as_ref().map(|found| found.text.clone()),
+        args: create.args.clone(),
+        enabled: 'O',
+    });
+    set(shared, &table, triggers)
+}
+
+/// A condition must be one over OLD and NEW.
+fn check_condition(
+    shared: &Arc<Shared>,
+    table: &Table,
+    condition: &chronolith_sql::SqlText,
+    insert: bool,
+    delete: bool,
+) -> Result<(), Error> {
+    let uses = |row: &str| {
+        let text = condition.text.to_lowercase();
+        text.contains(&format!("{row}."))
+    };
+    if insert && uses("old") {
+        return Err(Error::new(
+            SqlState::new(b"42P17"),
+            "INSERT trigger's WHEN condition cannot reference OLD values",
+        ));
+    }
+    if delete && uses("new") {
+        return Err(Error::new(
+            SqlState::new(b"42P17"),
+            "DELETE trigger's WHEN condition cannot reference NEW values",
+        ));
+    }
+    // What names both is looked at when it is met.
+    if uses("old") && uses("new") || condition.text.contains('*') {
+        return Ok(());
+    }
+    let names = SessionNames::new(shared)?;
+    let columns: Vec<_> = table
+        .columns
+        .iter()
+        .map(|column| (column.name.clone(), column.ty.clone(), column.ty.arrow()))
+        .collect();
+    let row = if uses("old") { "old" } else { "new" };
+    let bound = bind_over(&names, &condition.expr, row, &columns)?;
+    match bound.ty {
+        SqlType::Bool => Ok(()),
+        other => Err(Error::new(
+            SqlState::DATATYPE_MISMATCH,
+            format!("argument of WHEN must be type boolean, not type {other}"),
+        )),
+    }
+}
+
+fn missing(name: &str, table: &Table) -> Error {
+    Error::new(
+        SqlState::UNDEFINED_OBJECT,
+        format!(
+            "trigger \"{name}\" for table \"{}\" does not exist",
+            table.name
+        ),
+    )
+}
+
+pub(super) fn drop(
+    shared: &Arc<Shared>,
+    name: &Spelled,
+    table: &Name,
+    if_exists: bool,
+) -> Result<(), Error> {
+    let done = (|| {
+        let table = table_of(shared, table)?;
+        let home = shared.home()?;
+        let mut triggers = of(&home, &table);
+        let place = triggers.iter().position(|known| known.name == name.value);
+        let place = place.ok_or_else(|| missing(&name.value, &table))?;
+        triggers.remove(place);
+        set(shared, &table, triggers)
+    })();
+    match done {
+        Err(error)
+            if if_exists
+                && matches!(
+                    error.code,
+                    SqlState::UNDEFINED_OBJECT | SqlState::UNDEFINED_TABLE
+                ) =>
+        {
+            let message = match error.code {
+                SqlState::UNDEFINED_TABLE => error.message,
+                _ => format!(
+                    "trigger \"{}\" for relation \"{table}\" does not exist",
+                    name.value
+                ),
+            };
+            let told = Error::new(
+                SqlState::SUCCESSFUL_COMPLETION,
+                format!("{message}, skipping"),
+            );
+            shared.notice(Severity::Notice, told);
+            Ok(())
+        }
+        done => done,
+    }
+}
+
+pub(super) fn rename(
+    shared: &Arc<Shared>,
+    name: &Spelled,
+    table: &Name,
+    to: &Spelled,
+) -> Result<(), Error> {
+    check_name(&to.value)?;
+    let table = table_of(shared, table)?;
+    let home = shared.home()?;
+    let mut triggers = of(&home, &table);
+    if triggers.iter().any(|known| known.name == to.value) {
+        return Err(Error::new(
+            SqlState::DUPLICATE_OBJECT,
+            format!(
+                "trigger \"{}\" for relation \"{}\" already exists",
+                to.value, table.name
+            ),
+        ));
+    }
+    let found = triggers.iter_mut().find(|known| known.name == name.value);
+    let found = found.ok_or_else(|| missing(&name.value, &table))?;
+    found.name.clone_from(&to.value);
+    set(shared, &table, triggers)
+}
+
+/// ALTER TABLE ENABLE and DISABLE TRIGGER.
+pub(super) fn enable(
+    shared: &Arc<Shared>,
+    table: &Table,
+    enabled: char,
+    name: Option<&Spelled>,
+) -> Result<(), Error> {
+    let home = shared.home()?;
+    let mut triggers = of(&home, table);
+    let mut any = name.is_none();
+    for trigger in &mut triggers {
+        if name.is_none_or(|name| name.value == trigger.name) {
+            trigger.enabled = enabled;
+            any = true;
+        }
+    }
+    match (any, name) {
+        (false, Some(name)) => Err(missing(&name.value, table)),
+        _ => set(shared, table, triggers),
+    }
+}

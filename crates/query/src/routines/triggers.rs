@@ -1,0 +1,401 @@
+//! Triggers of a table as a statement that changes it fires them.
+
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, BooleanArray};
+use arrow::compute::filter_record_batch;
+use arrow::record_batch::{RecordBatch, RecordBatchOptions};
+use chronolith_catalog::{Routine, Table, Trigger};
+use chronolith_types::{ColumnId, SqlState, SqlType};
+use datafusion::common::ScalarValue;
+
+use super::check::{body_of, compared};
+use super::plpgsql::{Machine, Outputs};
+use super::run::{DEPTH_MAX, Roomy, too_deep};
+use crate::catalogs::quoted;
+use crate::dml::Held;
+use crate::error::Error;
+use crate::session::{Session, Shared};
+
+/// What happens to rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Event {
+    Insert,
+    Update,
+    Delete,
+}
+
+impl Event {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Insert => "INSERT",
+            Self::Update => "UPDATE",
+            Self::Delete => "DELETE",
+        }
+    }
+
+    fn is_of(self, trigger: &Trigger) -> bool {
+        match self {
+            Self::Insert => trigger.insert,
+            Self::Update => trigger.update,
+            Self::Delete => trigger.delete,
+        }
+    }
+}
+
+/// A table's triggers that fire in a session, with what they call.
+pub(crate) struct Triggers {
+    shared: Arc<Shared>,
+    table: Arc<Table>,
+    schema: String,
+    columns: Vec<(String, SqlType)>,
+    fired: Vec<(Trigger, Arc<Routine>)>,
+    /// Rows changed, for triggers after the statement: what happened, and before and after it.
+    queued: Vec<(Event, Option<RecordBatch>, Option<RecordBatch>)>,
+}
+
+impl std::fmt::Debug for Triggers {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Triggers")
+            .field("table", &self.table.name)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Whether a table has triggers that fire for a change of its rows.
+pub(crate) fn has_triggers(shared: &Shared, table: &Table, event: Option<Event>) -> bool {
+    let Ok(home) = shared.home() else {
+        return false;
+    };
+    let fits =
+        |trigger: &Trigger| trigger.fires() && event.is_none_or(|event| event.is_of(trigger));
+    let triggers = home.triggers.get(&table.id);
+    triggers.is_some_and(|triggers| triggers.iter().any(fits))
+}
+
+impl Triggers {
+    /// Those of a table; None when none fires.
+    ///
+    /// # Errors
+    /// 3D000 when the database is gone.
+    pub(crate) fn of(shared: &Arc<Shared>, table: &Arc<Table>) -> Result<Option<Self>, Error> {
+        let home = shared.home()?;
+        let Some(all) = home.triggers.get(&table.id) else {
+            return Ok(None);
+        };
+        let mut fired = Vec::new();
+        for trigger in all.iter().filter(|trigger| trigger.fires()) {
+            let routine = home.routines.get(&trigger.function).ok_or_else(|| {
+                Error::new(
+                    SqlState::UNDEFINED_FUNCTION,
+                    format!("the function of trigger \"{}\" is gone", trigger.name),
+                )
+            })?;
+            fired.push((trigger.clone(), Arc::clone(routine)));
+        }
+        if fired.is_empty() {
+            return Ok(None);
+        }
+        // They fire in the order of their names.
+        fired.sort_by(|(one, _), (other, _)| one.name.cmp(&other.name));
+        let columns = table.columns.iter();
+        let schema = home.schemas.get(&table.schema);
+        Ok(Some(Self {
+            shared: Arc::clone(shared),
+            schema: schema.map_or_else(String::new, |schema| schema.name.clone()),
+            columns: columns
+                .map(|column| (column.name.clone(), column.ty.clone()))
+                .collect(),
+            table: Arc::clone(table),
+            fired,
+            queued: Vec::new(),
+        }))
+    }
+
+    fn any(&self, event: Event, before: bool, row: bool) -> bool {
+        let mut fired = self.fired.iter();
+        fired.any(|(trigger, _)| {
+            event.is_of(trigger) && trigger.before == before && trigger.row == row
+        })
+    }
+
+    /// Whether rows pass through triggers before an event.
+    pub(crate) fn before_rows(&self, event: Event) -> bool {
+        self.any(event, true, true)
+    }
+
+    /// Whether rows before an event are asked for.
+    pub(crate) fn wants_rows(&self, event: Event) -> bool {
+        self.any(event, true, true) || self.any(event, false, true)
+    }
+
+    /// The triggers of the statement itself, before or after it.
+    ///
+    /// # Errors
+    /// Those of what they call.
+    pub(crate) async fn statement(&self, event: Event, before: bool) -> Result<(), Error> {
+        for (trigger, routine) in &self.fired {
+            if !trigger.row && trigger.before == before && event.is_of(trigger) {
+                self.call(trigger, routine, event, None, None).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Rows on their way through the triggers before an event: the new rows that are left of them
+    /// (of DELETE the old ones), and which were left.
+    ///
+    /// # Errors
+    /// Those of what they call.
+    pub(crate) async fn before(
+        &self,
+        event: Event,
+        old: Option<&RecordBatch>,
+        new: Option<&RecordBatch>,
+    ) -> Result<(RecordBatch, Vec<bool>), Error> {
+        let shown = new
+            .or(old)
+            .ok_or_else(|| Error::internal("a change of no rows"))?;
+        let count = shown.num_rows();
+        if !self.before_rows(event) {
+            return Ok((shown.clone(), vec![true; count]));
+        }
+        let mut keep = Vec::with_capacity(count);
+        let mut columns: Vec<Vec<ScalarValue>> = vec![Vec::new(); self.columns.len()];
+        for at in 0..count {
+            let before = old.map(|old| row(old, at)).transpose()?;
+            let mut after = new.map(|new| row(new, at)).transpose()?;
+            let mut left = true;
+            for (trigger, routine) in &self.fired {
+                let fits = trigger.row && trigger.before && event.is_of(trigger);
+                if !fits || !self.touches(trigger, event, before.as_deref(), after.as_deref()) {
+                    continue;
+                }
+                let given = self.call(trigger, routine, event, before.clone(), after.clone());
+                match given.await? {
+                    None => {
+                        left = false;
+                        break;
+                    }
+                    Some(given) if event != Event::Delete => after = Some(given),
+                    Some(_) => {}
+                }
+            }
+            keep.push(left);
+            let kept = after.or(before).unwrap_or_default();
+            if left {
+                for (column, value) in columns.iter_mut().zip(kept) {
+                    column.push(value);
+                }
+            }
+        }
+        let arrays = columns
+            .into_iter()
+            .zip(&self.columns)
+            .map(|(values, (_, ty))| match values.is_empty() {
+                true => Ok(arrow::array::new_empty_array(&ty.arrow())),
+                false => ScalarValue::iter_to_array(values),
+            })
+            .collect::<Result<Vec<ArrayRef>, _>>()?;
+        let rows = keep.iter().filter(|keep| **keep).count();
+        let options = RecordBatchOptions::new().with_row_count(Some(rows));
+        let batch = RecordBatch::try_new_with_options(shown.schema(), arrays, &options)?;
+        Ok((batch, keep))
+    }
+
+    /// Notes rows for the triggers after the statement.
+    pub(crate) fn changed(
+        &mut self,
+        event: Event,
+        old: Option<RecordBatch>,
+        new: Option<RecordBatch>,
+    ) {
+        if self.any(event, false, true) {
+            self.queued.push((event, old, new));
+        }
+    }
+
+    /// The triggers after rows were changed, row by row.
+    ///
+    /// # Errors
+    /// Those of what they call.
+    pub(crate) async fn after(&mut self) -> Result<(), Error> {
+        for (event, old, new) in std::mem::take(&mut self.queued) {
+            let shown = new.as_ref().or(old.as_ref());
+            let count = shown.map_or(0, RecordBatch::num_rows);
+            for at in 0..count {
+                let before = old.as_ref().map(|old| row(old, at)).transpose()?;
+                let after = new.as_ref().map(|new| row(new, at)).transpose()?;
+                for (trigger, routine) in &self.fired {
+                    let fits = trigger.row && !trigger.before && event.is_of(trigger);
+                    if fits && self.touches(trigger, event, before.as_deref(), after.as_deref()) {
+                        self.call(trigger, routine, event, before.clone(), after.clone())
+                            .await?;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether an UPDATE is of the columns that a trigger names.
+    fn touches(
+        &self,
+        trigger: &Trigger,
+        event: Event,
+        old: Option<&[ScalarValue]>,
+        new: Option<&[ScalarValue]>,
+    ) -> bool {
+        if event != Event::Update || trigger.columns.is_empty() {
+            return true;
+        }
+        let (Some(old), Some(new)) = (old, new) else {
+            return true;
+        };
+        let named = |id: &ColumnId| {
+            let place = self
+                .table
+                .columns
+                .iter()
+                .position(|column| column.id == *id);
+            place.is_some_and(|place| old.get(place) != new.get(place))
+        };
+        trigger.columns.iter().any(named)
+    }
+
+    /// Calls a trigger's function; the row that it returned, in the table's columns.
+    async fn call(
+        &self,
+        trigger: &Trigger,
+        routine: &Arc<Routine>,
+        event: Event,
+        old: Option<Vec<ScalarValue>>,
+        new: Option<Vec<ScalarValue>>,
+    ) -> Result<Option<Vec<ScalarValue>>, Error> {
+        let shared = &self.shared;
+        shared.cancel.check()?;
+        let depth = shared.with(|state| state.depth);
+        if depth >= DEPTH_MAX {
+            return Err(too_deep());
+        }
+        // What it runs sees what the statement has done so far.
+        let _held = Held::new(shared, None);
+        let caller = match routine.security_definer {
+            true => Some(shared.act_as(routine.owner)?),
+            false => None,
+        };
+        shared.with(|state| state.depth = depth + 1);
+        let mut session = Session::beside(shared);
+        let done = match session.enter_settings(routine) {
+            Ok(before) => {
+                let work = self.run(&mut session, trigger, routine, event, old, new);
+                let done = Roomy(Box::pin(work)).await;
+                session.leave_settings(before);
+                done
+            }
+            Err(error) => Err(error),
+        };
+        shared.with(|state| {
+            state.depth = depth;
+            if let Some(caller) = caller {
+                state.user = caller;
+            }
+        });
+        done
+    }
+
+    async fn run(
+        &self,
+        session: &mut Session,
+        trigger: &Trigger,
+        routine: &Arc<Routine>,
+        event: Event,
+        old: Option<Vec<ScalarValue>>,
+        new: Option<Vec<ScalarValue>>,
+    ) -> Result<Option<Vec<ScalarValue>>, Error> {
+        let block = body_of(&self.shared, routine)?;
+        let outputs = Outputs {
+            columns: Vec::new(),
+            set: false,
+            record: true,
+            nothing: false,
+            named: false,
+            trigger: true,
+        };
+        let name = format!("{}()", quoted(&routine.name));
+        let mut machine = Machine::new(session, &name, Some(routine), &[], outputs)?;
+        let text = |text: &str| ScalarValue::Utf8View(Some(text.to_owned()));
+        machine.give("tg_name", SqlType::Name, text(&trigger.name))?;
+        let when = if trigger.before { "BEFORE" } else { "AFTER" };
+        machine.give("tg_when", SqlType::Text, text(when))?;
+        let level = if trigger.row { "ROW" } else { "STATEMENT" };
+        machine.give("tg_level", SqlType::Text, text(level))?;
+        machine.give("tg_op", SqlType::Text, text(event.word()))?;
+        let oid = ScalarValue::UInt32(Some(self.table.id.0));
+        machine.give("tg_relid", SqlType::Oid, oid)?;
+        machine.give("tg_relname", SqlType::Name, text(&self.table.name))?;
+        machine.give("tg_table_name", SqlType::Name, text(&self.table.name))?;
+        machine.give("tg_table_schema", SqlType::Name, text(&self.schema))?;
+        let count = i32::try_from(trigger.args.len()).unwrap_or(i32::MAX);
+        machine.give("tg_nargs", SqlType::Int4, ScalarValue::Int32(Some(count)))?;
+        let args: Vec<ScalarValue> = trigger.args.iter().map(|arg| text(arg)).collect();
+        let args = ScalarValue::new_list_nullable(&args, &SqlType::Text.arrow());
+        let list = SqlType::Text.array_of();
+        machine.give("tg_argv", list, ScalarValue::List(args))?;
+        machine.give_row("old", &self.columns, old)?;
+        machine.give_row("new", &self.columns, new)?;
+        if let Some(condition) = &trigger.condition
+            && trigger.row
+            && !machine.holds(&compared(condition)).await?
+        {
+            // As if it were not there.
+            return Ok(match event {
+                Event::Delete => machine.row("old"),
+                _ => machine.row("new"),
+            });
+        }
+        machine.run(&block).await?;
+        if !trigger.row || !trigger.before {
+            return Ok(None);
+        }
+        let Some(given) = machine.returned() else {
+            return Ok(None);
+        };
+        if given.len() != self.columns.len() {
+            return Err(Error::new(
+                SqlState::DATATYPE_MISMATCH,
+                "returned row structure does not match the structure of the triggering table",
+            )
+            .detail(format!(
+                "Number of returned columns ({}) does not match expected column count ({}).",
+                given.len(),
+                self.columns.len()
+            )));
+        }
+        let mut values = Vec::with_capacity(given.len());
+        for ((_, from, value), (_, to)) in given.into_iter().zip(&self.columns) {
+            values.push(machine.fit(value, &from, to)?);
+        }
+        Ok(Some(values))
+    }
+}
+
+/// The values of a row.
+fn row(batch: &RecordBatch, at: usize) -> Result<Vec<ScalarValue>, Error> {
+    batch
+        .columns()
+        .iter()
+        .map(|column| Ok(ScalarValue::try_from_array(column, at)?))
+        .collect()
+}
+
+/// The rows of a batch that were left.
+pub(crate) fn left(batch: &RecordBatch, keep: &[bool]) -> Result<RecordBatch, Error> {
+    if keep.iter().all(|keep| *keep) {
+        return Ok(batch.clone());
+    }
+    Ok(filter_record_batch(
+        batch,
+        &BooleanArray::from(keep.to_vec()),
+    )?)
+}

@@ -1,0 +1,419 @@
+//! SELECT … FOR UPDATE and FOR SHARE: rows that are locked before they are given.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use arrow::array::{Array, AsArray, BooleanArray};
+use arrow::datatypes::Decimal128Type;
+use arrow::record_batch::RecordBatch;
+use chronolith_catalog::{Rights, Routine};
+use chronolith_chunk::{LOCATOR_COLUMN, RowSet};
+use chronolith_engine::{RowMode, RowsLocked, TableView, Wait};
+use chronolith_sql::ast;
+use chronolith_types::{SqlState, SqlType, TableId};
+use datafusion::common::ScalarValue;
+use datafusion::execution::memory_pool::MemoryConsumer;
+use datafusion::logical_expr::{FetchType, LogicalPlan, SkipType};
+use futures::StreamExt;
+use parking_lot::Mutex;
+
+use super::names::SessionNames;
+use super::run;
+use super::shared::Shared;
+use crate::bind::{Bound, Names, OwnType, Relation, TableColumn, bind_query, set_parameters};
+use crate::dml::{Held, Sight};
+use crate::error::Error;
+use crate::functions::SessionVars;
+use crate::outcome::{OutputColumn, RowStream};
+
+/// A query that locks the rows of tables, bound.
+pub(crate) struct Locking {
+    pub(super) bound: Bound,
+    /// What the client is told of its columns.
+    pub(super) columns: Vec<OutputColumn>,
+    /// Their places in the plan's rows.
+    places: Vec<usize>,
+    /// The tables, and the places of the columns that say where their rows lie.
+    tables: Vec<(TableId, usize)>,
+    mode: RowMode,
+    wait: Wait,
+}
+
+/// Names under which tables also say where their rows lie.
+struct Locators<'n> {
+    names: &'n SessionNames,
+    verb: &'static str,
+    /// The tables that are to be locked, once they were looked up.
+    tables: Mutex<HashMap<String, Option<TableId>>>,
+}
+
+impl Names for Locators<'_> {
+    fn relation(&self, schema: Option<&str>, name: &str) -> Result<Option<Relation>, Error> {
+        let wanted = self.tables.lock().contains_key(name);
+        if !wanted {
+            return self.names.relation(schema, name);
+        }
+        match self.names.relation(schema, name)? {
+            Some(Relation::Table(_)) => {}
+            Some(Relation::View { .. }) => {
+                return Err(Error::unsupported(format!("{} of a view", self.verb)));
+            }
+            None => return Ok(None),
+        }
+        let target = self.names.target(schema, name, self.verb)?;
+        let mut table = target.table;
+        table.columns.push(TableColumn {
+            name: LOCATOR_COLUMN.to_owned(),
+            ty: SqlType::Numeric(Some((38, 0))),
+            attribute: -1,
+        });
+        let id = Some(target.catalog.id);
+        self.tables.lock().insert(name.to_owned(), id);
+        Ok(Some(Relation::Table(table)))
+    }
+
+    fn enter(&self, schema: &str) -> Result<(), Error> {
+        self.names.enter(schema)
+    }
+
+    fn user_type(&self, schema: Option<&str>, name: &str) -> Result<Option<OwnType>, Error> {
+        self.names.user_type(schema, name)
+    }
+
+    fn parameter(&self, of: Option<&str>, name: &str) -> Option<usize> {
+        self.names.parameter(of, name)
+    }
+
+    fn routines(&self, schema: Option<&str>, name: &str) -> Result<Vec<Arc<Routine>>, Error> {
+        self.names.routines(schema, name)
+    }
+
+    fn may_execute(&self, routine: &Routine) -> Result<(), Error> {
+        self.names.may_execute(routine)
+    }
+
+    fn schema_of(&self, routine: &Routine) -> Option<String> {
+        self.names.schema_of(routine)
+    }
+
+    fn row_of(&self, relation: TableId) -> Option<Vec<(String, SqlType)>> {
+        self.names.row_of(relation)
+    }
+
+    fn vars(&self) -> &SessionVars {
+        self.names.vars()
+    }
+}
+
+/// A table of FROM: its own name, and what the statement calls it.
+struct Named<'q> {
+    table: &'q str,
+    alias: &'q str,
+}
+
+/// The tables of FROM that a clause may mean.
+fn tables_of<'q>(select: &'q ast::Select, verb: &str) -> Result<Vec<Named<'q>>, Error> {
+    let mut found = Vec::new();
+    for from in &select.from {
+        let outer = |join: &ast::Join| {
+            !matches!(
+                join.join_operator,
+                ast::JoinOperator::Join(_)
+                    | ast::JoinOperator::Inner(_)
+                    | ast::JoinOperator::CrossJoin(_)
+            )
+        };
+        if from.joins.iter().any(outer) {
+            let words = format!("{verb} cannot be applied to the nullable side of an outer join");
+            return Err(Error::new(SqlState::FEATURE_NOT_SUPPORTED, words));
+        }
+        let joined = from.joins.iter().map(|join| &join.relation);
+        for factor in std::iter::once(&from.relation).chain(joined) {
+            // Only tables have rows to lock; what else stands there is left alone.
+            let ast::TableFactor::Table {
+                name,
+                alias,
+                args: None,
+                ..
+            } = factor
+            else {
+                continue;
+            };
+            let Some(table) = name.0.last().and_then(|part| part.as_ident()) else {
+                continue;
+            };
+            let alias = alias.as_ref().map_or(table, |alias| &alias.name);
+            found.push(Named {
+                table: &table.value,
+                alias: &alias.value,
+            });
+        }
+    }
+    Ok(found)
+}
+
+/// Binds a query with a locking clause at its end; None when there is none.
+///
+/// # Errors
+/// What PostgreSQL says of it; 0A000 for what is not served.
+pub(super) fn bind(
+    names: &SessionNames,
+    query: &ast::Query,
+    types: &[Option<SqlType>],
+) -> Result<Option<Locking>, Error> {
+    let [lock, more @ ..] = query.locks.as_slice() else {
+        return Ok(None);
+    };
+    let (verb, mode) = match lock.lock_type {
+        ast::LockType::Update => ("FOR UPDATE", RowMode::Update),
+        ast::LockType::Share => ("FOR SHARE", RowMode::Share),
+    };
+    if !more.is_empty() {
+        return Err(Error::unsupported("several locking clauses in a query"));
+    }
+    let refused = |what: &str| {
+        let words = format!("{verb} is not allowed with {what}");
+        Err(Error::new(SqlState::FEATURE_NOT_SUPPORTED, words))
+    };
+    let ast::SetExpr::Select(select) = query.body.as_ref() else {
+        return refused("UNION/INTERSECT/EXCEPT");
+    };
+    let grouped = match &select.group_by {
+        ast::GroupByExpr::All(_) => true,
+        ast::GroupByExpr::Expressions(keys, _) => !keys.is_empty(),
+    };
+    if select.distinct.is_some() {
+        return refused("DISTINCT clause");
+    }
+    if grouped {
+        return refused("GROUP BY clause");
+    }
+    if select.having.is_some() {
+        return refused("HAVING clause");
+    }
+    let mut all = tables_of(select, verb)?;
+    if let Some(of) = &lock.of {
+        let wanted = of.0.last().and_then(|part| part.as_ident());
+        let wanted = wanted.map_or("", |ident| ident.value.as_str());
+        all.retain(|named| named.alias == wanted);
+        if all.is_empty() {
+            let words = format!("relation \"{wanted}\" in {verb} clause not found in FROM clause");
+            return Err(Error::new(SqlState::UNDEFINED_TABLE, words));
+        }
+    }
+    let locators = Locators {
+        names,
+        verb,
+        tables: Mutex::new(
+            all.iter()
+                .map(|named| (named.table.to_owned(), None))
+                .collect(),
+        ),
+    };
+    let mut query = query.clone();
+    query.locks.clear();
+    if let ast::SetExpr::Select(select) = query.body.as_mut() {
+        let item = |named: &Named<'_>| {
+            let parts = [named.alias, LOCATOR_COLUMN];
+            let parts = parts.map(|part| ast::Ident::with_quote('"', part));
+            ast::SelectItem::UnnamedExpr(ast::Expr::CompoundIdentifier(parts.to_vec()))
+        };
+        select.projection.extend(all.iter().map(item));
+    }
+    let bound = bind_query(&locators, &query, types).map_err(|error| {
+        // The column that was put in is the only one that is not grouped.
+        match error.code == SqlState::GROUPING_ERROR {
+            true => Error::new(
+                SqlState::FEATURE_NOT_SUPPORTED,
+                format!("{verb} is not allowed with aggregate functions"),
+            ),
+            false => error,
+        }
+    })?;
+    let ids = locators.tables.into_inner();
+    let first = bound.columns.len().saturating_sub(all.len());
+    let tables = all
+        .iter()
+        .zip(first..)
+        .filter_map(|(named, place)| Some((ids.get(named.table).copied().flatten()?, place)))
+        .collect();
+    let shown = |(_, column): &(usize, &OutputColumn)| column.name != LOCATOR_COLUMN;
+    let (places, columns) = bound
+        .columns
+        .iter()
+        .enumerate()
+        .filter(shown)
+        .map(|(place, column)| (place, column.clone()))
+        .unzip();
+    Ok(Some(Locking {
+        wait: match lock.nonblock {
+            None => Wait::Block,
+            Some(ast::NonBlock::Nowait) => Wait::NoWait,
+            Some(ast::NonBlock::SkipLocked) => Wait::Skip,
+        },
+        bound,
+        columns,
+        places,
+        tables,
+        mode,
+    }))
+}
+
+/// A plan without the LIMIT and OFFSET at its end, and these.
+fn unlimited(plan: LogicalPlan) -> Result<(LogicalPlan, usize, usize), Error> {
+    let cut = |limit: &datafusion::logical_expr::Limit| match (
+        limit.get_skip_type()?,
+        limit.get_fetch_type()?,
+    ) {
+        (SkipType::Literal(skip), FetchType::Literal(fetch)) => {
+            Ok((skip, fetch.unwrap_or(usize::MAX)))
+        }
+        _ => Err(Error::unsupported("SKIP LOCKED with a computed LIMIT")),
+    };
+    match &plan {
+        LogicalPlan::Limit(limit) => {
+            let (skip, fetch) = cut(limit)?;
+            Ok((LogicalPlan::clone(&limit.input), skip, fetch))
+        }
+        LogicalPlan::Projection(over) => match over.input.as_ref() {
+            LogicalPlan::Limit(limit) => {
+                let (skip, fetch) = cut(limit)?;
+                let input = LogicalPlan::clone(&limit.input);
+                let plan = plan.with_new_exprs(plan.expressions(), vec![input])?;
+                Ok((plan, skip, fetch))
+            }
+            _ => Ok((plan, 0, usize::MAX)),
+        },
+        _ => Ok((plan, 0, usize::MAX)),
+    }
+}
+
+impl Locking {
+    /// Looks whether the current role may lock rows of the tables.
+    pub(super) fn check(&self, shared: &Shared) -> Result<(), Error> {
+        for (table, _) in &self.tables {
+            shared.check_relation(*table, Rights::UPDATE)?;
+        }
+        shared.check_uses(&self.bound.uses)
+    }
+
+    /// The rows, locked.
+    ///
+    /// # Errors
+    /// 55P03, 40P01, 57014; 40001 at REPEATABLE READ for rows that others have changed.
+    pub(super) async fn run(
+        &self,
+        shared: &Arc<Shared>,
+        params: &[ScalarValue],
+    ) -> Result<RowStream, Error> {
+        loop {
+            shared.cancel.check()?;
+            shared.transact(|transaction| transaction.begin_change())?;
+            // Somebody changed a row between its reading and its locking: all is read anew.
+            if let Some(rows) = self.once(shared, params).await? {
+                return Ok(Box::pin(futures::stream::iter(rows.into_iter().map(Ok))));
+            }
+        }
+    }
+
+    async fn once(
+        &self,
+        shared: &Arc<Shared>,
+        params: &[ScalarValue],
+    ) -> Result<Option<Vec<RecordBatch>>, Error> {
+        let sight = Arc::new(Sight::default());
+        let _held = Held::new(shared, Some(Arc::clone(&sight)));
+        let mut views = Vec::with_capacity(self.tables.len());
+        for (table, place) in &self.tables {
+            let view = sight.view(shared, *table);
+            let view = view.ok_or_else(|| Error::internal("a table that is locked is gone"))?;
+            views.push((view, *place));
+        }
+        let plan = set_parameters(&self.bound.plan, params)?;
+        let skips = self.wait == Wait::Skip;
+        let (plan, mut skip, mut fetch) = match skips {
+            true => unlimited(plan)?,
+            false => (plan, 0, usize::MAX),
+        };
+        let planner = shared.planner(shared.vars());
+        let physical = run::physical(shared, &planner, &plan).await?;
+        let mut stream = run::stream(shared, &planner, physical)?;
+        let pool = &shared.instance.runtime.memory_pool;
+        let reservation = MemoryConsumer::new("locked rows").register(pool);
+        let mut batches = Vec::new();
+        let mut rows: Vec<RowSet> = views.iter().map(|_| RowSet::default()).collect();
+        while fetch > 0 {
+            let Some(batch) = stream.next().await else {
+                break;
+            };
+            let batch = batch?;
+            let mut at = 0;
+            while at < batch.num_rows() && fetch > 0 {
+                let some = skip.saturating_add(fetch).min(batch.num_rows() - at);
+                let mut piece = batch.slice(at, some);
+                at += some;
+                if skips {
+                    let Some(free) = self.lock_free(shared, &views, &piece)? else {
+                        return Ok(None);
+                    };
+                    piece = free;
+                } else {
+                    for ((_, place), rows) in views.iter().zip(&mut rows) {
+                        rows.insert_all(piece.column(*place));
+                    }
+                }
+                let over = skip.min(piece.num_rows());
+                skip -= over;
+                let piece = piece.slice(over, piece.num_rows() - over);
+                fetch = fetch.saturating_sub(piece.num_rows());
+                let piece = piece.project(&self.places)?;
+                reservation.try_grow(piece.get_array_memory_size())?;
+                batches.push(piece);
+            }
+        }
+        drop(stream);
+        for ((view, _), rows) in views.iter().zip(&rows) {
+            if !rows.is_empty() && self.lock(shared, view, rows)? == RowsLocked::Again {
+                return Ok(None);
+            }
+        }
+        Ok(Some(batches))
+    }
+
+    fn lock(
+        &self,
+        shared: &Arc<Shared>,
+        view: &TableView,
+        rows: &RowSet,
+    ) -> Result<RowsLocked, Error> {
+        let (mode, wait) = (self.mode, self.wait);
+        shared.away(|transaction| transaction.lock_rows(view, rows, mode, wait))
+    }
+
+    /// SKIP LOCKED: those of some rows that could be locked; None when one was changed meanwhile.
+    fn lock_free(
+        &self,
+        shared: &Arc<Shared>,
+        views: &[(TableView, usize)],
+        batch: &RecordBatch,
+    ) -> Result<Option<RecordBatch>, Error> {
+        let mut keep = vec![true; batch.num_rows()];
+        for (view, place) in views {
+            let locators = batch.column(*place);
+            let mut rows = RowSet::default();
+            rows.insert_all(locators);
+            match self.lock(shared, view, &rows)? {
+                RowsLocked::All => {}
+                RowsLocked::Again => return Ok(None),
+                RowsLocked::Without(busy) => {
+                    let locators = locators.as_primitive::<Decimal128Type>();
+                    for (row, keep) in keep.iter_mut().enumerate() {
+                        *keep &= locators.is_null(row) || !busy.contains(locators.value(row));
+                    }
+                }
+            }
+        }
+        let keep = BooleanArray::from(keep);
+        Ok(Some(arrow::compute::filter_record_batch(batch, &keep)?))
+    }
+}

@@ -1,0 +1,272 @@
+//! What a body says.
+
+use sqlparser::ast;
+
+use crate::{Parsed, TypeRef};
+
+/// A piece of SQL: an expression, or a query that gives its value.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Sql {
+    /// No other piece has it, in whatever body.
+    pub id: u64,
+    /// As it was written.
+    pub text: String,
+    /// The expression, where it is one alone.
+    pub expr: Option<Box<ast::Expr>>,
+    /// `SELECT` and the text.
+    pub query: Box<ast::Query>,
+}
+
+/// A statement of SQL.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Command {
+    /// No other piece has it.
+    pub id: u64,
+    /// Its text, without INTO.
+    pub text: String,
+    /// What it is.
+    pub parsed: std::sync::Arc<Parsed>,
+}
+
+/// What is assigned to: a variable, a field of a record, an item of an array.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Target {
+    /// `a`, `a.b`, `label.a.b`.
+    pub parts: Vec<String>,
+    /// The subscript.
+    pub index: Option<Sql>,
+}
+
+/// INTO.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Into {
+    /// STRICT.
+    pub strict: bool,
+    /// Where the values go.
+    pub targets: Vec<Target>,
+}
+
+/// A query that is run.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Wanted {
+    /// As it stands.
+    Fixed(Command),
+    /// What EXECUTE runs, with USING.
+    Made(Sql, Vec<Sql>),
+}
+
+/// The type of a variable.
+#[derive(Debug, Clone, PartialEq)]
+pub enum DeclaredType {
+    /// A type.
+    Type(TypeRef),
+    /// Whatever is put in.
+    Record,
+    /// Another name of a variable.
+    Alias(String),
+}
+
+/// DECLARE.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Declaration {
+    /// Its name.
+    pub name: String,
+    /// CONSTANT.
+    pub constant: bool,
+    /// Its type.
+    pub ty: DeclaredType,
+    /// NOT NULL.
+    pub not_null: bool,
+    /// What it begins with.
+    pub default: Option<Sql>,
+    /// Its line.
+    pub line: usize,
+}
+
+/// WHEN of EXCEPTION.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Handler {
+    /// Names, and SQLSTATEs behind a `#`.
+    pub conditions: Vec<String>,
+    /// What is done.
+    pub body: Vec<Stmt>,
+}
+
+/// BEGIN … END.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Block {
+    /// `<<label>>`.
+    pub label: Option<String>,
+    /// DECLARE.
+    pub declarations: Vec<Declaration>,
+    /// The statements.
+    pub body: Vec<Stmt>,
+    /// EXCEPTION.
+    pub handlers: Vec<Handler>,
+}
+
+/// A condition with its statements.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Arm {
+    /// The condition, or the values of a CASE.
+    pub when: Vec<Sql>,
+    /// The statements.
+    pub then: Vec<Stmt>,
+}
+
+/// How grave a RAISE is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs, reason = "each is the level of its name")]
+pub enum Level {
+    Debug,
+    Log,
+    Info,
+    Notice,
+    Warning,
+    Exception,
+}
+
+/// RAISE.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Raise {
+    /// The level.
+    pub level: Level,
+    /// A condition's name, or an SQLSTATE behind a `#`.
+    pub condition: Option<String>,
+    /// The message, with a `%` for each argument.
+    pub format: Option<String>,
+    /// The arguments.
+    pub args: Vec<Sql>,
+    /// USING, names in lower case.
+    pub options: Vec<(String, Sql)>,
+    /// RAISE alone: the error that is handled goes on.
+    pub again: bool,
+}
+
+/// A statement with its line.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Stmt {
+    /// Where it begins, from 1.
+    pub line: usize,
+    /// What it is.
+    pub kind: StmtKind,
+}
+
+/// What a statement does.
+#[derive(Debug, Clone, PartialEq)]
+#[allow(
+    missing_docs,
+    reason = "the fields are the parts of the statement of that name"
+)]
+pub enum StmtKind {
+    Block(Block),
+    Assign {
+        target: Target,
+        value: Sql,
+    },
+    If {
+        arms: Vec<Arm>,
+        otherwise: Vec<Stmt>,
+    },
+    Case {
+        operand: Option<Sql>,
+        arms: Vec<Arm>,
+        otherwise: Option<Vec<Stmt>>,
+    },
+    Loop {
+        label: Option<String>,
+        body: Vec<Stmt>,
+    },
+    While {
+        label: Option<String>,
+        condition: Sql,
+        body: Vec<Stmt>,
+    },
+    ForRange {
+        label: Option<String>,
+        variable: String,
+        reverse: bool,
+        from: Sql,
+        to: Sql,
+        by: Option<Sql>,
+        body: Vec<Stmt>,
+    },
+    ForQuery {
+        label: Option<String>,
+        targets: Vec<Target>,
+        query: Wanted,
+        body: Vec<Stmt>,
+    },
+    ForEach {
+        label: Option<String>,
+        targets: Vec<Target>,
+        array: Sql,
+        body: Vec<Stmt>,
+    },
+    Exit {
+        /// CONTINUE.
+        next: bool,
+        label: Option<String>,
+        condition: Option<Sql>,
+    },
+    Return(Option<Sql>),
+    ReturnNext(Option<Sql>),
+    ReturnQuery(Wanted),
+    Perform(Command),
+    Execute {
+        text: Sql,
+        into: Option<Into>,
+        using: Vec<Sql>,
+    },
+    Command {
+        command: Command,
+        into: Option<Into>,
+    },
+    Diagnostics {
+        stacked: bool,
+        items: Vec<(Target, String)>,
+    },
+    Raise(Raise),
+    Assert {
+        condition: Sql,
+        message: Option<Sql>,
+    },
+    Null,
+}
+
+impl StmtKind {
+    /// What an error's context calls it.
+    #[must_use]
+    pub fn words(&self) -> &'static str {
+        match self {
+            Self::Block(_) => "statement block",
+            Self::Assign { .. } => "assignment",
+            Self::If { .. } => "IF",
+            Self::Case { .. } => "CASE",
+            Self::Loop { .. } => "LOOP",
+            Self::While { .. } => "WHILE",
+            Self::ForRange { .. } => "FOR with integer loop variable",
+            Self::ForQuery { query, .. } => match query {
+                Wanted::Fixed(_) => "FOR over SELECT rows",
+                Wanted::Made(..) => "FOR over EXECUTE statement",
+            },
+            Self::ForEach { .. } => "FOREACH over array",
+            Self::Exit { next: false, .. } => "EXIT",
+            Self::Exit { next: true, .. } => "CONTINUE",
+            Self::Return(_) => "RETURN",
+            Self::ReturnNext(_) => "RETURN NEXT",
+            Self::ReturnQuery(_) => "RETURN QUERY",
+            Self::Perform(_) => "PERFORM",
+            Self::Execute { .. } => "EXECUTE",
+            Self::Command { command, .. } => match command.parsed.statement {
+                crate::Statement::Call(_) => "CALL",
+                crate::Statement::Do { .. } => "DO",
+                _ => "SQL statement",
+            },
+            Self::Diagnostics { .. } => "GET DIAGNOSTICS",
+            Self::Raise(_) => "RAISE",
+            Self::Assert { .. } => "ASSERT",
+            Self::Null => "NULL",
+        }
+    }
+}

@@ -1,0 +1,161 @@
+//! CREATE, ALTER and DROP TRIGGER.
+
+use chronolith_types::SqlState;
+use sqlparser::tokenizer::Token;
+
+use crate::cursor::Cursor;
+use crate::{Name, Spelled, SqlError, SqlText, Statement};
+
+/// CREATE TRIGGER.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CreateTrigger {
+    /// OR REPLACE.
+    pub or_replace: bool,
+    /// Its name.
+    pub name: Spelled,
+    /// BEFORE, and not AFTER.
+    pub before: bool,
+    /// INSERT, UPDATE and DELETE.
+    pub events: [bool; 3],
+    /// UPDATE OF.
+    pub columns: Vec<Spelled>,
+    /// Its table.
+    pub table: Name,
+    /// FOR EACH ROW.
+    pub row: bool,
+    /// WHEN.
+    pub condition: Option<SqlText>,
+    /// What it calls.
+    pub function: Name,
+    /// What it hands over.
+    pub args: Vec<String>,
+}
+
+/// The statement behind CREATE [OR REPLACE] [CONSTRAINT] TRIGGER.
+pub(crate) fn create(
+    c: &mut Cursor<'_>,
+    or_replace: bool,
+    constraint: bool,
+) -> Result<Statement, SqlError> {
+    if constraint {
+        return Err(unsupported(c, "CREATE CONSTRAINT TRIGGER"));
+    }
+    let name = c.ident()?;
+    let before = match c.accept_any(&["before", "after", "instead"]) {
+        Some("before") => true,
+        Some("after") => false,
+        Some(_) => return Err(unsupported(c, "an INSTEAD OF trigger")),
+        None => return Err(c.unexpected()),
+    };
+    let mut events = [false; 3];
+    let mut columns = Vec::new();
+    loop {
+        let event = match c.accept_any(&["insert", "update", "delete", "truncate"]) {
+            Some("insert") => 0,
+            Some("update") => 1,
+            Some("delete") => 2,
+            Some(_) => return Err(unsupported(c, "a trigger on TRUNCATE")),
+            None => return Err(c.unexpected()),
+        };
+        if let Some(known) = events.get_mut(event) {
+            if *known {
+                return Err(SqlError::syntax(
+                    "duplicate trigger events specified",
+                    c.position(),
+                ));
+            }
+            *known = true;
+        }
+        if event == 1 && c.accept(&["of"]) {
+            columns = c.list(Cursor::ident)?;
+        }
+        if !c.accept(&["or"]) {
+            break;
+        }
+    }
+    c.expect(&["on"])?;
+    let table = c.name()?;
+    if c.accept(&["not", "deferrable"]) {
+        c.accept(&["initially", "immediate"]);
+    }
+    if c.sees(&["referencing"]) {
+        return Err(unsupported(c, "REFERENCING of a trigger"));
+    }
+    let mut row = false;
+    if c.accept(&["for"]) {
+        c.accept(&["each"]);
+        row = match c.accept_any(&["row", "statement"]) {
+            Some(word) => word == "row",
+            None => return Err(c.unexpected()),
+        };
+    }
+    let condition = match c.accept(&["when"]) {
+        true => {
+            c.need(&Token::LParen)?;
+            let condition = c.sql()?;
+            c.need(&Token::RParen)?;
+            Some(condition)
+        }
+        false => None,
+    };
+    c.expect(&["execute"])?;
+    if c.accept_any(&["function", "procedure"]).is_none() {
+        return Err(c.unexpected());
+    }
+    let function = c.name()?;
+    c.need(&Token::LParen)?;
+    let mut args = Vec::new();
+    if !c.take(&Token::RParen) {
+        args = c.list(Cursor::value)?;
+        c.need(&Token::RParen)?;
+    }
+    Ok(Statement::CreateTrigger(Box::new(CreateTrigger {
+        or_replace,
+        name,
+        before,
+        events,
+        columns,
+        table,
+        row,
+        condition,
+        function,
+        args,
+    })))
+}
+
+/// The statement behind DROP TRIGGER.
+pub(crate) fn drop(c: &mut Cursor<'_>) -> Result<Statement, SqlError> {
+    let if_exists = c.accept(&["if", "exists"]);
+    let name = c.ident()?;
+    c.expect(&["on"])?;
+    let table = c.name()?;
+    c.accept_any(&["cascade", "restrict"]);
+    Ok(Statement::DropTrigger {
+        name,
+        table,
+        if_exists,
+    })
+}
+
+/// The statement behind ALTER TRIGGER.
+pub(crate) fn alter(c: &mut Cursor<'_>) -> Result<Statement, SqlError> {
+    let name = c.ident()?;
+    c.expect(&["on"])?;
+    let table = c.name()?;
+    if !c.accept(&["rename", "to"]) {
+        return Err(unsupported(c, "this form of ALTER TRIGGER"));
+    }
+    Ok(Statement::AlterTrigger {
+        name,
+        table,
+        to: c.ident()?,
+    })
+}
+
+fn unsupported(c: &Cursor<'_>, what: &str) -> SqlError {
+    SqlError::new(
+        SqlState::FEATURE_NOT_SUPPORTED,
+        format!("{what} is not supported"),
+        c.position(),
+    )
+}
