@@ -198,7 +198,7 @@ class Maker:
         chosen = ", ".join(f"{n} + 50" if n == "id" else n for n in shared)
         return (
             f"INSERT INTO {into.name} ({', '.join(shared)}) SELECT {chosen} FROM {source.name}"
-            f" WHERE {self.condition(source)} ON CONFLICT DO NOTHING"
+            f" WHERE {self.condition(source)} ORDER BY {', '.join(shared)} ON CONFLICT DO NOTHING"
         )
 
     def update(self):
