@@ -72,7 +72,9 @@ impl Transaction {
             let mut fresh = Vec::new();
             if source == Source::Own {
                 let rows_of_own = self.own.get(&place);
-                let known = rows_of_own.map(|own| own.deleted_among(rows)).unwrap_or_default();
+                let known = rows_of_own
+                    .map(|own| own.deleted_among(rows))
+                    .unwrap_or_default();
                 fresh.push((place, source, rows - known));
                 own = true;
             } else {
