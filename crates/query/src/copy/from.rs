@@ -9,7 +9,7 @@ use arrow::datatypes::{Schema, SchemaRef};
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use bytes::{Bytes, BytesMut};
 use chronolith_catalog::{Rights, Table};
-use chronolith_engine::Intake;
+use chronolith_engine::{Intake, LockMode, Wait};
 use chronolith_sql::{Copy, CopySource, CopyTarget};
 use chronolith_types::{SqlState, SqlType, TimeZone};
 use datafusion::common::DFSchema;
@@ -140,6 +140,7 @@ pub(crate) fn begin_in(shared: &Arc<Shared>, copy: &Copy) -> Result<(CopyIn, Out
     let table = find_target(shared, name.schema(), name.name())
         .map_err(|error| error.at(u32::try_from(name.position).ok()))?;
     shared.check_relation(table.id, Rights::INSERT)?;
+    shared.lock_table(table.id, &table.name, LockMode::RowExclusive, Wait::Block)?;
     if has_triggers(shared, &table, Some(Event::Insert)) {
         return Err(Error::unsupported("COPY into a table with INSERT triggers")
             .hint("Disable the triggers, or insert the rows."));

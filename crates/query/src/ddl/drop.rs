@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use chronolith_catalog::{Change, Database, Privilege, Rights, Table, View};
+use chronolith_engine::{LockMode, Wait};
 use chronolith_sql::{Drop, Name, ObjectKind};
 use chronolith_types::{SchemaId, SqlState};
 
@@ -575,6 +576,12 @@ pub(super) fn truncate(
             all.push(child);
         }
     }
+    for table in &all {
+        // Whoever has written to it is waited for; readers are not.
+        let mode = LockMode::AccessExclusive;
+        shared.lock_table(table.id, &table.name, mode, Wait::Block)?;
+    }
+    shared.transact(|transaction| transaction.begin_statement())?;
     for table in all {
         shared.transact(|transaction| transaction.truncate(table.id))?;
         if restart_identity {

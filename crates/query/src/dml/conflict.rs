@@ -7,7 +7,8 @@ use arrow::array::{Array, ArrayRef, UInt32Array};
 use arrow::compute::{concat, take, take_record_batch};
 use arrow::record_batch::RecordBatch;
 use arrow::row::{RowConverter, SortField};
-use chronolith_engine::Claimed;
+use chronolith_chunk::RowSet;
+use chronolith_engine::{Claimed, RowMode, RowsLocked, Wait};
 use futures::StreamExt;
 
 use super::over::Maker;
@@ -67,6 +68,9 @@ impl Run<'_> {
             let new = of_table(&changing.table, batch.columns().to_vec(), batch.num_rows())?;
             let new = self.fresh_rows(changing, new).await?;
             let met = self.met(changing, &arbiters, &new)?;
+            if update.is_none() && !self.stay(changing, &met)? {
+                return Ok(false);
+            }
             let fresh = fresh(&mut arbiters, &new, &met, update.is_some())?;
             let added = take_record_batch(&new, &fresh)?;
             if !self.claim(changing, &arbiters, &added)? {
@@ -115,6 +119,26 @@ impl Run<'_> {
             }
         }
         Ok(met)
+    }
+
+    /// Waits for those who are about to delete a row that was met; false when one is gone.
+    fn stay(&self, changing: &Changing<'_>, met: &[Option<i128>]) -> Result<bool, Error> {
+        let mut rows = RowSet::default();
+        for locator in met.iter().flatten() {
+            rows.insert(*locator);
+        }
+        if rows.is_empty() {
+            return Ok(true);
+        }
+        self.shared.away(|transaction| {
+            let locker = transaction.locker();
+            let mark = locker.mark();
+            let locked =
+                transaction.lock_rows(&changing.view, &rows, RowMode::KeyShare, Wait::Block)?;
+            // The statement leaves the rows alone, and so may others do with them as they like.
+            locker.release_to(mark);
+            Ok::<_, Error>(locked == RowsLocked::All)
+        })
     }
 
     /// Reserves the keys of rows that met none.

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
+use chronolith_engine::{LockMode, Wait};
 use datafusion::common::ScalarValue;
 
 use super::plan::Dml;
@@ -40,6 +41,10 @@ pub(crate) async fn run(
     // Alone, a change writes nothing before it is sure of its rows.
     let fires = |change: &crate::bind::Change| has_triggers(shared, &change.table, None);
     let several = dml.program.changes.len() > 1 || dml.program.changes.iter().any(fires);
+    for change in &dml.program.changes {
+        let table = &change.table;
+        shared.lock_table(table.id, &table.name, LockMode::RowExclusive, Wait::Block)?;
+    }
     loop {
         shared.transact(|transaction| {
             transaction.begin_change()?;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use chronolith_catalog::Table;
+use chronolith_engine::{LockMode, Wait};
 use datafusion::common::ScalarValue;
 use futures::StreamExt;
 
@@ -26,6 +27,7 @@ pub(crate) async fn run(
         .table(shared.database, insert.table)
         .cloned()
         .ok_or_else(|| Error::internal("the table of an INSERT is gone"))?;
+    shared.lock_table(table.id, &table.name, LockMode::RowExclusive, Wait::Block)?;
     let missing = match &insert.source {
         Source::Rows(_, missing) => missing.as_slice(),
         _ => &[],
