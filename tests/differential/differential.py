@@ -220,7 +220,7 @@ class Maker:
                 value = f"o.{name}" if name in other.columns else self.value(name)
                 return (
                     f"UPDATE {table.name} AS u SET {name} = {value} FROM {other.name} AS o"
-                    f" WHERE u.id = o.id AND {self.condition(other, 'o.')}"
+                    f" WHERE u.id = o.id AND ({self.condition(other, 'o.')})"
                     f"{rnd.choice(['', ' RETURNING u.id, o.k'])}"
                 )
         return (
@@ -234,7 +234,7 @@ class Maker:
             other = rnd.choice(self.tables)
             return (
                 f"DELETE FROM {table.name} AS u USING {other.name} AS o"
-                f" WHERE u.id = o.id AND {self.condition(other, 'o.')}"
+                f" WHERE u.id = o.id AND ({self.condition(other, 'o.')})"
             )
         if rnd.random() < 0.2:
             other = rnd.choice(self.tables)
