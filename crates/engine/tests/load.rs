@@ -169,6 +169,8 @@ fn keys_are_unique_within_a_load_and_over_hot_and_cold_rows() {
     let other: Vec<i64> = (30_000..35_000).collect();
     let error = load(&mut transaction, &other).unwrap_err();
     assert_eq!(error.sqlstate(), SqlState::UNIQUE_VIOLATION);
+    // Others would wait for its keys.
+    drop(transaction);
     let mut transaction = begin(&engine);
     load(&mut transaction, &other).unwrap();
     let error = transaction.insert(TICKS, &ticks(&[31_000])).unwrap_err();
