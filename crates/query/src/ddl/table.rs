@@ -541,6 +541,14 @@ pub(super) fn constraint_of(
                 "pkey",
             )
         }
+        DeclaredKind::Unique {
+            nulls_alike: true, ..
+        } => {
+            return Err(
+                Error::unsupported("NULLS NOT DISTINCT in a constraint of a table")
+                    .hint("Create a unique index with NULLS NOT DISTINCT instead."),
+            );
+        }
         DeclaredKind::Unique { columns, .. } => {
             let ids = key_columns(table, columns)?;
             (
