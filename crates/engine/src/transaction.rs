@@ -32,6 +32,7 @@ mod arrival;
 mod boundaries;
 mod delete;
 mod derive;
+mod find;
 mod lock;
 mod rewrite;
 mod sequences;

@@ -184,6 +184,10 @@ impl Transaction {
         {
             return Ok(latest);
         }
+        if Arc::ptr_eq(&latest, &self.snapshot) {
+            // Nobody committed since: what the transaction sees is that already, and its own parts.
+            return Ok(Arc::clone(&self.state));
+        }
         let mut state = State::clone(&latest);
         let moves = self.engine.moves.lock();
         for deletion in self.deletions.iter().filter(|of| of.source != Source::Own) {

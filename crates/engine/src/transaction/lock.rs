@@ -2,17 +2,20 @@
 
 use std::sync::Arc;
 
-use chronolith_chunk::{KeyEncoder, Locator, RowSet, hash};
+use arrow::record_batch::RecordBatch;
+use chronolith_catalog::Table;
+use chronolith_chunk::{RowSet, hash};
 use chronolith_types::{ChunkId, TableId};
 use roaring::RoaringBitmap;
 
 use super::delete::source_of;
 use super::{Isolation, Transaction};
 use crate::error::EngineError;
+use crate::layout::layout_of;
 use crate::locks::{KeySpace, LockMark, Locker, RowMode, Wait};
 use crate::moves::{Source, lock_space, locked_as};
 use crate::record::TableKey;
-use crate::route::Claim;
+use crate::route::{self, Claim};
 use crate::view::TableView;
 
 /// What locking rows gave.
@@ -161,16 +164,16 @@ impl Transaction {
         &mut self,
         table: TableId,
         constraint: u32,
-        rows: &arrow::record_batch::RecordBatch,
+        rows: &RecordBatch,
     ) -> Result<Claimed, EngineError> {
         let table = self.found(table)?;
-        let layout = crate::layout::layout_of(&table);
-        let batch = crate::route::fitting(&table, &layout, rows)?;
+        let layout = layout_of(&table);
+        let batch = route::fitting(&table, &layout, rows)?;
         let key = TableKey::new(self.database, table.id);
-        for (range, rows) in crate::route::split(&table, &layout, &batch)? {
+        for (range, rows) in route::split(&table, &layout, &batch)? {
             let chunk = match table.hypertable {
                 Some(_) => table.chunk_at(range.start).map(|chunk| chunk.id),
-                None => Some(chronolith_catalog::Table::PLAIN_CHUNK),
+                None => Some(Table::PLAIN_CHUNK),
             };
             // A chunk that is not there yet has no rows, but its keys may be claimed.
             let place = key.place(chunk.unwrap_or(ChunkId(i32::MAX)));
@@ -217,114 +220,4 @@ fn unlocked(source: Source, rows: &RoaringBitmap) -> RoaringBitmap {
     };
     let left = u32::try_from(left & u64::from(u32::MAX)).unwrap_or(0);
     rows.iter().map(|row| row.wrapping_sub(left)).collect()
-}
-
-/// Finds rows by their keys.
-impl Transaction {
-    /// Of each row of a batch, which has the table's columns, the locator of the row in a view that
-    /// has the same key; None where there is none, or a column of the key is NULL.
-    ///
-    /// # Errors
-    /// What the disk gives; 42704 for a constraint that is not there.
-    pub fn find(
-        &mut self,
-        view: &TableView,
-        constraint: u32,
-        rows: &arrow::record_batch::RecordBatch,
-    ) -> Result<Vec<Option<i128>>, EngineError> {
-        let layout = &view.layout;
-        let mut found = vec![None; rows.num_rows()];
-        let mut keys = view.table.unique_keys().into_iter();
-        let Some((_, columns)) = keys.find(|(known, _)| known.id == constraint) else {
-            return Ok(found);
-        };
-        let encoder = KeyEncoder::new(layout, &columns)?;
-        let keys = encoder.keys(rows)?;
-        let by_time = layout.time.filter(|time| columns.contains(time));
-        let times = match by_time {
-            Some(time) => Some(crate::route::time_values(rows.column(time))?),
-            None => None,
-        };
-        for (id, chunk) in view.chunks.iter() {
-            let in_chunk = |row: &usize| match &times {
-                Some(times) => times
-                    .get(*row)
-                    .is_some_and(|time| chunk.range.contains(time)),
-                None => true,
-            };
-            let mut wanted: Vec<usize> = (0..rows.num_rows())
-                .filter(in_chunk)
-                .filter(|row| keys.get(*row).is_some() && found.get(*row) == Some(&None))
-                .collect();
-            let number = chunk.chunk;
-            let place = TableKey::new(self.database, view.table.id).place(*id);
-            let mut note = |wanted: &mut Vec<usize>, source: u32, rows: Vec<Option<u32>>| {
-                let mut left = Vec::new();
-                for (row, there) in wanted.iter().zip(rows) {
-                    match (there, found.get_mut(*row)) {
-                        (Some(at), Some(found)) => {
-                            let chunk = number;
-                            let row = at;
-                            *found = Some(Locator { chunk, source, row }.into());
-                        }
-                        _ => left.push(*row),
-                    }
-                }
-                *wanted = left;
-            };
-            for (at, hot) in chunk.hot.iter().enumerate() {
-                if wanted.is_empty() || hot.rows() == 0 {
-                    continue;
-                }
-                let source = u32::try_from(at).unwrap_or(0);
-                let asked = wanted.iter().filter_map(|row| keys.get(*row));
-                let old = self.isolation == Isolation::RepeatableRead;
-                let rows: Vec<Option<u32>> = match (source, old) {
-                    (Locator::HOT, false) => {
-                        let mut cache = self.engine.keys.lock();
-                        let rows = cache.rows(place, constraint, hot, &encoder, asked)?;
-                        rows.collect()
-                    }
-                    // The engine's cache knows newer rows than those of an old snapshot.
-                    (Locator::HOT, true) => {
-                        let cache = &mut self.old_cache;
-                        cache
-                            .rows(place, constraint, hot, &encoder, asked)?
-                            .collect()
-                    }
-                    _ => {
-                        let cache = &mut self.own_cache;
-                        cache
-                            .rows(place, constraint, hot, &encoder, asked)?
-                            .collect()
-                    }
-                };
-                note(&mut wanted, source, rows);
-            }
-            let parts = view.table.chunks.get(id).map(|chunk| &chunk.parts);
-            for ((part, known), source) in chunk
-                .cold
-                .iter()
-                .zip(parts.into_iter().flatten())
-                .zip(Locator::COLD..)
-            {
-                if wanted.is_empty() {
-                    break;
-                }
-                let asked: Vec<&[u8]> = wanted.iter().filter_map(|row| keys.get(*row)).collect();
-                let sought = crate::coldkeys::Sought {
-                    layout,
-                    columns: &columns,
-                    encoder: &encoder,
-                    constraint,
-                    keys: &asked,
-                    rows,
-                    key_rows: &wanted,
-                };
-                let rows = self.engine.cold_rows(known.id, part, &sought)?;
-                note(&mut wanted, source, rows);
-            }
-        }
-        Ok(found)
-    }
 }

@@ -1,6 +1,5 @@
 //! CREATE TABLE.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use chronolith_catalog::{
@@ -165,22 +164,8 @@ pub(super) fn begin(
     }
     refuse_type(shared, schema, name)?;
     let id = shared.transact(|transaction| Ok::<_, Error>(transaction.allocate_oid()))?;
-    Ok(Some(Table {
-        id: TableId(id),
-        schema,
-        name: name.to_owned(),
-        owner: owner(shared)?,
-        columns: Vec::new(),
-        next_column: ColumnId(1),
-        constraints: Vec::new(),
-        indexes: Vec::new(),
-        hypertable: None,
-        chunks: BTreeMap::new(),
-        comment: None,
-        acl: None,
-        rollup: None,
-        persistence: chronolith_catalog::Persistence::default(),
-    }))
+    let owner = owner(shared)?;
+    Ok(Some(Table::named(TableId(id), schema, name, owner)))
 }
 
 /// 42710 for a relation with the name of a type: its rows have a type of that name.

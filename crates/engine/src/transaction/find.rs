@@ -1,0 +1,120 @@
+//! Rows by their keys, wherever they lie.
+
+use arrow::record_batch::RecordBatch;
+use chronolith_chunk::{KeyEncoder, Locator};
+
+use super::{Isolation, Transaction};
+use crate::coldkeys::Sought;
+use crate::error::EngineError;
+use crate::record::TableKey;
+use crate::route;
+use crate::view::TableView;
+
+impl Transaction {
+    /// Of each row of a batch, which has the table's columns, the locator of the row in a view that
+    /// has the same key; None where there is none, or a column of the key is NULL.
+    ///
+    /// # Errors
+    /// What the disk gives; 42704 for a constraint that is not there.
+    pub fn find(
+        &mut self,
+        view: &TableView,
+        constraint: u32,
+        rows: &RecordBatch,
+    ) -> Result<Vec<Option<i128>>, EngineError> {
+        let layout = &view.layout;
+        let mut found = vec![None; rows.num_rows()];
+        let mut keys = view.table.unique_keys().into_iter();
+        let Some((_, columns)) = keys.find(|(known, _)| known.id == constraint) else {
+            return Ok(found);
+        };
+        let encoder = KeyEncoder::new(layout, &columns)?;
+        let keys = encoder.keys(rows)?;
+        let by_time = layout.time.filter(|time| columns.contains(time));
+        let times = match by_time {
+            Some(time) => Some(route::time_values(rows.column(time))?),
+            None => None,
+        };
+        for (id, chunk) in view.chunks.iter() {
+            let in_chunk = |row: &usize| match &times {
+                Some(times) => times
+                    .get(*row)
+                    .is_some_and(|time| chunk.range.contains(time)),
+                None => true,
+            };
+            let mut wanted: Vec<usize> = (0..rows.num_rows())
+                .filter(in_chunk)
+                .filter(|row| keys.get(*row).is_some() && found.get(*row) == Some(&None))
+                .collect();
+            let number = chunk.chunk;
+            let place = TableKey::new(self.database, view.table.id).place(*id);
+            let mut note = |wanted: &mut Vec<usize>, source: u32, rows: Vec<Option<u32>>| {
+                let mut left = Vec::new();
+                for (row, there) in wanted.iter().zip(rows) {
+                    match (there, found.get_mut(*row)) {
+                        (Some(at), Some(found)) => {
+                            let chunk = number;
+                            let row = at;
+                            *found = Some(Locator { chunk, source, row }.into());
+                        }
+                        _ => left.push(*row),
+                    }
+                }
+                *wanted = left;
+            };
+            for (at, hot) in chunk.hot.iter().enumerate() {
+                if wanted.is_empty() || hot.rows() == 0 {
+                    continue;
+                }
+                let source = u32::try_from(at).unwrap_or(0);
+                let asked = wanted.iter().filter_map(|row| keys.get(*row));
+                let old = self.isolation == Isolation::RepeatableRead;
+                let rows: Vec<Option<u32>> = match (source, old) {
+                    (Locator::HOT, false) => {
+                        let mut cache = self.engine.keys.lock();
+                        let rows = cache.rows(place, constraint, hot, &encoder, asked)?;
+                        rows.collect()
+                    }
+                    // The engine's cache knows newer rows than those of an old snapshot.
+                    (Locator::HOT, true) => {
+                        let cache = &mut self.old_cache;
+                        cache
+                            .rows(place, constraint, hot, &encoder, asked)?
+                            .collect()
+                    }
+                    _ => {
+                        let cache = &mut self.own_cache;
+                        cache
+                            .rows(place, constraint, hot, &encoder, asked)?
+                            .collect()
+                    }
+                };
+                note(&mut wanted, source, rows);
+            }
+            let parts = view.table.chunks.get(id).map(|chunk| &chunk.parts);
+            for ((part, known), source) in chunk
+                .cold
+                .iter()
+                .zip(parts.into_iter().flatten())
+                .zip(Locator::COLD..)
+            {
+                if wanted.is_empty() {
+                    break;
+                }
+                let asked: Vec<&[u8]> = wanted.iter().filter_map(|row| keys.get(*row)).collect();
+                let sought = Sought {
+                    layout,
+                    columns: &columns,
+                    encoder: &encoder,
+                    constraint,
+                    keys: &asked,
+                    rows,
+                    key_rows: &wanted,
+                };
+                let rows = self.engine.cold_rows(known.id, part, &sought)?;
+                note(&mut wanted, source, rows);
+            }
+        }
+        Ok(found)
+    }
+}
