@@ -237,7 +237,19 @@ fn rows(tokens: &mut Vec<TokenWithSpan>) {
 fn all_fields(tokens: &mut [TokenWithSpan]) {
     for at in 2..tokens.len() {
         let is = |at: usize, wanted: &Token| tokens.get(at).is_some_and(|t| t.token == *wanted);
-        if is(at, &Token::Mul) && is(at - 1, &Token::Period) && is(at - 2, &Token::RParen) {
+        if !is(at, &Token::Mul) || !is(at - 1, &Token::Period) {
+            continue;
+        }
+        // Behind the row there may be a path of fields.
+        let mut of = at - 2;
+        let named = |at: usize| {
+            let word = tokens.get(at).map(|token| &token.token);
+            matches!(word, Some(Token::Word(_))) && is(at - 1, &Token::Period)
+        };
+        while of >= 2 && named(of) {
+            of -= 2;
+        }
+        if is(of, &Token::RParen) {
             let star = Token::make_word("*", Some('"'));
             if let Some(found) = tokens.get_mut(at) {
                 found.token = star;

@@ -5,8 +5,8 @@ use sqlparser::tokenizer::Token;
 use crate::create::{default_of, role_name};
 use crate::cursor::Cursor;
 use crate::{
-    AlterType, AttributeAction, CreateDomain, CreateType, DeclaredType, DomainCheck, Spelled, SqlError, Statement,
-    TypeAction,
+    AlterType, AttributeAction, CreateDomain, CreateType, DeclaredType, DomainCheck, Spelled,
+    SqlError, Statement, TypeAction,
 };
 
 /// What follows CREATE TYPE.

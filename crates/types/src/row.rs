@@ -300,7 +300,11 @@ fn put(value: Option<&[u8]>, ty: &SqlType, out: &mut Vec<u8>) -> Result<(), Valu
 pub fn from_binary(value: &[u8], ty: &SqlType) -> Result<Vec<u8>, ValueError> {
     let mut out = Vec::new();
     match ty {
-        SqlType::Bool => out.push(if binary::read_bool(value)? { b't' } else { b'f' }),
+        SqlType::Bool => out.push(if binary::read_bool(value)? {
+            b't'
+        } else {
+            b'f'
+        }),
         SqlType::Int2 => text::write_integer(binary::read_int2(value)?.into(), &mut out),
         SqlType::Int4 => text::write_integer(binary::read_int4(value)?.into(), &mut out),
         SqlType::Int8 => text::write_integer(binary::read_int8(value)?, &mut out),

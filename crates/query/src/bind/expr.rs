@@ -449,7 +449,11 @@ impl Binder<'_> {
             for field in fields {
                 let name = field.name().as_str();
                 let one = core::expr_fn::get_field(value.expr.clone(), name);
-                let one = if not { one.is_not_null() } else { one.is_null() };
+                let one = if not {
+                    one.is_not_null()
+                } else {
+                    one.is_null()
+                };
                 all = Some(all.map_or(one.clone(), |so_far| so_far.and(one)));
             }
             return Ok(all.map_or_else(|| boolean(true), truth));

@@ -723,7 +723,9 @@ impl Binder<'_> {
                 arrow,
                 ..unnamed(&name)
             };
-            let rows = ty.fields().filter(|_| record.is_empty() && output.is_none());
+            let rows = ty
+                .fields()
+                .filter(|_| record.is_empty() && output.is_none());
             if let Some(members) = rows {
                 let row = Typed {
                     expr: column(&internal),

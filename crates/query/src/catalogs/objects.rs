@@ -355,7 +355,9 @@ pub(super) fn by_name<'a>(home: &'a Database, schema: &str, name: &str) -> Optio
     if let Some(sequence) = home.sequence_named(id, name) {
         return Some(Relation::Sequence(sequence));
     }
-    let composite = home.type_named(id, name).filter(|ty| ty.relation().is_some());
+    let composite = home
+        .type_named(id, name)
+        .filter(|ty| ty.relation().is_some());
     if let Some(ty) = composite {
         return Some(Relation::Composite(ty));
     }

@@ -352,14 +352,17 @@ fn own_procs<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error>
         let variadic = variadic.and_then(|arg| arg.ty.element().map(SqlType::oid));
         let defaults = routine.args.iter().filter(|arg| arg.default.is_some());
         let set = routine.result.as_ref().is_some_and(|result| result.set);
-        let result = routine.result.as_ref().map_or(VOID, |of| match of.relation {
-            None => of.ty.oid(),
-            Some(relation) => {
-                let mut types = home.types.values();
-                let composite = types.find(|ty| ty.relation() == Some(relation.0));
-                composite.map_or(objects::row_types_of(relation.0).0, |ty| ty.id.0)
-            }
-        });
+        let result = routine
+            .result
+            .as_ref()
+            .map_or(VOID, |of| match of.relation {
+                None => of.ty.oid(),
+                Some(relation) => {
+                    let mut types = home.types.values();
+                    let composite = types.find(|ty| ty.relation() == Some(relation.0));
+                    composite.map_or(objects::row_types_of(relation.0).0, |ty| ty.id.0)
+                }
+            });
         let result = match routine.is_procedure() && routine.outputs().next().is_some() {
             true => SqlType::Record.oid(),
             false => result,

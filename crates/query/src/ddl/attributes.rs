@@ -171,8 +171,13 @@ pub(super) fn change(
             ty: Box::new(ty.clone()),
         })
     };
-    let same = old.fields().is_some_and(|fields| fields.len() == places.len())
-        && places.iter().enumerate().all(|(at, from)| *from == Some(at));
+    let same = old
+        .fields()
+        .is_some_and(|fields| fields.len() == places.len())
+        && places
+            .iter()
+            .enumerate()
+            .all(|(at, from)| *from == Some(at));
     if same {
         return change();
     }
@@ -222,12 +227,7 @@ fn reshaped(
 }
 
 /// The text of a value with the fields of a type in it in other places.
-fn moved(
-    value: &[u8],
-    ty: &SqlType,
-    oid: u32,
-    places: &[Option<usize>],
-) -> Result<Vec<u8>, Error> {
+fn moved(value: &[u8], ty: &SqlType, oid: u32, places: &[Option<usize>]) -> Result<Vec<u8>, Error> {
     match ty {
         SqlType::Array(element) if element.mentions(oid) => {
             let mut out = b"{".to_vec();

@@ -9,9 +9,7 @@ use chronolith_catalog::{
 use chronolith_sql::{
     AlterRoutine, CreateRoutine, Name, ObjectKind, RoutineAction, RoutineMarks, SqlText, TypeRef,
 };
-use chronolith_types::{
-    RoutineId, SqlState, SqlType, TableId, TypeName, UserKind, UserType,
-};
+use chronolith_types::{RoutineId, SqlState, SqlType, TableId, TypeName, UserKind, UserType};
 
 use super::drop::schemas;
 use super::run::owner;

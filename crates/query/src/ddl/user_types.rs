@@ -8,8 +8,8 @@ use chronolith_catalog::{
     Type, TypeBody,
 };
 use chronolith_sql::{
-    AlterType, AttributeAction, CreateDomain, CreateType, DeclaredType, DomainCheck, Name, ObjectKind, Spelled,
-    TypeAction,
+    AlterType, AttributeAction, CreateDomain, CreateType, DeclaredType, DomainCheck, Name,
+    ObjectKind, Spelled, TypeAction,
 };
 use chronolith_types::{SchemaId, SqlState, SqlType, TableId, TypeId};
 
@@ -679,9 +679,7 @@ fn dependents(home: &Database, ty: &Type) -> Vec<Dependent> {
         let result = routine.result.as_ref();
         let rows = |relation: TableId| ty.relation() == Some(relation.0);
         routine.args.iter().any(|arg| named(&arg.ty))
-            || result.is_some_and(|result| {
-                named(&result.ty) || result.relation.is_some_and(rows)
-            })
+            || result.is_some_and(|result| named(&result.ty) || result.relation.is_some_and(rows))
     });
     let routines = routines.map(|routine| Dependent::Routine(Arc::clone(routine)));
     let types = home.types.values().filter(|other| match &other.body {

@@ -88,7 +88,13 @@ fn packed(user: &Arc<UserType>, absent: Typed, fields: Vec<Typed>) -> Result<Typ
     };
     let mut args = vec![absent];
     args.extend(fields);
-    call("row_pack", function, false, SqlType::User(Arc::clone(user)), args)
+    call(
+        "row_pack",
+        function,
+        false,
+        SqlType::User(Arc::clone(user)),
+        args,
+    )
 }
 
 fn text_of(field: &Value, ty: &SqlType, zone: &Zone) -> Result<Option<String>, FunctionError> {
@@ -200,7 +206,13 @@ pub fn with_field(value: Typed, place: usize, field: Typed) -> Result<Typed, Fun
         joined(&fields)
     };
     let ty = value.ty.clone();
-    call("row_with", function, false, ty, vec![value, number(place), field])
+    call(
+        "row_with",
+        function,
+        false,
+        ty,
+        vec![value, number(place), field],
+    )
 }
 
 /// The texts of the fields of a row, all NULL for NULL.
@@ -246,9 +258,10 @@ pub(super) fn opened<'t>(
 ) -> Result<Vec<(&'t str, &'t SqlType, Value)>, FunctionError> {
     let fields = fields_of(ty);
     let texts = row::split(text.as_bytes(), fields.len())?;
-    let opened = fields.iter().zip(texts).map(|((name, ty), text)| {
-        Ok((name.as_str(), ty, field_value(text.as_deref(), ty)?))
-    });
+    let opened = fields
+        .iter()
+        .zip(texts)
+        .map(|((name, ty), text)| Ok((name.as_str(), ty, field_value(text.as_deref(), ty)?)));
     opened.collect()
 }
 
@@ -363,7 +376,11 @@ fn put(value: &Value, ty: &SqlType, key: &mut Vec<u8>) -> Result<(), FunctionErr
         Value::Time(value) | Value::Timestamp(value) => key.extend(signed(*value)),
         Value::Float(value) => {
             // Zeros are one, and NaN is above all.
-            let value = if value.is_nan() { f64::NAN } else { *value + 0.0 };
+            let value = if value.is_nan() {
+                f64::NAN
+            } else {
+                *value + 0.0
+            };
             let bits = value.to_bits();
             let ordered = match bits >> 63 {
                 0 => bits | (1 << 63),

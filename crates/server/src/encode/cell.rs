@@ -9,7 +9,8 @@ use arrow::array::{
 use arrow::datatypes::{DataType, IntervalMonthDayNano, IntervalUnit, TimeUnit, i256};
 use bytes::BufMut;
 use chronolith_types::{
-    Interval, Numeric, SqlState, SqlType, TimeZone, ValueError, binary, datetime, numeric, row as rows, text,
+    Interval, Numeric, SqlState, SqlType, TimeZone, ValueError, binary, datetime, numeric,
+    row as rows, text,
 };
 
 use super::{OutputStyle, patch};

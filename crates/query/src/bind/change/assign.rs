@@ -8,9 +8,7 @@ use datafusion::logical_expr::Expr;
 use super::super::insert::{Target, is_default};
 use super::super::literal::null;
 use super::super::scope::Scope;
-use super::super::state::{
-    Binder, Clause, Place, Result, ident_position, position, told, typed,
-};
+use super::super::state::{Binder, Clause, Place, Result, ident_position, position, told, typed};
 use crate::error::Error;
 use crate::functions::{Typed, is_composite, row_field, row_with_field};
 use crate::insert::target_of;
@@ -69,8 +67,12 @@ impl Binder<'_> {
         };
         takes(table, at, Some(tree))?;
         let before = match set.get(at).cloned().flatten() {
-            Some(before) if matches!(&before.expr, Expr::ScalarFunction(call)
-                if call.func.name() == "row_with") => before,
+            Some(before)
+                if matches!(&before.expr, Expr::ScalarFunction(call)
+                if call.func.name() == "row_with") =>
+            {
+                before
+            }
             Some(before) => return put(set, at, &target_of(column)?, before, name),
             None => match place.scope.columns.get(at) {
                 Some(own) => typed(own),
@@ -111,7 +113,8 @@ impl Binder<'_> {
             Error::new(SqlState::DATATYPE_MISMATCH, message).at(ident_position(field))
         })?;
         let place = known.iter().position(|(known, _)| known == name);
-        let Some((place, (_, ty))) = place.and_then(|place| Some((place, known.get(place)?))) else {
+        let Some((place, (_, ty))) = place.and_then(|place| Some((place, known.get(place)?)))
+        else {
             let message = format!(
                 "cannot assign to field \"{name}\" of column \"{column}\" because there is no \
                  such column in data type {shown}"
