@@ -253,7 +253,9 @@ impl Reader<'_, '_> {
         let over = match &function.over {
             None => None,
             Some(ast::WindowType::NamedWindow(name)) => Some(Over::Name(name.value.clone())),
-            Some(ast::WindowType::WindowSpec(spec)) => Some(Over::Window(self.window(spec)?)),
+            Some(ast::WindowType::WindowSpec(spec)) => {
+                Some(Over::Window(Box::new(self.window(spec)?)))
+            }
         };
         Ok(Shown::Aggregate(Box::new(Aggregate {
             name: quoted(name).into_owned(),

@@ -104,9 +104,8 @@ fn rename(query: &mut Query, columns: &[String]) {
         Body::Select(select) => of(select, columns),
         Body::Set(set) => set.arms(&mut |arm| rename(arm, columns)),
         Body::Values(rows) => {
-            let numbers = (1..).zip(columns);
-            let known = |(number, name): (usize, &String)| *name == format!("column{number}");
-            if !numbers.map(known).all(|known| known) {
+            let mut numbers = (1..).zip(columns);
+            if !numbers.all(|(number, name): (usize, &String)| *name == format!("column{number}")) {
                 *query = query::named_values(std::mem::take(rows), columns);
             }
         }

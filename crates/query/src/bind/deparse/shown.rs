@@ -91,7 +91,7 @@ pub(super) struct Aggregate {
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Over {
     Name(String),
-    Window(Window),
+    Window(Box<Window>),
 }
 
 #[derive(Debug, Clone, PartialEq)]
