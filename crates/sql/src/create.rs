@@ -491,6 +491,7 @@ pub(crate) fn column(c: &mut Cursor<'_>) -> Result<(ColumnDef, Vec<Constraint>),
         } else {
             None
         };
+        let mut include = Vec::new();
         let kind = if c.accept(&["not", "null"]) {
             column.not_null = true;
             continue;
@@ -506,11 +507,11 @@ pub(crate) fn column(c: &mut Cursor<'_>) -> Result<(ColumnDef, Vec<Constraint>),
             generated(c, &mut column)?;
             continue;
         } else if c.accept(&["primary", "key"]) {
-            index_tail(c)?;
+            include = index_tail(c)?;
             ConstraintKind::PrimaryKey(vec![name.clone()])
         } else if c.accept(&["unique"]) {
             let nulls_alike = nulls_alike(c);
-            index_tail(c)?;
+            include = index_tail(c)?;
             ConstraintKind::Unique {
                 columns: vec![name.clone()],
                 nulls_alike,
@@ -529,6 +530,7 @@ pub(crate) fn column(c: &mut Cursor<'_>) -> Result<(ColumnDef, Vec<Constraint>),
             name: named,
             kind,
             timing,
+            include,
             position,
         });
     }
@@ -602,10 +604,11 @@ fn nulls_alike(c: &mut Cursor<'_>) -> bool {
 }
 
 /// What may follow the columns of a key.
-fn index_tail(c: &mut Cursor<'_>) -> Result<(), SqlError> {
-    if c.accept(&["include"]) {
-        c.columns()?;
-    }
+fn index_tail(c: &mut Cursor<'_>) -> Result<Vec<Spelled>, SqlError> {
+    let include = match c.accept(&["include"]) {
+        true => c.columns()?,
+        false => Vec::new(),
+    };
     if c.sees(&["with"]) && c.nth(1) == Token::LParen {
         c.next();
         c.options()?;
@@ -613,7 +616,7 @@ fn index_tail(c: &mut Cursor<'_>) -> Result<(), SqlError> {
     if c.accept(&["using", "index", "tablespace"]) {
         c.ident()?;
     }
-    Ok(())
+    Ok(include)
 }
 
 /// When a constraint is held.
@@ -721,11 +724,12 @@ pub(crate) fn constraint(c: &mut Cursor<'_>) -> Result<Option<Constraint>, SqlEr
     } else {
         None
     };
+    let mut include = Vec::new();
     let kind = if c.accept(&["primary", "key"]) {
-        key(c, true)?
+        key(c, true, &mut include)?
     } else if c.accept(&["unique"]) {
         let alike = nulls_alike(c);
-        match key(c, false)? {
+        match key(c, false, &mut include)? {
             ConstraintKind::Unique { columns, .. } => ConstraintKind::Unique {
                 columns,
                 nulls_alike: alike,
@@ -761,17 +765,22 @@ pub(crate) fn constraint(c: &mut Cursor<'_>) -> Result<Option<Constraint>, SqlEr
         name,
         kind,
         timing,
+        include,
         position,
     }))
 }
 
-fn key(c: &mut Cursor<'_>, primary: bool) -> Result<ConstraintKind, SqlError> {
+fn key(
+    c: &mut Cursor<'_>,
+    primary: bool,
+    include: &mut Vec<Spelled>,
+) -> Result<ConstraintKind, SqlError> {
     if c.accept(&["using", "index"]) {
         let index = c.ident()?;
         return Ok(ConstraintKind::UsingIndex { primary, index });
     }
     let columns = c.columns()?;
-    index_tail(c)?;
+    *include = index_tail(c)?;
     Ok(if primary {
         ConstraintKind::PrimaryKey(columns)
     } else {

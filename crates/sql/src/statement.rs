@@ -181,7 +181,12 @@ pub enum Statement {
         modes: TransactionModes,
     },
     /// SET CONSTRAINTS.
-    SetConstraints,
+    SetConstraints {
+        /// Which; none for ALL.
+        names: Vec<Name>,
+        /// DEFERRED, and not IMMEDIATE.
+        deferred: bool,
+    },
     /// BEGIN.
     Begin(TransactionModes),
     /// START TRANSACTION, which answers with a tag of its own.
@@ -404,6 +409,8 @@ pub struct Constraint {
     pub kind: ConstraintKind,
     /// When.
     pub timing: Timing,
+    /// INCLUDE of a key.
+    pub include: Vec<Spelled>,
     /// 1-based character position.
     pub position: usize,
 }

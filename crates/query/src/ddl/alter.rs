@@ -18,7 +18,7 @@ use super::table::{check_default, check_name, column_of, constraint_of, default_
 use super::view::kind_of;
 use crate::dml;
 use crate::error::Error;
-use crate::insert::{self, Checks, undefined_column, undefined_table};
+use crate::insert::{self, Checks, Uniques, undefined_column, undefined_table};
 use crate::outcome::Severity;
 use crate::references;
 use crate::session::{SessionNames, Shared, evaluate};
@@ -592,6 +592,9 @@ fn add_constraint(shared: &Arc<Shared>, table: &Table, declared: &Constraint) ->
         }
     }
     let name = constraint.name.clone();
+    if let Some(index) = index.as_ref().filter(|index| index.nulls_alike) {
+        Uniques::of_one(shared, table, index)?.hold_all(shared)?;
+    }
     shared.change(Change::AddConstraint {
         database: shared.database,
         table: table.id,

@@ -18,6 +18,7 @@ use crate::error::Error;
 use crate::insert::undefined_table;
 use crate::outcome::Severity;
 use crate::references::referring;
+use crate::routines::{Event, Triggers};
 use crate::session::{Shared, no_schema};
 
 pub(super) fn run(shared: &Arc<Shared>, of: &Drop) -> Result<(), Error> {
@@ -523,7 +524,7 @@ fn role(shared: &Arc<Shared>, name: &str) -> Result<(), Error> {
     shared.change_unguarded(Change::DropRole { id: found.id })
 }
 
-pub(super) fn truncate(
+pub(super) async fn truncate(
     shared: &Arc<Shared>,
     tables: &[Name],
     cascade: bool,
@@ -581,12 +582,22 @@ pub(super) fn truncate(
         let mode = LockMode::AccessExclusive;
         shared.lock_table(table.id, &table.name, mode, Wait::Block)?;
     }
+    let mut fired = Vec::new();
+    for table in &all {
+        fired.extend(Triggers::of(shared, table, None)?);
+    }
+    for triggers in &fired {
+        triggers.statement(Event::Truncate, true).await?;
+    }
     shared.transact(|transaction| transaction.begin_statement())?;
     for table in all {
         shared.transact(|transaction| transaction.truncate(table.id))?;
         if restart_identity {
             sequence::restart_of(shared, table.id)?;
         }
+    }
+    for triggers in &fired {
+        triggers.statement(Event::Truncate, false).await?;
     }
     Ok(())
 }

@@ -100,7 +100,7 @@ pub(crate) async fn run(
             tables,
             cascade,
             restart_identity,
-        } => drop::truncate(shared, tables, *cascade, *restart_identity)?,
+        } => drop::truncate(shared, tables, *cascade, *restart_identity).await?,
         Statement::Comment {
             kind,
             name,

@@ -248,13 +248,18 @@ fn copy_columns(shared: &Arc<Shared>, table: &mut Table, like: &Like) -> Result<
             ConstraintKind::PrimaryKey { .. } => DeclaredKind::PrimaryKey(names),
             _ => DeclaredKind::Unique {
                 columns: names,
-                nulls_alike: false,
+                nulls_alike: constraint.marks.nulls_alike,
             },
         };
         let declared = Declared {
             name: None,
             kind,
-            timing: chronolith_sql::Timing::default(),
+            include: Vec::new(),
+            timing: chronolith_sql::Timing {
+                deferrable: constraint.marks.deferrable,
+                deferred: constraint.marks.deferred,
+                ..chronolith_sql::Timing::default()
+            },
             position: 0,
         };
         add_constraint(shared, table, &declared)?;
@@ -500,7 +505,16 @@ pub(super) fn constraint_of(
 ) -> Result<(Constraint, Option<Index>), Error> {
     let oid = || shared.transact(|transaction| Ok::<_, Error>(transaction.allocate_oid()));
     let at = u32::try_from(declared.position).ok();
+    refuse_marks(declared)?;
+    let nulls_alike = matches!(
+        declared.kind,
+        DeclaredKind::Unique {
+            nulls_alike: true,
+            ..
+        }
+    );
     let marks = ConstraintMarks {
+        nulls_alike,
         not_valid: declared.timing.not_valid,
         deferrable: declared.timing.deferrable,
         deferred: declared.timing.deferred,
@@ -525,14 +539,6 @@ pub(super) fn constraint_of(
                 names_of(columns),
                 "pkey",
             )
-        }
-        DeclaredKind::Unique {
-            nulls_alike: true, ..
-        } => {
-            return Err(
-                Error::unsupported("NULLS NOT DISTINCT in a constraint of a table")
-                    .hint("Create a unique index with NULLS NOT DISTINCT instead."),
-            );
         }
         DeclaredKind::Unique { columns, .. } => {
             let ids = key_columns(table, columns)?;
@@ -601,8 +607,8 @@ pub(super) fn constraint_of(
             unique: true,
             constraint: true,
             predicate: None,
-            include: Vec::new(),
-            nulls_alike: false,
+            include: included(table, declared)?,
+            nulls_alike,
             options: Vec::new(),
         })
     };
@@ -615,6 +621,46 @@ pub(super) fn constraint_of(
         },
         index,
     ))
+}
+
+/// INCLUDE: columns that are there.
+fn included(table: &Table, declared: &Declared) -> Result<Vec<String>, Error> {
+    for column in &declared.include {
+        if table.column_named(&column.value).is_none() {
+            return Err(Error::new(
+                SqlState::UNDEFINED_COLUMN,
+                format!("column \"{}\" named in key does not exist", column.value),
+            )
+            .at(u32::try_from(declared.position).ok()));
+        }
+    }
+    Ok(names_of(&declared.include))
+}
+
+/// What may not be said of constraints of a kind.
+fn refuse_marks(declared: &Declared) -> Result<(), Error> {
+    let timing = declared.timing;
+    let kind = match &declared.kind {
+        DeclaredKind::PrimaryKey(_) | DeclaredKind::UsingIndex { primary: true, .. } => {
+            "PRIMARY KEY"
+        }
+        DeclaredKind::Unique { .. } | DeclaredKind::UsingIndex { .. } => "UNIQUE",
+        DeclaredKind::Check(_) => "CHECK",
+        DeclaredKind::ForeignKey { .. } => "FOREIGN KEY",
+        DeclaredKind::Exclude => "EXCLUDE",
+    };
+    let key = !matches!(kind, "CHECK" | "FOREIGN KEY");
+    let word = match kind {
+        "CHECK" if timing.deferrable => "DEFERRABLE",
+        _ if key && timing.not_valid => "NOT VALID",
+        _ if kind != "CHECK" && timing.no_inherit => "NO INHERIT",
+        _ => return Ok(()),
+    };
+    Err(Error::new(
+        SqlState::FEATURE_NOT_SUPPORTED,
+        format!("{kind} constraints cannot be marked {word}"),
+    )
+    .at(u32::try_from(declared.position).ok()))
 }
 
 pub(super) fn names_of(columns: &[Spelled]) -> Vec<String> {

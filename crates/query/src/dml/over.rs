@@ -17,6 +17,7 @@ use futures::StreamExt;
 use super::run::Run;
 use crate::bind::{Over, set_parameters, set_parameters_in};
 use crate::error::Error;
+use crate::functions::unfolded;
 use crate::insert::fixed;
 use crate::session::{Shared, physical, stream};
 
@@ -68,7 +69,9 @@ impl Maker {
                     props.config_options = Some(Arc::new(options));
                 }
                 let context = PhysicalPlanningContext::default();
-                let physical = |expr: &Expr| create_physical_expr(expr, &schema, &props, &context);
+                let physical = |expr: &Expr| {
+                    create_physical_expr(&unfolded(expr.clone())?, &schema, &props, &context)
+                };
                 let how = How::Direct {
                     filter: filter.as_ref().map(physical).transpose()?,
                     exprs: exprs.iter().map(physical).collect::<Result<_, _>>()?,

@@ -53,7 +53,11 @@ pub(crate) async fn run(
             }
             Ok::<_, Error>(())
         })?;
+        let deferred = several.then(|| shared.with(|state| state.deferred.clone()));
         let ran = once(shared, dml, params).await?;
+        if let Some(deferred) = deferred.filter(|_| ran.is_none()) {
+            shared.with(|state| state.deferred = deferred);
+        }
         if several {
             shared.transact(|transaction| {
                 if ran.is_none() {

@@ -19,7 +19,7 @@ use super::domains::Domains;
 use super::unique::Uniques;
 use crate::bind::{Names, bind_assigned, bind_over, bind_scalar};
 use crate::error::Error;
-use crate::functions::SessionVars;
+use crate::functions::{SessionVars, unfolded};
 use crate::references::Outgoing;
 use crate::session::{SessionNames, Shared};
 use crate::value::{is_null, write_text};
@@ -52,18 +52,18 @@ impl Rules {
         constraints.sort_by(|one, other| one.name.cmp(&other.name));
         for constraint in constraints {
             if let ConstraintKind::Check { expression } = &constraint.kind {
-                let expr = check_expr(&names, table, expression)?;
+                let expr = unfolded(check_expr(&names, table, expression)?)?;
                 rules.checks.push((constraint.name.clone(), expr));
             }
         }
         for (place, column) in table.columns.iter().enumerate() {
             if let Some(text) = &column.generated {
-                let expr = generated_expr(&names, table, column, text)?;
+                let expr = unfolded(generated_expr(&names, table, column, text)?)?;
                 rules.generated.push((place, expr));
             }
             let target = target_of(column)?;
             if let Some(default) = &target.default {
-                let expr = bind_scalar(&names, default, Some(&target))?.expr;
+                let expr = unfolded(bind_scalar(&names, default, Some(&target))?.expr)?;
                 rules.defaults.push((place, expr));
             }
         }

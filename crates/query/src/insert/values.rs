@@ -19,6 +19,7 @@ use datafusion::physical_expr::{PhysicalExpr, create_physical_expr};
 
 use super::checks::props_of;
 use crate::error::Error;
+use crate::functions::chosen;
 use crate::session::Shared;
 
 /// The rows of VALUES, as near to values as they come before parameters are known.
@@ -126,7 +127,7 @@ impl Cell {
                 Expr::Placeholder(placeholder) => Ok(Transformed::yes(Expr::Column(
                     Column::new_unqualified(placeholder.id),
                 ))),
-                node => Ok(Transformed::no(node)),
+                node => Ok(chosen(node)),
             })?
             .data;
         if !fixed(&over)? {

@@ -10,7 +10,6 @@ use chronolith_sql::{Parsed, Statement as Tree};
 use chronolith_types::{SqlState, SqlType};
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{Column, DFSchema, ScalarValue};
-use datafusion::logical_expr::expr::Case;
 use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
 use datafusion::logical_expr::{ColumnarValue, Expr};
 use datafusion::physical_expr::create_physical_expr;
@@ -21,7 +20,7 @@ use super::frame::{Datum, Locals, Place};
 use super::machine::Machine;
 use crate::bind::{bind_among_variables, bind_cast, number_of};
 use crate::error::Error;
-use crate::functions::Typed;
+use crate::functions::{Typed, chosen};
 use crate::outcome::{Outcome, OutputColumn};
 use crate::session::{BoundTo, Prepared, Ready, SessionNames, Shared, Statement};
 
@@ -33,15 +32,19 @@ pub(crate) struct Moment {
     statement_us: i64,
     /// How many routines run: what is called from there is one deeper.
     depth: usize,
+    /// The tables that a trigger sees beside all others.
+    transitions: Option<u64>,
 }
 
 impl Moment {
     pub(super) fn now(shared: &Arc<Shared>, bound_to: BoundTo) -> Self {
         let (transaction_us, statement_us, depth) =
             shared.with(|state| (state.transaction_us, state.statement_us, state.depth));
+        let transitions = shared.with(|state| state.transitions.as_ref().map(|of| of.serial));
         Self {
             bound_to,
             depth,
+            transitions,
             transaction_us,
             statement_us,
         }
@@ -538,26 +541,6 @@ impl Machine<'_> {
             },
             _ => Vec::new(),
         }
-    }
-}
-
-/// COALESCE as the CASE that it stands for: as a function it is never called.
-fn chosen(expr: Expr) -> Transformed<Expr> {
-    match expr {
-        Expr::ScalarFunction(call) if call.func.name() == "coalesce" => {
-            let mut args = call.args;
-            let last = args.pop().map(Box::new);
-            if args.is_empty() {
-                let only = last.map_or(Expr::Literal(ScalarValue::Null, None), |last| *last);
-                return Transformed::yes(only);
-            }
-            let arms = args
-                .into_iter()
-                .map(|arg| (Box::new(arg.clone().is_not_null()), Box::new(arg)))
-                .collect();
-            Transformed::yes(Expr::Case(Case::new(None, arms, last)))
-        }
-        other => Transformed::no(other),
     }
 }
 
