@@ -163,6 +163,9 @@ impl Catalog {
             | Change::SetIntegerNow {
                 database, table, ..
             }
+            | Change::SetPersistence {
+                database, table, ..
+            }
             | Change::DropChunk {
                 database, table, ..
             }

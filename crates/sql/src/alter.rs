@@ -339,6 +339,13 @@ fn action(c: &mut Cursor<'_>) -> Result<AlterAction, SqlError> {
         let timing = timing(c)?;
         return Ok(AlterAction::AlterConstraint { name, timing });
     }
+    if let Some(word) = ["logged", "unlogged"]
+        .into_iter()
+        .find(|word| c.sees(&["set", word]))
+    {
+        c.accept(&["set", word]);
+        return Ok(AlterAction::SetLogged(word == "logged"));
+    }
     if c.accept(&["validate", "constraint"]) {
         return Ok(AlterAction::ValidateConstraint(c.ident()?));
     }

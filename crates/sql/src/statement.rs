@@ -922,6 +922,8 @@ pub enum AlterAction {
     },
     /// VALIDATE CONSTRAINT.
     ValidateConstraint(Spelled),
+    /// SET LOGGED, or UNLOGGED.
+    SetLogged(bool),
     /// ALTER CONSTRAINT … DEFERRABLE …
     AlterConstraint {
         /// Which.

@@ -565,7 +565,8 @@ pub(super) fn constraint_of(
             (kind, columns, "fkey")
         }
         DeclaredKind::UsingIndex { .. } => {
-            return Err(Error::unsupported("a constraint USING INDEX").at(at));
+            let words = "cannot use an existing index in CREATE TABLE";
+            return Err(Error::new(SqlState::FEATURE_NOT_SUPPORTED, words).at(at));
         }
         DeclaredKind::Exclude => return Err(Error::unsupported("EXCLUDE").at(at)),
     };
@@ -589,7 +590,12 @@ pub(super) fn constraint_of(
         }
         Some(name) => name.value.clone(),
         None => {
-            let of = if suffix == "pkey" { &[][..] } else { &columns };
+            let mut of = columns.clone();
+            match suffix {
+                "pkey" => of.clear(),
+                _ => of.extend(names_of(&declared.include)),
+            }
+            let of = &of;
             free_name(&table.name, of, suffix, taken)
         }
     };

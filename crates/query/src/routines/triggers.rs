@@ -110,6 +110,15 @@ impl Triggers {
         }
         // They fire in the order of their names.
         fired.sort_by(|(one, _), (other, _)| one.name.cmp(&other.name));
+        let mut sets = sets.map(|sets| set_columns(table, sets)).transpose()?;
+        let computes = fired
+            .iter()
+            .any(|(trigger, _)| trigger.update && trigger.before && trigger.row);
+        if let Some(sets) = sets.as_mut().filter(|_| computes) {
+            // What a trigger makes of a row computes all of them anew.
+            let generated = table.columns.iter().filter(|of| of.generated.is_some());
+            sets.extend(generated.map(|of| of.id));
+        }
         let columns = table.columns.iter();
         let schema = home.schemas.get(&table.schema);
         Ok(Some(Self {
@@ -121,7 +130,7 @@ impl Triggers {
             table: Arc::clone(table),
             fired,
             queued: Vec::new(),
-            sets: sets.map(|sets| set_columns(table, sets)).transpose()?,
+            sets,
             transitions: Gathered::default(),
         }))
     }

@@ -146,7 +146,13 @@ impl Binder<'_> {
             .filter(fits)
             .map(|constraint| constraint.id)
             .collect();
+        let waits = |(key, _): &(&catalog::Constraint, Vec<usize>)| {
+            let key_columns = key.kind.unique_columns().unwrap_or_default();
+            let same = key_columns.iter().copied().collect::<BTreeSet<_>>() == columns;
+            key.marks.deferrable && same
+        };
         match found.is_empty() || columns.is_empty() {
+            true if catalog.all_keys().iter().any(waits) => Err(deferrable_arbiter()),
             true => Err(no_arbiter()),
             false => Ok(Some(found)),
         }
