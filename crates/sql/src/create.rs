@@ -323,14 +323,14 @@ fn table(c: &mut Cursor<'_>, temporary: bool, unlogged: bool) -> Result<Statemen
         } else if c.sees(&["partition", "by"]) {
             table.partition_by = Some(c.rest());
         } else if c.accept(&["using"]) {
-            c.ident()?;
+            access_method(c)?;
         } else if c.accept(&["without", "oids"]) {
         } else if c.accept(&["with"]) {
             table.options = c.options()?;
         } else if c.sees(&["on", "commit"]) {
             table.on_commit = on_commit(c)?;
         } else if c.accept(&["tablespace"]) {
-            c.ident()?;
+            tablespace(c)?;
         } else {
             break;
         }
@@ -365,7 +365,7 @@ fn table_as(
     (temporary, unlogged): (bool, bool),
 ) -> Result<Statement, SqlError> {
     if c.accept(&["using"]) {
-        c.ident()?;
+        access_method(c)?;
     }
     let options = if c.accept(&["with"]) {
         c.options()?
@@ -374,7 +374,7 @@ fn table_as(
     };
     let on_commit = on_commit(c)?;
     if c.accept(&["tablespace"]) {
-        c.ident()?;
+        tablespace(c)?;
     }
     c.expect(&["as"])?;
     if c.sees(&["execute"]) {
@@ -482,6 +482,8 @@ pub(crate) fn column(c: &mut Cursor<'_>) -> Result<(ColumnDef, Vec<Constraint>),
         default: None,
         generated: None,
         collation: None,
+        null: false,
+        twice: false,
     };
     let mut constraints = Vec::new();
     loop {
@@ -496,8 +498,10 @@ pub(crate) fn column(c: &mut Cursor<'_>) -> Result<(ColumnDef, Vec<Constraint>),
             column.not_null = true;
             continue;
         } else if c.accept(&["null"]) {
+            column.null = true;
             continue;
         } else if c.accept(&["default"]) {
+            column.twice |= column.default.is_some();
             column.default = Some(default_of(c.sql()?, &mut column.not_null));
             continue;
         } else if c.accept(&["collate"]) {
@@ -603,6 +607,34 @@ fn nulls_alike(c: &mut Cursor<'_>) -> bool {
     alike
 }
 
+/// A tablespace's name: there is one.
+fn tablespace(c: &mut Cursor<'_>) -> Result<(), SqlError> {
+    let position = c.position();
+    let name = c.ident()?.value;
+    match name.as_str() {
+        "pg_default" => Ok(()),
+        _ => Err(SqlError::new(
+            SqlState::UNDEFINED_OBJECT,
+            format!("tablespace \"{name}\" does not exist"),
+            position,
+        )),
+    }
+}
+
+/// The name of how a table's rows are kept: there is one.
+fn access_method(c: &mut Cursor<'_>) -> Result<(), SqlError> {
+    let position = c.position();
+    let name = c.ident()?.value;
+    match name.as_str() {
+        "heap" => Ok(()),
+        _ => Err(SqlError::new(
+            SqlState::UNDEFINED_OBJECT,
+            format!("access method \"{name}\" does not exist"),
+            position,
+        )),
+    }
+}
+
 /// What may follow the columns of a key.
 fn index_tail(c: &mut Cursor<'_>) -> Result<Vec<Spelled>, SqlError> {
     let include = match c.accept(&["include"]) {
@@ -614,7 +646,7 @@ fn index_tail(c: &mut Cursor<'_>) -> Result<Vec<Spelled>, SqlError> {
         c.options()?;
     }
     if c.accept(&["using", "index", "tablespace"]) {
-        c.ident()?;
+        tablespace(c)?;
     }
     Ok(include)
 }
@@ -817,7 +849,7 @@ fn view(c: &mut Cursor<'_>, verb: ViewVerb) -> Result<Statement, SqlError> {
         Vec::new()
     };
     if verb.materialized && c.accept(&["tablespace"]) {
-        c.ident()?;
+        tablespace(c)?;
     }
     c.expect(&["as"])?;
     let (query, text, with_data) = if verb.materialized {
@@ -901,7 +933,7 @@ fn index(c: &mut Cursor<'_>) -> Result<Statement, SqlError> {
         Vec::new()
     };
     if c.accept(&["tablespace"]) {
-        c.ident()?;
+        tablespace(c)?;
     }
     let predicate = if c.accept(&["where"]) {
         Some(c.sql()?)

@@ -107,6 +107,57 @@ pub fn rename_relation(
     Ok(edited(text, &pieces))
 }
 
+/// Whether a query may read the column of a relation at a place, by its name or by the one that the
+/// query gives it.
+///
+/// # Errors
+/// `42601` for a text that is no SQL.
+pub fn reads_column(
+    text: &str,
+    relation: (&str, &str),
+    place: usize,
+    name: &str,
+) -> Result<bool, SqlError> {
+    let tokens = tokenize(text)?;
+    let token = |at: usize| tokens.get(at).map(|token| &token.token);
+    let word = |at: usize| match token(at) {
+        Some(Token::Word(word)) => Some(word.value.as_str()),
+        _ => None,
+    };
+    let mut names = vec![name];
+    let mut lists = Vec::new();
+    for at in 0..tokens.len() {
+        let here = word(at) == Some(relation.0)
+            && token(at + 1) == Some(&Token::Period)
+            && word(at + 2) == Some(relation.1);
+        let open = match token(at + 3) {
+            Some(Token::Word(word)) if word.keyword == Keyword::AS => Some(at + 5),
+            Some(Token::Word(word)) => {
+                let alias =
+                    word.quote_style.is_some() || !RESERVED_FOR_TABLE_ALIAS.contains(&word.keyword);
+                alias.then_some(at + 4)
+            }
+            _ => None,
+        };
+        let open = open.filter(|open| token(*open) == Some(&Token::LParen));
+        let (true, Some(open)) = (here, open) else {
+            continue;
+        };
+        let mut close = open;
+        while token(close).is_some_and(|token| *token != Token::RParen) {
+            close += 1;
+        }
+        let inside = (open + 1..close).filter_map(word);
+        names.extend(inside.clone().nth(place));
+        lists.push(open..close);
+    }
+    let listed = |at: usize| lists.iter().any(|list| list.contains(&at));
+    Ok((0..tokens.len())
+        .filter(|at| !listed(*at))
+        .filter_map(word)
+        .any(|word| names.contains(&word)))
+}
+
 /// A query that reads a relation's first columns under names of its own, where it gives them none
 /// already.
 ///

@@ -398,6 +398,10 @@ pub struct ColumnDef {
     pub generated: Option<SqlText>,
     /// COLLATE.
     pub collation: Option<String>,
+    /// NULL.
+    pub null: bool,
+    /// More than one DEFAULT.
+    pub twice: bool,
 }
 
 /// A constraint of a table; one of a column names that column.

@@ -377,8 +377,11 @@ pub(super) fn column_of(
         (None, Some(_)) if default => {
             return twice("both default and generation expression specified");
         }
-        _ if declared.sequence && declared.default.is_some() => {
+        _ if declared.twice || declared.sequence && declared.default.is_some() => {
             return twice("multiple default values specified");
+        }
+        _ if declared.null && declared.not_null => {
+            return twice("conflicting NULL/NOT NULL declarations");
         }
         _ => {}
     }

@@ -198,11 +198,12 @@ pub(super) fn keep_columns(
     for view in readers(&home, relation.0, relation.1) {
         // Its definition is read in other ways too, and says so when it cannot be.
         let continuous = view.materialized.is_some() && view.kept().is_none();
-        if continuous || !chronolith_sql::names_word(&view.query, renamed)? {
+        let place = names.len().saturating_sub(1);
+        let read = (schema, relation.1);
+        if continuous || !chronolith_sql::reads_column(&view.query, read, place, renamed)? {
             continue;
         }
         let mut view = View::clone(view);
-        let read = (schema, relation.1);
         view.query = chronolith_sql::alias_columns(&view.query, read, names)?;
         shared.change(Change::ChangeView {
             database: shared.database,

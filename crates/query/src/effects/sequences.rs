@@ -154,6 +154,22 @@ fn take(shared: &Arc<Shared>, sequence: &Sequence, many: usize) -> Result<Vec<i6
     blocking(|| shared.transact(|transaction| transaction.next_values(id, many)))
 }
 
+/// How many numbers a sequence has to its end.
+fn left(shared: &Arc<Shared>, sequence: &Sequence) -> Result<usize, Error> {
+    let (last, called) = shared.transact(|transaction| transaction.sequence_value(sequence.id))?;
+    let up = sequence.increment > 0;
+    let end = i128::from(if up { sequence.max } else { sequence.min });
+    let steps = (end - i128::from(last))
+        / i128::from(
+            sequence
+                .increment
+                .max(1)
+                .max(sequence.increment.saturating_neg()),
+        );
+    let steps = if up { steps } else { -steps } + i128::from(!called);
+    Ok(usize::try_from(steps.max(0)).unwrap_or(usize::MAX))
+}
+
 /// Numbers of a sequence of which a session takes several at once.
 fn cached(
     shared: &Arc<Shared>,
@@ -171,14 +187,9 @@ fn cached(
     while ahead.len() < many {
         let missing = many - ahead.len();
         let cache = usize::try_from(cache).unwrap_or(AHEAD_MAX).min(AHEAD_MAX);
-        let more = match take(shared, sequence, missing.max(cache)) {
-            // Fewer are left than it would take ahead.
-            Err(error) if missing < cache && error.code == SqlState::new(b"2200H") => {
-                take(shared, sequence, missing)?
-            }
-            more => more?,
-        };
-        ahead.extend(more);
+        // Where fewer are left, those.
+        let cache = cache.min(left(shared, sequence)?);
+        ahead.extend(take(shared, sequence, missing.max(cache))?);
     }
     let numbers = ahead.drain(..many).collect();
     shared.with(|state| state.sequences.ahead.insert(sequence.id, (how, ahead)));
