@@ -46,17 +46,23 @@ pub(crate) async fn run(
         shared.lock_table(table.id, &table.name, LockMode::RowExclusive, Wait::Block)?;
     }
     loop {
-        shared.transact(|transaction| {
+        let locker = shared.transact(|transaction| {
             transaction.begin_change()?;
             if several {
                 transaction.savepoint(POINT);
             }
-            Ok::<_, Error>(())
+            Ok::<_, Error>(transaction.locker())
         })?;
         let deferred = several.then(|| shared.with(|state| state.deferred.clone()));
+        let mark = locker.mark();
         let ran = once(shared, dml, params).await?;
-        if let Some(deferred) = deferred.filter(|_| ran.is_none()) {
-            shared.with(|state| state.deferred = deferred);
+        if ran.is_none() {
+            // Who is about to look again needs nothing of what the attempt took, and others may
+            // wait for a part of it while it waits for theirs.
+            locker.release_to(mark);
+            if let Some(deferred) = deferred {
+                shared.with(|state| state.deferred = deferred);
+            }
         }
         if several {
             shared.transact(|transaction| {

@@ -17,15 +17,14 @@ use chronolith_engine::{EngineError, Refused, TableView, Transaction};
 use chronolith_types::{SqlState, SqlType, TimeZone};
 use datafusion::common::{DFSchema, DataFusionError};
 use datafusion::logical_expr::Expr;
-use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
-use datafusion::physical_expr::{PhysicalExpr, create_physical_expr};
+use datafusion::physical_expr::PhysicalExpr;
 use parking_lot::Mutex;
 
 use super::checks::{columns_of, props_of};
 use super::sought::KnownKeys;
 use crate::bind::bind_over;
 use crate::error::Error;
-use crate::functions::unfolded;
+use crate::evaluate::computable;
 use crate::routines::{hold_later, is_deferred};
 use crate::session::{SessionNames, Shared, blocking};
 use crate::value::write_text;
@@ -305,9 +304,7 @@ impl Unique {
         let layout = chronolith_engine::layout_of(table);
         let schema = DFSchema::try_from(layout.projected(&places).as_ref().clone())?;
         let props = props_of(shared.vars());
-        let context = PhysicalPlanningContext::default();
-        let physical =
-            |expr: &Expr| create_physical_expr(&unfolded(expr.clone())?, &schema, &props, &context);
+        let physical = |expr: &Expr| computable(expr, &schema, &props);
         let exprs = typed.iter().map(|typed| physical(&typed.expr));
         let exprs = exprs.collect::<Result<Vec<_>, DataFusionError>>()?;
         let forms: Vec<_> = typed.iter().map(|typed| typed.arrow.clone()).collect();
