@@ -196,7 +196,7 @@ fn calls_are_answered_from_the_states_of_others() {
         &[
             "SELECT time_bucket('1 hour', ts), avg(n) FROM t GROUP BY 1",
             "SELECT time_bucket('2 hours', ts), s, count(*), count(p), count(w), sum(w) FROM t GROUP BY 1, 2",
-            "SELECT time_bucket('1 hour', ts), count(*), avg(n), sum(n) / count(*) FROM t GROUP BY 1 HAVING avg(n) > 30 ORDER BY 2 LIMIT 10",
+            "SELECT time_bucket('1 hour', ts), count(*), avg(n), sum(n) / count(*) FROM t GROUP BY 1 HAVING avg(n) > 30 ORDER BY 1 LIMIT 10",
             "WITH q AS (SELECT time_bucket('1 hour', ts) AS h, avg(n) AS a, count(*) AS c FROM t WHERE s <> 's1' GROUP BY 1)
                  SELECT q.h, q.a, other.c FROM q JOIN q other ON other.h = q.h + interval '1 hour'",
         ],
