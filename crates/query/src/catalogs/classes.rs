@@ -1,6 +1,9 @@
 //! Relations of relations: schemas, tables, indexes, views, chunks under their hypertables.
 
-use chronolith_catalog::{ConstraintKind, Index, Securable, Table};
+use std::collections::BTreeSet;
+
+use chronolith_catalog::{ConstraintKind, Database, Index, Securable, Table};
+use chronolith_types::TableId;
 
 use super::context::{Context, Size};
 use super::describe;
@@ -50,6 +53,19 @@ pub(super) fn access_method(method: &str) -> u32 {
     }
 }
 
+/// Tables with triggers. A foreign key is two there, one on either side: clients look for foreign keys
+/// where `relhastriggers` tells of any.
+fn triggered(home: &Database) -> BTreeSet<TableId> {
+    let mut found: BTreeSet<TableId> = home.triggers.keys().copied().collect();
+    for table in home.tables.values() {
+        let references = table.constraints.iter();
+        for reference in references.filter_map(|constraint| constraint.kind.reference()) {
+            found.extend([table.id, reference.table]);
+        }
+    }
+    found
+}
+
 fn classes<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
     const OID: usize = 0;
     const PAGES: usize = 9;
@@ -58,6 +74,7 @@ fn classes<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
     let home = context.home()?;
     let sized = rows.wants(PAGES) || rows.wants(TUPLES);
     let counted = rows.wants(ATTRIBUTES);
+    let triggered = triggered(home);
     for relation in objects::relations(home) {
         let kind = relation.kind();
         let oid = relation.oid();
@@ -142,7 +159,7 @@ fn classes<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
             count(columns),
             count(checks),
             matches!(kind, 'v' | 'm'),
-            home.triggers.contains_key(&chronolith_types::TableId(oid)),
+            triggered.contains(&TableId(oid)),
             parent,
             false,
             false,

@@ -364,6 +364,7 @@ fn table_constraints<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<()
         let (kind, distinct) = match shown.kind() {
             'p' => ("PRIMARY KEY", None),
             'u' => ("UNIQUE", Some("YES")),
+            'f' => ("FOREIGN KEY", None),
             _ => ("CHECK", None),
         };
         rows.push(row![

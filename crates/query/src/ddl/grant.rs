@@ -9,7 +9,7 @@ use chronolith_catalog::{
 use chronolith_sql::{
     DefaultPrivileges, Grant, GrantTarget, Granted, GrantedRight, Name, ObjectKind, Spelled,
 };
-use chronolith_types::{RoleId, SchemaId, SqlState};
+use chronolith_types::{DatabaseId, RoleId, SchemaId, SqlState};
 
 use super::drop::schemas;
 use super::schema::no_role;
@@ -160,7 +160,7 @@ fn things(shared: &Arc<Shared>, on: &GrantTarget) -> Result<Vec<Thing>, Error> {
             for name in names {
                 all.push(match kind {
                     ObjectKind::Schema => schema_of(&home, name.name())?,
-                    ObjectKind::Database => database_of(&shared.catalog(), shared, name.name())?,
+                    ObjectKind::Database => database_of(&shared.catalog(), name.name())?,
                     ObjectKind::Function | ObjectKind::Procedure => {
                         routine_of(shared, &home, name)?
                     }
@@ -293,16 +293,13 @@ fn schema_of(home: &Database, name: &str) -> Result<Thing, Error> {
     })
 }
 
-fn database_of(catalog: &Catalog, shared: &Shared, name: &str) -> Result<Thing, Error> {
+fn database_of(catalog: &Catalog, name: &str) -> Result<Thing, Error> {
     let found = catalog.database_named(name).ok_or_else(|| {
         Error::new(
             SqlState::INVALID_CATALOG_NAME,
             format!("database \"{name}\" does not exist"),
         )
     })?;
-    if found.id != shared.database {
-        return Err(Error::unsupported("GRANT on another database"));
-    }
     let acl = found.acls.get(&found.id.0).cloned();
     Ok(Thing {
         oid: found.id.0,
@@ -369,8 +366,13 @@ fn one(
     if acl == thing.acl {
         return Ok(());
     }
+    // What was granted on a database is kept within it.
+    let database = match thing.kind {
+        Securable::Database => DatabaseId(thing.oid),
+        _ => shared.database,
+    };
     shared.change_unguarded(Change::SetAcl {
-        database: shared.database,
+        database,
         oid: thing.oid,
         acl: Some(acl),
     })
