@@ -21,6 +21,7 @@ mod jobs;
 mod locks;
 mod objects;
 mod privileges;
+mod publications;
 mod recorded;
 mod relation;
 mod routines;
