@@ -72,6 +72,11 @@ fn over_ticks(random: &SimRandom, first: &str) -> String {
         "max(note)",
         "avg(weight)",
         "sum(price * volume) / nullif(sum(volume), 0) AS vwap",
+        "count(time)",
+        "count(price)",
+        "sum(price)",
+        "count(weight)",
+        "avg(volume)",
     ];
     let picked = [
         "sum(size)",
@@ -149,7 +154,14 @@ fn over_ticks(random: &SimRandom, first: &str) -> String {
                 Vec::new(),
             ),
             3 => (
-                &["count(*)", "sum(price)", "avg(volume)"],
+                &[
+                    "count(*)",
+                    "sum(price)",
+                    "avg(volume)",
+                    "sum(volume)",
+                    "count(volume)",
+                    "avg(price)",
+                ],
                 &[
                     "time_bucket('1 hour', time, interval '15 minutes')",
                     "time_bucket('1 hour', time)",

@@ -21,6 +21,7 @@ mod registry;
 mod relation;
 mod rewrite;
 mod shape;
+mod states;
 mod steps;
 
 pub(crate) use alter::{alter, indexed};

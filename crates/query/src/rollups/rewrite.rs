@@ -27,6 +27,7 @@ use super::definition::{Definition, Rows, Source, place_of};
 use super::plan::{ALL, Planning, filtered, outside, partials, within};
 use super::registry::continuous;
 use super::shape::{column, over_scan};
+use super::states::{Answer, RowState, answer_of};
 use super::steps::{Steps, Time};
 use crate::error::Error;
 use crate::functions::{SessionVars, aggregate_name};
@@ -48,6 +49,8 @@ struct Query<'p> {
     groups: Vec<Expr>,
     conditions: Vec<Expr>,
     calls: Vec<(String, AggregateFunction)>,
+    /// The table's columns.
+    schema: DFSchema,
 }
 
 /// A continuous aggregate over the rows of a hypertable, however many are between.
@@ -58,6 +61,8 @@ struct Candidate {
     /// Over the table's columns; the bucket's is a call of `time_bucket`.
     groups: Vec<Expr>,
     conditions: Vec<Expr>,
+    /// The states that its store keeps.
+    states: Vec<RowState>,
 }
 
 /// What a query takes from a continuous aggregate.
@@ -68,8 +73,8 @@ struct Match {
     conditions: Vec<Expr>,
     /// The times that are asked for.
     times: Range<i64>,
-    /// The continuous aggregate's for each of the query's calls.
-    aggs: Vec<usize>,
+    /// What each of the query's calls is made of.
+    answers: Vec<Answer>,
 }
 
 impl Planning<'_> {
@@ -207,9 +212,10 @@ impl Planning<'_> {
         Ok(Some(Candidate {
             view: view.id,
             name: view.name.clone(),
-            definition,
             groups,
             conditions,
+            states: self.row_states(&definition)?,
+            definition,
         }))
     }
 
@@ -274,25 +280,17 @@ impl Planning<'_> {
         let groups = found.groups.iter().zip(&names);
         let groups = groups.map(|(expr, name)| expr.clone().alias(name));
         let mut merged: Vec<(String, Expr)> = Vec::new();
-        for at in &found.aggs {
-            let agg = definition.aggs.get(*at);
-            for (name, expr) in agg.iter().flat_map(|agg| &agg.parts.merged) {
-                if !merged.iter().any(|(known, _)| known == name) {
-                    merged.push((name.clone(), expr.clone()));
-                }
+        for (name, expr) in found.answers.iter().flat_map(|answer| &answer.merged) {
+            if !merged.iter().any(|(known, _)| known == name) {
+                merged.push((name.clone(), expr.clone()));
             }
         }
         let merged = merged.into_iter().map(|(name, expr)| expr.alias(name));
         let plan = Aggregate::try_new(Arc::new(rows), groups.collect(), merged.collect())?;
         let (group_names, call_names) = names.split_at(found.groups.len());
         let mut outputs: Vec<Expr> = group_names.iter().map(|name| column(name)).collect();
-        for ((at, name), (_, call)) in found.aggs.iter().zip(call_names).zip(&query.calls) {
-            let agg = definition.aggs.get(*at);
-            let answer = agg.and_then(|agg| agg.of_rows.as_ref());
-            let Some((_, answer)) = answer else {
-                return Ok(None);
-            };
-            let mut answer = answer.clone();
+        for ((answer, name), (_, call)) in found.answers.iter().zip(call_names).zip(&query.calls) {
+            let mut answer = answer.value.clone();
             if found.groups.is_empty() && aggregate_name(&call.func) == "count" {
                 // Of no rows at all the count is 0.
                 answer = Expr::Case(Case::new(
@@ -425,6 +423,7 @@ impl<'p> Query<'p> {
                 .collect::<Result<_, _>>()?,
             conditions: above.filters.iter().flat_map(conjuncts).collect(),
             calls,
+            schema: DFSchema::try_from(scan.source.schema().as_ref().clone())?,
             aggregate,
         }))
     }
@@ -436,13 +435,21 @@ impl<'p> Query<'p> {
         time: &Time<'_>,
     ) -> Result<Option<Match>, Error> {
         let definition = &candidate.definition;
-        let mut aggs = Vec::with_capacity(self.calls.len());
-        for (_, call) in &self.calls {
-            let of_rows = |agg: &super::definition::Agg| {
-                agg.of_rows.as_ref().is_some_and(|(known, _)| known == call)
+        let mut answers = Vec::with_capacity(self.calls.len());
+        for (place, (_, call)) in self.calls.iter().enumerate() {
+            let known = definition.aggs.iter().find_map(|agg| match &agg.of_rows {
+                Some((known, value)) if known == call => Some(Answer {
+                    merged: agg.parts.merged.clone(),
+                    value: value.clone(),
+                }),
+                _ => None,
+            });
+            let found = match known {
+                Some(known) => Some(known),
+                None => answer_of(call, &self.schema, &candidate.states, table, place)?,
             };
-            match definition.aggs.iter().position(of_rows) {
-                Some(at) => aggs.push(at),
+            match found {
+                Some(found) => answers.push(found),
                 None => return Ok(None),
             }
         }
@@ -501,7 +508,7 @@ impl<'p> Query<'p> {
             groups,
             conditions,
             times,
-            aggs,
+            answers,
         }))
     }
 }
@@ -597,7 +604,7 @@ fn constant_value(expr: &Arc<dyn PhysicalExpr>) -> DfResult<ScalarValue> {
     ScalarValue::try_from_array(&value, 0)
 }
 
-fn replaced(expr: &Expr, known: &[(Expr, Expr)]) -> DfResult<Expr> {
+pub(super) fn replaced(expr: &Expr, known: &[(Expr, Expr)]) -> DfResult<Expr> {
     let done = expr.clone().transform_down(|node| {
         let found = known.iter().find(|(from, _)| *from == node);
         Ok(match found {

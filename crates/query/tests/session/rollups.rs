@@ -172,3 +172,43 @@ fn views_in_a_zone_answer_for_longer_ones_of_it() {
         ],
     );
 }
+
+#[test]
+fn calls_are_answered_from_the_states_of_others() {
+    let mut db = Db::new();
+    for sql in [
+        "CREATE TABLE t (ts timestamptz NOT NULL, s text, p numeric(18,4), n int, w float8)",
+        "SELECT create_hypertable('t', 'ts')",
+        "CREATE MATERIALIZED VIEW v WITH (timescaledb.continuous) AS
+             SELECT time_bucket('1 hour', ts) AS h, s, avg(p) AS p, sum(n) AS n, count(n) AS c, avg(w) AS w, count(ts) AS every_row,
+                 sum(n) FILTER (WHERE n > 20) AS large
+             FROM t GROUP BY 1, 2",
+        "CREATE MATERIALIZED VIEW d WITH (timescaledb.continuous) AS
+             SELECT time_bucket('1 day', h) AS d, s, avg(p) AS p, sum(n) AS n, sum(c) AS c, sum(every_row) AS every_row FROM v GROUP BY 1, 2",
+        "INSERT INTO t SELECT '2024-01-01'::timestamptz + i * interval '7 minutes', 's' || i % 3, i / 4.0,
+             CASE WHEN i % 5 > 0 THEN i END, i * 0.5 FROM generate_series(1, 900) i",
+    ] {
+        db.run(sql);
+    }
+    answered(
+        &mut db,
+        Some("v"),
+        &[
+            "SELECT time_bucket('1 hour', ts), avg(n) FROM t GROUP BY 1",
+            "SELECT time_bucket('2 hours', ts), s, count(*), count(p), count(w), sum(w) FROM t GROUP BY 1, 2",
+            "SELECT time_bucket('1 hour', ts), count(*), avg(n), sum(n) / count(*) FROM t GROUP BY 1 HAVING avg(n) > 30 ORDER BY 1 LIMIT 10",
+            "WITH q AS (SELECT time_bucket('1 hour', ts) AS h, avg(n) AS a, count(*) AS c FROM t WHERE s <> 's1' GROUP BY 1)
+                 SELECT q.h, q.a, other.c FROM q JOIN q other ON other.h = q.h + interval '1 hour'",
+        ],
+    );
+    answered(
+        &mut db,
+        None,
+        &[
+            // Of the rows that a filter lets through nothing is known beside their sum.
+            "SELECT time_bucket('1 hour', ts), avg(n) FILTER (WHERE n > 20) FROM t GROUP BY 1",
+            "SELECT time_bucket('1 hour', ts), count(s) FROM t GROUP BY 1",
+            "SELECT time_bucket('1 hour', ts), sum(DISTINCT n) FROM t GROUP BY 1",
+        ],
+    );
+}
