@@ -1,6 +1,6 @@
 //! Functions and procedures that users made.
 
-use chronolith_types::{RoleId, RoutineId, SchemaId, SqlType, TableId};
+use chronolith_types::{RoleId, RoutineId, SchemaId, SqlType, TableId, TypeId};
 use serde::{Deserialize, Serialize};
 
 /// A function or procedure.
@@ -72,9 +72,13 @@ pub struct RoutineResult {
     /// RETURNS SETOF, and RETURNS TABLE.
     #[serde(default)]
     pub set: bool,
-    /// The table or view whose rows it gives; its type is then `record`.
+    /// The table or view whose rows it gives, or the number by which a composite type is listed;
+    /// its type is then `record`.
     #[serde(default)]
     pub relation: Option<TableId>,
+    /// The domain that its value is held against; its type is then that of the domain.
+    #[serde(default)]
+    pub domain: Option<TypeId>,
 }
 
 /// Which way an argument goes.
@@ -133,6 +137,9 @@ pub struct RoutineArg {
     /// Which way it goes.
     #[serde(default)]
     pub mode: ArgMode,
+    /// The domain that its value is held against; its type is then that of the domain.
+    #[serde(default)]
+    pub domain: Option<TypeId>,
 }
 
 /// How a function's answer may change.

@@ -224,16 +224,8 @@ pub(crate) fn type_ref(c: &mut Cursor<'_>) -> Result<TypeRef, SqlError> {
                 last.as_str(),
                 "double" | "character" | "national" | "bit" | "interval" | "dec" | "float"
             );
-        if !(home && known) {
-            let name = c.name()?;
-            if c.nth(0) == Token::LBracket {
-                return Err(SqlError::new(
-                    SqlState::UNDEFINED_OBJECT,
-                    format!("type \"{name}[]\" does not exist"),
-                    name.position,
-                ));
-            }
-            return Ok(TypeRef::Named(name));
+        if !(home && known) && c.nth(behind) != Token::LBracket {
+            return c.name().map(TypeRef::Named);
         }
     }
     c.data_type().map(TypeRef::Known)

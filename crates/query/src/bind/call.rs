@@ -264,10 +264,17 @@ impl Binder<'_> {
                 FunctionArg::Named { name, arg, .. } => (Some(name.value.clone()), arg),
                 FunctionArg::ExprNamed { name, arg, .. } => (Some(name.to_string()), arg),
             };
-            let FunctionArgExpr::Expr(value) = value else {
-                return Err(unsupported("* as an argument"));
+            let value = match value {
+                FunctionArgExpr::Expr(value) => self.expr(place, value)?,
+                FunctionArgExpr::QualifiedWildcard(of)
+                    if let [table] = of.0.as_slice()
+                        && let Some(table) = table.as_ident()
+                        && place.scope.has_table(None, &table.value) =>
+                {
+                    self.whole_row(place, &table.value)?
+                }
+                _ => return Err(unsupported("* as an argument")),
             };
-            let value = self.expr(place, value)?;
             let variadic = name.as_deref() == Some("variadic");
             bound.push(Arg {
                 name: name.filter(|_| !variadic),
@@ -435,6 +442,16 @@ impl Binder<'_> {
             "coalesce" | "nullif" | "greatest" | "least" | "row" | "grouping"
         ) {
             return Ok(None);
+        }
+        if name == "row"
+            && let [FunctionArg::Unnamed(FunctionArgExpr::QualifiedWildcard(of))] =
+                list.args.as_slice()
+            && let [table] = of.0.as_slice()
+            && let Some(table) = table.as_ident()
+        {
+            let columns = place.scope.of_table(None, &table.value);
+            let columns = numbered(columns.map(super::state::typed).collect());
+            return self.record(columns).map(Some);
         }
         let mut args = self
             .arguments(place, &list.args)?

@@ -137,7 +137,7 @@ impl Binder<'_> {
     }
 
     /// A value that domains let in, or the error of the first that does not.
-    fn held(&mut self, value: Typed, domains: &[Arc<Type>]) -> Result<Typed> {
+    pub(super) fn held(&mut self, value: Typed, domains: &[Arc<Type>]) -> Result<Typed> {
         let mut args = vec![value.clone()];
         let text = |text: &str| {
             let text = datafusion::common::ScalarValue::Utf8View(Some(text.to_owned()));

@@ -166,6 +166,9 @@ impl Binder<'_> {
             match &chosen {
                 None => chosen = Some(ty.clone()),
                 Some(so_far) if so_far == ty => {}
+                // A row without a type is of that of the others.
+                Some(so_far) if so_far.fields().is_some() && *ty == SqlType::Record => {}
+                Some(SqlType::Record) if ty.fields().is_some() => chosen = Some(ty.clone()),
                 Some(so_far) if so_far.without_typmod() == ty.without_typmod() => {
                     chosen = Some(ty.without_typmod());
                 }

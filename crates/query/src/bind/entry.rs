@@ -1,6 +1,9 @@
 //! The ways in.
 
+use std::sync::Arc;
+
 use arrow::datatypes::DataType;
+use chronolith_catalog::Type;
 use chronolith_sql::ast;
 use chronolith_types::{SqlState, SqlType};
 use datafusion::common::tree_node::TreeNode;
@@ -335,12 +338,21 @@ pub fn bind_cast(names: &dyn Names, value: Typed, target: &SqlType) -> Result<Ty
     canonical_form(value).map_err(super::state::told)
 }
 
+/// A value that domains let in, the innermost first.
+///
+/// # Errors
+/// Those of binding what they ask.
+pub(crate) fn bind_held(names: &dyn Names, value: Typed, domains: &[Arc<Type>]) -> Result<Typed> {
+    Binder::new(names, &[]).held(value, domains)
+}
+
 impl Binder<'_> {
     fn taken_as(&mut self, value: Typed, target: &SqlType) -> Result<Typed> {
         if matches!(target, SqlType::Record | SqlType::Void) {
             return self.settled(value);
         }
-        if matches!(value.ty, SqlType::Record | SqlType::Void) {
+        let row = value.ty == SqlType::Record && target.fields().is_some();
+        if matches!(value.ty, SqlType::Record | SqlType::Void) && !row {
             return Err(Error::new(
                 SqlState::CANNOT_COERCE,
                 format!("cannot cast type {} to {target}", value.ty),

@@ -7,7 +7,7 @@ use chronolith_types::{SqlState, SqlType};
 use super::reference::take_field;
 use super::scope::{Found, ScopeColumn};
 use super::select::Item;
-use super::state::{Binder, Place, Result, position, typed, unnamed};
+use super::state::{Binder, Place, Rel, Result, position, typed, unnamed};
 use crate::error::Error;
 use crate::functions::Typed;
 
@@ -43,6 +43,22 @@ pub(super) fn starred(tree: &ast::Expr) -> Option<(&ast::Expr, &[AccessExpr])> {
 }
 
 impl Binder<'_> {
+    /// Rows that are one value each, a row of so many fields, as their fields.
+    pub(super) fn opened(&mut self, rel: Rel, fields: usize) -> Result<Rel> {
+        let [only] = rel.scope.columns.as_slice() else {
+            return Ok(rel);
+        };
+        let row = typed(only);
+        let Some(names) = names(&row).filter(|names| names.len() == fields) else {
+            return Ok(rel);
+        };
+        let mut items = Vec::with_capacity(fields);
+        for name in names {
+            items.push((take_field(row.clone(), &name)?, unnamed(&name)));
+        }
+        self.project(rel.plan, items)
+    }
+
     /// The fields of a row as items of a select list.
     pub(super) fn fields_of<'q>(
         &mut self,

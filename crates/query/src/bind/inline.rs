@@ -205,10 +205,13 @@ impl Binder<'_> {
             error.position = None;
             error
         })?;
-        let rel = self.settled_rel(rel)?;
+        let mut rel = self.settled_rel(rel)?;
         let Some(wanted) = wanted else {
             return Ok(Some(rel));
         };
+        if call.result == SqlType::Record {
+            rel = self.opened(rel, wanted.len())?;
+        }
         let names: Vec<String> = match &call.columns {
             Some(columns) => columns.iter().map(|(name, _)| name.clone()).collect(),
             None => vec![call.routine.name.clone()],

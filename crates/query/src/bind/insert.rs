@@ -40,6 +40,35 @@ pub fn bind_insert_source(
     super::entry::finish(binder, rel)
 }
 
+/// The rows that the last query of a routine's body gives, as values of some types; a query of one
+/// column gives rows, where more is wanted.
+///
+/// # Errors
+/// As [`bind_insert_source`].
+pub(crate) fn bind_returned(
+    names: &dyn Names,
+    source: &ast::Query,
+    targets: &[Target],
+    params: &[Option<SqlType>],
+) -> Result<Bound> {
+    let mut binder = Binder::new(names, params);
+    let types: Vec<_> = targets.iter().map(|of| of.ty.without_typmod()).collect();
+    let rel = binder.query(source, Some(&types))?;
+    let rel = binder.opened(rel, targets.len())?;
+    check_width(rel.scope.columns.len(), targets.len(), None)?;
+    let mut items = Vec::with_capacity(targets.len());
+    for (found, target) in rel.scope.columns.iter().zip(targets) {
+        let mut value = typed(found);
+        if value.ty == SqlType::Unknown {
+            value.ty = SqlType::Text;
+        }
+        let value = binder.assign(value, target, None)?;
+        items.push((value, unnamed(&target.name)));
+    }
+    let rel = binder.project(rel.plan, items)?;
+    super::entry::finish(binder, rel)
+}
+
 impl Binder<'_> {
     /// The source of an INSERT as the columns that it gives values to.
     pub(super) fn insert_source(

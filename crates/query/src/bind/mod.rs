@@ -56,11 +56,13 @@ pub(crate) use change::{
 pub(crate) use coerce::assignable;
 pub(crate) use coerce::castable;
 pub use deparse::{deparse, deparse_query};
+pub(crate) use entry::bind_held;
 pub use entry::{
     Bound, bind_among_variables, bind_arguments, bind_assigned, bind_call, bind_cast, bind_kept,
     bind_over, bind_query, bind_scalar, bind_value,
 };
 pub(crate) use gapfill::{End, limit_of};
+pub(crate) use insert::bind_returned;
 pub use insert::{Target, bind_insert_source};
 pub use names::{Names, OwnType, Relation, Table, TableColumn, Variable};
 pub(crate) use params::number_of;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use chronolith_catalog::{Routine, Type};
-use chronolith_types::{SqlType, TableId};
+use chronolith_types::{SqlType, TableId, TypeId};
 use datafusion::logical_expr::TableSource;
 
 use super::change::ChangeTarget;
@@ -82,6 +82,11 @@ pub trait Names {
     /// The name of a routine's schema.
     fn schema_of(&self, _routine: &Routine) -> Option<String> {
         None
+    }
+
+    /// A domain with those that it was made from, the innermost first.
+    fn domain_chain(&self, _domain: TypeId) -> Vec<Arc<Type>> {
+        Vec::new()
     }
 
     /// What the rows of a table or view are made of.

@@ -173,7 +173,11 @@ impl Binder<'_> {
                 self.coerce(arg.value, &to, CastContext::Implicit)
                     .map_err(|error| error.at(at))?
             };
-            let value = canonical_form(value).map_err(|error| told(error).at(at))?;
+            let mut value = canonical_form(value).map_err(|error| told(error).at(at))?;
+            if let Some(domain) = inputs.get(*slot).and_then(|arg| arg.domain) {
+                let chain = self.names.domain_chain(domain);
+                value = self.held(value, &chain).map_err(|error| error.at(at))?;
+            }
             if spread && *slot >= fixed {
                 rest.push(value);
             } else if let Some(place) = values.get_mut(*slot) {
@@ -286,6 +290,12 @@ impl Binder<'_> {
                 if let Some(number) = self.names.parameter(of, name) {
                     return Ok(Some(self.params.expr(number)));
                 }
+                if let Some(number) = of.and_then(|of| self.names.parameter(None, of)) {
+                    let row = self.params.expr(number);
+                    if row.ty.fields().is_some() {
+                        return super::reference::take_field(row, name).map(Some);
+                    }
+                }
                 let found = match (self.names.variable(of, name), of) {
                     (Ok(None), Some(of)) => match self.names.variable(None, of) {
                         Ok(Some(Variable::Value(number, ty))) if ty.fields().is_some() => {
@@ -361,7 +371,16 @@ impl Binder<'_> {
             .as_ref()
             .is_some_and(|result| result.set);
         if !set {
-            return self.own_scalar(place, call, at);
+            let domain = call
+                .routine
+                .result
+                .as_ref()
+                .and_then(|result| result.domain);
+            let value = self.own_scalar(place, call, at)?;
+            return match domain.map(|domain| self.names.domain_chain(domain)) {
+                None => Ok(value),
+                Some(chain) => self.held(value, &chain).map_err(|error| error.at(at)),
+            };
         }
         if !matches!(place.clause, Clause::Select | Clause::OrderBy) {
             return Err(Error::new(

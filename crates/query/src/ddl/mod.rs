@@ -29,7 +29,7 @@ mod view;
 
 pub(crate) use alter::{keep_views, moved_views, role_of};
 pub(crate) use options::TableOptions;
-pub(crate) use routine::declared;
+pub(crate) use routine::{declared, domain_of};
 pub(crate) use run::{owner, run};
 pub(crate) use sequence::not_a_sequence;
 pub(crate) use table::check_name;

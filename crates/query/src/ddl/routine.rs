@@ -9,7 +9,7 @@ use chronolith_catalog::{
 use chronolith_sql::{
     AlterRoutine, CreateRoutine, Name, ObjectKind, RoutineAction, RoutineMarks, SqlText, TypeRef,
 };
-use chronolith_types::{RoutineId, SqlState, SqlType, TableId, TypeName, UserKind, UserType};
+use chronolith_types::{RoutineId, SqlState, SqlType, TableId, TypeId, UserKind, UserType};
 
 use super::drop::schemas;
 use super::run::owner;
@@ -169,6 +169,7 @@ fn arguments(
             ty,
             default,
             mode,
+            domain: domain_of(shared, &arg.ty)?,
         });
     }
     Ok(args)
@@ -240,27 +241,28 @@ pub(crate) fn declared(
     }
 }
 
-/// A type of a user by its name; no domain.
+/// A type of a user by its name; of a domain the type of its values.
 fn own_type(
     shared: &Arc<Shared>,
     name: &Name,
 ) -> Result<Option<(SqlType, Option<TableId>)>, Error> {
-    let named = TypeName {
-        schema: name.schema().map(str::to_owned),
-        name: name.name().to_owned(),
-        position: name.position,
-    };
     match shared.find_type(name.schema(), name.name())? {
         // A row is known by its fields, as that of a table is.
         Some(found) if let Some(relation) = found.relation() => {
             Ok(Some((SqlType::Record, Some(TableId(relation)))))
         }
-        Some(_) => {
-            let ty = shared.declared_type(&SqlType::Named(Arc::new(named)))?;
-            Ok(Some((ty, None)))
-        }
+        Some(found) => Ok(Some((found.sql_type(), None))),
         None => Ok(None),
     }
+}
+
+/// The domain that a type is.
+pub(crate) fn domain_of(shared: &Arc<Shared>, ty: &TypeRef) -> Result<Option<TypeId>, Error> {
+    let TypeRef::Named(name) = ty else {
+        return Ok(None);
+    };
+    let found = shared.find_type(name.schema(), name.name())?;
+    Ok(found.filter(|ty| ty.domain().is_some()).map(|ty| ty.id))
 }
 
 /// The type of the rows of a relation, or the composite type that one is listed for.
@@ -320,6 +322,7 @@ fn result_of(
                 ty,
                 set: false,
                 relation: None,
+                domain: None,
             })),
             None => Err(wrong("function result type must be specified")),
         };
@@ -334,8 +337,10 @@ fn result_of(
             ty,
             set: true,
             relation: None,
+            domain: None,
         }));
     };
+    let domain = domain_of(shared, ty)?;
     let (ty, relation) = declared(shared, home, ty)?;
     if let Some(implied) = implied
         && implied != ty
@@ -348,6 +353,7 @@ fn result_of(
         ty,
         set: returns.set,
         relation,
+        domain,
     }))
 }
 
@@ -532,9 +538,13 @@ fn check_body(shared: &Arc<Shared>, routine: &Arc<Routine>) -> Result<(), Error>
         return Ok(());
     };
     let mismatch = |detail: String| {
+        let rows = result.relation.and_then(|relation| {
+            let home = shared.home().ok()?;
+            row_type(shared, &home, relation).ok()
+        });
         wrong(&format!(
             "return type mismatch in function declared to return {}",
-            result.ty
+            rows.as_ref().unwrap_or(&result.ty)
         ))
         .detail(detail)
     };
@@ -566,7 +576,11 @@ fn check_body(shared: &Arc<Shared>, routine: &Arc<Routine>) -> Result<(), Error>
             )),
         };
     }
-    if outputs.is_empty() || matches!(given.as_slice(), [SqlType::Record]) {
+    let row = |ty: &SqlType| {
+        let fields = ty.fields().map(<[_]>::len);
+        *ty == SqlType::Record || fields == Some(outputs.len())
+    };
+    if outputs.is_empty() || matches!(given.as_slice(), [only] if row(only)) {
         return Ok(());
     }
     let pairs = given.iter().zip(&outputs).enumerate();

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use arrow::record_batch::RecordBatch;
 use chronolith_catalog::{
-    Change, Column, Constraint, ConstraintKind, ConstraintMarks, Database, Domain, Label, Table,
-    Type, TypeBody,
+    Change, Column, Constraint, ConstraintKind, ConstraintMarks, Database, Domain, Label,
+    RoutineArg, Table, Type, TypeBody,
 };
 use chronolith_sql::{
     AlterType, AttributeAction, CreateDomain, CreateType, DeclaredType, DomainCheck, Name,
@@ -678,8 +678,12 @@ fn dependents(home: &Database, ty: &Type) -> Vec<Dependent> {
     let routines = home.routines.values().filter(|routine| {
         let result = routine.result.as_ref();
         let rows = |relation: TableId| ty.relation() == Some(relation.0);
-        routine.args.iter().any(|arg| named(&arg.ty))
-            || result.is_some_and(|result| named(&result.ty) || result.relation.is_some_and(rows))
+        let is = |domain: Option<TypeId>| domain == Some(ty.id);
+        let arg = |arg: &RoutineArg| named(&arg.ty) || is(arg.domain);
+        routine.args.iter().any(arg)
+            || result.is_some_and(|result| {
+                named(&result.ty) || is(result.domain) || result.relation.is_some_and(rows)
+            })
     });
     let routines = routines.map(|routine| Dependent::Routine(Arc::clone(routine)));
     let types = home.types.values().filter(|other| match &other.body {

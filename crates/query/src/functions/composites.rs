@@ -265,6 +265,22 @@ pub(super) fn opened<'t>(
     opened.collect()
 }
 
+/// The fields of a row that is one value, each a value.
+///
+/// # Errors
+/// None that a row of its type meets.
+pub fn row_values(
+    row: &str,
+    ty: &SqlType,
+) -> Result<Vec<(String, SqlType, ScalarValue)>, FunctionError> {
+    let fields = opened(row, ty)?.into_iter().map(|(name, ty, field)| {
+        let field = value::write(&ty.arrow(), vec![field])?;
+        let field = ScalarValue::try_from_array(&field, 0)?;
+        Ok((name.to_owned(), ty.clone(), field))
+    });
+    fields.collect()
+}
+
 /// A field of a row; none for a name that it has not.
 ///
 /// # Errors

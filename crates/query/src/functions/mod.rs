@@ -49,7 +49,7 @@ pub(crate) use calendar::unit as time_unit;
 pub use calendar::{bucket_zone, time_precision};
 pub use casts::{extreme, sort_key};
 pub use composites::{
-    field as row_field, is_composite, nulls as row_nulls, type_of_form,
+    field as row_field, is_composite, nulls as row_nulls, row_values, type_of_form,
     with_field as row_with_field,
 };
 pub use domains::held;

@@ -16,7 +16,7 @@ use futures::StreamExt;
 use super::call::RoutineCall;
 use super::check::{body_of, read};
 use super::plpgsql::{Machine, Outputs};
-use crate::bind::{Target, bind_insert_source};
+use crate::bind::{Target, bind_insert_source, bind_returned};
 use crate::catalogs::quoted;
 use crate::error::Error;
 use crate::outcome::Outcome;
@@ -317,7 +317,14 @@ impl Session {
                             default: None,
                         })
                         .collect();
-                    Ready::Query(bind_insert_source(&names, query, &targets, &types)?)
+                    let record = routine.result.as_ref();
+                    let record = record.is_some_and(|result| result.ty == SqlType::Record);
+                    let bind = if record {
+                        bind_returned
+                    } else {
+                        bind_insert_source
+                    };
+                    Ready::Query(bind(&names, query, &targets, &types)?)
                 }
                 _ => ready(&self.shared, &names, tree, &types)?,
             };

@@ -6,11 +6,11 @@ use std::sync::Arc;
 use arrow::array::{Array, AsArray, BooleanArray};
 use arrow::datatypes::Decimal128Type;
 use arrow::record_batch::RecordBatch;
-use chronolith_catalog::{Rights, Routine};
+use chronolith_catalog::{Rights, Routine, Type};
 use chronolith_chunk::{LOCATOR_COLUMN, RowSet};
 use chronolith_engine::{RowMode, RowsLocked, TableView, Wait};
 use chronolith_sql::ast;
-use chronolith_types::{SqlState, SqlType, TableId};
+use chronolith_types::{SqlState, SqlType, TableId, TypeId};
 use datafusion::common::ScalarValue;
 use datafusion::execution::memory_pool::MemoryConsumer;
 use datafusion::logical_expr::{FetchType, LogicalPlan, SkipType};
@@ -94,6 +94,10 @@ impl Names for Locators<'_> {
 
     fn schema_of(&self, routine: &Routine) -> Option<String> {
         self.names.schema_of(routine)
+    }
+
+    fn domain_chain(&self, domain: TypeId) -> Vec<Arc<Type>> {
+        self.names.domain_chain(domain)
     }
 
     fn row_of(&self, relation: TableId) -> Option<Vec<(String, SqlType)>> {

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use arrow::datatypes::{Field, Schema};
 use chronolith_catalog::{
-    ConstraintKind, Database, Routine, Schema as CatalogSchema, Table as CatalogTable, View,
+    ConstraintKind, Database, Routine, Schema as CatalogSchema, Table as CatalogTable, Type, View,
 };
-use chronolith_types::{SqlType, TableId};
+use chronolith_types::{SqlType, TableId, TypeId};
 use datafusion::datasource::provider_as_source;
 
 use super::shared::{Shared, no_schema};
@@ -319,6 +319,10 @@ impl Names for SessionNames {
                 None => vec![found],
             },
         }))
+    }
+
+    fn domain_chain(&self, domain: TypeId) -> Vec<Arc<Type>> {
+        domain_chain(&self.home, Some(domain))
     }
 
     fn target(

@@ -7,7 +7,7 @@ use arrow::datatypes::{Field as ArrowField, Schema};
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use chronolith_sql::plpgsql::{Command, Sql};
 use chronolith_sql::{Parsed, Statement as Tree};
-use chronolith_types::{SqlState, SqlType};
+use chronolith_types::{SqlState, SqlType, TypeId};
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{Column, DFSchema, ScalarValue};
 use datafusion::logical_expr::{ColumnarValue, Expr};
@@ -16,7 +16,7 @@ use futures::StreamExt;
 
 use super::frame::{Datum, Locals, Place};
 use super::machine::Machine;
-use crate::bind::{bind_among_variables, bind_cast, number_of};
+use crate::bind::{Names as _, bind_among_variables, bind_cast, bind_held, number_of};
 use crate::error::Error;
 use crate::evaluate::{chosen, computable};
 use crate::functions::Typed;
@@ -338,12 +338,31 @@ impl Machine<'_> {
             ty: bare,
         };
         let cast = bind_cast(&names, given, to)?;
-        if let Expr::Literal(value, _) = &cast.expr {
+        self.evaluated(&cast.expr)
+    }
+
+    /// 23502 or 23514 for a value that a domain does not let in.
+    pub(super) fn hold(
+        &self,
+        value: &ScalarValue,
+        ty: &SqlType,
+        domain: TypeId,
+    ) -> Result<(), Error> {
+        let names = SessionNames::new(&self.session.shared)?;
+        let value = Typed::literal(value.clone(), ty.clone());
+        let held = bind_held(&names, value, &names.domain_chain(domain))?;
+        self.evaluated(&held.expr).map(|_| ())
+    }
+
+    /// The value of an expression without columns.
+    fn evaluated(&self, expr: &Expr) -> Result<ScalarValue, Error> {
+        if let Expr::Literal(value, _) = expr {
             return Ok(value.clone());
         }
+        let shared = &self.session.shared;
         let planner = shared.planner(shared.vars());
         let nothing = DFSchema::empty();
-        let expr = computable(&cast.expr, &nothing, planner.execution_props())?;
+        let expr = computable(expr, &nothing, planner.execution_props())?;
         let options = RecordBatchOptions::new().with_row_count(Some(1));
         let batch =
             RecordBatch::try_new_with_options(Arc::new(Schema::empty()), Vec::new(), &options)?;

@@ -16,7 +16,7 @@ use datafusion::common::ScalarValue;
 use super::bind::Ran;
 use super::frame::{Datum, Names, Row, Slot};
 use super::machine::{Machine, fields_of};
-use crate::ddl::declared;
+use crate::ddl::{declared, domain_of};
 use crate::error::Error;
 use crate::outcome::OutputColumn;
 use crate::session::row_of;
@@ -276,6 +276,7 @@ impl Machine<'_> {
                 Datum::Value(Slot::null(name, ty)?)
             }
             DeclaredType::Type(ty) => {
+                let declared_as = ty;
                 let shared = Arc::clone(&self.session.shared);
                 let home = shared.home()?;
                 // With its length or precision, which arguments and results do without.
@@ -296,7 +297,9 @@ impl Machine<'_> {
                                 format!("variable \"{name}\" has pseudo-type {ty}"),
                             ));
                         }
-                        Datum::Value(Slot::null(name, ty)?)
+                        let mut slot = Slot::null(name, ty)?;
+                        slot.domain = domain_of(&shared, declared_as)?;
+                        Datum::Value(slot)
                     }
                 }
             }
@@ -498,14 +501,14 @@ impl Machine<'_> {
             }
             Some(row) => row.fields.unwrap_or_default(),
             None => {
-                let (value, _) = self.value(value, None).await?;
+                let (value, ty) = self.value(value, None).await?;
                 if value.is_null() {
                     return match self.outputs.set {
                         true => self.push(vec![ScalarValue::Null; self.outputs.columns.len()]),
                         false => Ok(()),
                     };
                 }
-                let fields = fields_of(&value)?;
+                let fields = fields_of(&value, &ty)?;
                 fields.ok_or_else(|| {
                     Error::new(
                         SqlState::DATATYPE_MISMATCH,
@@ -544,10 +547,10 @@ impl Machine<'_> {
             Some(row) if row.absent => None,
             Some(row) => row.fields,
             None => {
-                let (value, _) = self.value(value, None).await?;
+                let (value, ty) = self.value(value, None).await?;
                 match value.is_null() {
                     true => None,
-                    false => match fields_of(&value)? {
+                    false => match fields_of(&value, &ty)? {
                         Some(fields) => Some(fields),
                         None => {
                             return Err(Error::new(

@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 
-use chronolith_types::{SqlState, SqlType};
+use chronolith_types::{SqlState, SqlType, TypeId};
 use datafusion::common::ScalarValue;
 
 use crate::bind::Variable;
@@ -20,6 +20,8 @@ pub(super) enum Datum {
 pub(super) struct Slot {
     pub name: String,
     pub ty: SqlType,
+    /// The domain that its values are held against.
+    pub domain: Option<TypeId>,
     pub value: ScalarValue,
     pub constant: bool,
     pub not_null: bool,
@@ -83,6 +85,7 @@ impl Slot {
             name: name.to_owned(),
             value: null(&ty)?,
             ty,
+            domain: None,
             constant: false,
             not_null: false,
         })

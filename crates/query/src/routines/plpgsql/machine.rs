@@ -17,7 +17,7 @@ use super::frame::{
     Datum, Field, Found, Frame, Names, Place, Row, Slot, no_field, null, unassigned,
 };
 use crate::error::Error;
-use crate::functions::type_of_form;
+use crate::functions::{row_values, type_of_form};
 use crate::session::Session;
 
 /// What a routine's rows are made of.
@@ -389,9 +389,14 @@ impl<'s> Machine<'s> {
         ty: &SqlType,
     ) -> Result<(), Error> {
         let Some(target) = self.type_of(place) else {
-            return self.put_record(place.datum, value);
+            return self.put_record(place.datum, value, ty);
         };
         let value = self.cast(value, ty, &target)?;
+        if let Some(Datum::Value(slot)) = self.frame.data.get(place.datum)
+            && let Some(domain) = slot.domain
+        {
+            self.hold(&value, &target, domain)?;
+        }
         match (self.frame.data.get_mut(place.datum), place.field) {
             (Some(Datum::Value(slot)), _) => {
                 if slot.constant {
@@ -422,7 +427,7 @@ impl<'s> Machine<'s> {
         Ok(())
     }
 
-    fn put_record(&mut self, datum: usize, value: ScalarValue) -> Result<(), Error> {
+    fn put_record(&mut self, datum: usize, value: ScalarValue, ty: &SqlType) -> Result<(), Error> {
         if value.is_null() {
             let fields = match self.frame.data.get(datum) {
                 Some(Datum::Row(row)) => row.fields.clone(),
@@ -441,7 +446,7 @@ impl<'s> Machine<'s> {
             }
             return Ok(());
         }
-        match fields_of(&value)? {
+        match fields_of(&value, ty)? {
             Some(fields) => self.put_fields(datum, fields),
             None => Err(Error::new(
                 SqlState::DATATYPE_MISMATCH,
@@ -540,7 +545,12 @@ pub(super) fn items(value: Option<&ScalarValue>) -> Result<Vec<ScalarValue>, Err
 }
 
 /// The columns of a row that is a value.
-pub(super) fn fields_of(value: &ScalarValue) -> Result<Option<Vec<Field>>, Error> {
+pub(super) fn fields_of(value: &ScalarValue, ty: &SqlType) -> Result<Option<Vec<Field>>, Error> {
+    if let (ScalarValue::Utf8View(Some(row)), Some(_)) = (value, ty.fields()) {
+        let fields = row_values(row, ty).map_err(Error::from)?.into_iter();
+        let fields = fields.map(|(name, ty, value)| Field { name, ty, value });
+        return Ok(Some(fields.collect()));
+    }
     let ScalarValue::Struct(row) = value else {
         return Ok(None);
     };
