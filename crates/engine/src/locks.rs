@@ -27,12 +27,13 @@ mod modes;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use chronolith_platform::Clock;
-use chronolith_types::SqlState;
+use chronolith_types::{SqlState, TableId};
 use parking_lot::{Condvar, Mutex, RwLock};
 use roaring::RoaringBitmap;
 
@@ -324,6 +325,12 @@ impl Locker {
             rows: RowSet::from([(space, rows.clone())]),
         };
         self.lock_set(what, wait)
+    }
+
+    /// What it holds of a table's rows in a mode.
+    #[must_use]
+    pub fn rows_of(&self, table: TableId, mode: RowMode) -> BTreeMap<RowSpace, RoaringBitmap> {
+        self.manager.locks.lock().rows_of(self.id, table, mode)
     }
 
     /// Locks keys of one constraint, by hashes, against all others until the transaction ends.

@@ -175,7 +175,9 @@ impl Locks {
                 for (space, rows) in rows {
                     let held = self.busy(owner, space, mode, &rows);
                     let free = if held.is_empty() { rows } else { rows - &held };
-                    self.grant_rows(owner, space, mode, free);
+                    if mode != RowMode::Settled {
+                        self.grant_rows(owner, space, mode, free);
+                    }
                     if !held.is_empty() {
                         busy.insert(space, held);
                     }
@@ -683,6 +685,18 @@ impl Locks {
     pub(super) fn has_rows(&self, space: RowSpace) -> bool {
         let wanted = |wish: &Wish| matches!(&wish.what, What::Rows { rows, .. } if rows.contains_key(&space));
         self.rows.contains_key(&space) || self.wishes().any(|(_, wish)| wanted(wish))
+    }
+
+    /// What an owner holds of a table's rows in a mode.
+    pub(super) fn rows_of(&self, owner: u64, table: TableId, mode: RowMode) -> RowSet {
+        let mut found = RowSet::new();
+        for (space, grants) in self.rows.iter().filter(|(space, _)| space.table == table) {
+            let own = |grant: &&RowGrant| grant.owner == owner && grant.mode == mode;
+            for grant in grants.iter().filter(own) {
+                *found.entry(*space).or_default() |= &grant.rows;
+            }
+        }
+        found
     }
 
     pub(super) fn move_rows(

@@ -11,6 +11,7 @@ use super::super::select::filtered;
 use super::super::state::{
     Binder, Clause, Place, Rel, Result, column, position, project, typed, unsupported,
 };
+use super::assign::sets_key;
 use super::target::Changed;
 use super::{Change, What};
 use crate::error::Error;
@@ -35,6 +36,7 @@ impl Binder<'_> {
         let set = self.assignments(&all.scope, &target.table, &update.assignments)?;
         let given = set.iter().flatten().map(|value| &value.expr);
         self.reads(target.oid, &own, given);
+        let keyed = sets_key(&target.table, &set);
         let (mut exprs, new) = self.new_row(&target.locator, &own, set);
         // RETURNING sees the new row where the old one stood.
         let mut scope = Scope {
@@ -61,6 +63,7 @@ impl Binder<'_> {
             table: target.table,
             rights: Rights::UPDATE,
             what: What::Update(project(all.plan, exprs)?),
+            keyed,
             returning,
             slot: None,
         })
@@ -102,6 +105,7 @@ impl Binder<'_> {
             table,
             rights: Rights::DELETE,
             what: What::Delete(project(all.plan, exprs)?),
+            keyed: false,
             returning,
             slot: None,
         })
