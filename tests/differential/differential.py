@@ -20,6 +20,8 @@ from decimal import Decimal
 import psycopg
 
 LOCK_TIMEOUT = "120ms"
+# What takes longer hangs, and is told by its statement.
+STATEMENT_TIMEOUT = "60s"
 COLUMNS = {
     "id": "int",
     "k": "text",
@@ -370,6 +372,7 @@ class Pair:
         self.both = [psycopg.connect(dsn, autocommit=True) for dsn in (args.postgres, args.chronolith)]
         for connection in self.both:
             connection.execute(f"SET lock_timeout = '{LOCK_TIMEOUT}'")
+            connection.execute(f"SET statement_timeout = '{STATEMENT_TIMEOUT}'")
             connection.execute("SET timezone = 'UTC'")
             connection.execute("SET client_min_messages = error")
         self.inside = False

@@ -255,15 +255,16 @@ impl Sought<'_> {
         for (at, key) in self.keys.iter().enumerate() {
             let short = short(key);
             let first = index.partition_point(|(known, _)| *known < short);
-            let alike = index
+            let mut alike = index
                 .iter()
                 .skip(first)
-                .take_while(|(known, _)| *known == short);
-            let before = rows.len();
-            rows.extend(alike.map(|(_, row)| *row));
-            if rows.len() > before {
+                .take_while(|(known, _)| *known == short)
+                .peekable();
+            // Several may ask for one key, so that rows which are there already count as well.
+            if alike.peek().is_some() {
                 wanted.entry(key).or_default().push(at);
             }
+            rows.extend(alike.map(|(_, row)| *row));
         }
         let mut found = vec![None; self.keys.len()];
         if rows.is_empty() {
