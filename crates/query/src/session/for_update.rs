@@ -300,6 +300,11 @@ fn unlimited(plan: LogicalPlan) -> Result<(LogicalPlan, usize, usize), Error> {
 }
 
 impl Locking {
+    /// The tables whose rows it locks.
+    pub(super) fn tables(&self) -> impl Iterator<Item = TableId> {
+        self.tables.iter().map(|(table, _)| *table)
+    }
+
     /// Looks whether the current role may lock rows of the tables.
     pub(super) fn check(&self, shared: &Shared) -> Result<(), Error> {
         for (table, _) in &self.tables {
