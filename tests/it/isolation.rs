@@ -20,7 +20,7 @@ fn accounts(layout: &str, count: i32) -> (tempfile::TempDir, Database) {
     let (dir, db) = open();
     let mut one = db.connect().unwrap();
     for sql in [
-        "CREATE TABLE a (at timestamptz NOT NULL, id int PRIMARY KEY, v int)",
+        "CREATE TABLE a (at timestamptz, id int, v int, PRIMARY KEY (at, id))",
         "SELECT create_hypertable('a', 'at', chunk_time_interval => interval '1 day')",
         "ALTER TABLE a SET (timescaledb.compress, timescaledb.compress_orderby = 'at')",
     ] {
