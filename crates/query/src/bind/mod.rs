@@ -55,7 +55,7 @@ pub(crate) use change::{
 };
 pub(crate) use coerce::assignable;
 pub(crate) use coerce::castable;
-pub use deparse::deparse;
+pub use deparse::{deparse, deparse_query};
 pub use entry::{
     Bound, bind_among_variables, bind_arguments, bind_assigned, bind_call, bind_cast, bind_kept,
     bind_over, bind_query, bind_scalar, bind_value,

@@ -337,7 +337,7 @@ fn views<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
     let home = context.home()?;
     for relation in objects::relations(home).filter(|relation| relation.kind() == 'v') {
         let text = match relation {
-            Relation::View(view) => Some(describe::view_text(view)),
+            Relation::View(view) => Some(describe::view_text(context, view)),
             _ => None,
         };
         rows.push(row![
