@@ -376,7 +376,6 @@ class Pair:
             connection.execute("SET timezone = 'UTC'")
             connection.execute("SET client_min_messages = error")
         self.inside = False
-        self.old = False
 
     def run(self, text):
         return [run(connection, text) for connection in self.both]
@@ -415,12 +414,6 @@ def history(args, seed):
                 text = maker.control(pair.inside)
             else:
                 text = maker.statement()
-            if pair.inside and (text.startswith("TRUNCATE") or pair.old and "CONFLICT" in text):
-                # Readers do not wait here for who truncates, and an old snapshot's rows that are
-                # gone since are a conflict (COMPAT.md).
-                continue
-            if text.startswith("BEGIN"):
-                pair.old = "REPEATABLE" in text
             log.append((f"session {which}", text))
             answers = pair.run(text)
             count += 1

@@ -9,19 +9,19 @@ use chronolith::{Connection, Database, Error};
 
 const SOON: Duration = Duration::from_secs(10);
 
-fn open() -> (tempfile::TempDir, Database) {
+pub(crate) fn open() -> (tempfile::TempDir, Database) {
     let dir = tempfile::tempdir().unwrap();
     let db = Database::open(dir.path()).unwrap();
     (dir, db)
 }
 
-fn pid(connection: &mut Connection) -> i32 {
+pub(crate) fn pid(connection: &mut Connection) -> i32 {
     let rows = connection.query("SELECT pg_backend_pid()").unwrap();
     rows.single::<i32>().unwrap()
 }
 
 /// Until the session of that number waits for a lock.
-fn until_waits(watcher: &mut Connection, pid: i32) {
+pub(crate) fn until_waits(watcher: &mut Connection, pid: i32) {
     let sql = format!("SELECT count(*) FROM pg_locks WHERE pid = {pid} AND NOT granted");
     for _ in 0..1000 {
         if watcher.query(&sql).unwrap().single::<i64>().unwrap() > 0 {
@@ -32,7 +32,7 @@ fn until_waits(watcher: &mut Connection, pid: i32) {
     panic!("session {pid} does not wait");
 }
 
-fn code<T: std::fmt::Debug>(result: Result<T, Error>) -> String {
+pub(crate) fn code<T: std::fmt::Debug>(result: Result<T, Error>) -> String {
     result.unwrap_err().code.to_string()
 }
 

@@ -98,7 +98,11 @@ impl Intake {
         let mut rows = 0;
         for batch in &batches {
             if let Err(error) = transaction.insert(table, batch) {
-                let (row, error) = first_at_fault(transaction, table, batch, error);
+                let (row, error) = match error {
+                    // Who waited in vain does not wait again.
+                    EngineError::Lock(_) => (0, error),
+                    error => first_at_fault(transaction, table, batch, error),
+                };
                 transaction.undo_to(point).map_err(|error| (None, error))?;
                 return Err((Some(rows + row), error));
             }

@@ -26,19 +26,22 @@ mod list;
 mod modes;
 #[cfg(test)]
 mod tests;
+mod weak;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use chronolith_platform::Clock;
-use chronolith_types::SqlState;
+use chronolith_types::{SqlState, TableId};
 use parking_lot::{Condvar, Mutex, RwLock};
 use roaring::RoaringBitmap;
 
 use held::{Locks, RowSet, What};
 pub use list::{Locked, LockedThing};
 pub use modes::{KeySpace, LockMode, LockTarget, RowMode, RowSpace};
+use weak::{Notes, Strong};
 
 /// How long one waits before it looks whether it was told to stop.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
@@ -123,10 +126,20 @@ pub type Interrupted = dyn Fn() -> bool + Send + Sync;
 /// What runs a wait, which blocks its thread: it may have to tell an executor.
 pub type Blocking = dyn Fn(&mut dyn FnMut()) + Send + Sync;
 
+/// Whether and how a lock was had.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Had {
+    AtOnce,
+    /// After a wait: what was read before may no longer be so.
+    Late,
+    Not,
+}
+
 /// All locks of an engine.
 #[derive(Debug)]
 pub struct LockManager {
     locks: Mutex<Locks>,
+    strong: Arc<Strong>,
     clock: Arc<dyn Clock>,
     next: AtomicU64,
 }
@@ -135,8 +148,10 @@ impl LockManager {
     /// None is held.
     #[must_use]
     pub fn new(clock: Arc<dyn Clock>) -> Arc<Self> {
+        let locks = Locks::default();
         Arc::new(Self {
-            locks: Mutex::default(),
+            strong: Arc::clone(&locks.strong),
+            locks: Mutex::new(locks),
             clock,
             next: AtomicU64::new(1),
         })
@@ -146,10 +161,13 @@ impl LockManager {
     /// none.
     #[must_use]
     pub fn locker(self: &Arc<Self>, pid: i32) -> Arc<Locker> {
+        let (id, notes) = (self.next.fetch_add(1, Ordering::Relaxed), Notes::new(pid));
+        self.locks.lock().notes.insert(id, Arc::clone(&notes));
         Arc::new(Locker {
             manager: Arc::clone(self),
-            id: self.next.fetch_add(1, Ordering::Relaxed),
+            id,
             pid,
+            notes,
             timeout_ms: AtomicU64::new(0),
             interrupted: RwLock::default(),
             blocking: RwLock::default(),
@@ -184,13 +202,17 @@ impl LockManager {
 
 /// How much a transaction had locked at some time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct LockMark(usize);
+pub struct LockMark {
+    taken: usize,
+    noted: usize,
+}
 
 /// One who holds locks. Dropped, it holds none.
 pub struct Locker {
     manager: Arc<LockManager>,
     id: u64,
     pid: i32,
+    notes: Arc<Notes>,
     timeout_ms: AtomicU64,
     interrupted: RwLock<Option<Arc<Interrupted>>>,
     blocking: RwLock<Option<Arc<Blocking>>>,
@@ -253,7 +275,16 @@ impl Locker {
     /// # Errors
     /// 55P03, 57014, 40P01
     pub fn lock(&self, target: LockTarget, mode: LockMode, wait: Wait) -> Result<bool, LockError> {
-        self.lock_as(target, mode, wait, false)
+        Ok(self.lock_as(target, mode, wait, false)? != Had::Not)
+    }
+
+    /// Locks a table for a statement until the transaction ends; whether it waited. A weak lock that
+    /// is in nobody's way costs next to nothing.
+    ///
+    /// # Errors
+    /// As [`Locker::lock`].
+    pub fn lock_waiting(&self, target: LockTarget, mode: LockMode) -> Result<bool, LockError> {
+        Ok(self.lock_as(target, mode, Wait::Block, false)? == Had::Late)
     }
 
     /// Locks a thing until [`Locker::unlock_session`] was called as often.
@@ -266,7 +297,7 @@ impl Locker {
         mode: LockMode,
         wait: Wait,
     ) -> Result<bool, LockError> {
-        self.lock_as(target, mode, wait, true)
+        Ok(self.lock_as(target, mode, wait, true)? != Had::Not)
     }
 
     fn lock_as(
@@ -275,7 +306,28 @@ impl Locker {
         mode: LockMode,
         wait: Wait,
         session: bool,
-    ) -> Result<bool, LockError> {
+    ) -> Result<Had, LockError> {
+        if !session && mode.is_weak() && self.notes.take(&self.manager.strong, target, mode) {
+            return Ok(Had::AtOnce);
+        }
+        if !mode.is_strong() {
+            return self.lock_among(target, mode, wait, session);
+        }
+        // From here on nobody notes a weak lock of it.
+        self.manager.strong.add(target);
+        self.manager.locks.lock().move_notes(target);
+        let had = self.lock_among(target, mode, wait, session);
+        self.manager.strong.subtract(target);
+        had
+    }
+
+    fn lock_among(
+        &self,
+        target: LockTarget,
+        mode: LockMode,
+        wait: Wait,
+        session: bool,
+    ) -> Result<Had, LockError> {
         let what = What::Object {
             target,
             mode,
@@ -284,15 +336,15 @@ impl Locker {
         let _turn = self.turn.lock();
         let mut locks = self.manager.locks.lock();
         let Some(left) = locks.take(self.id, self.pid, what) else {
-            return Ok(true);
+            return Ok(Had::AtOnce);
         };
         match wait {
             Wait::Block => {
                 self.wait_for(&mut locks, left)?;
-                Ok(true)
+                Ok(Had::Late)
             }
             Wait::NoWait => Err(LockError::NotAvailable(left.name())),
-            Wait::Skip => Ok(false),
+            Wait::Skip => Ok(Had::Not),
         }
     }
 
@@ -324,6 +376,12 @@ impl Locker {
             rows: RowSet::from([(space, rows.clone())]),
         };
         self.lock_set(what, wait)
+    }
+
+    /// What it holds of a table's rows in a mode.
+    #[must_use]
+    pub fn rows_of(&self, table: TableId, mode: RowMode) -> BTreeMap<RowSpace, RoaringBitmap> {
+        self.manager.locks.lock().rows_of(self.id, table, mode)
     }
 
     /// Locks keys of one constraint, by hashes, against all others until the transaction ends.
@@ -429,22 +487,30 @@ impl Locker {
     /// What is locked from now on can be given back by itself.
     #[must_use]
     pub fn mark(&self) -> LockMark {
-        LockMark(self.manager.locks.lock().mark(self.id))
+        LockMark {
+            taken: self.manager.locks.lock().mark(self.id),
+            noted: self.notes.count(),
+        }
     }
 
     /// Gives back what was locked since a mark, a savepoint's.
     pub fn release_to(&self, mark: LockMark) {
-        self.manager.locks.lock().release_to(self.id, mark.0);
+        let mut locks = self.manager.locks.lock();
+        locks.release_notes(self.id, mark.noted);
+        locks.release_to(self.id, mark.taken);
     }
 
     /// Gives back all but the session's own. After the commit is visible, or all is undone.
     pub fn end_transaction(&self) {
-        self.manager.locks.lock().release_to(self.id, 0);
+        let mut locks = self.manager.locks.lock();
+        locks.release_notes(self.id, 0);
+        locks.release_to(self.id, 0);
     }
 
     /// Whether the transaction holds a mode on a thing, or one that is stronger in every way.
     #[must_use]
     pub fn holds(&self, target: LockTarget, mode: LockMode) -> bool {
-        self.manager.locks.lock().holds(self.id, target, mode)
+        let covers = |held: LockMode| held.conflicts() & mode.conflicts() == mode.conflicts();
+        self.notes.holds(target, covers) || self.manager.locks.lock().holds(self.id, target, mode)
     }
 }

@@ -633,13 +633,18 @@ impl Transaction {
                 }
             }
             own.extend(fresh);
-            let mark = self.lock_keys(&claim)?;
-            let held = self.hold(&mut claim);
-            if held.is_err() {
+            loop {
+                let mark = self.lock_keys(&claim)?;
+                let Err(error) = self.hold(&mut claim) else {
+                    break;
+                };
                 // Others need not wait for what this transaction does not have.
                 self.locker().release_to(mark);
+                let met = matches!(error, EngineError::Unique { .. });
+                if !met || !self.settled(&claim)? {
+                    return Err(error);
+                }
             }
-            held?;
             self.claims.push(Arc::new(claim));
         }
         self.own.entry(place).or_default().append(rows.clone())?;

@@ -52,5 +52,6 @@ pub use sequence::{
 };
 pub use sqlparser::ast;
 pub use statement::*;
+pub use tokens::WEAKER_LOCK;
 pub use trigger::CreateTrigger;
 pub use types::{check_modifiers, type_of, type_or_name};

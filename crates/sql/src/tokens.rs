@@ -69,8 +69,11 @@ fn trims(mut tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
     tokens
 }
 
-/// `FOR NO KEY UPDATE` and `FOR KEY SHARE`, which the parser does not know, as the next stronger
-/// locks: `FOR UPDATE` and `FOR SHARE`.
+/// What stands first after OF where a lock is the weaker one of its kind: `FOR NO KEY UPDATE` is
+/// read as `FOR UPDATE OF` this, and `FOR KEY SHARE` as `FOR SHARE OF` this.
+pub const WEAKER_LOCK: &str = "\0weaker";
+
+/// `FOR NO KEY UPDATE` and `FOR KEY SHARE`, which the parser does not know.
 fn lock_strengths(mut tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
     let forms: [(&[&str], usize); 2] = [
         (&["for", "no", "key", "update"], 2),
@@ -87,8 +90,19 @@ fn lock_strengths(mut tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
             words.len() <= rest.len()
                 && rest.iter().zip(*words).all(|(token, word)| is(token, word))
         });
-        if let Some((_, gone)) = form {
+        if let (Some((_, gone)), Some(span)) = (form, rest.first().map(|first| first.span)) {
             tokens.drain(at + 1..=at + gone);
+            let put = |token: Token| TokenWithSpan { token, span };
+            let mark = put(Token::make_word(WEAKER_LOCK, Some('"')));
+            // Behind FOR and the word for the lock.
+            let next = at + 2;
+            match tokens.get(next).is_some_and(|token| is(token, "of")) {
+                true => tokens.splice(next + 1..next + 1, [mark, put(Token::Period)]),
+                false => {
+                    let of = put(Token::make_keyword("of"));
+                    tokens.splice(next..next, [of, mark])
+                }
+            };
         }
         at += 1;
     }

@@ -9,6 +9,7 @@ use parking_lot::Condvar;
 use roaring::RoaringBitmap;
 
 use super::modes::{KeySpace, LockMode, LockTarget, RowMode, RowSpace};
+use super::weak::{AllNotes, Note, Strong};
 
 /// Rows of several places: a flush may scatter those of one.
 pub(super) type RowSet = BTreeMap<RowSpace, RoaringBitmap>;
@@ -58,6 +59,8 @@ pub(super) struct Owner {
     taken: Vec<Taken>,
     /// How many of these a mark counts: they grow no more.
     sealed: usize,
+    /// How many grants were made of notes.
+    moved: usize,
     /// How often the session has locked what.
     session: HashMap<(LockTarget, LockMode), u32>,
     pub(super) wish: Option<Wish>,
@@ -92,6 +95,10 @@ pub(super) struct Locks {
     pub(super) objects: HashMap<LockTarget, Vec<Grant>>,
     pub(super) rows: HashMap<RowSpace, Vec<RowGrant>>,
     keys: HashMap<KeySpace, HashMap<u64, u64>>,
+    /// Strong locks of tables are counted.
+    pub(super) strong: Arc<Strong>,
+    /// Weak ones that are no grants yet.
+    pub(super) notes: AllNotes,
     arrivals: u64,
     /// Who waits.
     waiting: Vec<u64>,
@@ -175,7 +182,9 @@ impl Locks {
                 for (space, rows) in rows {
                     let held = self.busy(owner, space, mode, &rows);
                     let free = if held.is_empty() { rows } else { rows - &held };
-                    self.grant_rows(owner, space, mode, free);
+                    if mode != RowMode::Settled {
+                        self.grant_rows(owner, space, mode, free);
+                    }
                     if !held.is_empty() {
                         busy.insert(space, held);
                     }
@@ -266,6 +275,9 @@ impl Locks {
         else {
             return;
         };
+        if mode.is_strong() && (grant.transaction | grant.session) & mode.bit() == 0 {
+            self.strong.add(target);
+        }
         if session {
             grant.session |= mode.bit();
             *known.session.entry((target, mode)).or_default() += 1;
@@ -604,10 +616,63 @@ impl Locks {
         self.forget(owner);
     }
 
+    /// Somebody wants a strong lock: what others have noted of its target are grants from now on.
+    pub(super) fn move_notes(&mut self, target: LockTarget) {
+        for (owner, notes) in &self.notes {
+            let mut all = notes.all.lock();
+            for note in all.iter_mut().filter(|note| note.target == target) {
+                let bit = note.mode.bit();
+                let grants = self.objects.entry(target).or_default();
+                match grants.iter_mut().find(|grant| grant.owner == *owner) {
+                    // It has it otherwise, and gives it back otherwise.
+                    Some(grant) if grant.transaction & bit != 0 => continue,
+                    Some(grant) => grant.transaction |= bit,
+                    None => grants.push(Grant {
+                        owner: *owner,
+                        transaction: bit,
+                        session: 0,
+                    }),
+                }
+                note.moved = true;
+                let known = self.owners.entry(*owner).or_default();
+                known.pid = notes.pid;
+                known.moved += 1;
+            }
+        }
+    }
+
+    /// An owner gives back what it has noted since it had so many.
+    pub(super) fn release_notes(&mut self, owner: u64, count: usize) {
+        let Some(notes) = self.notes.get(&owner) else {
+            return;
+        };
+        let mut all = notes.all.lock();
+        let moved = |note: &Note| note.moved;
+        if !all.iter().skip(count).any(moved) {
+            all.truncate(count);
+            return;
+        }
+        let gone: Vec<Note> = all.drain(count..).filter(moved).collect();
+        drop(all);
+        let mut touched = Touched::default();
+        for Note { target, mode, .. } in gone {
+            self.drop_bits(owner, target, mode.bit(), 0);
+            touched.objects.insert(target);
+            if let Some(known) = self.owners.get_mut(&owner) {
+                known.moved = known.moved.saturating_sub(1);
+            }
+        }
+        self.settle(&touched);
+        self.forget(owner);
+    }
+
     /// An owner that has nothing and wants nothing is not kept.
     fn forget(&mut self, owner: u64) {
         if self.owners.get(&owner).is_some_and(|known| {
-            known.taken.is_empty() && known.session.is_empty() && known.wish.is_none()
+            known.taken.is_empty()
+                && known.session.is_empty()
+                && known.wish.is_none()
+                && known.moved == 0
         }) {
             self.owners.remove(&owner);
         }
@@ -618,8 +683,15 @@ impl Locks {
             return;
         };
         for grant in grants.iter_mut().filter(|grant| grant.owner == owner) {
+            let before = grant.transaction | grant.session;
             grant.transaction &= !transaction;
             grant.session &= !session;
+            let gone = before & !(grant.transaction | grant.session);
+            for mode in LockMode::ALL.into_iter().filter(|mode| mode.is_strong()) {
+                if gone & mode.bit() != 0 {
+                    self.strong.subtract(target);
+                }
+            }
         }
         grants.retain(|grant| grant.transaction | grant.session != 0);
         if grants.is_empty() {
@@ -676,13 +748,27 @@ impl Locks {
 
     /// An owner is no more.
     pub(super) fn leave(&mut self, owner: u64) {
+        self.release_notes(owner, 0);
         self.release_to(owner, 0);
         self.unlock_all(owner);
+        self.notes.remove(&owner);
     }
 
     pub(super) fn has_rows(&self, space: RowSpace) -> bool {
         let wanted = |wish: &Wish| matches!(&wish.what, What::Rows { rows, .. } if rows.contains_key(&space));
         self.rows.contains_key(&space) || self.wishes().any(|(_, wish)| wanted(wish))
+    }
+
+    /// What an owner holds of a table's rows in a mode.
+    pub(super) fn rows_of(&self, owner: u64, table: TableId, mode: RowMode) -> RowSet {
+        let mut found = RowSet::new();
+        for (space, grants) in self.rows.iter().filter(|(space, _)| space.table == table) {
+            let own = |grant: &&RowGrant| grant.owner == owner && grant.mode == mode;
+            for grant in grants.iter().filter(own) {
+                *found.entry(*space).or_default() |= &grant.rows;
+            }
+        }
+        found
     }
 
     pub(super) fn move_rows(

@@ -42,6 +42,18 @@ impl Locks {
                 }
             }
         }
+        for (owner, notes) in &self.notes {
+            for note in notes.all.lock().iter().filter(|note| !note.moved) {
+                found.push(Locked {
+                    thing: LockedThing::Target(note.target),
+                    mode: note.mode,
+                    pid: notes.pid,
+                    owner: *owner,
+                    granted: true,
+                    since_us: None,
+                });
+            }
+        }
         for (owner, known) in &self.owners {
             if known.has_sets() {
                 let own = LockedThing::Transaction(*owner);

@@ -78,17 +78,24 @@ impl LockMode {
     }
 }
 
-/// How a row is locked, the weakest first.
+/// How a row is locked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum RowMode {
     /// FOR KEY SHARE, and a foreign key's check: the key stays.
     KeyShare,
     /// FOR SHARE: the row stays.
     Share,
-    /// FOR NO KEY UPDATE, and an UPDATE that leaves keys alone.
+    /// FOR NO KEY UPDATE.
     NoKeyUpdate,
-    /// FOR UPDATE, DELETE, and an UPDATE of a key.
+    /// FOR UPDATE.
     Update,
+    /// An UPDATE that leaves keys alone: the same as [`RowMode::NoKeyUpdate`], and the row is another
+    /// once the transaction ends.
+    Changed,
+    /// DELETE, and an UPDATE of a key: the same as [`RowMode::Update`], and the row goes.
+    Gone,
+    /// Nobody is about to change the row. It is waited for and never held.
+    Settled,
 }
 
 impl RowMode {
@@ -96,10 +103,13 @@ impl RowMode {
     #[must_use]
     pub const fn conflicts(self, other: Self) -> bool {
         match self {
-            Self::KeyShare => matches!(other, Self::Update),
-            Self::Share => matches!(other, Self::NoKeyUpdate | Self::Update),
-            Self::NoKeyUpdate => !matches!(other, Self::KeyShare),
-            Self::Update => true,
+            Self::KeyShare => matches!(other, Self::Update | Self::Gone),
+            Self::Share => !matches!(other, Self::KeyShare | Self::Share | Self::Settled),
+            Self::NoKeyUpdate => !matches!(other, Self::KeyShare | Self::Settled),
+            Self::Changed => !matches!(other, Self::KeyShare),
+            Self::Update => !matches!(other, Self::Settled),
+            Self::Gone => true,
+            Self::Settled => matches!(other, Self::Changed | Self::Gone),
         }
     }
 }

@@ -68,12 +68,18 @@ fn modes_conflict_as_in_the_manual() {
             assert_eq!(got, sign == '.', "{asked:?} beside {held:?}");
         }
     }
-    let manual = ["...X", "..XX", ".XXX", "XXXX"];
+    // The manual's four; an UPDATE, a DELETE, and who waits for either to end.
+    let manual = [
+        "...X.X.", "..XXXX.", ".XXXXX.", "XXXXXX.", ".XXXXXX", "XXXXXXX", "....XX.",
+    ];
     let modes = [
         RowMode::KeyShare,
         RowMode::Share,
         RowMode::NoKeyUpdate,
         RowMode::Update,
+        RowMode::Changed,
+        RowMode::Gone,
+        RowMode::Settled,
     ];
     for (asked, line) in modes.into_iter().zip(manual) {
         for (held, sign) in modes.into_iter().zip(line.chars()) {

@@ -22,6 +22,18 @@ impl Transaction {
         constraint: u32,
         rows: &RecordBatch,
     ) -> Result<Vec<Option<i128>>, EngineError> {
+        let old = self.isolation == Isolation::RepeatableRead;
+        self.find_in(view, constraint, rows, old)
+    }
+
+    /// The same; `old` says that the view may be of an old snapshot.
+    pub(super) fn find_in(
+        &mut self,
+        view: &TableView,
+        constraint: u32,
+        rows: &RecordBatch,
+        old: bool,
+    ) -> Result<Vec<Option<i128>>, EngineError> {
         let layout = &view.layout;
         let mut found = vec![None; rows.num_rows()];
         let mut keys = view.table.unique_keys().into_iter();
@@ -68,7 +80,6 @@ impl Transaction {
                 }
                 let source = u32::try_from(at).unwrap_or(0);
                 let asked = wanted.iter().filter_map(|row| keys.get(*row));
-                let old = self.isolation == Isolation::RepeatableRead;
                 let rows: Vec<Option<u32>> = match (source, old) {
                     (Locator::HOT, false) => {
                         let mut cache = self.engine.keys.lock();

@@ -1,5 +1,6 @@
 //! Rows and keys that a transaction keeps others from changing.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::record_batch::RecordBatch;
@@ -68,11 +69,13 @@ impl Transaction {
         let locker = self.locker();
         let engine = Arc::clone(&self.engine);
         let mut without = RowSet::default();
+        let mut own = false;
         for ((chunk, number), rows) in rows.sources() {
             let place = key.place(ChunkId(i32::try_from(chunk).unwrap_or(i32::MAX)));
             let source = source_of(view, place, number)
                 .ok_or_else(|| EngineError::Overtaken(view.table.name.clone()))?;
             if source == Source::Own || self.is_own(source) {
+                own = true;
                 continue;
             }
             loop {
@@ -120,9 +123,37 @@ impl Transaction {
                 }
             }
         }
+        if own && mode == RowMode::Gone {
+            self.raise(view, wait)?;
+        }
         match without.is_empty() {
             true => Ok(RowsLocked::All),
             false => Ok(RowsLocked::Without(without)),
+        }
+    }
+
+    /// Rows of its own go, and what they were before may have been others' rows, whose keys then go
+    /// as well. Which of them nobody knows any more: all that it changed are locked as those that go.
+    fn raise(&mut self, view: &TableView, wait: Wait) -> Result<(), EngineError> {
+        let locker = self.locker();
+        loop {
+            let moves = self.engine.moves.lock();
+            let mut left = None;
+            for (space, rows) in locker.rows_of(view.table.id, RowMode::Changed) {
+                let gained = locker.lock_rows(space, &rows, RowMode::Gone, Wait::Skip)?;
+                if !gained.skipped.is_empty() {
+                    left = Some((space, gained.skipped));
+                    break;
+                }
+            }
+            drop(moves);
+            match (left, wait) {
+                (None, _) | (_, Wait::Skip) => return Ok(()),
+                (Some((space, skipped)), wait) => {
+                    let gained = locker.lock_rows(space, &skipped, RowMode::Gone, wait);
+                    gained.map_err(|error| error.of_relation(&view.table.name))?;
+                }
+            }
         }
     }
 
@@ -155,6 +186,36 @@ impl Transaction {
         Ok(mark)
     }
 
+    /// Waits for who is about to change the first row that a claim meets; false when nobody is. Who
+    /// holds the claim's keys here would keep that one from using them again.
+    pub(super) fn settled(&mut self, claim: &Claim) -> Result<bool, EngineError> {
+        // Rows of what is read from now on can be found again.
+        let (_pin, _) = self.engine.pin();
+        let latest = self.latest()?;
+        let key = claim.place.table_key();
+        let all = i64::MIN..i64::MAX;
+        let Some(view) = latest.view(key, &BTreeMap::new(), &all) else {
+            return Ok(false);
+        };
+        let found = self.find_in(&view, claim.constraint, &claim.rows, false)?;
+        let mut met = claim.key_rows.iter();
+        let met = met.find_map(|row| found.get(*row).copied().flatten());
+        let Some(met) = met else {
+            return Ok(false);
+        };
+        let mut rows = RowSet::default();
+        rows.insert(met);
+        for wait in [Wait::Skip, Wait::Block] {
+            match self.lock_rows(&view, &rows, RowMode::Settled, wait) {
+                Ok(RowsLocked::All) => return Ok(wait == Wait::Block),
+                Ok(RowsLocked::Without(_)) => {}
+                Ok(RowsLocked::Again) | Err(EngineError::Conflict(_)) => return Ok(true),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(true)
+    }
+
     /// Claims the keys of rows, of one constraint, that [`Transaction::find`] did not find; `rows` has
     /// the table's columns. Waits for those who have claimed one before.
     ///
@@ -181,7 +242,7 @@ impl Transaction {
                 if claim.constraint != constraint {
                     continue;
                 }
-                self.lock_keys(&claim)?;
+                let mark = self.lock_keys(&claim)?;
                 let held = match chunk {
                     Some(_) => self.hold(&mut claim),
                     None => self.hold_new(&mut claim, range.start),
@@ -189,6 +250,7 @@ impl Transaction {
                 match (held, self.isolation) {
                     (Ok(()), _) => {}
                     (Err(EngineError::Unique { .. }), Isolation::ReadCommitted) => {
+                        self.locker().release_to(mark);
                         return Ok(Claimed::Again);
                     }
                     (Err(EngineError::Unique { .. }), Isolation::RepeatableRead) => {

@@ -494,7 +494,7 @@ pub(super) async fn truncate(
         }
     }
     for table in &all {
-        // Whoever has written to it is waited for; readers are not.
+        // Whoever reads it or writes to it is waited for.
         let mode = LockMode::AccessExclusive;
         shared.lock_table(table.id, &table.name, mode, Wait::Block)?;
     }

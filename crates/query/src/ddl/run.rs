@@ -22,6 +22,7 @@ pub(crate) async fn run(
     statement: &Statement,
     tag: &str,
 ) -> Result<String, Error> {
+    shared.lock_defined(statement)?;
     match statement {
         Statement::CreateTable(create) => table::create(shared, create)?,
         Statement::CreateTableAs(create) => return table::create_as(shared, create).await,

@@ -8,7 +8,7 @@ use arrow::compute::{concat, take, take_record_batch};
 use arrow::record_batch::RecordBatch;
 use arrow::row::{RowConverter, SortField};
 use chronolith_chunk::RowSet;
-use chronolith_engine::{Claimed, RowMode, RowsLocked, Wait};
+use chronolith_engine::{Claimed, EngineError, RowMode, RowsLocked, Wait};
 use futures::StreamExt;
 
 use super::over::Maker;
@@ -67,8 +67,8 @@ impl Run<'_> {
             let batch = batch?;
             let new = of_table(&changing.table, batch.columns().to_vec(), batch.num_rows())?;
             let new = self.fresh_rows(changing, new).await?;
-            let met = self.met(changing, &arbiters, &new)?;
-            if update.is_none() && !self.stay(changing, &met)? {
+            let mut met = self.met(changing, &arbiters, &new)?;
+            if !self.settle(changing, &mut met)? {
                 return Ok(false);
             }
             let fresh = fresh(&mut arbiters, &new, &met, update.is_some())?;
@@ -121,8 +121,9 @@ impl Run<'_> {
         Ok(met)
     }
 
-    /// Waits for those who are about to delete a row that was met; false when one is gone.
-    fn stay(&self, changing: &Changing<'_>, met: &[Option<i128>]) -> Result<bool, Error> {
+    /// Waits for those who are about to change rows that were met; false when one is another by now.
+    /// An old snapshot has rows that are there no more: those were not met.
+    fn settle(&self, changing: &Changing<'_>, met: &mut [Option<i128>]) -> Result<bool, Error> {
         let mut rows = RowSet::default();
         for locator in met.iter().flatten() {
             rows.insert(*locator);
@@ -130,14 +131,29 @@ impl Run<'_> {
         if rows.is_empty() {
             return Ok(true);
         }
+        let view = &changing.view;
         self.shared.away(|transaction| {
-            let locker = transaction.locker();
-            let mark = locker.mark();
-            let locked =
-                transaction.lock_rows(&changing.view, &rows, RowMode::KeyShare, Wait::Block)?;
-            // The statement leaves the rows alone, and so may others do with them as they like.
-            locker.release_to(mark);
-            Ok::<_, Error>(locked == RowsLocked::All)
+            let mut settled = |rows: &RowSet| match transaction.lock_rows(
+                view,
+                rows,
+                RowMode::Settled,
+                Wait::Block,
+            ) {
+                Err(EngineError::Conflict(_)) => Ok(None),
+                settled => settled.map(|settled| Some(settled == RowsLocked::All)),
+            };
+            if let Some(settled) = settled(&rows)? {
+                return Ok::<_, Error>(settled);
+            }
+            for found in met {
+                let mut one = RowSet::default();
+                let Some(locator) = *found else { continue };
+                one.insert(locator);
+                if settled(&one)?.is_none() {
+                    *found = None;
+                }
+            }
+            Ok(true)
         })
     }
 
@@ -181,6 +197,9 @@ impl Run<'_> {
             return Ok((new.slice(0, 0), Vec::new()));
         }
         let found: Vec<i128> = rows.iter().map(|(_, locator)| *locator).collect();
+        for locator in &found {
+            changing.met.insert(*locator);
+        }
         let all: Vec<usize> = (0..width).collect();
         let old = blocking_rows(changing, &all, &found)?;
         let places = UInt32Array::from_iter_values(rows.iter().map(|(row, _)| *row));

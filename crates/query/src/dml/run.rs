@@ -64,6 +64,10 @@ pub(super) struct Changing<'c> {
     pub(super) intake: Intake,
     /// The rows that go.
     pub(super) rows: RowSet,
+    /// Those of them whose key goes with them.
+    pub(super) gone: RowSet,
+    /// Rows that were met, and are locked whether they change or not.
+    pub(super) met: RowSet,
     /// How many rows are counted.
     pub(super) count: u64,
     pub(super) maker: Option<Maker>,
@@ -110,13 +114,15 @@ impl Run<'_> {
                 .transact(|transaction| transaction.intake(table.id))?,
             view,
             rows: RowSet::default(),
+            gone: RowSet::default(),
+            met: RowSet::default(),
             count: 0,
             maker,
             returned: Returned::new(self.shared),
             incoming: Incoming::of(self.shared, &table)?,
             table,
         };
-        let mode = match &change.what {
+        match &change.what {
             What::Insert { conflict, .. } => {
                 let mut source = self.source(&changing, given).await?;
                 match conflict {
@@ -127,23 +133,16 @@ impl Run<'_> {
                         }
                     }
                 }
-                RowMode::NoKeyUpdate
             }
-            What::Update(_) => {
-                self.update(&mut changing).await?;
-                RowMode::NoKeyUpdate
-            }
+            What::Update(_) => self.update(&mut changing).await?,
             What::Delete(_) => {
                 self.delete(&mut changing).await?;
-                RowMode::Update
+                changing.gone = changing.rows.clone();
             }
-            What::Merge { actions, .. } => {
-                self.merge(&mut changing, actions).await?;
-                RowMode::Update
-            }
-        };
+            What::Merge { actions, .. } => self.merge(&mut changing, actions).await?,
+        }
         let triggers = changing.triggers.take();
-        let step = self.write(changing, mode).await?;
+        let step = self.write(changing).await?;
         if let (Some(mut triggers), Step::Done(_)) = (triggers, &step) {
             triggers.after().await?;
             for event in events.iter().rev() {
@@ -398,6 +397,9 @@ impl Run<'_> {
                             ));
                         }
                         changing.count += 1;
+                        if *action == Action::Delete {
+                            changing.gone.insert(locator);
+                        }
                         *action == Action::Update
                     }
                     (Some(_), None) => return Err(Error::internal("a row without a locator")),
@@ -468,12 +470,15 @@ impl Run<'_> {
     }
 
     /// Everything is read: locks the rows, takes the old ones away and adds the new ones.
-    async fn write(&mut self, changing: Changing<'_>, mode: RowMode) -> Result<Step, Error> {
+    async fn write(&mut self, changing: Changing<'_>) -> Result<Step, Error> {
         let Changing {
+            change,
             table,
             view,
             intake,
             rows,
+            gone,
+            mut met,
             count,
             maker,
             returned,
@@ -481,15 +486,31 @@ impl Run<'_> {
             mut incoming,
             ..
         } = changing;
-        if !rows.is_empty() {
+        let met_as = match change.keyed {
+            true => RowMode::Update,
+            false => {
+                met.minus(&rows);
+                RowMode::NoKeyUpdate
+            }
+        };
+        let mut changed = rows.clone();
+        changed.minus(&gone);
+        let locks = [
+            (&met, met_as),
+            (&changed, RowMode::Changed),
+            (&gone, RowMode::Gone),
+        ];
+        for (rows, mode) in locks.into_iter().filter(|(rows, _)| !rows.is_empty()) {
             let locked = self
                 .shared
-                .away(|transaction| transaction.lock_rows(&view, &rows, mode, Wait::Block))?;
+                .away(|transaction| transaction.lock_rows(&view, rows, mode, Wait::Block))?;
             match locked {
                 RowsLocked::All => {}
                 RowsLocked::Again => return Ok(Step::Again),
                 RowsLocked::Without(_) => return Err(Error::internal("rows were skipped")),
             }
+        }
+        if !rows.is_empty() {
             if let Some(incoming) = &mut incoming {
                 blocking(|| incoming.read(&view, &rows))?;
             }
@@ -542,12 +563,48 @@ pub(super) fn note_changed(
     batch: &RecordBatch,
     new: &RecordBatch,
 ) -> Result<(), Error> {
-    let Some(incoming) = &mut changing.incoming else {
+    let keyed = changing.change.keyed || changing.triggers.is_some();
+    if !keyed && changing.incoming.is_none() {
         return Ok(());
-    };
+    }
     let locators = locators(batch)?;
     let changed: Vec<bool> = locators.iter().map(|locator| locator.is_some()).collect();
-    incoming.note(locators.iter().flatten().collect(), kept(new, &changed)?);
+    let new = kept(new, &changed)?;
+    let locators: Vec<i128> = locators.iter().flatten().collect();
+    if keyed {
+        note_keys(changing, &locators, &new)?;
+    }
+    if let Some(incoming) = &mut changing.incoming {
+        incoming.note(locators, new);
+    }
+    Ok(())
+}
+
+/// Notes which rows get another key.
+fn note_keys(
+    changing: &mut Changing<'_>,
+    locators: &[i128],
+    new: &RecordBatch,
+) -> Result<(), Error> {
+    let keys = changing.table.unique_keys();
+    let mut places: Vec<usize> = keys.iter().flat_map(|(_, places)| places.clone()).collect();
+    places.sort_unstable();
+    places.dedup();
+    if places.is_empty() || locators.is_empty() {
+        return Ok(());
+    }
+    let old = blocking(|| changing.view.rows_at(&places, locators))?;
+    for (old, place) in old.columns().iter().zip(&places) {
+        let other = match new.columns().get(*place) {
+            Some(new) => arrow::compute::kernels::cmp::distinct(old, new)?,
+            None => continue,
+        };
+        for (locator, other) in locators.iter().zip(&other) {
+            if other == Some(true) {
+                changing.gone.insert(*locator);
+            }
+        }
+    }
     Ok(())
 }
 

@@ -268,27 +268,40 @@ impl Session {
         prepared: &Arc<Prepared>,
         params: &[ArrayRef],
     ) -> Result<Outcome, Error> {
-        let now = self.bound_to();
-        if prepared.bound_to == now {
-            return self.dispatch(prepared, params).await;
-        }
-        // What names mean may have changed since.
-        let renewed = prepared.renewed.lock().clone();
-        let again = match renewed.filter(|renewed| renewed.bound_to == now) {
-            Some(renewed) => renewed,
-            None => {
-                let again = self.bind_statement(&prepared.statement, &prepared.given)?;
-                if again.columns != prepared.columns || again.params != prepared.params {
-                    return Err(Error::new(
-                        SqlState::FEATURE_NOT_SUPPORTED,
-                        "cached plan must not change result type",
-                    ));
-                }
-                *prepared.renewed.lock() = Some(Arc::clone(&again));
-                again
+        loop {
+            let now = self.bound_to();
+            let bound = match prepared.bound_to == now {
+                true => Arc::clone(prepared),
+                false => self.bound_anew(prepared, &now)?,
+            };
+            if !self.shared.lock_tables(&bound.ready)? {
+                return self.dispatch(&bound, params).await;
             }
-        };
-        self.dispatch(&again, params).await
+            // What was waited for may have changed what names mean, and the rows.
+            self.shared
+                .transact(|transaction| transaction.begin_statement())?;
+        }
+    }
+
+    /// What names mean may have changed since a statement was bound.
+    fn bound_anew(
+        &mut self,
+        prepared: &Arc<Prepared>,
+        now: &BoundTo,
+    ) -> Result<Arc<Prepared>, Error> {
+        let renewed = prepared.renewed.lock().clone();
+        if let Some(renewed) = renewed.filter(|renewed| renewed.bound_to == *now) {
+            return Ok(renewed);
+        }
+        let again = self.bind_statement(&prepared.statement, &prepared.given)?;
+        if again.columns != prepared.columns || again.params != prepared.params {
+            return Err(Error::new(
+                SqlState::FEATURE_NOT_SUPPORTED,
+                "cached plan must not change result type",
+            ));
+        }
+        *prepared.renewed.lock() = Some(Arc::clone(&again));
+        Ok(again)
     }
 
     pub(crate) async fn dispatch(
@@ -309,6 +322,7 @@ impl Session {
         let tree = &prepared.statement.parsed.statement;
         shared.refuse_writes(tree, &prepared.statement.parsed.tag)?;
         prepared.ready.check(&shared)?;
+        shared.lock_tables(&prepared.ready)?;
         match &prepared.ready {
             Ready::Query(bound) => {
                 let plan = set_parameters(&bound.plan, &values)?;

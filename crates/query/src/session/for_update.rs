@@ -9,7 +9,7 @@ use arrow::record_batch::RecordBatch;
 use chronolith_catalog::{Rights, Routine, Type};
 use chronolith_chunk::{LOCATOR_COLUMN, RowSet};
 use chronolith_engine::{RowMode, RowsLocked, TableView, Wait};
-use chronolith_sql::ast;
+use chronolith_sql::{WEAKER_LOCK, ast};
 use chronolith_types::{SqlState, SqlType, TableId, TypeId};
 use datafusion::common::ScalarValue;
 use datafusion::execution::memory_pool::MemoryConsumer;
@@ -156,6 +156,16 @@ fn tables_of<'q>(select: &'q ast::Select, verb: &str) -> Result<Vec<Named<'q>>, 
     Ok(found)
 }
 
+/// The table that a clause names, and whether it is the weaker one of its kind.
+pub(super) fn named(lock: &ast::LockClause) -> (Option<&str>, bool) {
+    let parts = lock.of.iter().flat_map(|of| &of.0);
+    let mut parts = parts.filter_map(|part| part.as_ident());
+    let mark = |ident: &ast::Ident| ident.value == WEAKER_LOCK;
+    let weaker = parts.clone().next().is_some_and(mark);
+    let last = parts.next_back().filter(|ident| !mark(ident));
+    (last.map(|ident| ident.value.as_str()), weaker)
+}
+
 /// Binds a query with a locking clause at its end; None when there is none.
 ///
 /// # Errors
@@ -168,9 +178,12 @@ pub(super) fn bind(
     let [lock, more @ ..] = query.locks.as_slice() else {
         return Ok(None);
     };
-    let (verb, mode) = match lock.lock_type {
-        ast::LockType::Update => ("FOR UPDATE", RowMode::Update),
-        ast::LockType::Share => ("FOR SHARE", RowMode::Share),
+    let (of, weaker) = named(lock);
+    let (verb, mode) = match (lock.lock_type, weaker) {
+        (ast::LockType::Update, false) => ("FOR UPDATE", RowMode::Update),
+        (ast::LockType::Update, true) => ("FOR NO KEY UPDATE", RowMode::NoKeyUpdate),
+        (ast::LockType::Share, false) => ("FOR SHARE", RowMode::Share),
+        (ast::LockType::Share, true) => ("FOR KEY SHARE", RowMode::KeyShare),
     };
     if !more.is_empty() {
         return Err(Error::unsupported("several locking clauses in a query"));
@@ -196,9 +209,7 @@ pub(super) fn bind(
         return refused("HAVING clause");
     }
     let mut all = tables_of(select, verb)?;
-    if let Some(of) = &lock.of {
-        let wanted = of.0.last().and_then(|part| part.as_ident());
-        let wanted = wanted.map_or("", |ident| ident.value.as_str());
+    if let Some(wanted) = of {
         all.retain(|named| named.alias == wanted);
         if all.is_empty() {
             let words = format!("relation \"{wanted}\" in {verb} clause not found in FROM clause");
@@ -293,6 +304,11 @@ fn unlimited(plan: LogicalPlan) -> Result<(LogicalPlan, usize, usize), Error> {
 }
 
 impl Locking {
+    /// The tables whose rows it locks.
+    pub(super) fn tables(&self) -> impl Iterator<Item = TableId> {
+        self.tables.iter().map(|(table, _)| *table)
+    }
+
     /// Looks whether the current role may lock rows of the tables.
     pub(super) fn check(&self, shared: &Shared) -> Result<(), Error> {
         for (table, _) in &self.tables {

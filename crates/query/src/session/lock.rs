@@ -8,7 +8,7 @@ use chronolith_types::{SqlState, TableId};
 use super::block::Block;
 use super::execute::command;
 use super::handle::Session;
-use super::shared::{Shared, blocking};
+use super::shared::Shared;
 use crate::error::Error;
 use crate::outcome::Outcome;
 
@@ -28,7 +28,7 @@ impl Shared {
             database: self.database,
             table,
         };
-        let had = blocking(|| self.locker.lock(target, mode, wait));
+        let had = self.locker.lock(target, mode, wait);
         had.map_err(|error| error.of_relation(name))?;
         Ok(())
     }

@@ -125,9 +125,12 @@ fn query_writes(query: &ast::Query) -> Option<&'static str> {
     };
     within.or(own).or_else(|| {
         let lock = query.locks.first()?;
-        Some(match lock.lock_type {
-            ast::LockType::Share => "SELECT FOR SHARE",
-            ast::LockType::Update => "SELECT FOR UPDATE",
+        let (_, weaker) = super::for_update::named(lock);
+        Some(match (lock.lock_type, weaker) {
+            (ast::LockType::Share, false) => "SELECT FOR SHARE",
+            (ast::LockType::Share, true) => "SELECT FOR KEY SHARE",
+            (ast::LockType::Update, false) => "SELECT FOR UPDATE",
+            (ast::LockType::Update, true) => "SELECT FOR NO KEY UPDATE",
         })
     })
 }

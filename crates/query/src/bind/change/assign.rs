@@ -215,6 +215,17 @@ impl Binder<'_> {
     }
 }
 
+/// Whether a column of a key is set, or computed of what may be.
+pub(super) fn sets_key(table: &catalog::Table, set: &[Option<Typed>]) -> bool {
+    let keys = table.unique_keys();
+    let mut places = keys.iter().flat_map(|(_, places)| places);
+    places.any(|place| {
+        let column = table.columns.get(*place);
+        set.get(*place).is_some_and(Option::is_some)
+            || column.is_some_and(|column| column.generated.is_some())
+    })
+}
+
 fn put(
     set: &mut [Option<Typed>],
     at: usize,

@@ -13,6 +13,7 @@ use super::super::names::Table;
 use super::super::scope::Scope;
 use super::super::state::{Binder, Clause, Place, Result, field, ident_position, position};
 use super::Conflict;
+use super::assign::sets_key;
 use crate::error::Error;
 
 impl Binder<'_> {
@@ -29,6 +30,7 @@ impl Binder<'_> {
             OnConflictAction::DoNothing => {
                 return Ok(Conflict {
                     constraints,
+                    keyed: false,
                     update: None,
                     sets: Vec::new(),
                 });
@@ -60,6 +62,7 @@ impl Binder<'_> {
                 Some(self.condition(value, "WHERE", position(condition))?)
             }
         };
+        let keyed = sets_key(catalog, &set_to);
         let locator = self.fresh_as(LOCATOR_COLUMN);
         let sets = super::set_places(&set_to);
         let (exprs, _) = self.new_row(&locator, &own, set_to);
@@ -69,6 +72,7 @@ impl Binder<'_> {
         let update = self.over(Arc::new(Schema::new(fields)), filter, exprs)?;
         Ok(Conflict {
             constraints,
+            keyed,
             update: Some(update),
             sets,
         })

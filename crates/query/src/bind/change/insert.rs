@@ -74,6 +74,7 @@ impl Binder<'_> {
         Ok(Change {
             table: catalog,
             rights,
+            keyed: conflict.as_ref().is_some_and(|found| found.keyed),
             what: What::Insert { plan, conflict },
             by_key: None,
             sets: sets.unwrap_or_default(),

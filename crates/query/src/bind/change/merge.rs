@@ -13,6 +13,7 @@ use super::super::scope::Scope;
 use super::super::state::{
     Binder, Clause, Place, Rel, Result, column, position, project, typed, unsupported,
 };
+use super::assign::sets_key;
 use super::target::Changed;
 use super::{Action, Change, What};
 use crate::error::Error;
@@ -68,6 +69,8 @@ impl Binder<'_> {
             unreachable_after(&whens, &when)?;
             whens.push(when);
         }
+        let keyed = |when: &When| when.action == Action::Update && sets_key(&table, &when.row);
+        let keyed = whens.iter().any(keyed);
         let rel = self.choose(all, &locator, &whens)?;
         let plan = self.made(rel, &own, &whens)?;
         Ok(Change {
@@ -85,6 +88,7 @@ impl Binder<'_> {
                     .collect();
                 sets.into_iter().collect()
             },
+            keyed,
             returning: None,
             slot: None,
         })

@@ -59,6 +59,8 @@ pub(crate) struct Change {
     pub(crate) by_key: Option<ByKey>,
     /// The places of the columns that it sets in rows that are there.
     pub(crate) sets: Vec<usize>,
+    /// Whether rows that are there may get another key.
+    pub(crate) keyed: bool,
     /// RETURNING.
     pub(crate) returning: Option<Returning>,
     /// Where its rows go, for the rest of the statement to read.
@@ -147,6 +149,8 @@ pub(crate) enum Action {
 pub(crate) struct Conflict {
     /// The constraints that rows are held against; None for all of the table.
     pub(crate) constraints: Option<Vec<u32>>,
+    /// Whether DO UPDATE may give rows another key.
+    pub(crate) keyed: bool,
     /// DO UPDATE: over locator, old columns and proposed columns; its rows are the locator and the
     /// new columns.
     pub(crate) update: Option<Over>,

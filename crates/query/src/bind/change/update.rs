@@ -11,6 +11,7 @@ use super::super::select::filtered;
 use super::super::state::{
     Binder, Clause, Place, Rel, Result, column, position, project, typed, unsupported,
 };
+use super::assign::sets_key;
 use super::target::Changed;
 use super::{Change, What};
 use crate::error::Error;
@@ -36,6 +37,7 @@ impl Binder<'_> {
         let sets = super::set_places(&set);
         let given = set.iter().flatten().map(|value| &value.expr);
         self.reads(target.oid, &own, given);
+        let keyed = sets_key(&target.table, &set);
         let (mut exprs, new) = self.new_row(&target.locator, &own, set);
         // RETURNING sees the new row where the old one stood.
         let mut scope = Scope {
@@ -63,6 +65,7 @@ impl Binder<'_> {
             rights: Rights::UPDATE,
             what: What::Update(project(all.plan, exprs)?),
             sets,
+            keyed,
             returning,
             slot: None,
         })
@@ -105,6 +108,7 @@ impl Binder<'_> {
             rights: Rights::DELETE,
             what: What::Delete(project(all.plan, exprs)?),
             sets: Vec::new(),
+            keyed: false,
             returning,
             slot: None,
         })
