@@ -39,7 +39,8 @@ pub use literals::{Literal, Literals};
 pub use lock::{Lock, LockKind};
 pub use parse::{Parsed, parse};
 pub use rename::{
-    edited, names_column, names_relation, names_word, quoted, rename_column, rename_relation,
+    edited, names_column, names_relation, names_word, qualified_names, quoted, rename_column,
+    rename_relation,
 };
 pub use routine::{
     AlterRoutine, CreateRoutine, Returns, RoutineAction, RoutineArg, RoutineMarks, TypeRef,

@@ -2,6 +2,8 @@
 
 use chronolith_catalog::{ConstraintKind, Index, Securable, Table};
 
+use chronolith_types::SchemaId;
+
 use super::context::{Context, Size};
 use super::describe;
 use super::objects::{self, Relation, index_keys};
@@ -31,8 +33,12 @@ pub(super) fn fill(name: &str) -> Option<Fill> {
 fn namespaces<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
     let home = context.home()?;
     for (oid, name, owner) in objects::schemas(home) {
-        let acl = home.acls.get(&oid);
-        let acl = acl.map(|acl| context.acl_items(acl, Securable::Schema));
+        // Everybody may use this one, which PostgreSQL too writes down.
+        let acl = match name {
+            "public" => home.schema_acl(SchemaId(oid)),
+            _ => home.acls.get(&oid).cloned(),
+        };
+        let acl = acl.map(|acl| context.acl_items(&acl, Securable::Schema));
         rows.push(row![oid, name, owner.0, acl]);
     }
     Ok(())

@@ -6,7 +6,7 @@
 mod alter;
 mod alter_type;
 pub(crate) mod columnstore;
-mod comment;
+pub(crate) mod comment;
 mod drop;
 mod grant;
 pub(crate) mod hypertable;

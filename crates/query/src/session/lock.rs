@@ -1,6 +1,6 @@
 //! LOCK TABLE.
 
-use chronolith_catalog::Rights;
+use chronolith_catalog::{Database, Rights};
 use chronolith_engine::{LockMode, LockTarget, Wait};
 use chronolith_sql::{Lock, LockKind};
 use chronolith_types::{SqlState, TableId};
@@ -9,6 +9,7 @@ use super::block::Block;
 use super::execute::command;
 use super::handle::Session;
 use super::shared::{Shared, blocking};
+use crate::catalogs;
 use crate::error::Error;
 use crate::outcome::Outcome;
 
@@ -87,6 +88,14 @@ impl Session {
         if let Some(view) = shared.find_view(name.schema(), name.name())? {
             check(view.id)?;
             return Ok(vec![(view.id, view.name.clone())]);
+        }
+        // A chunk has no rows of its own.
+        if name.schema() == Some(Database::INTERNAL_SCHEMA) {
+            let home = shared.home()?;
+            if let Some(table) = catalogs::table_of_chunk(&home, name.name()) {
+                check(table.id)?;
+                return Ok(vec![(table.id, table.name.clone())]);
+            }
         }
         Err(Error::new(
             SqlState::UNDEFINED_TABLE,
