@@ -509,7 +509,9 @@ fn tag(statement: &Statement) -> String {
         Statement::Truncate { .. } => "TRUNCATE TABLE",
         Statement::Copy(_) => "COPY",
         Statement::Explain(_) => "EXPLAIN",
-        Statement::Set { .. } | Statement::SetTransaction { .. } => "SET",
+        Statement::Set { .. } | Statement::SetTransaction { .. } | Statement::SetSnapshot(_) => {
+            "SET"
+        }
         Statement::SetConstraints => "SET CONSTRAINTS",
         Statement::Reset(_) => "RESET",
         Statement::Show(_) => "SHOW",

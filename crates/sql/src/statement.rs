@@ -270,6 +270,8 @@ pub enum Statement {
     },
     /// SECURITY LABEL.
     Label(Box<Label>),
+    /// SET TRANSACTION SNAPSHOT.
+    SetSnapshot(String),
     /// VACUUM: accepted.
     Vacuum {
         /// FULL, ANALYZE …

@@ -7,7 +7,7 @@ use chronolith_catalog::{
     Skipping, SparseIndex, Table, View,
 };
 use chronolith_sql::{Label as Statement, ObjectKind, quoted};
-use chronolith_types::{ColumnId, IndexId, JobId, SqlState, TableId};
+use chronolith_types::{ColumnId, IndexId, SqlState, TableId};
 use serde_json::Value;
 
 use super::{Aggregate, HYPERTABLE_KEYS, Label, PROVIDER, Series};
@@ -334,7 +334,7 @@ fn add_jobs(shared: &Arc<Shared>, told: &[Value], of: Of) -> Result<(), Error> {
         let home = shared.home()?;
         if home.jobs.all.contains_key(&job.id) {
             let own = format!(" [{}]", job.id);
-            let free = JobId(home.jobs.next.0);
+            let free = shared.instance.job_number(shared.database, home.jobs.next);
             if let Some(name) = job.application_name.strip_suffix(&own) {
                 job.application_name = format!("{name} [{free}]");
             }

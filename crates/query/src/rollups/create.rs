@@ -192,7 +192,7 @@ fn make(shared: &Arc<Shared>, create: &CreateView, known: Option<&View>) -> Resu
             range: i64::MIN..i64::MAX,
         })?;
     }
-    if create.with_data {
+    if create.with_data && known.is_none() {
         let told = format!("refreshing continuous aggregate \"{name}\"");
         shared.notice(
             Severity::Notice,

@@ -412,6 +412,7 @@ impl Session {
             | Tree::Reset(_)
             | Tree::Show(_)
             | Tree::SetTransaction { .. }
+            | Tree::SetSnapshot(_)
             | Tree::SetConstraints
             | Tree::Discard(_)
             | Tree::Vacuum { .. }

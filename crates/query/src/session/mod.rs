@@ -26,6 +26,7 @@ mod present;
 mod read_only;
 mod run;
 mod shared;
+mod snapshots;
 mod temporary;
 mod types;
 mod utility;
