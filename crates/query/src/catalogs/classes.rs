@@ -1,8 +1,10 @@
 //! Relations of relations: schemas, tables, indexes, views, chunks under their hypertables.
 
+use std::collections::HashSet;
+
 use chronolith_catalog::{ConstraintKind, Index, Securable, Table};
 
-use chronolith_types::SchemaId;
+use chronolith_types::{SchemaId, TableId};
 
 use super::context::{Context, Size};
 use super::describe;
@@ -64,6 +66,13 @@ fn classes<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
     let home = context.home()?;
     let sized = rows.wants(PAGES) || rows.wants(TUPLES);
     let counted = rows.wants(ATTRIBUTES);
+    // In PostgreSQL triggers hold foreign keys, on both sides.
+    let mut referring = HashSet::new();
+    for table in home.tables.values() {
+        for reference in table.constraints.iter().filter_map(|c| c.kind.reference()) {
+            referring.extend([table.id, reference.table]);
+        }
+    }
     for relation in objects::relations(home) {
         let kind = relation.kind();
         let oid = relation.oid();
@@ -147,7 +156,7 @@ fn classes<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
             count(columns),
             count(checks),
             matches!(kind, 'v' | 'm'),
-            home.triggers.contains_key(&chronolith_types::TableId(oid)),
+            home.triggers.contains_key(&TableId(oid)) || referring.contains(&TableId(oid)),
             parent,
             false,
             false,

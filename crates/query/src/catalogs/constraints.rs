@@ -197,7 +197,7 @@ fn action(of: ReferenceAction) -> &'static str {
 }
 
 /// The index that keeps a key, or that of the key that is referred to.
-fn referred_index(home: &Database, shown: Shown<'_>) -> u32 {
+pub(super) fn referred_index(home: &Database, shown: Shown<'_>) -> u32 {
     let Some(reference) = shown.reference() else {
         return shown.index();
     };

@@ -4,7 +4,7 @@ use chronolith_catalog::{Database, Securable, View};
 use chronolith_types::TableId;
 
 use super::attributes::each_default;
-use super::constraints::{class_oid, shown};
+use super::constraints::{class_oid, referred_index, shown};
 use super::context::Context;
 use super::describe::quoted;
 use super::objects::{self, Relation};
@@ -44,6 +44,15 @@ fn depends<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
                 i64::from(column),
                 'a'
             ]);
+        }
+        if let Some(reference) = shown.reference() {
+            let (fk, parent) = (shown.oid(), reference.table.0);
+            for column in &reference.referred {
+                let column = i64::from(column.0);
+                rows.push(row![constraint_class, fk, 0, class, parent, column, 'n']);
+            }
+            let index = referred_index(home, shown);
+            rows.push(row![constraint_class, fk, 0, class, index, 0, 'n']);
         }
         if shown.index() != 0 {
             constraint_indexes.push(shown.index());
