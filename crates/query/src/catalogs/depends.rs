@@ -105,7 +105,7 @@ fn depends<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
             Relation::Table(table) if table.rollup.is_some() => {
                 rows.push(row![class, oid, 0, extension, TIMESCALEDB, 0, 'e']);
             }
-            Relation::System(_) | Relation::Table(_) => {}
+            Relation::System(_) | Relation::Table(_) | Relation::Composite(_) => {}
         }
         rows.push(row![
             class,
