@@ -515,7 +515,7 @@ fn tag(statement: &Statement) -> String {
         Statement::Set { .. } | Statement::SetTransaction { .. } | Statement::SetSnapshot(_) => {
             "SET"
         }
-        Statement::SetConstraints => "SET CONSTRAINTS",
+        Statement::SetConstraints { .. } => "SET CONSTRAINTS",
         Statement::Reset(_) => "RESET",
         Statement::Show(_) => "SHOW",
         Statement::Begin(_) => "BEGIN",

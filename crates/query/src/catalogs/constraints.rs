@@ -9,7 +9,7 @@ use super::describe;
 use super::objects::{self, Relation, chunk_check};
 use super::relation::{self, Fill};
 use super::rows::{NULL, Rows, row};
-use super::user_types;
+use super::{triggers, user_types};
 use crate::error::Error;
 
 pub(super) fn fill(name: &str) -> Option<Fill> {
@@ -254,6 +254,7 @@ fn constraints<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Erro
             expression,
         ]);
     }
+    triggers::constraints(context, rows)?;
     user_types::checks(context, rows)
 }
 

@@ -84,7 +84,7 @@ fn writes(tree: &Tree, tag: &str) -> Option<String> {
         | Tree::Show(_)
         | Tree::SetTransaction { .. }
         | Tree::SetSnapshot(_)
-        | Tree::SetConstraints
+        | Tree::SetConstraints { .. }
         | Tree::Begin(_)
         | Tree::Start(_)
         | Tree::Commit { .. }
@@ -150,7 +150,7 @@ pub(super) fn looks(tree: &Tree) -> bool {
             | Tree::Show(_)
             | Tree::SetTransaction { .. }
             | Tree::SetSnapshot(_)
-            | Tree::SetConstraints
+            | Tree::SetConstraints { .. }
             | Tree::Fetch { .. }
             | Tree::Close(_)
             | Tree::Deallocate(_)

@@ -70,11 +70,13 @@ impl Binder<'_> {
                 Some(returning)
             }
         };
+        let sets = conflict.as_ref().map(|conflict| conflict.sets.clone());
         Ok(Change {
             table: catalog,
             rights,
             what: What::Insert { plan, conflict },
             by_key: None,
+            sets: sets.unwrap_or_default(),
             returning,
             slot: None,
         })

@@ -33,6 +33,7 @@ impl Binder<'_> {
         let all = self.with_others(target.rel, from)?;
         let (all, condition) = self.wanted(all, target.oid, &own, update.selection.as_ref())?;
         let set = self.assignments(&all.scope, &target.table, &update.assignments)?;
+        let sets = super::set_places(&set);
         let given = set.iter().flatten().map(|value| &value.expr);
         self.reads(target.oid, &own, given);
         let (mut exprs, new) = self.new_row(&target.locator, &own, set);
@@ -61,6 +62,7 @@ impl Binder<'_> {
             table: target.table,
             rights: Rights::UPDATE,
             what: What::Update(project(all.plan, exprs)?),
+            sets,
             returning,
             slot: None,
         })
@@ -102,6 +104,7 @@ impl Binder<'_> {
             table,
             rights: Rights::DELETE,
             what: What::Delete(project(all.plan, exprs)?),
+            sets: Vec::new(),
             returning,
             slot: None,
         })
