@@ -401,6 +401,17 @@ pub(crate) struct Pin {
     since: u64,
 }
 
+impl Pin {
+    /// Another that remembers as much.
+    pub(crate) fn again(&self) -> Self {
+        *self.engine.moves.lock().pins.entry(self.since).or_default() += 1;
+        Self {
+            engine: Arc::clone(&self.engine),
+            since: self.since,
+        }
+    }
+}
+
 impl Drop for Pin {
     fn drop(&mut self) {
         self.engine.moves.lock().unpin(self.since);

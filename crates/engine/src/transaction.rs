@@ -32,11 +32,13 @@ mod arrival;
 mod boundaries;
 mod delete;
 mod derive;
+mod export;
 mod find;
 mod lock;
 mod rewrite;
 mod sequences;
 
+pub use export::Exported;
 pub use lock::{Claimed, RowsLocked};
 use rewrite::Rewrite;
 
@@ -89,6 +91,8 @@ pub struct Transaction {
     /// Keys of its own rows, and of those in memory that an old snapshot has.
     own_cache: KeyCache,
     old_cache: KeyCache,
+    /// What others may begin with, as long as it lasts.
+    exported: Vec<Arc<Exported>>,
 }
 
 #[derive(Debug, Clone)]
@@ -164,6 +168,7 @@ impl Transaction {
             locker: None,
             own_cache: KeyCache::default(),
             old_cache: KeyCache::default(),
+            exported: Vec::new(),
         }
     }
 

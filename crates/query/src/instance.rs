@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::{Arc, Weak};
 
-use chronolith_engine::Engine;
+use chronolith_engine::{Engine, Exported};
 use chronolith_types::{DatabaseId, JobId};
 use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
@@ -82,9 +82,12 @@ pub struct Instance {
     pub(crate) watchdog: Arc<Watchdog>,
     sessions: Mutex<BTreeMap<i32, Activity>>,
     next_pid: AtomicI32,
+    next_snapshot: AtomicI32,
     /// The numbers that the next jobs get, by database: never one twice, though the transaction that
     /// asked for it may not come to pass.
     next_jobs: Mutex<BTreeMap<DatabaseId, JobId>>,
+    /// Snapshots that transactions lend to others, by name.
+    snapshots: Mutex<BTreeMap<String, Weak<Exported>>>,
     /// When the engine was opened, µs since 1970.
     pub started_us: i64,
 }
@@ -139,6 +142,8 @@ impl Instance {
             sessions: Mutex::default(),
             next_pid: AtomicI32::new(1),
             next_jobs: Mutex::default(),
+            snapshots: Mutex::default(),
+            next_snapshot: AtomicI32::new(1),
             started_us,
         });
         drop_left_behind(&instance.engine)?;
@@ -168,6 +173,21 @@ impl Instance {
         let given = least.max(*next);
         *next = JobId(given.0.saturating_add(1));
         given
+    }
+
+    /// Keeps a snapshot for as long as its transaction does; its name.
+    pub(crate) fn keep_snapshot(&self, exported: &Arc<Exported>) -> String {
+        let number = self.next_snapshot.fetch_add(1, Ordering::Relaxed);
+        let name = format!("00000003-{number:08X}-1");
+        let mut all = self.snapshots.lock();
+        all.retain(|_, known| known.strong_count() > 0);
+        all.insert(name.clone(), Arc::downgrade(exported));
+        name
+    }
+
+    /// A snapshot that a transaction still lends.
+    pub(crate) fn snapshot(&self, name: &str) -> Option<Arc<Exported>> {
+        self.snapshots.lock().get(name)?.upgrade()
     }
 
     /// A session ends.

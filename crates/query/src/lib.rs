@@ -24,6 +24,7 @@ mod guard;
 mod insert;
 pub mod instance;
 mod jobs;
+mod labels;
 mod nodes;
 mod notify;
 pub mod outcome;

@@ -4,11 +4,11 @@ use chronolith_types::SqlState;
 use sqlparser::tokenizer::Token;
 
 use crate::create::{column, constraint, database_options, role_name, role_options, timing};
-use crate::cursor::Cursor;
+use crate::cursor::{Cursor, string_of};
 use crate::session::setting;
 use crate::{
-    AlterAction, AlterTable, ColumnIdentity, Drop, ObjectKind, SettingChange, Spelled, SqlError,
-    Statement,
+    AlterAction, AlterTable, ColumnIdentity, Drop, Label, ObjectKind, SettingChange, Spelled,
+    SqlError, Statement,
 };
 
 /// Kinds of things by their words, the longer ones first.
@@ -146,6 +146,40 @@ pub(crate) fn comment(c: &mut Cursor<'_>) -> Result<Statement, SqlError> {
         signature,
         text,
     })
+}
+
+pub(crate) fn label(c: &mut Cursor<'_>) -> Result<Statement, SqlError> {
+    c.expect(&["security", "label"])?;
+    let provider = match c.accept(&["for"]) {
+        true => Some(match string_of(&c.peek().token) {
+            Some(text) => {
+                c.next();
+                text
+            }
+            None => c.ident()?.value,
+        }),
+        false => None,
+    };
+    c.expect(&["on"])?;
+    let (kind, words) = kind(c)?;
+    if matches!(kind, ObjectKind::Other | ObjectKind::Aggregate) {
+        c.rest();
+        return Ok(Statement::Other(format!("SECURITY LABEL ON {words}")));
+    }
+    let name = c.name()?;
+    let signature = crate::routine::signature(c)?;
+    c.expect(&["is"])?;
+    let text = match c.accept(&["null"]) {
+        true => None,
+        false => Some(c.string()?),
+    };
+    Ok(Statement::Label(Box::new(Label {
+        provider,
+        kind,
+        name,
+        signature,
+        text,
+    })))
 }
 
 pub(crate) fn alter(c: &mut Cursor<'_>) -> Result<Statement, SqlError> {

@@ -63,7 +63,7 @@ pub(crate) fn readable(text: &str, tokens: Vec<TokenWithSpan>) -> Vec<TokenWithS
     let changes = |token: &TokenWithSpan| {
         matches!(
             unquoted(token),
-            Some("insert" | "update" | "delete" | "merge")
+            Some("insert" | "update" | "delete" | "merge" | "only")
         )
     };
     if !tokens.iter().any(changes) {
@@ -176,14 +176,14 @@ fn target(text: &str, tokens: &[TokenWithSpan], made: &mut Vec<TokenWithSpan>) -
     end
 }
 
-/// `UPDATE ONLY t` is `UPDATE t`: no table has children.
+/// `UPDATE ONLY t` is `UPDATE t`, and `FROM ONLY t` is `FROM t`: no table has children.
 fn only(before: Option<&TokenWithSpan>, tokens: &[TokenWithSpan]) -> usize {
     let before = before.and_then(unquoted);
     let named = matches!(
         tokens.get(1).map(|token| &token.token),
         Some(Token::Word(_))
     );
-    let changed = matches!(before, Some("update" | "from" | "into" | "using"));
+    let changed = matches!(before, Some("update" | "from" | "into" | "using" | "join"));
     usize::from(changed && named)
 }
 

@@ -237,11 +237,11 @@ pub(crate) fn statement(c: &mut Cursor<'_>) -> Result<Statement, SqlError> {
         "grant" | "revoke" => crate::grant::grant(c),
         "lock" => crate::lock::lock(c),
         "refresh" => crate::create::refresh(c),
-        "import" | "reassign" | "security" | "load" => {
+        "security" => crate::alter::label(c),
+        "import" | "reassign" | "load" => {
             let tag = match first.as_str() {
                 "import" => "IMPORT FOREIGN SCHEMA",
                 "reassign" => "REASSIGN OWNED",
-                "security" => "SECURITY LABEL",
                 _ => "LOAD",
             };
             c.rest();
@@ -512,7 +512,9 @@ fn tag(statement: &Statement) -> String {
         Statement::Truncate { .. } => "TRUNCATE TABLE",
         Statement::Copy(_) => "COPY",
         Statement::Explain(_) => "EXPLAIN",
-        Statement::Set { .. } | Statement::SetTransaction { .. } => "SET",
+        Statement::Set { .. } | Statement::SetTransaction { .. } | Statement::SetSnapshot(_) => {
+            "SET"
+        }
         Statement::SetConstraints { .. } => "SET CONSTRAINTS",
         Statement::Reset(_) => "RESET",
         Statement::Show(_) => "SHOW",
@@ -543,6 +545,7 @@ fn tag(statement: &Statement) -> String {
         Statement::Call(_) => "CALL",
         Statement::Do { .. } => "DO",
         Statement::Comment { .. } => "COMMENT",
+        Statement::Label(_) => "SECURITY LABEL",
         Statement::Vacuum { .. } => "VACUUM",
         Statement::Analyze { .. } => "ANALYZE",
         Statement::Maintain { tag, .. } => tag,

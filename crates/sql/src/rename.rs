@@ -62,6 +62,32 @@ pub fn names_relation(text: &str, schema: &str, name: &str) -> Result<bool, SqlE
     }))
 }
 
+/// Every `schema.name` that a text has: relations, functions, and columns behind their table's name.
+///
+/// # Errors
+/// `42601` for a text that is no SQL.
+pub fn qualified_names(text: &str) -> Result<Vec<(String, String)>, SqlError> {
+    let tokens = tokenize(text)?;
+    let names = tokens.windows(3).filter_map(|three| match three {
+        [
+            TokenWithSpan {
+                token: Token::Word(schema),
+                ..
+            },
+            TokenWithSpan {
+                token: Token::Period,
+                ..
+            },
+            TokenWithSpan {
+                token: Token::Word(name),
+                ..
+            },
+        ] => Some((schema.value.clone(), name.value.clone())),
+        _ => None,
+    });
+    Ok(names.collect())
+}
+
 /// A query with a relation of it under another schema and name. Its columns may be named after the
 /// name it had, so that stays as its alias.
 ///

@@ -141,8 +141,7 @@ fn set(c: &mut Cursor<'_>) -> Result<Statement, SqlError> {
         });
     }
     if c.accept(&["transaction", "snapshot"]) {
-        c.rest();
-        return Ok(Statement::Other("SET TRANSACTION SNAPSHOT".to_owned()));
+        return Ok(Statement::SetSnapshot(c.string()?));
     }
     if c.accept(&["transaction"]) || c.accept(&["local", "transaction"]) {
         return Ok(Statement::SetTransaction {

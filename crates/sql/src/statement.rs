@@ -277,6 +277,10 @@ pub enum Statement {
         /// The text; none takes it away.
         text: Option<String>,
     },
+    /// SECURITY LABEL.
+    Label(Box<Label>),
+    /// SET TRANSACTION SNAPSHOT.
+    SetSnapshot(String),
     /// VACUUM: accepted.
     Vacuum {
         /// FULL, ANALYZE …
@@ -873,6 +877,21 @@ pub struct AlterTable {
     pub if_exists: bool,
     /// What to do, in order.
     pub actions: Vec<AlterAction>,
+}
+
+/// SECURITY LABEL.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Label {
+    /// FOR: who understands it.
+    pub provider: Option<String>,
+    /// On what kind of thing.
+    pub kind: ObjectKind,
+    /// The thing; of a column, `table.column`.
+    pub name: Name,
+    /// Of a function, the types of its arguments.
+    pub signature: Option<Vec<SqlType>>,
+    /// The text; none takes it away.
+    pub text: Option<String>,
 }
 
 /// One action of ALTER TABLE.

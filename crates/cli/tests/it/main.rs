@@ -5,6 +5,7 @@
 mod bad_input;
 mod commands;
 mod crash;
+mod dump;
 mod market;
 mod program;
 mod wire;

@@ -72,13 +72,21 @@ impl Serving {
         self.try_connect().await.unwrap()
     }
 
+    pub(crate) async fn connect_to(&self, database: &str) -> Client {
+        self.try_connect_to(database).await.unwrap()
+    }
+
     pub(crate) async fn try_connect(&self) -> Result<Client, tokio_postgres::Error> {
+        self.try_connect_to("postgres").await
+    }
+
+    async fn try_connect_to(&self, database: &str) -> Result<Client, tokio_postgres::Error> {
         let mut config = Config::new();
         config
             .host("127.0.0.1")
             .port(self.port)
             .user("postgres")
-            .dbname("postgres")
+            .dbname(database)
             .connect_timeout(Duration::from_secs(10));
         let (client, connection) = config.connect(NoTls).await?;
         tokio::spawn(connection);

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use chronolith_catalog::{ConstraintKind, Database, Index, Securable, Table};
-use chronolith_types::TableId;
+use chronolith_types::{SchemaId, TableId};
 
 use super::context::{Context, Size};
 use super::describe;
@@ -34,8 +34,12 @@ pub(super) fn fill(name: &str) -> Option<Fill> {
 fn namespaces<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
     let home = context.home()?;
     for (oid, name, owner) in objects::schemas(home) {
-        let acl = home.acls.get(&oid);
-        let acl = acl.map(|acl| context.acl_items(acl, Securable::Schema));
+        // Everybody may use this one, which PostgreSQL too writes down.
+        let acl = match name {
+            "public" => home.schema_acl(SchemaId(oid)),
+            _ => home.acls.get(&oid).cloned(),
+        };
+        let acl = acl.map(|acl| context.acl_items(&acl, Securable::Schema));
         rows.push(row![oid, name, owner.0, acl]);
     }
     Ok(())

@@ -1,24 +1,20 @@
-//! Constraints, and what depends on what.
+//! Constraints.
 
 use chronolith_catalog::{
     Constraint, ConstraintKind, ConstraintMarks, Database, Reference, ReferenceAction, Table,
 };
 
-use super::attributes::each_default;
 use super::context::Context;
 use super::describe;
 use super::objects::{self, Relation, chunk_check};
 use super::relation::{self, Fill};
 use super::rows::{NULL, Rows, row};
-use super::server::TIMESCALEDB;
 use super::{triggers, user_types};
 use crate::error::Error;
-use crate::functions;
 
 pub(super) fn fill(name: &str) -> Option<Fill> {
     Some(match name {
         "pg_constraint" => constraints,
-        "pg_depend" => depends,
         _ => return None,
     })
 }
@@ -134,7 +130,7 @@ impl<'a> Shown<'a> {
     }
 
     /// The oid of its index; 0 for a check.
-    fn index(self) -> u32 {
+    pub(super) fn index(self) -> u32 {
         match self {
             Self::Declared(_, constraint) if constraint.kind.reference().is_some() => 0,
             Self::Declared(table, constraint) if self.kind() != 'c' => table
@@ -201,7 +197,7 @@ fn action(of: ReferenceAction) -> &'static str {
 }
 
 /// The index that keeps a key, or that of the key that is referred to.
-fn referred_index(home: &Database, shown: Shown<'_>) -> u32 {
+pub(super) fn referred_index(home: &Database, shown: Shown<'_>) -> u32 {
     let Some(reference) = shown.reference() else {
         return shown.index();
     };
@@ -265,111 +261,6 @@ fn constraints<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Erro
 /// The oid of a relation of `pg_catalog`.
 pub(super) fn class_oid(name: &str) -> u32 {
     relation::find("pg_catalog", name).map_or(0, |relation| relation.oid())
-}
-
-fn depends<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
-    let home = context.home()?;
-    let class = class_oid("pg_class");
-    let constraint_class = class_oid("pg_constraint");
-    let mut constraint_indexes = Vec::new();
-    for shown in shown(context)? {
-        let relation = shown.relation().oid();
-        for column in shown.columns() {
-            rows.push(row![
-                constraint_class,
-                shown.oid(),
-                0,
-                class,
-                relation,
-                i64::from(column),
-                'a'
-            ]);
-        }
-        if shown.index() != 0 {
-            constraint_indexes.push(shown.index());
-            rows.push(row![
-                class,
-                shown.index(),
-                0,
-                constraint_class,
-                shown.oid(),
-                0,
-                'i'
-            ]);
-        }
-    }
-    for relation in objects::user_relations(home) {
-        let oid = relation.oid();
-        let schema = relation.schema(home).0;
-        match relation {
-            Relation::Index(table, index) => {
-                if !constraint_indexes.contains(&oid) {
-                    for key in objects::index_keys(table, index) {
-                        let column = i64::from(key.attribute);
-                        rows.push(row![class, oid, 0, class, table.id.0, column, 'a']);
-                    }
-                }
-                continue;
-            }
-            Relation::Chunk(table, ..) => {
-                rows.push(row![class, oid, 0, class, table.id.0, 0, 'n']);
-            }
-            Relation::View(_) | Relation::Kept(..) => {
-                let rule = objects::rule(oid);
-                rows.push(row![class_oid("pg_rewrite"), rule, 0, class, oid, 0, 'i']);
-            }
-            Relation::Sequence(sequence) => {
-                if let Some(by) = sequence.owned_by {
-                    let column = i64::from(by.column.0);
-                    let kind = if by.internal { 'i' } else { 'a' };
-                    rows.push(row![class, oid, 0, class, by.table.0, column, kind]);
-                }
-            }
-            Relation::System(_) | Relation::Table(_) | Relation::Composite(_) => {}
-        }
-        rows.push(row![
-            class,
-            oid,
-            0,
-            class_oid("pg_namespace"),
-            schema,
-            0,
-            'n'
-        ]);
-        let (row_type, _) = relation.row_types();
-        if row_type == 0 {
-            continue;
-        }
-        rows.push(row![class_oid("pg_type"), row_type, 0, class, oid, 0, 'i']);
-    }
-    for default in each_default(context)? {
-        let column = i64::from(default.column.id.0);
-        let (oid, relation) = (default.oid, default.relation);
-        let defaults = class_oid("pg_attrdef");
-        rows.push(row![defaults, oid, 0, class, relation, column, 'a']);
-        for sequence in home.sequences.values() {
-            if super::sequences::names_sequence(default.text, sequence.id) {
-                rows.push(row![defaults, oid, 0, class, sequence.id.0, 0, 'n']);
-            }
-        }
-    }
-    // What belongs to the extension is not dumped with the database.
-    let extension = class_oid("pg_extension");
-    for (oid, name, _) in objects::schemas(home) {
-        let ours = name.contains("timescaledb");
-        if ours {
-            let namespaces = class_oid("pg_namespace");
-            rows.push(row![namespaces, oid, 0, extension, TIMESCALEDB, 0, 'e']);
-        }
-    }
-    for system in relation::all().filter(|system| system.schema().contains("timescaledb")) {
-        rows.push(row![class, system.oid(), 0, extension, TIMESCALEDB, 0, 'e']);
-    }
-    for proc in functions::all_procs().filter(|proc| proc.schema == "public") {
-        let procs = class_oid("pg_proc");
-        rows.push(row![procs, proc.oid, 0, extension, TIMESCALEDB, 0, 'e']);
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -15,6 +15,7 @@ mod attributes;
 mod classes;
 mod constraints;
 mod context;
+mod depends;
 pub(crate) mod describe;
 mod information_schema;
 mod jobs;
@@ -39,7 +40,7 @@ pub(crate) use context::{
     Size, Sizes, Sorting, ViewColumns, ViewQueries,
 };
 pub(crate) use describe::quoted;
-pub(crate) use objects::{key_of_index, relation_of_row, row_types_of, shown};
+pub(crate) use objects::{key_of_index, relation_of_row, row_types_of, shown, table_of_chunk};
 pub(crate) use relation::{find, is_system_schema, of_function};
 pub(crate) use sequences::sequence_row;
 pub(crate) use user_types::domain_check;

@@ -383,6 +383,14 @@ fn chunk_named<'a>(home: &'a Database, name: &str) -> Option<Relation<'a>> {
     })
 }
 
+/// The hypertable that a chunk of a name belongs to.
+pub(crate) fn table_of_chunk<'a>(home: &'a Database, name: &str) -> Option<&'a Table> {
+    match chunk_named(home, name)? {
+        Relation::Chunk(table, ..) => Some(table),
+        _ => None,
+    }
+}
+
 /// Oids and names of all schemas.
 pub(super) fn schemas(home: &Database) -> impl Iterator<Item = (u32, &str, RoleId)> {
     let system = SCHEMAS

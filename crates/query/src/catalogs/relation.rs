@@ -17,8 +17,8 @@ use datafusion::common::ScalarValue;
 use super::context::Context;
 use super::rows::Rows;
 use super::{
-    activity, attributes, classes, constraints, information_schema, jobs, locks, privileges,
-    routines, sequences, server, timescale, types, user_types,
+    activity, attributes, classes, constraints, depends, information_schema, jobs, locks,
+    privileges, routines, sequences, server, timescale, types, user_types,
 };
 use crate::error::Error;
 use crate::scan::Wanted;
@@ -206,6 +206,7 @@ fn parse_line(line: &'static str) -> Option<SystemRelation> {
             .or_else(|| user_types::fill(name))
             .or_else(|| routines::fill(name))
             .or_else(|| constraints::fill(name))
+            .or_else(|| depends::fill(name))
             .or_else(|| sequences::fill(name))
             .or_else(|| super::triggers::fill(name))
             .or_else(|| super::publications::fill(name))

@@ -44,6 +44,9 @@ pub(super) async fn run(shared: &Arc<Shared>, of: &AlterTable) -> Result<(), Err
             Some(_) => return view(shared, of),
             None => {}
         }
+        if sequence::find(shared, &of.name).is_ok() {
+            return sequence::alter_relation(shared, of);
+        }
         let missing = undefined_table(schema, name);
         if of.if_exists {
             let message = format!("{}, skipping", missing.message);

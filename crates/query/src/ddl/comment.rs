@@ -195,7 +195,11 @@ fn find(
     })
 }
 
-fn routine(
+/// The routine of a name, and of types where they are given.
+///
+/// # Errors
+/// 42883, 42725, and 42809 for one of the other kind.
+pub(crate) fn routine(
     shared: &Arc<Shared>,
     kind: ObjectKind,
     name: &Name,

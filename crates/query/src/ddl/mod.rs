@@ -7,7 +7,7 @@ mod alter;
 mod alter_type;
 mod attributes;
 pub(crate) mod columnstore;
-mod comment;
+pub(crate) mod comment;
 mod constraint;
 mod drop;
 mod drop_schema;

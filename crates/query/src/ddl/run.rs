@@ -11,6 +11,7 @@ use super::{
     table, trigger, user_types, view,
 };
 use crate::error::Error;
+use crate::labels;
 use crate::session::Shared;
 
 /// Runs a statement; its command tag.
@@ -110,6 +111,7 @@ pub(crate) async fn run(
             signature,
             text,
         } => comment::run(shared, *kind, name, signature.as_deref(), text.as_deref())?,
+        Statement::Label(of) => labels::run(shared, of)?,
         _ => return Err(Error::unsupported(tag)),
     }
     Ok(tag.to_owned())

@@ -220,7 +220,7 @@ fn own(shared: &Arc<Shared>, sequence: &mut Sequence, by: Option<&Name>) -> Resu
 ///
 /// # Errors
 /// 42P01, or 42809 for another relation.
-pub(crate) fn find(shared: &Shared, name: &Name) -> Result<Arc<Sequence>, Error> {
+pub(super) fn find(shared: &Shared, name: &Name) -> Result<Arc<Sequence>, Error> {
     let home = shared.home()?;
     for schema in schemas(shared, &home, name.schema())? {
         if let Some(found) = home.sequence_named(schema, name.name()) {

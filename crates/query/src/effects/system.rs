@@ -77,6 +77,7 @@ pub(super) fn call(shared: &Arc<Shared>, name: &str, args: Args<'_>) -> Result<S
             let channels: Vec<_> = shared.channels().into_iter().map(text).collect();
             Ok(list(&channels, &DataType::Utf8View))
         }
+        "pg_export_snapshot" => Ok(text(shared.export_snapshot()?)),
         "pg_blocking_pids" => {
             let pid = args.integer(0).and_then(|pid| i32::try_from(pid).ok());
             let found = shared.instance.engine.locks().blocking(pid.unwrap_or(0));

@@ -109,6 +109,21 @@ pub(super) fn expand(args: &[Value]) -> Result<Value, FunctionError> {
     Ok(Value::List(numbered.map(record).collect()))
 }
 
+/// Options written `name=value`, as rows of the two.
+pub(super) fn options(args: &[Value]) -> Value {
+    let items = args.first().map_or(&[] as &[Value], Value::as_list);
+    let record = |item: &Value| {
+        let Value::Text(option) = item else {
+            return Value::Record(vec![Value::Null, Value::Null]);
+        };
+        Value::Record(match option.split_once('=') {
+            Some((name, value)) => vec![Value::text(name), Value::text(value)],
+            None => vec![item.clone(), Value::Null],
+        })
+    };
+    Value::List(items.iter().map(record).collect())
+}
+
 pub(super) fn cardinality(args: &[Value]) -> Result<Value, FunctionError> {
     Ok(args
         .first()

@@ -17,6 +17,10 @@ fn first(args: &[Value]) -> &Value {
 /// Names and types of the columns of a function whose result is a record.
 pub(super) fn columns(name: &str) -> Vec<(&'static str, SqlType)> {
     match name {
+        "pg_options_to_table" => vec![
+            ("option_name", SqlType::Text),
+            ("option_value", SqlType::Text),
+        ],
         "_pg_expandarray" => vec![("x", SqlType::Int2), ("n", SqlType::Int4)],
         "json_each" => vec![("key", SqlType::Text), ("value", SqlType::Json)],
         "jsonb_each" => vec![("key", SqlType::Text), ("value", SqlType::Jsonb)],
@@ -54,6 +58,7 @@ pub(super) fn imp(name: &str, args: &[SqlType], result: &SqlType) -> Option<Imp>
         "array_upper" => |c, a| arrays::upper(c, a),
         "array_lower" => |c, a| arrays::lower(c, a),
         "_pg_expandarray" => |_, a| arrays::expand(a),
+        "pg_options_to_table" => |_, a| Ok(arrays::options(a)),
         // No transaction is so old that its number must be frozen.
         "age" if args == [SqlType::Xid] => |_, _| Ok(Value::Int(i32::MAX.into())),
         "array_ndims" => |_, a| {

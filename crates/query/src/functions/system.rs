@@ -86,6 +86,7 @@ pub(super) fn effect(name: &str) -> Option<&'static str> {
         "pg_try_advisory_xact_lock_shared",
         "pg_listening_channels",
         "pg_blocking_pids",
+        "pg_export_snapshot",
         "pg_advisory_unlock_all",
         "pg_get_serial_sequence",
         "pg_postmaster_start_time",

@@ -22,6 +22,8 @@ mod target;
 
 pub(crate) use act::{POLICIES, act};
 pub(crate) use call::call;
+pub(crate) use config::Config;
 pub(crate) use define::no_job;
+pub(crate) use schedule::regular;
 pub use scheduler::Scheduler;
 pub(crate) use target::{POLICY_SCHEMA, Target, belongs};

@@ -26,6 +26,22 @@ const CHUNKS_PER_CHUNK: i64 = 10;
 /// # Errors
 /// What PostgreSQL says of names, TimescaleDB of options and queries.
 pub(crate) fn create(shared: &Arc<Shared>, create: &CreateView) -> Result<(), Error> {
+    make(shared, create, None)
+}
+
+/// Makes a view a continuous aggregate: it keeps its number and its owner.
+///
+/// # Errors
+/// As [`create`].
+pub(crate) fn convert(
+    shared: &Arc<Shared>,
+    create: &CreateView,
+    known: &View,
+) -> Result<(), Error> {
+    make(shared, create, Some(known))
+}
+
+fn make(shared: &Arc<Shared>, create: &CreateView, known: Option<&View>) -> Result<(), Error> {
     let options = CaggOptions::read(&create.options)?;
     let name = create.name.name();
     let names = SessionNames::new(shared)?;
@@ -35,7 +51,7 @@ pub(crate) fn create(shared: &Arc<Shared>, create: &CreateView) -> Result<(), Er
     let columns = view_columns(create, &bound)?;
     let schema = shared.creation_schema(create.name.schema())?;
     let home = shared.home()?;
-    if home.relation_exists(schema, name) {
+    if known.is_none() && home.relation_exists(schema, name) {
         let message = format!("relation \"{name}\" already exists");
         if create.if_not_exists {
             shared.notice(
@@ -51,10 +67,16 @@ pub(crate) fn create(shared: &Arc<Shared>, create: &CreateView) -> Result<(), Er
     }
     let allocate = || shared.transact(|tx| Ok::<_, Error>(tx.allocate_oid()));
     let mut view = View {
-        id: TableId(allocate()?),
+        id: match known {
+            Some(known) => known.id,
+            None => TableId(allocate()?),
+        },
         schema,
         name: name.to_owned(),
-        owner: owner(shared)?,
+        owner: match known {
+            Some(known) => known.owner,
+            None => owner(shared)?,
+        },
         query: view_text(shared, create)?,
         columns,
         materialized: None,
@@ -142,7 +164,7 @@ pub(crate) fn create(shared: &Arc<Shared>, create: &CreateView) -> Result<(), Er
         Change::CreateView {
             database,
             view,
-            replace: false,
+            replace: known.is_some(),
         },
     ];
     for change in changes {
@@ -170,7 +192,7 @@ pub(crate) fn create(shared: &Arc<Shared>, create: &CreateView) -> Result<(), Er
             range: i64::MIN..i64::MAX,
         })?;
     }
-    if create.with_data {
+    if create.with_data && known.is_none() {
         let told = format!("refreshing continuous aggregate \"{name}\"");
         shared.notice(
             Severity::Notice,

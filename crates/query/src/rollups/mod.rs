@@ -26,7 +26,7 @@ mod steps;
 
 pub(crate) use alter::{alter, indexed};
 pub(crate) use buckets::BucketCall;
-pub(crate) use create::create;
+pub(crate) use create::{convert, create};
 pub(crate) use definition::Definition;
 pub(crate) use derive::Maintainer;
 pub(crate) use direct::CandleRows;

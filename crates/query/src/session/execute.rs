@@ -430,6 +430,7 @@ impl Session {
             | Tree::Reset(_)
             | Tree::Show(_)
             | Tree::SetTransaction { .. }
+            | Tree::SetSnapshot(_)
             | Tree::Discard(_)
             | Tree::Vacuum { .. }
             | Tree::Analyze { .. }

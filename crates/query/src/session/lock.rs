@@ -1,6 +1,6 @@
 //! LOCK TABLE.
 
-use chronolith_catalog::Rights;
+use chronolith_catalog::{Database, Rights, Table};
 use chronolith_engine::{LockMode, LockTarget, Wait};
 use chronolith_sql::{Lock, LockKind};
 use chronolith_types::{SqlState, TableId};
@@ -9,8 +9,10 @@ use super::block::Block;
 use super::execute::command;
 use super::handle::Session;
 use super::shared::Shared;
+use crate::catalogs;
 use crate::error::Error;
-use crate::outcome::Outcome;
+use crate::outcome::{Outcome, Severity};
+use crate::settings::Settings;
 
 impl Shared {
     /// Locks a table until the transaction ends.
@@ -82,17 +84,50 @@ impl Session {
         };
         if let Some(table) = shared.find_table(name.schema(), name.name())? {
             check(table.id)?;
+            self.warn_of_frozen(&table);
             return Ok(vec![(table.id, table.name.clone())]);
         }
         if let Some(view) = shared.find_view(name.schema(), name.name())? {
             check(view.id)?;
             return Ok(vec![(view.id, view.name.clone())]);
         }
+        // A chunk has no rows of its own.
+        if name.schema() == Some(Database::INTERNAL_SCHEMA) {
+            let home = shared.home()?;
+            if let Some(table) = catalogs::table_of_chunk(&home, name.name()) {
+                check(table.id)?;
+                return Ok(vec![(table.id, table.name.clone())]);
+            }
+        }
         Err(Error::new(
             SqlState::UNDEFINED_TABLE,
             format!("relation \"{name}\" does not exist"),
         )
         .at(at))
+    }
+}
+
+impl Session {
+    /// A dump has the raw rows, from which a restore computes the aggregates: tells of those that
+    /// cannot be computed again.
+    fn warn_of_frozen(&self, store: &Table) {
+        let frozen = store.rollup.as_ref().filter(|of| !of.frozen.is_empty());
+        let dumps = |settings: &Settings| settings.get("application_name") == Some("pg_dump");
+        let Some(rollup) = frozen else {
+            return;
+        };
+        if !self.shared.with(|state| dumps(&state.settings)) {
+            return;
+        }
+        let home = self.shared.home().ok();
+        let view = home.and_then(|home| home.views.get(&rollup.view).cloned());
+        let name = view.map_or_else(String::new, |view| view.name.clone());
+        let message = format!(
+            "rows of continuous aggregate \"{name}\" whose source rows were dropped are not dumped"
+        );
+        let warning = Error::new(SqlState::WARNING, message)
+            .hint("Copy them with COPY (SELECT …) TO, or back up the data directory.");
+        self.shared.notice(Severity::Warning, warning);
     }
 }
 

@@ -27,6 +27,7 @@ mod present;
 mod read_only;
 mod run;
 mod shared;
+mod snapshots;
 mod table_locks;
 mod temporary;
 mod types;

@@ -83,6 +83,7 @@ fn writes(tree: &Tree, tag: &str) -> Option<String> {
         | Tree::Reset(_)
         | Tree::Show(_)
         | Tree::SetTransaction { .. }
+        | Tree::SetSnapshot(_)
         | Tree::SetConstraints { .. }
         | Tree::Begin(_)
         | Tree::Start(_)
@@ -151,6 +152,7 @@ pub(super) fn looks(tree: &Tree) -> bool {
             | Tree::Reset(_)
             | Tree::Show(_)
             | Tree::SetTransaction { .. }
+            | Tree::SetSnapshot(_)
             | Tree::SetConstraints { .. }
             | Tree::Fetch { .. }
             | Tree::Close(_)

@@ -35,6 +35,7 @@ impl Session {
                     self.set_transaction(modes)?;
                 }
             }
+            Tree::SetSnapshot(name) => self.set_snapshot(name)?,
             Tree::Prepare {
                 name,
                 types,

@@ -424,6 +424,20 @@ fn what_refreshes_alters_and_drops_materialized_views_is_read() {
         Statement::Comment { kind: ObjectKind::MaterializedView, name, text: Some(_), .. }
             if name.parts == ["s", "v"]
     ));
+    let Statement::Label(label) = one("security label for \"P\" on function f(int) is null") else {
+        panic!()
+    };
+    assert_eq!(label.kind, ObjectKind::Function);
+    assert_eq!((label.provider.as_deref(), &label.text), (Some("P"), &None));
+    assert_eq!(label.signature, Some(vec![SqlType::Int4]));
+    assert_eq!(
+        one("set transaction snapshot 'a-1'"),
+        Statement::SetSnapshot("a-1".to_owned())
+    );
+    assert_eq!(
+        one("select a from only s.t join only u on true"),
+        one("select a from s.t join u on true")
+    );
 }
 
 #[test]

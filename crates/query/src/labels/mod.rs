@@ -1,0 +1,107 @@
+//! Security labels: what a dump takes along of hypertables, continuous aggregates and jobs.
+//!
+//! PostgreSQL knows none of these, but it knows labels that belong to an object and that only their
+//! provider understands, and `pg_dump` writes them behind the object. Nothing is stored as a label
+//! here: [`all`] tells what is there, and [`run`] makes a table, view or routine what its label says.
+mod apply;
+mod describe;
+
+use chronolith_catalog::Index;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+pub(crate) use apply::run;
+pub(crate) use describe::all;
+
+/// Who understands the labels.
+pub(crate) const PROVIDER: &str = "chronolith";
+
+/// What the config of a policy calls the hypertable that it looks after.
+const HYPERTABLE_KEYS: [&str; 2] = ["hypertable_id", "mat_hypertable_id"];
+
+/// What a label says. Columns go by their names: their numbers differ between databases.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Label {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    hypertable: Option<Series>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    continuous: Option<Aggregate>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    jobs: Vec<Value>,
+}
+
+/// A hypertable.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Series {
+    column: String,
+    /// µs, or whole numbers.
+    chunk_interval: i64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    integer_now: Option<(String, String)>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    dimensions: Vec<Cut>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    compression: Option<Packed>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    skipping: Vec<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    tablespaces: Vec<String>,
+}
+
+/// A dimension beside that of time: one of the two is there.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Cut {
+    column: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    partitions: Option<i16>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    interval: Option<i64>,
+}
+
+/// How chunks are compressed.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Packed {
+    /// None where nobody named them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    segment_by: Option<Vec<String>>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    order_by: Vec<Ordered>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    chunk_interval: Option<i64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    indexes: Option<Vec<Sparse>>,
+}
+
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Ordered {
+    column: String,
+    descending: bool,
+    nulls_first: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Sparse {
+    kind: String,
+    columns: Vec<String>,
+}
+
+/// A continuous aggregate, whose query is its view's.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Aggregate {
+    materialized_only: bool,
+    populated: bool,
+    /// The hypertable of its rows.
+    store: Series,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    indexes: Vec<Index>,
+    /// Where the source's rows are gone.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    frozen: Vec<(i64, i64)>,
+}
