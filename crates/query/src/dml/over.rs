@@ -9,14 +9,14 @@ use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::{DFSchema, ScalarValue};
 use datafusion::logical_expr::execution_props::ExecutionProps;
-use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
 use datafusion::logical_expr::{Expr, LogicalPlan};
-use datafusion::physical_expr::{PhysicalExpr, create_physical_expr};
+use datafusion::physical_expr::PhysicalExpr;
 use futures::StreamExt;
 
 use super::run::Run;
 use crate::bind::{Over, set_parameters, set_parameters_in};
 use crate::error::Error;
+use crate::evaluate::computable;
 use crate::insert::fixed;
 use crate::session::{Shared, physical, stream};
 
@@ -57,8 +57,7 @@ impl Maker {
                 let filter = direct.filter.as_ref().map(given).transpose()?;
                 let schema = DFSchema::try_from(over.input.as_ref().clone())?;
                 let props = props_for(shared, exprs.iter().chain(&filter))?;
-                let context = PhysicalPlanningContext::default();
-                let physical = |expr: &Expr| create_physical_expr(expr, &schema, &props, &context);
+                let physical = |expr: &Expr| computable(expr, &schema, &props);
                 let how = How::Direct {
                     filter: filter.as_ref().map(physical).transpose()?,
                     exprs: exprs.iter().map(physical).collect::<Result<_, _>>()?,
@@ -151,8 +150,7 @@ pub(super) fn value_of(
 ) -> Result<ScalarValue, Error> {
     let expr = set_parameters_in(expr.clone(), params)?;
     let props = props_for(shared, std::iter::once(&expr))?;
-    let context = PhysicalPlanningContext::default();
-    let physical = create_physical_expr(&expr, &DFSchema::empty(), &props, &context)?;
+    let physical = computable(&expr, &DFSchema::empty(), &props)?;
     let one = RecordBatchOptions::new().with_row_count(Some(1));
     let row = RecordBatch::try_new_with_options(Arc::new(Schema::empty()), Vec::new(), &one)?;
     let value = physical.evaluate(&row)?.into_array(1)?;

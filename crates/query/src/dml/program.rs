@@ -47,15 +47,21 @@ pub(crate) async fn run(
     }
     let mut attempts = Attempts::default();
     loop {
-        let seen = shared.transact(|transaction| {
+        let (seen, locker) = shared.transact(|transaction| {
             transaction.begin_change()?;
             if several {
                 transaction.savepoint(POINT);
             }
-            Ok::<_, Error>(transaction.seen())
+            Ok::<_, Error>((transaction.seen(), transaction.locker()))
         })?;
         attempts.begin(seen)?;
+        let mark = locker.mark();
         let ran = once(shared, dml, params).await?;
+        if ran.is_none() {
+            // Who is about to look again needs nothing of what the attempt took, and others may
+            // wait for a part of it while it waits for theirs.
+            locker.release_to(mark);
+        }
         if several {
             shared.transact(|transaction| {
                 if ran.is_none() {
