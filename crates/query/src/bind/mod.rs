@@ -26,6 +26,7 @@ mod deparse;
 mod dependent;
 mod entry;
 mod expr;
+mod fields;
 mod from;
 mod gapfill;
 mod group;
@@ -54,7 +55,7 @@ pub(crate) use change::{
 };
 pub(crate) use coerce::assignable;
 pub(crate) use coerce::castable;
-pub use deparse::deparse;
+pub use deparse::{deparse, deparse_query};
 pub use entry::{
     Bound, bind_among_variables, bind_arguments, bind_assigned, bind_call, bind_cast, bind_kept,
     bind_over, bind_query, bind_scalar, bind_value,
@@ -65,6 +66,5 @@ pub use names::{Names, OwnType, Relation, Table, TableColumn, Variable};
 pub(crate) use params::number_of;
 pub use params::set_parameters;
 pub(crate) use params::set_parameters_in;
-pub(crate) use reference::type_of_form;
 pub(crate) use select::name_of;
 pub use state::Use;

@@ -208,6 +208,12 @@ impl Binder<'_> {
         let mut items = Vec::with_capacity(projection.len());
         for item in projection {
             match item {
+                SelectItem::UnnamedExpr(tree)
+                    if let Some((root, path)) = super::fields::starred(tree) =>
+                {
+                    let fields = self.fields_of(Place { scope, clause }, root, path)?;
+                    items.extend(fields);
+                }
                 SelectItem::UnnamedExpr(tree) => {
                     let name = name_of(tree);
                     items.push(self.item(
@@ -722,7 +728,7 @@ fn keyword_name(tree: &ast::Expr) -> Option<&'static str> {
     })
 }
 
-fn query_name(query: &ast::Query) -> String {
+pub(super) fn query_name(query: &ast::Query) -> String {
     let ast::SetExpr::Select(select) = query.body.as_ref() else {
         return match query.body.as_ref() {
             ast::SetExpr::Values(_) => "column1".to_owned(),

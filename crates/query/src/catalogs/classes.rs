@@ -64,7 +64,7 @@ fn classes<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
         if rows.misses(OID, oid) {
             continue;
         }
-        let stored = kind != 'v' && !matches!(relation, Relation::System(_));
+        let stored = !matches!(kind, 'v' | 'c') && !matches!(relation, Relation::System(_));
         let size = match sized {
             true => relation.size(context),
             false => Size::default(),
@@ -87,6 +87,7 @@ fn classes<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
             Relation::View(view) if counted => (context.view_columns)(view).len(),
             Relation::View(_) => 0,
             Relation::Sequence(_) => 3,
+            Relation::Composite(ty) => ty.fields().len(),
         };
         let acl = || {
             let acl = privileges::acl_of(home, relation)?;
@@ -278,7 +279,7 @@ fn views<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
     for relation in objects::relations(home).filter(|relation| relation.kind() == 'v') {
         // A system view is made by the program, not by a query.
         let text = match relation {
-            Relation::View(view) => Some(describe::view_text(view)),
+            Relation::View(view) => Some(describe::view_text(context, view)),
             _ => None,
         };
         rows.push(row![
@@ -302,7 +303,7 @@ fn materialized_views<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(
                 NULL,
                 !table.indexes.is_empty(),
                 view.kept().is_some_and(|kept| kept.populated),
-                describe::view_text(view),
+                describe::view_text(context, view),
             ]);
         }
     }

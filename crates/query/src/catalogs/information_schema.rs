@@ -69,7 +69,10 @@ fn tables<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
     for relation in objects::relations(home) {
         let (kind, writable) = match relation {
             // The standard knows no materialized views.
-            Relation::Index(..) | Relation::Kept(..) | Relation::Sequence(_) => continue,
+            Relation::Index(..)
+            | Relation::Kept(..)
+            | Relation::Sequence(_)
+            | Relation::Composite(_) => continue,
             Relation::Table(_) | Relation::Chunk(..) => ("BASE TABLE", true),
             Relation::View(_) => ("VIEW", false),
             Relation::System(system) if system.kind() == 'v' => ("VIEW", false),
@@ -282,7 +285,10 @@ fn columns<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
             table: relation.name(),
         };
         match relation {
-            Relation::Index(..) | Relation::Kept(..) | Relation::Sequence(_) => {}
+            Relation::Index(..)
+            | Relation::Kept(..)
+            | Relation::Sequence(_)
+            | Relation::Composite(_) => {}
             Relation::System(system) => system_columns(rows, &place, system),
             Relation::Table(table) | Relation::Chunk(table, ..) => {
                 for column in &table.columns {
@@ -331,7 +337,7 @@ fn views<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
     let home = context.home()?;
     for relation in objects::relations(home).filter(|relation| relation.kind() == 'v') {
         let text = match relation {
-            Relation::View(view) => Some(describe::view_text(view)),
+            Relation::View(view) => Some(describe::view_text(context, view)),
             _ => None,
         };
         rows.push(row![

@@ -21,6 +21,7 @@ mod jobs;
 mod locks;
 mod objects;
 mod privileges;
+mod publications;
 mod recorded;
 mod relation;
 mod routines;
@@ -35,10 +36,10 @@ mod user_types;
 pub(crate) use constraints::columns_named;
 pub(crate) use context::{
     BucketCalls, Context, Expressions, Lazy, Packing, Packings, PreparedStatement, SequenceValues,
-    Size, Sizes, Sorting, ViewColumns,
+    Size, Sizes, Sorting, ViewColumns, ViewQueries,
 };
 pub(crate) use describe::quoted;
-pub(crate) use objects::{key_of_index, shown};
+pub(crate) use objects::{key_of_index, relation_of_row, row_types_of, shown};
 pub(crate) use relation::{find, is_system_schema, of_function};
 pub(crate) use sequences::sequence_row;
 pub(crate) use user_types::domain_check;

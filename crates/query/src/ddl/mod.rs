@@ -5,6 +5,7 @@
 
 mod alter;
 mod alter_type;
+mod attributes;
 pub(crate) mod columnstore;
 mod comment;
 mod drop;
@@ -13,6 +14,7 @@ pub(crate) mod hypertable;
 mod index;
 pub(crate) mod materialized;
 pub(crate) mod options;
+mod publication;
 mod role;
 mod routine;
 mod run;
