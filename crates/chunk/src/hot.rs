@@ -18,6 +18,9 @@ use crate::layout::Layout;
 /// Small batches are joined until they have this many rows.
 const JOINED_ROWS_MAX: usize = 32_768;
 
+/// So few rows are marked one by one.
+const FEW: u64 = 64;
+
 /// Rows that wait in memory to be packed. Grows only at its end; rows that are deleted stay where
 /// they are, marked, until they would be packed.
 #[derive(Debug, Clone)]
@@ -300,7 +303,10 @@ impl HotPart {
                     None => RoaringBitmap::new(),
                 };
                 let before = known.len();
-                known |= between(rows, first, end);
+                match rows.range_cardinality(first..end) <= FEW {
+                    true => known.extend(rows.range(first..end).map(|row| row - first)),
+                    false => known |= between(rows, first, end),
+                }
                 count += known.len() - before;
                 *mark = Marked::new(known);
             }

@@ -250,15 +250,18 @@ impl Sought<'_> {
         part: &Arc<ColdPart>,
         index: &[(u32, u32)],
     ) -> Result<Vec<Option<u32>>, EngineError> {
+        let gone = part.deleted();
         let mut rows = RoaringBitmap::new();
         let mut wanted: HashMap<&[u8], Vec<usize>> = HashMap::new();
         for (at, key) in self.keys.iter().enumerate() {
             let short = short(key);
             let first = index.partition_point(|(known, _)| *known < short);
+            // A row that is deleted need not be read.
             let mut alike = index
                 .iter()
                 .skip(first)
                 .take_while(|(known, _)| *known == short)
+                .filter(|(_, row)| !gone.is_some_and(|gone| gone.contains(*row)))
                 .peekable();
             // Several may ask for one key, so that rows which are there already count as well.
             if alike.peek().is_some() {

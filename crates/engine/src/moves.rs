@@ -343,8 +343,10 @@ impl Moves {
                     if let Some(hot) = state.hot(place).filter(|hot| hot.origin() == origin) {
                         let gone = u32::try_from(hot.left().saturating_sub(left));
                         let gone = gone.map_err(|_| overtaken())?;
-                        let there: RoaringBitmap =
-                            rows.range(gone..).map(|row| row - gone).collect();
+                        let there: RoaringBitmap = match gone {
+                            0 => rows.clone(),
+                            _ => rows.range(gone..).map(|row| row - gone).collect(),
+                        };
                         if !there.is_empty() {
                             found.push((place, Source::of_hot(hot), there));
                         }

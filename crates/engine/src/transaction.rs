@@ -39,7 +39,7 @@ mod rewrite;
 mod sequences;
 
 pub use export::Exported;
-pub use lock::{Claimed, RowsLocked};
+pub use lock::{Claimed, RowsLocked, Seen};
 use rewrite::Rewrite;
 
 /// What a transaction sees of those that commit beside it.
@@ -85,6 +85,8 @@ pub struct Transaction {
     watches: Vec<Watch>,
     /// Rows that it deletes, and why these can still be found at its commit.
     deletions: Vec<Arc<Deletion>>,
+    /// How many were left when they were last joined.
+    joined: usize,
     pin: Option<Pin>,
     /// Who holds its locks, once it has any.
     locker: Option<Arc<Locker>>,
@@ -164,6 +166,7 @@ impl Transaction {
             rewrites: Vec::new(),
             watches: Vec::new(),
             deletions: Vec::new(),
+            joined: 0,
             pin,
             locker: None,
             own_cache: KeyCache::default(),
@@ -726,6 +729,7 @@ impl Transaction {
 
     /// Marks a point to come back to.
     pub fn savepoint(&mut self, name: &str) {
+        self.join_deletions();
         let locks = Some(self.locker().mark());
         self.savepoints.push(Savepoint {
             name: name.to_owned(),

@@ -519,3 +519,69 @@ fn a_key_that_another_is_giving_away_is_waited_for() {
         });
     }
 }
+
+#[test]
+fn many_deletions_of_one_transaction_are_undone_where_a_savepoint_was() {
+    let disk = SimDisk::new(1);
+    let engine = open(&disk, 1).unwrap();
+    create(&engine).unwrap();
+    let mut first = engine.begin(DB, Isolation::ReadCommitted);
+    insert(&mut first, &(0..200).collect::<Vec<_>>()).unwrap();
+    first.commit().unwrap();
+
+    let mut transaction = engine.begin(DB, Isolation::ReadCommitted);
+    let mut committed: BTreeSet<i64> = (0..200).collect();
+    let mut gone = BTreeSet::new();
+    let mut saved = BTreeSet::new();
+    let one = |transaction: &mut Transaction, id: i64, gone: &mut BTreeSet<i64>| {
+        transaction.begin_change().unwrap();
+        assert_eq!(delete(transaction, |of| of == id).unwrap(), [id]);
+        match id % 3 {
+            // Its key is free, and taken, and free again.
+            0 => {
+                insert(transaction, &[id]).unwrap();
+                assert!(insert(transaction, &[id]).is_err());
+                transaction.begin_change().unwrap();
+                assert_eq!(delete(transaction, |of| of == id).unwrap(), [id]);
+                insert(transaction, &[id]).unwrap();
+            }
+            _ => {
+                gone.insert(id);
+            }
+        }
+    };
+    for id in 0..120 {
+        one(&mut transaction, id, &mut gone);
+        let mut other = engine.begin(DB, Isolation::ReadCommitted);
+        insert(&mut other, &[1000 + id]).unwrap();
+        other.commit().unwrap();
+        committed.insert(1000 + id);
+        match id {
+            30 | 60 | 110 => engine.flush().unwrap(),
+            40 => {
+                transaction.savepoint("a");
+                saved = gone.clone();
+            }
+            80 => transaction.savepoint("b"),
+            90 => {
+                transaction.savepoint("c");
+                transaction.release("c").unwrap();
+            }
+            100 => {
+                transaction.rollback_to("a").unwrap();
+                gone = saved.clone();
+            }
+            _ => {}
+        }
+        transaction.begin_statement().unwrap();
+        let left: Vec<i64> = committed.difference(&gone).copied().collect();
+        assert_eq!(ids(&transaction, TICKS, 2), left, "after {id}");
+    }
+    for id in 120..200 {
+        one(&mut transaction, id, &mut gone);
+    }
+    transaction.commit().unwrap();
+    let left: Vec<i64> = committed.difference(&gone).copied().collect();
+    let after = engine.begin(DB, Isolation::ReadCommitted);
+    assert_eq!(ids(&after, TICKS, 2), left);
+}

@@ -1,8 +1,11 @@
 //! Rows that a transaction deletes: of what is committed, and of its own.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
-use chronolith_chunk::{KeyEncoder, Locator, RowSet};
+use arrow::array::UInt32Array;
+use arrow::compute::take_record_batch;
+use chronolith_chunk::{ChunkError, KeyEncoder, Locator, RowSet};
 use chronolith_types::ChunkId;
 use roaring::RoaringBitmap;
 
@@ -26,6 +29,7 @@ impl Transaction {
     /// # Errors
     /// Those of [`Transaction::begin_statement`].
     pub fn begin_change(&mut self) -> Result<(), EngineError> {
+        self.join_deletions();
         if self.pin.is_some() {
             return self.begin_statement();
         }
@@ -61,47 +65,77 @@ impl Transaction {
         if self.found(view.table.id)?.rollup.is_none() {
             self.mark_deleted(view, rows)?;
         }
-        let engine = Arc::clone(&self.engine);
-        let mut state = State::clone(&self.state);
-        let mut count = 0;
-        let mut own = false;
+        let mut fresh = Vec::new();
         for ((chunk, source), rows) in rows.sources() {
             let place = key.place(ChunkId(i32::try_from(chunk).unwrap_or(i32::MAX)));
             let source = source_of(view, place, source)
                 .ok_or_else(|| EngineError::Overtaken(view.table.name.clone()))?;
-            let mut fresh = Vec::new();
             if source == Source::Own {
                 let rows_of_own = self.own.get(&place);
                 let known = rows_of_own
                     .map(|own| own.deleted_among(rows))
                     .unwrap_or_default();
                 fresh.push((place, source, rows - known));
-                own = true;
-            } else {
-                let moves = engine.moves.lock();
-                for (place, source, mut rows) in moves.locate(&state, place, source, rows)? {
-                    rows -= state.deleted_among(place, source, &rows);
-                    state.delete(place, source, &rows, &mut Record::default())?;
-                    fresh.push((place, source, rows));
-                }
+                continue;
             }
-            for (place, source, rows) in fresh.into_iter().filter(|(.., rows)| !rows.is_empty()) {
-                count += rows.len();
-                if source == Source::Own {
-                    self.delete_own_rows(place, &rows);
+            let moves = self.engine.moves.lock();
+            for (place, source, mut rows) in moves.locate(&self.state, place, source, rows)? {
+                rows -= self.state.deleted_among(place, source, &rows);
+                fresh.push((place, source, rows));
+            }
+        }
+        let mut count = 0;
+        for (place, source, rows) in fresh.into_iter().filter(|(.., rows)| !rows.is_empty()) {
+            count += rows.len();
+            let deletion = Deletion {
+                place,
+                source,
+                rows,
+            };
+            let deletion = Arc::new(deletion);
+            // First of all it is noted: who undoes it then makes the state anew.
+            self.deletions.push(Arc::clone(&deletion));
+            match source {
+                Source::Own => {
+                    self.forget_own_keys(place, &deletion.rows)?;
+                    self.delete_own_rows(place, &deletion.rows);
                 }
-                self.deletions.push(Arc::new(Deletion {
+                // Its own state nobody else has: what a statement deletes is no copy of it.
+                _ => Arc::make_mut(&mut self.state).delete(
                     place,
                     source,
-                    rows,
-                }));
+                    &deletion.rows,
+                    &mut Record::default(),
+                )?,
             }
         }
-        self.state = Arc::new(state);
-        if own {
-            self.count_own_keys()?;
-        }
         Ok(count)
+    }
+
+    /// Joins deletions of one source, those that no savepoint tells apart: what a statement costs
+    /// does not grow with the statements before it. Called when no point is held but those of
+    /// savepoints.
+    pub(super) fn join_deletions(&mut self) {
+        /// Fewer are not worth it.
+        const SINGLE_MAX: usize = 16;
+        let last = self.savepoints.last();
+        let from = last.map_or(0, |savepoint| savepoint.point.deletions);
+        let count = self.deletions.len().saturating_sub(from);
+        // Half of them came since the last time, so that each is looked at a few times in all.
+        if count <= SINGLE_MAX + 2 * self.joined {
+            return;
+        }
+        let mut places: HashMap<(Place, Source), usize> = HashMap::new();
+        for deletion in self.deletions.split_off(from) {
+            let at = *places
+                .entry((deletion.place, deletion.source))
+                .or_insert(self.deletions.len());
+            match self.deletions.get_mut(at) {
+                Some(known) => Arc::make_mut(known).rows |= &deletion.rows,
+                None => self.deletions.push(deletion),
+            }
+        }
+        self.joined = self.deletions.len() - from;
     }
 
     /// Marks what is computed from rows.
@@ -139,6 +173,40 @@ impl Transaction {
             any = true;
         }
         any
+    }
+
+    /// Own rows are about to be deleted: their keys are free.
+    fn forget_own_keys(&mut self, place: Place, rows: &RoaringBitmap) -> Result<(), EngineError> {
+        let table = self.state.table(place.table_key());
+        let (Some(table), Some(own)) = (table, self.own.get(&place)) else {
+            return Ok(());
+        };
+        let keys = table.unique_keys();
+        if keys.is_empty() {
+            return Ok(());
+        }
+        let layout = layout_of(table);
+        for (constraint, columns) in keys {
+            let encoder = KeyEncoder::new(&layout, &columns)?;
+            let Some(known) = self.own_keys.get_mut(&(place, constraint.id)) else {
+                continue;
+            };
+            let mut first = 0u32;
+            for batch in own.all_batches() {
+                let count = u32::try_from(batch.num_rows()).unwrap_or(u32::MAX);
+                let end = first.saturating_add(count);
+                let of = rows.range(first..end).map(|row| row - first);
+                let of: UInt32Array = of.collect();
+                if !of.is_empty() {
+                    let gone = take_record_batch(batch, &of).map_err(ChunkError::from)?;
+                    for key in encoder.keys(&gone)?.iter().flatten() {
+                        known.remove(key);
+                    }
+                }
+                first = end;
+            }
+        }
+        Ok(())
     }
 
     /// The keys of its own rows that are not deleted.

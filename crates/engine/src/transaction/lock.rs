@@ -1,7 +1,7 @@
 //! Rows and keys that a transaction keeps others from changing.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use arrow::record_batch::RecordBatch;
 use chronolith_catalog::Table;
@@ -17,6 +17,7 @@ use crate::locks::{KeySpace, LockMark, Locker, RowMode, Wait};
 use crate::moves::{Source, lock_space, locked_as};
 use crate::record::TableKey;
 use crate::route::{self, Claim};
+use crate::state::State;
 use crate::view::TableView;
 
 /// What locking rows gave.
@@ -40,7 +41,23 @@ pub enum Claimed {
     Again,
 }
 
+/// What a statement saw of others: equal to that of another when nobody committed between.
+#[derive(Debug, Clone, Default)]
+pub struct Seen(Weak<State>);
+
+impl PartialEq for Seen {
+    fn eq(&self, other: &Self) -> bool {
+        Weak::ptr_eq(&self.0, &other.0)
+    }
+}
+
 impl Transaction {
+    /// What it sees now of others. Keeps nothing of it in memory.
+    #[must_use]
+    pub fn seen(&self) -> Seen {
+        Seen(Arc::downgrade(&self.snapshot))
+    }
+
     /// Who holds its locks. Without this it holds them itself, until it ends.
     pub fn set_locker(&mut self, locker: Arc<Locker>) {
         self.locker = Some(locker);

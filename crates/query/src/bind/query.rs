@@ -3,7 +3,7 @@
 use chronolith_sql::ast::{self, LimitClause, OrderByExpr, OrderByKind, SetExpr};
 use chronolith_types::{SqlState, SqlType};
 use datafusion::common::ScalarValue;
-use datafusion::logical_expr::{Expr, LogicalPlanBuilder, SortExpr};
+use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, SortExpr, Values};
 
 use super::scope::{Scope, ScopeColumn};
 use super::state::{
@@ -304,10 +304,12 @@ impl Binder<'_> {
         let mut rows: Vec<Vec<Expr>> = (0..count).map(|_| Vec::new()).collect();
         let mut scope = Scope::default();
         let mut exprs = Vec::with_capacity(columns.len());
+        let mut alike = count > 0 && !columns.is_empty();
         for (number, (cells, ty)) in (1_usize..).zip(columns) {
             let arrow = cells
                 .first()
                 .map_or_else(|| ty.arrow(), |cell| cell.arrow.clone());
+            alike &= cells.len() == count && cells.iter().all(|cell| cell.arrow == arrow);
             for (row, cell) in rows.iter_mut().zip(cells) {
                 row.push(cell.expr);
             }
@@ -331,10 +333,18 @@ impl Binder<'_> {
             std::collections::HashMap::new(),
         )
         .map_err(lift)?;
-        let plan = LogicalPlanBuilder::values_with_schema(rows, &std::sync::Arc::new(schema))
-            .map_err(lift)?
-            .build()
-            .map_err(lift)?;
+        let schema = std::sync::Arc::new(schema);
+        let plan = match alike {
+            // What asks each cell for its type, which is known, costs more than all else.
+            true => LogicalPlan::Values(Values {
+                schema,
+                values: rows,
+            }),
+            false => LogicalPlanBuilder::values_with_schema(rows, &schema)
+                .map_err(lift)?
+                .build()
+                .map_err(lift)?,
+        };
         Ok(Rel {
             plan: super::state::project(plan, exprs)?,
             scope,

@@ -56,17 +56,7 @@ impl Maker {
                 let exprs = exprs.collect::<Result<Vec<_>, _>>()?;
                 let filter = direct.filter.as_ref().map(given).transpose()?;
                 let schema = DFSchema::try_from(over.input.as_ref().clone())?;
-                let mut props = ExecutionProps::new();
-                let mut plain = true;
-                for expr in exprs.iter().chain(&filter) {
-                    plain &= fixed(expr)?;
-                }
-                if !plain {
-                    // Some function asks for the session.
-                    let mut options = ConfigOptions::new();
-                    options.extensions.insert(shared.vars());
-                    props.config_options = Some(Arc::new(options));
-                }
+                let props = props_for(shared, exprs.iter().chain(&filter))?;
                 let physical = |expr: &Expr| computable(expr, &schema, &props);
                 let how = How::Direct {
                     filter: filter.as_ref().map(physical).transpose()?,
@@ -133,6 +123,38 @@ impl Maker {
             schema, columns, &options,
         )?)
     }
+}
+
+/// What expressions see of the session, if one of them asks for it.
+fn props_for<'e>(
+    shared: &Arc<Shared>,
+    exprs: impl Iterator<Item = &'e Expr>,
+) -> Result<ExecutionProps, Error> {
+    let mut props = ExecutionProps::new();
+    for expr in exprs {
+        if !fixed(expr)? {
+            let mut options = ConfigOptions::new();
+            options.extensions.insert(shared.vars());
+            props.config_options = Some(Arc::new(options));
+            break;
+        }
+    }
+    Ok(props)
+}
+
+/// What an expression gives that names no column and has no query in it.
+pub(super) fn value_of(
+    shared: &Arc<Shared>,
+    expr: &Expr,
+    params: &[ScalarValue],
+) -> Result<ScalarValue, Error> {
+    let expr = set_parameters_in(expr.clone(), params)?;
+    let props = props_for(shared, std::iter::once(&expr))?;
+    let physical = computable(&expr, &DFSchema::empty(), &props)?;
+    let one = RecordBatchOptions::new().with_row_count(Some(1));
+    let row = RecordBatch::try_new_with_options(Arc::new(Schema::empty()), Vec::new(), &one)?;
+    let value = physical.evaluate(&row)?.into_array(1)?;
+    Ok(ScalarValue::try_from_array(&value, 0)?)
 }
 
 /// The columns, any of which may be NULL.

@@ -45,14 +45,16 @@ pub(crate) async fn run(
         let table = &change.table;
         shared.lock_table(table.id, &table.name, LockMode::RowExclusive, Wait::Block)?;
     }
+    let mut attempts = Attempts::default();
     loop {
-        let locker = shared.transact(|transaction| {
+        let (seen, locker) = shared.transact(|transaction| {
             transaction.begin_change()?;
             if several {
                 transaction.savepoint(POINT);
             }
-            Ok::<_, Error>(transaction.locker())
+            Ok::<_, Error>((transaction.seen(), transaction.locker()))
         })?;
+        attempts.begin(seen)?;
         let deferred = several.then(|| shared.with(|state| state.deferred.clone()));
         let mark = locker.mark();
         let ran = once(shared, dml, params).await?;
@@ -76,6 +78,46 @@ pub(crate) async fn run(
             Some(ran) => return Ok(ran),
             None if shared.cancel.asked() => return Err(shared.cancel.error()),
             None => {}
+        }
+    }
+}
+
+/// So many attempts in a row may see the same: each waited for somebody who then took his changes
+/// back.
+const ALIKE_MAX: usize = 1000;
+
+/// The attempts of a statement.
+struct Attempts<T> {
+    last: Option<T>,
+    alike: usize,
+}
+
+impl<T> Default for Attempts<T> {
+    fn default() -> Self {
+        Self {
+            last: None,
+            alike: 0,
+        }
+    }
+}
+
+impl<T: PartialEq> Attempts<T> {
+    /// Another one, which sees what it is given.
+    ///
+    /// # Errors
+    /// XX000 when nobody committed for so long that this one will find no other rows than the last.
+    fn begin(&mut self, seen: T) -> Result<(), Error> {
+        let seen = Some(seen);
+        self.alike = match seen == self.last {
+            true => self.alike + 1,
+            false => 0,
+        };
+        self.last = seen;
+        match self.alike > ALIKE_MAX {
+            true => Err(Error::internal(
+                "rows are said to be changed by others, and nobody has committed a change",
+            )),
+            false => Ok(()),
         }
     }
 }
@@ -127,4 +169,24 @@ async fn once(
         Box::pin(futures::stream::iter(batches))
     });
     Ok(Some(Ran::Changed { rows, returned }))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+    use super::*;
+
+    #[test]
+    fn attempts_end_where_nobody_commits() {
+        let mut attempts = Attempts::default();
+        for seen in 0..10_000 {
+            attempts.begin(seen).unwrap();
+        }
+        for _ in 0..ALIKE_MAX {
+            attempts.begin(9_999).unwrap();
+        }
+        let error = attempts.begin(9_999).unwrap_err();
+        assert_eq!(error.code, chronolith_types::SqlState::INTERNAL_ERROR);
+    }
 }

@@ -14,7 +14,7 @@ use datafusion::common::ScalarValue;
 use datafusion::execution::SessionState;
 use futures::StreamExt;
 
-use super::over::Maker;
+use super::over::{Maker, value_of};
 use super::plan::Given;
 use super::rows::{Returned, columns, compact, kept, locators, of_table};
 use super::sight::Sight;
@@ -207,6 +207,7 @@ impl Run<'_> {
         let mut row = Vec::with_capacity(table.columns.len());
         for (place, column) in table.columns.iter().enumerate() {
             let value = by_key.values.iter().find(|(known, _)| *known == place);
+            let made;
             let value = match value.map(|(_, value)| value) {
                 None => None,
                 Some(KeyValue::Fixed(value)) => Some(value),
@@ -216,6 +217,10 @@ impl Run<'_> {
                         format!("there is no value for parameter ${}", index + 1),
                     )
                 })?),
+                Some(KeyValue::Made(expr)) => {
+                    made = value_of(self.shared, expr, self.params)?;
+                    Some(&made)
+                }
             };
             row.push(match value {
                 Some(value) if value.is_null() => return Ok(None),

@@ -406,12 +406,9 @@ pub fn cast(source: &SqlType, target: &SqlType) -> Option<Cast> {
     if let (SqlType::Array(from), SqlType::Array(to)) = (&source, &target) {
         return cast(from, to).and_then(|element| found(element.context));
     }
-    if let Some(row) = TABLES
-        .casts
-        .iter()
-        .find(|cast| cast.source == source && cast.target == target)
-    {
-        return found(row.context);
+    let contexts = TABLES.contexts.get(&source);
+    if let Some((_, context)) = contexts.and_then(|of| of.iter().find(|(to, _)| *to == target)) {
+        return found(*context);
     }
     // The vectors of the catalogs are arrays too.
     if let (Some(from), SqlType::Array(to)) = (vector_element(&source), &target) {
@@ -485,6 +482,8 @@ struct Tables {
     procs: HashMap<&'static str, Vec<Proc>>,
     operators: HashMap<&'static str, Vec<Operator>>,
     casts: Vec<Cast>,
+    /// The same by their sources: a binder asks for each operator that a name has.
+    contexts: HashMap<SqlType, Vec<(SqlType, CastContext)>>,
 }
 
 static TABLES: LazyLock<Tables> = LazyLock::new(|| {
@@ -500,14 +499,20 @@ static TABLES: LazyLock<Tables> = LazyLock::new(|| {
     {
         operators.entry(operator.name).or_default().push(operator);
     }
-    let casts = include_str!("casts.tsv")
+    let casts: Vec<Cast> = include_str!("casts.tsv")
         .lines()
         .filter_map(cast_of_line)
         .collect();
+    let mut contexts: HashMap<SqlType, Vec<(SqlType, CastContext)>> = HashMap::new();
+    for cast in &casts {
+        let of = contexts.entry(cast.source.clone()).or_default();
+        of.push((cast.target.clone(), cast.context));
+    }
     Tables {
         procs,
         operators,
         casts,
+        contexts,
     }
 });
 

@@ -305,23 +305,27 @@ fn check(name: &str, value: &str) -> Result<String, Error> {
     }
 }
 
+const REPORTED: [&str; 13] = [
+    "application_name",
+    "client_encoding",
+    "datestyle",
+    "default_transaction_read_only",
+    "in_hot_standby",
+    "integer_datetimes",
+    "intervalstyle",
+    "is_superuser",
+    "server_encoding",
+    "server_version",
+    "session_authorization",
+    "standard_conforming_strings",
+    "timezone",
+];
+
 /// Whether a setting's changes are told to the client (`ParameterStatus`).
 #[must_use]
 pub fn reported(name: &str) -> bool {
-    matches!(
-        name.to_lowercase().as_str(),
-        "application_name"
-            | "client_encoding"
-            | "datestyle"
-            | "default_transaction_read_only"
-            | "in_hot_standby"
-            | "integer_datetimes"
-            | "intervalstyle"
-            | "is_superuser"
-            | "server_encoding"
-            | "server_version"
-            | "session_authorization"
-            | "standard_conforming_strings"
-            | "timezone"
-    )
+    // Asked of every setting after every statement.
+    REPORTED
+        .iter()
+        .any(|known| known.eq_ignore_ascii_case(name))
 }

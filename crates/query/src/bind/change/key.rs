@@ -2,18 +2,20 @@
 
 use std::sync::Arc;
 
-use arrow::datatypes::{Field, Schema};
+use arrow::datatypes::{DataType, Field, Schema};
 use chronolith_catalog as catalog;
 use chronolith_chunk::locator_type;
-use datafusion::common::ScalarValue;
+use datafusion::common::tree_node::TreeNode;
+use datafusion::common::{DFSchema, ScalarValue};
 use datafusion::logical_expr::utils::split_conjunction;
-use datafusion::logical_expr::{Expr, Operator};
+use datafusion::logical_expr::{Expr, ExprSchemable, Operator};
 
 use super::super::params::number_of;
 use super::super::scope::{Scope, ScopeColumn};
 use super::super::state::{Binder, Result, field};
 use super::target::has_query;
 use super::{ByKey, KeyValue};
+use crate::insert::is_volatile;
 
 impl Binder<'_> {
     /// The change of a row that is named by a key of its table, if the condition does so; `exprs`
@@ -77,11 +79,29 @@ fn equal(own: &Scope, part: &Expr) -> Option<(usize, KeyValue)> {
         Expr::Placeholder(of) if of.field.as_ref().is_some_and(|f| f.data_type() == form) => {
             KeyValue::Param(number_of(value)?.checked_sub(1)?)
         }
-        _ => return None,
+        Expr::Literal(..) | Expr::Placeholder(_) => return None,
+        made => KeyValue::Made(of_no_row(made, form)?),
     };
     match &value {
         // Nothing equals it.
         KeyValue::Fixed(ScalarValue::Null) => None,
         _ => Some((place, value)),
     }
+}
+
+/// An expression of a type that has one value for a whole statement, whatever the row.
+fn of_no_row(expr: &Expr, form: &DataType) -> Option<Box<Expr>> {
+    let of_row = expr
+        .exists(|part| {
+            Ok(matches!(
+                part,
+                Expr::Column(_) | Expr::OuterReferenceColumn(..)
+            ))
+        })
+        .ok()?;
+    if of_row || has_query(expr) || is_volatile(expr).ok()? {
+        return None;
+    }
+    let ty = expr.get_type(&DFSchema::empty()).ok()?;
+    (ty == *form).then(|| Box::new(expr.clone()))
 }

@@ -84,6 +84,8 @@ pub(crate) enum KeyValue {
     Fixed(ScalarValue),
     /// A parameter, counted from 0.
     Param(usize),
+    /// What an expression gives that names no column.
+    Made(Box<Expr>),
 }
 
 /// What is done to rows.
