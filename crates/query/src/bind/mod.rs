@@ -47,11 +47,11 @@ mod state;
 mod subquery;
 mod window;
 
-pub use change::ChangeTarget;
 pub(crate) use change::{
-    Action, ByKey, Change, Conflict, KeyValue, Over, Program, What, bind_change,
-    bind_changing_query, changes,
+    Action, ByKey, Change, Conflict, KeyValue, Over, Program, What, Writes, bind_change,
+    bind_changing_query, changes, unwritable,
 };
+pub use change::{ChangeTarget, WrittenView};
 pub(crate) use coerce::assignable;
 pub(crate) use coerce::castable;
 pub use deparse::deparse;

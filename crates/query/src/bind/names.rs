@@ -6,7 +6,7 @@ use chronolith_catalog::{Routine, Type};
 use chronolith_types::{SqlType, TableId};
 use datafusion::logical_expr::TableSource;
 
-use super::change::ChangeTarget;
+use super::change::{ChangeTarget, WrittenView};
 use crate::error::Error;
 use crate::functions::SessionVars;
 
@@ -61,6 +61,26 @@ pub trait Names {
         verb: &'static str,
     ) -> Result<ChangeTarget, Error> {
         Err(Error::unsupported(verb))
+    }
+
+    /// The view of a name, to change what it shows; none for a table.
+    ///
+    /// # Errors
+    /// `3F000` for a schema that does not exist.
+    fn written_view(
+        &self,
+        _schema: Option<&str>,
+        _name: &str,
+    ) -> Result<Option<WrittenView>, Error> {
+        Ok(None)
+    }
+
+    /// Whether rows may be written to a relation that a view shows: a table, or another view.
+    ///
+    /// # Errors
+    /// `3F000` for a schema that does not exist.
+    fn takes_rows(&self, _schema: Option<&str>, _name: &str) -> Result<bool, Error> {
+        Ok(false)
     }
 
     /// The routines of a name, along the search path.

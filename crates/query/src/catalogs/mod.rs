@@ -35,7 +35,7 @@ mod user_types;
 pub(crate) use constraints::columns_named;
 pub(crate) use context::{
     BucketCalls, Context, Expressions, Lazy, Packing, Packings, PreparedStatement, SequenceValues,
-    Size, Sizes, Sorting, ViewColumns,
+    Size, Sizes, Sorting, ViewColumns, ViewWrites,
 };
 pub(crate) use describe::quoted;
 pub(crate) use objects::{key_of_index, shown};

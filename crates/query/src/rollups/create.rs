@@ -58,6 +58,7 @@ pub(crate) fn create(shared: &Arc<Shared>, create: &CreateView) -> Result<(), Er
         query: view_text(shared, create)?,
         columns,
         materialized: None,
+        check: None,
     };
     let registry = &shared.instance.registry;
     let definition = Definition::of_view(&home, &view, registry)?;

@@ -482,7 +482,7 @@ pub(crate) fn ready(
         Tree::Insert(insert)
             if insert.on.is_none()
                 && insert.returning.is_none()
-                && !fires(shared, &insert.table) =>
+                && !is_changed(shared, &insert.table) =>
         {
             Ready::Insert(Box::new(insert::bind(shared, names, insert, types)?))
         }
@@ -497,7 +497,7 @@ pub(crate) fn ready(
             if shared
                 .find_table(literals.schema.as_deref(), &literals.table)
                 .is_ok_and(|table| {
-                    table.is_some_and(|table| has_triggers(shared, &table, Some(Event::Insert)))
+                    table.is_none_or(|table| has_triggers(shared, &table, Some(Event::Insert)))
                 }) =>
         {
             let tree = Tree::Insert(literals.tree()?);
@@ -540,8 +540,8 @@ pub(crate) fn ready(
     })
 }
 
-/// Whether triggers fire for rows that are inserted into a table.
-fn fires(shared: &Arc<Shared>, table: &ast::TableObject) -> bool {
+/// Whether triggers fire for rows that are inserted into a table, or it is none but a view.
+fn is_changed(shared: &Arc<Shared>, table: &ast::TableObject) -> bool {
     let ast::TableObject::TableName(name) = table else {
         return false;
     };
@@ -557,7 +557,7 @@ fn fires(shared: &Arc<Shared>, table: &ast::TableObject) -> bool {
         [] => return false,
     };
     let found = shared.find_table(schema, table).ok().flatten();
-    found.is_some_and(|table| has_triggers(shared, &table, Some(Event::Insert)))
+    found.is_none_or(|table| has_triggers(shared, &table, Some(Event::Insert)))
 }
 
 /// What a client is told of a change.

@@ -13,6 +13,7 @@ use super::super::params::number_of;
 use super::super::scope::{Scope, ScopeColumn};
 use super::super::state::{Binder, Result, field};
 use super::target::has_query;
+use super::through::Row;
 use super::{ByKey, KeyValue};
 
 impl Binder<'_> {
@@ -21,14 +22,18 @@ impl Binder<'_> {
     pub(super) fn by_key(
         &mut self,
         table: &catalog::Table,
-        own: &Scope,
+        row: &Row,
         locator: &str,
         condition: Option<&Expr>,
         exprs: &[Expr],
     ) -> Result<Option<ByKey>> {
-        let Some(condition) = condition else {
+        let own = &row.base;
+        let Some(condition) = condition.filter(|_| !row.computes()) else {
             return Ok(None);
         };
+        // What the views show is wanted too.
+        let shown = row.filters().cloned();
+        let condition = &shown.fold(condition.clone(), Expr::and);
         let known: Vec<(usize, KeyValue)> = split_conjunction(condition)
             .into_iter()
             .filter_map(|part| equal(own, part))

@@ -12,6 +12,7 @@ mod key;
 mod merge;
 mod returning;
 mod target;
+mod through;
 mod update;
 
 use std::sync::Arc;
@@ -30,6 +31,8 @@ use crate::error::Error;
 use crate::outcome::OutputColumn;
 
 pub use target::ChangeTarget;
+pub use through::WrittenView;
+pub(crate) use through::{Writes, unwritable};
 
 /// A statement that changes rows, with those in its WITH.
 #[derive(Debug)]
@@ -51,8 +54,14 @@ pub(crate) struct Program {
 pub(crate) struct Change {
     /// The table.
     pub(crate) table: Arc<Table>,
-    /// What the current role must have on it.
+    /// What the statement names it by: itself, or a view that shows its rows.
+    pub(crate) named: u32,
+    /// The views between the two, the outermost first.
+    pub(crate) views: Vec<u32>,
+    /// What the current role must have on what is named, and owners of views on what is below.
     pub(crate) rights: Rights,
+    /// What the views hold new rows against.
+    pub(crate) held: Vec<Held>,
     /// What is done.
     pub(crate) what: What,
     /// The same for one row that is found by its key.
@@ -61,6 +70,15 @@ pub(crate) struct Change {
     pub(crate) returning: Option<Returning>,
     /// Where its rows go, for the rest of the statement to read.
     pub(crate) slot: Option<usize>,
+}
+
+/// WITH CHECK OPTION of a view.
+#[derive(Debug)]
+pub(crate) struct Held {
+    /// The view's name.
+    pub(crate) view: String,
+    /// Over the table's columns; its rows are those that the view does not show.
+    pub(crate) over: Over,
 }
 
 /// A change of the row that has a key.
