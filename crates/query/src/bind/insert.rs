@@ -35,9 +35,10 @@ pub fn bind_insert_source(
     targets: &[Target],
     params: &[Option<SqlType>],
 ) -> Result<Bound> {
-    let mut binder = Binder::new(names, params);
-    let rel = binder.insert_source(source, targets)?;
-    super::entry::finish(binder, rel)
+    super::entry::twice(names, params, |binder| {
+        let rel = binder.insert_source(source, targets)?;
+        super::entry::finish(binder, rel)
+    })
 }
 
 impl Binder<'_> {

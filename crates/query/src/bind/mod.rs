@@ -45,6 +45,7 @@ mod select;
 mod sets;
 mod state;
 mod subquery;
+mod system;
 mod window;
 
 pub(crate) use change::{

@@ -63,6 +63,12 @@ pub trait Names {
         Err(Error::unsupported(verb))
     }
 
+    /// A table with what the system has of each row behind its columns; None for what has no such
+    /// rows.
+    fn system_columns(&self, _table: TableId) -> Option<Arc<dyn TableSource>> {
+        None
+    }
+
     /// The view of a name, to change what it shows; none for a table.
     ///
     /// # Errors

@@ -15,6 +15,7 @@ use super::names::Names;
 use super::params::Params;
 use super::routine::Frame;
 use super::scope::{Scope, ScopeColumn};
+use super::system::System;
 use crate::error::Error;
 use crate::functions::{FunctionError, Typed};
 
@@ -62,6 +63,8 @@ pub(super) struct Binder<'a> {
     /// How many places there are for rows that come when the statement runs.
     pub slots: usize,
     pub depth: usize,
+    /// Whether tables are read with what the system has of their rows.
+    pub system: System,
     /// Whether it is for the readers of a view to say where its gaps begin and end.
     pub open_gaps: bool,
     next: u32,
@@ -178,6 +181,7 @@ impl<'a> Binder<'a> {
             changing: false,
             changes: Vec::new(),
             slots: 0,
+            system: System::default(),
             open_gaps: false,
             depth: 0,
             next: 0,

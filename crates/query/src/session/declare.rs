@@ -52,7 +52,7 @@ impl Session {
                 "DECLARE CURSOR can only be used in transaction blocks",
             ));
         }
-        if self.cursor(&of.name).is_some() {
+        if self.cursor_columns(&of.name).is_some() {
             return Err(exists(&of.name));
         }
         let shared = Arc::clone(&self.shared);
@@ -90,7 +90,12 @@ impl Session {
     /// What a cursor gives; None where there is none of the name.
     #[must_use]
     pub fn cursor_columns(&self, name: &str) -> Option<Vec<OutputColumn>> {
-        self.cursor(name).map(|cursor| cursor.columns.clone())
+        let portal = || {
+            self.shared
+                .with(|state| Some(state.portals.get(name)?.columns()))
+        };
+        let cursor = self.cursor(name).map(|cursor| cursor.columns.clone());
+        cursor.or_else(portal)
     }
 
     /// The next rows of a cursor, as the protocol's Execute asks for them; 0 for all.
@@ -102,6 +107,7 @@ impl Session {
             Ok(count) if count > 0 => FetchDirection::Forward(count),
             _ => FetchDirection::ForwardAll,
         };
+        self.open_portal(name, false).await?;
         let fetched = match self.open_cursor(name) {
             Ok(cursor) => match cursor.fetch(&direction).await {
                 Ok(stream) => Ok(Outcome::Rows {
@@ -119,8 +125,10 @@ impl Session {
 
     /// Closes a cursor; false where there is none of the name.
     pub fn cursor_close(&mut self, name: &str) -> bool {
-        let closed = self.shared.with(|state| state.cursors.remove(name));
-        closed.is_some()
+        let closed = self
+            .shared
+            .with(|state| (state.portals.remove(name), state.cursors.remove(name)));
+        closed.0.is_some() || closed.1.is_some()
     }
 
     /// Whether the simple protocol sends the last statement's rows in binary form: those of a
@@ -137,6 +145,7 @@ impl Session {
         only_move: bool,
         told: &[OutputColumn],
     ) -> Result<Outcome, Error> {
+        self.open_portal(name, true).await?;
         let cursor = self.open_cursor(name)?;
         if !only_move && cursor.columns != told {
             return Err(Error::new(
@@ -173,7 +182,10 @@ impl Session {
     }
 
     pub(super) fn close_cursors(&mut self) {
-        let cursors = self.shared.with(|state| std::mem::take(&mut state.cursors));
+        let cursors = self.shared.with(|state| {
+            state.portals.clear();
+            std::mem::take(&mut state.cursors)
+        });
         drop(cursors);
     }
 
@@ -192,6 +204,7 @@ impl Session {
     /// Closes the transaction's cursors that stand behind more savepoints than those.
     pub(super) fn end_cursors(&mut self, depth_max: usize) {
         let gone = self.shared.with(|state| {
+            state.portals.retain(|_, portal| !portal.ends(depth_max));
             let cursors = std::mem::take(&mut state.cursors);
             let ends = |cursor: &Arc<Cursor>| cursor.ends(depth_max);
             let (gone, left): (Vec<_>, Vec<_>) =

@@ -7,13 +7,13 @@ use arrow::array::{Array, AsArray, BooleanArray};
 use arrow::datatypes::Decimal128Type;
 use arrow::record_batch::RecordBatch;
 use chronolith_catalog::{Rights, Routine};
-use chronolith_chunk::{LOCATOR_COLUMN, RowSet};
+use chronolith_chunk::RowSet;
 use chronolith_engine::{RowMode, RowsLocked, TableView, Wait};
 use chronolith_sql::ast;
 use chronolith_types::{SqlState, SqlType, TableId};
 use datafusion::common::ScalarValue;
 use datafusion::execution::memory_pool::MemoryConsumer;
-use datafusion::logical_expr::{FetchType, LogicalPlan, SkipType};
+use datafusion::logical_expr::{FetchType, LogicalPlan, SkipType, TableSource};
 use futures::StreamExt;
 use parking_lot::Mutex;
 
@@ -25,6 +25,9 @@ use crate::dml::{Held, Sight};
 use crate::error::Error;
 use crate::functions::SessionVars;
 use crate::outcome::{OutputColumn, RowStream};
+
+/// What no client can call a column.
+const LOCATOR: &str = "\u{1}locator";
 
 /// A query that locks the rows of tables, bound.
 pub(crate) struct Locking {
@@ -63,13 +66,17 @@ impl Names for Locators<'_> {
         let target = self.names.target(schema, name, self.verb)?;
         let mut table = target.table;
         table.columns.push(TableColumn {
-            name: LOCATOR_COLUMN.to_owned(),
+            name: LOCATOR.to_owned(),
             ty: SqlType::Numeric(Some((38, 0))),
             attribute: -1,
         });
         let id = Some(target.catalog.id);
         self.tables.lock().insert(name.to_owned(), id);
         Ok(Some(Relation::Table(table)))
+    }
+
+    fn system_columns(&self, table: TableId) -> Option<Arc<dyn TableSource>> {
+        self.names.system_columns(table)
     }
 
     fn enter(&self, schema: &str) -> Result<(), Error> {
@@ -214,7 +221,7 @@ pub(super) fn bind(
     query.locks.clear();
     if let ast::SetExpr::Select(select) = query.body.as_mut() {
         let item = |named: &Named<'_>| {
-            let parts = [named.alias, LOCATOR_COLUMN];
+            let parts = [named.alias, LOCATOR];
             let parts = parts.map(|part| ast::Ident::with_quote('"', part));
             ast::SelectItem::UnnamedExpr(ast::Expr::CompoundIdentifier(parts.to_vec()))
         };
@@ -237,7 +244,7 @@ pub(super) fn bind(
         .zip(first..)
         .filter_map(|(named, place)| Some((ids.get(named.table).copied().flatten()?, place)))
         .collect();
-    let shown = |(_, column): &(usize, &OutputColumn)| column.name != LOCATOR_COLUMN;
+    let shown = |(_, column): &(usize, &OutputColumn)| column.name != LOCATOR;
     let (places, columns) = bound
         .columns
         .iter()

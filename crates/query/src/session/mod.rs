@@ -21,6 +21,7 @@ mod lock;
 mod modes;
 mod names;
 mod notify;
+mod portal;
 mod prepared;
 mod present;
 mod read_only;

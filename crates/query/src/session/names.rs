@@ -8,6 +8,7 @@ use chronolith_catalog::{
 };
 use chronolith_types::{SqlType, TableId};
 use datafusion::datasource::provider_as_source;
+use datafusion::logical_expr::TableSource;
 
 use super::shared::{Shared, no_schema};
 use crate::bind::{
@@ -333,6 +334,13 @@ impl Names for SessionNames {
             catalog,
             views: Vec::new(),
         })
+    }
+
+    fn system_columns(&self, table: TableId) -> Option<Arc<dyn TableSource>> {
+        let table = self.home.tables.get(&table)?;
+        let layout = Arc::new(chronolith_engine::layout_of(table));
+        let source = ChunkTable::new(table.id, &table.name, layout).with_system();
+        Some(provider_as_source(Arc::new(source)))
     }
 
     fn written_view(&self, schema: Option<&str>, name: &str) -> Result<Option<WrittenView>, Error> {

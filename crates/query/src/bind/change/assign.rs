@@ -270,7 +270,7 @@ impl<'a> Given<'a> {
                 // A view's columns have no defaults of their own.
                 Some(_) => Target {
                     name: first.value.clone(),
-                    default: target.default.filter(|_| self.insert),
+                    default: None,
                     ..target
                 },
             },

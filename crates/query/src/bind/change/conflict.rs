@@ -28,6 +28,7 @@ impl Binder<'_> {
             OnConflictAction::DoNothing => {
                 return Ok(Conflict {
                     constraints,
+                    tells: false,
                     update: None,
                 });
             }
@@ -72,6 +73,7 @@ impl Binder<'_> {
         let update = self.over_row(&input, &steps, filter, exprs)?;
         Ok(Conflict {
             constraints,
+            tells: false,
             update: Some(update),
         })
     }

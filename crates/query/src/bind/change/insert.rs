@@ -69,7 +69,7 @@ impl Binder<'_> {
         let provided = provided(insert, &catalog, &places, given)?;
         let plan = completed(self.names, &catalog, plan, &provided)?;
         let mut rights = Rights::INSERT;
-        let conflict = match &insert.on {
+        let mut conflict = match &insert.on {
             None => None,
             Some(OnInsert::OnConflict(on)) => {
                 let conflict = self.conflict(&into, row.clone(), on)?;
@@ -86,7 +86,18 @@ impl Binder<'_> {
         let returning = match &insert.returning {
             None => None,
             Some(items) => {
-                let (returning, _) = self.returning(items, &row, &[])?;
+                if conflict
+                    .as_ref()
+                    .is_some_and(|found| found.update.is_some())
+                {
+                    self.upserted();
+                }
+                let bound = self.returning(items, &row, &[]);
+                self.system.upserted = None;
+                let (returning, more) = bound?;
+                if let Some(conflict) = conflict.as_mut().filter(|_| !more.is_empty()) {
+                    conflict.tells = true;
+                }
                 self.reads_returned(into.named().0, &row.scope, &returning);
                 Some(returning)
             }

@@ -12,7 +12,7 @@ use datafusion::logical_expr::{Expr, Operator};
 use super::super::params::number_of;
 use super::super::scope::{Scope, ScopeColumn};
 use super::super::state::{Binder, Result, field};
-use super::target::has_query;
+use super::target::{has_query, named};
 use super::through::Row;
 use super::{ByKey, KeyValue};
 
@@ -34,6 +34,15 @@ impl Binder<'_> {
         // What the views show is wanted too.
         let shown = row.filters().cloned();
         let condition = &shown.fold(condition.clone(), Expr::and);
+        let own_alone = |name: &String| self.hidden(name).is_none();
+        if !exprs
+            .iter()
+            .chain([condition])
+            .flat_map(named)
+            .all(|name| own_alone(&name))
+        {
+            return Ok(None);
+        }
         let known: Vec<(usize, KeyValue)> = split_conjunction(condition)
             .into_iter()
             .filter_map(|part| equal(own, part))

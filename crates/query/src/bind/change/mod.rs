@@ -24,13 +24,14 @@ use chronolith_types::{SqlState, SqlType};
 use datafusion::common::ScalarValue;
 use datafusion::logical_expr::{Expr, LogicalPlan};
 
-use super::entry::{Bound, finish};
+use super::entry::{Bound, finish, twice};
 use super::names::Names;
 use super::state::{Binder, Rel, Result, Use, ident_position};
 use crate::error::Error;
 use crate::outcome::OutputColumn;
 
 pub use target::ChangeTarget;
+pub(super) use target::has_query;
 pub use through::WrittenView;
 pub(crate) use through::{Writes, unwritable};
 
@@ -155,6 +156,8 @@ pub(crate) enum Action {
 pub(crate) struct Conflict {
     /// The constraints that rows are held against; None for all of the table.
     pub(crate) constraints: Option<Vec<u32>>,
+    /// Whether RETURNING asks which rows were updated.
+    pub(crate) tells: bool,
     /// DO UPDATE: over locator, old columns and proposed columns; its rows are the locator and the
     /// new columns.
     pub(crate) update: Option<Over>,
@@ -200,7 +203,10 @@ pub(crate) fn bind_change(
     statement: &Statement,
     params: &[Option<SqlType>],
 ) -> Result<Program> {
-    let mut binder = Binder::new(names, params);
+    twice(names, params, |binder| change_of(binder, statement))
+}
+
+fn change_of(binder: &mut Binder<'_>, statement: &Statement) -> Result<Program> {
     binder.changing = true;
     let statement = match statement {
         Statement::With { with, inner } => {
@@ -224,7 +230,7 @@ pub(crate) fn bind_change(
         main: None,
         changes: std::mem::take(&mut binder.changes),
         uses: std::mem::take(&mut binder.uses),
-        params: binder.params.finish()?,
+        params: binder.params.clone().finish()?,
     })
 }
 
@@ -237,17 +243,18 @@ pub(crate) fn bind_changing_query(
     query: &ast::Query,
     params: &[Option<SqlType>],
 ) -> Result<Program> {
-    let mut binder = Binder::new(names, params);
-    binder.changing = true;
-    let rel = super::entry::query_of(&mut binder, query)?;
-    let changes = std::mem::take(&mut binder.changes);
-    let mut main = finish(binder, rel)?;
-    Ok(Program {
-        changes,
-        columns: main.columns.clone(),
-        params: main.params.clone(),
-        uses: std::mem::take(&mut main.uses),
-        main: Some(main),
+    twice(names, params, |binder| {
+        binder.changing = true;
+        let rel = super::entry::query_of(binder, query)?;
+        let changes = std::mem::take(&mut binder.changes);
+        let mut main = finish(binder, rel)?;
+        Ok(Program {
+            changes,
+            columns: main.columns.clone(),
+            params: main.params.clone(),
+            uses: std::mem::take(&mut main.uses),
+            main: Some(main),
+        })
     })
 }
 

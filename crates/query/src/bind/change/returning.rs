@@ -56,6 +56,13 @@ impl Binder<'_> {
                 more.push(found.column.clone());
             }
         }
+        for name in wanted {
+            let known = |column: &ScopeColumn| column.column == name;
+            if let Some(found) = self.hidden(&name).filter(|_| !input.iter().any(known)) {
+                input.push(found);
+                more.push(name);
+            }
+        }
         let over = self.over_row(&input, &row.steps, None, exprs)?;
         let scope = Scope {
             columns,
