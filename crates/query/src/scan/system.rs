@@ -43,6 +43,9 @@ impl SystemColumn {
     }
 }
 
+/// What a source of rows is called: see [`TableView::source`].
+type Named = (u8, u64, u64);
+
 /// The rows of a scan, the last column of which are their locators, with these columns instead.
 pub(super) fn told(
     view: &TableView,
@@ -56,7 +59,7 @@ pub(super) fn told(
     let locators = last
         .as_primitive_opt::<Decimal128Type>()
         .ok_or_else(|| Error::internal("rows without locators"))?;
-    let mut known: Option<((u32, u32), Option<(u8, u64, u64)>)> = None;
+    let mut known: Option<((u32, u32), Option<Named>)> = None;
     let mut places = Vec::with_capacity(locators.len());
     for locator in locators.values() {
         let Locator { chunk, source, row } = (*locator).into();
@@ -95,7 +98,7 @@ pub(super) fn told(
                 Arc::new(UInt32Array::from_iter_values(oids))
             }
             SystemColumn::Xmin => {
-                let number = |place: &(u32, (u8, u64, u64), u64)| {
+                let number = |place: &(u32, Named, u64)| {
                     let (chunk, (kind, id, _), row) = place;
                     // The first numbers are of no transaction.
                     let hash = hasher.hash_one((chunk, kind, id, row)) >> 33;
