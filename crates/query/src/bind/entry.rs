@@ -51,6 +51,27 @@ pub fn bind_kept(names: &dyn Names, query: &ast::Query) -> Result<Bound> {
     bind_with(names, query, &[], true)
 }
 
+/// A query within a statement: the rest of it may say what its parameters are.
+///
+/// # Errors
+/// As [`bind_query`].
+pub(crate) fn bind_part(
+    names: &dyn Names,
+    query: &ast::Query,
+    params: &[Option<SqlType>],
+) -> Result<Bound> {
+    twice(names, params, |binder| {
+        let rel = query_of(binder, query)?;
+        Ok(Bound {
+            columns: output_columns(&rel.scope),
+            plan: rel.plan,
+            edits: Vec::new(),
+            uses: std::mem::take(&mut binder.uses),
+            params: binder.params.clone().of_part(),
+        })
+    })
+}
+
 fn bind_with(
     names: &dyn Names,
     query: &ast::Query,

@@ -33,6 +33,7 @@ mod inline;
 mod insert;
 mod lateral;
 mod literal;
+mod locked;
 mod names;
 mod operate;
 mod params;
@@ -56,12 +57,14 @@ pub use change::{ChangeTarget, WrittenView};
 pub(crate) use coerce::assignable;
 pub(crate) use coerce::castable;
 pub use deparse::deparse;
+pub(crate) use entry::bind_part;
 pub use entry::{
     Bound, bind_among_variables, bind_arguments, bind_assigned, bind_call, bind_cast, bind_kept,
     bind_over, bind_query, bind_scalar, bind_value,
 };
 pub(crate) use gapfill::{End, limit_of};
 pub use insert::{Target, bind_insert_source};
+pub(crate) use locked::locks_within;
 pub use names::{Names, OwnType, Relation, Table, TableColumn, Variable};
 pub(crate) use params::number_of;
 pub use params::set_parameters;

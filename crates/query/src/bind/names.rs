@@ -3,12 +3,14 @@
 use std::sync::Arc;
 
 use chronolith_catalog::{Routine, Type};
+use chronolith_sql::ast;
 use chronolith_types::{SqlType, TableId};
 use datafusion::logical_expr::TableSource;
 
 use super::change::{ChangeTarget, WrittenView};
 use crate::error::Error;
 use crate::functions::SessionVars;
+use crate::session::Locking;
 
 /// Where names are looked up.
 pub trait Names {
@@ -67,6 +69,18 @@ pub trait Names {
     /// rows.
     fn system_columns(&self, _table: TableId) -> Option<Arc<dyn TableSource>> {
         None
+    }
+
+    /// A query with a locking clause within a statement; None where none may stand.
+    ///
+    /// # Errors
+    /// What the query meets.
+    fn locking(
+        &self,
+        _query: &ast::Query,
+        _params: &[Option<SqlType>],
+    ) -> Result<Option<Locking>, Error> {
+        Ok(None)
     }
 
     /// The view of a name, to change what it shows; none for a table.

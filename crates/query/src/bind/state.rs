@@ -18,6 +18,7 @@ use super::scope::{Scope, ScopeColumn};
 use super::system::System;
 use crate::error::Error;
 use crate::functions::{FunctionError, Typed};
+use crate::session::Locking;
 
 pub(super) type Result<T> = std::result::Result<T, Error>;
 
@@ -60,6 +61,8 @@ pub(super) struct Binder<'a> {
     pub changing: bool,
     /// What does.
     pub changes: Vec<Change>,
+    /// Queries that lock rows before the statement runs, and where those go.
+    pub locks: Vec<(usize, Locking)>,
     /// How many places there are for rows that come when the statement runs.
     pub slots: usize,
     pub depth: usize,
@@ -180,6 +183,7 @@ impl<'a> Binder<'a> {
             documents: false,
             changing: false,
             changes: Vec::new(),
+            locks: Vec::new(),
             slots: 0,
             system: System::default(),
             open_gaps: false,

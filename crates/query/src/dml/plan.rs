@@ -107,6 +107,9 @@ impl Dml {
                 }
             }
         }
+        for (_, locking) in &self.program.locks {
+            locking.check(shared)?;
+        }
         shared.check_uses(&self.program.uses)
     }
 }

@@ -15,7 +15,7 @@ use super::handle::Session;
 use super::{present, run};
 use crate::bind::Bound;
 use crate::error::Error;
-use crate::outcome::{Outcome, OutputColumn};
+use crate::outcome::{Outcome, OutputColumn, RowStream};
 
 /// 0A000 for a query that writes.
 pub(super) fn refuse_writing(query: &ast::Query) -> Result<(), Error> {
@@ -38,6 +38,24 @@ pub(super) fn refuse_writing(query: &ast::Query) -> Result<(), Error> {
     Ok(())
 }
 
+/// 0A000 for a cursor that locks its rows and is held, or goes back.
+pub(super) fn refuse_locking(of: &Declare) -> Result<(), Error> {
+    let verb = match of.query.locks.first().map(|lock| &lock.lock_type) {
+        Some(ast::LockType::Share) => "FOR SHARE",
+        _ => "FOR UPDATE",
+    };
+    let (what, why) = match (of.hold, of.scroll) {
+        (true, _) => ("CURSOR WITH HOLD", "Holdable cursors must be READ ONLY."),
+        (_, Some(true)) => ("SCROLL CURSOR", "Scrollable cursors must be READ ONLY."),
+        _ => return Ok(()),
+    };
+    Err(Error::new(
+        SqlState::FEATURE_NOT_SUPPORTED,
+        format!("DECLARE {what} ... {verb} is not supported"),
+    )
+    .detail(why))
+}
+
 impl Session {
     pub(super) async fn declare(
         &mut self,
@@ -46,15 +64,7 @@ impl Session {
         bound: &Bound,
         plan: &LogicalPlan,
     ) -> Result<Outcome, Error> {
-        if !of.hold && self.block == Block::Implicit && !self.several {
-            return Err(Error::new(
-                SqlState::NO_ACTIVE_SQL_TRANSACTION,
-                "DECLARE CURSOR can only be used in transaction blocks",
-            ));
-        }
-        if self.cursor_columns(&of.name).is_some() {
-            return Err(exists(&of.name));
-        }
+        self.may_declare(of)?;
         let shared = Arc::clone(&self.shared);
         let columns = present::columns(&bound.columns);
         // What it reads is settled here, however late it is read.
@@ -64,6 +74,33 @@ impl Session {
             None if runs_backward(&bound.plan) => Back::Window,
             _ => Back::Never,
         };
+        self.declare_rows(of, text, columns, rows, back)
+    }
+
+    pub(super) fn may_declare(&self, of: &Declare) -> Result<(), Error> {
+        if !of.hold && self.block == Block::Implicit && !self.several {
+            return Err(Error::new(
+                SqlState::NO_ACTIVE_SQL_TRANSACTION,
+                "DECLARE CURSOR can only be used in transaction blocks",
+            ));
+        }
+        match self.cursor_columns(&of.name) {
+            Some(_) => Err(exists(&of.name)),
+            None => Ok(()),
+        }
+    }
+
+    /// A cursor over rows that come from somewhere.
+    pub(super) fn declare_rows(
+        &mut self,
+        of: &Declare,
+        text: &str,
+        columns: Vec<OutputColumn>,
+        rows: RowStream,
+        back: Back,
+    ) -> Result<Outcome, Error> {
+        self.may_declare(of)?;
+        let shared = Arc::clone(&self.shared);
         let making = Making {
             name: of.name.clone(),
             text: text.to_owned(),

@@ -30,14 +30,23 @@ use crate::outcome::{OutputColumn, RowStream};
 const LOCATOR: &str = "\u{1}locator";
 
 /// A query that locks the rows of tables, bound.
-pub(crate) struct Locking {
-    pub(super) bound: Bound,
+#[derive(Debug)]
+pub struct Locking {
+    pub(crate) bound: Bound,
     /// What the client is told of its columns.
-    pub(super) columns: Vec<OutputColumn>,
+    pub(crate) columns: Vec<OutputColumn>,
     /// Their places in the plan's rows.
     places: Vec<usize>,
     /// The tables, and the places of the columns that say where their rows lie.
-    tables: Vec<(TableId, usize)>,
+    tables: Vec<Target>,
+}
+
+/// A table whose rows are locked.
+#[derive(Debug, Clone, Copy)]
+struct Target {
+    table: TableId,
+    /// Which column says where its rows lie.
+    place: usize,
     mode: RowMode,
     wait: Wait,
 }
@@ -116,47 +125,53 @@ impl Names for Locators<'_> {
 struct Named<'q> {
     table: &'q str,
     alias: &'q str,
+    /// Whether a join may leave it without a row.
+    nullable: bool,
 }
 
 /// The tables of FROM that a clause may mean.
-fn tables_of<'q>(select: &'q ast::Select, verb: &str) -> Result<Vec<Named<'q>>, Error> {
+fn tables_of(select: &ast::Select) -> Vec<Named<'_>> {
     let mut found = Vec::new();
     for from in &select.from {
-        let outer = |join: &ast::Join| {
-            !matches!(
-                join.join_operator,
-                ast::JoinOperator::Join(_)
-                    | ast::JoinOperator::Inner(_)
-                    | ast::JoinOperator::CrossJoin(_)
-            )
-        };
-        if from.joins.iter().any(outer) {
-            let words = format!("{verb} cannot be applied to the nullable side of an outer join");
-            return Err(Error::new(SqlState::FEATURE_NOT_SUPPORTED, words));
-        }
-        let joined = from.joins.iter().map(|join| &join.relation);
-        for factor in std::iter::once(&from.relation).chain(joined) {
-            // Only tables have rows to lock; what else stands there is left alone.
-            let ast::TableFactor::Table {
-                name,
-                alias,
-                args: None,
-                ..
-            } = factor
-            else {
-                continue;
+        let first = found.len();
+        found.extend(named(&from.relation));
+        for join in &from.joins {
+            let (left, right) = match join.join_operator {
+                ast::JoinOperator::Left(_) | ast::JoinOperator::LeftOuter(_) => (false, true),
+                ast::JoinOperator::Right(_) | ast::JoinOperator::RightOuter(_) => (true, false),
+                ast::JoinOperator::FullOuter(_) => (true, true),
+                _ => (false, false),
             };
-            let Some(table) = name.0.last().and_then(|part| part.as_ident()) else {
-                continue;
-            };
-            let alias = alias.as_ref().map_or(table, |alias| &alias.name);
-            found.push(Named {
-                table: &table.value,
-                alias: &alias.value,
-            });
+            for before in found.iter_mut().skip(first) {
+                before.nullable |= left;
+            }
+            found.extend(named(&join.relation).map(|table| Named {
+                nullable: right,
+                ..table
+            }));
         }
     }
-    Ok(found)
+    found
+}
+
+/// A table of FROM; what else stands there has no rows to lock and is left alone.
+fn named(factor: &ast::TableFactor) -> Option<Named<'_>> {
+    let ast::TableFactor::Table {
+        name,
+        alias,
+        args: None,
+        ..
+    } = factor
+    else {
+        return None;
+    };
+    let table = name.0.last()?.as_ident()?;
+    let alias = alias.as_ref().map_or(table, |alias| &alias.name);
+    Some(Named {
+        table: &table.value,
+        alias: &alias.value,
+        nullable: false,
+    })
 }
 
 /// Binds a query with a locking clause at its end; None when there is none.
@@ -168,16 +183,33 @@ pub(super) fn bind(
     query: &ast::Query,
     types: &[Option<SqlType>],
 ) -> Result<Option<Locking>, Error> {
-    let [lock, more @ ..] = query.locks.as_slice() else {
+    bind_by(names, query, types, bind_query)
+}
+
+/// The same of a query within a statement.
+///
+/// # Errors
+/// As [`bind`].
+pub(super) fn bind_part(
+    names: &SessionNames,
+    query: &ast::Query,
+    types: &[Option<SqlType>],
+) -> Result<Option<Locking>, Error> {
+    bind_by(names, query, types, crate::bind::bind_part)
+}
+
+type Bind = fn(&dyn Names, &ast::Query, &[Option<SqlType>]) -> Result<Bound, Error>;
+
+fn bind_by(
+    names: &SessionNames,
+    query: &ast::Query,
+    types: &[Option<SqlType>],
+    bind: Bind,
+) -> Result<Option<Locking>, Error> {
+    let Some(first) = query.locks.first() else {
         return Ok(None);
     };
-    let (verb, mode) = match lock.lock_type {
-        ast::LockType::Update => ("FOR UPDATE", RowMode::Update),
-        ast::LockType::Share => ("FOR SHARE", RowMode::Share),
-    };
-    if !more.is_empty() {
-        return Err(Error::unsupported("several locking clauses in a query"));
-    }
+    let (verb, _) = said(first);
     let refused = |what: &str| {
         let words = format!("{verb} is not allowed with {what}");
         Err(Error::new(SqlState::FEATURE_NOT_SUPPORTED, words))
@@ -198,14 +230,47 @@ pub(super) fn bind(
     if select.having.is_some() {
         return refused("HAVING clause");
     }
-    let mut all = tables_of(select, verb)?;
-    if let Some(of) = &lock.of {
-        let wanted = of.0.last().and_then(|part| part.as_ident());
-        let wanted = wanted.map_or("", |ident| ident.value.as_str());
-        all.retain(|named| named.alias == wanted);
-        if all.is_empty() {
+    let known = tables_of(select);
+    let mut all: Vec<(&Named<'_>, RowMode, Wait)> = Vec::new();
+    for lock in &query.locks {
+        let (verb, mode) = said(lock);
+        let wait = match lock.nonblock {
+            None => Wait::Block,
+            Some(ast::NonBlock::Nowait) => Wait::NoWait,
+            Some(ast::NonBlock::SkipLocked) => Wait::Skip,
+        };
+        let wanted = lock.of.as_ref().map(|of| {
+            let last = of.0.last().and_then(|part| part.as_ident());
+            last.map_or("", |ident| ident.value.as_str())
+        });
+        let meant = |table: &&Named<'_>| wanted.is_none_or(|wanted| table.alias == wanted);
+        let meant: Vec<&Named<'_>> = known.iter().filter(meant).collect();
+        if let (Some(wanted), []) = (wanted, meant.as_slice()) {
             let words = format!("relation \"{wanted}\" in {verb} clause not found in FROM clause");
             return Err(Error::new(SqlState::UNDEFINED_TABLE, words));
+        }
+        if meant.iter().any(|table| table.nullable) {
+            let words = format!("{verb} cannot be applied to the nullable side of an outer join");
+            return Err(Error::new(SqlState::FEATURE_NOT_SUPPORTED, words));
+        }
+        for table in meant {
+            // Of several clauses for one table the strongest counts, and none waits if one does not.
+            match all
+                .iter_mut()
+                .find(|(other, ..)| other.alias == table.alias)
+            {
+                None => all.push((table, mode, wait)),
+                Some((_, known, waits)) => {
+                    if mode == RowMode::Update {
+                        *known = mode;
+                    }
+                    *waits = match (*waits, wait) {
+                        (Wait::NoWait, _) | (_, Wait::NoWait) => Wait::NoWait,
+                        (Wait::Skip, _) | (_, Wait::Skip) => Wait::Skip,
+                        _ => Wait::Block,
+                    };
+                }
+            }
         }
     }
     let locators = Locators {
@@ -213,21 +278,21 @@ pub(super) fn bind(
         verb,
         tables: Mutex::new(
             all.iter()
-                .map(|named| (named.table.to_owned(), None))
+                .map(|(named, ..)| (named.table.to_owned(), None))
                 .collect(),
         ),
     };
     let mut query = query.clone();
     query.locks.clear();
     if let ast::SetExpr::Select(select) = query.body.as_mut() {
-        let item = |named: &Named<'_>| {
+        let item = |(named, ..): &(&Named<'_>, RowMode, Wait)| {
             let parts = [named.alias, LOCATOR];
             let parts = parts.map(|part| ast::Ident::with_quote('"', part));
             ast::SelectItem::UnnamedExpr(ast::Expr::CompoundIdentifier(parts.to_vec()))
         };
         select.projection.extend(all.iter().map(item));
     }
-    let bound = bind_query(&locators, &query, types).map_err(|error| {
+    let bound = bind(&locators, &query, types).map_err(|error| {
         // The column that was put in is the only one that is not grouped.
         match error.code == SqlState::GROUPING_ERROR {
             true => Error::new(
@@ -242,7 +307,14 @@ pub(super) fn bind(
     let tables = all
         .iter()
         .zip(first..)
-        .filter_map(|(named, place)| Some((ids.get(named.table).copied().flatten()?, place)))
+        .filter_map(|((named, mode, wait), place)| {
+            Some(Target {
+                table: ids.get(named.table).copied().flatten()?,
+                place,
+                mode: *mode,
+                wait: *wait,
+            })
+        })
         .collect();
     let shown = |(_, column): &(usize, &OutputColumn)| column.name != LOCATOR;
     let (places, columns) = bound
@@ -253,17 +325,19 @@ pub(super) fn bind(
         .map(|(place, column)| (place, column.clone()))
         .unzip();
     Ok(Some(Locking {
-        wait: match lock.nonblock {
-            None => Wait::Block,
-            Some(ast::NonBlock::Nowait) => Wait::NoWait,
-            Some(ast::NonBlock::SkipLocked) => Wait::Skip,
-        },
         bound,
         columns,
         places,
         tables,
-        mode,
     }))
+}
+
+/// What a clause is called, and how strong it is.
+fn said(lock: &ast::LockClause) -> (&'static str, RowMode) {
+    match lock.lock_type {
+        ast::LockType::Update => ("FOR UPDATE", RowMode::Update),
+        ast::LockType::Share => ("FOR SHARE", RowMode::Share),
+    }
 }
 
 /// A plan without the LIMIT and OFFSET at its end, and these.
@@ -297,9 +371,9 @@ fn unlimited(plan: LogicalPlan) -> Result<(LogicalPlan, usize, usize), Error> {
 
 impl Locking {
     /// Looks whether the current role may lock rows of the tables.
-    pub(super) fn check(&self, shared: &Shared) -> Result<(), Error> {
-        for (table, _) in &self.tables {
-            shared.check_relation(*table, Rights::UPDATE)?;
+    pub(crate) fn check(&self, shared: &Shared) -> Result<(), Error> {
+        for target in &self.tables {
+            shared.check_relation(target.table, Rights::UPDATE)?;
         }
         shared.check_uses(&self.bound.uses)
     }
@@ -317,27 +391,32 @@ impl Locking {
             shared.cancel.check()?;
             shared.transact(|transaction| transaction.begin_change())?;
             // Somebody changed a row between its reading and its locking: all is read anew.
-            if let Some(rows) = self.once(shared, params).await? {
+            let sight = Arc::new(Sight::default());
+            let _held = Held::new(shared, Some(Arc::clone(&sight)));
+            if let Some(rows) = self.once(shared, &sight, params).await? {
                 return Ok(Box::pin(futures::stream::iter(rows.into_iter().map(Ok))));
             }
         }
     }
 
-    async fn once(
+    /// One attempt, with what the statement sees; None when rows were changed by others meanwhile.
+    ///
+    /// # Errors
+    /// As [`Self::run`].
+    pub(crate) async fn once(
         &self,
         shared: &Arc<Shared>,
+        sight: &Sight,
         params: &[ScalarValue],
     ) -> Result<Option<Vec<RecordBatch>>, Error> {
-        let sight = Arc::new(Sight::default());
-        let _held = Held::new(shared, Some(Arc::clone(&sight)));
         let mut views = Vec::with_capacity(self.tables.len());
-        for (table, place) in &self.tables {
-            let view = sight.view(shared, *table);
+        for target in &self.tables {
+            let view = sight.view(shared, target.table);
             let view = view.ok_or_else(|| Error::internal("a table that is locked is gone"))?;
-            views.push((view, *place));
+            views.push((view, *target));
         }
         let plan = set_parameters(&self.bound.plan, params)?;
-        let skips = self.wait == Wait::Skip;
+        let skips = self.tables.iter().any(|target| target.wait == Wait::Skip);
         let (plan, mut skip, mut fetch) = match skips {
             true => unlimited(plan)?,
             false => (plan, 0, usize::MAX),
@@ -365,8 +444,8 @@ impl Locking {
                     };
                     piece = free;
                 } else {
-                    for ((_, place), rows) in views.iter().zip(&mut rows) {
-                        rows.insert_all(piece.column(*place));
+                    for ((_, target), rows) in views.iter().zip(&mut rows) {
+                        rows.insert_all(piece.column(target.place));
                     }
                 }
                 let over = skip.min(piece.num_rows());
@@ -379,37 +458,27 @@ impl Locking {
             }
         }
         drop(stream);
-        for ((view, _), rows) in views.iter().zip(&rows) {
-            if !rows.is_empty() && self.lock(shared, view, rows)? == RowsLocked::Again {
+        for ((view, target), rows) in views.iter().zip(&rows) {
+            if !rows.is_empty() && lock(shared, view, rows, *target)? == RowsLocked::Again {
                 return Ok(None);
             }
         }
         Ok(Some(batches))
     }
 
-    fn lock(
-        &self,
-        shared: &Arc<Shared>,
-        view: &TableView,
-        rows: &RowSet,
-    ) -> Result<RowsLocked, Error> {
-        let (mode, wait) = (self.mode, self.wait);
-        shared.away(|transaction| transaction.lock_rows(view, rows, mode, wait))
-    }
-
     /// SKIP LOCKED: those of some rows that could be locked; None when one was changed meanwhile.
     fn lock_free(
         &self,
         shared: &Arc<Shared>,
-        views: &[(TableView, usize)],
+        views: &[(TableView, Target)],
         batch: &RecordBatch,
     ) -> Result<Option<RecordBatch>, Error> {
         let mut keep = vec![true; batch.num_rows()];
-        for (view, place) in views {
-            let locators = batch.column(*place);
+        for (view, target) in views {
+            let locators = batch.column(target.place);
             let mut rows = RowSet::default();
             rows.insert_all(locators);
-            match self.lock(shared, view, &rows)? {
+            match lock(shared, view, &rows, *target)? {
                 RowsLocked::All => {}
                 RowsLocked::Again => return Ok(None),
                 RowsLocked::Without(busy) => {
@@ -423,4 +492,13 @@ impl Locking {
         let keep = BooleanArray::from(keep);
         Ok(Some(arrow::compute::filter_record_batch(batch, &keep)?))
     }
+}
+
+fn lock(
+    shared: &Arc<Shared>,
+    view: &TableView,
+    rows: &RowSet,
+    target: Target,
+) -> Result<RowsLocked, Error> {
+    shared.away(|transaction| transaction.lock_rows(view, rows, target.mode, target.wait))
 }

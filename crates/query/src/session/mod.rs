@@ -38,6 +38,7 @@ pub(crate) use present::record_text;
 pub(crate) use call::refuse;
 pub(crate) use cursor::Cursor;
 pub(crate) use execute::{Ready, ready};
+pub(crate) use for_update::Locking;
 pub(crate) use names::{SessionNames, relation_in, row_of, table_of};
 pub(crate) use run::{collect, collect_now, evaluate, expanded, physical, run, stream, wait_for};
 pub(crate) use shared::{Shared, blocking, no_schema};

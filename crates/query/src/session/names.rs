@@ -6,10 +6,12 @@ use arrow::datatypes::{Field, Schema};
 use chronolith_catalog::{
     ConstraintKind, Database, Routine, Schema as CatalogSchema, Table as CatalogTable, View,
 };
+use chronolith_sql::ast;
 use chronolith_types::{SqlType, TableId};
 use datafusion::datasource::provider_as_source;
 use datafusion::logical_expr::TableSource;
 
+use super::for_update::Locking;
 use super::shared::{Shared, no_schema};
 use crate::bind::{
     ChangeTarget, Names, OwnType, Relation, Table, TableColumn, Variable, WrittenView,
@@ -334,6 +336,14 @@ impl Names for SessionNames {
             catalog,
             views: Vec::new(),
         })
+    }
+
+    fn locking(
+        &self,
+        query: &ast::Query,
+        params: &[Option<SqlType>],
+    ) -> Result<Option<Locking>, Error> {
+        super::for_update::bind_part(self, query, params)
     }
 
     fn system_columns(&self, table: TableId) -> Option<Arc<dyn TableSource>> {

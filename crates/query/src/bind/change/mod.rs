@@ -29,6 +29,7 @@ use super::names::Names;
 use super::state::{Binder, Rel, Result, Use, ident_position};
 use crate::error::Error;
 use crate::outcome::OutputColumn;
+use crate::session::Locking;
 
 pub use target::ChangeTarget;
 pub(super) use target::has_query;
@@ -40,6 +41,8 @@ pub(crate) use through::{Writes, unwritable};
 pub(crate) struct Program {
     /// In the order in which they run; the statement itself is the last unless it is a query.
     pub(crate) changes: Vec<Change>,
+    /// What locks rows before all of them, and where those go.
+    pub(crate) locks: Vec<(usize, Locking)>,
     /// The query that reads what they return.
     pub(crate) main: Option<Bound>,
     /// What the columns of its rows are called; none without RETURNING.
@@ -228,6 +231,7 @@ fn change_of(binder: &mut Binder<'_>, statement: &Statement) -> Result<Program> 
     Ok(Program {
         columns,
         main: None,
+        locks: std::mem::take(&mut binder.locks),
         changes: std::mem::take(&mut binder.changes),
         uses: std::mem::take(&mut binder.uses),
         params: binder.params.clone().finish()?,
@@ -247,9 +251,11 @@ pub(crate) fn bind_changing_query(
         binder.changing = true;
         let rel = super::entry::query_of(binder, query)?;
         let changes = std::mem::take(&mut binder.changes);
+        let locks = std::mem::take(&mut binder.locks);
         let mut main = finish(binder, rel)?;
         Ok(Program {
             changes,
+            locks,
             columns: main.columns.clone(),
             params: main.params.clone(),
             uses: std::mem::take(&mut main.uses),
@@ -318,7 +324,7 @@ impl Binder<'_> {
     }
 
     /// A number under which rows are found when the statement runs.
-    fn slot(&mut self) -> usize {
+    pub(super) fn slot(&mut self) -> usize {
         self.slots += 1;
         self.slots
     }

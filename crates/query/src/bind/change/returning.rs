@@ -158,7 +158,11 @@ impl Binder<'_> {
     }
 
     /// The rows of a slot under their own names.
-    fn read_slot(&mut self, slot: usize, input: &SchemaRef) -> Result<LogicalPlan> {
+    pub(in crate::bind) fn read_slot(
+        &mut self,
+        slot: usize,
+        input: &SchemaRef,
+    ) -> Result<LogicalPlan> {
         let scan = format!("t{}", self.fresh());
         let source = provider_as_source(Arc::new(SlotTable::new(slot, Arc::clone(input))));
         let plan = LogicalPlanBuilder::scan(TableReference::bare(scan.clone()), source, None)
