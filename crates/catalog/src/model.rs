@@ -201,6 +201,12 @@ pub struct Role {
     /// ALTER ROLE … SET.
     #[serde(default)]
     pub settings: BTreeMap<String, String>,
+    /// CONNECTION LIMIT: so many sessions it may have at once; None for any number.
+    #[serde(default)]
+    pub sessions_max: Option<u32>,
+    /// VALID UNTIL: when its password ends, µs since 1970-01-01 UTC; None for never.
+    #[serde(default)]
+    pub valid_until_us: Option<i64>,
 }
 
 impl Role {
@@ -346,6 +352,8 @@ impl Default for Catalog {
             member_of: Vec::new(),
             admin_of: Vec::new(),
             settings: BTreeMap::new(),
+            sessions_max: None,
+            valid_until_us: None,
         };
         let databases = [(TEMPLATE1, "template1"), (POSTGRES, "postgres")]
             .map(|(id, name)| (id, Arc::new(Database::new(id, name, POSTGRES_ROLE))));
@@ -375,6 +383,8 @@ impl Catalog {
                     member_of: groups.iter().copied().map(RoleId).collect(),
                     admin_of: Vec::new(),
                     settings: BTreeMap::new(),
+                    sessions_max: None,
+                    valid_until_us: None,
                 })
             });
         }

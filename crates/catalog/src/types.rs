@@ -101,6 +101,24 @@ impl Type {
         }
     }
 
+    /// The fields, in order, if it is composite.
+    #[must_use]
+    pub fn fields(&self) -> &[(String, SqlType)] {
+        match &self.body {
+            TypeBody::Composite { fields, .. } => fields,
+            _ => &[],
+        }
+    }
+
+    /// The oid by which `pg_class` lists it, if it is composite.
+    #[must_use]
+    pub fn relation(&self) -> Option<u32> {
+        match &self.body {
+            TypeBody::Composite { relation, .. } => Some(*relation),
+            _ => None,
+        }
+    }
+
     /// All numbers that it takes.
     pub(crate) fn oids(&self) -> impl Iterator<Item = u32> {
         let (labels, checks): (&[Label], &[Constraint]) = match &self.body {
@@ -108,13 +126,9 @@ impl Type {
             TypeBody::Domain(domain) => (&[], &domain.checks),
             TypeBody::Composite { .. } => (&[], &[]),
         };
-        let relation = match &self.body {
-            TypeBody::Composite { relation, .. } => Some(*relation),
-            _ => None,
-        };
         [self.id.0, self.array]
             .into_iter()
-            .chain(relation)
+            .chain(self.relation())
             .chain(labels.iter().map(|label| label.oid))
             .chain(checks.iter().map(|check| check.id))
     }

@@ -55,8 +55,8 @@ pub use append::Append;
 pub use appender::Appender;
 pub use chronolith_query::value::ColumnBuilder;
 pub use chronolith_query::{
-    CopyFormat, Mailbox, Notice, Notification, Outcome, OutputColumn, Prepared, RowStream, Session,
-    SessionOptions, Severity, TransactionStatus, cancel::Cancel, password,
+    CopyFormat, CopyRows, Mailbox, Notice, Notification, Outcome, OutputColumn, Prepared,
+    RowStream, Session, SessionOptions, Severity, TransactionStatus, cancel::Cancel, password,
 };
 pub use chronolith_types::{SqlState, SqlType, TimeZone};
 pub use config::Config;

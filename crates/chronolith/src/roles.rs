@@ -17,6 +17,8 @@ pub struct RoleSummary {
     pub superuser: bool,
     /// What is kept of its password, in the form of [`password::Verifier`]; None when it has none.
     pub verifier: Option<String>,
+    /// Whether its password is past its end.
+    pub expired: bool,
 }
 
 impl Database {
@@ -40,6 +42,7 @@ impl Database {
     #[must_use]
     pub fn roles(&self) -> Vec<RoleSummary> {
         let catalog = self.engine().catalog();
+        let now = self.engine().clock().wall_us();
         let roles = catalog.roles.values();
         roles
             .map(|role| RoleSummary {
@@ -47,6 +50,7 @@ impl Database {
                 login: role.privileges.contains(&Privilege::Login),
                 superuser: role.privileges.contains(&Privilege::Superuser),
                 verifier: role.verifier.clone(),
+                expired: role.valid_until_us.is_some_and(|end| end < now),
             })
             .collect()
     }

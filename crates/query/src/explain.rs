@@ -1,4 +1,6 @@
-//! EXPLAIN: the plan as text, with what is read and what is skipped.
+//! EXPLAIN: the plan, with what is read and what is skipped.
+
+mod json;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,9 +9,10 @@ use arrow::array::StringViewArray;
 use arrow::datatypes::{DataType, Field, Schema};
 use arrow::record_batch::RecordBatch;
 use chronolith_sql::Explain;
-use chronolith_types::SqlType;
+use chronolith_types::{SqlState, SqlType};
 use datafusion::common::ScalarValue;
 use datafusion::logical_expr::LogicalPlan;
+use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::display::DisplayableExecutionPlan;
 use futures::StreamExt;
 
@@ -21,10 +24,13 @@ use crate::outcome::OutputColumn;
 use crate::session::{Ready, Shared, expanded, physical, stream};
 
 /// The one column of its result.
-pub(crate) fn column() -> OutputColumn {
+pub(crate) fn column(of: &Explain) -> OutputColumn {
     OutputColumn {
         name: "QUERY PLAN".to_owned(),
-        ty: SqlType::Text,
+        ty: match of.format.as_str() {
+            "json" => SqlType::Json,
+            _ => SqlType::Text,
+        },
         table_oid: 0,
         attribute: 0,
     }
@@ -40,59 +46,101 @@ pub(crate) fn batch(lines: &[String]) -> Result<RecordBatch, Error> {
     )?)
 }
 
-/// Plans a statement, and with ANALYZE runs it; the plan's lines.
+/// Plans a statement, and with ANALYZE runs it; the plan's lines, or one row of JSON.
+///
+/// # Errors
+/// Those of the statement; 0A000 for XML and YAML, 22023 for what is no format.
 pub(crate) async fn run(
     shared: &Arc<Shared>,
     of: &Explain,
     inner: &Ready,
     values: &[ScalarValue],
 ) -> Result<Vec<String>, Error> {
-    if of.format != "text" {
-        return Err(Error::unsupported(format!(
-            "EXPLAIN (FORMAT {})",
-            of.format
-        )));
+    match of.format.as_str() {
+        "text" | "json" => {}
+        "xml" | "yaml" => {
+            let format = of.format.to_uppercase();
+            return Err(Error::unsupported(format!("EXPLAIN (FORMAT {format})")));
+        }
+        other => {
+            let message = format!("unrecognized value for EXPLAIN option \"format\": \"{other}\"");
+            return Err(Error::new(SqlState::INVALID_PARAMETER_VALUE, message));
+        }
     }
+    let reports = reports(shared, of, inner, values).await?;
+    Ok(match of.format.as_str() {
+        "json" => vec![json::document(&reports, of)],
+        _ => reports.iter().flat_map(|report| report.lines(of)).collect(),
+    })
+}
+
+/// What one change, or a query, does.
+struct Report {
+    /// The change and its table: `Insert`, `Update` …
+    change: Option<(String, String)>,
+    /// Where its rows come from; None for rows that are there as they are given.
+    plan: Option<Planned>,
+    /// How many rows it gave or changed, where it was run.
+    rows: Option<u64>,
+}
+
+struct Planned {
+    physical: Arc<dyn ExecutionPlan>,
+    /// Continuous aggregates that answer in the place of raw rows.
+    used: Vec<String>,
+    planning_ms: f64,
+    /// With ANALYZE.
+    execution_ms: Option<f64>,
+}
+
+async fn reports(
+    shared: &Arc<Shared>,
+    of: &Explain,
+    inner: &Ready,
+    values: &[ScalarValue],
+) -> Result<Vec<Report>, Error> {
     match inner {
-        Ready::Query(bound) => plan(shared, of, &set_parameters(&bound.plan, values)?, 0).await,
+        Ready::Query(bound) => {
+            let source = set_parameters(&bound.plan, values)?;
+            let (plan, rows) = plan(shared, of.analyze, &source).await?;
+            Ok(vec![Report {
+                change: None,
+                plan: Some(plan),
+                rows,
+            }])
+        }
         Ready::Insert(insert) => {
-            let table = shared
-                .catalog()
-                .table(shared.database, insert.table)
-                .map(|table| table.name.clone())
-                .unwrap_or_default();
-            let mut lines = vec![format!("Insert on {table}")];
-            if of.analyze {
-                let rows = insert::run(shared, insert, values).await?;
-                lines.push(format!("  Rows: {rows}"));
-            }
-            let source = Explain {
-                analyze: false,
-                ..of.clone()
+            let table = shared.catalog();
+            let table = table.table(shared.database, insert.table);
+            let table = table.map(|table| table.name.clone()).unwrap_or_default();
+            let rows = match of.analyze {
+                true => Some(insert::run(shared, insert, values).await?),
+                false => None,
             };
-            match &insert.source {
-                insert::Source::Plan(of) => {
-                    let of_source = set_parameters(of, values)?;
-                    lines.extend(plan(shared, &source, &of_source, 1).await?);
+            let plan = match &insert.source {
+                insert::Source::Plan(source) => {
+                    let source = set_parameters(source, values)?;
+                    Some(plan(shared, false, &source).await?.0)
                 }
-                insert::Source::Cells(_) | insert::Source::Rows(..) => {
-                    lines.push("  Values".to_owned());
-                }
-            }
-            Ok(lines)
+                insert::Source::Cells(_) | insert::Source::Rows(..) => None,
+            };
+            Ok(vec![Report {
+                change: Some(("Insert".to_owned(), table)),
+                plan,
+                rows,
+            }])
         }
         Ready::Change(dml) => {
-            let mut lines = Vec::new();
+            let mut reports = Vec::with_capacity(dml.program.changes.len());
             for change in &dml.program.changes {
                 let verb = change.what.verb();
                 let verb = format!("{}{}", &verb[..1], verb[1..].to_lowercase());
-                lines.push(format!("{verb} on {}", change.table.name));
-                let plan_of = set_parameters(change.what.plan(), values)?;
-                let source = Explain {
-                    analyze: false,
-                    ..of.clone()
-                };
-                lines.extend(plan(shared, &source, &plan_of, 1).await?);
+                let source = set_parameters(change.what.plan(), values)?;
+                reports.push(Report {
+                    change: Some((verb, change.table.name.clone())),
+                    plan: Some(plan(shared, false, &source).await?.0),
+                    rows: None,
+                });
             }
             if of.analyze {
                 let rows = match dml::run(shared, dml, values).await? {
@@ -105,58 +153,87 @@ pub(crate) async fn run(
                         rows
                     }
                 };
-                lines.push(format!("Rows: {rows}"));
+                if let Some(last) = reports.last_mut() {
+                    last.rows = Some(rows);
+                }
             }
-            Ok(lines)
+            Ok(reports)
         }
         _ => Err(Error::unsupported("EXPLAIN of this statement")),
     }
 }
 
+/// Plans, and with `analyze` runs the plan and counts its rows.
 async fn plan(
     shared: &Arc<Shared>,
-    of: &Explain,
+    analyze: bool,
     plan: &LogicalPlan,
-    depth: usize,
-) -> Result<Vec<String>, Error> {
+) -> Result<(Planned, Option<u64>), Error> {
     let clock = shared.instance.engine.clock();
     let began = clock.wall_us();
     let planner = shared.planner(shared.vars());
     let used = expanded(shared, &planner, plan)?.map(|expanded| expanded.used);
     let physical = physical(shared, &planner, plan).await?;
     let planned = clock.wall_us();
-    let mut rows = 0;
-    if of.analyze {
+    let mut rows = None;
+    if analyze {
         let mut stream = stream(shared, &planner, Arc::clone(&physical))?;
+        let mut count = 0;
         while let Some(batch) = stream.next().await {
-            rows += batch?.num_rows();
+            count += batch?.num_rows() as u64;
         }
+        rows = Some(count);
     }
     let ended = clock.wall_us();
-    let text = if of.analyze {
-        DisplayableExecutionPlan::with_metrics(physical.as_ref())
-            .indent(of.verbose)
-            .to_string()
-    } else {
-        DisplayableExecutionPlan::new(physical.as_ref())
-            .indent(of.verbose)
-            .to_string()
+    let span = |from: i64, to: i64| {
+        let us = u64::try_from(to - from).unwrap_or(0);
+        Duration::from_micros(us).as_secs_f64() * 1000.0
     };
-    let indent = "  ".repeat(depth);
-    let mut lines: Vec<String> = text.lines().map(|line| format!("{indent}{line}")).collect();
-    for name in used.iter().flatten() {
-        lines.push(format!(
-            "{indent}Answered from continuous aggregate: {name}"
-        ));
+    let planned = Planned {
+        physical,
+        used: used
+            .into_iter()
+            .flatten()
+            .map(|name| name.to_string())
+            .collect(),
+        planning_ms: span(began, planned),
+        execution_ms: analyze.then(|| span(planned, ended)),
+    };
+    Ok((planned, rows))
+}
+
+impl Report {
+    fn lines(&self, of: &Explain) -> Vec<String> {
+        let mut lines = Vec::new();
+        let mut indent = "";
+        if let Some((verb, table)) = &self.change {
+            lines.push(format!("{verb} on {table}"));
+            indent = "  ";
+        }
+        match &self.plan {
+            None => lines.push(format!("{indent}Values")),
+            Some(plan) => {
+                let shown = match plan.execution_ms {
+                    Some(_) => DisplayableExecutionPlan::with_metrics(plan.physical.as_ref()),
+                    None => DisplayableExecutionPlan::new(plan.physical.as_ref()),
+                };
+                let text = shown.indent(of.verbose).to_string();
+                lines.extend(text.lines().map(|line| format!("{indent}{line}")));
+                for name in &plan.used {
+                    let text = "Answered from continuous aggregate";
+                    lines.push(format!("{indent}{text}: {name}"));
+                }
+            }
+        }
+        if let Some(rows) = self.rows {
+            lines.push(format!("Rows: {rows}"));
+        }
+        if let Some(plan) = &self.plan
+            && let Some(execution) = plan.execution_ms
+        {
+            lines.push(format!("Planning Time: {:.3} ms", plan.planning_ms));
+            lines.push(format!("Execution Time: {execution:.3} ms"));
+        }
+        lines
     }
-    if of.analyze {
-        let span = |from: i64, to: i64| {
-            let us = u64::try_from(to - from).unwrap_or(0);
-            Duration::from_micros(us).as_secs_f64() * 1000.0
-        };
-        lines.push(format!("Rows: {rows}"));
-        lines.push(format!("Planning Time: {:.3} ms", span(began, planned)));
-        lines.push(format!("Execution Time: {:.3} ms", span(planned, ended)));
-    }
-    Ok(lines)
 }

@@ -16,6 +16,7 @@ mod ddl;
 mod dml;
 mod effects;
 mod error;
+mod evaluate;
 mod explain;
 mod fast;
 pub mod functions;
@@ -41,7 +42,7 @@ pub use instance::{Instance, QueryOptions};
 pub use jobs::Scheduler;
 pub use notify::{Mailbox, Notification};
 pub use outcome::{
-    CopyFormat, Notice, Outcome, OutputColumn, RowStream, Severity, TransactionStatus,
+    CopyFormat, CopyRows, Notice, Outcome, OutputColumn, RowStream, Severity, TransactionStatus,
 };
 pub use session::{Prepared, Session, SessionOptions, Statement};
 pub use value::value_from_text;

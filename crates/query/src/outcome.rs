@@ -28,7 +28,17 @@ pub struct OutputColumn {
 pub type RowStream = Pin<Box<dyn Stream<Item = Result<RecordBatch, Error>> + Send>>;
 
 /// COPY's output, in pieces of whole rows.
-pub type ByteStream = Pin<Box<dyn Stream<Item = Result<Bytes, Error>> + Send>>;
+pub type CopyStream = Pin<Box<dyn Stream<Item = Result<CopyRows, Error>> + Send>>;
+
+/// Rows as COPY writes them, one behind the other.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CopyRows {
+    /// Their bytes.
+    pub data: Bytes,
+    /// Where each ends; the last is the length of the data. Clients take a message of the protocol
+    /// for one row.
+    pub ends: Vec<usize>,
+}
 
 /// A parameter's value: one element in the physical form of the parameter's type.
 pub type ParamValue = ArrayRef;
@@ -78,7 +88,7 @@ pub enum Outcome {
         /// How many columns the data has.
         columns: usize,
         /// The data; the count of rows is known at its end.
-        stream: ByteStream,
+        stream: CopyStream,
         /// Rows written so far.
         rows: std::sync::Arc<std::sync::atomic::AtomicU64>,
     },

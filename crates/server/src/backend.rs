@@ -11,6 +11,7 @@ use arrow::array::ArrayRef;
 use arrow::record_batch::RecordBatch;
 use async_trait::async_trait;
 use bytes::Bytes;
+use chronolith::CopyRows;
 use chronolith_types::{SqlState, SqlType};
 use futures::Stream;
 
@@ -39,6 +40,8 @@ pub struct RoleAuth {
     pub superuser: bool,
     /// May log in at all.
     pub login: bool,
+    /// Its password is past its end.
+    pub expired: bool,
 }
 
 /// A database server below the wire.
@@ -98,7 +101,7 @@ pub struct Parameter {
 /// Rows, batch by batch.
 pub type RowStream = Pin<Box<dyn Stream<Item = Result<RecordBatch, Failure>> + Send>>;
 /// COPY's output, piece by piece.
-pub type ByteStream = Pin<Box<dyn Stream<Item = Result<Bytes, Failure>> + Send>>;
+pub type CopyStream = Pin<Box<dyn Stream<Item = Result<CopyRows, Failure>> + Send>>;
 
 /// What executing gives.
 pub enum Outcome {
@@ -133,8 +136,8 @@ pub enum Outcome {
         binary: bool,
         /// The number of columns.
         columns: usize,
-        /// The data, in pieces of whole rows.
-        stream: ByteStream,
+        /// The data.
+        stream: CopyStream,
         /// The rows written when the stream has ended.
         rows: Arc<std::sync::atomic::AtomicU64>,
     },

@@ -28,7 +28,7 @@ mod wire;
 mod tests;
 
 pub use backend::{
-    Backend, ByteStream, Canceller, Column, Described, News, Notice, Notification, Outcome,
+    Backend, Canceller, Column, CopyStream, Described, News, Notice, Notification, Outcome,
     Parameter, Plan, RoleAuth, RowStream, Session, Startup, Status,
 };
 pub use encode::OutputStyle;

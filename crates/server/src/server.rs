@@ -374,6 +374,14 @@ async fn admit(
             .and_then(Verifier::parse)
             .unwrap_or_else(|| Verifier::mock(user, &shared.mock_secret));
         startup::scram(wire, user, verifier, &hello.binding).await?;
+        // Told only to who knows the password, and as if it were wrong.
+        if role.as_ref().is_some_and(|role| role.expired) {
+            return Err(Failure::new(
+                SqlState::INVALID_PASSWORD,
+                format!("password authentication failed for user \"{user}\""),
+            )
+            .into());
+        }
     }
     let role = role.ok_or_else(|| {
         Failure::new(

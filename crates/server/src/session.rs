@@ -38,6 +38,7 @@ impl Backend for Facade {
             verifier: role.verifier,
             superuser: role.superuser,
             login: role.login,
+            expired: role.expired,
         })
     }
 

@@ -673,6 +673,15 @@ pub struct AlterType {
     pub action: TypeAction,
 }
 
+/// What ALTER TYPE does with a field of a composite type.
+#[derive(Debug, Clone, PartialEq)]
+#[allow(missing_docs, reason = "each is the clause of its name")]
+pub enum AttributeAction {
+    Add { name: Spelled, ty: SqlType },
+    Drop { name: Spelled, if_exists: bool },
+    Alter { name: Spelled, ty: SqlType },
+}
+
 /// What ALTER TYPE or ALTER DOMAIN does.
 #[derive(Debug, Clone, PartialEq)]
 #[allow(missing_docs, reason = "each is the clause of its name")]
@@ -691,6 +700,7 @@ pub enum TypeAction {
         from: Spelled,
         to: Spelled,
     },
+    Attributes(Vec<AttributeAction>),
     RenameTo(Spelled),
     OwnerTo(Spelled),
     SetSchema(Spelled),

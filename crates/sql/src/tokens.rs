@@ -38,6 +38,7 @@ pub(crate) fn tokenize(text: &str) -> Result<Vec<TokenWithSpan>, SqlError> {
     });
     soften(&mut tokens);
     rows(&mut tokens);
+    all_fields(&mut tokens);
     let tokens = plain_operators(tokens);
     let tokens = crate::changes::readable(text, tokens);
     let tokens = crate::sequence::overriding(tokens);
@@ -230,6 +231,31 @@ fn rows(tokens: &mut Vec<TokenWithSpan>) {
         .collect::<Vec<_>>()
         .into_iter();
     tokens.retain(|_| taken.next() != Some(true));
+}
+
+/// `(row).*`, which the parser does not know, becomes the field `"*"` of the row.
+fn all_fields(tokens: &mut [TokenWithSpan]) {
+    for at in 2..tokens.len() {
+        let is = |at: usize, wanted: &Token| tokens.get(at).is_some_and(|t| t.token == *wanted);
+        if !is(at, &Token::Mul) || !is(at - 1, &Token::Period) {
+            continue;
+        }
+        // Behind the row there may be a path of fields.
+        let mut of = at - 2;
+        let named = |at: usize| {
+            let word = tokens.get(at).map(|token| &token.token);
+            matches!(word, Some(Token::Word(_))) && is(at - 1, &Token::Period)
+        };
+        while of >= 2 && named(of) {
+            of -= 2;
+        }
+        if is(of, &Token::RParen) {
+            let star = Token::make_word("*", Some('"'));
+            if let Some(found) = tokens.get_mut(at) {
+                found.token = star;
+            }
+        }
+    }
 }
 
 /// Whether tokens start with parentheses around more than one element.

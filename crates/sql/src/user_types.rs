@@ -5,8 +5,8 @@ use sqlparser::tokenizer::Token;
 use crate::create::{default_of, role_name};
 use crate::cursor::Cursor;
 use crate::{
-    AlterType, CreateDomain, CreateType, DeclaredType, DomainCheck, Spelled, SqlError, Statement,
-    TypeAction,
+    AlterType, AttributeAction, CreateDomain, CreateType, DeclaredType, DomainCheck, Spelled,
+    SqlError, Statement, TypeAction,
 };
 
 /// What follows CREATE TYPE.
@@ -148,14 +148,42 @@ fn type_action(c: &mut Cursor<'_>) -> Result<TypeAction, SqlError> {
     if let Some(action) = moved(c)? {
         return Ok(action);
     }
-    if c.sees(&["add", "attribute"])
-        || c.sees(&["drop", "attribute"])
-        || c.sees(&["alter", "attribute"])
-        || c.sees(&["set"])
-    {
+    if c.sees(&["set"]) {
         return Ok(TypeAction::Other(c.rest()));
     }
-    Err(c.unexpected())
+    c.list(attribute_action).map(TypeAction::Attributes)
+}
+
+/// ADD, DROP and ALTER ATTRIBUTE.
+fn attribute_action(c: &mut Cursor<'_>) -> Result<AttributeAction, SqlError> {
+    let declared = |c: &mut Cursor<'_>| {
+        let ty = c.data_type()?;
+        if c.accept(&["collate"]) {
+            c.name()?;
+        }
+        Ok::<_, SqlError>(ty)
+    };
+    let action = match () {
+        () if c.accept(&["add", "attribute"]) => AttributeAction::Add {
+            name: c.ident()?,
+            ty: declared(c)?,
+        },
+        () if c.accept(&["drop", "attribute"]) => {
+            let if_exists = c.accept(&["if", "exists"]);
+            let name = c.ident()?;
+            AttributeAction::Drop { name, if_exists }
+        }
+        () if c.accept(&["alter", "attribute"]) => {
+            let name = c.ident()?;
+            c.accept(&["set", "data"]);
+            c.expect(&["type"])?;
+            let ty = declared(c)?;
+            AttributeAction::Alter { name, ty }
+        }
+        () => return Err(c.unexpected()),
+    };
+    c.accept_any(&["cascade", "restrict"]);
+    Ok(action)
 }
 
 fn domain_action(c: &mut Cursor<'_>) -> Result<TypeAction, SqlError> {

@@ -12,6 +12,7 @@ mod digits;
 mod ids;
 pub mod interval;
 pub mod numeric;
+pub mod row;
 mod sqlstate;
 mod sqltype;
 pub mod text;

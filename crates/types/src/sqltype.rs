@@ -579,6 +579,15 @@ impl SqlType {
         }
     }
 
+    /// The fields of a composite type.
+    #[must_use]
+    pub fn fields(&self) -> Option<&[(String, SqlType)]> {
+        match self {
+            Self::User(user) => user.fields(),
+            _ => None,
+        }
+    }
+
     /// Whether its values are text in memory.
     #[must_use]
     pub fn is_text(&self) -> bool {

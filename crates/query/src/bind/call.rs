@@ -459,13 +459,11 @@ impl Binder<'_> {
                 {
                     return Ok(Some(Typed { expr, ty, arrow }));
                 }
-                let expr = match exprs.iter().any(super::change::has_query) {
-                    true => Expr::ScalarFunction(ScalarFunction::new_udf(udf, exprs)),
-                    // The function itself cannot be evaluated without the optimiser, which makes
-                    // the same of it.
-                    false => first_of(exprs),
-                };
-                Ok(Some(Typed { expr, ty, arrow }))
+                Ok(Some(Typed {
+                    expr: Expr::ScalarFunction(ScalarFunction::new_udf(udf, exprs)),
+                    ty,
+                    arrow,
+                }))
             }
             "nullif" => {
                 let (Some(right), Some(left), true) = (args.pop(), args.pop(), args.is_empty())
@@ -923,16 +921,3 @@ static IDENTITY: std::sync::LazyLock<Option<Proc>> = std::sync::LazyLock::new(||
         }),
     })
 });
-
-/// The first of some values that is not NULL.
-fn first_of(mut exprs: Vec<Expr>) -> Expr {
-    let last = exprs.pop().map(Box::new);
-    let cases = exprs
-        .into_iter()
-        .map(|expr| (Box::new(expr.clone().is_not_null()), Box::new(expr)));
-    Expr::Case(datafusion::logical_expr::expr::Case::new(
-        None,
-        cases.collect(),
-        last,
-    ))
-}

@@ -14,7 +14,7 @@ use super::expr::text_of;
 use super::names::OwnType;
 use super::state::{Binder, Place, Placed, Result, lift, position, told, unsupported};
 use crate::error::Error;
-use crate::functions::{CastContext, Typed, canonical_form};
+use crate::functions::{CastContext, Typed, canonical_form, is_composite};
 
 impl Binder<'_> {
     pub(super) fn cast(
@@ -46,9 +46,12 @@ impl Binder<'_> {
             let value = self.unknown(&digits, at);
             return self.coerce(value, &to, CastContext::Explicit);
         }
-        let value = self.expr(place, inner)?;
+        let documents = self.documents && !is_composite(&to);
+        let around = std::mem::replace(&mut self.documents, documents);
+        let value = self.expr(place, inner);
+        self.documents = around;
         let value = self
-            .coerce(value, &to, CastContext::Explicit)
+            .coerce(value?, &to, CastContext::Explicit)
             .map_err(|error| error.at(at))?;
         precise(value, declared)
     }

@@ -1,12 +1,14 @@
 //! Expressions.
 
+use arrow::datatypes::DataType;
 use chronolith_sql::ast::{self, BinaryOperator, UnaryOperator};
 use chronolith_types::{SqlState, SqlType};
+use datafusion::functions::core;
 use datafusion::logical_expr::expr::{Case, InList};
 use datafusion::logical_expr::{Expr, lit};
 
 use super::literal::{boolean, null};
-use super::state::{Binder, Place, Result, position, unsupported};
+use super::state::{Binder, Place, Result, position, told, typed, unsupported};
 use crate::error::Error;
 use crate::functions::Typed;
 
@@ -256,9 +258,26 @@ impl Binder<'_> {
             ast::Expr::Tuple(parts) => {
                 let mut values = Vec::with_capacity(parts.len());
                 for part in parts {
-                    values.push(self.expr(place, part)?);
+                    match part {
+                        ast::Expr::QualifiedWildcard(name, _)
+                            if let [table] = name.0.as_slice()
+                                && let Some(table) = table.as_ident() =>
+                        {
+                            let columns = place.scope.of_table(None, &table.value);
+                            values.extend(columns.map(typed));
+                        }
+                        part => values.push(self.expr(place, part)?),
+                    }
                 }
                 self.record(super::call::numbered(values))
+            }
+            // `t.*` beside an operator is the row.
+            ast::Expr::QualifiedWildcard(name, _)
+                if let [table] = name.0.as_slice()
+                    && let Some(table) = table.as_ident()
+                    && place.scope.has_table(None, &table.value) =>
+            {
+                self.whole_row(place, &table.value)
             }
             ast::Expr::Wildcard(_) | ast::Expr::QualifiedWildcard(..) => {
                 Err(Error::new(SqlState::SYNTAX_ERROR, "* is not allowed here").at(at))
@@ -421,6 +440,23 @@ impl Binder<'_> {
         let mut value = self.expr(place, inner)?;
         if value.ty == SqlType::Unknown {
             value = self.settle(value, &SqlType::Text)?;
+        }
+        if crate::functions::is_composite(&value.ty) {
+            return crate::functions::row_nulls(value, not).map_err(told);
+        }
+        if let DataType::Struct(fields) = &value.arrow {
+            let mut all: Option<Expr> = None;
+            for field in fields {
+                let name = field.name().as_str();
+                let one = core::expr_fn::get_field(value.expr.clone(), name);
+                let one = if not {
+                    one.is_not_null()
+                } else {
+                    one.is_null()
+                };
+                all = Some(all.map_or(one.clone(), |so_far| so_far.and(one)));
+            }
+            return Ok(all.map_or_else(|| boolean(true), truth));
         }
         Ok(truth(if not {
             value.expr.is_not_null()

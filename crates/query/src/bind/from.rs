@@ -21,7 +21,7 @@ use super::state::{
 };
 use super::subquery::subquery;
 use crate::error::Error;
-use crate::functions::{ProcKind, Typed, procs};
+use crate::functions::{ProcKind, Typed, procs, row_field};
 use crate::nodes::{Expand, SetCall};
 
 impl Binder<'_> {
@@ -729,7 +729,23 @@ impl Binder<'_> {
                 arrow,
                 ..unnamed(&name)
             };
-            if record.is_empty() {
+            let rows = ty
+                .fields()
+                .filter(|_| record.is_empty() && output.is_none());
+            if let Some(members) = rows {
+                let row = Typed {
+                    expr: column(&internal),
+                    ty: ty.clone(),
+                    arrow,
+                };
+                for (place, (name, _)) in members.iter().enumerate() {
+                    let field = row_field(row.clone(), place).map_err(super::state::told)?;
+                    let field = field.ok_or_else(|| Error::internal("a field is gone"))?;
+                    let fresh = self.fresh();
+                    fields.push(field.expr.alias(&fresh));
+                    columns.push(new(name.clone(), fresh, field.ty, field.arrow));
+                }
+            } else if record.is_empty() {
                 let name = match &alias {
                     _ if output.is_some() => output.unwrap_or_default(),
                     Some(alias) if single => alias.clone(),

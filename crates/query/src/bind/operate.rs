@@ -7,7 +7,7 @@ use datafusion::logical_expr::{Expr, Operator as Op};
 use super::resolve::{Candidate, Choice, Poly, choose_operator};
 use super::state::{Binder, Result, told};
 use crate::error::Error;
-use crate::functions::{CastContext, Operator, Typed, operators};
+use crate::functions::{CastContext, Operator, Typed, is_composite, operators};
 
 impl Binder<'_> {
     /// An operator of a symbol over operands of any types.
@@ -18,6 +18,7 @@ impl Binder<'_> {
         at: Option<u32>,
     ) -> Result<Typed> {
         let symbol = if symbol == "!=" { "<>" } else { symbol };
+        let operands = self.as_rows(operands).map_err(|error| error.at(at))?;
         let given = operands
             .iter()
             .map(|operand| operand.ty.without_typmod())
@@ -38,6 +39,22 @@ impl Binder<'_> {
         found
             .apply(args, &result)
             .map_err(|error| told(error).at(at))
+    }
+
+    /// A row beside one of a composite type is of that type.
+    fn as_rows(&mut self, operands: Vec<Typed>) -> Result<Vec<Typed>> {
+        let [left, right] = operands.as_slice() else {
+            return Ok(operands);
+        };
+        let open = |ty: &SqlType| matches!(ty, SqlType::Record | SqlType::Unknown);
+        let ty = match (is_composite(&left.ty), is_composite(&right.ty)) {
+            (true, false) if open(&right.ty) => left.ty.clone(),
+            (false, true) if open(&left.ty) => right.ty.clone(),
+            _ => return Ok(operands),
+        };
+        let rows = operands.into_iter();
+        rows.map(|row| self.coerce(row, &ty, CastContext::Explicit))
+            .collect()
     }
 
     /// An operand as its operator wants it. A value already of that type keeps its modifier, so

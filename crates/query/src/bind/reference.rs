@@ -7,10 +7,10 @@ use datafusion::logical_expr::Expr;
 
 use super::scope::{Found, Scope, ScopeColumn};
 use super::state::{
-    Binder, Clause, Place, Result, field, ident_position, position, typed, unsupported,
+    Binder, Clause, Place, Result, field, ident_position, position, told, typed, unsupported,
 };
 use crate::error::Error;
-use crate::functions::Typed;
+use crate::functions::{Typed, row_field, type_of_form};
 
 impl Binder<'_> {
     pub(super) fn name(&mut self, place: Place<'_>, ident: &ast::Ident) -> Result<Typed> {
@@ -100,7 +100,10 @@ impl Binder<'_> {
         {
             return self.qualified(place, &[table.clone(), ast::Ident::new(name)]);
         }
-        let value = self.expr(place, root)?;
+        let documents = std::mem::replace(&mut self.documents, false);
+        let value = self.expr(place, root);
+        self.documents = documents;
+        let value = value?;
         take_field(value, name).map_err(|error| error.at(position(root)))
     }
 
@@ -214,6 +217,16 @@ impl Binder<'_> {
 
 /// One field of a row that is a value.
 pub(super) fn take_field(value: Typed, name: &str) -> Result<Typed> {
+    if let SqlType::User(user) = &value.ty
+        && let Some(fields) = user.fields()
+    {
+        let place = fields.iter().position(|(field, _)| field == name);
+        let found = place.map(|place| row_field(value.clone(), place));
+        return found.transpose().map_err(told)?.flatten().ok_or_else(|| {
+            let message = format!("column \"{name}\" not found in data type {}", user.shown());
+            Error::new(SqlState::UNDEFINED_COLUMN, message)
+        });
+    }
     let DataType::Struct(fields) = &value.arrow else {
         return Err(Error::new(
             SqlState::WRONG_OBJECT_TYPE,
@@ -237,30 +250,6 @@ pub(super) fn take_field(value: Typed, name: &str) -> Result<Typed> {
         ty,
         arrow,
     })
-}
-
-/// The type of a field of which only the form is known.
-pub(crate) fn type_of_form(arrow: &DataType) -> SqlType {
-    match arrow {
-        DataType::Boolean => SqlType::Bool,
-        DataType::Int16 => SqlType::Int2,
-        DataType::Int32 => SqlType::Int4,
-        DataType::Int64 => SqlType::Int8,
-        DataType::UInt32 => SqlType::Oid,
-        DataType::Float32 => SqlType::Float4,
-        DataType::Float64 => SqlType::Float8,
-        DataType::Decimal128(..) | DataType::Decimal256(..) => SqlType::Numeric(None),
-        DataType::BinaryView => SqlType::Bytea,
-        DataType::Date32 => SqlType::Date,
-        DataType::Time64(_) => SqlType::Time,
-        DataType::Timestamp(_, None) => SqlType::Timestamp,
-        DataType::Timestamp(_, Some(_)) => SqlType::Timestamptz,
-        DataType::Interval(_) => SqlType::Interval,
-        DataType::FixedSizeBinary(16) => SqlType::Uuid,
-        DataType::List(item) => type_of_form(item.data_type()).array_of(),
-        DataType::Struct(_) => SqlType::Record,
-        _ => SqlType::Text,
-    }
 }
 
 /// A column of the query around.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use chronolith_catalog::{ArgMode, Routine, Volatility};
 use chronolith_sql::ast::{self, TableAlias};
 use chronolith_sql::quoted;
-use chronolith_types::{SqlState, SqlType};
+use chronolith_types::{SqlState, SqlType, UserKind, UserType};
 use datafusion::common::ScalarValue;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::logical_expr::expr::Case;
@@ -166,7 +166,7 @@ impl Binder<'_> {
             });
         let fixed = inputs.len().saturating_sub(1);
         for ((arg, to), slot) in args.into_iter().zip(declared).zip(slots) {
-            let to = poly.resolve(to, &common);
+            let to = self.row_as_now(poly.resolve(to, &common));
             let value = if arg.value.ty != SqlType::Unknown && arg.value.ty.without_typmod() == to {
                 arg.value
             } else {
@@ -222,6 +222,22 @@ impl Binder<'_> {
         })
     }
 
+    /// The rows of a relation may have got columns since a routine was declared to take them.
+    fn row_as_now(&self, ty: SqlType) -> SqlType {
+        let relation = match &ty {
+            SqlType::User(user) => crate::catalogs::relation_of_row(user.oid),
+            _ => None,
+        };
+        match (&ty, relation.and_then(|of| self.names.row_of(of))) {
+            (SqlType::User(user), Some(fields)) => {
+                let mut user = UserType::clone(user);
+                user.kind = UserKind::Composite(fields);
+                SqlType::User(Arc::new(user))
+            }
+            _ => ty,
+        }
+    }
+
     fn default_argument(&mut self, default: &str, ty: &SqlType) -> Result<Typed> {
         let tree = chronolith_sql::expression(default)?;
         let nothing = Scope::default();
@@ -248,12 +264,21 @@ impl Binder<'_> {
     pub(super) fn argument(&mut self, of: Option<&str>, name: &str) -> Result<Option<Typed>> {
         match self.frames.last() {
             Some(frame) => {
-                if of.is_some_and(|of| of != frame.routine.name) {
-                    return Ok(None);
+                let argument = |name: &str| {
+                    let mut inputs = frame.routine.inputs();
+                    let place = inputs.position(|arg| arg.name.as_deref() == Some(name));
+                    place.and_then(|place| frame.args.get(place).cloned())
+                };
+                match of.filter(|of| *of != frame.routine.name) {
+                    // A field of an argument that is a row.
+                    Some(of) => match argument(of) {
+                        Some(row) if row.ty.fields().is_some() => {
+                            super::reference::take_field(row, name).map(Some)
+                        }
+                        _ => Ok(None),
+                    },
+                    None => Ok(argument(name)),
                 }
-                let mut inputs = frame.routine.inputs();
-                let place = inputs.position(|arg| arg.name.as_deref() == Some(name));
-                Ok(place.and_then(|place| frame.args.get(place).cloned()))
             }
             // The text of a view is nobody's statement.
             None if self.views > 0 => Ok(None),
@@ -261,7 +286,17 @@ impl Binder<'_> {
                 if let Some(number) = self.names.parameter(of, name) {
                     return Ok(Some(self.params.expr(number)));
                 }
-                match self.names.variable(of, name)? {
+                let found = match (self.names.variable(of, name), of) {
+                    (Ok(None), Some(of)) => match self.names.variable(None, of) {
+                        Ok(Some(Variable::Value(number, ty))) if ty.fields().is_some() => {
+                            let row = self.params.typed(number, &ty);
+                            return super::reference::take_field(row, name).map(Some);
+                        }
+                        _ => None,
+                    },
+                    (found, _) => found?,
+                };
+                match found {
                     None => Ok(None),
                     Some(Variable::Value(number, ty)) => Ok(Some(self.params.typed(number, &ty))),
                     Some(Variable::Row(columns)) => {

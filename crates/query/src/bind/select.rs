@@ -208,6 +208,12 @@ impl Binder<'_> {
         let mut items = Vec::with_capacity(projection.len());
         for item in projection {
             match item {
+                SelectItem::UnnamedExpr(tree)
+                    if let Some((root, path)) = super::fields::starred(tree) =>
+                {
+                    let fields = self.fields_of(Place { scope, clause }, root, path)?;
+                    items.extend(fields);
+                }
                 SelectItem::UnnamedExpr(tree) => {
                     let name = name_of(tree);
                     items.push(self.item(

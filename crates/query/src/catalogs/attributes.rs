@@ -173,6 +173,25 @@ fn attributes<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error
                     );
                 }
             }
+            Relation::Composite(composite) => {
+                for (number, (name, ty)) in (1..).zip(composite.fields()) {
+                    push(
+                        rows,
+                        Attribute {
+                            relation: oid,
+                            number,
+                            name: name.as_str().into(),
+                            ty: Some(Cow::Borrowed(ty)),
+                            domain: None,
+                            not_null: false,
+                            has_default: false,
+                            inherited: false,
+                            identity: "",
+                            generated: "",
+                        },
+                    );
+                }
+            }
             Relation::View(view) => {
                 for (number, (name, ty)) in (1..).zip((context.view_columns)(view)) {
                     push(

@@ -64,7 +64,7 @@ fn classes<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
         if rows.misses(OID, oid) {
             continue;
         }
-        let stored = kind != 'v' && !matches!(relation, Relation::System(_));
+        let stored = !matches!(kind, 'v' | 'c') && !matches!(relation, Relation::System(_));
         let size = match sized {
             true => relation.size(context),
             false => Size::default(),
@@ -87,6 +87,7 @@ fn classes<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
             Relation::View(view) if counted => (context.view_columns)(view).len(),
             Relation::View(_) => 0,
             Relation::Sequence(_) => 3,
+            Relation::Composite(ty) => ty.fields().len(),
         };
         let acl = || {
             let acl = privileges::acl_of(home, relation)?;

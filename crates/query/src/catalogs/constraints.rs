@@ -324,7 +324,7 @@ fn depends<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
                     rows.push(row![class, oid, 0, class, by.table.0, column, kind]);
                 }
             }
-            Relation::System(_) | Relation::Table(_) => {}
+            Relation::System(_) | Relation::Table(_) | Relation::Composite(_) => {}
         }
         rows.push(row![
             class,

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use chronolith_catalog::{CheckOption, Database, Sequence};
-use chronolith_types::{SqlType, TypeId};
+use chronolith_types::{ColumnId, SqlType, TypeId};
 
 use super::attributes;
 use super::constraints::{self, Shown};
@@ -69,7 +69,10 @@ fn tables<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
     for relation in objects::relations(home) {
         let (kind, writable) = match relation {
             // The standard knows no materialized views.
-            Relation::Index(..) | Relation::Kept(..) | Relation::Sequence(_) => continue,
+            Relation::Index(..)
+            | Relation::Kept(..)
+            | Relation::Sequence(_)
+            | Relation::Composite(_) => continue,
             Relation::Table(_) | Relation::Chunk(..) => ("BASE TABLE", true),
             Relation::View(view) => ("VIEW", (context.view_writes)(view).updates()),
             Relation::System(system) if system.kind() == 'v' => ("VIEW", false),
@@ -282,7 +285,10 @@ fn columns<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
             table: relation.name(),
         };
         match relation {
-            Relation::Index(..) | Relation::Kept(..) | Relation::Sequence(_) => {}
+            Relation::Index(..)
+            | Relation::Kept(..)
+            | Relation::Sequence(_)
+            | Relation::Composite(_) => {}
             Relation::System(system) => system_columns(rows, &place, system),
             Relation::Table(table) | Relation::Chunk(table, ..) => {
                 for column in &table.columns {
@@ -487,11 +493,23 @@ fn constraint_columns<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(
     for shown in constraints::shown(context)? {
         let relation = shown.relation();
         let schema = relation.schema(home).1;
-        for column in column_names(shown) {
+        // A foreign key uses the columns that it refers to.
+        let (used, columns) = match shown.reference() {
+            None => (relation, column_names(shown)),
+            Some(reference) => {
+                let Some(table) = home.tables.get(&reference.table) else {
+                    continue;
+                };
+                let columns = reference.referred.iter();
+                let name = |column: &ColumnId| Some(table.column(*column)?.name.as_str());
+                (Relation::Table(table), columns.filter_map(name).collect())
+            }
+        };
+        for column in columns {
             rows.push(row![
                 &home.name,
-                schema,
-                relation.name(),
+                used.schema(home).1,
+                used.name(),
                 column,
                 &home.name,
                 schema,
@@ -505,12 +523,14 @@ fn constraint_columns<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(
 fn constraint_tables<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
     let home = context.home()?;
     for shown in constraints::shown(context)?.filter(|shown| shown.kind() != 'c') {
-        let relation = shown.relation();
-        let schema = relation.schema(home).1;
+        let schema = shown.relation().schema(home).1;
+        let used = shown.reference();
+        let used = used.and_then(|reference| home.tables.get(&reference.table));
+        let used = used.map_or(shown.relation(), |table| Relation::Table(table));
         rows.push(row![
             &home.name,
-            schema,
-            relation.name(),
+            used.schema(home).1,
+            used.name(),
             &home.name,
             schema,
             shown.name(),

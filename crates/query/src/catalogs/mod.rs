@@ -38,7 +38,7 @@ pub(crate) use context::{
     Size, Sizes, Sorting, ViewColumns, ViewWrites,
 };
 pub(crate) use describe::quoted;
-pub(crate) use objects::{key_of_index, shown};
+pub(crate) use objects::{key_of_index, relation_of_row, row_types_of, shown};
 pub(crate) use relation::{find, is_system_schema, of_function};
 pub(crate) use sequences::sequence_row;
 pub(crate) use user_types::domain_check;

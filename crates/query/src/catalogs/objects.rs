@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use chronolith_catalog::{
-    Catalog, Chunk, Database, Hypertable, Index, Persistence, Sequence, Table, View,
+    Catalog, Chunk, Database, Hypertable, Index, Persistence, Sequence, Table, Type, View,
 };
 use chronolith_types::{ChunkId, DatabaseId, RoleId, SqlType, TableId};
 
@@ -35,6 +35,17 @@ pub(super) fn row_array(relation: u32) -> u32 {
     relation | ROW_ARRAY
 }
 
+/// The oids of the row type of what users made and of its array.
+pub(crate) fn row_types_of(relation: u32) -> (u32, u32) {
+    (row_type(relation), row_array(relation))
+}
+
+/// The relation whose rows have a type; none for any other type.
+pub(crate) fn relation_of_row(ty: u32) -> Option<TableId> {
+    let relation = ty & !ROW_TYPE;
+    (ty & ROW_TYPE != 0 && row_type(relation) == ty).then_some(TableId(relation))
+}
+
 /// The oid of a view's rule.
 pub(super) fn rule(view: u32) -> u32 {
     view | RULE
@@ -61,6 +72,8 @@ pub(super) enum Relation<'a> {
     Sequence(&'a Sequence),
     /// An ordinary materialized view, and the table of its rows under the view's own number and name.
     Kept(&'a Table, &'a View),
+    /// A composite type.
+    Composite(&'a Type),
 }
 
 /// The catalog as clients see it: a materialized view is a table of its own number and name, and
@@ -104,6 +117,7 @@ impl<'a> Relation<'a> {
             Self::Index(_, index) => index.id.0,
             Self::View(view) => view.id.0,
             Self::Sequence(sequence) => sequence.id.0,
+            Self::Composite(ty) => ty.relation().unwrap_or_default(),
         }
     }
 
@@ -115,6 +129,7 @@ impl<'a> Relation<'a> {
             Self::Index(_, index) => index.name.as_str().into(),
             Self::View(view) => view.name.as_str().into(),
             Self::Sequence(sequence) => sequence.name.as_str().into(),
+            Self::Composite(ty) => ty.name.as_str().into(),
         }
     }
 
@@ -127,6 +142,7 @@ impl<'a> Relation<'a> {
             Self::View(_) => 'v',
             Self::Sequence(_) => 'S',
             Self::Kept(..) => 'm',
+            Self::Composite(_) => 'c',
         }
     }
 
@@ -150,6 +166,7 @@ impl<'a> Relation<'a> {
             Self::Table(table) | Self::Chunk(table, ..) | Self::Index(table, _) => table.owner,
             Self::View(view) | Self::Kept(_, view) => view.owner,
             Self::Sequence(sequence) => sequence.owner,
+            Self::Composite(ty) => ty.owner,
         }
     }
 
@@ -166,6 +183,7 @@ impl<'a> Relation<'a> {
             Self::Table(table) | Self::Index(table, _) => table.schema,
             Self::View(view) | Self::Kept(_, view) => view.schema,
             Self::Sequence(sequence) => sequence.schema,
+            Self::Composite(ty) => ty.schema,
         };
         let name = home
             .schemas
@@ -179,6 +197,7 @@ impl<'a> Relation<'a> {
         match self {
             Self::System(relation) => relation.row_types,
             Self::Index(..) | Self::Sequence(_) => (0, 0),
+            Self::Composite(ty) => (ty.id.0, ty.array),
             other => (row_type(other.oid()), row_array(other.oid())),
         }
     }
@@ -201,9 +220,11 @@ impl<'a> Relation<'a> {
             Self::Kept(_, view) => view.kept().map_or_else(Size::default, |kept| {
                 (context.size)(kept.table, Table::PLAIN_CHUNK)
             }),
-            Self::System(_) | Self::Index(..) | Self::View(_) | Self::Sequence(_) => {
-                Size::default()
-            }
+            Self::System(_)
+            | Self::Index(..)
+            | Self::View(_)
+            | Self::Sequence(_)
+            | Self::Composite(_) => Size::default(),
         }
     }
 }
@@ -241,7 +262,9 @@ pub(super) fn user_relations(home: &Database) -> impl Iterator<Item = Relation<'
     let views = views.map(|view| Relation::View(view));
     let sequences = home.sequences.values();
     let sequences = sequences.map(|sequence| Relation::Sequence(sequence));
-    tables.chain(views).chain(sequences)
+    let types = home.types.values().filter(|ty| ty.relation().is_some());
+    let types = types.map(|ty| Relation::Composite(ty));
+    tables.chain(views).chain(sequences).chain(types)
 }
 
 /// Everything that `pg_class` shows.
@@ -309,6 +332,10 @@ pub(super) fn by_oid(context: &Context, oid: u32) -> Result<Option<Relation<'_>>
     if let Some(system) = relation::by_oid(oid) {
         return Ok(Some(Relation::System(system)));
     }
+    let mut types = home.types.values();
+    if let Some(ty) = types.find(|ty| ty.relation() == Some(oid)) {
+        return Ok(Some(Relation::Composite(ty)));
+    }
     let inner = context.inner.get_or_init(|| Inner::of(home));
     Ok(inner.find(home, oid))
 }
@@ -327,6 +354,12 @@ pub(super) fn by_name<'a>(home: &'a Database, schema: &str, name: &str) -> Optio
     }
     if let Some(sequence) = home.sequence_named(id, name) {
         return Some(Relation::Sequence(sequence));
+    }
+    let composite = home
+        .type_named(id, name)
+        .filter(|ty| ty.relation().is_some());
+    if let Some(ty) = composite {
+        return Some(Relation::Composite(ty));
     }
     if schema == Database::INTERNAL_SCHEMA {
         return chunk_named(home, name);

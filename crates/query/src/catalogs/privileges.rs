@@ -34,7 +34,7 @@ fn of_columns(right: Rights) -> bool {
 pub(super) fn acl_of<'a>(home: &'a Database, relation: Relation<'_>) -> Option<&'a Acl> {
     let oid = match relation {
         Relation::Chunk(table, ..) => table.id.0,
-        Relation::System(_) | Relation::Index(..) => return None,
+        Relation::System(_) | Relation::Index(..) | Relation::Composite(_) => return None,
         other => other.oid(),
     };
     home.acls.get(&oid)
@@ -109,7 +109,10 @@ fn yes(value: bool) -> &'static str {
 fn tables<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
     let home = context.home()?;
     for relation in objects::user_relations(home) {
-        if matches!(relation, Relation::Index(..) | Relation::Sequence(_)) {
+        if matches!(
+            relation,
+            Relation::Index(..) | Relation::Sequence(_) | Relation::Composite(_)
+        ) {
             continue;
         }
         for grant in grants(context, home, relation) {
@@ -135,7 +138,10 @@ fn columns<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
     let home = context.home()?;
     for relation in objects::user_relations(home) {
         let names: Vec<String> = match relation {
-            Relation::Index(..) | Relation::System(_) | Relation::Sequence(_) => continue,
+            Relation::Index(..)
+            | Relation::System(_)
+            | Relation::Sequence(_)
+            | Relation::Composite(_) => continue,
             Relation::Table(table) | Relation::Chunk(table, ..) | Relation::Kept(table, _) => {
                 let columns = table.columns.iter();
                 columns.map(|column| column.name.clone()).collect()

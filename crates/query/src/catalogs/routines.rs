@@ -330,7 +330,8 @@ fn own_acl<'a>(context: &'a Context, routine: &Routine) -> Cell<'a> {
 
 /// The functions and procedures of users.
 fn own_procs<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
-    for routine in context.home()?.routines.values() {
+    let home = context.home()?;
+    for routine in home.routines.values() {
         let named = routine.args.iter().any(|arg| arg.name.is_some());
         let names: Vec<&str> = routine
             .args
@@ -351,7 +352,17 @@ fn own_procs<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error>
         let variadic = variadic.and_then(|arg| arg.ty.element().map(SqlType::oid));
         let defaults = routine.args.iter().filter(|arg| arg.default.is_some());
         let set = routine.result.as_ref().is_some_and(|result| result.set);
-        let result = routine.result.as_ref().map_or(VOID, |of| of.ty.oid());
+        let result = routine
+            .result
+            .as_ref()
+            .map_or(VOID, |of| match of.relation {
+                None => of.ty.oid(),
+                Some(relation) => {
+                    let mut types = home.types.values();
+                    let composite = types.find(|ty| ty.relation() == Some(relation.0));
+                    composite.map_or(objects::row_types_of(relation.0).0, |ty| ty.id.0)
+                }
+            });
         let result = match routine.is_procedure() && routine.outputs().next().is_some() {
             true => SqlType::Record.oid(),
             false => result,

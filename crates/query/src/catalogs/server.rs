@@ -105,15 +105,24 @@ fn roles<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
             has(role, Privilege::CreateDatabase),
             has(role, Privilege::Login),
             has(role, Privilege::Replication),
-            -1,
+            limit(role),
             HIDDEN,
-            NULL,
+            valid_until(role),
             has(role, Privilege::BypassRowSecurity),
             config(&role.settings),
             role.id.0,
         ]);
     }
     Ok(())
+}
+
+/// How many sessions a role may have, as `pg_roles` says it.
+fn limit(role: &Role) -> i64 {
+    role.sessions_max.map_or(-1, i64::from)
+}
+
+fn valid_until(role: &Role) -> Cell<'static> {
+    role.valid_until_us.map_or(Cell::Null, Cell::Int)
 }
 
 fn authid<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
@@ -129,9 +138,9 @@ fn authid<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
             has(role, Privilege::Login),
             has(role, Privilege::Replication),
             has(role, Privilege::BypassRowSecurity),
-            -1,
+            limit(role),
             role.verifier.as_ref(),
-            NULL,
+            valid_until(role),
         ]);
     }
     Ok(())
@@ -155,7 +164,7 @@ fn login_roles<'a>(context: &'a Context, rows: &mut Rows<'a>, secrets: bool) -> 
             has(role, Privilege::Replication),
             has(role, Privilege::BypassRowSecurity),
             password,
-            NULL,
+            valid_until(role),
             config(&role.settings),
         ]);
     }

@@ -127,7 +127,8 @@ fn types<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
     user_types::types(context, rows)?;
     for relation in objects::relations(home) {
         let (oid, array) = relation.row_types();
-        if oid == 0 {
+        // A composite type is one of its own.
+        if oid == 0 || matches!(relation, objects::Relation::Composite(_)) {
             continue;
         }
         let schema = relation.schema(home).0;

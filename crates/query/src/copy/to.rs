@@ -15,7 +15,7 @@ use super::options::{CopyOptions, Header};
 use super::parse_options;
 use crate::bind::{Bound, bind_query};
 use crate::error::Error;
-use crate::outcome::{CopyFormat, Outcome};
+use crate::outcome::{CopyFormat, CopyRows, Outcome};
 use crate::session::{self, SessionNames, Shared};
 use crate::value::{is_null, write_binary, write_text};
 
@@ -96,21 +96,24 @@ pub(crate) async fn begin_out(
     };
     let source = session::run(shared, plan).await?;
     let counted = Arc::clone(&rows);
-    let head = writer.head();
-    let tail = writer.tail();
-    let pieces = source.map(move |batch| {
-        let batch = batch?;
-        counted.fetch_add(batch.num_rows() as u64, Ordering::Relaxed);
-        writer.rows(&batch)
+    let mut head = writer.head();
+    let end = futures::stream::once(std::future::ready(None));
+    let pieces = source.map(Some).chain(end).filter_map(move |batch| {
+        let piece = match batch {
+            Some(Ok(batch)) if batch.num_rows() == 0 => None,
+            Some(Ok(batch)) => {
+                counted.fetch_add(batch.num_rows() as u64, Ordering::Relaxed);
+                Some(writer.rows(&batch, std::mem::take(&mut head)))
+            }
+            Some(Err(error)) => Some(Err(error)),
+            None => writer.end(std::mem::take(&mut head)).map(Ok),
+        };
+        std::future::ready(piece)
     });
-    let ends = |piece: Vec<u8>| {
-        let some = (!piece.is_empty()).then_some(Ok(Bytes::from(piece)));
-        futures::stream::iter(some)
-    };
     Ok(Outcome::CopyOut {
         format,
         columns: bound.columns.len(),
-        stream: Box::pin(ends(head).chain(pieces).chain(ends(tail))),
+        stream: Box::pin(pieces),
         rows,
     })
 }
@@ -142,15 +145,24 @@ impl Writer {
         out
     }
 
-    fn tail(&self) -> Vec<u8> {
-        match self.options.format {
-            CopyFormat::Binary => (-1_i16).to_be_bytes().to_vec(),
-            _ => Vec::new(),
+    /// What comes behind the rows, and the header if none came.
+    fn end(&self, mut data: Vec<u8>) -> Option<CopyRows> {
+        if self.options.format == CopyFormat::Binary {
+            data.extend((-1_i16).to_be_bytes());
         }
+        let ends = vec![data.len()];
+        let data = Bytes::from(data);
+        (!data.is_empty()).then_some(CopyRows { data, ends })
     }
 
-    fn rows(&self, batch: &RecordBatch) -> Result<Bytes, Error> {
-        let mut out = Vec::with_capacity(batch.num_rows() * 16 * self.types.len().max(1));
+    /// Rows behind what is to come before them.
+    fn rows(&self, batch: &RecordBatch, mut out: Vec<u8>) -> Result<CopyRows, Error> {
+        out.reserve(batch.num_rows() * 16 * self.types.len().max(1));
+        let mut ends = Vec::with_capacity(batch.num_rows() + 1);
+        // A line of names is a row of its own; a binary header is the first row's beginning.
+        if self.options.format != CopyFormat::Binary && !out.is_empty() {
+            ends.push(out.len());
+        }
         let mut value = Vec::new();
         for row in 0..batch.num_rows() {
             if self.options.format == CopyFormat::Binary {
@@ -186,8 +198,10 @@ impl Writer {
             if self.options.format != CopyFormat::Binary {
                 out.push(b'\n');
             }
+            ends.push(out.len());
         }
-        Ok(Bytes::from(out))
+        let data = Bytes::from(out);
+        Ok(CopyRows { data, ends })
     }
 
     fn field(&self, place: usize, value: &[u8], quote: bool, out: &mut Vec<u8>) {

@@ -5,6 +5,7 @@
 
 mod alter;
 mod alter_type;
+mod attributes;
 pub(crate) mod columnstore;
 mod comment;
 mod drop;

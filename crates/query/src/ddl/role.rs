@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use chronolith_catalog::{Change, Privilege, Role};
 use chronolith_sql::{Opt, SettingChange, Spelled};
+use chronolith_types::datetime::parse_timestamptz;
 use chronolith_types::{RoleId, SqlState};
 
 use super::run::demand;
@@ -44,6 +45,8 @@ pub(super) fn create(
         member_of: Vec::new(),
         admin_of: Vec::new(),
         settings: BTreeMap::new(),
+        sessions_max: None,
+        valid_until_us: None,
     };
     if user {
         role.privileges.push(Privilege::Login);
@@ -141,6 +144,26 @@ fn apply(shared: &Arc<Shared>, role: &mut Role, options: &[Opt]) -> Result<(), E
                 role.verifier = match option.value.as_deref() {
                     None | Some("") => None,
                     Some(text) => Some(password::verifier_of(text)?),
+                };
+                continue;
+            }
+            "connection limit" => {
+                let limit = option.value.as_deref().unwrap_or_default();
+                let limit = limit.parse::<i64>().ok().filter(|limit| *limit >= -1);
+                let limit = limit.and_then(|limit| i32::try_from(limit).ok());
+                let limit = limit.ok_or_else(|| {
+                    let given = option.value.as_deref().unwrap_or_default();
+                    let message = format!("invalid connection limit: {given}");
+                    Error::new(SqlState::INVALID_PARAMETER_VALUE, message)
+                })?;
+                role.sessions_max = u32::try_from(limit).ok();
+                continue;
+            }
+            "valid until" => {
+                let text = option.value.as_deref().unwrap_or_default().trim();
+                role.valid_until_us = match text.to_lowercase().as_str() {
+                    "infinity" => None,
+                    _ => Some(parse_timestamptz(text.as_bytes(), &shared.time_zone())?),
                 };
                 continue;
             }

@@ -9,7 +9,7 @@ use chronolith_catalog::{
 use chronolith_sql::{
     AlterRoutine, CreateRoutine, Name, ObjectKind, RoutineAction, RoutineMarks, SqlText, TypeRef,
 };
-use chronolith_types::{RoutineId, SqlState, SqlType, TableId, TypeName};
+use chronolith_types::{RoutineId, SqlState, SqlType, TableId, TypeName, UserKind, UserType};
 
 use super::drop::schemas;
 use super::run::owner;
@@ -124,9 +124,9 @@ fn arguments(
         {
             return Err(wrong("VARIADIC parameter must be the last input parameter"));
         }
-        let (ty, relation) = declared(shared, home, &arg.ty)?;
-        if relation.is_some() {
-            return Err(Error::unsupported("an argument of a row type"));
+        let (mut ty, relation) = declared(shared, home, &arg.ty)?;
+        if let Some(relation) = relation {
+            ty = row_type(shared, home, relation)?;
         }
         if mode == ArgMode::Variadic && !matches!(ty, SqlType::Array(_) | SqlType::AnyArray) {
             return Err(wrong("VARIADIC parameter must be an array"));
@@ -206,7 +206,7 @@ pub(crate) fn declared(
     };
     match ty {
         TypeRef::Known(ty) => Ok((shared.declared_type(ty)?.without_typmod(), None)),
-        TypeRef::Named(name) if let Some(own) = own_type(shared, name)? => Ok((own, None)),
+        TypeRef::Named(name) if let Some(own) = own_type(shared, name)? => Ok(own),
         TypeRef::Named(name) => match relation(shared, name.schema(), name.name())? {
             Some(found) => Ok((SqlType::Record, Some(found))),
             None => Err(missing(name)),
@@ -241,18 +241,49 @@ pub(crate) fn declared(
 }
 
 /// A type of a user by its name; no domain.
-fn own_type(shared: &Arc<Shared>, name: &Name) -> Result<Option<SqlType>, Error> {
+fn own_type(
+    shared: &Arc<Shared>,
+    name: &Name,
+) -> Result<Option<(SqlType, Option<TableId>)>, Error> {
     let named = TypeName {
         schema: name.schema().map(str::to_owned),
         name: name.name().to_owned(),
         position: name.position,
     };
     match shared.find_type(name.schema(), name.name())? {
-        Some(_) => shared
-            .declared_type(&SqlType::Named(Arc::new(named)))
-            .map(Some),
+        // A row is known by its fields, as that of a table is.
+        Some(found) if let Some(relation) = found.relation() => {
+            Ok(Some((SqlType::Record, Some(TableId(relation)))))
+        }
+        Some(_) => {
+            let ty = shared.declared_type(&SqlType::Named(Arc::new(named)))?;
+            Ok(Some((ty, None)))
+        }
         None => Ok(None),
     }
+}
+
+/// The type of the rows of a relation, or the composite type that one is listed for.
+pub(crate) fn row_type(
+    shared: &Arc<Shared>,
+    home: &Database,
+    relation: TableId,
+) -> Result<SqlType, Error> {
+    let mut types = home.types.values();
+    if let Some(found) = types.find(|ty| ty.relation() == Some(relation.0)) {
+        return Ok(found.sql_type());
+    }
+    let gone = || Error::internal("the rows of a relation that is gone");
+    let fields = row_of(shared, home, relation).ok_or_else(gone)?;
+    let table = home.tables.get(&relation).map(|table| table.name.clone());
+    let view = || home.views.get(&relation).map(|view| view.name.clone());
+    let (oid, array) = crate::catalogs::row_types_of(relation.0);
+    Ok(SqlType::User(Arc::new(UserType {
+        oid,
+        array,
+        name: table.or_else(view).ok_or_else(gone)?,
+        kind: UserKind::Composite(fields),
+    })))
 }
 
 /// A table or view by its name.

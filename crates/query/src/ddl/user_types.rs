@@ -8,13 +8,14 @@ use chronolith_catalog::{
     Type, TypeBody,
 };
 use chronolith_sql::{
-    AlterType, CreateDomain, CreateType, DeclaredType, DomainCheck, Name, ObjectKind, Spelled,
-    TypeAction,
+    AlterType, AttributeAction, CreateDomain, CreateType, DeclaredType, DomainCheck, Name,
+    ObjectKind, Spelled, TypeAction,
 };
-use chronolith_types::{SchemaId, SqlState, SqlType, TypeId};
+use chronolith_types::{SchemaId, SqlState, SqlType, TableId, TypeId};
 
 use super::alter::{drop_column, role_of};
 use super::alter_type::{relabel, rewrite};
+use super::attributes;
 use super::hypertable::table_of;
 use super::routine::{kind_of as routine_kind, signature};
 use super::run::owner;
@@ -32,9 +33,7 @@ pub(super) fn create(shared: &Arc<Shared>, create: &CreateType) -> Result<(), Er
     let (schema, name) = place(shared, &create.name)?;
     let body = match &create.body {
         DeclaredType::Enum(names) => enum_body(shared, names)?,
-        DeclaredType::Composite(_) => {
-            return Err(Error::unsupported("CREATE TYPE AS of fields"));
-        }
+        DeclaredType::Composite(fields) => attributes::body(shared, fields)?,
     };
     made(shared, schema, name, body)
 }
@@ -75,7 +74,7 @@ fn check_label(label: &str) -> Result<(), Error> {
     Ok(())
 }
 
-fn oid(shared: &Arc<Shared>) -> Result<u32, Error> {
+pub(super) fn oid(shared: &Arc<Shared>) -> Result<u32, Error> {
     shared.transact(|transaction| Ok::<_, Error>(transaction.allocate_oid()))
 }
 
@@ -280,9 +279,10 @@ pub(super) fn alter(shared: &Arc<Shared>, of: &AlterType) -> Result<(), Error> {
                 .then_some(())
                 .ok_or_else(|| no_check(&name.value, &of));
         }
-        TypeAction::RenameAttribute { .. } => {
-            return Err(Error::unsupported("ALTER TYPE … RENAME ATTRIBUTE"));
+        TypeAction::RenameAttribute { from, to } => {
+            attributes::rename(&mut ty, &from.value, &to.value)?;
         }
+        TypeAction::Attributes(actions) => return attributes::change(shared, ty, actions),
         TypeAction::Other(words) => {
             return Err(Error::unsupported(format!("ALTER TYPE … {words}")));
         }
@@ -485,7 +485,7 @@ fn check_unwritten(shared: &Arc<Shared>, ty: &Type) -> Result<(), Error> {
 }
 
 /// The columns whose values are of a type.
-fn columns_of(home: &Database, id: TypeId) -> Vec<(Arc<Table>, Column)> {
+pub(super) fn columns_of(home: &Database, id: TypeId) -> Vec<(Arc<Table>, Column)> {
     let of_it = |column: &&Column| column.domain == Some(id) || column.ty.mentions(id.0);
     let columns = |table: &Arc<Table>| {
         let columns = table.columns.iter().filter(of_it);
@@ -546,6 +546,8 @@ enum Dependent {
     Routine(Arc<chronolith_catalog::Routine>),
     View(Arc<chronolith_catalog::View>),
     Type(Arc<Type>),
+    /// A field of a composite type.
+    Field(Arc<Type>, Spelled, SqlType),
 }
 
 impl Dependent {
@@ -557,6 +559,9 @@ impl Dependent {
             Self::Routine(routine) => format!("{} {}", routine_kind(routine), signature(routine)),
             Self::View(view) => format!("{} {}", view_kind(view), view.name),
             Self::Type(ty) => format!("type {}", ty.name),
+            Self::Field(ty, field, _) => {
+                format!("column {} of composite type {}", field.value, ty.name)
+            }
         }
     }
 }
@@ -565,7 +570,9 @@ impl Dependent {
     /// What of the type it depends on: it, or its array.
     fn of(&self, ty: &Type) -> String {
         match self {
-            Self::Column(_, column) if matches!(column.ty, SqlType::Array(_)) => {
+            Self::Column(_, Column { ty: of, .. }) | Self::Field(_, _, of)
+                if matches!(of, SqlType::Array(_)) =>
+            {
                 format!("{}[]", ty.name)
             }
             _ => ty.name.clone(),
@@ -646,6 +653,16 @@ pub(super) fn drop_type(shared: &Arc<Shared>, ty: &Type, cascade: bool) -> Resul
                 drop_column(shared, table, &name, true, true)?;
             }
             Dependent::Type(ty) => drop_type(shared, ty, true)?,
+            Dependent::Field(ty, field, _) => {
+                let Some(ty) = home.types.get(&ty.id) else {
+                    continue;
+                };
+                let gone = AttributeAction::Drop {
+                    name: field.clone(),
+                    if_exists: true,
+                };
+                attributes::change(shared, Type::clone(ty), &[gone])?;
+            }
             Dependent::View(_) => {}
         }
     }
@@ -656,21 +673,35 @@ pub(super) fn drop_type(shared: &Arc<Shared>, ty: &Type, cascade: bool) -> Resul
 }
 
 fn dependents(home: &Database, ty: &Type) -> Vec<Dependent> {
-    let named = |other: &SqlType| other.mentions(ty.id.0);
+    let named = |other: &SqlType| other.element().unwrap_or(other).oid() == ty.id.0;
     let views = readers(home, ty.schema, &ty.name).map(|view| Dependent::View(Arc::clone(view)));
     let routines = home.routines.values().filter(|routine| {
         let result = routine.result.as_ref();
-        routine.types().any(named) || result.is_some_and(|result| named(&result.ty))
+        let rows = |relation: TableId| ty.relation() == Some(relation.0);
+        routine.args.iter().any(|arg| named(&arg.ty))
+            || result.is_some_and(|result| named(&result.ty) || result.relation.is_some_and(rows))
     });
     let routines = routines.map(|routine| Dependent::Routine(Arc::clone(routine)));
     let types = home.types.values().filter(|other| match &other.body {
         TypeBody::Domain(domain) => domain.over == Some(ty.id) || named(&domain.base),
-        TypeBody::Composite { fields, .. } => fields.iter().any(|(_, field)| named(field)),
-        TypeBody::Enum { .. } => false,
+        TypeBody::Composite { .. } | TypeBody::Enum { .. } => false,
     });
     let types = types.map(|other| Dependent::Type(Arc::clone(other)));
+    let fields = home.types.values().flat_map(|other| {
+        let fields = other.fields().iter().filter(|(_, field)| named(field));
+        fields.map(|(name, field)| {
+            let name = Spelled {
+                value: name.clone(),
+                position: 0,
+            };
+            Dependent::Field(Arc::clone(other), name, field.clone())
+        })
+    });
     // The youngest first, as PostgreSQL finds them.
     let columns = columns_of(home, ty.id).into_iter().rev();
+    // A column of rows that have the type in them stays: they lose that field.
+    let columns = columns.filter(|(_, column)| column.domain == Some(ty.id) || named(&column.ty));
     let columns = columns.map(|(table, column)| Dependent::Column(table, column));
-    columns.chain(routines).chain(views).chain(types).collect()
+    let all = columns.chain(fields).chain(routines);
+    all.chain(views).chain(types).collect()
 }

@@ -9,14 +9,14 @@ use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::{DFSchema, ScalarValue};
 use datafusion::logical_expr::execution_props::ExecutionProps;
-use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
 use datafusion::logical_expr::{Expr, LogicalPlan};
-use datafusion::physical_expr::{PhysicalExpr, create_physical_expr};
+use datafusion::physical_expr::PhysicalExpr;
 use futures::StreamExt;
 
 use super::run::Run;
 use crate::bind::{Over, set_parameters, set_parameters_in};
 use crate::error::Error;
+use crate::evaluate::computable;
 use crate::insert::fixed;
 use crate::session::{Shared, physical, stream};
 
@@ -67,8 +67,7 @@ impl Maker {
                     options.extensions.insert(shared.vars());
                     props.config_options = Some(Arc::new(options));
                 }
-                let context = PhysicalPlanningContext::default();
-                let physical = |expr: &Expr| create_physical_expr(expr, &schema, &props, &context);
+                let physical = |expr: &Expr| computable(expr, &schema, &props);
                 let how = How::Direct {
                     filter: filter.as_ref().map(physical).transpose()?,
                     exprs: exprs.iter().map(physical).collect::<Result<_, _>>()?,

@@ -46,14 +46,20 @@ pub(crate) async fn run(
         shared.lock_table(table.id, &table.name, LockMode::RowExclusive, Wait::Block)?;
     }
     loop {
-        shared.transact(|transaction| {
+        let locker = shared.transact(|transaction| {
             transaction.begin_change()?;
             if several {
                 transaction.savepoint(POINT);
             }
-            Ok::<_, Error>(())
+            Ok::<_, Error>(transaction.locker())
         })?;
+        let mark = locker.mark();
         let ran = once(shared, dml, params).await?;
+        if ran.is_none() {
+            // Who is about to look again needs nothing of what the attempt took, and others may
+            // wait for a part of it while it waits for theirs.
+            locker.release_to(mark);
+        }
         if several {
             shared.transact(|transaction| {
                 if ran.is_none() {

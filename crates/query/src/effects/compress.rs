@@ -39,7 +39,7 @@ impl Call {
         !matches!(self, Self::Decompress | Self::ConvertToRowstore)
     }
 
-    /// Functions give the chunk, and NULL for NULL; procedures nothing.
+    /// Functions give the chunk that they worked on, and NULL for NULL; procedures nothing.
     fn is_strict(self) -> bool {
         matches!(self, Self::Compress | Self::Decompress)
     }
@@ -68,7 +68,8 @@ pub(super) fn run(
         }
         let oid = args.need(args.oid(0), "chunk")?;
         let (table, chunk) = chunk_of(shared, oid)?;
-        if call.is_strict() {
+        // What was not compressed is not decompressed, and is not named as such.
+        if call.is_strict() && (call.packs() || chunk.compressed) {
             *answer = ScalarValue::UInt32(Some(oid));
         }
         items.push(Item {

@@ -8,6 +8,7 @@ use chronolith_types::{NUMERIC_ANY, RegKind, SqlState, SqlType};
 use datafusion::common::ScalarValue;
 use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs};
 
+use super::composites;
 use super::dates::{self, DAY_US};
 use super::enums;
 use super::error::FunctionError;
@@ -34,6 +35,14 @@ pub(super) fn apply(
         ));
     }
     let bare = target.without_typmod();
+    match (&value.ty, target) {
+        (SqlType::Record, SqlType::User(user)) if user.fields().is_some() => {
+            return composites::from_record(value, user, explicit);
+        }
+        // A row of any type is a record as it is.
+        (row, SqlType::Record) if composites::is_composite(row) => return Ok(value),
+        _ => {}
+    }
     let retag = |value: Typed| Typed {
         ty: target.clone(),
         ..value
@@ -212,6 +221,10 @@ fn sessional(from: &SqlType, to: &SqlType) -> bool {
             SqlType::Date | SqlType::Timestamp | SqlType::Timestamptz | SqlType::Time
         )
     };
+    let row = |ty: &SqlType| composites::is_composite(ty) && composites::sessional(ty);
+    if row(&from) || row(&to) {
+        return true;
+    }
     from == SqlType::Timestamptz || to == SqlType::Timestamptz || (from.is_text() && dated(&to))
 }
 

@@ -14,13 +14,18 @@ use super::table::{Typed, Volatile};
 use super::udf::{self, Context, Row, RowFn};
 use super::value::Value;
 
-/// Whether values of a type are labels, or arrays of labels.
+/// Whether values of a type are labels or rows, or arrays of them, which order in ways of their own.
 pub(super) fn ordered(ty: &SqlType) -> bool {
-    ty.element().unwrap_or(ty).labels().is_some()
+    matches!(ty.element().unwrap_or(ty), SqlType::User(_))
 }
 
-/// The place of a value among the labels of its enum, from 0; of an array, those of its items.
+/// The place of a value among the labels of its enum, from 0; of an array, those of its items. Of
+/// rows, bytes that order as they do.
 pub(super) fn rank(value: Typed) -> Result<Typed, FunctionError> {
+    let element = value.ty.element().unwrap_or(&value.ty);
+    if super::composites::is_composite(element) {
+        return super::composites::key(value);
+    }
     let Some(labels) = value.ty.labels() else {
         let ty = SqlType::Int4.array_of();
         let row = Row {

@@ -30,6 +30,10 @@ impl Zone {
         matches!(self.0, TimeZone::Utc | TimeZone::Fixed(0))
     }
 
+    pub(super) fn utc() -> Self {
+        Self(TimeZone::Utc)
+    }
+
     /// Seconds east of Greenwich.
     pub(super) fn fixed(seconds: i32) -> Self {
         Self(TimeZone::Fixed(seconds))
@@ -134,6 +138,10 @@ pub(super) fn read(
             });
             Value::List(items.collect::<Result<_, _>>()?)
         }
+        SqlType::User(user) if user.fields().is_some() => {
+            let kept = chronolith_types::row::rewritten(bytes, ty, &zone.0, &TimeZone::Utc)?;
+            Value::text(String::from_utf8_lossy(&kept))
+        }
         SqlType::User(user) => {
             user.check_label(source)?;
             Value::text(source)
@@ -172,6 +180,9 @@ pub(super) fn write(value: &Value, ty: &SqlType, zone: &Zone) -> Result<String, 
             if let SqlType::Char(Some(length)) = ty {
                 let length = usize::try_from(*length).unwrap_or(0);
                 return Ok(format!("{value:<length$}"));
+            }
+            if !zone.is_utc() && super::composites::is_composite(ty) {
+                return super::composites::shown(value, ty, &zone.0);
             }
             return Ok(value.clone());
         }

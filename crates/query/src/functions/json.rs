@@ -160,7 +160,7 @@ pub(super) fn imp(name: &str) -> Option<RowFn> {
         "json_build_array" | "jsonb_build_array" => |c, a| make::build_array(c, a),
         "json_object" | "jsonb_object" => |c, a| make::object_of_texts(c, a),
         "to_json" | "to_jsonb" => |c, a| make::to_json(c, a),
-        "row_to_json" => |_, a| Ok(make::row_to_json(a)),
+        "row_to_json" => |c, a| make::row_to_json(c, a),
         "array_to_json" => |c, a| make::array_to_json(c, a),
         "json_extract_path" | "jsonb_extract_path" => |c, a| read::path(c, a, false),
         "json_extract_path_text" | "jsonb_extract_path_text" => |c, a| read::path(c, a, true),

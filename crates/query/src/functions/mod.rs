@@ -15,6 +15,7 @@ mod arrays;
 mod bytes;
 mod calendar;
 mod casts;
+mod composites;
 mod dates;
 mod domains;
 mod enums;
@@ -47,6 +48,10 @@ pub use aggregates::{Parts, StateColumn, aggregate_name, parts_of, stored_type};
 pub(crate) use calendar::unit as time_unit;
 pub use calendar::{bucket_zone, time_precision};
 pub use casts::{extreme, sort_key};
+pub use composites::{
+    field as row_field, is_composite, nulls as row_nulls, type_of_form,
+    with_field as row_with_field,
+};
 pub use domains::held;
 pub use enums::label;
 pub use error::FunctionError;

@@ -417,6 +417,12 @@ pub fn cast(source: &SqlType, target: &SqlType) -> Option<Cast> {
     if let (Some(from), SqlType::Array(to)) = (vector_element(&source), &target) {
         return cast(&from, to).and_then(|element| found(element.context));
     }
+    let (row, other) = (super::composites::is_composite(&source), &target);
+    if (row && *other == SqlType::Record)
+        || (source == SqlType::Record && super::composites::is_composite(&target))
+    {
+        return found(CastContext::Implicit);
+    }
     if source.is_pseudo() || target.is_pseudo() {
         return None;
     }

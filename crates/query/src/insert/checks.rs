@@ -11,14 +11,14 @@ use datafusion::common::DFSchema;
 use datafusion::common::config::ConfigOptions;
 use datafusion::logical_expr::Expr;
 use datafusion::logical_expr::execution_props::ExecutionProps;
-use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
-use datafusion::physical_expr::{PhysicalExpr, create_physical_expr};
+use datafusion::physical_expr::PhysicalExpr;
 
 use super::bind::target_of;
 use super::domains::Domains;
 use super::unique::Uniques;
 use crate::bind::{Names, bind_assigned, bind_over, bind_scalar};
 use crate::error::Error;
+use crate::evaluate::computable;
 use crate::functions::SessionVars;
 use crate::references::Outgoing;
 use crate::session::{SessionNames, Shared};
@@ -174,20 +174,19 @@ impl Checks {
             return Ok(ready);
         }
         let props = props_of(shared.vars());
-        let context = PhysicalPlanningContext::default();
         let layout = chronolith_engine::layout_of(table);
         let columns = DFSchema::try_from(layout.schema().as_ref().clone())?;
         for (name, expr) in &rules.checks {
-            let expr = create_physical_expr(expr, &columns, &props, &context)?;
+            let expr = computable(expr, &columns, &props)?;
             ready.checks.push((name.clone(), expr));
         }
         for (place, expr) in &rules.generated {
-            let expr = create_physical_expr(expr, &columns, &props, &context)?;
+            let expr = computable(expr, &columns, &props)?;
             ready.generated.push((*place, expr));
         }
         let nothing = DFSchema::empty();
         for (place, expr) in rules.defaults.iter().filter(|(place, _)| wanted(place)) {
-            let expr = create_physical_expr(expr, &nothing, &props, &context)?;
+            let expr = computable(expr, &nothing, &props)?;
             ready.defaults.push((*place, expr));
         }
         Ok(ready)

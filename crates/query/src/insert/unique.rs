@@ -14,13 +14,13 @@ use chronolith_chunk::{ChunkError, KeyEncoder, ScanRequest};
 use chronolith_engine::{EngineError, Refused, TableView};
 use chronolith_types::{SqlState, SqlType, TimeZone};
 use datafusion::common::{DFSchema, DataFusionError};
-use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
-use datafusion::physical_expr::{PhysicalExpr, create_physical_expr};
+use datafusion::physical_expr::PhysicalExpr;
 use parking_lot::Mutex;
 
 use super::checks::{columns_of, props_of};
 use crate::bind::bind_over;
 use crate::error::Error;
+use crate::evaluate::computable;
 use crate::session::{SessionNames, Shared, blocking};
 use crate::value::write_text;
 
@@ -209,8 +209,7 @@ impl Unique {
         let layout = chronolith_engine::layout_of(table);
         let schema = DFSchema::try_from(layout.projected(&places).as_ref().clone())?;
         let props = props_of(shared.vars());
-        let context = PhysicalPlanningContext::default();
-        let physical = |expr| create_physical_expr(expr, &schema, &props, &context);
+        let physical = |expr| computable(expr, &schema, &props);
         let exprs = typed.iter().map(|typed| physical(&typed.expr));
         let exprs = exprs.collect::<Result<Vec<_>, DataFusionError>>()?;
         let forms: Vec<_> = typed.iter().map(|typed| typed.arrow.clone()).collect();

@@ -13,12 +13,12 @@ use chronolith_types::{SqlState, SqlType};
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{Column, DFSchema, ScalarValue};
 use datafusion::logical_expr::execution_props::ExecutionProps;
-use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
 use datafusion::logical_expr::{Expr, LogicalPlan, Volatility};
-use datafusion::physical_expr::{PhysicalExpr, create_physical_expr};
+use datafusion::physical_expr::PhysicalExpr;
 
 use super::checks::props_of;
 use crate::error::Error;
+use crate::evaluate::computable;
 use crate::session::Shared;
 
 /// The rows of VALUES, as near to values as they come before parameters are known.
@@ -132,12 +132,7 @@ impl Cell {
         if !fixed(&over)? {
             return Ok(Self::Each(over));
         }
-        let expr = create_physical_expr(
-            &over,
-            params,
-            &ExecutionProps::new(),
-            &PhysicalPlanningContext::default(),
-        )?;
+        let expr = computable(&over, params, &ExecutionProps::new())?;
         Ok(Self::Fixed(expr))
     }
 }
@@ -197,8 +192,7 @@ impl Run<'_> {
         }
         let shared = self.shared;
         let props = self.props.get_or_insert_with(|| props_of(shared.vars()));
-        let context = PhysicalPlanningContext::default();
-        let expr = create_physical_expr(first, self.params, props, &context)?;
+        let expr = computable(first, self.params, props)?;
         let nothing = Arc::new(Schema::empty());
         let options = RecordBatchOptions::new().with_row_count(Some(rows));
         let batch = RecordBatch::try_new_with_options(nothing, Vec::new(), &options)?;
@@ -217,10 +211,9 @@ impl Run<'_> {
             }),
             Cell::Fixed(expr) => self.evaluated(expr.as_ref()),
             Cell::Each(expr) => {
-                let context = PhysicalPlanningContext::default();
                 let shared = self.shared;
                 let props = self.props.get_or_insert_with(|| props_of(shared.vars()));
-                let expr = create_physical_expr(expr, self.params, props, &context)?;
+                let expr = computable(expr, self.params, props)?;
                 self.evaluated(expr.as_ref())
             }
         }

@@ -154,7 +154,7 @@ impl Session {
             (Ready::Lock(_), Tree::Declare(_)) => Vec::new(),
             (Ready::Lock(locking), _) => present::columns(&locking.columns),
             (Ready::Change(dml), _) => present::columns(&dml.program.columns),
-            (Ready::Explain(_), _) => vec![explain::column()],
+            (Ready::Explain(_), Tree::Explain(of)) => vec![explain::column(of)],
             (Ready::Procedure(procedure), _) => present::columns(&procedure.outputs()),
             (Ready::Utility, Tree::Show(name)) => self.show_columns(name.as_deref()),
             (Ready::Utility, Tree::Execute { name, .. }) => self.named(name)?.columns.clone(),

@@ -164,6 +164,20 @@ impl Session {
                 format!("role \"{}\" is not permitted to log in", options.user),
             ));
         }
+        let superuser = role.privileges.contains(&Privilege::Superuser);
+        if let Some(max) = role
+            .sessions_max
+            .filter(|_| !superuser && !options.background)
+        {
+            let sessions = instance.activity();
+            let own = sessions.iter().filter(|one| one.user == role.name);
+            if own.filter(|one| !one.background).count() >= max as usize {
+                return Err(Error::new(
+                    SqlState::TOO_MANY_CONNECTIONS,
+                    format!("too many connections for role \"{}\"", role.name),
+                ));
+            }
+        }
         if !catalog
             .database_rights(role.id, database.id)
             .has(Rights::CONNECT)
@@ -176,7 +190,6 @@ impl Session {
         base.extend(catalog.settings.clone());
         base.extend(database.settings.clone());
         base.extend(role.settings.clone());
-        let superuser = role.privileges.contains(&Privilege::Superuser);
         base.insert(
             "is_superuser".to_owned(),
             if superuser { "on" } else { "off" }.to_owned(),

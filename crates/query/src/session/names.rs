@@ -464,5 +464,10 @@ pub(crate) fn row_of(
                 .collect(),
         );
     }
-    shared.columns_of(home.views.get(&relation)?)
+    if let Some(view) = home.views.get(&relation) {
+        return shared.columns_of(view);
+    }
+    let mut types = home.types.values();
+    let composite = types.find(|ty| ty.relation() == Some(relation.0))?;
+    Some(composite.fields().to_vec())
 }

@@ -8,7 +8,7 @@ use arrow::array::types::{
     UInt32Type,
 };
 use arrow::datatypes::DataType;
-use chronolith_types::{NUMERIC_ANY, Numeric, SqlType};
+use chronolith_types::{NUMERIC_ANY, Numeric, SqlType, row as rows};
 
 use super::write::is_null;
 use crate::error::Error;
@@ -69,6 +69,10 @@ pub fn write_binary(
                 Numeric::finite(code, u32::from(scale.unsigned_abs()))?
             };
             write_numeric(&value, out);
+        }
+        DataType::Utf8View if crate::functions::is_composite(ty) => {
+            let kept = array.as_string_view().value(row).as_bytes();
+            rows::to_binary(kept, ty, out)?;
         }
         DataType::Utf8View => {
             if *ty == SqlType::Jsonb {

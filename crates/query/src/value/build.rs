@@ -13,7 +13,7 @@ use arrow::buffer::{NullBuffer, OffsetBuffer};
 use arrow::datatypes::{DataType, Field, IntervalMonthDayNano};
 use chronolith_types::{
     Interval, NUMERIC_ANY, Numeric, SqlState, SqlType, TimeZone, ValueError, binary, datetime,
-    numeric, text,
+    numeric, row, text,
 };
 
 use crate::error::Error;
@@ -278,6 +278,11 @@ impl ColumnBuilder {
                 builder.append_value(value);
             }
             Values::Numeric(builder) => builder.append_value(Numeric::parse(from)?.to_any()),
+            Values::Text(builder) if crate::functions::is_composite(&self.ty) => {
+                characters(from)?;
+                let kept = row::rewritten(from, &self.ty, &self.zone, &TimeZone::Utc)?;
+                builder.append_value(characters(&kept)?);
+            }
             Values::Text(builder) => push_characters(builder, &self.ty, from)?,
             Values::Bytea(builder) => builder.append_value(text::parse_bytea(from)?),
             Values::Date(builder) => builder.append_value(datetime::parse_date(from)?),
@@ -345,6 +350,11 @@ impl ColumnBuilder {
             }
             Values::Numeric(builder) => {
                 builder.append_value(binary::read_numeric(from)?.to_any());
+            }
+            Values::Text(builder) if crate::functions::is_composite(&self.ty) => {
+                let given = row::from_binary(from, &self.ty)?;
+                let kept = row::rewritten(&given, &self.ty, &TimeZone::Utc, &TimeZone::Utc)?;
+                builder.append_value(characters(&kept)?);
             }
             Values::Text(builder) => {
                 let from = match self.ty {

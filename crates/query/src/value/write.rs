@@ -9,7 +9,7 @@ use arrow::array::types::{
 };
 use arrow::datatypes::{DataType, IntervalUnit, TimeUnit};
 use chronolith_types::{
-    Interval, NUMERIC_ANY, Numeric, SqlType, TimeZone, datetime, numeric, text,
+    Interval, NUMERIC_ANY, Numeric, SqlType, TimeZone, datetime, numeric, row as rows, text,
 };
 
 use crate::error::Error;
@@ -68,6 +68,10 @@ pub fn write_text(
                 Numeric::finite(code, u32::from(scale.unsigned_abs()))?
             };
             value.write(out);
+        }
+        DataType::Utf8View if crate::functions::is_composite(ty) => {
+            let kept = array.as_string_view().value(row).as_bytes();
+            out.extend(rows::rewritten(kept, ty, &TimeZone::Utc, zone)?);
         }
         DataType::Utf8View => write_characters(array.as_string_view().value(row), ty, out),
         DataType::BinaryView => text::write_bytea(array.as_binary_view().value(row), out),

@@ -193,7 +193,7 @@ async fn shown(
         } => {
             while let Some(piece) = stream.next().await {
                 let piece = piece?;
-                lines.push(String::from_utf8_lossy(&piece).into_owned());
+                lines.push(String::from_utf8_lossy(&piece.data).into_owned());
             }
             let rows = rows.load(std::sync::atomic::Ordering::Relaxed);
             lines.push(format!("COPY {rows}"));

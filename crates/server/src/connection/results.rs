@@ -85,9 +85,12 @@ impl Connection {
                     .ok_or_else(Failure::cancelled)?
                 {
                     let piece = piece?;
-                    out::message(&mut self.wire.out, b'd', |out| {
-                        out.extend_from_slice(&piece)
-                    });
+                    let mut from = 0;
+                    for end in piece.ends {
+                        let row = piece.data.get(from..end).unwrap_or_default();
+                        out::message(&mut self.wire.out, b'd', |out| out.extend_from_slice(row));
+                        from = end;
+                    }
                     self.relieve().await?;
                 }
                 out::bare(&mut self.wire.out, b'c');

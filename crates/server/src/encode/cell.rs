@@ -8,7 +8,10 @@ use arrow::array::{
 };
 use arrow::datatypes::{DataType, IntervalMonthDayNano, IntervalUnit, TimeUnit, i256};
 use bytes::BufMut;
-use chronolith_types::{Interval, Numeric, SqlState, SqlType, binary, datetime, numeric, text};
+use chronolith_types::{
+    Interval, Numeric, SqlState, SqlType, TimeZone, ValueError, binary, datetime, numeric,
+    row as rows, text,
+};
 
 use super::{OutputStyle, patch};
 use crate::failure::Failure;
@@ -141,6 +144,11 @@ impl<'a> Cells<'a> {
             Kind::Decimal(a, scale) => numeric::write_decimal(a.value(row), *scale, out),
             Kind::Wide(a, scale) => fixed(a.value(row), *scale).write(out),
             Kind::AnyNumeric(a) => Numeric::from_any(a.value(row)).write(out),
+            Kind::TextView(a) if self.is_row() => {
+                let zones = (&TimeZone::Utc, &style.zone);
+                let kept = a.value(row).as_bytes();
+                out.put_slice(&rows::rewritten(kept, self.ty, zones.0, zones.1).map_err(spoiled)?);
+            }
             Kind::TextView(a) => self.string(out, a.value(row)),
             Kind::Text(a) => self.string(out, a.value(row)),
             Kind::Bytea(a) if style.bytea_escape => text::write_bytea_escaped(a.value(row), out),
@@ -181,6 +189,11 @@ impl<'a> Cells<'a> {
         Ok(())
     }
 
+    /// Whether its values are rows.
+    fn is_row(&self) -> bool {
+        self.ty.fields().is_some()
+    }
+
     /// A text; char(n) gets its blanks back.
     fn string(&self, out: &mut Vec<u8>, value: &str) {
         out.put_slice(value.as_bytes());
@@ -205,6 +218,9 @@ impl<'a> Cells<'a> {
             Kind::Wide(a, scale) => binary::write_numeric(&fixed(a.value(row), *scale), out),
             Kind::AnyNumeric(a) => {
                 binary::write_numeric(&Numeric::from_any(a.value(row)), out);
+            }
+            Kind::TextView(a) if self.is_row() => {
+                rows::to_binary(a.value(row).as_bytes(), self.ty, out).map_err(spoiled)?;
             }
             Kind::TextView(a) => self.binary_string(out, a.value(row)),
             Kind::Text(a) => self.binary_string(out, a.value(row)),
@@ -251,6 +267,11 @@ impl<'a> Cells<'a> {
         }
         self.string(out, value);
     }
+}
+
+/// A row that is kept is one of its type.
+fn spoiled(error: ValueError) -> Failure {
+    Failure::new(SqlState::INTERNAL_ERROR, error.message)
 }
 
 /// A number of a fixed scale; more digits than a numeric of its column may have cannot be there.

@@ -9,6 +9,7 @@ use arrow::datatypes::{Field, Schema};
 use arrow::record_batch::RecordBatch;
 use async_trait::async_trait;
 use bytes::Bytes;
+use chronolith::CopyRows;
 use chronolith_types::{SqlState, SqlType};
 use futures::StreamExt;
 use tokio::sync::Notify;
@@ -27,6 +28,7 @@ impl Backend for Fake {
             verifier: self.verifier.clone(),
             superuser: true,
             login: true,
+            expired: false,
         })
     }
 
@@ -226,8 +228,11 @@ impl Session for FakeSession {
             _ => Ok(Outcome::CopyOut {
                 binary: false,
                 columns: 1,
-                stream: futures::stream::iter([Ok(Bytes::from("1\n")), Ok(Bytes::from("2\n"))])
-                    .boxed(),
+                stream: futures::stream::iter([Ok(CopyRows {
+                    data: Bytes::from("1\n2\n"),
+                    ends: vec![2, 4],
+                })])
+                .boxed(),
                 rows: Arc::new(AtomicU64::new(2)),
             }),
         }

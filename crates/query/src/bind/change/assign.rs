@@ -2,16 +2,17 @@
 
 use chronolith_catalog as catalog;
 use chronolith_sql::ast::{self, Assignment, AssignmentTarget};
-use chronolith_types::SqlState;
+use chronolith_types::{SqlState, SqlType};
+use datafusion::logical_expr::Expr;
 
 use super::super::insert::{Target, is_default};
 use super::super::literal::null;
 use super::super::scope::Scope;
-use super::super::state::{Binder, Clause, Place, Result, ident_position, position};
+use super::super::state::{Binder, Clause, Place, Result, ident_position, position, told, typed};
 use super::ChangeTarget;
 use super::through::{From, Row};
 use crate::error::Error;
-use crate::functions::Typed;
+use crate::functions::{Typed, is_composite, row_field, row_with_field};
 use crate::insert::target_of;
 
 impl Binder<'_> {
@@ -30,6 +31,9 @@ impl Binder<'_> {
         };
         for assignment in list {
             match &assignment.target {
+                AssignmentTarget::ColumnName(name) if name.0.len() > 1 => {
+                    self.assign_field(place, given, &mut set, name, &assignment.value)?;
+                }
                 AssignmentTarget::ColumnName(name) => {
                     let (at, target) = given.column(name)?;
                     takes(table, at, Some(&assignment.value))?;
@@ -45,6 +49,105 @@ impl Binder<'_> {
             }
         }
         Ok(set)
+    }
+
+    /// `SET column.field = value`: the row as it is, or was set before, with that field.
+    fn assign_field(
+        &mut self,
+        place: Place<'_>,
+        given: &Given<'_>,
+        set: &mut [Option<Typed>],
+        name: &ast::ObjectName,
+        tree: &ast::Expr,
+    ) -> Result<()> {
+        let idents: Vec<_> = name.0.iter().filter_map(|part| part.as_ident()).collect();
+        let Some((first, path)) = idents.split_first() else {
+            return Err(Error::new(SqlState::SYNTAX_ERROR, "a name is missing"));
+        };
+        let found = given.place(&first.value).and_then(|found| found.ok());
+        let composite = |at: &usize| {
+            let column = given.table.columns.get(*at);
+            column.is_some_and(|column| is_composite(&column.ty))
+        };
+        let Some(at) = found.filter(composite) else {
+            return given.column(name).map(|_| ());
+        };
+        takes(given.table, at, Some(tree))?;
+        let before = match set.get(at).cloned().flatten() {
+            Some(before)
+                if matches!(&before.expr, Expr::ScalarFunction(call)
+                if call.func.name() == "row_with") =>
+            {
+                before
+            }
+            Some(before) => return put(given, set, at, before, name),
+            None => match place.scope.columns.get(given.shown_at(at)) {
+                Some(own) => typed(own),
+                None => return Err(Error::internal("a column that is not in scope")),
+            },
+        };
+        let value = self.expr(place, tree)?;
+        let value = self.within(before, path, value, &first.value, position(tree))?;
+        if let Some(slot) = set.get_mut(at) {
+            *slot = Some(value);
+        }
+        Ok(())
+    }
+
+    /// A row with another value at the end of a path of fields.
+    fn within(
+        &mut self,
+        row: Typed,
+        path: &[&ast::Ident],
+        value: Typed,
+        column: &str,
+        at: Option<u32>,
+    ) -> Result<Typed> {
+        let Some((field, rest)) = path.split_first() else {
+            return Ok(value);
+        };
+        let shown = row.ty.without_typmod();
+        let known = match &row.ty {
+            SqlType::User(user) => user.fields(),
+            _ => None,
+        };
+        let name = &field.value;
+        let known = known.ok_or_else(|| {
+            let message = format!(
+                "cannot assign to field \"{name}\" of column \"{column}\" because its type \
+                 {shown} is not a composite type"
+            );
+            Error::new(SqlState::DATATYPE_MISMATCH, message).at(ident_position(field))
+        })?;
+        let place = known.iter().position(|(known, _)| known == name);
+        let Some((place, (_, ty))) = place.and_then(|place| Some((place, known.get(place)?)))
+        else {
+            let message = format!(
+                "cannot assign to field \"{name}\" of column \"{column}\" because there is no \
+                 such column in data type {shown}"
+            );
+            let error = Error::new(SqlState::UNDEFINED_COLUMN, message);
+            return Err(error.at(ident_position(field)));
+        };
+        let value = match rest {
+            [] => {
+                let target = Target {
+                    name: name.clone(),
+                    ty: ty.clone(),
+                    default: None,
+                };
+                self.assign(value, &target, at).map_err(|mut error| {
+                    error.message = error.message.replacen("column", "subfield", 1);
+                    error
+                })?
+            }
+            rest => {
+                let inner = row_field(row.clone(), place).map_err(told)?;
+                let inner = inner.ok_or_else(|| Error::internal("a field is gone"))?;
+                self.within(inner, rest, value, name, at)?
+            }
+        };
+        row_with_field(row, place, value).map_err(told)
     }
 
     /// One value as its column takes it; DEFAULT is the column's.
@@ -209,6 +312,16 @@ impl<'a> Given<'a> {
         let mut columns = row.scope.columns.iter();
         let at = columns.position(|column| column.name == name)?;
         self.place_at(at)
+    }
+
+    /// Where the statement sees the table's column that stands somewhere.
+    fn shown_at(&self, place: usize) -> usize {
+        let Some(row) = self.row else {
+            return place;
+        };
+        let mut from = row.from.iter();
+        let shown = from.position(|from| matches!(from, From::Table(at) if *at == place));
+        shown.unwrap_or(usize::MAX)
     }
 
     /// The same of the column that stands somewhere.

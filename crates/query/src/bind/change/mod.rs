@@ -32,7 +32,6 @@ use crate::outcome::OutputColumn;
 use crate::session::Locking;
 
 pub use target::ChangeTarget;
-pub(super) use target::has_query;
 pub use through::WrittenView;
 pub(crate) use through::{Writes, unwritable};
 

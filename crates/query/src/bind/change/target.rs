@@ -232,7 +232,7 @@ fn outer(columns: &[Expr], found: &mut Vec<String>) {
 }
 
 /// Whether a query is within an expression.
-pub(in crate::bind) fn has_query(expr: &Expr) -> bool {
+pub(super) fn has_query(expr: &Expr) -> bool {
     let mut found = false;
     let _ = expr.apply(|part| {
         let query = matches!(

@@ -43,7 +43,13 @@ fn result_of(context: &Context, routine: &Routine) -> Result<Option<String>, Err
     let home = context.home()?;
     let relation = result.relation.and_then(|id| {
         let table = home.tables.get(&id).map(|table| table.name.as_str());
-        table.or_else(|| home.views.get(&id).map(|view| view.name.as_str()))
+        let view = || home.views.get(&id).map(|view| view.name.as_str());
+        let composite = || {
+            let mut types = home.types.values();
+            let found = types.find(|ty| ty.relation() == Some(id.0))?;
+            Some(found.name.as_str())
+        };
+        table.or_else(view).or_else(composite)
     });
     Ok(Some(match relation {
         Some(relation) => format!("{set}{}", quoted(relation)),

@@ -123,12 +123,18 @@ fn compressed(context: &Context) -> Result<impl Iterator<Item = (Entry<'_>, &Com
     }))
 }
 
-/// One row a column: by hypertables' names, the columns of series first.
+/// One row a column that somebody named: by hypertables' names, the columns of series first.
 fn columns<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
     let mut all = Vec::new();
-    for (entry, _) in compressed(context)? {
+    for (entry, compression) in compressed(context)? {
         let name = |column| Some(entry.table.column(column)?.name.as_str());
-        let sorting = sorting_of(entry.table);
+        let sorting = Sorting {
+            segment_by: match compression.automatic_segments {
+                true => Vec::new(),
+                false => compression.segment_by.clone(),
+            },
+            order_by: compression.order_by.clone(),
+        };
         let segments = (1_i16..).zip(sorting.segment_by);
         all.extend(segments.filter_map(|(place, column)| {
             let key = (&entry.table.name, false, place);

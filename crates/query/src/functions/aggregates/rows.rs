@@ -671,7 +671,10 @@ fn finish_rows(bound: &Bound, rows: &[Vec<Value>]) -> Result<Value, FunctionErro
                 if index > 0 {
                     // Structures begin a line each.
                     out.push_str(
-                        if !jsonb && matches!(ty(0), SqlType::Array(_) | SqlType::Record) {
+                        if !jsonb
+                            && (matches!(ty(0), SqlType::Array(_) | SqlType::Record)
+                                || ty(0).fields().is_some())
+                        {
                             ", \n "
                         } else {
                             ", "

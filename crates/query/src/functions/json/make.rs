@@ -8,6 +8,7 @@ use datafusion::common::ScalarValue;
 use serde_json::Value as Json;
 
 use super::super::casts::to_text;
+use super::super::composites;
 use super::super::dates;
 use super::super::error::FunctionError;
 use super::super::table::{Typed, Volatile};
@@ -29,6 +30,9 @@ fn of_value(context: &Context<'_>, value: &Value, ty: &SqlType) -> Result<Json, 
         // A row comes as its json.
         Value::Text(text) if matches!(ty, SqlType::Json | SqlType::Jsonb | SqlType::Record) => {
             parse(text)?
+        }
+        Value::Text(text) if composites::is_composite(ty) => {
+            parse(&composites::json(context, text, ty)?)?
         }
         Value::Int(_) | Value::Float(_) | Value::Numeric(_) => {
             let text = to_text(context.zone, value, ty)?;
@@ -72,6 +76,7 @@ pub(in super::super) fn text_of(
         Value::Text(text) if matches!(ty, SqlType::Json | SqlType::Jsonb | SqlType::Record) => {
             text.clone()
         }
+        Value::Text(text) if composites::is_composite(ty) => composites::json(context, text, ty)?,
         Value::List(_) => list_text(context, value, ty, ",")?,
         value => of_value(context, value, ty)?.to_string(),
     })
@@ -279,9 +284,13 @@ fn row_text(context: &Context<'_>, args: &[Value]) -> Result<String, FunctionErr
 }
 
 /// row_to_json, on a line for each member if asked.
-pub(super) fn row_to_json(args: &[Value]) -> Value {
+pub(super) fn row_to_json(context: &Context<'_>, args: &[Value]) -> Result<Value, FunctionError> {
     let text = args.first().map_or("", Value::as_str);
-    match raw::read(text) {
+    let text = match context.args.first() {
+        Some(ty) if composites::is_composite(ty) => &composites::json(context, text, ty)?,
+        _ => text,
+    };
+    Ok(match raw::read(text) {
         Top::Object(members) if args.get(1).is_some_and(Value::as_bool) => {
             let members = members.iter().map(|(key, value)| {
                 let mut member = String::new();
@@ -291,5 +300,5 @@ pub(super) fn row_to_json(args: &[Value]) -> Value {
             Value::Text(format!("{{{}}}", members.collect::<Vec<_>>().join(",\n ")))
         }
         _ => Value::text(text),
-    }
+    })
 }

@@ -13,7 +13,7 @@ use super::super::error::FunctionError;
 use super::super::table::Typed;
 use super::super::udf::{self, RowFn};
 use super::super::value::Value;
-use super::super::{casts, enums, num, numbers};
+use super::super::{casts, composites, enums, num, numbers};
 use super::call;
 
 pub(super) fn comparison(name: &str) -> Option<(Op, RowFn)> {
@@ -41,7 +41,10 @@ pub(super) fn compare(op: Op, function: RowFn, args: Vec<Typed>) -> Result<Typed
         .try_into()
         .map_err(|_| FunctionError::internal("a comparison has two operands"))?;
     let (mut left, mut right) = meet(left, right)?;
-    if !matches!(op, Op::Eq | Op::NotEq) && enums::ordered(&left.ty) && left.ty == right.ty {
+    let rows = |ty: &SqlType| composites::is_composite(ty.element().unwrap_or(ty));
+    if (rows(&left.ty) && rows(&right.ty))
+        || (!matches!(op, Op::Eq | Op::NotEq) && enums::ordered(&left.ty) && left.ty == right.ty)
+    {
         (left, right) = (enums::rank(left)?, enums::rank(right)?);
     }
     if left.arrow == right.arrow && orders_natively(&left.ty, &left.arrow) {

@@ -10,10 +10,7 @@ use chronolith_sql::{Parsed, Statement as Tree};
 use chronolith_types::{SqlState, SqlType};
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{Column, DFSchema, ScalarValue};
-use datafusion::logical_expr::expr::Case;
-use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
 use datafusion::logical_expr::{ColumnarValue, Expr};
-use datafusion::physical_expr::create_physical_expr;
 use datafusion::physical_plan::PhysicalExpr;
 use futures::StreamExt;
 
@@ -21,6 +18,7 @@ use super::frame::{Datum, Locals, Place};
 use super::machine::Machine;
 use crate::bind::{bind_among_variables, bind_cast, number_of};
 use crate::error::Error;
+use crate::evaluate::{chosen, computable};
 use crate::functions::Typed;
 use crate::outcome::{Outcome, OutputColumn};
 use crate::session::{BoundTo, Prepared, Ready, SessionNames, Shared, Statement};
@@ -298,8 +296,7 @@ impl Machine<'_> {
         let schema = Arc::new(Schema::new(schema));
         let known = DFSchema::try_from(schema.as_ref().clone())?;
         let planner = shared.planner(shared.vars());
-        let planning = PhysicalPlanningContext::default();
-        let expr = create_physical_expr(&over.data, &known, planner.execution_props(), &planning)?;
+        let expr = computable(&over.data, &known, planner.execution_props())?;
         let compiled = Compiled {
             moment: self.moment.clone(),
             types,
@@ -341,10 +338,8 @@ impl Machine<'_> {
             return Ok(value.clone());
         }
         let planner = shared.planner(shared.vars());
-        let planning = PhysicalPlanningContext::default();
         let nothing = DFSchema::empty();
-        let expr =
-            create_physical_expr(&cast.expr, &nothing, planner.execution_props(), &planning)?;
+        let expr = computable(&cast.expr, &nothing, planner.execution_props())?;
         let options = RecordBatchOptions::new().with_row_count(Some(1));
         let batch =
             RecordBatch::try_new_with_options(Arc::new(Schema::empty()), Vec::new(), &options)?;
@@ -538,26 +533,6 @@ impl Machine<'_> {
             },
             _ => Vec::new(),
         }
-    }
-}
-
-/// COALESCE as the CASE that it stands for: as a function it is never called.
-fn chosen(expr: Expr) -> Transformed<Expr> {
-    match expr {
-        Expr::ScalarFunction(call) if call.func.name() == "coalesce" => {
-            let mut args = call.args;
-            let last = args.pop().map(Box::new);
-            if args.is_empty() {
-                let only = last.map_or(Expr::Literal(ScalarValue::Null, None), |last| *last);
-                return Transformed::yes(only);
-            }
-            let arms = args
-                .into_iter()
-                .map(|arg| (Box::new(arg.clone().is_not_null()), Box::new(arg)))
-                .collect();
-            Transformed::yes(Expr::Case(Case::new(None, arms, last)))
-        }
-        other => Transformed::no(other),
     }
 }
 

@@ -278,8 +278,9 @@ impl Machine<'_> {
             DeclaredType::Type(ty) => {
                 let shared = Arc::clone(&self.session.shared);
                 let home = shared.home()?;
+                // With its length or precision, which arguments and results do without.
                 let modified = match ty {
-                    TypeRef::Known(ty) => Some(ty.clone()),
+                    TypeRef::Known(ty) => Some(shared.declared_type(ty)?),
                     _ => None,
                 };
                 match declared(&shared, &home, ty)? {

@@ -16,8 +16,8 @@ use super::exec::Flow;
 use super::frame::{
     Datum, Field, Found, Frame, Names, Place, Row, Slot, no_field, null, unassigned,
 };
-use crate::bind::type_of_form;
 use crate::error::Error;
+use crate::functions::type_of_form;
 use crate::session::Session;
 
 /// What a routine's rows are made of.
