@@ -14,6 +14,7 @@ mod boundaries;
 mod chunks;
 mod comments;
 mod databases;
+mod publications;
 mod relations;
 mod roles;
 mod routines;
@@ -106,6 +107,21 @@ impl Catalog {
             } => {
                 self.take_triggers(triggers);
                 self.database(*database)?.set_triggers(*table, triggers)
+            }
+            Change::SetPublication {
+                database,
+                publication,
+            } => {
+                let own = [publication.id].into_iter();
+                let tables = publication.tables.iter().map(|table| table.id);
+                let schemas = publication.schemas.iter().map(|(id, _)| *id);
+                for oid in own.chain(tables).chain(schemas) {
+                    self.next_oid = self.next_oid.max(oid.saturating_add(1));
+                }
+                self.database(*database)?.set_publication(publication)
+            }
+            Change::DropPublication { database, id } => {
+                self.database(*database)?.drop_publication(*id)
             }
             Change::CreateRoutine { .. } | Change::DropRoutine { .. } => {
                 self.change_routines(change)

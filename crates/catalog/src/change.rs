@@ -12,6 +12,7 @@ use crate::acl::{Acl, DefaultAcl};
 use crate::comment::Comment;
 use crate::job::JobChange;
 use crate::model::{Role, Schema, View};
+use crate::publication::Publication;
 use crate::rollup::Rollup;
 use crate::routine::Routine;
 use crate::rows::RowBits;
@@ -308,6 +309,20 @@ pub enum Change {
         table: TableId,
         /// Those that it has from now on.
         triggers: Vec<Trigger>,
+    },
+    /// CREATE PUBLICATION, and ALTER PUBLICATION: the whole of it as it is from now on.
+    SetPublication {
+        /// Its database.
+        database: DatabaseId,
+        /// The publication.
+        publication: Box<Publication>,
+    },
+    /// DROP PUBLICATION.
+    DropPublication {
+        /// Its database.
+        database: DatabaseId,
+        /// Its oid.
+        id: u32,
     },
     /// CREATE [OR REPLACE] FUNCTION and PROCEDURE.
     CreateRoutine {

@@ -42,6 +42,12 @@ pub enum CatalogError {
     /// A function or procedure of that name and those arguments is there.
     #[error("function \"{0}\" already exists with same argument types")]
     RoutineExists(String),
+    /// No publication of this oid.
+    #[error("publication {0} does not exist")]
+    NoPublication(String),
+    /// The name of a publication is taken.
+    #[error("publication \"{0}\" already exists")]
+    PublicationExists(String),
     /// The type is not there.
     #[error("type \"{0}\" does not exist")]
     NoType(String),
@@ -132,6 +138,8 @@ impl CatalogError {
             Self::NotHypertable(_) => SqlState::HYPERTABLE_NOT_EXIST,
             Self::NoRoutine(_) => SqlState::UNDEFINED_FUNCTION,
             Self::RoutineExists(_) => SqlState::DUPLICATE_FUNCTION,
+            Self::NoPublication(_) => SqlState::UNDEFINED_OBJECT,
+            Self::PublicationExists(_) => SqlState::DUPLICATE_OBJECT,
             Self::NoRole(_) | Self::NoType(_) | Self::NoJob(_) | Self::NoConstraint { .. } => {
                 SqlState::UNDEFINED_OBJECT
             }

@@ -74,6 +74,9 @@ pub struct Database {
     /// Its functions and procedures.
     #[serde(default)]
     pub routines: BTreeMap<RoutineId, Arc<Routine>>,
+    /// Its publications, by their oids.
+    #[serde(default)]
+    pub publications: BTreeMap<u32, Arc<crate::publication::Publication>>,
     /// The triggers of tables that have any, by name.
     #[serde(default)]
     pub triggers: BTreeMap<TableId, Arc<Vec<Trigger>>>,
@@ -244,6 +247,7 @@ impl Database {
             types: BTreeMap::new(),
             sequences: BTreeMap::new(),
             routines: BTreeMap::new(),
+            publications: BTreeMap::new(),
             triggers: BTreeMap::new(),
             jobs: Arc::default(),
             acls: Arc::default(),

@@ -40,7 +40,7 @@ const KINDS: &[(&[&str], ObjectKind)] = &[
     (&["domain"], ObjectKind::Domain),
     (&["column"], ObjectKind::Column),
     (&["constraint"], ObjectKind::Constraint),
-    (&["publication"], ObjectKind::Other),
+    (&["publication"], ObjectKind::Publication),
     (&["subscription"], ObjectKind::Other),
     (&["policy"], ObjectKind::Other),
     (&["rule"], ObjectKind::Other),
@@ -191,6 +191,7 @@ pub(crate) fn alter(c: &mut Cursor<'_>) -> Result<Statement, SqlError> {
         | ObjectKind::Sequence => table(c, kind),
         ObjectKind::Function | ObjectKind::Procedure => crate::routine::alter(c, kind),
         ObjectKind::Trigger => crate::trigger::alter(c),
+        ObjectKind::Publication => crate::publication::alter(c),
         _ => {
             c.rest();
             Ok(Statement::Other(format!("ALTER {words}")))

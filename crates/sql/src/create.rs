@@ -74,6 +74,9 @@ pub(crate) fn create(c: &mut Cursor<'_>) -> Result<Statement, SqlError> {
     if !temporary && !recursive && !unlogged && c.accept(&["trigger"]) {
         return crate::trigger::create(c, or_replace, constraint);
     }
+    if !temporary && !recursive && !unlogged && c.accept(&["publication"]) {
+        return crate::publication::create(c);
+    }
     if !temporary && !recursive && (c.sees(&["function"]) || c.sees(&["procedure"])) {
         return crate::routine::create(c, or_replace);
     }
@@ -104,7 +107,6 @@ fn other(c: &mut Cursor<'_>) -> Result<Statement, SqlError> {
         &["operator", "family"],
         &["operator"],
         &["policy"],
-        &["publication"],
         &["rule"],
         &["server"],
         &["statistics"],

@@ -22,6 +22,7 @@ mod literals;
 mod lock;
 mod parse;
 pub mod plpgsql;
+mod publication;
 mod rename;
 mod routine;
 mod sequence;
@@ -38,6 +39,7 @@ pub use error::SqlError;
 pub use literals::{Literal, Literals};
 pub use lock::{Lock, LockKind};
 pub use parse::{Parsed, parse};
+pub use publication::{AlterPublication, CreatePublication, PublicationAction, PublicationObject};
 pub use rename::{
     edited, names_column, names_relation, names_word, quoted, rename_column, rename_relation,
 };

@@ -467,6 +467,7 @@ fn tag(statement: &Statement) -> String {
         ObjectKind::Trigger => "TRIGGER",
         ObjectKind::Type => "TYPE",
         ObjectKind::Domain => "DOMAIN",
+        ObjectKind::Publication => "PUBLICATION",
         ObjectKind::Other => "OBJECT",
     };
     match statement {
@@ -486,6 +487,8 @@ fn tag(statement: &Statement) -> String {
         Statement::CreateRoutine(_) => "CREATE FUNCTION",
         Statement::CreateSequence(_) => "CREATE SEQUENCE",
         Statement::AlterSequence(_) => "ALTER SEQUENCE",
+        Statement::CreatePublication(_) => "CREATE PUBLICATION",
+        Statement::AlterPublication(_) => "ALTER PUBLICATION",
         Statement::CreateTrigger(_) => "CREATE TRIGGER",
         Statement::DropTrigger { .. } => "DROP TRIGGER",
         Statement::AlterTrigger { .. } => "ALTER TRIGGER",

@@ -56,6 +56,10 @@ pub enum Statement {
     AlterSequence(Box<crate::AlterSequence>),
     /// CREATE TRIGGER.
     CreateTrigger(Box<crate::CreateTrigger>),
+    /// CREATE PUBLICATION.
+    CreatePublication(Box<crate::CreatePublication>),
+    /// ALTER PUBLICATION.
+    AlterPublication(Box<crate::AlterPublication>),
     /// DROP TRIGGER.
     DropTrigger {
         /// Its name.
@@ -756,6 +760,7 @@ pub enum ObjectKind {
     Trigger,
     Type,
     Domain,
+    Publication,
     Other,
 }
 

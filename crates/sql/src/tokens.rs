@@ -42,7 +42,31 @@ pub(crate) fn tokenize(text: &str) -> Result<Vec<TokenWithSpan>, SqlError> {
     let tokens = plain_operators(tokens);
     let tokens = crate::changes::readable(text, tokens);
     let tokens = crate::sequence::overriding(tokens);
-    Ok(variadic(whole_tables(lock_strengths(tokens))))
+    Ok(trims(variadic(whole_tables(lock_strengths(tokens)))))
+}
+
+/// `TRIM(BOTH FROM x)`, whose FROM the parser wants something before, as `TRIM(BOTH x)`.
+fn trims(mut tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
+    let is = |token: Option<&TokenWithSpan>, words: &[&str]| match token.map(|token| &token.token) {
+        Some(Token::Word(word)) => {
+            word.quote_style.is_none() && words.contains(&word.value.as_str())
+        }
+        _ => false,
+    };
+    let mut at = 0;
+    while at < tokens.len() {
+        let open = tokens.get(at + 1).map(|token| &token.token) == Some(&Token::LParen);
+        let from = at + 3;
+        if open
+            && is(tokens.get(at), &["trim"])
+            && is(tokens.get(at + 2), &["both", "leading", "trailing"])
+            && is(tokens.get(from), &["from"])
+        {
+            tokens.remove(from);
+        }
+        at += 1;
+    }
+    tokens
 }
 
 /// `FOR NO KEY UPDATE` and `FOR KEY SHARE`, which the parser does not know, as the next stronger

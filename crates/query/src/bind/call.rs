@@ -789,7 +789,7 @@ fn star(list: &ast::FunctionArgumentList) -> bool {
 }
 
 /// The schema and the name of a function as they were written.
-fn spelled(function: &ast::Function) -> (Option<String>, String) {
+pub(super) fn spelled(function: &ast::Function) -> (Option<String>, String) {
     let mut parts = function.name.0.iter().rev();
     let mut next = || {
         let ident = parts.next().and_then(|part| part.as_ident())?;

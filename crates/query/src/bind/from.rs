@@ -837,7 +837,7 @@ impl FunctionParts<'_> {
 }
 
 /// The call of a relation that is one.
-fn function_parts(factor: &TableFactor) -> Option<FunctionParts<'_>> {
+pub(super) fn function_parts(factor: &TableFactor) -> Option<FunctionParts<'_>> {
     let last = |name: &ast::ObjectName| {
         name.0
             .last()

@@ -171,6 +171,24 @@ pub enum Relation {
     },
 }
 
+impl Relation {
+    /// Its oid.
+    pub(super) fn oid(&self) -> u32 {
+        match self {
+            Self::Table(table) => table.oid,
+            Self::View { oid, .. } => *oid,
+        }
+    }
+
+    /// Its schema.
+    pub(super) fn schema(&self) -> &str {
+        match self {
+            Self::Table(table) => &table.schema,
+            Self::View { schema, .. } => schema,
+        }
+    }
+}
+
 /// A table as a scan sees it.
 #[derive(Clone)]
 pub struct Table {

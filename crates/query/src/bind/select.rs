@@ -728,7 +728,7 @@ fn keyword_name(tree: &ast::Expr) -> Option<&'static str> {
     })
 }
 
-fn query_name(query: &ast::Query) -> String {
+pub(super) fn query_name(query: &ast::Query) -> String {
     let ast::SetExpr::Select(select) = query.body.as_ref() else {
         return match query.body.as_ref() {
             ast::SetExpr::Values(_) => "column1".to_owned(),

@@ -289,7 +289,7 @@ fn views<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
     for relation in objects::relations(home).filter(|relation| relation.kind() == 'v') {
         // A system view is made by the program, not by a query.
         let text = match relation {
-            Relation::View(view) => Some(describe::view_text(view)),
+            Relation::View(view) => Some(describe::view_text(context, view)),
             _ => None,
         };
         rows.push(row![
@@ -313,7 +313,7 @@ fn materialized_views<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(
                 NULL,
                 !table.indexes.is_empty(),
                 view.kept().is_some_and(|kept| kept.populated),
-                describe::view_text(view),
+                describe::view_text(context, view),
             ]);
         }
     }

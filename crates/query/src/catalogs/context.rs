@@ -100,6 +100,8 @@ pub(crate) struct Context {
     pub(crate) buckets: Box<BucketCalls>,
     /// What is shown of an expression over a table's columns.
     pub(crate) expression: Box<Expressions>,
+    /// What is shown of a view's query.
+    pub(crate) view_query: Box<ViewQueries>,
     /// Where a sequence is.
     pub(crate) sequence_value: Box<SequenceValues>,
     /// Where indexes and chunks are, once somebody has asked.
@@ -127,6 +129,10 @@ pub(crate) type ViewWrites = dyn Fn(&View) -> Writes + Send + Sync;
 /// What is shown of an expression over a table's columns, assigned to a column of a type if one is
 /// given: in pretty form or with all parentheses.
 pub(crate) type Expressions = dyn Fn(&Table, &str, Option<&SqlType>, bool) -> String + Send + Sync;
+
+/// What is shown of a view's query: in pretty form or with all parentheses, its lists broken where
+/// lines get longer than so many bytes, or nowhere.
+pub(crate) type ViewQueries = dyn Fn(&View, bool, Option<usize>) -> String + Send + Sync;
 
 /// What few relations show and is found when it is looked at.
 pub(crate) type Lazy<T> = LazyLock<T, Box<dyn FnOnce() -> T + Send>>;

@@ -339,7 +339,7 @@ fn views<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
     for relation in objects::relations(home).filter(|relation| relation.kind() == 'v') {
         let (text, check, writes) = match relation {
             Relation::View(view) => (
-                Some(describe::view_text(view)),
+                Some(describe::view_text(context, view)),
                 view.check.map_or("NONE", |check| match check {
                     CheckOption::Local => "LOCAL",
                     CheckOption::Cascaded => "CASCADED",

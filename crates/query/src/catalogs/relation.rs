@@ -208,6 +208,7 @@ fn parse_line(line: &'static str) -> Option<SystemRelation> {
             .or_else(|| constraints::fill(name))
             .or_else(|| sequences::fill(name))
             .or_else(|| super::triggers::fill(name))
+            .or_else(|| super::publications::fill(name))
             .or_else(|| server::fill(name))
             .or_else(|| activity::fill(name))
             .or_else(|| locks::fill(name)),

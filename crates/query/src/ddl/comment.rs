@@ -182,6 +182,12 @@ fn find(
             let found = found.ok_or_else(|| missing(format!("type \"{name}\"")))?;
             Place::of("pg_type", found.id.0)
         }
+        ObjectKind::Publication => {
+            let home = shared.home()?;
+            let known = home.publications.values().find(|known| known.name == own);
+            let known = known.ok_or_else(|| missing(format!("publication \"{own}\"")))?;
+            Place::of("pg_publication", known.id)
+        }
         ObjectKind::Aggregate => {
             return Err(Error::unsupported("COMMENT ON AGGREGATE"));
         }

@@ -34,6 +34,7 @@ pub(super) fn run(shared: &Arc<Shared>, of: &Drop) -> Result<(), Error> {
             ObjectKind::Role => role(shared, name.name()),
             ObjectKind::Extension => Err(Error::unsupported("DROP EXTENSION")),
             ObjectKind::Sequence => sequence::drop(shared, name, of),
+            ObjectKind::Publication => super::publication::drop(shared, name),
             ObjectKind::Function | ObjectKind::Procedure => {
                 routine::drop(shared, of.kind, name, signature)
             }

@@ -14,6 +14,7 @@ pub(crate) mod hypertable;
 mod index;
 pub(crate) mod materialized;
 pub(crate) mod options;
+mod publication;
 mod role;
 mod routine;
 mod run;

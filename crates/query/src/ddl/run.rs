@@ -7,8 +7,8 @@ use chronolith_sql::Statement;
 use chronolith_types::{RoleId, SqlState};
 
 use super::{
-    alter, comment, drop, grant, index, materialized, role, routine, schema, sequence, table,
-    trigger, user_types, view,
+    alter, comment, drop, grant, index, materialized, publication, role, routine, schema, sequence,
+    table, trigger, user_types, view,
 };
 use crate::error::Error;
 use crate::session::Shared;
@@ -41,6 +41,8 @@ pub(crate) async fn run(
         Statement::AlterType(of) => user_types::alter(shared, of)?,
         Statement::CreateSequence(create) => sequence::create(shared, create)?,
         Statement::AlterSequence(of) => sequence::alter(shared, of)?,
+        Statement::CreatePublication(create) => publication::create(shared, create)?,
+        Statement::AlterPublication(of) => publication::alter(shared, of)?,
         Statement::CreateTrigger(create) => trigger::create(shared, create)?,
         Statement::DropTrigger {
             name,

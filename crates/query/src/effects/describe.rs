@@ -36,8 +36,11 @@ pub(super) fn call(
             Some(found) => Some(found),
             None => domain_check(context, oid, pretty)?,
         },
-        "pg_get_viewdef" => describe::viewdef(context, oid)?,
-        "pg_get_ruledef" => describe::ruledef(context, oid)?,
+        "pg_get_viewdef" => {
+            let wrap = args.integer(1).and_then(|wrap| i32::try_from(wrap).ok());
+            describe::viewdef(context, oid, pretty || wrap.is_some(), wrap)?
+        }
+        "pg_get_ruledef" => describe::ruledef(context, oid, pretty)?,
         "pg_get_userbyid" => Some(describe::user_by_id(context, oid)),
         "pg_get_function_result" => describe::function_result(context, oid)?,
         "pg_get_function_arguments" => describe::function_arguments(context, oid, false)?,

@@ -135,8 +135,10 @@ impl Guard<'_> {
                 self.attribute(Privilege::Superuser, "execute ALTER SYSTEM command")
             }
             Change::Job { change, .. } => self.job(change),
-            // CREATE TRIGGER looks for its right itself.
-            Change::SetTriggers { .. } => Ok(()),
+            // CREATE TRIGGER and CREATE PUBLICATION look for their rights themselves.
+            Change::SetTriggers { .. }
+            | Change::SetPublication { .. }
+            | Change::DropPublication { .. } => Ok(()),
             Change::CreateRoutine { routine, .. } => match self.home.routines.get(&routine.id) {
                 Some(known) => self.routine(&known.name, known.owner),
                 None => self.create(routine.schema, routine.owner),

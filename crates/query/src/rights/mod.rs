@@ -18,4 +18,4 @@ mod words;
 
 pub(crate) use functions::guard_call;
 pub(crate) use guard::guard;
-pub(crate) use words::denied;
+pub(crate) use words::{denied, not_owner};

@@ -11,10 +11,10 @@ use parking_lot::Mutex;
 
 use super::names::SessionNames;
 use super::shared::Shared;
-use crate::bind::{Writes, bind_kept, deparse};
+use crate::bind::{Writes, bind_kept, deparse, deparse_query};
 use crate::catalogs::{
     self, BucketCalls, Context, Expressions, Lazy, Packing, Packings, SequenceValues, Size, Sizes,
-    Sorting, ViewColumns, ViewWrites,
+    Sorting, ViewColumns, ViewQueries, ViewWrites,
 };
 
 impl Shared {
@@ -40,6 +40,7 @@ impl Shared {
             view_writes: self.view_writes(),
             buckets: self.bucket_calls(),
             expression: self.expressions(),
+            view_query: self.view_queries(),
             sequence_value: self.sequence_values(),
             inner: OnceLock::new(),
         }
@@ -108,6 +109,20 @@ impl Shared {
                 let columns = shared.columns_of(view).unwrap_or_default();
                 known.lock().insert(view.id, columns.clone());
                 columns
+            })
+        })
+    }
+
+    fn view_queries(self: &Arc<Self>) -> Box<ViewQueries> {
+        let shared = Arc::clone(self);
+        Box::new(move |view, pretty, wrap| {
+            let names = SessionNames::new(&shared).ok();
+            let shown = names
+                .and_then(|names| deparse_query(&names, &view.query, &view.columns, pretty, wrap));
+            shown.unwrap_or_else(|| {
+                // Not understood: as it was written.
+                let query = view.query.trim().trim_end_matches(';').trim_end();
+                format!(" {query}")
             })
         })
     }

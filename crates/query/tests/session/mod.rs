@@ -27,6 +27,7 @@ mod sets;
 mod storage;
 mod subqueries;
 mod tables;
+mod viewdefs;
 
 /// A database in memory, with one session.
 pub(crate) struct Db {

@@ -1,11 +1,20 @@
-//! Expressions as PostgreSQL writes them: every cast that was meant spelled out.
+//! Expressions and queries as PostgreSQL writes them: every cast that was meant spelled out, every
+//! column with its relation, lines broken where its `ruleutils.c` breaks them.
 //!
-//! A default, a check or the key of an index is kept as it was written. What is shown of it is read
-//! and bound anew: the types found say which constants and operands are cast to what. A kind of
-//! expression that is not known here is shown as it was written.
+//! What defaults, checks, indexes and views say is kept as it was written. What is shown of it is
+//! read and bound anew: the types found say which constants and operands are cast to what, the
+//! scopes say which relation a column is of. A kind of expression that is not known here is shown
+//! as it was written. Trees become what is shown ([`read`], [`calls`], [`select`]), and that
+//! becomes text ([`shown`], [`layout`]).
 
+mod calls;
+mod layout;
+mod query;
 mod read;
+mod select;
 mod shown;
+
+use std::rc::Rc;
 
 use arrow::datatypes::DataType;
 use chronolith_types::SqlType;
@@ -13,6 +22,9 @@ use chronolith_types::SqlType;
 use super::names::Names;
 use super::scope::{Alias, Scope, ScopeColumn};
 use super::state::{Binder, Clause, unnamed};
+use layout::Writer;
+use query::{Body, Query, Select};
+use read::Reader;
 
 /// An expression over a relation's columns, as `pg_get_expr` shows it; None for one that is not
 /// understood. What is assigned to a `target` is of its type.
@@ -37,18 +49,65 @@ pub fn deparse(
         relations: Vec::<Alias>::new(),
     };
     let mut binder = Binder::new(names, &[]);
-    let mut reader = read::Reader {
+    let mut reader = Reader {
         binder: &mut binder,
-        scope: &scope,
+        scope: Rc::new(scope),
         clause: Clause::Check,
+        levels: Vec::new(),
+        names: Vec::new(),
+        touched: false,
     };
-    let (mut shown, ty) = reader.read(&tree).ok()?;
-    if let Some(target) = target
-        && ty == SqlType::Unknown
-    {
-        shown = read::as_type(shown, &ty, &target.without_typmod())?;
-    } else if ty == SqlType::Unknown {
-        shown = read::as_type(shown, &ty, &SqlType::Text)?;
-    }
+    let (shown, ty) = reader.read(&tree).ok()?;
+    let target = target.unwrap_or(&SqlType::Text);
+    let shown = reader.settled(shown, &ty, target).ok()?;
     Some(shown.text(pretty))
+}
+
+/// The query of a view as `pg_get_viewdef` shows it, under the view's names of its columns; None
+/// for one that is not understood. Lists are broken where lines get longer than `wrap`.
+pub fn deparse_query(
+    names: &dyn Names,
+    sql: &str,
+    columns: &[String],
+    pretty: bool,
+    wrap: Option<usize>,
+) -> Option<String> {
+    let tree = chronolith_sql::query(sql).ok()?;
+    let mut binder = Binder::new(names, &[]);
+    binder.open_gaps = true;
+    // Its schemas are entered as its owner does.
+    binder.view = Some(0);
+    let mut reader = Reader {
+        binder: &mut binder,
+        scope: Rc::default(),
+        clause: Clause::Select,
+        levels: Vec::new(),
+        // The names that rules have for rows.
+        names: vec!["old".to_owned(), "new".to_owned()],
+        touched: false,
+    };
+    let mut query = reader.query(&tree, None).ok()?;
+    rename(&mut query, columns);
+    let mut writer = Writer::new(pretty, wrap);
+    writer.query(&query, true);
+    Some(writer.finish())
+}
+
+/// Gives the columns of a query the names that its view has for them.
+fn rename(query: &mut Query, columns: &[String]) {
+    fn of(select: &mut Select, columns: &[String]) {
+        for (target, name) in select.targets.iter_mut().zip(columns) {
+            target.name.clone_from(name);
+        }
+    }
+    match &mut query.body {
+        Body::Select(select) => of(select, columns),
+        Body::Set(set) => set.arms(&mut |arm| rename(arm, columns)),
+        Body::Values(rows) => {
+            let mut numbers = (1..).zip(columns);
+            if !numbers.all(|(number, name): (usize, &String)| *name == format!("column{number}")) {
+                *query = query::named_values(std::mem::take(rows), columns);
+            }
+        }
+    }
 }

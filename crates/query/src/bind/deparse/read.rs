@@ -1,67 +1,173 @@
 //! Trees to what is shown of them, with the types that the binder finds.
 
+use std::collections::HashMap;
+use std::rc::Rc;
+
 use chronolith_sql::ast::{self, BinaryOperator, UnaryOperator};
 use chronolith_types::{SqlType, TimeZone};
+use datafusion::logical_expr::Expr;
 
-use super::shown::Shown;
-use crate::bind::call::{Arg, function_name};
-use crate::bind::expr::{symbol_of, text_of};
+use super::shown::{Piece, Shown, Sublink, Subscript, Way};
+use crate::bind::expr::{row_of, symbol_of, text_of};
 use crate::bind::operate::declared;
 use crate::bind::resolve::Poly;
 use crate::bind::scope::Scope;
-use crate::bind::state::{Binder, Clause, Place, Result, unsupported};
-use crate::catalogs::quoted;
+use crate::bind::state::{Binder, Clause, Place, Result, told, unsupported};
 use crate::error::Error;
-use crate::value::{value_from_text, write_text};
+use crate::functions::literal_from_text;
+use crate::value::write_text;
 
-pub(super) struct Reader<'b, 'n, 's> {
+pub(super) struct Reader<'b, 'n> {
     pub(super) binder: &'b mut Binder<'n>,
-    pub(super) scope: &'s Scope,
+    pub(super) scope: Rc<Scope>,
     pub(super) clause: Clause,
+    /// What columns are shown as, query by query, the innermost last.
+    pub(super) levels: Vec<Level>,
+    /// The names that relations have in the queries around and in this one.
+    pub(super) names: Vec<String>,
+    /// Whether a column of the innermost query was named.
+    pub(super) touched: bool,
 }
 
-type Typed = (Shown, SqlType);
-
-/// The value as another type; an untyped constant becomes one of it.
-pub(super) fn as_type(shown: Shown, from: &SqlType, to: &SqlType) -> Option<Shown> {
-    match shown {
-        Shown::Constant(text, SqlType::Unknown) => {
-            let text = match text {
-                Some(text) => Some(canonical(&text, to)?),
-                None => None,
-            };
-            Some(Shown::Constant(text, to.clone()))
-        }
-        shown if from.without_typmod() == *to => Some(shown),
-        shown => Some(Shown::Cast(Box::new(shown), to.clone())),
-    }
+/// The columns of a query by their internal names: the relation's name and their own.
+#[derive(Debug, Default)]
+pub(super) struct Level {
+    pub(super) columns: HashMap<String, (Option<String>, String)>,
+    /// Aliases, schemas and names shown of the relations.
+    pub(super) leaves: Vec<(String, Option<String>, String)>,
 }
 
-/// A text as the type writes what it reads from it.
-fn canonical(text: &str, ty: &SqlType) -> Option<String> {
-    let value = value_from_text(ty, Some(text)).ok()?;
-    let mut out = Vec::new();
-    let zone = TimeZone::default();
-    write_text(&value, 0, ty, &zone, &mut out).ok()?;
-    String::from_utf8(out).ok()
+pub(super) type Typed = (Shown, SqlType);
+
+/// How PostgreSQL casts one type to another.
+fn way(from: &SqlType, to: &SqlType) -> Way {
+    use SqlType as T;
+    let (from, to) = (from.without_typmod(), to.without_typmod());
+    let number = |ty: &T| {
+        matches!(
+            ty,
+            T::Int2 | T::Int4 | T::Int8 | T::Float4 | T::Float8 | T::Numeric(_)
+        )
+    };
+    let time = |ty: &T| {
+        matches!(
+            ty,
+            T::Date | T::Time | T::Timestamp | T::Timestamptz | T::Interval
+        )
+    };
+    let function = from == to
+        || (number(&from) && number(&to))
+        || (time(&from) && time(&to))
+        || matches!(
+            (&from, &to),
+            (T::Bool, T::Int4 | T::Text | T::Varchar(_))
+                | (T::Int4, T::Bool)
+                | (T::Char(_) | T::Name | T::InternalChar, T::Text)
+                | (T::Text, T::Char(_) | T::Name | T::InternalChar)
+                | (T::Jsonb, T::Bool)
+        )
+        || (from == T::Jsonb && number(&to));
+    if function { Way::Function } else { Way::Text }
 }
 
-impl Reader<'_, '_, '_> {
+fn cast(shown: Shown, from: &SqlType, to: &SqlType) -> Shown {
+    Shown::Cast(Box::new(shown), to.clone(), way(from, to))
+}
+
+impl Reader<'_, '_> {
     /// The type that the binder gives an expression.
     fn type_of(&mut self, tree: &ast::Expr) -> Result<SqlType> {
+        Ok(self.bound(tree)?.ty)
+    }
+
+    /// What the binder makes of an expression here.
+    pub(super) fn bound(&mut self, tree: &ast::Expr) -> Result<crate::functions::Typed> {
+        let scope = Rc::clone(&self.scope);
         let place = Place {
-            scope: self.scope,
+            scope: &scope,
             clause: self.clause,
         };
-        Ok(self.binder.expr(place, tree)?.ty)
+        self.binder.expr(place, tree)
+    }
+
+    /// The value as another type; an untyped constant becomes one of it.
+    pub(super) fn as_type(&self, shown: Shown, from: &SqlType, to: &SqlType) -> Option<Shown> {
+        match shown {
+            Shown::Constant(text, SqlType::Unknown) if *to != SqlType::Unknown => {
+                let text = match text {
+                    Some(text) => Some(self.canonical(&text, to)?),
+                    None => None,
+                };
+                Some(Shown::Constant(text, to.clone()))
+            }
+            shown if from.without_typmod() == *to => Some(shown),
+            shown => Some(cast(shown, from, to)),
+        }
+    }
+
+    /// An untyped constant as one of a type; any other value as it is.
+    pub(super) fn settled(&self, shown: Shown, from: &SqlType, to: &SqlType) -> Result<Shown> {
+        if *from != SqlType::Unknown {
+            return Ok(shown);
+        }
+        let settled = self.as_type(shown, from, &to.without_typmod());
+        settled.ok_or_else(|| unsupported("showing this constant"))
+    }
+
+    /// A text as the type writes what it reads from it, in the session's zone.
+    fn canonical(&self, text: &str, ty: &SqlType) -> Option<String> {
+        let vars = self.binder.names.vars();
+        let value = literal_from_text(text, ty, vars).map_err(told).ok()?;
+        let value = value.to_array().ok()?;
+        let mut out = Vec::new();
+        let zone = TimeZone::parse(&vars.time_zone).unwrap_or_default();
+        write_text(&value, 0, ty, &zone, &mut out).ok()?;
+        String::from_utf8(out).ok()
+    }
+
+    /// What a column of an internal name is shown as.
+    pub(super) fn column(&mut self, internal: &str) -> Option<Shown> {
+        for (depth, level) in self.levels.iter().rev().enumerate() {
+            if let Some((table, name)) = level.columns.get(internal) {
+                let shown = Shown::Column(table.clone(), name.clone());
+                self.touched |= depth == 0;
+                return Some(shown);
+            }
+        }
+        None
+    }
+
+    fn named(&mut self, tree: &ast::Expr) -> Result<Typed> {
+        let bound = self.bound(tree)?;
+        let internal = match &bound.expr {
+            Expr::Column(column) | Expr::OuterReferenceColumn(_, column) => column.name.clone(),
+            _ => return Err(unsupported(format!("showing {tree}"))),
+        };
+        if let Some(shown) = self.column(&internal) {
+            return Ok((shown, bound.ty));
+        }
+        match tree {
+            ast::Expr::Identifier(name) if self.levels.is_empty() => {
+                Ok((Shown::Column(None, name.value.clone()), bound.ty))
+            }
+            _ => Err(unsupported(format!("showing {tree}"))),
+        }
+    }
+
+    /// The type that a declaration names.
+    fn declared(&mut self, declared: &ast::DataType) -> Result<SqlType> {
+        if let Some(ty) = chronolith_sql::type_of(declared) {
+            return Ok(ty);
+        }
+        self.binder.declared(declared, None)
     }
 
     pub(super) fn read(&mut self, tree: &ast::Expr) -> Result<Typed> {
         match tree {
             ast::Expr::Nested(inner) => self.read(inner),
-            ast::Expr::Identifier(name) => {
-                let ty = self.type_of(tree)?;
-                Ok((Shown::Word(quoted(&name.value).into_owned()), ty))
+            ast::Expr::Identifier(_) | ast::Expr::CompoundIdentifier(_) => self.named(tree),
+            ast::Expr::CompoundFieldAccess { root, access_chain } => {
+                self.subscripts(tree, root, access_chain)
             }
             ast::Expr::Value(value) => self.constant(&value.value),
             ast::Expr::TypedString(typed) => {
@@ -77,7 +183,7 @@ impl Reader<'_, '_, '_> {
                     None => String::new(),
                 };
                 let text = text_of(&value.value).map(|text| format!("{text}{unit}"));
-                let text = text.and_then(|text| canonical(&text, &SqlType::Interval));
+                let text = text.and_then(|text| self.canonical(&text, &SqlType::Interval));
                 let text = text.ok_or_else(|| unsupported("this interval"))?;
                 Ok((
                     Shown::Constant(Some(text), SqlType::Interval),
@@ -117,23 +223,50 @@ impl Reader<'_, '_, '_> {
             }
             ast::Expr::Like {
                 negated,
+                any: false,
                 expr: inner,
                 pattern,
-                escape_char: None,
-                ..
+                escape_char,
             } => {
-                let (left, right) = (self.read(inner)?, self.read(pattern)?);
+                let left = self.read(inner)?;
+                let right = match escape_char {
+                    None => self.read(pattern)?,
+                    Some(escape) => {
+                        let escape = ast::Expr::Value(escape.clone());
+                        self.calling("like_escape", &[pattern, &escape])?
+                    }
+                };
                 self.operation(left, if *negated { "!~~" } else { "~~" }, right)
             }
             ast::Expr::ILike {
                 negated,
+                any: false,
                 expr: inner,
                 pattern,
-                escape_char: None,
-                ..
+                escape_char,
             } => {
-                let (left, right) = (self.read(inner)?, self.read(pattern)?);
+                let left = self.read(inner)?;
+                let right = match escape_char {
+                    None => self.read(pattern)?,
+                    Some(escape) => {
+                        let escape = ast::Expr::Value(escape.clone());
+                        self.calling("like_escape", &[pattern, &escape])?
+                    }
+                };
                 self.operation(left, if *negated { "!~~*" } else { "~~*" }, right)
+            }
+            ast::Expr::SimilarTo {
+                negated,
+                expr: inner,
+                pattern,
+                escape_char,
+            } => {
+                let left = self.read(inner)?;
+                let escape = escape_char.clone().map(ast::Expr::Value);
+                let mut args = vec![pattern.as_ref()];
+                args.extend(&escape);
+                let right = self.calling("similar_to_escape", &args)?;
+                self.operation(left, if *negated { "!~" } else { "~" }, right)
             }
             ast::Expr::IsDistinctFrom(left, right) => {
                 self.distinct(left, right, "IS DISTINCT FROM")
@@ -173,17 +306,58 @@ impl Reader<'_, '_, '_> {
                 negated,
             } => self.in_list(inner, list, *negated),
             ast::Expr::Case {
-                operand: None,
+                operand,
                 conditions,
                 else_result,
                 ..
-            } => self.case(tree, conditions, else_result.as_deref()),
+            } => self.case(tree, operand.as_deref(), conditions, else_result.as_deref()),
             ast::Expr::Array(array) => {
                 let ty = self.type_of(tree)?;
                 let element = ty.element().cloned().unwrap_or(SqlType::Text);
                 let items = self.all_as(&array.elem, &element)?;
                 Ok((Shown::Array(items), ty))
             }
+            ast::Expr::IsUnknown(inner) => self.test(inner, "IS UNKNOWN"),
+            ast::Expr::IsNotUnknown(inner) => self.test(inner, "IS NOT UNKNOWN"),
+            ast::Expr::Tuple(parts) => self.row(tree, parts),
+            ast::Expr::Collate {
+                expr: inner,
+                collation,
+            } => {
+                let (shown, ty) = self.read(inner)?;
+                let shown = self.settled(shown, &ty, &SqlType::Text)?;
+                let ty = match ty {
+                    SqlType::Unknown => SqlType::Text,
+                    known => known,
+                };
+                Ok((Shown::Collate(Box::new(shown), collation.to_string()), ty))
+            }
+            ast::Expr::Exists { subquery, negated } => {
+                let query = Box::new(self.inner(subquery)?);
+                let shown = Shown::Sublink(None, Sublink::Exists, query);
+                Ok((not(shown, *negated), SqlType::Bool))
+            }
+            ast::Expr::Subquery(query) => {
+                let ty = self.type_of(tree)?;
+                let query = Box::new(self.inner(query)?);
+                Ok((Shown::Sublink(None, Sublink::Value, query), ty))
+            }
+            ast::Expr::InSubquery {
+                expr: inner,
+                subquery,
+                negated,
+            } => {
+                let shown = self.compared(inner, "=", "IN", subquery)?;
+                Ok((not(shown, *negated), SqlType::Bool))
+            }
+            ast::Expr::AtTimeZone { .. }
+            | ast::Expr::Extract { .. }
+            | ast::Expr::Position { .. }
+            | ast::Expr::Overlay { .. }
+            | ast::Expr::Trim { .. }
+            | ast::Expr::Substring { .. }
+            | ast::Expr::Ceil { .. }
+            | ast::Expr::Floor { .. } => self.spelled(tree),
             ast::Expr::Function(function) => self.call(tree, function),
             other => Err(unsupported(format!("showing {other}"))),
         }
@@ -207,23 +381,28 @@ impl Reader<'_, '_, '_> {
     }
 
     fn typed(&mut self, text: Option<String>, declared: &ast::DataType) -> Result<Typed> {
-        let ty = chronolith_sql::type_of(declared);
-        let (Some(ty), Some(text)) = (ty, text) else {
+        let ty = self.declared(declared)?;
+        let Some(text) = text else {
             return Err(unsupported("showing this literal"));
         };
         let bare = ty.without_typmod();
-        let text = canonical(&text, &bare).ok_or_else(|| unsupported("showing this literal"))?;
+        let text = self
+            .canonical(&text, &bare)
+            .ok_or_else(|| unsupported("showing this literal"))?;
         let shown = Shown::Constant(Some(text), bare.clone());
         if bare == ty {
             return Ok((shown, ty));
         }
-        Ok((Shown::Cast(Box::new(shown), ty.clone()), ty))
+        Ok((cast(shown, &bare, &ty), ty))
     }
 
     fn cast(&mut self, inner: &ast::Expr, declared: &ast::DataType) -> Result<Typed> {
-        let to = chronolith_sql::type_of(declared);
-        let to = to.ok_or_else(|| unsupported("showing this type"))?;
-        if let (ast::Expr::Array(array), Some(element)) = (inner, to.element()) {
+        let to = self.declared(declared)?;
+        let mut bare = inner;
+        while let ast::Expr::Nested(within) = bare {
+            bare = within;
+        }
+        if let (ast::Expr::Array(array), Some(element)) = (bare, to.element()) {
             let items = self.all_as(&array.elem, &element.without_typmod())?;
             return Ok((Shown::Array(items), to));
         }
@@ -237,7 +416,7 @@ impl Reader<'_, '_, '_> {
         if from == to {
             return Ok((shown, to));
         }
-        Ok((Shown::Cast(Box::new(shown), to.clone()), to))
+        Ok((cast(shown, &from, &to), to))
     }
 
     fn unary(&mut self, op: UnaryOperator, inner: &ast::Expr) -> Result<Typed> {
@@ -257,7 +436,7 @@ impl Reader<'_, '_, '_> {
         let found = self
             .binder
             .find_operator(&op.to_string(), std::slice::from_ref(&ty))?;
-        let shown = as_type(shown, &ty, &found.right);
+        let shown = self.as_type(shown, &ty, &found.right);
         let shown = shown.ok_or_else(|| unsupported("showing this operand"))?;
         let prefixed = Shown::Prefixed(op.to_string(), Box::new(shown));
         Ok((prefixed, found.result.clone()))
@@ -269,40 +448,54 @@ impl Reader<'_, '_, '_> {
         op: &BinaryOperator,
         right: &ast::Expr,
     ) -> Result<Typed> {
-        let left = self.read(left)?;
-        let right = self.read(right)?;
+        if let (Some(lefts), Some(rights)) = (row_of(left), row_of(right)) {
+            return self.rows(lefts, op, rights);
+        }
         match op {
-            BinaryOperator::And => {
-                let mut parts = Vec::new();
-                for side in [left.0, right.0] {
-                    match side {
-                        Shown::And(inner) => parts.extend(inner),
-                        other => parts.push(other),
+            BinaryOperator::And | BinaryOperator::Or => {
+                // A chain is read from the left, whose parentheses do not count.
+                let mut parts = vec![right];
+                let mut rest = left;
+                loop {
+                    match rest {
+                        ast::Expr::Nested(inner) => match inner.as_ref() {
+                            ast::Expr::BinaryOp { op: own, .. } if own == op => rest = inner,
+                            ast::Expr::Nested(_) => rest = inner,
+                            _ => break,
+                        },
+                        ast::Expr::BinaryOp {
+                            left,
+                            op: own,
+                            right,
+                        } if own == op => {
+                            parts.push(right);
+                            rest = left;
+                        }
+                        _ => break,
                     }
                 }
-                Ok((Shown::And(parts), SqlType::Bool))
-            }
-            BinaryOperator::Or => {
-                let mut parts = Vec::new();
-                for side in [left.0, right.0] {
-                    match side {
-                        Shown::Or(inner) => parts.extend(inner),
-                        other => parts.push(other),
-                    }
+                parts.push(rest);
+                let mut shown = Vec::with_capacity(parts.len());
+                for part in parts.into_iter().rev() {
+                    let (part, from) = self.read(part)?;
+                    shown.push(self.settled(part, &from, &SqlType::Bool)?);
                 }
-                Ok((Shown::Or(parts), SqlType::Bool))
+                let joined = match op {
+                    BinaryOperator::And => Shown::And(shown),
+                    _ => Shown::Or(shown),
+                };
+                Ok((joined, SqlType::Bool))
             }
             op => {
-                let symbol = match symbol_of(op).as_str() {
-                    "!=" => "<>".to_owned(),
-                    symbol => symbol.to_owned(),
-                };
+                let symbol = symbol_shown(op);
+                let left = self.read(left)?;
+                let right = self.read(right)?;
                 self.operation(left, &symbol, right)
             }
         }
     }
 
-    fn operation(&mut self, left: Typed, symbol: &str, right: Typed) -> Result<Typed> {
+    pub(super) fn operation(&mut self, left: Typed, symbol: &str, right: Typed) -> Result<Typed> {
         let given = [left.1.clone(), right.1.clone()];
         let found = self.binder.find_operator(symbol, &given)?;
         let wanted = declared(found);
@@ -312,7 +505,9 @@ impl Reader<'_, '_, '_> {
         let (Some(to_left), Some(to_right)) = (types.next(), types.next()) else {
             return Err(Error::internal("an operator of two without operands"));
         };
-        let sides = as_type(left.0, &left.1, &to_left).zip(as_type(right.0, &right.1, &to_right));
+        let sides = self
+            .as_type(left.0, &left.1, &to_left)
+            .zip(self.as_type(right.0, &right.1, &to_right));
         let (left, right) = sides.ok_or_else(|| unsupported("showing this operand"))?;
         let shown = Shown::Operation(Box::new(left), symbol.to_owned(), Box::new(right));
         Ok((shown, poly.resolve(&found.result, &common)))
@@ -331,15 +526,41 @@ impl Reader<'_, '_, '_> {
             return self.operation(left, symbol, right);
         }
         let mut items = Vec::with_capacity(list.len());
+        let mut others = Vec::new();
         for item in list {
-            items.push(self.read(item)?);
+            // Values of columns are compared one by one.
+            let before = std::mem::replace(&mut self.touched, false);
+            let item = self.read(item)?;
+            if self.touched || (self.levels.is_empty() && !is_constant(&item.0)) {
+                others.push(item);
+            } else {
+                items.push(item);
+            }
+            self.touched |= before;
         }
-        if !items
-            .iter()
-            .all(|(shown, _)| matches!(shown, Shown::Constant(..)))
-        {
-            return Err(unsupported("showing this list"));
+        if items.len() <= 1 {
+            others.splice(0..0, std::mem::take(&mut items));
         }
+        if !others.is_empty() {
+            let mut parts = Vec::new();
+            if !items.is_empty() {
+                parts.push(self.any_of(left.clone(), items, negated)?.0);
+            }
+            for other in others {
+                parts.push(self.operation(left.clone(), symbol, other)?.0);
+            }
+            let joined = match negated {
+                true => Shown::And(parts),
+                false => Shown::Or(parts),
+            };
+            return Ok((joined, SqlType::Bool));
+        }
+        self.any_of(left, items, negated)
+    }
+
+    /// `left = ANY (ARRAY[…])`.
+    fn any_of(&mut self, left: Typed, items: Vec<Typed>, negated: bool) -> Result<Typed> {
+        let symbol = if negated { "<>" } else { "=" };
         let types = items.iter().map(|(_, ty)| ty.clone());
         let types: Vec<SqlType> = std::iter::once(left.1.without_typmod())
             .chain(types)
@@ -352,13 +573,14 @@ impl Reader<'_, '_, '_> {
         let failed = || unsupported("showing this list");
         let mut shown = Vec::with_capacity(items.len());
         for (item, ty) in items {
-            shown.push(as_type(item, &ty, &common).ok_or_else(failed)?);
+            shown.push(self.as_type(item, &ty, &common).ok_or_else(failed)?);
         }
         let mut array = Shown::Array(shown);
         if found.right != common {
-            array = Shown::Cast(Box::new(array), found.right.clone().array_of());
+            let from = common.clone().array_of();
+            array = cast(array, &from, &found.right.clone().array_of());
         }
-        let left = as_type(left.0, &left.1, &to_left).ok_or_else(failed)?;
+        let left = self.as_type(left.0, &left.1, &to_left).ok_or_else(failed)?;
         let quantifier = if negated { "ALL" } else { "ANY" };
         let shown = Shown::Quantified(
             Box::new(left),
@@ -372,96 +594,307 @@ impl Reader<'_, '_, '_> {
     fn case(
         &mut self,
         tree: &ast::Expr,
+        operand: Option<&ast::Expr>,
         conditions: &[ast::CaseWhen],
         otherwise: Option<&ast::Expr>,
     ) -> Result<Typed> {
         let ty = self.type_of(tree)?;
         let failed = || unsupported("showing this CASE");
+        let operand = match operand {
+            Some(operand) => {
+                let (shown, from) = self.read(operand)?;
+                let shown = self.settled(shown, &from, &SqlType::Text)?;
+                let from = match from {
+                    SqlType::Unknown => SqlType::Text,
+                    known => known,
+                };
+                Some((shown, from))
+            }
+            None => None,
+        };
         let mut branches = Vec::with_capacity(conditions.len());
         for branch in conditions {
-            let (when, _) = self.read(&branch.condition)?;
+            let (mut when, from) = self.read(&branch.condition)?;
+            if let Some(operand) = &operand {
+                when = match self.operation(operand.clone(), "=", (when, from))?.0 {
+                    Shown::Operation(_, _, right) => *right,
+                    other => other,
+                };
+            }
             let (then, from) = self.read(&branch.result)?;
-            branches.push((when, as_type(then, &from, &ty).ok_or_else(failed)?));
+            branches.push((when, self.as_type(then, &from, &ty).ok_or_else(failed)?));
         }
         let otherwise = match otherwise {
             Some(otherwise) => {
                 let (shown, from) = self.read(otherwise)?;
-                Some(Box::new(as_type(shown, &from, &ty).ok_or_else(failed)?))
+                Some(Box::new(
+                    self.as_type(shown, &from, &ty).ok_or_else(failed)?,
+                ))
             }
             None => Some(Box::new(Shown::Constant(None, ty.clone()))),
         };
-        Ok((Shown::Case(None, branches, otherwise), ty))
+        let operand = operand.map(|(shown, _)| Box::new(shown));
+        Ok((Shown::Case(operand, branches, otherwise), ty))
     }
 
     fn all_as(&mut self, items: &[ast::Expr], ty: &SqlType) -> Result<Vec<Shown>> {
         let mut shown = Vec::with_capacity(items.len());
         for item in items {
             let (item, from) = self.read(item)?;
-            let item = as_type(item, &from, ty);
+            let item = self.as_type(item, &from, ty);
             shown.push(item.ok_or_else(|| unsupported("showing this item"))?);
         }
         Ok(shown)
     }
 
-    fn call(&mut self, tree: &ast::Expr, function: &ast::Function) -> Result<Typed> {
-        let result = self.type_of(tree)?;
-        let name = function_name(function)?;
-        let list = match &function.args {
-            ast::FunctionArguments::None => return Ok((Shown::Word(name.to_uppercase()), result)),
-            ast::FunctionArguments::List(list)
-                if function.over.is_none()
-                    && function.filter.is_none()
-                    && function.within_group.is_empty()
-                    && list.duplicate_treatment.is_none()
-                    && list.clauses.is_empty() =>
-            {
-                list
-            }
-            _ => return Err(unsupported("showing this call")),
+    /// `left op (SELECT …)`, and IN.
+    fn compared(
+        &mut self,
+        left: &ast::Expr,
+        symbol: &str,
+        words: &str,
+        query: &ast::Query,
+    ) -> Result<Shown> {
+        let scope = Rc::clone(&self.scope);
+        let place = Place {
+            scope: &scope,
+            clause: self.clause,
         };
-        let mut trees = Vec::with_capacity(list.args.len());
-        for arg in &list.args {
-            match arg {
-                ast::FunctionArg::Unnamed(ast::FunctionArgExpr::Expr(value)) => trees.push(value),
-                _ => return Err(unsupported("showing this argument")),
+        let columns = self.binder.inner(place, query)?.scope.columns;
+        let lefts = match row_of(left) {
+            Some(parts) => parts.iter().collect(),
+            None => vec![left],
+        };
+        let mut shown = Vec::with_capacity(lefts.len());
+        for (tree, column) in lefts.iter().zip(&columns) {
+            let left = self.read(tree)?;
+            let found = self
+                .binder
+                .find_operator(symbol, &[left.1.clone(), column.ty.clone()])?;
+            let to = match &found.left {
+                Some(ty) if !ty.is_pseudo() => ty.clone(),
+                _ => column.ty.without_typmod(),
+            };
+            let left = self.as_type(left.0, &left.1, &to);
+            shown.push(left.ok_or_else(|| unsupported("showing this comparison"))?);
+        }
+        let test = match (shown.len(), shown.pop()) {
+            (1, Some(one)) => one,
+            (_, last) => {
+                shown.extend(last);
+                Shown::Row(shown)
             }
-        }
-        if matches!(name.as_str(), "coalesce" | "greatest" | "least") {
-            let mut shown = Vec::with_capacity(trees.len());
-            for tree in trees {
-                let (item, from) = self.read(tree)?;
-                let item = as_type(item, &from, &result.without_typmod());
-                shown.push(item.ok_or_else(|| unsupported("showing this argument"))?);
-            }
-            return Ok((Shown::Call(name.to_uppercase(), shown), result));
-        }
-        if matches!(name.as_str(), "nullif" | "row" | "grouping") {
-            return Err(unsupported("showing this call"));
-        }
-        Ok((self.call_of(&name, &trees)?, result))
+        };
+        let query = Box::new(self.inner(query)?);
+        let kind = Sublink::Compared(words.to_owned());
+        Ok(Shown::Sublink(Some(Box::new(test)), kind, query))
     }
 
-    fn call_of(&mut self, name: &str, trees: &[&ast::Expr]) -> Result<Shown> {
-        let mut args = Vec::with_capacity(trees.len());
-        for tree in trees {
-            let place = Place {
-                scope: self.scope,
-                clause: self.clause,
+    fn row(&mut self, tree: &ast::Expr, parts: &[ast::Expr]) -> Result<Typed> {
+        let ty = self.type_of(tree)?;
+        let mut shown = Vec::with_capacity(parts.len());
+        for part in parts {
+            shown.push(self.key(part)?);
+        }
+        Ok((Shown::Row(shown), ty))
+    }
+
+    /// `(a, b) = (c, d)`: column by column, unless their order counts.
+    fn rows(
+        &mut self,
+        left: &[ast::Expr],
+        op: &BinaryOperator,
+        right: &[ast::Expr],
+    ) -> Result<Typed> {
+        if *op == BinaryOperator::Overlaps {
+            return Err(unsupported("showing OVERLAPS"));
+        }
+        let symbol = symbol_shown(op);
+        let (mut pairs, mut lefts, mut rights) = (Vec::new(), Vec::new(), Vec::new());
+        for (left, right) in left.iter().zip(right) {
+            let (left, right) = (self.read(left)?, self.read(right)?);
+            let pair = self.operation(left, &symbol, right)?.0;
+            if let Shown::Operation(left, _, right) = &pair {
+                lefts.push(left.as_ref().clone());
+                rights.push(right.as_ref().clone());
+            }
+            pairs.push(pair);
+        }
+        let shown = match symbol.as_str() {
+            "=" => Shown::And(pairs),
+            "<>" => Shown::Or(pairs),
+            _ => Shown::Spelled(vec![
+                Piece::Text("("),
+                Piece::Plain(Shown::Row(lefts)),
+                Piece::Text(" "),
+                Piece::Plain(Shown::Word(symbol)),
+                Piece::Text(" "),
+                Piece::Plain(Shown::Row(rights)),
+                Piece::Text(")"),
+            ]),
+        };
+        Ok((shown, SqlType::Bool))
+    }
+
+    fn subscripts(
+        &mut self,
+        tree: &ast::Expr,
+        root: &ast::Expr,
+        chain: &[ast::AccessExpr],
+    ) -> Result<Typed> {
+        let ty = self.type_of(tree)?;
+        // `t.list[1]` begins with a column.
+        let column = match (root, chain) {
+            (
+                ast::Expr::Identifier(table),
+                [ast::AccessExpr::Dot(ast::Expr::Identifier(name)), ..],
+            ) => Some(vec![table.clone(), name.clone()]),
+            _ => None,
+        };
+        let chain = if column.is_some() {
+            chain.get(1..).unwrap_or_default()
+        } else {
+            chain
+        };
+        let (shown, from) = match column {
+            Some(parts) => self.read(&ast::Expr::CompoundIdentifier(parts))?,
+            None => self.read(root)?,
+        };
+        if from.element().is_none() {
+            return Err(unsupported("showing this subscript"));
+        }
+        let mut subscripts = Vec::with_capacity(chain.len());
+        for access in chain {
+            let ast::AccessExpr::Subscript(subscript) = access else {
+                return Err(unsupported("showing this field"));
             };
-            args.push(Arg {
-                name: None,
-                value: self.binder.expr(place, tree)?,
-                variadic: false,
+            subscripts.push(match subscript {
+                ast::Subscript::Index { index } => Subscript::Index(self.read(index)?.0),
+                ast::Subscript::Slice {
+                    lower_bound,
+                    upper_bound,
+                    ..
+                } => {
+                    let mut bound = |bound: &Option<ast::Expr>| -> Result<Option<Shown>> {
+                        match bound {
+                            Some(bound) => Ok(Some(self.read(bound)?.0)),
+                            None => Ok(None),
+                        }
+                    };
+                    Subscript::Slice(bound(lower_bound)?, bound(upper_bound)?)
+                }
             });
         }
-        let resolved = self.binder.resolve(name, args, None)?;
-        let mut shown = Vec::with_capacity(trees.len());
-        for (tree, to) in trees.iter().zip(&resolved.args) {
-            let (arg, from) = self.read(tree)?;
-            let arg = as_type(arg, &from, &to.ty.without_typmod());
-            shown.push(arg.ok_or_else(|| unsupported("showing this argument"))?);
-        }
-        Ok(Shown::Call(quoted(name).into_owned(), shown))
+        Ok((Shown::Subscript(Box::new(shown), subscripts), ty))
+    }
+
+    /// A function called by words of its own.
+    fn spelled(&mut self, tree: &ast::Expr) -> Result<Typed> {
+        use Piece::{Operand, Plain, Text};
+        let ty = self.type_of(tree)?;
+        let pieces = match tree {
+            ast::Expr::AtTimeZone {
+                timestamp,
+                time_zone,
+            } => vec![
+                Text("("),
+                Operand(self.as_text(timestamp, &SqlType::Timestamptz)?),
+                Text(" AT TIME ZONE "),
+                Operand(self.as_text(time_zone, &SqlType::Text)?),
+                Text(")"),
+            ],
+            ast::Expr::Extract { field, expr, .. } => {
+                let field = field.to_string().trim_matches('\'').to_lowercase();
+                let from = self.read(expr)?;
+                let from = self.settled(from.0, &from.1, &SqlType::Timestamptz)?;
+                vec![
+                    Text("EXTRACT("),
+                    Plain(Shown::Word(field)),
+                    Text(" FROM "),
+                    Plain(from),
+                    Text(")"),
+                ]
+            }
+            ast::Expr::Position { expr, r#in } => vec![
+                Text("POSITION(("),
+                Plain(self.as_text(expr, &SqlType::Text)?),
+                Text(") IN ("),
+                Plain(self.as_text(r#in, &SqlType::Text)?),
+                Text("))"),
+            ],
+            ast::Expr::Overlay {
+                expr,
+                overlay_what,
+                overlay_from,
+                overlay_for,
+            } => {
+                let mut pieces = vec![
+                    Text("OVERLAY("),
+                    Plain(self.as_text(expr, &SqlType::Text)?),
+                    Text(" PLACING "),
+                    Plain(self.as_text(overlay_what, &SqlType::Text)?),
+                    Text(" FROM "),
+                    Plain(self.as_text(overlay_from, &SqlType::Int4)?),
+                ];
+                if let Some(count) = overlay_for {
+                    pieces.push(Text(" FOR "));
+                    pieces.push(Plain(self.as_text(count, &SqlType::Int4)?));
+                }
+                pieces.push(Text(")"));
+                pieces
+            }
+            ast::Expr::Trim {
+                trim_where,
+                trim_what,
+                expr,
+                trim_characters: None,
+            } => {
+                let mut pieces = vec![Text(match trim_where {
+                    Some(ast::TrimWhereField::Leading) => "TRIM(LEADING",
+                    Some(ast::TrimWhereField::Trailing) => "TRIM(TRAILING",
+                    _ => "TRIM(BOTH",
+                })];
+                if let Some(what) = trim_what {
+                    pieces.push(Text(" "));
+                    pieces.push(Plain(self.as_text(what, &SqlType::Text)?));
+                }
+                pieces.push(Text(" FROM "));
+                pieces.push(Plain(self.as_text(expr, &SqlType::Text)?));
+                pieces.push(Text(")"));
+                pieces
+            }
+            ast::Expr::Substring {
+                expr,
+                substring_from,
+                substring_for,
+                ..
+            } => {
+                let one = ast::Expr::value(ast::Value::Number("1".to_owned(), false));
+                let from = substring_from.as_deref().unwrap_or(&one);
+                let mut pieces = vec![
+                    Text("SUBSTRING("),
+                    Plain(self.as_text(expr, &SqlType::Text)?),
+                    Text(" FROM "),
+                    Plain(self.as_text(from, &SqlType::Text)?),
+                ];
+                if let Some(count) = substring_for {
+                    pieces.push(Text(" FOR "));
+                    pieces.push(Plain(self.as_text(count, &SqlType::Int4)?));
+                }
+                pieces.push(Text(")"));
+                pieces
+            }
+            ast::Expr::Ceil { expr, .. } => return Ok((self.call_of("ceil", &[expr])?, ty)),
+            ast::Expr::Floor { expr, .. } => return Ok((self.call_of("floor", &[expr])?, ty)),
+            other => return Err(unsupported(format!("showing {other}"))),
+        };
+        Ok((Shown::Spelled(pieces), ty))
+    }
+
+    /// An argument in a spelling that hides what it is cast to.
+    fn as_text(&mut self, tree: &ast::Expr, ty: &SqlType) -> Result<Shown> {
+        let (shown, from) = self.read(tree)?;
+        self.settled(shown, &from, ty)
     }
 
     fn distinct(&mut self, left: &ast::Expr, right: &ast::Expr, words: &str) -> Result<Typed> {
@@ -482,12 +915,18 @@ impl Reader<'_, '_, '_> {
         quantifier: &'static str,
         right: &ast::Expr,
     ) -> Result<Typed> {
+        if let ast::Expr::Subquery(query) = right {
+            let symbol = symbol_shown(op);
+            let words = match (symbol.as_str(), quantifier) {
+                ("=", "ANY") => "IN".to_owned(),
+                _ => format!("{symbol} {quantifier}"),
+            };
+            let shown = self.compared(left, &symbol, &words, query)?;
+            return Ok((shown, SqlType::Bool));
+        }
         let left = self.read(left)?;
         let (array, ty) = self.read(right)?;
-        let symbol = match symbol_of(op).as_str() {
-            "!=" => "<>".to_owned(),
-            symbol => symbol.to_owned(),
-        };
+        let symbol = symbol_shown(op);
         let failed = || unsupported("showing this comparison");
         let element = match &ty {
             SqlType::Unknown => left.1.without_typmod(),
@@ -497,12 +936,37 @@ impl Reader<'_, '_, '_> {
             .binder
             .find_operator(&symbol, &[left.1.clone(), element])?;
         let to_left = found.left.clone().ok_or_else(failed)?;
-        let array = as_type(array, &ty, &found.right.clone().array_of()).ok_or_else(failed)?;
-        let left = as_type(left.0, &left.1, &to_left).ok_or_else(failed)?;
+        let array = self
+            .as_type(array, &ty, &found.right.clone().array_of())
+            .ok_or_else(failed)?;
+        let left = self.as_type(left.0, &left.1, &to_left).ok_or_else(failed)?;
         let (left, array) = (Box::new(left), Box::new(array));
         Ok((
             Shown::Quantified(left, symbol, quantifier, array),
             SqlType::Bool,
         ))
+    }
+}
+
+/// An operator as `pg_operator` calls it.
+fn symbol_shown(op: &BinaryOperator) -> String {
+    match symbol_of(op).as_str() {
+        "!=" => "<>".to_owned(),
+        symbol => symbol.to_owned(),
+    }
+}
+
+fn not(shown: Shown, negated: bool) -> Shown {
+    match negated {
+        true => Shown::Not(Box::new(shown)),
+        false => shown,
+    }
+}
+
+fn is_constant(shown: &Shown) -> bool {
+    match shown {
+        Shown::Constant(..) => true,
+        Shown::Cast(inner, _, _) => is_constant(inner),
+        _ => false,
     }
 }

@@ -293,15 +293,27 @@ pub(in crate::catalogs) fn range_text(context: &Context, relation: Relation<'_>)
 }
 
 /// The query of a view, with its semicolon.
-pub(in crate::catalogs) fn view_text(view: &View) -> String {
-    let query = view.query.trim().trim_end_matches(';').trim_end();
-    format!(" {query};")
+pub(in crate::catalogs) fn view_text(context: &Context, view: &View) -> String {
+    let mut text = (context.view_query)(view, false, Some(0));
+    text.push(';');
+    text
 }
 
-/// `pg_get_viewdef(oid)`: the query as it was written.
-pub(crate) fn viewdef(context: &Context, oid: u32) -> Result<Option<String>, Error> {
+/// `pg_get_viewdef(oid)`, in pretty form and with the lines so long, if it is said.
+pub(crate) fn viewdef(
+    context: &Context,
+    oid: u32,
+    pretty: bool,
+    wrap: Option<i32>,
+) -> Result<Option<String>, Error> {
     match objects::by_oid(context, oid)? {
-        Some(Relation::View(view) | Relation::Kept(_, view)) => Ok(Some(view_text(view))),
+        Some(Relation::View(view) | Relation::Kept(_, view)) => {
+            // Below 0 nothing is broken, at 0 everything.
+            let wrap = usize::try_from(wrap.unwrap_or(0)).ok();
+            let mut text = (context.view_query)(view, pretty, wrap);
+            text.push(';');
+            Ok(Some(text))
+        }
         _ => Ok(None),
     }
 }
@@ -318,17 +330,19 @@ pub(crate) fn updatable(context: &Context, oid: u32) -> Result<Option<Writes>, E
     })
 }
 
-/// `pg_get_ruledef(oid)`.
-pub(crate) fn ruledef(context: &Context, oid: u32) -> Result<Option<String>, Error> {
+/// `pg_get_ruledef(oid, pretty)`.
+pub(crate) fn ruledef(context: &Context, oid: u32, pretty: bool) -> Result<Option<String>, Error> {
     let home = context.home()?;
     let views = &home.views;
     let view = views.values().find(|view| objects::rule(view.id.0) == oid);
     Ok(view.map(|view| {
-        let name = full_name(home, Relation::View(view));
-        format!(
-            "CREATE RULE \"_RETURN\" AS ON SELECT TO {name} DO INSTEAD {}",
-            view_text(view)
-        )
+        let relation = Relation::View(view);
+        let name = match pretty {
+            true => shown_name(context, home, relation),
+            false => full_name(home, relation),
+        };
+        let query = (context.view_query)(view, pretty, Some(0));
+        format!("CREATE RULE \"_RETURN\" AS\n    ON SELECT TO {name} DO INSTEAD {query};")
     }))
 }
 

@@ -80,7 +80,7 @@ fn aggregates<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error
             aggregate.store.hypertable.compression.is_some(),
             aggregate.store.schema,
             &aggregate.store.table.name,
-            describe::view_text(aggregate.view),
+            describe::view_text(context, aggregate.view),
         ]);
     }
     Ok(())
