@@ -179,6 +179,9 @@ impl Catalog {
             | Change::SetIntegerNow {
                 database, table, ..
             }
+            | Change::SetPersistence {
+                database, table, ..
+            }
             | Change::DropChunk {
                 database, table, ..
             }

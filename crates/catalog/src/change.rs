@@ -17,7 +17,7 @@ use crate::rollup::Rollup;
 use crate::routine::Routine;
 use crate::rows::RowBits;
 use crate::sequence::Sequence;
-use crate::table::{Column, Compression, Constraint, Hypertable, Index, Part, Table};
+use crate::table::{Column, Compression, Constraint, Hypertable, Index, Part, Persistence, Table};
 use crate::trigger::Trigger;
 use crate::types::Type;
 
@@ -360,6 +360,12 @@ pub enum Change {
         database: DatabaseId,
         table: TableId,
         function: Option<(String, String)>,
+    },
+    /// How long a table is to last.
+    SetPersistence {
+        database: DatabaseId,
+        table: TableId,
+        persistence: Persistence,
     },
     /// Numbers are in use up to these, though what had them may be gone.
     Reserve {

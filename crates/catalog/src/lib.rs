@@ -44,5 +44,5 @@ pub use table::{
     DimensionKind, Hypertable, Index, OnCommit, OrderBy, Part, PartFile, Persistence, Reference,
     ReferenceAction, Region, Skipping, SparseIndex, Table,
 };
-pub use trigger::Trigger;
+pub use trigger::{Trigger, TriggerTiming};
 pub use types::{Domain, Label, Type, TypeBody};

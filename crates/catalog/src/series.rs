@@ -51,7 +51,7 @@ impl Table {
                 .filter(|column| !ordered.iter().any(|order| order.column == *column))
                 .collect();
         }
-        let keys = self.unique_keys().into_iter().map(|(_, places)| places);
+        let keys = self.all_keys().into_iter().map(|(_, places)| places);
         let indexes = self.indexes.iter().filter(|index| !index.constraint);
         let indexes = indexes.map(|index| self.plain_columns(index));
         keys.chain(indexes)

@@ -139,6 +139,9 @@ pub struct ConstraintMarks {
     /// NO INHERIT.
     #[serde(default)]
     pub no_inherit: bool,
+    /// NULLS NOT DISTINCT.
+    #[serde(default)]
+    pub nulls_alike: bool,
 }
 
 /// What a constraint asks.
@@ -202,6 +205,14 @@ pub enum ReferenceAction {
     SetNull,
     /// They refer to what their columns' defaults say.
     SetDefault,
+}
+
+impl Constraint {
+    /// Whether chunks keep its key by themselves, at any moment.
+    #[must_use]
+    pub fn is_kept_by_chunks(&self) -> bool {
+        !self.marks.deferrable && !self.marks.nulls_alike
+    }
 }
 
 impl ConstraintKind {
@@ -472,9 +483,18 @@ impl Table {
             .find(|(_, column)| column.name == name)
     }
 
-    /// The places of columns that must be unique together, one list a key.
+    /// The places of columns that are unique together at any moment, one list a key: those that may
+    /// be broken for a while, or whose NULLs are alike, are not among them.
     #[must_use]
     pub fn unique_keys(&self) -> Vec<(&Constraint, Vec<usize>)> {
+        let mut keys = self.all_keys();
+        keys.retain(|(constraint, _)| constraint.is_kept_by_chunks());
+        keys
+    }
+
+    /// The places of columns that must be unique together, one list a key.
+    #[must_use]
+    pub fn all_keys(&self) -> Vec<(&Constraint, Vec<usize>)> {
         self.constraints
             .iter()
             .filter_map(|constraint| {

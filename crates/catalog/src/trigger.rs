@@ -1,6 +1,6 @@
 //! Triggers of tables.
 
-use chronolith_types::{ColumnId, RoutineId};
+use chronolith_types::{ColumnId, RoutineId, TableId};
 use serde::{Deserialize, Serialize};
 
 /// A trigger.
@@ -25,6 +25,18 @@ pub struct Trigger {
     /// DELETE.
     #[serde(default)]
     pub delete: bool,
+    /// TRUNCATE.
+    #[serde(default)]
+    pub truncate: bool,
+    /// CONSTRAINT, and when it fires then.
+    #[serde(default)]
+    pub constraint: Option<TriggerTiming>,
+    /// REFERENCING OLD TABLE AS.
+    #[serde(default)]
+    pub old_table: Option<String>,
+    /// REFERENCING NEW TABLE AS.
+    #[serde(default)]
+    pub new_table: Option<String>,
     /// UPDATE OF: none for any column.
     #[serde(default)]
     pub columns: Vec<ColumnId>,
@@ -36,6 +48,20 @@ pub struct Trigger {
     pub args: Vec<String>,
     /// As `pg_trigger.tgenabled` says it: `O`, `D`, `R` or `A`.
     pub enabled: char,
+}
+
+/// When a constraint trigger fires.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct TriggerTiming {
+    /// DEFERRABLE.
+    #[serde(default)]
+    pub deferrable: bool,
+    /// INITIALLY DEFERRED.
+    #[serde(default)]
+    pub deferred: bool,
+    /// FROM: the other table.
+    #[serde(default)]
+    pub from: Option<TableId>,
 }
 
 impl Trigger {
@@ -54,5 +80,6 @@ impl Trigger {
             | bit(self.insert, 4)
             | bit(self.delete, 8)
             | bit(self.update, 16)
+            | bit(self.truncate, 32)
     }
 }

@@ -54,6 +54,8 @@ impl Rule {
                     rules.push(Self::Unique(constraint.clone()));
                     rules
                 }
+                // Whoever declares such a one holds it.
+                ConstraintKind::Unique { .. } if constraint.marks.nulls_alike => Vec::new(),
                 ConstraintKind::Unique { .. } => vec![Self::Unique(constraint.clone())],
                 ConstraintKind::Check { .. } | ConstraintKind::ForeignKey(_) => Vec::new(),
             },

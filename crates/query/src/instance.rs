@@ -13,6 +13,7 @@ use parking_lot::{Mutex, RwLock};
 
 use crate::cancel::{Cancel, Watchdog};
 use crate::error::Error;
+use crate::insert::KnownKeys;
 use crate::notify::{Channels, Mailbox};
 use crate::rollups::{Filler, Maintainer, Registry};
 use crate::session::drop_left_behind;
@@ -75,6 +76,8 @@ pub struct Instance {
     pub(crate) filler: Arc<Filler>,
     /// Who listens to what.
     pub(crate) channels: Channels,
+    /// Hashes of keys that no chunk keeps.
+    pub(crate) known_keys: Arc<KnownKeys>,
     /// Ends statements whose time is over.
     pub(crate) watchdog: Arc<Watchdog>,
     sessions: Mutex<BTreeMap<i32, Activity>>,
@@ -125,6 +128,7 @@ impl Instance {
         let started_us = engine.clock().wall_us();
         let instance = Arc::new(Self {
             channels: Channels::default(),
+            known_keys: Arc::default(),
             watchdog: Watchdog::new(engine.clock()),
             engine,
             runtime,

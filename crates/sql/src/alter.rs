@@ -1,5 +1,6 @@
 //! ALTER, DROP and COMMENT.
 
+use chronolith_types::SqlState;
 use sqlparser::tokenizer::Token;
 
 use crate::create::{column, constraint, database_options, role_name, role_options, timing};
@@ -340,6 +341,13 @@ fn action(c: &mut Cursor<'_>) -> Result<AlterAction, SqlError> {
         let timing = timing(c)?;
         return Ok(AlterAction::AlterConstraint { name, timing });
     }
+    if let Some(word) = ["logged", "unlogged"]
+        .into_iter()
+        .find(|word| c.sees(&["set", word]))
+    {
+        c.accept(&["set", word]);
+        return Ok(AlterAction::SetLogged(word == "logged"));
+    }
     if c.accept(&["validate", "constraint"]) {
         return Ok(AlterAction::ValidateConstraint(c.ident()?));
     }
@@ -426,7 +434,15 @@ fn alter_column(c: &mut Cursor<'_>) -> Result<AlterAction, SqlError> {
     if c.accept(&["set", "data", "type"]) || c.accept(&["type"]) {
         let ty = c.data_type()?;
         if c.accept(&["collate"]) {
-            c.name()?;
+            let position = c.position();
+            let name = c.name()?.name().to_owned();
+            if !matches!(name.as_str(), "C" | "POSIX" | "default" | "ucs_basic") {
+                return Err(SqlError::new(
+                    SqlState::FEATURE_NOT_SUPPORTED,
+                    format!("collation \"{name}\" is not supported"),
+                    position,
+                ));
+            }
         }
         let using = if c.accept(&["using"]) {
             Some(c.sql()?)

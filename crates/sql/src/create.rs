@@ -325,14 +325,14 @@ fn table(c: &mut Cursor<'_>, temporary: bool, unlogged: bool) -> Result<Statemen
         } else if c.sees(&["partition", "by"]) {
             table.partition_by = Some(c.rest());
         } else if c.accept(&["using"]) {
-            c.ident()?;
+            access_method(c)?;
         } else if c.accept(&["without", "oids"]) {
         } else if c.accept(&["with"]) {
             table.options = c.options()?;
         } else if c.sees(&["on", "commit"]) {
             table.on_commit = on_commit(c)?;
         } else if c.accept(&["tablespace"]) {
-            c.ident()?;
+            tablespace(c)?;
         } else {
             break;
         }
@@ -367,7 +367,7 @@ fn table_as(
     (temporary, unlogged): (bool, bool),
 ) -> Result<Statement, SqlError> {
     if c.accept(&["using"]) {
-        c.ident()?;
+        access_method(c)?;
     }
     let options = if c.accept(&["with"]) {
         c.options()?
@@ -376,7 +376,7 @@ fn table_as(
     };
     let on_commit = on_commit(c)?;
     if c.accept(&["tablespace"]) {
-        c.ident()?;
+        tablespace(c)?;
     }
     c.expect(&["as"])?;
     if c.sees(&["execute"]) {
@@ -484,6 +484,8 @@ pub(crate) fn column(c: &mut Cursor<'_>) -> Result<(ColumnDef, Vec<Constraint>),
         default: None,
         generated: None,
         collation: None,
+        null: false,
+        twice: false,
     };
     let mut constraints = Vec::new();
     loop {
@@ -493,12 +495,15 @@ pub(crate) fn column(c: &mut Cursor<'_>) -> Result<(ColumnDef, Vec<Constraint>),
         } else {
             None
         };
+        let mut include = Vec::new();
         let kind = if c.accept(&["not", "null"]) {
             column.not_null = true;
             continue;
         } else if c.accept(&["null"]) {
+            column.null = true;
             continue;
         } else if c.accept(&["default"]) {
+            column.twice |= column.default.is_some();
             column.default = Some(default_of(c.sql()?, &mut column.not_null));
             continue;
         } else if c.accept(&["collate"]) {
@@ -508,11 +513,11 @@ pub(crate) fn column(c: &mut Cursor<'_>) -> Result<(ColumnDef, Vec<Constraint>),
             generated(c, &mut column)?;
             continue;
         } else if c.accept(&["primary", "key"]) {
-            index_tail(c)?;
+            include = index_tail(c)?;
             ConstraintKind::PrimaryKey(vec![name.clone()])
         } else if c.accept(&["unique"]) {
             let nulls_alike = nulls_alike(c);
-            index_tail(c)?;
+            include = index_tail(c)?;
             ConstraintKind::Unique {
                 columns: vec![name.clone()],
                 nulls_alike,
@@ -531,6 +536,7 @@ pub(crate) fn column(c: &mut Cursor<'_>) -> Result<(ColumnDef, Vec<Constraint>),
             name: named,
             kind,
             timing,
+            include,
             position,
         });
     }
@@ -603,19 +609,48 @@ fn nulls_alike(c: &mut Cursor<'_>) -> bool {
     alike
 }
 
-/// What may follow the columns of a key.
-fn index_tail(c: &mut Cursor<'_>) -> Result<(), SqlError> {
-    if c.accept(&["include"]) {
-        c.columns()?;
+/// A tablespace's name: there is one.
+fn tablespace(c: &mut Cursor<'_>) -> Result<(), SqlError> {
+    let position = c.position();
+    let name = c.ident()?.value;
+    match name.as_str() {
+        "pg_default" => Ok(()),
+        _ => Err(SqlError::new(
+            SqlState::UNDEFINED_OBJECT,
+            format!("tablespace \"{name}\" does not exist"),
+            position,
+        )),
     }
+}
+
+/// The name of how a table's rows are kept: there is one.
+fn access_method(c: &mut Cursor<'_>) -> Result<(), SqlError> {
+    let position = c.position();
+    let name = c.ident()?.value;
+    match name.as_str() {
+        "heap" => Ok(()),
+        _ => Err(SqlError::new(
+            SqlState::UNDEFINED_OBJECT,
+            format!("access method \"{name}\" does not exist"),
+            position,
+        )),
+    }
+}
+
+/// What may follow the columns of a key.
+fn index_tail(c: &mut Cursor<'_>) -> Result<Vec<Spelled>, SqlError> {
+    let include = match c.accept(&["include"]) {
+        true => c.columns()?,
+        false => Vec::new(),
+    };
     if c.sees(&["with"]) && c.nth(1) == Token::LParen {
         c.next();
         c.options()?;
     }
     if c.accept(&["using", "index", "tablespace"]) {
-        c.ident()?;
+        tablespace(c)?;
     }
-    Ok(())
+    Ok(include)
 }
 
 /// When a constraint is held.
@@ -723,11 +758,12 @@ pub(crate) fn constraint(c: &mut Cursor<'_>) -> Result<Option<Constraint>, SqlEr
     } else {
         None
     };
+    let mut include = Vec::new();
     let kind = if c.accept(&["primary", "key"]) {
-        key(c, true)?
+        key(c, true, &mut include)?
     } else if c.accept(&["unique"]) {
         let alike = nulls_alike(c);
-        match key(c, false)? {
+        match key(c, false, &mut include)? {
             ConstraintKind::Unique { columns, .. } => ConstraintKind::Unique {
                 columns,
                 nulls_alike: alike,
@@ -763,17 +799,22 @@ pub(crate) fn constraint(c: &mut Cursor<'_>) -> Result<Option<Constraint>, SqlEr
         name,
         kind,
         timing,
+        include,
         position,
     }))
 }
 
-fn key(c: &mut Cursor<'_>, primary: bool) -> Result<ConstraintKind, SqlError> {
+fn key(
+    c: &mut Cursor<'_>,
+    primary: bool,
+    include: &mut Vec<Spelled>,
+) -> Result<ConstraintKind, SqlError> {
     if c.accept(&["using", "index"]) {
         let index = c.ident()?;
         return Ok(ConstraintKind::UsingIndex { primary, index });
     }
     let columns = c.columns()?;
-    index_tail(c)?;
+    *include = index_tail(c)?;
     Ok(if primary {
         ConstraintKind::PrimaryKey(columns)
     } else {
@@ -810,7 +851,7 @@ fn view(c: &mut Cursor<'_>, verb: ViewVerb) -> Result<Statement, SqlError> {
         Vec::new()
     };
     if verb.materialized && c.accept(&["tablespace"]) {
-        c.ident()?;
+        tablespace(c)?;
     }
     c.expect(&["as"])?;
     let (query, text, with_data) = if verb.materialized {
@@ -901,7 +942,7 @@ fn index(c: &mut Cursor<'_>) -> Result<Statement, SqlError> {
         Vec::new()
     };
     if c.accept(&["tablespace"]) {
-        c.ident()?;
+        tablespace(c)?;
     }
     let predicate = if c.accept(&["where"]) {
         Some(c.sql()?)

@@ -41,7 +41,8 @@ pub use lock::{Lock, LockKind};
 pub use parse::{Parsed, parse};
 pub use publication::{AlterPublication, CreatePublication, PublicationAction, PublicationObject};
 pub use rename::{
-    edited, names_column, names_relation, names_word, quoted, rename_column, rename_relation,
+    alias_columns, edited, names_column, names_relation, names_word, quoted, reads_column,
+    rename_column, rename_relation,
 };
 pub use routine::{
     AlterRoutine, CreateRoutine, Returns, RoutineAction, RoutineArg, RoutineMarks, TypeRef,

@@ -513,7 +513,7 @@ fn tag(statement: &Statement) -> String {
         Statement::Copy(_) => "COPY",
         Statement::Explain(_) => "EXPLAIN",
         Statement::Set { .. } | Statement::SetTransaction { .. } => "SET",
-        Statement::SetConstraints => "SET CONSTRAINTS",
+        Statement::SetConstraints { .. } => "SET CONSTRAINTS",
         Statement::Reset(_) => "RESET",
         Statement::Show(_) => "SHOW",
         Statement::Begin(_) => "BEGIN",

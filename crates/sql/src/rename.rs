@@ -107,6 +107,126 @@ pub fn rename_relation(
     Ok(edited(text, &pieces))
 }
 
+/// Whether a query may read the column of a relation at a place, by its name or by the one that the
+/// query gives it.
+///
+/// # Errors
+/// `42601` for a text that is no SQL.
+pub fn reads_column(
+    text: &str,
+    relation: (&str, &str),
+    place: usize,
+    name: &str,
+) -> Result<bool, SqlError> {
+    let tokens = tokenize(text)?;
+    let token = |at: usize| tokens.get(at).map(|token| &token.token);
+    let word = |at: usize| match token(at) {
+        Some(Token::Word(word)) => Some(word.value.as_str()),
+        _ => None,
+    };
+    let mut names = vec![name];
+    let mut lists = Vec::new();
+    for at in 0..tokens.len() {
+        let here = word(at) == Some(relation.0)
+            && token(at + 1) == Some(&Token::Period)
+            && word(at + 2) == Some(relation.1);
+        let open = match token(at + 3) {
+            Some(Token::Word(word)) if word.keyword == Keyword::AS => Some(at + 5),
+            Some(Token::Word(word)) => {
+                let alias =
+                    word.quote_style.is_some() || !RESERVED_FOR_TABLE_ALIAS.contains(&word.keyword);
+                alias.then_some(at + 4)
+            }
+            _ => None,
+        };
+        let open = open.filter(|open| token(*open) == Some(&Token::LParen));
+        let (true, Some(open)) = (here, open) else {
+            continue;
+        };
+        let mut close = open;
+        while token(close).is_some_and(|token| *token != Token::RParen) {
+            close += 1;
+        }
+        let inside = (open + 1..close).filter_map(word);
+        names.extend(inside.clone().nth(place));
+        lists.push(open..close);
+    }
+    let listed = |at: usize| lists.iter().any(|list| list.contains(&at));
+    Ok((0..tokens.len())
+        .filter(|at| !listed(*at))
+        .filter_map(word)
+        .any(|word| names.contains(&word)))
+}
+
+/// A query that reads a relation's first columns under names of its own, where it gives them none
+/// already.
+///
+/// # Errors
+/// `42601` for a text that is no SQL.
+pub fn alias_columns(
+    text: &str,
+    relation: (&str, &str),
+    names: &[String],
+) -> Result<String, SqlError> {
+    let tokens = tokenize(text)?;
+    let token = |at: usize| tokens.get(at).map(|token| &token.token);
+    let is =
+        |at: usize, name: &str| matches!(token(at), Some(Token::Word(word)) if word.value == name);
+    let dot = |at: usize| token(at) == Some(&Token::Period);
+    let names: Vec<String> = names.iter().map(|name| quoted(name)).collect();
+    let mut pieces = Vec::new();
+    for at in 0..tokens.len() {
+        let here = is(at, relation.0) && dot(at + 1) && is(at + 2, relation.1);
+        // A column of it, a function, or a relation of another database.
+        let other = dot(at + 3) || token(at + 3) == Some(&Token::LParen);
+        if !here || at.checked_sub(1).is_some_and(dot) || other {
+            continue;
+        }
+        let keyword = |at: usize| match token(at) {
+            Some(Token::Word(word)) if word.quote_style.is_none() => Some(word.keyword),
+            _ => None,
+        };
+        let named = keyword(at + 3) == Some(Keyword::AS);
+        let alias = at + 3 + usize::from(named);
+        let aliased = match token(alias) {
+            Some(Token::Word(word)) => {
+                named
+                    || word.quote_style.is_some()
+                    || !RESERVED_FOR_TABLE_ALIAS.contains(&word.keyword)
+            }
+            _ => false,
+        };
+        let last = if aliased { alias } else { at + 2 };
+        let Some(end) = tokens.get(last).map(|token| character(token.span.end)) else {
+            continue;
+        };
+        let opened = aliased && token(alias + 1) == Some(&Token::LParen);
+        if !opened {
+            let list = names.join(", ");
+            let new = match aliased {
+                true => format!("({list})"),
+                false => format!(" AS {}({list})", quoted(relation.1)),
+            };
+            pieces.push((end, end, new));
+            continue;
+        }
+        // It names some already: those that follow get theirs.
+        let mut close = alias + 2;
+        let mut known = 1;
+        while token(close).is_some_and(|token| *token != Token::RParen) {
+            known += usize::from(token(close) == Some(&Token::Comma));
+            close += 1;
+        }
+        let more = names.get(known..).unwrap_or_default();
+        if let Some(end) = tokens.get(close).map(|token| character(token.span.start))
+            && !more.is_empty()
+        {
+            pieces.push((end, end, format!(", {}", more.join(", "))));
+        }
+    }
+    Ok(edited(text, &pieces))
+}
+
 /// A text with pieces replaced: each from one character (from 1) to before another.
 #[must_use]
 pub fn edited(text: &str, edits: &[(usize, usize, String)]) -> String {

@@ -123,8 +123,15 @@ fn setting_name_or_all(c: &mut Cursor<'_>) -> Result<Option<String>, SqlError> {
 
 fn set(c: &mut Cursor<'_>) -> Result<Statement, SqlError> {
     if c.accept(&["constraints"]) {
-        c.rest();
-        return Ok(Statement::SetConstraints);
+        let names = match c.accept(&["all"]) {
+            true => Vec::new(),
+            false => c.names()?,
+        };
+        let deferred = match c.accept_any(&["deferred", "immediate"]) {
+            Some(word) => word == "deferred",
+            None => return Err(c.unexpected()),
+        };
+        return Ok(Statement::SetConstraints { names, deferred });
     }
     if c.accept(&["session", "characteristics"]) {
         c.expect(&["as", "transaction"])?;

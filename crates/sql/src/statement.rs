@@ -185,7 +185,12 @@ pub enum Statement {
         modes: TransactionModes,
     },
     /// SET CONSTRAINTS.
-    SetConstraints,
+    SetConstraints {
+        /// Which; none for ALL.
+        names: Vec<Name>,
+        /// DEFERRED, and not IMMEDIATE.
+        deferred: bool,
+    },
     /// BEGIN.
     Begin(TransactionModes),
     /// START TRANSACTION, which answers with a tag of its own.
@@ -397,6 +402,10 @@ pub struct ColumnDef {
     pub generated: Option<SqlText>,
     /// COLLATE.
     pub collation: Option<String>,
+    /// NULL.
+    pub null: bool,
+    /// More than one DEFAULT.
+    pub twice: bool,
 }
 
 /// A constraint of a table; one of a column names that column.
@@ -408,6 +417,8 @@ pub struct Constraint {
     pub kind: ConstraintKind,
     /// When.
     pub timing: Timing,
+    /// INCLUDE of a key.
+    pub include: Vec<Spelled>,
     /// 1-based character position.
     pub position: usize,
 }
@@ -930,6 +941,8 @@ pub enum AlterAction {
     },
     /// VALIDATE CONSTRAINT.
     ValidateConstraint(Spelled),
+    /// SET LOGGED, or UNLOGGED.
+    SetLogged(bool),
     /// ALTER CONSTRAINT … DEFERRABLE …
     AlterConstraint {
         /// Which.

@@ -4,7 +4,7 @@ use chronolith_types::SqlState;
 use sqlparser::tokenizer::Token;
 
 use crate::cursor::Cursor;
-use crate::{Name, Spelled, SqlError, SqlText, Statement};
+use crate::{Name, Spelled, SqlError, SqlText, Statement, Timing};
 
 /// CREATE TRIGGER.
 #[derive(Debug, Clone, PartialEq)]
@@ -15,12 +15,20 @@ pub struct CreateTrigger {
     pub name: Spelled,
     /// BEFORE, and not AFTER.
     pub before: bool,
-    /// INSERT, UPDATE and DELETE.
-    pub events: [bool; 3],
+    /// INSERT, UPDATE, DELETE and TRUNCATE.
+    pub events: [bool; 4],
     /// UPDATE OF.
     pub columns: Vec<Spelled>,
     /// Its table.
     pub table: Name,
+    /// CONSTRAINT, and when it fires then.
+    pub constraint: Option<Timing>,
+    /// FROM of a constraint trigger.
+    pub from: Option<Name>,
+    /// REFERENCING OLD TABLE.
+    pub old_table: Option<Spelled>,
+    /// REFERENCING NEW TABLE.
+    pub new_table: Option<Spelled>,
     /// FOR EACH ROW.
     pub row: bool,
     /// WHEN.
@@ -37,24 +45,29 @@ pub(crate) fn create(
     or_replace: bool,
     constraint: bool,
 ) -> Result<Statement, SqlError> {
-    if constraint {
-        return Err(unsupported(c, "CREATE CONSTRAINT TRIGGER"));
+    if constraint && or_replace {
+        return Err(unsupported(c, "CREATE OR REPLACE CONSTRAINT TRIGGER"));
     }
     let name = c.ident()?;
-    let before = match c.accept_any(&["before", "after", "instead"]) {
-        Some("before") => true,
-        Some("after") => false,
-        Some(_) => return Err(unsupported(c, "an INSTEAD OF trigger")),
-        None => return Err(c.unexpected()),
+    let before = if constraint {
+        c.expect(&["after"])?;
+        false
+    } else {
+        match c.accept_any(&["before", "after", "instead"]) {
+            Some("before") => true,
+            Some("after") => false,
+            Some(_) => return Err(unsupported(c, "an INSTEAD OF trigger")),
+            None => return Err(c.unexpected()),
+        }
     };
-    let mut events = [false; 3];
+    let mut events = [false; 4];
     let mut columns = Vec::new();
     loop {
         let event = match c.accept_any(&["insert", "update", "delete", "truncate"]) {
             Some("insert") => 0,
             Some("update") => 1,
             Some("delete") => 2,
-            Some(_) => return Err(unsupported(c, "a trigger on TRUNCATE")),
+            Some(_) => 3,
             None => return Err(c.unexpected()),
         };
         if let Some(known) = events.get_mut(event) {
@@ -75,14 +88,49 @@ pub(crate) fn create(
     }
     c.expect(&["on"])?;
     let table = c.name()?;
-    if c.accept(&["not", "deferrable"]) {
-        c.accept(&["initially", "immediate"]);
+    let mut from = None;
+    let mut timing = None;
+    if constraint {
+        if c.accept(&["from"]) {
+            from = Some(c.name()?);
+        }
+        timing = Some(crate::create::timing(c)?);
     }
-    if c.sees(&["referencing"]) {
-        return Err(unsupported(c, "REFERENCING of a trigger"));
+    let (mut old_table, mut new_table) = (None, None);
+    if c.accept(&["referencing"]) {
+        while let Some(which) = c.accept_any(&["old", "new"]) {
+            if !c.accept(&["table"]) {
+                c.accept(&["row"]);
+                return Err(unsupported(
+                    c,
+                    "ROW variable naming in the REFERENCING clause",
+                ));
+            }
+            c.accept(&["as"]);
+            let place = match which {
+                "old" => &mut old_table,
+                _ => &mut new_table,
+            };
+            if place.is_some() {
+                return Err(SqlError::new(
+                    SqlState::INVALID_OBJECT_DEFINITION,
+                    format!(
+                        "{} TABLE cannot be specified multiple times",
+                        which.to_uppercase()
+                    ),
+                    c.position(),
+                ));
+            }
+            *place = Some(c.ident()?);
+        }
     }
     let mut row = false;
-    if c.accept(&["for"]) {
+    if constraint {
+        c.expect(&["for"])?;
+        c.accept(&["each"]);
+        c.expect(&["row"])?;
+        row = true;
+    } else if c.accept(&["for"]) {
         c.accept(&["each"]);
         row = match c.accept_any(&["row", "statement"]) {
             Some(word) => word == "row",
@@ -116,6 +164,10 @@ pub(crate) fn create(
         events,
         columns,
         table,
+        constraint: timing,
+        from,
+        old_table,
+        new_table,
         row,
         condition,
         function,

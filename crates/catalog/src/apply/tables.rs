@@ -140,6 +140,7 @@ impl Table {
             Change::SetChunkInterval { interval, .. } => {
                 self.hypertable_mut()?.interval = *interval;
             }
+            Change::SetPersistence { persistence, .. } => self.persistence = *persistence,
             Change::SetIntegerNow { function, .. } => {
                 self.hypertable_mut()?.integer_now.clone_from(function);
             }

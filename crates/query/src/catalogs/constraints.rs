@@ -11,7 +11,7 @@ use super::objects::{self, Relation, chunk_check};
 use super::relation::{self, Fill};
 use super::rows::{NULL, Rows, row};
 use super::server::TIMESCALEDB;
-use super::user_types;
+use super::{triggers, user_types};
 use crate::error::Error;
 use crate::functions;
 
@@ -258,6 +258,7 @@ fn constraints<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Erro
             expression,
         ]);
     }
+    triggers::constraints(context, rows)?;
     user_types::checks(context, rows)
 }
 

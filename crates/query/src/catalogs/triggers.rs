@@ -36,20 +36,83 @@ fn triggers<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> 
             i32::from(trigger.bits()),
             trigger.enabled,
             false,
+            trigger
+                .constraint
+                .and_then(|timing| timing.from)
+                .map_or(0, |table| table.0),
             0,
-            0,
-            0,
-            false,
-            false,
+            if trigger.constraint.is_some() {
+                trigger.id
+            } else {
+                0
+            },
+            trigger.constraint.is_some_and(|timing| timing.deferrable),
+            trigger.constraint.is_some_and(|timing| timing.deferred),
             count(trigger.args.len()),
             columns,
             NULL,
             trigger.condition.as_deref(),
+            trigger.old_table.as_deref(),
+            trigger.new_table.as_deref(),
+        ]);
+    }
+    Ok(())
+}
+
+/// The rows of constraint triggers in `pg_constraint`.
+pub(super) fn constraints<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
+    for (table, trigger) in all(context.home()?) {
+        let Some(timing) = trigger.constraint else {
+            continue;
+        };
+        rows.push(row![
+            trigger.id,
+            &trigger.name,
+            table.schema.0,
+            't',
+            timing.deferrable,
+            timing.deferred,
+            true,
+            table.id.0,
+            0,
+            0,
+            0,
+            0,
+            " ",
+            " ",
+            " ",
+            true,
+            0,
+            true,
+            NULL,
+            NULL,
+            NULL,
+            NULL,
+            NULL,
+            NULL,
             NULL,
             NULL,
         ]);
     }
     Ok(())
+}
+
+/// `pg_get_constraintdef` of a constraint trigger.
+///
+/// # Errors
+/// 3D000 when the session's database was dropped.
+pub(crate) fn constraintdef(context: &Context, oid: u32) -> Result<Option<String>, Error> {
+    let mut found = all(context.home()?);
+    let timing = found.find(|(_, trigger)| trigger.id == oid);
+    let timing = timing.and_then(|(_, trigger)| trigger.constraint);
+    Ok(timing.map(|timing| {
+        let words = match (timing.deferrable, timing.deferred) {
+            (false, _) => "",
+            (true, false) => " DEFERRABLE",
+            (true, true) => " DEFERRABLE INITIALLY DEFERRED",
+        };
+        format!("TRIGGER{words}")
+    }))
 }
 
 /// `pg_get_triggerdef(oid, pretty)`.
@@ -84,6 +147,9 @@ pub(crate) fn triggerdef(
             false => format!("UPDATE OF {}", named.join(", ")),
         });
     }
+    if trigger.truncate {
+        events.push("TRUNCATE".to_owned());
+    }
     let schema = |id| {
         home.schemas
             .get(&id)
@@ -99,6 +165,29 @@ pub(crate) fn triggerdef(
     let called = called.map_or_else(String::new, |routine| {
         spelled(routine.schema, &routine.name, seen(routine.schema))
     });
+    let mut timing = String::new();
+    if let Some(of) = trigger.constraint {
+        if let Some(from) = of.from.and_then(|id| home.tables.get(&id)) {
+            let name = spelled(from.schema, &from.name, pretty && seen(from.schema));
+            timing.push_str(&format!("FROM {name} "));
+        }
+        if !of.deferrable {
+            timing.push_str("NOT ");
+        }
+        timing.push_str(match of.deferred {
+            true => "DEFERRABLE INITIALLY DEFERRED ",
+            false => "DEFERRABLE INITIALLY IMMEDIATE ",
+        });
+    }
+    let mut referencing = String::new();
+    for (which, name) in [("OLD", &trigger.old_table), ("NEW", &trigger.new_table)] {
+        if let Some(name) = name {
+            if referencing.is_empty() {
+                referencing.push_str("REFERENCING ");
+            }
+            referencing.push_str(&format!("{which} TABLE AS {} ", quoted(name)));
+        }
+    }
     let condition = trigger.condition.as_ref();
     let condition = condition.map_or_else(String::new, |text| format!("WHEN ({text}) "));
     let args: Vec<String> = trigger
@@ -107,7 +196,11 @@ pub(crate) fn triggerdef(
         .map(|arg| format!("'{}'", arg.replace('\'', "''")))
         .collect();
     Ok(Some(format!(
-        "CREATE TRIGGER {} {} {} ON {of} FOR EACH {} {condition}EXECUTE FUNCTION {called}({})",
+        "CREATE {}TRIGGER {} {} {} ON {of} {timing}{referencing}FOR EACH {} {condition}EXECUTE FUNCTION {called}({})",
+        match trigger.constraint {
+            Some(_) => "CONSTRAINT ",
+            None => "",
+        },
         quoted(&trigger.name),
         if trigger.before { "BEFORE" } else { "AFTER" },
         events.join(" OR "),

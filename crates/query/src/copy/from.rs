@@ -24,7 +24,7 @@ use crate::bind::{Names, Target, bind_over, bind_scalar};
 use crate::error::Error;
 use crate::insert::{Checks, find_target, target_of, undefined_column};
 use crate::outcome::{CopyFormat, Outcome};
-use crate::routines::{Event, has_triggers};
+use crate::routines::{Event, Triggers, has_triggers};
 use crate::session::{Session, SessionNames, Shared, blocking};
 use crate::value::ColumnBuilder;
 
@@ -76,6 +76,9 @@ struct Sink {
     sources: Vec<Source>,
     filter: Option<Arc<dyn PhysicalExpr>>,
     checks: Checks,
+    /// What fires for its rows; whether it has begun to.
+    triggers: Option<Triggers>,
+    fires: bool,
     /// Rows that were read; None before the first.
     rows: Option<Intake>,
     /// Where they stood in the data.
@@ -141,10 +144,6 @@ pub(crate) fn begin_in(shared: &Arc<Shared>, copy: &Copy) -> Result<(CopyIn, Out
         .map_err(|error| error.at(u32::try_from(name.position).ok()))?;
     shared.check_relation(table.id, Rights::INSERT)?;
     shared.lock_table(table.id, &table.name, LockMode::RowExclusive, Wait::Block)?;
-    if has_triggers(shared, &table, Some(Event::Insert)) {
-        return Err(Error::unsupported("COPY into a table with INSERT triggers")
-            .hint("Disable the triggers, or insert the rows."));
-    }
     let mut places = Vec::new();
     for column in columns {
         let (place, _) = table
@@ -291,7 +290,8 @@ impl CopyIn {
         let header = parsed.lines.saturating_sub(parsed.batch.num_rows() as u64);
         let rows = self
             .sink
-            .write(&self.shared, &parsed.batch, before + header);
+            .write(&self.shared, &parsed.batch, before + header)
+            .await;
         self.rows += rows.map_err(|(line, error)| {
             let line = line.unwrap_or(self.lines);
             error.context(format!("COPY {}, line {line}", self.form.relation))
@@ -326,7 +326,7 @@ impl CopyIn {
         while !self.parsing.is_empty() {
             self.write_oldest().await?;
         }
-        let finished = self.sink.finish(&self.shared);
+        let finished = self.sink.finish(&self.shared).await;
         finished.map_err(|(line, error)| {
             let relation = &self.form.relation;
             error.context(match line {
@@ -491,6 +491,11 @@ impl Sink {
         };
         Ok(Self {
             checks: Checks::of(shared, &table)?,
+            triggers: match has_triggers(shared, &table, Some(Event::Insert)) {
+                true => Triggers::of(shared, &table, None)?,
+                false => None,
+            },
+            fires: false,
             table,
             schema,
             sources,
@@ -502,7 +507,7 @@ impl Sink {
 
     /// Takes rows that stand behind so many lines; how many the table gets. An error comes with the
     /// line that is at fault, where one is.
-    fn write(
+    async fn write(
         &mut self,
         shared: &Shared,
         data: &RecordBatch,
@@ -511,9 +516,19 @@ impl Sink {
         if data.num_rows() == 0 {
             return Ok(0);
         }
-        let (batch, kept) = self.complete(data).map_err(|error| (None, error))?;
+        self.fire_before().await.map_err(|error| (None, error))?;
+        let (mut batch, kept) = self.complete(data).map_err(|error| (None, error))?;
+        let mut stood = Stood {
+            lines,
+            rows: batch.num_rows() as u64,
+            kept,
+        };
+        if let Some(triggers) = &self.triggers {
+            batch = fired(triggers, &batch, &mut stood).await?;
+            let computed = self.checks.computed(&batch);
+            batch = computed.map_err(|error| (None, error))?;
+        }
         let rows = batch.num_rows() as u64;
-        let stood = Stood { lines, rows, kept };
         self.hold(&batch)
             .map_err(|(row, error)| (Some(stood.line(row as u64)), error))?;
         self.checks.note(&batch).map_err(|error| (None, error))?;
@@ -522,6 +537,9 @@ impl Sink {
             self.rows = Some(begun.map_err(|error| (None, error))?);
         }
         self.read.push(stood);
+        if let Some(triggers) = &mut self.triggers {
+            triggers.changed(Event::Insert, None, Some(batch.clone()));
+        }
         if let Some(intake) = &mut self.rows {
             let pushed = blocking(|| intake.push(batch));
             pushed.map_err(|error| (None, error.into()))?;
@@ -552,10 +570,31 @@ impl Sink {
     }
 
     /// The data has ended. An error comes with the line that is at fault, where it is known.
-    fn finish(&mut self, shared: &Shared) -> Result<(), (Option<u64>, Error)> {
-        let Some(rows) = self.rows.take() else {
-            return Ok(());
-        };
+    async fn finish(&mut self, shared: &Shared) -> Result<(), (Option<u64>, Error)> {
+        self.fire_before().await.map_err(|error| (None, error))?;
+        if let Some(rows) = self.rows.take() {
+            self.hand_over(shared, rows)?;
+        }
+        if let Some(triggers) = &mut self.triggers {
+            triggers.after().await.map_err(|error| (None, error))?;
+            let done = triggers.statement(Event::Insert, false).await;
+            done.map_err(|error| (None, error))?;
+        }
+        Ok(())
+    }
+
+    /// What fires before the first row, once.
+    async fn fire_before(&mut self) -> Result<(), Error> {
+        match &self.triggers {
+            Some(triggers) if !std::mem::replace(&mut self.fires, true) => {
+                triggers.statement(Event::Insert, true).await
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The transaction gets the rows.
+    fn hand_over(&mut self, shared: &Shared, rows: Intake) -> Result<(), (Option<u64>, Error)> {
         let mut at = None;
         let finished = shared.transact(|transaction| {
             blocking(|| rows.finish(transaction)).map_err(|(row, error)| {
@@ -606,6 +645,30 @@ impl Sink {
         let batch = self.checks.computed(&filter_record_batch(&batch, kept)?)?;
         Ok((batch, Some(kept.clone())))
     }
+}
+
+/// Rows on their way through the triggers before them, and which were left.
+async fn fired(
+    triggers: &Triggers,
+    batch: &RecordBatch,
+    stood: &mut Stood,
+) -> Result<RecordBatch, (Option<u64>, Error)> {
+    let passed = triggers.before(Event::Insert, None, Some(batch)).await;
+    let (rows, left) = passed.map_err(|error| (None, error))?;
+    if rows.num_rows() < batch.num_rows() {
+        let places = stood.kept.take();
+        let mut left = left.into_iter();
+        let mut keep = |there: bool| there && left.next().unwrap_or(false);
+        stood.kept = Some(match places {
+            Some(places) => places
+                .iter()
+                .map(|of| Some(keep(of == Some(true))))
+                .collect(),
+            None => (0..batch.num_rows()).map(|_| Some(keep(true))).collect(),
+        });
+        stood.rows = rows.num_rows() as u64;
+    }
+    Ok(rows)
 }
 
 impl Session {

@@ -3,11 +3,15 @@
 use std::sync::Arc;
 
 use chronolith_catalog::{Change, Column, ConstraintKind, Table};
-use chronolith_sql::{AlterAction, AlterTable, ColumnDef, Constraint, ObjectKind, Spelled};
+use chronolith_sql::{
+    AlterAction, AlterTable, ColumnDef, Constraint, ConstraintKind as DeclaredKind, ObjectKind,
+    Spelled,
+};
 use chronolith_types::{RoleId, SchemaId, SqlState, TableId};
 
 use super::alter_type;
 use super::columnstore;
+use super::constraint;
 use super::drop;
 use super::hypertable;
 use super::materialized;
@@ -18,7 +22,7 @@ use super::table::{check_default, check_name, column_of, constraint_of, default_
 use super::view::kind_of;
 use crate::dml;
 use crate::error::Error;
-use crate::insert::{self, Checks, undefined_column, undefined_table};
+use crate::insert::{self, Checks, Uniques, undefined_column, undefined_table};
 use crate::outcome::Severity;
 use crate::references;
 use crate::session::{SessionNames, Shared, evaluate};
@@ -162,9 +166,10 @@ async fn one(shared: &Arc<Shared>, id: TableId, action: &AlterAction) -> Result<
             change_column(shared, id, column)
         }
         AlterAction::ValidateConstraint(name) => validate(shared, &table, name),
-        AlterAction::AlterConstraint { .. } => {
-            Err(Error::unsupported("ALTER TABLE … ALTER CONSTRAINT"))
+        AlterAction::AlterConstraint { name, timing } => {
+            constraint::alter(shared, &table, name, *timing)
         }
+        AlterAction::SetLogged(logged) => constraint::set_logged(shared, &table, *logged),
         AlterAction::AddConstraint(declared) => add_constraint(shared, &table, declared),
         AlterAction::DropConstraint {
             name,
@@ -239,7 +244,12 @@ fn rename_column(
     from: &Spelled,
     to: &str,
 ) -> Result<(), Error> {
+    let old: Vec<String> = table.columns.iter().map(|of| of.name.clone()).collect();
     rename_kept_column(shared, table, from, to)?;
+    if let Some(place) = old.iter().position(|name| *name == from.value) {
+        let names = old.get(..=place).unwrap_or_default();
+        super::view::keep_columns(shared, (table.schema, &table.name), names, &from.value)?;
+    }
     keep_views(shared, table.schema, &table.name, "renaming a column")
 }
 
@@ -579,7 +589,14 @@ pub(super) fn drop_column(
     Ok(())
 }
 
-fn add_constraint(shared: &Arc<Shared>, table: &Table, declared: &Constraint) -> Result<(), Error> {
+pub(super) fn add_constraint(
+    shared: &Arc<Shared>,
+    table: &Table,
+    declared: &Constraint,
+) -> Result<(), Error> {
+    if let DeclaredKind::UsingIndex { primary, index } = &declared.kind {
+        return constraint::using_index(shared, table, declared, *primary, index);
+    }
     let (constraint, index) = constraint_of(shared, table, declared)?;
     let kind = constraint.kind.clone();
     if let ConstraintKind::PrimaryKey { columns } = &kind {
@@ -592,6 +609,9 @@ fn add_constraint(shared: &Arc<Shared>, table: &Table, declared: &Constraint) ->
         }
     }
     let name = constraint.name.clone();
+    if let Some(index) = index.as_ref().filter(|index| index.nulls_alike) {
+        Uniques::of_one(shared, table, index)?.hold_all(shared)?;
+    }
     shared.change(Change::AddConstraint {
         database: shared.database,
         table: table.id,
@@ -670,7 +690,7 @@ fn validate(shared: &Arc<Shared>, table: &Table, name: &Spelled) -> Result<(), E
 }
 
 /// A constraint in place of the one of its name.
-fn replace_constraint(
+pub(super) fn replace_constraint(
     shared: &Arc<Shared>,
     table: TableId,
     constraint: chronolith_catalog::Constraint,
@@ -839,6 +859,10 @@ fn view(shared: &Arc<Shared>, of: &AlterTable) -> Result<(), Error> {
                 view.schema = shared.creation_schema(Some(&schema.value))?;
             }
             AlterAction::OwnerTo(role) => view.owner = role_of(shared, &role.value)?,
+            AlterAction::RenameColumn { from, to } => {
+                rename_view_column(shared, &view, from, &to.value)?;
+                return Ok(());
+            }
             _ => return Err(Error::unsupported("this form of ALTER VIEW")),
         }
     }
@@ -849,6 +873,43 @@ fn view(shared: &Arc<Shared>, of: &AlterTable) -> Result<(), Error> {
     })?;
     let (old, new) = ((schema, &*name), (now.0, &*now.1));
     moved_views(shared, old, new, "renaming or moving a view")
+}
+
+/// A view's column under another name, which its readers do not see.
+fn rename_view_column(
+    shared: &Arc<Shared>,
+    view: &chronolith_catalog::View,
+    from: &Spelled,
+    to: &str,
+) -> Result<(), Error> {
+    check_name(to)?;
+    let place = view.columns.iter().position(|name| *name == from.value);
+    let place = place.ok_or_else(|| {
+        Error::new(
+            SqlState::UNDEFINED_COLUMN,
+            format!("column \"{}\" does not exist", from.value),
+        )
+    })?;
+    if view.columns.iter().any(|name| name == to) {
+        return Err(Error::new(
+            SqlState::DUPLICATE_COLUMN,
+            format!(
+                "column \"{to}\" of relation \"{}\" already exists",
+                view.name
+            ),
+        ));
+    }
+    let mut changed = view.clone();
+    if let Some(name) = changed.columns.get_mut(place) {
+        to.clone_into(name);
+    }
+    shared.change(Change::ChangeView {
+        database: shared.database,
+        view: changed,
+    })?;
+    let names = view.columns.get(..=place).unwrap_or_default();
+    super::view::keep_columns(shared, (view.schema, &view.name), names, &from.value)?;
+    keep_views(shared, view.schema, &view.name, "renaming a column")
 }
 
 fn not_a_view(name: &str) -> Error {

@@ -170,8 +170,12 @@ fn check_old_default(shared: &Arc<Shared>, column: &Column, to: &SqlType) -> Res
 /// What reads the column would read another one.
 fn refuse_dependents(shared: &Arc<Shared>, table: &Table, column: &Column) -> Result<(), Error> {
     let home = shared.home()?;
+    let schema = home.schemas.get(&table.schema);
+    let schema = schema.map_or("", |schema| schema.name.as_str());
     for view in readers(&home, table.schema, &table.name) {
-        if chronolith_sql::names_word(&view.query, &column.name)? {
+        let place = table.columns.iter().position(|of| of.id == column.id);
+        let (read, place) = ((schema, &*table.name), place.unwrap_or(0));
+        if chronolith_sql::reads_column(&view.query, read, place, &column.name)? {
             return Err(Error::new(
                 SqlState::FEATURE_NOT_SUPPORTED,
                 "cannot alter type of a column used by a view or rule",

@@ -156,7 +156,7 @@ fn compression(
 
 /// A key whose columns do not order its rows is dear to hold.
 fn warn_of_keys(shared: &Arc<Shared>, table: &Table, compression: &Compression) {
-    for (_, places) in table.unique_keys() {
+    for (_, places) in table.all_keys() {
         let columns = places.iter().filter_map(|place| table.columns.get(*place));
         for column in columns {
             let used = compression.segment_by.contains(&column.id)

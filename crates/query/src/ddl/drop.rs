@@ -7,6 +7,7 @@ use chronolith_engine::{LockMode, Wait};
 use chronolith_sql::{Drop, Name, ObjectKind};
 use chronolith_types::{SchemaId, SqlState};
 
+use super::drop_schema;
 use super::role::superuser_only;
 use super::routine;
 use super::run::demand;
@@ -18,6 +19,7 @@ use crate::error::Error;
 use crate::insert::undefined_table;
 use crate::outcome::Severity;
 use crate::references::referring;
+use crate::routines::{Event, Triggers};
 use crate::session::{Shared, no_schema};
 
 pub(super) fn run(shared: &Arc<Shared>, of: &Drop) -> Result<(), Error> {
@@ -29,7 +31,7 @@ pub(super) fn run(shared: &Arc<Shared>, of: &Drop) -> Result<(), Error> {
                 view(shared, name, of.kind, of.cascade)
             }
             ObjectKind::Index => index(shared, name),
-            ObjectKind::Schema => schema(shared, name.name(), of.cascade),
+            ObjectKind::Schema => drop_schema::drop(shared, name.name(), of.cascade),
             ObjectKind::Database => database(shared, name.name()),
             ObjectKind::Role => role(shared, name.name()),
             ObjectKind::Extension => Err(Error::unsupported("DROP EXTENSION")),
@@ -143,7 +145,7 @@ fn table(shared: &Arc<Shared>, name: &Name, cascade: bool) -> Result<(), Error> 
     Err(missing("table", name, SqlState::UNDEFINED_TABLE))
 }
 
-fn drop_table(shared: &Arc<Shared>, table: &Table, cascade: bool) -> Result<(), Error> {
+pub(super) fn drop_table(shared: &Arc<Shared>, table: &Table, cascade: bool) -> Result<(), Error> {
     let target = Target {
         schema: table.schema,
         name: &table.name,
@@ -302,7 +304,7 @@ fn view(shared: &Arc<Shared>, name: &Name, kind: ObjectKind, cascade: bool) -> R
     Err(missing(wanted, name, SqlState::UNDEFINED_TABLE))
 }
 
-fn drop_view(shared: &Arc<Shared>, view: &View, cascade: bool) -> Result<(), Error> {
+pub(super) fn drop_view(shared: &Arc<Shared>, view: &View, cascade: bool) -> Result<(), Error> {
     let target = Target {
         schema: view.schema,
         name: &view.name,
@@ -352,92 +354,6 @@ fn index(shared: &Arc<Shared>, name: &Name) -> Result<(), Error> {
         }
     }
     Err(missing("index", name, SqlState::UNDEFINED_OBJECT))
-}
-
-fn schema(shared: &Arc<Shared>, name: &str, cascade: bool) -> Result<(), Error> {
-    let home = shared.home()?;
-    let found = home.schema_named(name).ok_or_else(|| no_schema(name))?;
-    shared.check_schema_owner(found.id)?;
-    if name.starts_with("_timescaledb") {
-        return Err(Error::new(
-            SqlState::INSUFFICIENT_PRIVILEGE,
-            format!("cannot drop schema {name}: it belongs to the system"),
-        ));
-    }
-    let tables: Vec<_> = home
-        .tables
-        .values()
-        .filter(|table| table.schema == found.id && home.view_kept_in(table.id).is_none())
-        .cloned()
-        .collect();
-    let views: Vec<_> = home
-        .views
-        .values()
-        .filter(|view| view.schema == found.id)
-        .cloned()
-        .collect();
-    let routines: Vec<_> = home
-        .routines
-        .values()
-        .filter(|routine| routine.schema == found.id)
-        .cloned()
-        .collect();
-    // Those of columns go with their tables.
-    let sequences: Vec<_> = home
-        .sequences
-        .values()
-        .filter(|sequence| sequence.schema == found.id && sequence.owned_by.is_none())
-        .cloned()
-        .collect();
-    let empty = tables.is_empty() && views.is_empty() && routines.is_empty();
-    if !cascade && (!empty || !sequences.is_empty()) {
-        let objects = tables
-            .iter()
-            .map(|table| format!("table {name}.{} depends on schema {name}", table.name))
-            .chain(views.iter().map(|view| {
-                let kind = kind_of(view);
-                format!("{kind} {name}.{} depends on schema {name}", view.name)
-            }))
-            .chain(sequences.iter().map(|sequence| {
-                format!("sequence {name}.{} depends on schema {name}", sequence.name)
-            }))
-            .chain(routines.iter().map(|routine| {
-                let what = routine::kind_of(routine);
-                let shown = routine::signature(routine);
-                format!("{what} {name}.{shown} depends on schema {name}")
-            }));
-        return Err(Error::new(
-            SqlState::DEPENDENT_OBJECTS_STILL_EXIST,
-            format!("cannot drop schema {name} because other objects depend on it"),
-        )
-        .detail(objects.collect::<Vec<_>>().join("\n"))
-        .hint("Use DROP ... CASCADE to drop the dependent objects too."));
-    }
-    for routine in routines {
-        shared.change(Change::DropRoutine {
-            database: shared.database,
-            id: routine.id,
-        })?;
-    }
-    for view in views {
-        // One that was dropped on the way here is gone already.
-        if shared.home()?.views.contains_key(&view.id) {
-            drop_view(shared, &view, true)?;
-        }
-    }
-    for table in tables {
-        drop_table(shared, &table, true)?;
-    }
-    for sequence in sequences {
-        shared.change(Change::DropSequence {
-            database: shared.database,
-            id: sequence.id,
-        })?;
-    }
-    shared.change(Change::DropSchema {
-        database: shared.database,
-        id: found.id,
-    })
 }
 
 fn database(shared: &Arc<Shared>, name: &str) -> Result<(), Error> {
@@ -524,7 +440,7 @@ fn role(shared: &Arc<Shared>, name: &str) -> Result<(), Error> {
     shared.change_unguarded(Change::DropRole { id: found.id })
 }
 
-pub(super) fn truncate(
+pub(super) async fn truncate(
     shared: &Arc<Shared>,
     tables: &[Name],
     cascade: bool,
@@ -582,12 +498,22 @@ pub(super) fn truncate(
         let mode = LockMode::AccessExclusive;
         shared.lock_table(table.id, &table.name, mode, Wait::Block)?;
     }
+    let mut fired = Vec::new();
+    for table in &all {
+        fired.extend(Triggers::of(shared, table, None)?);
+    }
+    for triggers in &fired {
+        triggers.statement(Event::Truncate, true).await?;
+    }
     shared.transact(|transaction| transaction.begin_statement())?;
     for table in all {
         shared.transact(|transaction| transaction.truncate(table.id))?;
         if restart_identity {
             sequence::restart_of(shared, table.id)?;
         }
+    }
+    for triggers in &fired {
+        triggers.statement(Event::Truncate, false).await?;
     }
     Ok(())
 }

@@ -68,7 +68,7 @@ pub(crate) fn make(shared: &Arc<Shared>, plan: &Plan) -> Result<(HypertableId, b
     })?;
     let mut column = column.clone();
     let interval = width_of(&column.name, &column.ty, plan.width)?;
-    for (_, places) in table.unique_keys() {
+    for (_, places) in table.all_keys() {
         let has_time = places
             .iter()
             .filter_map(|place| table.columns.get(*place))

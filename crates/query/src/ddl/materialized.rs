@@ -367,6 +367,7 @@ fn one(shared: &Arc<Shared>, view: &View, action: &AlterAction) -> Result<(), Er
         }
         AlterAction::RenameColumn { from, to } => {
             check_name(&to.value)?;
+            let names = changed.columns.clone();
             for column in &mut changed.columns {
                 if *column == from.value {
                     column.clone_from(&to.value);
@@ -378,6 +379,9 @@ fn one(shared: &Arc<Shared>, view: &View, action: &AlterAction) -> Result<(), Er
                 database,
                 view: changed,
             })?;
+            let place = names.iter().position(|name| *name == from.value);
+            let names = names.get(..=place.unwrap_or(0)).unwrap_or_default();
+            super::view::keep_columns(shared, (view.schema, &view.name), names, &from.value)?;
             return keep_views(shared, view.schema, &view.name, "renaming a column");
         }
         AlterAction::SetOptions(options) | AlterAction::ResetOptions(options) => {
@@ -394,6 +398,8 @@ fn one(shared: &Arc<Shared>, view: &View, action: &AlterAction) -> Result<(), Er
         AlterAction::DropExpression { .. } => "ALTER COLUMN ... DROP EXPRESSION",
         AlterAction::ValidateConstraint(_) => "VALIDATE CONSTRAINT",
         AlterAction::AlterConstraint { .. } => "ALTER CONSTRAINT",
+        AlterAction::SetLogged(true) => "SET LOGGED",
+        AlterAction::SetLogged(false) => "SET UNLOGGED",
         AlterAction::AddConstraint(_) => "ADD CONSTRAINT",
         AlterAction::DropConstraint { .. } => "DROP CONSTRAINT",
         AlterAction::RenameConstraint { .. } => {

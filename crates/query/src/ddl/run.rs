@@ -102,7 +102,7 @@ pub(crate) async fn run(
             tables,
             cascade,
             restart_identity,
-        } => drop::truncate(shared, tables, *cascade, *restart_identity)?,
+        } => drop::truncate(shared, tables, *cascade, *restart_identity).await?,
         Statement::Comment {
             kind,
             name,

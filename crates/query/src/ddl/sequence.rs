@@ -387,7 +387,13 @@ pub(super) fn drop(shared: &Arc<Shared>, name: &Name, of: &Drop) -> Result<(), E
         )
         .hint(format!("You can drop {of} instead.")));
     }
-    drop_users(shared, found.id, &shown, None, of.cascade)?;
+    drop_one(shared, &found, of.cascade)
+}
+
+/// A sequence with the defaults that name it.
+pub(super) fn drop_one(shared: &Arc<Shared>, found: &Sequence, cascade: bool) -> Result<(), Error> {
+    let shown = label(shared, "sequence", &found.name, found.id.0);
+    drop_users(shared, found.id, &shown, None, cascade)?;
     shared.change(Change::DropSequence {
         database: shared.database,
         id: found.id,

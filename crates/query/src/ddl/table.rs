@@ -248,13 +248,18 @@ fn copy_columns(shared: &Arc<Shared>, table: &mut Table, like: &Like) -> Result<
             ConstraintKind::PrimaryKey { .. } => DeclaredKind::PrimaryKey(names),
             _ => DeclaredKind::Unique {
                 columns: names,
-                nulls_alike: false,
+                nulls_alike: constraint.marks.nulls_alike,
             },
         };
         let declared = Declared {
             name: None,
             kind,
-            timing: chronolith_sql::Timing::default(),
+            include: Vec::new(),
+            timing: chronolith_sql::Timing {
+                deferrable: constraint.marks.deferrable,
+                deferred: constraint.marks.deferred,
+                ..chronolith_sql::Timing::default()
+            },
             position: 0,
         };
         add_constraint(shared, table, &declared)?;
@@ -372,8 +377,11 @@ pub(super) fn column_of(
         (None, Some(_)) if default => {
             return twice("both default and generation expression specified");
         }
-        _ if declared.sequence && declared.default.is_some() => {
+        _ if declared.twice || declared.sequence && declared.default.is_some() => {
             return twice("multiple default values specified");
+        }
+        _ if declared.null && declared.not_null => {
+            return twice("conflicting NULL/NOT NULL declarations");
         }
         _ => {}
     }
@@ -500,7 +508,16 @@ pub(super) fn constraint_of(
 ) -> Result<(Constraint, Option<Index>), Error> {
     let oid = || shared.transact(|transaction| Ok::<_, Error>(transaction.allocate_oid()));
     let at = u32::try_from(declared.position).ok();
+    refuse_marks(declared)?;
+    let nulls_alike = matches!(
+        declared.kind,
+        DeclaredKind::Unique {
+            nulls_alike: true,
+            ..
+        }
+    );
     let marks = ConstraintMarks {
+        nulls_alike,
         not_valid: declared.timing.not_valid,
         deferrable: declared.timing.deferrable,
         deferred: declared.timing.deferred,
@@ -525,14 +542,6 @@ pub(super) fn constraint_of(
                 names_of(columns),
                 "pkey",
             )
-        }
-        DeclaredKind::Unique {
-            nulls_alike: true, ..
-        } => {
-            return Err(
-                Error::unsupported("NULLS NOT DISTINCT in a constraint of a table")
-                    .hint("Create a unique index with NULLS NOT DISTINCT instead."),
-            );
         }
         DeclaredKind::Unique { columns, .. } => {
             let ids = key_columns(table, columns)?;
@@ -559,7 +568,8 @@ pub(super) fn constraint_of(
             (kind, columns, "fkey")
         }
         DeclaredKind::UsingIndex { .. } => {
-            return Err(Error::unsupported("a constraint USING INDEX").at(at));
+            let words = "cannot use an existing index in CREATE TABLE";
+            return Err(Error::new(SqlState::FEATURE_NOT_SUPPORTED, words).at(at));
         }
         DeclaredKind::Exclude => return Err(Error::unsupported("EXCLUDE").at(at)),
     };
@@ -583,7 +593,12 @@ pub(super) fn constraint_of(
         }
         Some(name) => name.value.clone(),
         None => {
-            let of = if suffix == "pkey" { &[][..] } else { &columns };
+            let mut of = columns.clone();
+            match suffix {
+                "pkey" => of.clear(),
+                _ => of.extend(names_of(&declared.include)),
+            }
+            let of = &of;
             free_name(&table.name, of, suffix, taken)
         }
     };
@@ -601,8 +616,8 @@ pub(super) fn constraint_of(
             unique: true,
             constraint: true,
             predicate: None,
-            include: Vec::new(),
-            nulls_alike: false,
+            include: included(table, declared)?,
+            nulls_alike,
             options: Vec::new(),
         })
     };
@@ -615,6 +630,46 @@ pub(super) fn constraint_of(
         },
         index,
     ))
+}
+
+/// INCLUDE: columns that are there.
+fn included(table: &Table, declared: &Declared) -> Result<Vec<String>, Error> {
+    for column in &declared.include {
+        if table.column_named(&column.value).is_none() {
+            return Err(Error::new(
+                SqlState::UNDEFINED_COLUMN,
+                format!("column \"{}\" named in key does not exist", column.value),
+            )
+            .at(u32::try_from(declared.position).ok()));
+        }
+    }
+    Ok(names_of(&declared.include))
+}
+
+/// What may not be said of constraints of a kind.
+fn refuse_marks(declared: &Declared) -> Result<(), Error> {
+    let timing = declared.timing;
+    let kind = match &declared.kind {
+        DeclaredKind::PrimaryKey(_) | DeclaredKind::UsingIndex { primary: true, .. } => {
+            "PRIMARY KEY"
+        }
+        DeclaredKind::Unique { .. } | DeclaredKind::UsingIndex { .. } => "UNIQUE",
+        DeclaredKind::Check(_) => "CHECK",
+        DeclaredKind::ForeignKey { .. } => "FOREIGN KEY",
+        DeclaredKind::Exclude => "EXCLUDE",
+    };
+    let key = !matches!(kind, "CHECK" | "FOREIGN KEY");
+    let word = match kind {
+        "CHECK" if timing.deferrable => "DEFERRABLE",
+        _ if key && timing.not_valid => "NOT VALID",
+        _ if kind != "CHECK" && timing.no_inherit => "NO INHERIT",
+        _ => return Ok(()),
+    };
+    Err(Error::new(
+        SqlState::FEATURE_NOT_SUPPORTED,
+        format!("{kind} constraints cannot be marked {word}"),
+    )
+    .at(u32::try_from(declared.position).ok()))
 }
 
 pub(super) fn names_of(columns: &[Spelled]) -> Vec<String> {

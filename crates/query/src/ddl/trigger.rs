@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use chronolith_catalog::{Change, Database, Rights, Table, Trigger};
+use chronolith_catalog::{Change, Database, Rights, Table, Trigger, TriggerTiming};
 use chronolith_sql::{CreateTrigger, Name, Spelled};
 use chronolith_types::{SqlState, SqlType};
 
@@ -68,17 +68,47 @@ pub(super) fn create(shared: &Arc<Shared>, create: &CreateTrigger) -> Result<(),
         let found = found.ok_or_else(|| undefined_column(&column.value, &table.name))?;
         columns.push(found.id);
     }
+    check_transitions(create)?;
     if let Some(condition) = &create.condition {
-        if !create.row {
-            return Err(Error::unsupported("WHEN of a statement trigger"));
+        let [insert, _, delete, _] = create.events;
+        match create.row {
+            true => check_condition(shared, &table, condition, insert, delete)?,
+            false => check_statement_condition(shared, condition)?,
         }
-        let [insert, _, delete] = create.events;
-        check_condition(shared, &table, condition, insert, delete)?;
     }
+    let from = match &create.from {
+        Some(name) => Some(table_of(shared, name)?.id),
+        None => None,
+    };
     let home = shared.home()?;
     let mut triggers = of(&home, &table);
     let known = triggers.iter().position(|trigger| trigger.name == *name);
+    let constraints = table.constraints.iter();
+    let names = constraints.map(|constraint| &constraint.name);
+    if create.constraint.is_some() && names.into_iter().any(|known| known == name) {
+        return Err(Error::new(
+            SqlState::DUPLICATE_OBJECT,
+            format!(
+                "constraint \"{name}\" for relation \"{}\" already exists",
+                table.name
+            ),
+        ));
+    }
     let id = match known {
+        Some(place)
+            if create.or_replace
+                && triggers
+                    .get(place)
+                    .is_some_and(|known| known.constraint.is_some()) =>
+        {
+            return Err(Error::new(
+                SqlState::DUPLICATE_OBJECT,
+                format!(
+                    "trigger \"{name}\" for relation \"{}\" is a constraint trigger",
+                    table.name
+                ),
+            ));
+        }
         Some(place) if create.or_replace => triggers.remove(place).id,
         Some(_) => {
             return Err(Error::new(
@@ -91,7 +121,8 @@ pub(super) fn create(shared: &Arc<Shared>, create: &CreateTrigger) -> Result<(),
         }
         None => shared.transact(|transaction| Ok::<_, Error>(transaction.allocate_oid()))?,
     };
-    let [insert, update, delete] = create.events;
+    let [insert, update, delete, truncate] = create.events;
+    let named = |name: &Option<Spelled>| name.as_ref().map(|name| name.value.clone());
     triggers.push(Trigger {
         id,
         name: name.clone(),
@@ -101,12 +132,97 @@ pub(super) fn create(shared: &Arc<Shared>, create: &CreateTrigger) -> Result<(),
         insert,
         update,
         delete,
+        truncate,
+        constraint: create.constraint.map(|timing| TriggerTiming {
+            deferrable: timing.deferrable,
+            deferred: timing.deferred,
+            from,
+        }),
+        old_table: named(&create.old_table),
+        new_table: named(&create.new_table),
         columns,
         condition: create.condition.as_ref().map(|found| found.text.clone()),
         args: create.args.clone(),
         enabled: 'O',
     });
     set(shared, &table, triggers)
+}
+
+/// What may not be said of transition tables, and of TRUNCATE.
+fn check_transitions(create: &CreateTrigger) -> Result<(), Error> {
+    let [insert, update, delete, truncate] = create.events;
+    let refused = |text: &str| Error::new(SqlState::FEATURE_NOT_SUPPORTED, text);
+    let wrong = |text: &str| Error::new(SqlState::INVALID_OBJECT_DEFINITION, text);
+    if truncate && create.row {
+        return Err(refused("TRUNCATE FOR EACH ROW triggers are not supported"));
+    }
+    if create.old_table.is_none() && create.new_table.is_none() {
+        return Ok(());
+    }
+    if create.before {
+        return Err(wrong(
+            "transition table name can only be specified for an AFTER trigger",
+        ));
+    }
+    if truncate {
+        return Err(refused(
+            "TRUNCATE triggers with transition tables are not supported",
+        ));
+    }
+    if [insert, update, delete].iter().filter(|of| **of).count() > 1 {
+        return Err(refused(
+            "transition tables cannot be specified for triggers with more than one event",
+        ));
+    }
+    if !create.columns.is_empty() {
+        return Err(refused(
+            "transition tables cannot be specified for triggers with column lists",
+        ));
+    }
+    if create.new_table.is_some() && !insert && !update {
+        return Err(wrong(
+            "NEW TABLE can only be specified for an INSERT or UPDATE trigger",
+        ));
+    }
+    if create.old_table.is_some() && !delete && !update {
+        return Err(wrong(
+            "OLD TABLE can only be specified for a DELETE or UPDATE trigger",
+        ));
+    }
+    let name = |name: &Option<Spelled>| name.as_ref().map(|name| name.value.clone());
+    match name(&create.old_table) == name(&create.new_table) {
+        true => Err(wrong(
+            "OLD TABLE name and NEW TABLE name cannot be the same",
+        )),
+        false => Ok(()),
+    }
+}
+
+/// The condition of a statement's trigger has no rows to look at.
+fn check_statement_condition(
+    shared: &Arc<Shared>,
+    condition: &chronolith_sql::SqlText,
+) -> Result<(), Error> {
+    let text = condition.text.to_lowercase();
+    if text.contains("old.") || text.contains("new.") {
+        return Err(Error::new(
+            SqlState::INVALID_OBJECT_DEFINITION,
+            "statement trigger's WHEN condition cannot reference column values",
+        ));
+    }
+    let names = SessionNames::new(shared)?;
+    let bound = bind_over(&names, &condition.expr, "new", &[])?;
+    boolean(&bound.ty)
+}
+
+fn boolean(ty: &SqlType) -> Result<(), Error> {
+    match ty {
+        SqlType::Bool => Ok(()),
+        other => Err(Error::new(
+            SqlState::DATATYPE_MISMATCH,
+            format!("argument of WHEN must be type boolean, not type {other}"),
+        )),
+    }
 }
 
 /// A condition must be one over OLD and NEW.
@@ -145,13 +261,7 @@ fn check_condition(
         .collect();
     let row = if uses("old") { "old" } else { "new" };
     let bound = bind_over(&names, &condition.expr, row, &columns)?;
-    match bound.ty {
-        SqlType::Bool => Ok(()),
-        other => Err(Error::new(
-            SqlState::DATATYPE_MISMATCH,
-            format!("argument of WHEN must be type boolean, not type {other}"),
-        )),
-    }
+    boolean(&bound.ty)
 }
 
 fn missing(name: &str, table: &Table) -> Error {

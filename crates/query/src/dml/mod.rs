@@ -9,6 +9,7 @@
 //! - Nothing is written before all is read and every row is locked.
 
 mod conflict;
+mod fired;
 mod over;
 mod plan;
 mod program;

@@ -53,12 +53,16 @@ pub(crate) async fn run(
             }
             Ok::<_, Error>(transaction.locker())
         })?;
+        let deferred = several.then(|| shared.with(|state| state.deferred.clone()));
         let mark = locker.mark();
         let ran = once(shared, dml, params).await?;
         if ran.is_none() {
             // Who is about to look again needs nothing of what the attempt took, and others may
             // wait for a part of it while it waits for theirs.
             locker.release_to(mark);
+            if let Some(deferred) = deferred {
+                shared.with(|state| state.deferred = deferred);
+            }
         }
         if several {
             shared.transact(|transaction| {

@@ -97,21 +97,11 @@ impl Run<'_> {
             Some(Given::Rows(_, missing)) => missing.as_slice(),
             _ => &[],
         };
-        let triggers = Triggers::of(self.shared, &table)?;
-        let event = match &change.what {
-            What::Insert { .. } => Event::Insert,
-            What::Update(_) => Event::Update,
-            What::Delete(_) => Event::Delete,
-            What::Merge { .. } if triggers.is_some() => {
-                return Err(Error::unsupported("MERGE into a table with triggers"));
-            }
-            What::Merge { .. } => Event::Insert,
-        };
+        let triggers = Triggers::of(self.shared, &table, Some(&change.sets))?;
+        let events = events(&change.what);
         if let Some(triggers) = &triggers {
-            triggers.statement(event, true).await?;
-            if matches!(&change.what, What::Insert { conflict: Some(found), .. } if found.update.is_some())
-            {
-                triggers.statement(Event::Update, true).await?;
+            for event in &events {
+                triggers.statement(*event, true).await?;
             }
         }
         let mut changing = Changing {
@@ -159,14 +149,12 @@ impl Run<'_> {
             }
         };
         let triggers = changing.triggers.take();
-        let upserts = matches!(&change.what, What::Insert { conflict: Some(found), .. } if found.update.is_some());
         let step = self.write(changing, mode).await?;
         if let (Some(mut triggers), Step::Done(_)) = (triggers, &step) {
             triggers.after().await?;
-            if upserts {
-                triggers.statement(Event::Update, false).await?;
+            for event in events.iter().rev() {
+                triggers.statement(*event, false).await?;
             }
-            triggers.statement(event, false).await?;
         }
         Ok(step)
     }
@@ -334,7 +322,11 @@ impl Run<'_> {
     }
 
     /// The rows that a batch changes, as they are.
-    fn old(&self, changing: &Changing<'_>, batch: &RecordBatch) -> Result<RecordBatch, Error> {
+    pub(super) fn old(
+        &self,
+        changing: &Changing<'_>,
+        batch: &RecordBatch,
+    ) -> Result<RecordBatch, Error> {
         let width = changing.table.columns.len();
         let places: Vec<i128> = locators(batch)?.iter().flatten().collect();
         let all: Vec<usize> = (0..width).collect();
@@ -392,6 +384,7 @@ impl Run<'_> {
             let number = number.ok_or_else(|| Error::internal("rows without an action"))?;
             let touched = self.touched.get(&changing.table.id);
             let mut keep = Vec::with_capacity(batch.num_rows());
+            let mut done = Vec::with_capacity(batch.num_rows());
             for (locator, number) in locators(&batch)?.iter().zip(number) {
                 let action = number.and_then(|number| usize::try_from(number).ok());
                 let action = action.and_then(|number| actions.get(number));
@@ -416,6 +409,18 @@ impl Run<'_> {
                     (Some(_), None) => return Err(Error::internal("a row without a locator")),
                 };
                 keep.push(new);
+                done.push(match (action, new, locator) {
+                    (Some(Action::Insert), true, _) => Some(Event::Insert),
+                    (Some(Action::Update), true, _) => Some(Event::Update),
+                    (Some(Action::Delete), _, Some(locator)) if free(locator) => {
+                        Some(Event::Delete)
+                    }
+                    _ => None,
+                });
+            }
+            if changing.triggers.is_some() {
+                self.merge_fired(changing, &batch, &done).await?;
+                continue;
             }
             let batch = kept(&batch, &keep)?;
             let new = of_table(
@@ -543,6 +548,28 @@ impl Run<'_> {
             rows: count,
             returned: maker.is_some().then_some(returned),
         }))
+    }
+}
+
+/// What a change does to rows, in the order of what fires before it.
+fn events(what: &What) -> Vec<Event> {
+    match what {
+        What::Insert {
+            conflict: Some(found),
+            ..
+        } if found.update.is_some() => vec![Event::Insert, Event::Update],
+        What::Insert { .. } => vec![Event::Insert],
+        What::Update(_) => vec![Event::Update],
+        What::Delete(_) => vec![Event::Delete],
+        What::Merge { actions, .. } => [
+            (Action::Insert, Event::Insert),
+            (Action::Update, Event::Update),
+            (Action::Delete, Event::Delete),
+        ]
+        .into_iter()
+        .filter(|(action, _)| actions.contains(action))
+        .map(|(_, event)| event)
+        .collect(),
     }
 }
 

@@ -152,7 +152,7 @@ pub(super) fn add(
         },
     };
     if table
-        .unique_keys()
+        .all_keys()
         .iter()
         .any(|(_, key)| !key.contains(&place))
     {

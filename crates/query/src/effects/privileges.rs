@@ -20,6 +20,7 @@ pub(super) fn call(
     let (of, named): (fn(&Asked<'_>) -> Answer, usize) = match name {
         "has_table_privilege" | "has_any_column_privilege" => (on_relation, 1),
         "has_column_privilege" => (on_relation, 2),
+        "has_sequence_privilege" => (on_sequence, 1),
         "has_schema_privilege" => (on_schema, 1),
         "has_database_privilege" => (on_database, 1),
         "has_function_privilege" => (on_routine, 1),
@@ -182,6 +183,24 @@ fn on_relation(asked: &Asked<'_>) -> Answer {
     };
     let owner = home.relation_owner(id).unwrap_or_default();
     asked.of(Securable::Relation, owner, home.acls.get(&id.0))
+}
+
+fn on_sequence(asked: &Asked<'_>) -> Answer {
+    let context = asked.context;
+    let oid = match asked.text() {
+        Some(name) => describe::regclass_in(context, name)?,
+        None => asked.oid(),
+    };
+    let Some(home) = context.catalog.databases.get(&context.database) else {
+        return Ok(None);
+    };
+    match home.sequences.get(&TableId(oid)) {
+        Some(found) => asked.of(Securable::Sequence, found.owner, home.acls.get(&oid)),
+        None if describe::table_is_visible(context, oid)?.is_none() => Ok(None),
+        None => Err(crate::ddl::not_a_sequence(&describe::regclass_out(
+            context, oid,
+        )?)),
+    }
 }
 
 fn on_schema(asked: &Asked<'_>) -> Answer {

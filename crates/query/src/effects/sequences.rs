@@ -1,5 +1,6 @@
 //! nextval and its kin. What they do is done at once, and no rollback takes it back.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use chronolith_catalog::{Rights, Securable, Sequence};
@@ -18,6 +19,28 @@ use crate::session::{Shared, blocking};
 pub(crate) struct SessionSequences {
     values: std::collections::HashMap<TableId, i64>,
     last: Option<TableId>,
+    /// Numbers that were taken ahead, and of which sequence as it was.
+    ahead: std::collections::HashMap<TableId, (How, VecDeque<i64>)>,
+}
+
+/// How a sequence counts: numbers that were taken before it was altered are not given after that.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct How {
+    count: u32,
+    increment: i64,
+    min: i64,
+    max: i64,
+}
+
+impl How {
+    fn of(sequence: &Sequence) -> Self {
+        Self {
+            count: sequence.count,
+            increment: sequence.increment,
+            min: sequence.min,
+            max: sequence.max,
+        }
+    }
 }
 
 /// The answer of such a function; None for a function that is none of them.
@@ -113,14 +136,63 @@ fn next(shared: &Arc<Shared>, oid: u32, many: usize) -> Result<Vec<i64>, Error> 
     let sequence = sequence(shared, oid)?;
     check(shared, &sequence, &[Rights::USAGE, Rights::UPDATE])?;
     refuse_read_only(shared, "nextval")?;
-    let numbers =
-        blocking(|| shared.transact(|transaction| transaction.next_values(sequence.id, many)))?;
+    let numbers = match sequence.cache {
+        ..=1 => take(shared, &sequence, many)?,
+        cache => cached(shared, &sequence, many, cache)?,
+    };
     if let Some(value) = numbers.last() {
         shared.with(|state| {
             state.sequences.values.insert(sequence.id, *value);
             state.sequences.last = Some(sequence.id);
         });
     }
+    Ok(numbers)
+}
+
+fn take(shared: &Arc<Shared>, sequence: &Sequence, many: usize) -> Result<Vec<i64>, Error> {
+    let id = sequence.id;
+    blocking(|| shared.transact(|transaction| transaction.next_values(id, many)))
+}
+
+/// How many numbers a sequence has to its end.
+fn left(shared: &Arc<Shared>, sequence: &Sequence) -> Result<usize, Error> {
+    let (last, called) = shared.transact(|transaction| transaction.sequence_value(sequence.id))?;
+    let up = sequence.increment > 0;
+    let end = i128::from(if up { sequence.max } else { sequence.min });
+    let steps = (end - i128::from(last))
+        / i128::from(
+            sequence
+                .increment
+                .max(1)
+                .max(sequence.increment.saturating_neg()),
+        );
+    let steps = if up { steps } else { -steps } + i128::from(!called);
+    Ok(usize::try_from(steps.max(0)).unwrap_or(usize::MAX))
+}
+
+/// Numbers of a sequence of which a session takes several at once.
+fn cached(
+    shared: &Arc<Shared>,
+    sequence: &Sequence,
+    many: usize,
+    cache: i64,
+) -> Result<Vec<i64>, Error> {
+    /// So many are taken at once at most.
+    const AHEAD_MAX: usize = 1 << 16;
+    let how = How::of(sequence);
+    let mut ahead = shared
+        .with(|state| state.sequences.ahead.remove(&sequence.id))
+        .filter(|(known, _)| *known == how)
+        .map_or_else(VecDeque::new, |(_, ahead)| ahead);
+    while ahead.len() < many {
+        let missing = many - ahead.len();
+        let cache = usize::try_from(cache).unwrap_or(AHEAD_MAX).min(AHEAD_MAX);
+        // Where fewer are left, those.
+        let cache = cache.min(left(shared, sequence)?);
+        ahead.extend(take(shared, sequence, missing.max(cache))?);
+    }
+    let numbers = ahead.drain(..many).collect();
+    shared.with(|state| state.sequences.ahead.insert(sequence.id, (how, ahead)));
     Ok(numbers)
 }
 
@@ -163,9 +235,12 @@ fn set(shared: &Arc<Shared>, oid: u32, value: i64, called: bool) -> Result<Scala
     check(shared, &sequence, &[Rights::UPDATE])?;
     refuse_read_only(shared, "setval")?;
     blocking(|| shared.transact(|transaction| transaction.set_value(sequence.id, value, called)))?;
-    if called {
-        shared.with(|state| state.sequences.values.insert(sequence.id, value));
-    }
+    shared.with(|state| {
+        state.sequences.ahead.remove(&sequence.id);
+        if called {
+            state.sequences.values.insert(sequence.id, value);
+        }
+    });
     Ok(number(Some(value)))
 }
 

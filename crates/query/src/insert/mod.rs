@@ -8,6 +8,7 @@ mod domains;
 mod first;
 mod literals;
 mod run;
+mod sought;
 mod unique;
 mod values;
 
@@ -19,5 +20,6 @@ pub(crate) use checks::{Checks, Rules, check_expr, generated_expr};
 pub(crate) use domains::chain as domain_chain;
 pub(crate) use literals::bind_literals;
 pub(crate) use run::run;
-pub(crate) use unique::Uniques;
+pub(crate) use sought::KnownKeys;
+pub(crate) use unique::{BoundUniques, Uniques};
 pub(crate) use values::{Cells, fixed, is_volatile};

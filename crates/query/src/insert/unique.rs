@@ -1,48 +1,73 @@
-//! Keys that are unique by more than columns: of expressions, of some rows only, NULLs alike, or over
-//! all chunks of a hypertable. A statement's keys are noted while it runs, and looked up when all
-//! its rows are in; and again at the commit, where others have changed the table since.
+//! Keys that are unique by more than columns: of expressions, of some rows only, NULLs alike, over
+//! all chunks of a hypertable, or only when a statement or transaction ends. A statement's keys are
+//! noted while it runs, and looked up when all its rows are in ([`super::sought`]); and again at
+//! the commit, where others have changed the table since.
 
 use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, AsArray, BooleanArray};
 use arrow::compute::filter_record_batch;
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use arrow::row::{RowConverter, SortField};
-use chronolith_catalog::{Index, Table};
+use chronolith_catalog::{ConstraintMarks, Index, Table};
 use chronolith_chunk::{ChunkError, KeyEncoder, ScanRequest};
-use chronolith_engine::{EngineError, Refused, TableView};
+use chronolith_engine::{EngineError, Refused, TableView, Transaction};
 use chronolith_types::{SqlState, SqlType, TimeZone};
 use datafusion::common::{DFSchema, DataFusionError};
+use datafusion::logical_expr::Expr;
 use datafusion::physical_expr::PhysicalExpr;
 use parking_lot::Mutex;
 
 use super::checks::{columns_of, props_of};
+use super::sought::KnownKeys;
 use crate::bind::bind_over;
 use crate::error::Error;
 use crate::evaluate::computable;
+use crate::routines::{hold_later, is_deferred};
 use crate::session::{SessionNames, Shared, blocking};
 use crate::value::write_text;
 
 /// The keys of a table that its chunks do not keep by themselves.
 #[derive(Debug)]
-pub(crate) struct Uniques(Vec<Arc<Unique>>);
+pub(crate) struct Uniques(Vec<Noting>);
 
-/// One of them.
-struct Unique {
+/// One of them in a statement.
+#[derive(Debug)]
+struct Noting {
+    unique: Arc<Unique>,
+    /// It may be broken until the transaction ends.
+    deferred: bool,
+    /// Keys of the statement's rows, as messages show them.
+    noted: Mutex<HashMap<Vec<u8>, String>>,
+}
+
+/// A key as it is computed of rows, and what it is of.
+pub(super) struct Unique {
     name: String,
-    table: Arc<Table>,
+    pub(super) table: Arc<Table>,
     schema: String,
+    /// The constraint that it is, and when that is held.
+    constraint: Option<(u32, ConstraintMarks)>,
     /// The key as it was declared, and its types.
     texts: Vec<String>,
     types: Vec<SqlType>,
     /// Places of the columns that it is computed from.
-    places: Vec<usize>,
+    pub(super) places: Vec<usize>,
     exprs: Vec<Arc<dyn PhysicalExpr>>,
     predicate: Option<Arc<dyn PhysicalExpr>>,
     encoder: Encoder,
-    /// Keys of the statement's rows, as messages show them.
-    noted: Mutex<HashMap<Vec<u8>, String>>,
+    /// What it is known by where its rows' keys are kept.
+    pub(super) print: u64,
+    pub(super) known: Arc<KnownKeys>,
+}
+
+/// Those of a table, as they were bound for the session last.
+pub(crate) struct BoundUniques {
+    version: u64,
+    search_path: Vec<String>,
+    all: Vec<Arc<Unique>>,
 }
 
 enum Encoder {
@@ -65,6 +90,9 @@ pub(crate) fn is_kept(table: &Table, index: &Index) -> bool {
         return false;
     }
     let constraint = table.constraints.iter().find(|of| of.name == index.name);
+    if constraint.is_some_and(|of| !of.is_kept_by_chunks()) {
+        return true;
+    }
     let columns = constraint.and_then(|of| of.kind.unique_columns());
     match (columns, &table.hypertable) {
         (None, _) => true,
@@ -87,9 +115,35 @@ impl Uniques {
         if kept.peek().is_none() {
             return Ok(None);
         }
-        let table = Arc::new(table.clone());
-        let uniques = kept.map(|index| Ok(Arc::new(Unique::of(shared, &table, index)?)));
-        Ok(Some(Self(uniques.collect::<Result<_, Error>>()?)))
+        let (version, search_path) = (shared.catalog().version, shared.search_path());
+        let bound = shared.with(|state| {
+            let bound = state.uniques.get(&table.id)?;
+            let same = bound.version == version && bound.search_path == search_path;
+            same.then(|| bound.all.clone())
+        });
+        let all = match bound {
+            Some(all) => all,
+            None => {
+                let table = Arc::new(table.clone());
+                let all = kept.map(|index| Ok(Arc::new(Unique::of(shared, &table, index)?)));
+                let all = all.collect::<Result<Vec<_>, Error>>()?;
+                let bound = BoundUniques {
+                    version,
+                    search_path,
+                    all: all.clone(),
+                };
+                shared.with(|state| {
+                    const TABLES_MAX: usize = 64;
+                    if state.uniques.len() >= TABLES_MAX {
+                        state.uniques.clear();
+                    }
+                    state.uniques.insert(table.id, bound);
+                });
+                all
+            }
+        };
+        let noting = all.into_iter().map(|unique| Noting::new(shared, unique));
+        Ok(Some(Self(noting.collect())))
     }
 
     /// The one of a new index.
@@ -102,7 +156,8 @@ impl Uniques {
         index: &Index,
     ) -> Result<Self, Error> {
         let table = Arc::new(table.clone());
-        Ok(Self(vec![Arc::new(Unique::of(shared, &table, index)?)]))
+        let unique = Arc::new(Unique::of(shared, &table, index)?);
+        Ok(Self(vec![Noting::new(shared, unique)]))
     }
 
     /// Takes note of new rows.
@@ -110,44 +165,42 @@ impl Uniques {
     /// # Errors
     /// 23505 for keys that are there twice.
     pub(crate) fn note(&self, batch: &RecordBatch) -> Result<(), Error> {
-        for unique in &self.0 {
-            let mut noted = unique.noted.lock();
+        for noting in &self.0 {
+            let unique = &noting.unique;
+            let mut noted = noting.noted.lock();
             let mut twice = None;
-            unique.each(&batch.project(&unique.places)?, |key, shown| {
+            unique.each(&batch.project(&unique.places)?, |_, key, shown| {
                 if noted.insert(key.to_vec(), shown()).is_some() && twice.is_none() {
                     twice = Some(shown());
                 }
                 true
             })?;
-            if let Some(shown) = twice {
+            if let Some(shown) = twice.filter(|_| !noting.deferred) {
                 return Err(unique.refused(&shown).into());
             }
         }
         Ok(())
     }
 
-    /// All rows are in: looks for others with the same keys.
+    /// All rows are in: looks for others with the same keys, now or when the transaction ends.
     ///
     /// # Errors
     /// 23505
     pub(crate) fn settle(&self, shared: &Shared) -> Result<(), Error> {
-        for unique in &self.0 {
-            let noted = std::mem::take(&mut *unique.noted.lock());
+        for noting in &self.0 {
+            let noted = Arc::new(std::mem::take(&mut *noting.noted.lock()));
             if noted.is_empty() {
                 continue;
             }
-            let id = unique.table.id;
-            blocking(|| {
-                shared.transact(|transaction| {
-                    if let Some(view) = transaction.table(id) {
-                        unique.look(&view, &noted)?;
-                    }
-                    let unique = Arc::clone(unique);
-                    let hold = move |view: &TableView| unique.look(view, &noted);
-                    transaction.watch(id, true, Arc::new(hold));
-                    Ok::<_, EngineError>(())
-                })
-            })?;
+            let unique = Arc::clone(&noting.unique);
+            let marks = unique.constraint;
+            let hold = move |transaction: &mut Transaction| unique.hold(transaction, &noted);
+            match marks {
+                Some((id, marks)) if noting.deferred => {
+                    hold_later(shared, id, marks, Arc::new(hold));
+                }
+                _ => blocking(|| shared.transact(|transaction| hold(transaction)))?,
+            }
         }
         Ok(())
     }
@@ -157,7 +210,8 @@ impl Uniques {
     /// # Errors
     /// 23505
     pub(crate) fn hold_all(&self, shared: &Shared) -> Result<(), Error> {
-        for unique in &self.0 {
+        for noting in &self.0 {
+            let unique = &noting.unique;
             let id = unique.table.id;
             let view = shared.transact(|transaction| Ok::<_, Error>(transaction.table(id)))?;
             if let Some(view) = view {
@@ -174,14 +228,55 @@ impl Uniques {
     }
 }
 
+impl Noting {
+    fn new(shared: &Shared, unique: Arc<Unique>) -> Self {
+        let constraint = unique.constraint;
+        Self {
+            deferred: constraint.is_some_and(|(id, marks)| is_deferred(shared, id, marks)),
+            unique,
+            noted: Mutex::default(),
+        }
+    }
+}
+
 impl Unique {
+    /// Looks for keys now, and has them looked for again at the commit.
+    fn hold(
+        self: &Arc<Self>,
+        transaction: &mut Transaction,
+        noted: &Arc<HashMap<Vec<u8>, String>>,
+    ) -> Result<(), EngineError> {
+        let id = self.table.id;
+        if let Some(view) = transaction.table(id) {
+            self.look(&view, noted)?;
+        }
+        let (unique, noted) = (Arc::clone(self), Arc::clone(noted));
+        let hold = move |view: &TableView| unique.look(view, &noted);
+        transaction.watch(id, true, Arc::new(hold));
+        Ok(())
+    }
+
     fn of(shared: &Arc<Shared>, table: &Arc<Table>, index: &Index) -> Result<Self, Error> {
         let names = SessionNames::new(shared)?;
         let columns = columns_of(table);
         let mut texts = Vec::new();
         let mut typed = Vec::new();
-        for key in &index.keys {
-            let text = crate::catalogs::key_of_index(table, key);
+        let constraint = table.constraints.iter().find(|of| of.name == index.name);
+        let own = constraint.and_then(|of| of.kind.unique_columns());
+        let keys: Vec<String> = match own {
+            // An index may have been made before a column of it was renamed.
+            Some(columns) => columns
+                .iter()
+                .filter_map(|id| table.column(*id))
+                .map(|column| chronolith_sql::quoted(&column.name))
+                .collect(),
+            None => {
+                let keys = index.keys.iter();
+                keys.map(|key| crate::catalogs::key_of_index(table, key))
+                    .collect()
+            }
+        };
+        for text in keys {
             let tree = chronolith_sql::expression(&text)?;
             typed.push(bind_over(&names, &tree, &table.name, &columns)?);
             let bare = text
@@ -209,7 +304,7 @@ impl Unique {
         let layout = chronolith_engine::layout_of(table);
         let schema = DFSchema::try_from(layout.projected(&places).as_ref().clone())?;
         let props = props_of(shared.vars());
-        let physical = |expr| computable(expr, &schema, &props);
+        let physical = |expr: &Expr| computable(expr, &schema, &props);
         let exprs = typed.iter().map(|typed| physical(&typed.expr));
         let exprs = exprs.collect::<Result<Vec<_>, DataFusionError>>()?;
         let forms: Vec<_> = typed.iter().map(|typed| typed.arrow.clone()).collect();
@@ -222,7 +317,17 @@ impl Unique {
             false => Encoder::Apart(KeyEncoder::of_types(&forms)?),
         };
         let found = home.schemas.get(&table.schema);
+        let print = {
+            let mut hasher = DefaultHasher::new();
+            (shared.database.0, table.id.0, index.nulls_alike).hash(&mut hasher);
+            format!("{:?} {exprs:?} {predicate:?} {places:?}", index.predicate).hash(&mut hasher);
+            layout.schema().hash(&mut hasher);
+            hasher.finish()
+        };
         Ok(Self {
+            constraint: constraint.map(|of| (of.id, of.marks)),
+            print,
+            known: Arc::clone(&shared.instance.known_keys),
             name: index.name.clone(),
             table: Arc::clone(table),
             schema: found.map_or_else(String::new, |schema| schema.name.clone()),
@@ -232,15 +337,14 @@ impl Unique {
             places,
             exprs,
             encoder,
-            noted: Mutex::default(),
         })
     }
 
-    /// Calls `take` with the key of each row that has one, and what shows it; until it has enough.
-    fn each(
+    /// Calls `take` with each row that has a key, the key and what shows it; until it has enough.
+    pub(super) fn each(
         &self,
         batch: &RecordBatch,
-        mut take: impl FnMut(&[u8], &dyn Fn() -> String) -> bool,
+        mut take: impl FnMut(usize, &[u8], &dyn Fn() -> String) -> bool,
     ) -> Result<bool, EngineError> {
         let lift = |error: DataFusionError| {
             let error = Error::from(error);
@@ -251,6 +355,7 @@ impl Unique {
                 ..Refused::default()
             }))
         };
+        let mut places: Option<Vec<usize>> = None;
         let chosen = match &self.predicate {
             None => batch.clone(),
             Some(predicate) => {
@@ -259,10 +364,20 @@ impl Unique {
                 let answer = answer.map_err(lift)?;
                 let keep = answer.as_boolean_opt().cloned();
                 let keep = keep.unwrap_or_else(|| BooleanArray::from(vec![true; rows]));
+                let kept = keep.iter().enumerate();
+                places = Some(
+                    kept.filter(|(_, keep)| *keep == Some(true))
+                        .map(|(row, _)| row)
+                        .collect(),
+                );
                 filter_record_batch(batch, &keep).map_err(ChunkError::from)?
             }
         };
         let rows = chosen.num_rows();
+        let place = |row: usize| match &places {
+            None => row,
+            Some(places) => places.get(row).copied().unwrap_or(row),
+        };
         let values = self
             .exprs
             .iter()
@@ -273,7 +388,7 @@ impl Unique {
                 let keys = encoder.keys_of(&values)?;
                 for row in 0..keys.len() {
                     if let Some(key) = keys.get(row)
-                        && !take(key, &|| self.shown(&values, row))
+                        && !take(place(row), key, &|| self.shown(&values, row))
                     {
                         return Ok(false);
                     }
@@ -284,7 +399,9 @@ impl Unique {
                     .convert_columns(&values)
                     .map_err(ChunkError::from)?;
                 for row in 0..keys.num_rows() {
-                    if !take(keys.row(row).data(), &|| self.shown(&values, row)) {
+                    if !take(place(row), keys.row(row).data(), &|| {
+                        self.shown(&values, row)
+                    }) {
                         return Ok(false);
                     }
                 }
@@ -311,10 +428,10 @@ impl Unique {
         format!("({})=({})", self.texts.join(", "), texts.join(", "))
     }
 
-    fn scan(
+    pub(super) fn scan(
         &self,
         view: &TableView,
-        mut take: impl FnMut(&[u8], &dyn Fn() -> String) -> bool,
+        mut take: impl FnMut(usize, &[u8], &dyn Fn() -> String) -> bool,
     ) -> Result<(), EngineError> {
         let request = ScanRequest::all(self.places.clone());
         for (_, chunk) in view.chunks.iter() {
@@ -336,7 +453,7 @@ impl Unique {
     fn look(&self, view: &TableView, noted: &HashMap<Vec<u8>, String>) -> Result<(), EngineError> {
         let mut met: std::collections::HashSet<Vec<u8>> = std::collections::HashSet::new();
         let mut twice = None;
-        self.scan(view, |key, _| {
+        self.found(view, noted, |_, key, _| {
             if let Some(shown) = noted.get(key)
                 && !met.insert(key.to_vec())
             {
@@ -351,7 +468,7 @@ impl Unique {
     fn look_all(&self, view: &TableView) -> Result<(), EngineError> {
         let mut met: std::collections::HashSet<Vec<u8>> = std::collections::HashSet::new();
         let mut twice = None;
-        self.scan(view, |key, shown| {
+        self.scan(view, |_, key, shown| {
             if !met.insert(key.to_vec()) {
                 twice = Some(shown());
             }

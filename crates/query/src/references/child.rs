@@ -6,12 +6,13 @@ use arrow::array::{Array, ArrayRef};
 use arrow::record_batch::RecordBatch;
 use chronolith_catalog::{Constraint, Table};
 use chronolith_chunk::ScanRequest;
-use chronolith_engine::{EngineError, Refused, TableView};
+use chronolith_engine::{EngineError, Refused, TableView, Transaction};
 use chronolith_types::SqlState;
 use parking_lot::Mutex;
 
 use super::keys::{KeySet, Link, columns_at, project, shown};
 use crate::error::Error;
+use crate::routines::{hold_later, is_deferred};
 use crate::session::{Shared, blocking};
 
 /// What the rows of a statement refer to.
@@ -82,23 +83,54 @@ impl Outgoing {
             if keys.keys.is_empty() {
                 continue;
             }
-            let deferred = link.constraint.marks.deferred;
-            blocking(|| {
-                shared.transact(|transaction| {
-                    if !deferred {
-                        let view = transaction.table(link.parent.id);
-                        look(link, &keys, view.as_ref())?;
-                    }
-                    let parent = link.parent.id;
-                    let (link, keys) = (Arc::clone(link), Arc::clone(&keys));
-                    let hold = move |view: &TableView| look(&link, &keys, Some(view));
-                    transaction.watch(parent, !deferred, Arc::new(hold));
-                    Ok::<_, EngineError>(())
-                })
-            })?;
+            let (id, marks) = (link.constraint.id, link.constraint.marks);
+            if is_deferred(shared, id, marks) {
+                let link = Arc::clone(link);
+                let hold = move |transaction: &mut Transaction| {
+                    let keys = still_there(&link, &keys, transaction)?;
+                    hold_keys(&link, keys, transaction)
+                };
+                hold_later(shared, id, marks, Arc::new(hold));
+                continue;
+            }
+            blocking(|| shared.transact(|transaction| hold_keys(link, keys, transaction)))?;
         }
         Ok(())
     }
+}
+
+/// Looks for keys now, and has them looked for again at the commit.
+fn hold_keys(
+    link: &Arc<Link>,
+    keys: Arc<KeySet>,
+    transaction: &mut Transaction,
+) -> Result<(), EngineError> {
+    let parent = link.parent.id;
+    let view = transaction.table(parent);
+    look(link, &keys, view.as_ref())?;
+    let link = Arc::clone(link);
+    let hold = move |view: &TableView| look(&link, &keys, Some(view));
+    transaction.watch(parent, true, Arc::new(hold));
+    Ok(())
+}
+
+/// Those of some keys that rows refer to still.
+fn still_there(
+    link: &Link,
+    keys: &KeySet,
+    transaction: &mut Transaction,
+) -> Result<Arc<KeySet>, EngineError> {
+    let mut left = KeySet::default();
+    if let Some(view) = transaction.table(link.child.id) {
+        link.pairing.look(&view, &link.child_places, keys, |key| {
+            if let Some(place) = keys.keys.get(key) {
+                left.keys.insert(key.to_vec(), *place);
+            }
+            left.keys.len() < keys.keys.len()
+        })?;
+    }
+    left.batches.clone_from(&keys.batches);
+    Ok(Arc::new(left))
 }
 
 /// 23503 for the first key that no row of the parent has.

@@ -94,11 +94,23 @@ pub(crate) fn of_declared(
         ));
     }
     let ids: Vec<ColumnId> = theirs.iter().map(|column| column.id).collect();
-    let key = found.constraints.iter().find(|constraint| {
+    let keys = found.constraints.iter().filter(|constraint| {
         constraint.kind.unique_columns().is_some_and(|columns| {
             columns.len() == ids.len() && columns.iter().all(|column| ids.contains(column))
         })
     });
+    let keys: Vec<&Constraint> = keys.collect();
+    let mut immediate = keys.iter().copied();
+    let key = immediate.find(|key| !key.marks.deferrable);
+    if key.is_none() && !keys.is_empty() {
+        return Err(Error::new(
+            SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE,
+            format!(
+                "cannot use a deferrable unique constraint for referenced table \"{}\"",
+                found.name
+            ),
+        ));
+    }
     let Some(key) = key else {
         return Err(Error::new(
             SqlState::INVALID_FOREIGN_KEY,

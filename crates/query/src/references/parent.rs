@@ -11,13 +11,14 @@ use chronolith_catalog::{ReferenceAction, Table};
 use chronolith_chunk::RowSet;
 use chronolith_engine::{EngineError, Refused, TableView, Transaction};
 use chronolith_sql::quoted;
-use chronolith_types::{SqlState, SqlType, TableId};
+use chronolith_types::{SqlState, SqlType};
 use datafusion::common::ScalarValue;
 
 use super::define::referring;
 use super::keys::{KeySet, Link, columns_at, project, shown};
 use crate::dml;
 use crate::error::Error;
+use crate::routines::{hold_later, is_deferred};
 use crate::session::{Shared, blocking};
 
 /// Who refers to the rows that a statement takes away or changes.
@@ -166,16 +167,22 @@ fn append(all: &mut Vec<ArrayRef>, more: Vec<ArrayRef>) -> Result<(), Error> {
 
 /// No row refers to these keys when the statement ends, and none when the transaction commits.
 fn keep_watch(shared: &Shared, link: &Arc<Link>, gone: KeySet) -> Result<(), Error> {
-    let deferred = link.constraint.marks.deferred;
+    let (id, marks) = (link.constraint.id, link.constraint.marks);
+    // RESTRICT does not wait.
+    let strict =
+        [link.reference.on_delete, link.reference.on_update].contains(&ReferenceAction::Restrict);
+    let deferred = !strict && is_deferred(shared, id, marks);
     let link = Arc::clone(link);
+    if deferred {
+        let hold = move |transaction: &mut Transaction| refuse_left(&link, &gone, transaction);
+        hold_later(shared, id, marks, Arc::new(hold));
+        return Ok(());
+    }
     shared.transact(|transaction| {
-        let (child, parent) = (link.child.id, link.parent.id);
+        let child = link.child.id;
         let Some(view) = transaction.table(child) else {
             return Ok(());
         };
-        if deferred {
-            return defer(transaction, link, gone, &view, parent);
-        }
         refuse_referred(&link, &gone, &view)?;
         let hold = move |view: &TableView| refuse_referred(&link, &gone, view);
         transaction.watch(child, true, Arc::new(hold));
@@ -183,31 +190,32 @@ fn keep_watch(shared: &Shared, link: &Arc<Link>, gone: KeySet) -> Result<(), Err
     })
 }
 
-/// Keys that rows refer to now may be there again when the transaction commits.
-fn defer(
+/// 23503 for a key that is still gone, and that some row still refers to.
+fn refuse_left(
+    link: &Arc<Link>,
+    gone: &KeySet,
     transaction: &mut Transaction,
-    link: Arc<Link>,
-    mut gone: KeySet,
-    view: &TableView,
-    parent: TableId,
 ) -> Result<(), EngineError> {
-    let mut referred = HashSet::new();
-    link.pairing.look(view, &link.child_places, &gone, |key| {
-        referred.insert(key.to_vec());
-        true
-    })?;
-    gone.keys.retain(|key, _| referred.contains(key));
-    if gone.keys.is_empty() {
-        return Ok(());
-    }
-    let hold = move |view: &TableView| {
-        let missing = link
-            .pairing
-            .missing(Some(view), &link.parent_places, &gone)?;
-        let first = missing.first().and_then(|key| gone.keys.get(key));
-        first.map_or(Ok(()), |place| Err(still_referred(&link, &gone, *place)))
+    let (child, parent) = (link.child.id, link.parent.id);
+    let view = transaction.table(parent);
+    let places = &link.parent_places;
+    let missing = link.pairing.missing(view.as_ref(), places, gone)?;
+    let mut left = KeySet {
+        batches: gone.batches.clone(),
+        ..KeySet::default()
     };
-    transaction.watch(parent, false, Arc::new(hold));
+    for key in missing {
+        if let Some(place) = gone.keys.get(&key) {
+            left.keys.insert(key, *place);
+        }
+    }
+    let Some(view) = transaction.table(child) else {
+        return Ok(());
+    };
+    refuse_referred(link, &left, &view)?;
+    let link = Arc::clone(link);
+    let hold = move |view: &TableView| refuse_referred(&link, &left, view);
+    transaction.watch(child, true, Arc::new(hold));
     Ok(())
 }
 

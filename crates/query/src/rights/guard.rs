@@ -101,6 +101,7 @@ impl Guard<'_> {
             | Change::DropConstraint { table, .. }
             | Change::RenameConstraint { table, .. }
             | Change::CreateIndex { table, .. }
+            | Change::SetPersistence { table, .. }
             | Change::Comment { table, .. } => self.relation(*table),
             Change::DropIndex { table, id, .. } | Change::RenameIndex { table, id, .. } => {
                 let known = self.home.tables.get(table);

@@ -5,12 +5,16 @@
 
 mod call;
 mod check;
+mod deferred;
 mod plpgsql;
 mod run;
+mod transitions;
 mod triggers;
 
 pub use call::RoutineCall;
 pub(crate) use check::check;
+pub(crate) use deferred::{Deferred, hold_later, is_deferred, settle as settle_deferred};
 pub(crate) use plpgsql::{Compiled, Locals};
 pub(crate) use run::{DEPTH_MAX, run};
+pub(crate) use transitions::Transitions;
 pub(crate) use triggers::{Event, Triggers, has_triggers, left};

@@ -10,19 +10,22 @@ use chronolith_types::{ColumnId, SqlState, SqlType};
 use datafusion::common::ScalarValue;
 
 use super::check::{body_of, compared};
+use super::deferred::{Images, defer, waits};
 use super::plpgsql::{Machine, Outputs};
 use super::run::{DEPTH_MAX, Roomy, too_deep};
+use super::transitions::Gathered;
 use crate::catalogs::quoted;
 use crate::dml::Held;
 use crate::error::Error;
 use crate::session::{Session, Shared};
 
 /// What happens to rows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Event {
     Insert,
     Update,
     Delete,
+    Truncate,
 }
 
 impl Event {
@@ -31,6 +34,7 @@ impl Event {
             Self::Insert => "INSERT",
             Self::Update => "UPDATE",
             Self::Delete => "DELETE",
+            Self::Truncate => "TRUNCATE",
         }
     }
 
@@ -39,6 +43,7 @@ impl Event {
             Self::Insert => trigger.insert,
             Self::Update => trigger.update,
             Self::Delete => trigger.delete,
+            Self::Truncate => trigger.truncate,
         }
     }
 }
@@ -52,6 +57,9 @@ pub(crate) struct Triggers {
     fired: Vec<(Trigger, Arc<Routine>)>,
     /// Rows changed, for triggers after the statement: what happened, and before and after it.
     queued: Vec<(Event, Option<RecordBatch>, Option<RecordBatch>)>,
+    /// The columns that an UPDATE sets; None where nobody knows.
+    sets: Option<Vec<ColumnId>>,
+    transitions: Gathered,
 }
 
 impl std::fmt::Debug for Triggers {
@@ -78,7 +86,11 @@ impl Triggers {
     ///
     /// # Errors
     /// 3D000 when the database is gone.
-    pub(crate) fn of(shared: &Arc<Shared>, table: &Arc<Table>) -> Result<Option<Self>, Error> {
+    pub(crate) fn of(
+        shared: &Arc<Shared>,
+        table: &Arc<Table>,
+        sets: Option<&[usize]>,
+    ) -> Result<Option<Self>, Error> {
         let home = shared.home()?;
         let Some(all) = home.triggers.get(&table.id) else {
             return Ok(None);
@@ -98,6 +110,15 @@ impl Triggers {
         }
         // They fire in the order of their names.
         fired.sort_by(|(one, _), (other, _)| one.name.cmp(&other.name));
+        let mut sets = sets.map(|sets| set_columns(table, sets)).transpose()?;
+        let computes = fired
+            .iter()
+            .any(|(trigger, _)| trigger.update && trigger.before && trigger.row);
+        if let Some(sets) = sets.as_mut().filter(|_| computes) {
+            // What a trigger makes of a row computes all of them anew.
+            let generated = table.columns.iter().filter(|of| of.generated.is_some());
+            sets.extend(generated.map(|of| of.id));
+        }
         let columns = table.columns.iter();
         let schema = home.schemas.get(&table.schema);
         Ok(Some(Self {
@@ -109,6 +130,8 @@ impl Triggers {
             table: Arc::clone(table),
             fired,
             queued: Vec::new(),
+            sets,
+            transitions: Gathered::default(),
         }))
     }
 
@@ -126,7 +149,7 @@ impl Triggers {
 
     /// Whether rows before an event are asked for.
     pub(crate) fn wants_rows(&self, event: Event) -> bool {
-        self.any(event, true, true) || self.any(event, false, true)
+        self.any(event, true, true) || self.any(event, false, true) || self.gathers(event)
     }
 
     /// The triggers of the statement itself, before or after it.
@@ -135,7 +158,8 @@ impl Triggers {
     /// Those of what they call.
     pub(crate) async fn statement(&self, event: Event, before: bool) -> Result<(), Error> {
         for (trigger, routine) in &self.fired {
-            if !trigger.row && trigger.before == before && event.is_of(trigger) {
+            let fits = !trigger.row && trigger.before == before && event.is_of(trigger);
+            if fits && self.touches(trigger, event) {
                 self.call(trigger, routine, event, None, None).await?;
             }
         }
@@ -168,7 +192,7 @@ impl Triggers {
             let mut left = true;
             for (trigger, routine) in &self.fired {
                 let fits = trigger.row && trigger.before && event.is_of(trigger);
-                if !fits || !self.touches(trigger, event, before.as_deref(), after.as_deref()) {
+                if !fits || !self.touches(trigger, event) {
                     continue;
                 }
                 let given = self.call(trigger, routine, event, before.clone(), after.clone());
@@ -210,6 +234,9 @@ impl Triggers {
         old: Option<RecordBatch>,
         new: Option<RecordBatch>,
     ) {
+        if self.gathers(event) {
+            self.transitions.add(event, old.as_ref(), new.as_ref());
+        }
         if self.any(event, false, true) {
             self.queued.push((event, old, new));
         }
@@ -228,9 +255,14 @@ impl Triggers {
                 let after = new.as_ref().map(|new| row(new, at)).transpose()?;
                 for (trigger, routine) in &self.fired {
                     let fits = trigger.row && !trigger.before && event.is_of(trigger);
-                    if fits && self.touches(trigger, event, before.as_deref(), after.as_deref()) {
-                        self.call(trigger, routine, event, before.clone(), after.clone())
-                            .await?;
+                    if !fits || !self.touches(trigger, event) {
+                        continue;
+                    }
+                    let rows = (before.clone(), after.clone());
+                    if !waits(&self.shared, trigger) {
+                        self.call(trigger, routine, event, rows.0, rows.1).await?;
+                    } else if self.holds(trigger, routine, event, &rows).await? {
+                        defer(&self.shared, self.table.id, trigger, event, rows);
                     }
                 }
             }
@@ -239,28 +271,54 @@ impl Triggers {
     }
 
     /// Whether an UPDATE is of the columns that a trigger names.
-    fn touches(
-        &self,
-        trigger: &Trigger,
-        event: Event,
-        old: Option<&[ScalarValue]>,
-        new: Option<&[ScalarValue]>,
-    ) -> bool {
+    fn touches(&self, trigger: &Trigger, event: Event) -> bool {
         if event != Event::Update || trigger.columns.is_empty() {
             return true;
         }
-        let (Some(old), Some(new)) = (old, new) else {
-            return true;
+        let sets = self.sets.as_ref();
+        sets.is_none_or(|sets| trigger.columns.iter().any(|column| sets.contains(column)))
+    }
+
+    /// Whether rows of an event are kept for those who read them as a table.
+    fn gathers(&self, event: Event) -> bool {
+        self.fired.iter().any(|(trigger, _)| {
+            event.is_of(trigger) && (trigger.old_table.is_some() || trigger.new_table.is_some())
+        })
+    }
+
+    /// Fires one that waited.
+    ///
+    /// # Errors
+    /// Those of what it calls.
+    pub(crate) async fn fire(&self, trigger: u32, event: Event, rows: Images) -> Result<(), Error> {
+        let mut fired = self.fired.iter();
+        let Some((trigger, routine)) = fired.find(|(known, _)| known.id == trigger) else {
+            return Ok(());
         };
-        let named = |id: &ColumnId| {
-            let place = self
-                .table
-                .columns
-                .iter()
-                .position(|column| column.id == *id);
-            place.is_some_and(|place| old.get(place) != new.get(place))
+        // WHEN was looked at when the row was changed.
+        let at_once = Trigger {
+            condition: None,
+            ..trigger.clone()
         };
-        trigger.columns.iter().any(named)
+        self.call(&at_once, routine, event, rows.0, rows.1).await?;
+        Ok(())
+    }
+
+    /// Whether WHEN holds for a row.
+    async fn holds(
+        &self,
+        trigger: &Trigger,
+        routine: &Arc<Routine>,
+        event: Event,
+        rows: &Images,
+    ) -> Result<bool, Error> {
+        let Some(condition) = &trigger.condition else {
+            return Ok(true);
+        };
+        let mut session = Session::beside(&self.shared);
+        let (old, new) = rows.clone();
+        let mut machine = self.machine(&mut session, trigger, routine, event, old, new)?;
+        machine.holds(&compared(condition)).await
     }
 
     /// Calls a trigger's function; the row that it returned, in the table's columns.
@@ -280,6 +338,9 @@ impl Triggers {
         }
         // What it runs sees what the statement has done so far.
         let _held = Held::new(shared, None);
+        let _shown = self
+            .transitions
+            .shown(shared, trigger, event, &self.columns);
         let caller = match routine.security_definer {
             true => Some(shared.act_as(routine.owner)?),
             false => None,
@@ -314,6 +375,31 @@ impl Triggers {
         new: Option<Vec<ScalarValue>>,
     ) -> Result<Option<Vec<ScalarValue>>, Error> {
         let block = body_of(&self.shared, routine)?;
+        let mut machine = self.machine(session, trigger, routine, event, old, new)?;
+        if let Some(condition) = &trigger.condition
+            && !machine.holds(&compared(condition)).await?
+        {
+            // As if it were not there.
+            return Ok(match event {
+                _ if !trigger.row => None,
+                Event::Delete => machine.row("old"),
+                _ => machine.row("new"),
+            });
+        }
+        machine.run(&block).await?;
+        self.answer(trigger, &mut machine)
+    }
+
+    /// What a trigger's function is run by.
+    fn machine<'s>(
+        &self,
+        session: &'s mut Session,
+        trigger: &Trigger,
+        routine: &Arc<Routine>,
+        event: Event,
+        old: Option<Vec<ScalarValue>>,
+        new: Option<Vec<ScalarValue>>,
+    ) -> Result<Machine<'s>, Error> {
         let outputs = Outputs {
             columns: Vec::new(),
             set: false,
@@ -344,17 +430,15 @@ impl Triggers {
         machine.give("tg_argv", list, ScalarValue::List(args))?;
         machine.give_row("old", &self.columns, old)?;
         machine.give_row("new", &self.columns, new)?;
-        if let Some(condition) = &trigger.condition
-            && trigger.row
-            && !machine.holds(&compared(condition)).await?
-        {
-            // As if it were not there.
-            return Ok(match event {
-                Event::Delete => machine.row("old"),
-                _ => machine.row("new"),
-            });
-        }
-        machine.run(&block).await?;
+        Ok(machine)
+    }
+
+    /// The row that a function returned, in the table's columns.
+    fn answer(
+        &self,
+        trigger: &Trigger,
+        machine: &mut Machine<'_>,
+    ) -> Result<Option<Vec<ScalarValue>>, Error> {
         if !trigger.row || !trigger.before {
             return Ok(None);
         }
@@ -378,6 +462,26 @@ impl Triggers {
         }
         Ok(Some(values))
     }
+}
+
+/// Columns at some places, and those that are computed of them.
+fn set_columns(table: &Table, sets: &[usize]) -> Result<Vec<ColumnId>, Error> {
+    let set: Vec<_> = sets
+        .iter()
+        .filter_map(|place| table.columns.get(*place))
+        .collect();
+    let mut found: Vec<ColumnId> = set.iter().map(|column| column.id).collect();
+    for column in &table.columns {
+        let Some(text) = &column.generated else {
+            continue;
+        };
+        for of in &set {
+            if chronolith_sql::names_column(text, &of.name)? {
+                found.push(column.id);
+            }
+        }
+    }
+    Ok(found)
 }
 
 /// The values of a row.

@@ -14,6 +14,7 @@ use super::shared::blocking;
 use crate::effects::after_commit;
 use crate::error::Error;
 use crate::outcome::{Severity, TransactionStatus};
+use crate::routines::Deferred;
 use crate::settings::Settings;
 
 /// Where the session stands.
@@ -36,6 +37,7 @@ pub(super) struct Savepoint {
     user_after: Option<(String, String)>,
     said: Said,
     modes: Modes,
+    deferred: Deferred,
 }
 
 impl Savepoint {
@@ -85,6 +87,7 @@ impl Session {
             state.begin_roles();
             modes.show(&mut state.settings);
             state.modes = modes;
+            state.deferred = Deferred::default();
             state.queried = false;
         });
     }
@@ -148,7 +151,7 @@ impl Session {
                 "ROLLBACK"
             }
             Block::Open => {
-                if let Err(error) = self.hold_cursors().await {
+                if let Err(error) = self.before_end().await {
                     self.block = Block::Implicit;
                     self.abandon();
                     return Err(error);
@@ -159,7 +162,7 @@ impl Session {
             }
             Block::Implicit => {
                 self.needs_block(chain, "COMMIT")?;
-                self.hold_cursors().await?;
+                self.before_end().await?;
                 self.complete()?;
                 "COMMIT"
             }
@@ -203,6 +206,11 @@ impl Session {
         Ok(())
     }
 
+    /// Whether no block is open, and the statement stands alone.
+    pub(super) fn outside_block(&self) -> bool {
+        self.block == Block::Implicit && !self.several
+    }
+
     pub(super) fn warn(&self, code: SqlState, message: &str) {
         self.shared
             .notice(Severity::Warning, Error::new(code, message));
@@ -223,6 +231,7 @@ impl Session {
             user_after: state.user_after.clone(),
             said: state.said.clone(),
             modes: state.modes.clone(),
+            deferred: state.deferred.clone(),
         });
         self.savepoints.push(savepoint);
         Ok("SAVEPOINT".to_owned())
@@ -266,6 +275,7 @@ impl Session {
                 state.user_after.clone_from(&savepoint.user_after);
                 state.said.clone_from(&savepoint.said);
                 state.modes.clone_from(&savepoint.modes);
+                state.deferred.clone_from(&savepoint.deferred);
                 changed
             });
         }
@@ -336,6 +346,7 @@ impl Session {
         let (changed, transaction) = self.shared.with(|state| {
             state.to_compress.clear();
             state.said = Said::default();
+            state.deferred = Deferred::default();
             state.end_roles(false);
             (state.settings.end(false), state.transaction.take())
         });
@@ -380,7 +391,7 @@ impl Session {
 
     async fn end_implicit(&mut self, ok: bool) -> Result<(), Error> {
         let ended = match (self.block, ok) {
-            (Block::Implicit, true) => match self.hold_cursors().await {
+            (Block::Implicit, true) => match self.before_end().await {
                 Ok(()) => self.complete(),
                 Err(error) => {
                     self.abandon();

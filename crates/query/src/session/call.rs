@@ -311,7 +311,8 @@ impl Session {
     /// Commits what a long job has done so far and begins anew, unless it is part of something
     /// larger.
     pub(crate) fn settle(&mut self) -> Result<(), Error> {
-        if self.block != Block::Implicit || self.several || self.nested {
+        let waits = self.shared.with(|state| !state.deferred.is_empty());
+        if self.block != Block::Implicit || self.several || self.nested || waits {
             return Ok(());
         }
         self.complete()?;
@@ -349,7 +350,11 @@ impl Session {
             activity.transaction_us = Some(now);
         });
         self.enter()?;
-        match self.do_job(job).await {
+        let done = match self.do_job(job).await {
+            Ok(()) => self.before_end().await,
+            Err(error) => Err(error),
+        };
+        match done {
             Ok(()) => self.complete(),
             Err(error) => {
                 self.abandon();

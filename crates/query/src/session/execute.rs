@@ -414,13 +414,16 @@ impl Session {
             Tree::Close(name) => self.close(name.as_deref()),
             Tree::Lock(lock) => self.lock(lock),
             Tree::Listen(_) | Tree::Unlisten(_) | Tree::Notify { .. } => self.channel(tree),
+            Tree::SetConstraints { names, deferred } => {
+                self.set_constraints(names, *deferred).await?;
+                Ok(command(tag))
+            }
             Tree::Prepare { .. }
             | Tree::Deallocate(_)
             | Tree::Set { .. }
             | Tree::Reset(_)
             | Tree::Show(_)
             | Tree::SetTransaction { .. }
-            | Tree::SetConstraints
             | Tree::Discard(_)
             | Tree::Vacuum { .. }
             | Tree::Analyze { .. }

@@ -10,6 +10,7 @@
 
 mod block;
 mod call;
+mod constraints;
 mod context;
 mod cursor;
 mod declare;

@@ -21,7 +21,7 @@ use crate::error::Error;
 use crate::functions::SessionVars;
 use crate::insert::{domain_chain, find_changed};
 use crate::rollups::{CaggTable, Registry, continuous};
-use crate::routines::Locals;
+use crate::routines::{Locals, Transitions};
 use crate::scan::{ChunkTable, SystemTable, Unpopulated, Wanted};
 
 /// The columns of a table by where their values come from.
@@ -41,6 +41,8 @@ pub(crate) struct SessionNames {
     routine: Option<Arc<Routine>>,
     /// The variables of one in PL/pgSQL.
     locals: Option<Locals>,
+    /// Tables that the trigger that runs names by itself.
+    transitions: Option<Arc<Transitions>>,
 }
 
 impl SessionNames {
@@ -51,6 +53,7 @@ impl SessionNames {
             shared: Arc::clone(shared),
             routine: None,
             locals: None,
+            transitions: shared.with(|state| state.transitions.clone()),
         })
     }
 
@@ -283,6 +286,11 @@ impl Names for SessionNames {
             let found = self.home.schema_named(&schema);
             let found = found.ok_or_else(|| no_schema(&schema))?;
             return self.user(found, name);
+        }
+        if let Some(transitions) = self.transitions.as_ref().filter(|_| self.locals.is_some())
+            && let Some(found) = transitions.relation(name)?
+        {
+            return Ok(Some(found));
         }
         // pg_catalog comes first unless the path says where it comes.
         let path = &self.vars.search_path;

@@ -83,7 +83,7 @@ fn writes(tree: &Tree, tag: &str) -> Option<String> {
         | Tree::Reset(_)
         | Tree::Show(_)
         | Tree::SetTransaction { .. }
-        | Tree::SetConstraints
+        | Tree::SetConstraints { .. }
         | Tree::Begin(_)
         | Tree::Start(_)
         | Tree::Commit { .. }
@@ -148,7 +148,7 @@ pub(super) fn looks(tree: &Tree) -> bool {
             | Tree::Reset(_)
             | Tree::Show(_)
             | Tree::SetTransaction { .. }
-            | Tree::SetConstraints
+            | Tree::SetConstraints { .. }
             | Tree::Fetch { .. }
             | Tree::Close(_)
             | Tree::Deallocate(_)

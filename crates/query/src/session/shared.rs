@@ -25,13 +25,13 @@ use crate::dml::Sight;
 use crate::effects::{SessionEffects, SessionSequences};
 use crate::error::Error;
 use crate::functions::SessionVars;
-use crate::insert::Rules;
+use crate::insert::{BoundUniques, Rules};
 use crate::instance::Instance;
 use crate::nodes::Planner;
 use crate::notify::Mailbox;
 use crate::outcome::{Notice, Severity};
 use crate::rights::guard;
-use crate::routines::{Compiled, DEPTH_MAX};
+use crate::routines::{Compiled, DEPTH_MAX, Deferred, Transitions};
 use crate::scan::{Snapshot, SystemRows};
 use crate::settings::Settings;
 
@@ -75,6 +75,8 @@ pub(crate) struct State {
     pub(crate) sight: Option<Arc<Sight>>,
     /// What tables ask of new rows, as it was bound last.
     pub(crate) rules: HashMap<TableId, Arc<Rules>>,
+    /// Keys of tables that no chunk keeps, as they were bound last.
+    pub(crate) uniques: HashMap<TableId, BoundUniques>,
     /// What nextval gave it.
     pub(crate) sequences: SessionSequences,
     /// How many routines are running, one within another.
@@ -99,6 +101,10 @@ pub(crate) struct State {
     pub(crate) limits: (u64, Limits),
     /// Whether the session may have a schema of its own.
     pub(crate) temporary: bool,
+    /// What waits for the transaction's end.
+    pub(crate) deferred: Deferred,
+    /// What the trigger that runs calls the rows that its statement changed.
+    pub(crate) transitions: Option<Arc<Transitions>>,
 }
 
 impl State {
@@ -199,6 +205,9 @@ impl Shared {
                 listens: BTreeSet::new(),
                 limits: (u64::MAX, Limits::default()),
                 temporary: false,
+                uniques: HashMap::new(),
+                deferred: Deferred::default(),
+                transitions: None,
             }),
             bodies: Mutex::default(),
             compiled: Mutex::default(),

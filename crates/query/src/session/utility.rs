@@ -43,9 +43,8 @@ impl Session {
             } => self.prepare_named(name, types, inner, text, whole)?,
             Tree::Deallocate(name) => self.deallocate(name.as_deref())?,
             Tree::Discard(what) => self.discard(*what)?,
-            // Constraints are never deferred; statistics and dead rows are kept in order by
-            // themselves.
-            Tree::SetConstraints | Tree::Vacuum { .. } | Tree::Analyze { .. } => {}
+            // Statistics and dead rows are kept in order by themselves.
+            Tree::Vacuum { .. } | Tree::Analyze { .. } => {}
             Tree::Maintain { tag: what, .. } => match *what {
                 "CHECKPOINT" => {
                     let engine = Arc::clone(&self.shared.instance.engine);

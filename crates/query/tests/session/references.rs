@@ -45,3 +45,58 @@ fn two_transactions_cannot_both_take_a_key_of_an_expression() {
     assert_eq!(db.fails("COMMIT").0, "23505");
     assert_eq!(db.query("SELECT name FROM t"), ["ANN"]);
 }
+
+#[test]
+fn two_transactions_cannot_both_take_a_key_that_waits_for_the_commit() {
+    let mut db = Db::new();
+    db.run("CREATE TABLE t (id int PRIMARY KEY DEFERRABLE INITIALLY DEFERRED)");
+    let mut second = other(&db);
+    db.run("BEGIN; INSERT INTO t VALUES (1)");
+    run(&db, &mut second, "INSERT INTO t VALUES (1)").unwrap();
+    assert_eq!(db.fails("COMMIT").0, "23505");
+    assert_eq!(db.query("SELECT count(*) FROM t"), ["1"]);
+}
+
+#[test]
+fn copied_rows_pass_through_triggers() {
+    let mut db = Db::new();
+    db.run(
+        "CREATE TABLE p (id int, x int);
+         CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+           IF new.id = 2 THEN RETURN null; END IF; new.x := new.id * 10; RETURN new; END $$;
+         CREATE TRIGGER b BEFORE INSERT ON p FOR EACH ROW EXECUTE FUNCTION f();
+         CREATE TABLE seen (n bigint, s bigint);
+         CREATE FUNCTION g() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+           INSERT INTO seen SELECT count(*), sum(x) FROM fresh; RETURN null; END $$;
+         CREATE TRIGGER a AFTER INSERT ON p REFERENCING NEW TABLE AS fresh
+           FOR EACH STATEMENT EXECUTE FUNCTION g()",
+    );
+    let copied = db.copy("COPY p(id) FROM STDIN", "1\n2\n3\n");
+    assert_eq!(copied.unwrap(), ["COPY 2"]);
+    assert_eq!(db.query("SELECT id, x FROM p ORDER BY 1"), ["1|10", "3|30"]);
+    assert_eq!(db.query("SELECT n, s FROM seen"), ["2|40"]);
+}
+
+#[test]
+fn few_keys_are_found_among_many_wherever_they_lie() {
+    let mut db = Db::new();
+    db.run(
+        "CREATE TABLE t (id int, live bool);
+         CREATE UNIQUE INDEX ON t (id) WHERE live;
+         INSERT INTO t SELECT g, true FROM generate_series(1, 1000) g",
+    );
+    assert_eq!(db.fails("INSERT INTO t VALUES (500, true)").0, "23505");
+    db.run("INSERT INTO t VALUES (500, false); DELETE FROM t WHERE id = 700");
+    db.run("INSERT INTO t VALUES (700, true)");
+    assert_eq!(db.fails("INSERT INTO t VALUES (700, true)").0, "23505");
+    db.instance.engine.flush().unwrap();
+    assert_eq!(db.fails("INSERT INTO t VALUES (500, true)").0, "23505");
+    assert_eq!(db.fails("INSERT INTO t VALUES (700, true)").0, "23505");
+    db.run("BEGIN; DELETE FROM t WHERE id = 10; INSERT INTO t VALUES (10, true); ROLLBACK");
+    assert_eq!(db.fails("INSERT INTO t VALUES (10, true)").0, "23505");
+    db.run("UPDATE t SET live = false WHERE id = 11; INSERT INTO t VALUES (11, true)");
+    assert_eq!(db.fails("UPDATE t SET id = 12 WHERE id = 13").0, "23505");
+    db.run("BEGIN; INSERT INTO t VALUES (2000, true)");
+    assert_eq!(db.fails("INSERT INTO t VALUES (2000, true)").0, "23505");
+    db.run("ROLLBACK; INSERT INTO t VALUES (2000, true)");
+}

@@ -30,6 +30,7 @@ impl Binder<'_> {
                     constraints,
                     tells: false,
                     update: None,
+                    sets: Vec::new(),
                 });
             }
             OnConflictAction::DoUpdate(set) => set,
@@ -59,6 +60,7 @@ impl Binder<'_> {
             }
         };
         let locator = self.fresh_as(LOCATOR_COLUMN);
+        let sets = super::set_places(&set_to);
         let (exprs, _) = self.new_row(&locator, &own.base, set_to);
         self.reads(into.named().0, &own.scope, exprs.iter().chain(&filter));
         let mut input = vec![ScopeColumn {
@@ -75,6 +77,7 @@ impl Binder<'_> {
             constraints,
             tells: false,
             update: Some(update),
+            sets,
         })
     }
 
@@ -86,7 +89,13 @@ impl Binder<'_> {
     ) -> Result<Option<Vec<u32>>> {
         let catalog = given.table;
         let columns = match target {
-            None => return Ok(None),
+            None => {
+                let mut keys = catalog.all_keys().into_iter();
+                return match keys.any(|(key, _)| key.marks.deferrable) {
+                    true => Err(deferrable_arbiter()),
+                    false => Ok(None),
+                };
+            }
             Some(ConflictTarget::OnConstraint(name)) => {
                 let ident = name.0.last().and_then(|part| part.as_ident());
                 let spelled = ident.map_or("", |ident| ident.value.as_str());
@@ -99,6 +108,12 @@ impl Binder<'_> {
                                 && constraint.name == spelled
                                 && constraint.kind.unique_columns().is_some()
                         });
+                        if found.is_some_and(|key| key.marks.deferrable) {
+                            return Err(deferrable_arbiter());
+                        }
+                        if found.is_some_and(|key| key.marks.nulls_alike) {
+                            return Err(Error::unsupported("ON CONFLICT with NULLS NOT DISTINCT"));
+                        }
                         let id = found.map(|constraint| constraint.id).ok_or_else(|| {
                             Error::new(
                                 SqlState::UNDEFINED_OBJECT,
@@ -130,6 +145,7 @@ impl Binder<'_> {
         };
         let fits = |constraint: &&catalog::Constraint| {
             let key = constraint.kind.unique_columns();
+            let key = key.filter(|_| constraint.is_kept_by_chunks());
             key.is_some_and(|key| key.iter().copied().collect::<BTreeSet<_>>() == columns)
         };
         let found: Vec<u32> = catalog
@@ -138,7 +154,13 @@ impl Binder<'_> {
             .filter(fits)
             .map(|constraint| constraint.id)
             .collect();
+        let waits = |(key, _): &(&catalog::Constraint, Vec<usize>)| {
+            let key_columns = key.kind.unique_columns().unwrap_or_default();
+            let same = key_columns.iter().copied().collect::<BTreeSet<_>>() == columns;
+            key.marks.deferrable && same
+        };
         match found.is_empty() || columns.is_empty() {
+            true if catalog.all_keys().iter().any(waits) => Err(deferrable_arbiter()),
             true => Err(no_arbiter()),
             false => Ok(Some(found)),
         }
@@ -185,6 +207,13 @@ impl Binder<'_> {
             false => Err(no_arbiter()),
         }
     }
+}
+
+fn deferrable_arbiter() -> Error {
+    Error::new(
+        SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE,
+        "ON CONFLICT does not support deferrable unique constraints/exclusion constraints as arbiters",
+    )
 }
 
 fn no_arbiter() -> Error {

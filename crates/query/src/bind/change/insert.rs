@@ -102,6 +102,7 @@ impl Binder<'_> {
                 Some(returning)
             }
         };
+        let sets = conflict.as_ref().map(|conflict| conflict.sets.clone());
         self.reads_below(&into);
         let held = self.held_rows(&into)?;
         Ok(Change {
@@ -112,6 +113,7 @@ impl Binder<'_> {
             rights,
             what: What::Insert { plan, conflict },
             by_key: None,
+            sets: sets.unwrap_or_default(),
             returning,
             slot: None,
         })

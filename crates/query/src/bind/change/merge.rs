@@ -82,6 +82,13 @@ impl Binder<'_> {
                 actions: whens.iter().map(|when| when.action).collect(),
             },
             by_key: None,
+            sets: {
+                let updates = whens.iter().filter(|when| when.action == Action::Update);
+                let sets: std::collections::BTreeSet<usize> = updates
+                    .flat_map(|when| super::set_places(&when.row))
+                    .collect();
+                sets.into_iter().collect()
+            },
             returning: None,
             slot: None,
         })

@@ -69,6 +69,8 @@ pub(crate) struct Change {
     pub(crate) what: What,
     /// The same for one row that is found by its key.
     pub(crate) by_key: Option<ByKey>,
+    /// The places of the columns that it sets in rows that are there.
+    pub(crate) sets: Vec<usize>,
     /// RETURNING.
     pub(crate) returning: Option<Returning>,
     /// Where its rows go, for the rest of the statement to read.
@@ -144,6 +146,14 @@ impl What {
     }
 }
 
+/// The places of columns that are set.
+fn set_places<T>(set: &[Option<T>]) -> Vec<usize> {
+    let places = set.iter().enumerate();
+    places
+        .filter_map(|(place, value)| value.as_ref().map(|_| place))
+        .collect()
+}
+
 /// What WHEN of MERGE does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Action {
@@ -163,6 +173,8 @@ pub(crate) struct Conflict {
     /// DO UPDATE: over locator, old columns and proposed columns; its rows are the locator and the
     /// new columns.
     pub(crate) update: Option<Over>,
+    /// The places of the columns that DO UPDATE sets.
+    pub(crate) sets: Vec<usize>,
 }
 
 /// RETURNING: over the table's columns as they are now, and those that the plan has for it.

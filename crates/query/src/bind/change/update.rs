@@ -36,6 +36,7 @@ impl Binder<'_> {
         let (all, condition) = self.wanted(all, target.oid, &own, update.selection.as_ref())?;
         let into = Given::of(&target.target, &target.row, false);
         let set = self.assignments(&all.scope, &into, &update.assignments)?;
+        let sets = super::set_places(&set);
         let given = set.iter().flatten().map(|value| &value.expr);
         self.reads(target.oid, &own, given);
         let (mut exprs, new) = self.new_row(&target.locator, &target.row.base, set);
@@ -75,6 +76,7 @@ impl Binder<'_> {
             table: target.target.catalog,
             rights: Rights::UPDATE,
             what: What::Update(project(all.plan, exprs)?),
+            sets,
             returning,
             slot: None,
         })
@@ -131,6 +133,7 @@ impl Binder<'_> {
             table: target.catalog,
             rights: Rights::DELETE,
             what: What::Delete(project(all.plan, exprs)?),
+            sets: Vec::new(),
             returning,
             slot: None,
         })

@@ -195,22 +195,45 @@ pub(crate) fn constraintdef(
         let text = check_text(context, shown, pretty).unwrap_or_default();
         format!("CHECK ({text})")
     };
+    if found.is_none() {
+        return crate::catalogs::triggers::constraintdef(context, oid);
+    }
     Ok(found.map(|shown| match shown {
         Shown::Range(..) => check(shown),
         Shown::Declared(table, constraint) => marked(
             constraint,
             match &constraint.kind {
                 ConstraintKind::PrimaryKey { columns } => {
-                    format!("PRIMARY KEY ({})", column_list(table, columns))
+                    let included = included(table, constraint);
+                    format!("PRIMARY KEY ({}){included}", column_list(table, columns))
                 }
                 ConstraintKind::Unique { columns } => {
-                    format!("UNIQUE ({})", column_list(table, columns))
+                    let alike = match constraint.marks.nulls_alike {
+                        true => " NULLS NOT DISTINCT",
+                        false => "",
+                    };
+                    let included = included(table, constraint);
+                    format!("UNIQUE{alike} ({}){included}", column_list(table, columns))
                 }
                 ConstraintKind::Check { .. } => check(shown),
                 ConstraintKind::ForeignKey(reference) => foreign_key(context, table, reference),
             },
         ),
     }))
+}
+
+/// INCLUDE of the index that a key brings.
+fn included(table: &Table, constraint: &Constraint) -> String {
+    let index = table
+        .indexes
+        .iter()
+        .find(|index| index.name == constraint.name);
+    let names = index.map_or(&[][..], |index| index.include.as_slice());
+    let names: Vec<_> = names.iter().map(|name| quoted(name)).collect();
+    match names.is_empty() {
+        true => String::new(),
+        false => format!(" INCLUDE ({})", names.join(", ")),
+    }
 }
 
 fn foreign_key(context: &Context, table: &Table, reference: &Reference) -> String {

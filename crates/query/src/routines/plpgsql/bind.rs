@@ -31,15 +31,19 @@ pub(crate) struct Moment {
     statement_us: i64,
     /// How many routines run: what is called from there is one deeper.
     depth: usize,
+    /// The tables that a trigger sees beside all others.
+    transitions: Option<u64>,
 }
 
 impl Moment {
     pub(super) fn now(shared: &Arc<Shared>, bound_to: BoundTo) -> Self {
         let (transaction_us, statement_us, depth) =
             shared.with(|state| (state.transaction_us, state.statement_us, state.depth));
+        let transitions = shared.with(|state| state.transitions.as_ref().map(|of| of.serial));
         Self {
             bound_to,
             depth,
+            transitions,
             transaction_us,
             statement_us,
         }

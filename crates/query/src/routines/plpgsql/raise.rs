@@ -221,6 +221,7 @@ impl Machine<'_> {
             transaction.savepoint(&point);
             Ok::<_, Error>(())
         })?;
+        let deferred = shared.with(|state| state.deferred.clone());
         let done = self.inner(block).await;
         let error = match done {
             Ok(flow) => {
@@ -246,6 +247,7 @@ impl Machine<'_> {
             self.savepoints -= 1;
             return Err(error);
         };
+        shared.with(|state| state.deferred = deferred);
         shared.transact(|transaction| {
             transaction.rollback_to(&point)?;
             transaction.release(&point)
