@@ -33,7 +33,7 @@ pub use checkpoint::{Checkpoint, CheckpointError, decode, encode};
 pub use comment::Comment;
 pub use error::CatalogError;
 pub use job::{Job, JobChange, JobEnd, JobRun, JobStats, Jobs};
-pub use model::{Catalog, Database, FIRST_USER_OID, Privilege, Role, Schema, View};
+pub use model::{Catalog, CheckOption, Database, FIRST_USER_OID, Privilege, Role, Schema, View};
 pub use publication::{Publication, PublishedTable};
 pub use rollup::{Continuous, Mark, Materialized, Rollup};
 pub use routine::{ArgMode, Promises, Routine, RoutineArg, RoutineResult, Volatility};

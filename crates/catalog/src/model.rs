@@ -132,6 +132,29 @@ pub struct View {
     /// Where its rows are kept; None for a view that is its query.
     #[serde(default)]
     pub materialized: Option<Materialized>,
+    /// WITH CHECK OPTION: what rows that are written through it are held against.
+    #[serde(default)]
+    pub check: Option<CheckOption>,
+}
+
+/// WITH CHECK OPTION.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum CheckOption {
+    /// Rows must fit the view itself.
+    Local,
+    /// They must fit the views below it too.
+    Cascaded,
+}
+
+impl CheckOption {
+    /// Its word, as options spell it.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Local => "local",
+            Self::Cascaded => "cascaded",
+        }
+    }
 }
 
 impl View {

@@ -10,7 +10,7 @@ use arrow::datatypes::{Decimal128Type, Field, Schema};
 use arrow::record_batch::RecordBatch;
 use chronolith_catalog::Table;
 use chronolith_chunk::{
-    ChunkError, ChunkView, HotPart, LOCATOR_COLUMN, Layout, RowSet, locator_type,
+    ChunkError, ChunkView, HotPart, LOCATOR_COLUMN, Layout, Locator, RowSet, locator_type,
 };
 use chronolith_types::ChunkId;
 use parking_lot::Mutex;
@@ -48,6 +48,28 @@ impl TableView {
             layout: Arc::clone(layout),
             chunks: Arc::from([(ChunkId(0), chunk)]),
             held: Arc::from([Arc::clone(open)]),
+        }
+    }
+
+    /// What a source of one of its chunks is called for as long as its rows are there: of which kind
+    /// it is (0 for a part, 1 for rows in memory, 2 for the transaction's own), its number, and the
+    /// number of its first row.
+    #[must_use]
+    pub fn source(&self, chunk: u32, source: u32) -> Option<(u8, u64, u64)> {
+        let mut chunks = self.chunks.iter();
+        let (id, view) = chunks.find(|(_, view)| view.chunk == chunk)?;
+        match source {
+            Locator::HOT => {
+                let hot = view.hot.first()?;
+                Some((1, hot.origin(), hot.left()))
+            }
+            Locator::OWN => Some((2, 0, 0)),
+            cold => {
+                // Parts and what was opened of them are in the same order.
+                let at = usize::try_from(cold - Locator::COLD).ok()?;
+                let part = self.table.chunks.get(id)?.parts.get(at)?;
+                Some((0, part.id.0, 0))
+            }
         }
     }
 

@@ -271,6 +271,15 @@ pub trait Session: Send {
     fn kept(&mut self, name: &str) -> Option<Option<Arc<Described>>>;
     /// Forgets the statement of a name.
     fn forget(&mut self, name: &str);
+    /// Makes a cursor of a portal that has a name; false for a statement that is no query.
+    fn portal(
+        &mut self,
+        _name: &str,
+        _statement: &Described,
+        _params: &[ArrayRef],
+    ) -> Result<bool, Failure> {
+        Ok(false)
+    }
     /// The columns of a cursor that a statement declared.
     fn cursor(&self, _name: &str) -> Option<Vec<Column>> {
         None

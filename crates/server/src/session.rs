@@ -194,6 +194,16 @@ impl Session for Open {
         self.kept.remove(name);
     }
 
+    fn portal(
+        &mut self,
+        name: &str,
+        statement: &Described,
+        params: &[ArrayRef],
+    ) -> Result<bool, Failure> {
+        let bound: &Bound = statement.plan.0.downcast_ref().ok_or_else(foreign)?;
+        Ok(self.session.portal(name, bound, params))
+    }
+
     fn cursor(&self, name: &str) -> Option<Vec<Column>> {
         let columns = self.session.cursor_columns(name)?;
         Some(columns.iter().map(Column::from).collect())

@@ -845,7 +845,7 @@ fn view(c: &mut Cursor<'_>, verb: ViewVerb) -> Result<Statement, SqlError> {
     } else {
         None
     };
-    let options = if c.accept(&["with"]) {
+    let mut options = if c.accept(&["with"]) {
         c.options()?
     } else {
         Vec::new()
@@ -867,9 +867,16 @@ fn view(c: &mut Cursor<'_>, verb: ViewVerb) -> Result<Statement, SqlError> {
             ));
         }
         let text = c.since(start);
+        let position = c.position();
         if c.accept(&["with"]) {
-            c.accept_any(&["local", "cascaded"]);
+            let word = c.accept_any(&["local", "cascaded"]);
             c.expect(&["check", "option"])?;
+            // An option like those behind the name.
+            options.push(Opt {
+                name: "check_option".to_owned(),
+                value: Some(word.map_or("cascaded", |word| word).to_owned()),
+                position,
+            });
         }
         (query, text, true)
     };

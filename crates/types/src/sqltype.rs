@@ -501,6 +501,8 @@ impl SqlType {
             "char" | "character" => {
                 Self::Char(Some(first.and_then(|n| u32::try_from(n).ok()).unwrap_or(1)))
             }
+            // Where a row lies is told as text.
+            "tid" => Self::Text,
             "bpchar" => Self::Char(first.and_then(|n| u32::try_from(n).ok())),
             "\"char\"" => Self::InternalChar,
             "time without time zone" => Self::Time,

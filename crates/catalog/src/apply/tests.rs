@@ -197,6 +197,7 @@ fn names_and_owners_change_and_no_two_relations_share_a_name() {
         query: "SELECT 1".to_owned(),
         columns: Vec::new(),
         materialized: None,
+        check: None,
     };
     let schema = |name: &str| crate::model::Schema {
         id: SchemaId(31_000),
@@ -512,6 +513,7 @@ fn a_view_takes_its_store_with_it() {
             populated: true,
             continuous: None,
         }),
+        check: None,
     };
     let create = Change::CreateView {
         database,

@@ -54,16 +54,55 @@ pub fn bind_kept(names: &dyn Names, query: &ast::Query) -> Result<Bound> {
     bind_with(names, query, &[], true)
 }
 
+/// A query within a statement: the rest of it may say what its parameters are.
+///
+/// # Errors
+/// As [`bind_query`].
+pub(crate) fn bind_part(
+    names: &dyn Names,
+    query: &ast::Query,
+    params: &[Option<SqlType>],
+) -> Result<Bound> {
+    twice(names, params, |binder| {
+        let rel = query_of(binder, query)?;
+        Ok(Bound {
+            columns: output_columns(&rel.scope),
+            plan: rel.plan,
+            edits: Vec::new(),
+            uses: std::mem::take(&mut binder.uses),
+            params: binder.params.clone().of_part(),
+        })
+    })
+}
+
 fn bind_with(
     names: &dyn Names,
     query: &ast::Query,
     params: &[Option<SqlType>],
     open_gaps: bool,
 ) -> Result<Bound> {
+    twice(names, params, |binder| {
+        binder.open_gaps = open_gaps;
+        let rel = query_of(binder, query)?;
+        finish(binder, rel)
+    })
+}
+
+/// Binds, and once more if what is bound names system columns.
+pub(super) fn twice<T>(
+    names: &dyn Names,
+    params: &[Option<SqlType>],
+    bind: impl Fn(&mut Binder<'_>) -> Result<T>,
+) -> Result<T> {
     let mut binder = Binder::new(names, params);
-    binder.open_gaps = open_gaps;
-    let rel = query_of(&mut binder, query)?;
-    finish(binder, rel)
+    match bind(&mut binder) {
+        Err(_) if binder.system.wanted => {
+            let mut binder = Binder::new(names, params);
+            binder.system.read = true;
+            bind(&mut binder)
+        }
+        bound => bound,
+    }
 }
 
 /// The query itself, once what it needs is at hand.
@@ -87,6 +126,7 @@ pub(super) fn query_of(binder: &mut Binder<'_>, query: &ast::Query) -> Result<Re
         again.params = params;
         again.changing = binder.changing;
         again.open_gaps = binder.open_gaps;
+        again.system.read = binder.system.read;
         rel = again.query(query, Some(&texts))?;
         *binder = again;
     }
@@ -373,13 +413,13 @@ impl Binder<'_> {
     }
 }
 
-pub(super) fn finish(binder: Binder<'_>, rel: Rel) -> Result<Bound> {
+pub(super) fn finish(binder: &mut Binder<'_>, rel: Rel) -> Result<Bound> {
     Ok(Bound {
         columns: output_columns(&rel.scope),
         plan: rel.plan,
-        edits: binder.edits,
-        uses: binder.uses,
-        params: binder.params.finish()?,
+        edits: std::mem::take(&mut binder.edits),
+        uses: std::mem::take(&mut binder.uses),
+        params: binder.params.clone().finish()?,
     })
 }
 

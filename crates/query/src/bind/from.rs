@@ -275,6 +275,9 @@ impl Binder<'_> {
     /// A scan whose columns have internal names.
     pub(super) fn scan(&mut self, table: &Table) -> Result<Rel> {
         let scan_name = format!("t{}", self.fresh());
+        let told = self.with_system(table);
+        let system = told.is_some();
+        let table = told.as_ref().unwrap_or(table);
         let plan = LogicalPlanBuilder::scan(
             datafusion::common::TableReference::bare(scan_name.clone()),
             table.source.clone(),
@@ -300,6 +303,9 @@ impl Binder<'_> {
                 origin: Some((table.oid, of.attribute)),
                 visible: true,
             });
+        }
+        if system {
+            exprs.extend(self.scan_system(&scan_name, &columns, schema.fields()));
         }
         if !table.primary_key.is_empty() {
             let key = |found: &&ScopeColumn| {

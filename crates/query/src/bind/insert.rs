@@ -35,9 +35,10 @@ pub fn bind_insert_source(
     targets: &[Target],
     params: &[Option<SqlType>],
 ) -> Result<Bound> {
-    let mut binder = Binder::new(names, params);
-    let rel = binder.insert_source(source, targets)?;
-    super::entry::finish(binder, rel)
+    super::entry::twice(names, params, |binder| {
+        let rel = binder.insert_source(source, targets)?;
+        super::entry::finish(binder, rel)
+    })
 }
 
 /// The rows that the last query of a routine's body gives, as values of some types; a query of one
@@ -66,7 +67,7 @@ pub(crate) fn bind_returned(
         items.push((value, unnamed(&target.name)));
     }
     let rel = binder.project(rel.plan, items)?;
-    super::entry::finish(binder, rel)
+    super::entry::finish(&mut binder, rel)
 }
 
 impl Binder<'_> {

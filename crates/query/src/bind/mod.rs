@@ -34,6 +34,7 @@ mod inline;
 mod insert;
 mod lateral;
 mod literal;
+mod locked;
 mod names;
 mod operate;
 mod params;
@@ -46,24 +47,26 @@ mod select;
 mod sets;
 mod state;
 mod subquery;
+mod system;
 mod window;
 
-pub use change::ChangeTarget;
 pub(crate) use change::{
-    Action, ByKey, Change, Conflict, KeyValue, Over, Program, What, bind_change,
-    bind_changing_query, changes,
+    Action, ByKey, Change, Conflict, KeyValue, Over, Program, What, Writes, bind_change,
+    bind_changing_query, changes, unwritable,
 };
+pub use change::{ChangeTarget, WrittenView};
 pub(crate) use coerce::assignable;
 pub(crate) use coerce::castable;
 pub use deparse::{deparse, deparse_query};
-pub(crate) use entry::bind_held;
 pub use entry::{
     Bound, bind_among_variables, bind_arguments, bind_assigned, bind_call, bind_cast, bind_kept,
     bind_over, bind_query, bind_scalar, bind_value,
 };
+pub(crate) use entry::{bind_held, bind_part};
 pub(crate) use gapfill::{End, limit_of};
 pub(crate) use insert::bind_returned;
 pub use insert::{Target, bind_insert_source};
+pub(crate) use locked::locks_within;
 pub use names::{Names, OwnType, Relation, Table, TableColumn, Variable};
 pub(crate) use params::number_of;
 pub use params::set_parameters;

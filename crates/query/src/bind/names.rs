@@ -3,12 +3,14 @@
 use std::sync::Arc;
 
 use chronolith_catalog::{Routine, Type};
+use chronolith_sql::ast;
 use chronolith_types::{SqlType, TableId, TypeId};
 use datafusion::logical_expr::TableSource;
 
-use super::change::ChangeTarget;
+use super::change::{ChangeTarget, WrittenView};
 use crate::error::Error;
 use crate::functions::SessionVars;
+use crate::session::Locking;
 
 /// Where names are looked up.
 pub trait Names {
@@ -61,6 +63,44 @@ pub trait Names {
         verb: &'static str,
     ) -> Result<ChangeTarget, Error> {
         Err(Error::unsupported(verb))
+    }
+
+    /// A table with what the system has of each row behind its columns; None for what has no such
+    /// rows.
+    fn system_columns(&self, _table: TableId) -> Option<Arc<dyn TableSource>> {
+        None
+    }
+
+    /// A query with a locking clause within a statement; None where none may stand.
+    ///
+    /// # Errors
+    /// What the query meets.
+    fn locking(
+        &self,
+        _query: &ast::Query,
+        _params: &[Option<SqlType>],
+    ) -> Result<Option<Locking>, Error> {
+        Ok(None)
+    }
+
+    /// The view of a name, to change what it shows; none for a table.
+    ///
+    /// # Errors
+    /// `3F000` for a schema that does not exist.
+    fn written_view(
+        &self,
+        _schema: Option<&str>,
+        _name: &str,
+    ) -> Result<Option<WrittenView>, Error> {
+        Ok(None)
+    }
+
+    /// Whether rows may be written to a relation that a view shows: a table, or another view.
+    ///
+    /// # Errors
+    /// `3F000` for a schema that does not exist.
+    fn takes_rows(&self, _schema: Option<&str>, _name: &str) -> Result<bool, Error> {
+        Ok(false)
     }
 
     /// The routines of a name, along the search path.

@@ -68,6 +68,17 @@ impl Params {
         Ok(placeholder(number, bare))
     }
 
+    /// The types as far as they are known.
+    pub(super) fn known(&self) -> Vec<Option<SqlType>> {
+        self.types.clone()
+    }
+
+    /// All types, those that are not known as such: a part of a statement says but some.
+    pub(super) fn of_part(self) -> Vec<SqlType> {
+        let types = self.types.into_iter();
+        types.map(|ty| ty.unwrap_or(SqlType::Unknown)).collect()
+    }
+
     /// All types, when the statement is bound.
     pub(super) fn finish(self) -> Result<Vec<SqlType>> {
         (1_usize..)

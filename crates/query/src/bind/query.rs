@@ -28,11 +28,11 @@ impl Binder<'_> {
     }
 
     fn query_here(&mut self, query: &ast::Query, expected: Option<&[SqlType]>) -> Result<Rel> {
+        if !query.locks.is_empty() {
+            return self.locked(query);
+        }
         if let Some(with) = &query.with {
             self.with(with)?;
-        }
-        if !query.locks.is_empty() {
-            return Err(unsupported("FOR UPDATE and FOR SHARE"));
         }
         let keys = match query.order_by.as_ref().map(|order| &order.kind) {
             None => &[],

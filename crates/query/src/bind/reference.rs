@@ -33,11 +33,8 @@ impl Binder<'_> {
             }
             return Ok(found);
         }
-        if name == "tableoid"
-            && let [only] = place.scope.relations.as_slice()
-            && let Some(oid) = place.scope.table_oid(None, &only.name)
-        {
-            return Ok(table_oid(oid));
+        if let Some(found) = self.system_column(place, None, None, name, at)? {
+            return Ok(found);
         }
         let table = place.scope.has_table(None, name)
             || self.outer.iter().any(|scope| scope.has_table(None, name));
@@ -130,11 +127,8 @@ impl Binder<'_> {
         if let Some(found) = found {
             return Ok(found);
         }
-        if name == "tableoid" {
-            let mut scopes = std::iter::once(place.scope).chain(self.outer.iter().rev());
-            if let Some(oid) = scopes.find_map(|scope| scope.table_oid(schema, table)) {
-                return Ok(table_oid(oid));
-            }
+        if let Some(found) = self.system_column(place, schema, Some(table), name, at)? {
+            return Ok(found);
         }
         if look(place.scope) || self.outer.iter().any(look) {
             return Err(Error::new(
@@ -258,16 +252,8 @@ pub(super) fn take_field(value: Typed, name: &str) -> Result<Typed> {
     })
 }
 
-/// The column `tableoid`: a row is in the table that was named.
-fn table_oid(oid: u32) -> Typed {
-    Typed::literal(
-        datafusion::common::ScalarValue::UInt32(Some(oid)),
-        SqlType::Oid,
-    )
-}
-
 /// A column of the query around.
-fn outer(found: &ScopeColumn) -> Typed {
+pub(super) fn outer(found: &ScopeColumn) -> Typed {
     Typed {
         expr: Expr::OuterReferenceColumn(
             std::sync::Arc::new(field(&found.column, &found.arrow)),

@@ -15,8 +15,10 @@ use super::names::Names;
 use super::params::Params;
 use super::routine::Frame;
 use super::scope::{Scope, ScopeColumn};
+use super::system::System;
 use crate::error::Error;
 use crate::functions::{FunctionError, Typed};
+use crate::session::Locking;
 
 pub(super) type Result<T> = std::result::Result<T, Error>;
 
@@ -59,9 +61,13 @@ pub(super) struct Binder<'a> {
     pub changing: bool,
     /// What does.
     pub changes: Vec<Change>,
+    /// Queries that lock rows before the statement runs, and where those go.
+    pub locks: Vec<(usize, Locking)>,
     /// How many places there are for rows that come when the statement runs.
     pub slots: usize,
     pub depth: usize,
+    /// Whether tables are read with what the system has of their rows.
+    pub system: System,
     /// Whether it is for the readers of a view to say where its gaps begin and end.
     pub open_gaps: bool,
     next: u32,
@@ -177,7 +183,9 @@ impl<'a> Binder<'a> {
             documents: false,
             changing: false,
             changes: Vec::new(),
+            locks: Vec::new(),
             slots: 0,
+            system: System::default(),
             open_gaps: false,
             depth: 0,
             next: 0,

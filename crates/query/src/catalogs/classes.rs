@@ -9,7 +9,7 @@ use super::context::{Context, Size};
 use super::describe;
 use super::objects::{self, Relation, index_keys};
 use super::relation::Fill;
-use super::rows::{NULL, Rows, count, row};
+use super::rows::{Cell, NULL, Rows, count, row};
 use super::{privileges, routines, types};
 use crate::error::Error;
 
@@ -178,11 +178,21 @@ fn classes<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
             0,
             0,
             acl,
-            NULL,
+            options_of(relation),
             NULL,
         ]);
     }
     Ok(())
+}
+
+/// What was said of a relation behind WITH, as an array's text.
+fn options_of(relation: Relation<'_>) -> Cell<'static> {
+    match relation {
+        Relation::View(view) => view.check.map_or(Cell::Null, |check| {
+            Cell::List(vec![format!("check_option={}", check.word()).into()])
+        }),
+        _ => Cell::Null,
+    }
 }
 
 /// Whether an index belongs to the primary key.

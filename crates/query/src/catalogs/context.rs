@@ -8,6 +8,7 @@ use chronolith_engine::Locked;
 use chronolith_types::{ChunkId, ColumnId, DatabaseId, RoleId, SqlState, SqlType, TableId};
 
 use super::objects::Inner;
+use crate::bind::Writes;
 use crate::error::Error;
 use crate::instance::Activity;
 use crate::rollups::BucketCall;
@@ -93,6 +94,8 @@ pub(crate) struct Context {
     pub(crate) packing: Box<Packings>,
     /// Names and types of a view's columns; none when its query no longer binds.
     pub(crate) view_columns: Box<ViewColumns>,
+    /// What can be written through a view.
+    pub(crate) view_writes: Box<ViewWrites>,
     /// The buckets of a continuous aggregate; none when its query no longer binds.
     pub(crate) buckets: Box<BucketCalls>,
     /// What is shown of an expression over a table's columns.
@@ -119,6 +122,9 @@ pub(crate) type BucketCalls = dyn Fn(TableId) -> Option<BucketCall> + Send + Syn
 
 /// Names and types of a view's columns.
 pub(crate) type ViewColumns = dyn Fn(&View) -> Vec<(String, SqlType)> + Send + Sync;
+
+/// What can be written through a view.
+pub(crate) type ViewWrites = dyn Fn(&View) -> Writes + Send + Sync;
 
 /// What is shown of an expression over a table's columns, assigned to a column of a type if one is
 /// given: in pretty form or with all parentheses.

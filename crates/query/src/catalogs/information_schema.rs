@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use chronolith_catalog::{Database, Sequence};
+use chronolith_catalog::{CheckOption, Database, Sequence};
 use chronolith_types::{ColumnId, SqlType, TypeId};
 
 use super::attributes;
@@ -74,7 +74,7 @@ fn tables<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
             | Relation::Sequence(_)
             | Relation::Composite(_) => continue,
             Relation::Table(_) | Relation::Chunk(..) => ("BASE TABLE", true),
-            Relation::View(_) => ("VIEW", false),
+            Relation::View(view) => ("VIEW", (context.view_writes)(view).updates()),
             Relation::System(system) if system.kind() == 'v' => ("VIEW", false),
             Relation::System(_) => ("BASE TABLE", false),
         };
@@ -312,6 +312,7 @@ fn columns<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
                 }
             }
             Relation::View(view) => {
+                let mut writes = (context.view_writes)(view).columns.into_iter();
                 for (number, (name, ty)) in (1..).zip((context.view_columns)(view)) {
                     let row = ColumnRow {
                         type_schema: type_schema(home, &ty),
@@ -323,7 +324,7 @@ fn columns<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
                         default: None,
                         generated: None,
                         identity: None,
-                        writable: false,
+                        writable: writes.next().unwrap_or(false),
                     };
                     push_column(rows, &place, row);
                 }
@@ -336,18 +337,25 @@ fn columns<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
 fn views<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
     let home = context.home()?;
     for relation in objects::relations(home).filter(|relation| relation.kind() == 'v') {
-        let text = match relation {
-            Relation::View(view) => Some(describe::view_text(context, view)),
-            _ => None,
+        let (text, check, writes) = match relation {
+            Relation::View(view) => (
+                Some(describe::view_text(context, view)),
+                view.check.map_or("NONE", |check| match check {
+                    CheckOption::Local => "LOCAL",
+                    CheckOption::Cascaded => "CASCADED",
+                }),
+                (context.view_writes)(view).updates(),
+            ),
+            _ => (None, "NONE", false),
         };
         rows.push(row![
             &home.name,
             relation.schema(home).1,
             relation.name(),
             text,
-            "NONE",
-            "NO",
-            "NO",
+            check,
+            yes(writes),
+            yes(writes),
             "NO",
             "NO",
             "NO",

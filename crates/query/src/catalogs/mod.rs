@@ -37,7 +37,7 @@ mod user_types;
 pub(crate) use constraints::columns_named;
 pub(crate) use context::{
     BucketCalls, Context, Expressions, Lazy, Packing, Packings, PreparedStatement, SequenceValues,
-    Size, Sizes, Sorting, ViewColumns, ViewQueries,
+    Size, Sizes, Sorting, ViewColumns, ViewQueries, ViewWrites,
 };
 pub(crate) use describe::quoted;
 pub(crate) use objects::{key_of_index, relation_of_row, row_types_of, shown, table_of_chunk};

@@ -85,6 +85,7 @@ pub(super) async fn create(
             populated: create.with_data,
             continuous: None,
         }),
+        check: None,
     };
     table.id = rows;
     shared.change(Change::CreateTable {

@@ -2,22 +2,25 @@
 
 use std::sync::Arc;
 
-use chronolith_catalog::{Change, Database, View};
+use chronolith_catalog::{Change, CheckOption, Database, View};
 use chronolith_sql::CreateView;
 use chronolith_types::{SchemaId, SqlState, TableId};
 
 use super::run::owner;
 use super::table::{check_name, refuse_type};
-use crate::bind::{Bound, bind_kept, bind_query};
+use crate::bind::{Bound, bind_kept, bind_query, unwritable};
 use crate::error::Error;
 use crate::outcome::Severity;
 use crate::session::{SessionNames, Shared};
 
 pub(super) fn create(shared: &Arc<Shared>, create: &CreateView) -> Result<(), Error> {
+    let mut check = None;
     for option in &create.options {
-        // Nobody can write through a view here.
         if option.name == "security_invoker" && option.bool() != Some(false) {
             return Err(Error::unsupported("a view with its reader's rights"));
+        }
+        if option.name == "check_option" {
+            check = Some(check_option(option.value.as_deref())?);
         }
         if !matches!(
             option.name.as_str(),
@@ -34,6 +37,15 @@ pub(super) fn create(shared: &Arc<Shared>, create: &CreateView) -> Result<(), Er
     let names = SessionNames::new(shared)?;
     let bound = bind_query(&names, &create.query, &[])?;
     let columns = columns_of(create, &bound)?;
+    if check.is_some()
+        && let Some(why) = unwritable(&names, &create.query, true)?
+    {
+        return Err(Error::new(
+            SqlState::FEATURE_NOT_SUPPORTED,
+            "WITH CHECK OPTION is supported only on automatically updatable views",
+        )
+        .hint(why));
+    }
     let reads = |used: &crate::bind::Use| shared.is_temporary(TableId(used.relation));
     let lent = bound.uses.iter().any(reads);
     let schema = match create.name.schema() {
@@ -95,9 +107,26 @@ pub(super) fn create(shared: &Arc<Shared>, create: &CreateView) -> Result<(), Er
             query: text_of(shared, create)?,
             columns,
             materialized: None,
+            check,
         },
         replace: known.is_some(),
     })
+}
+
+/// The value of `check_option`.
+fn check_option(value: Option<&str>) -> Result<CheckOption, Error> {
+    match value {
+        Some("local") => Ok(CheckOption::Local),
+        Some("cascaded") => Ok(CheckOption::Cascaded),
+        value => Err(Error::new(
+            SqlState::INVALID_PARAMETER_VALUE,
+            format!(
+                "invalid value for enum option \"check_option\": {}",
+                value.unwrap_or("true")
+            ),
+        )
+        .detail("Valid values are \"local\" and \"cascaded\".")),
+    }
 }
 
 /// What a view's columns are called.

@@ -1,6 +1,7 @@
 //! INSERT … ON CONFLICT: rows are held against the table's keys a batch at a time.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use ahash::RandomState;
 use arrow::array::{Array, ArrayRef, UInt32Array};
@@ -97,7 +98,15 @@ impl Run<'_> {
                 all.push(take(&both, &order, None)?);
             }
             let all = of_table(&changing.table, all, order.len())?;
-            self.add(changing, all, &[]).await?;
+            let mut more: Vec<ArrayRef> = Vec::new();
+            if conflict.tells {
+                // As `xmax` says it: 0 for a row that is new.
+                let updated = |at: &u32| u32::from(*at >= from);
+                more.push(Arc::new(UInt32Array::from_iter_values(
+                    order.values().iter().map(updated),
+                )));
+            }
+            self.add(changing, all, &more).await?;
         }
         Ok(true)
     }

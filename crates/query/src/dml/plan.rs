@@ -5,7 +5,7 @@ use std::sync::Arc;
 use arrow::record_batch::RecordBatch;
 use chronolith_catalog::Rights;
 use chronolith_sql::{Literals, Statement, ast};
-use chronolith_types::SqlType;
+use chronolith_types::{SqlType, TableId};
 
 use crate::bind::{Program, What, bind_change, bind_changing_query};
 use crate::error::Error;
@@ -98,9 +98,17 @@ impl Dml {
                 Rights::SELECT,
             ] {
                 if change.rights.has(right) {
-                    shared.check_relation(change.table.id, right)?;
+                    shared.check_relation(TableId(change.named), right)?;
+                    let below = change.views.iter().skip(1).copied();
+                    let below = below.chain([change.table.id.0]);
+                    for (view, relation) in change.views.iter().zip(below) {
+                        shared.check_below(TableId(*view), TableId(relation), right)?;
+                    }
                 }
             }
+        }
+        for (_, locking) in &self.program.locks {
+            locking.check(shared)?;
         }
         shared.check_uses(&self.program.uses)
     }

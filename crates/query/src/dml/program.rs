@@ -146,6 +146,12 @@ async fn once(
         params,
         touched: HashMap::new(),
     };
+    for (slot, locking) in &dml.program.locks {
+        match locking.once(shared, &run.sight, params).await? {
+            Some(rows) => run.sight.slots.put(*slot, rows),
+            None => return Ok(None),
+        }
+    }
     let mut last = None;
     for (change, given) in dml.program.changes.iter().zip(&dml.given) {
         let done = match run.change(change, given.as_ref()).await? {

@@ -72,6 +72,10 @@ pub(super) struct Changing<'c> {
     pub(super) count: u64,
     pub(super) maker: Option<Maker>,
     pub(super) returned: Returned,
+    /// What the views between statement and table hold new rows against.
+    pub(super) held: Vec<(String, Maker)>,
+    /// What they say of the first row that they do not show: it comes after all other errors.
+    pub(super) refused: Option<Error>,
     /// What fires for its rows.
     pub(super) triggers: Option<Triggers>,
     /// Who refers to the rows that go or change.
@@ -118,6 +122,8 @@ impl Run<'_> {
             met: RowSet::default(),
             count: 0,
             maker,
+            held: self.held(change)?,
+            refused: None,
             returned: Returned::new(self.shared),
             incoming: Incoming::of(self.shared, &table)?,
             table,
@@ -446,6 +452,7 @@ impl Run<'_> {
         more: &[arrow::array::ArrayRef],
     ) -> Result<(), Error> {
         changing.checks.note(&new)?;
+        self.hold(changing, &new).await?;
         changing.count += new.num_rows() as u64;
         let mut rows = new.columns().to_vec();
         rows.extend_from_slice(more);
@@ -453,6 +460,32 @@ impl Run<'_> {
         if new.num_rows() > 0 {
             let new = compact(new)?;
             blocking(|| changing.intake.push(new))?;
+        }
+        Ok(())
+    }
+
+    fn held(&self, change: &Change) -> Result<Vec<(String, Maker)>, Error> {
+        let held = change.held.iter();
+        held.map(|held| {
+            let maker = Maker::new(self.shared, &held.over, self.params)?;
+            Ok((held.view.clone(), maker))
+        })
+        .collect()
+    }
+
+    /// Holds new rows against the views that they are written through.
+    async fn hold(&self, changing: &mut Changing<'_>, new: &RecordBatch) -> Result<(), Error> {
+        if changing.refused.is_some() || new.num_rows() == 0 {
+            return Ok(());
+        }
+        for (view, maker) in &changing.held {
+            let missed = maker.make(self, new.columns().to_vec(), new.num_rows());
+            let missed = missed.await?;
+            if missed.num_rows() > 0 {
+                let row = missed.slice(0, 1);
+                changing.refused = Some(changing.checks.not_shown(view, &row));
+                break;
+            }
         }
         Ok(())
     }
@@ -488,6 +521,7 @@ impl Run<'_> {
             maker,
             returned,
             checks,
+            refused,
             mut incoming,
             ..
         } = changing;
@@ -529,6 +563,9 @@ impl Run<'_> {
                 .transact(|transaction| intake.finish(transaction).map_err(|(_, error)| error))
         })?;
         checks.settle(self.shared)?;
+        if let Some(refused) = refused {
+            return Err(refused);
+        }
         if let Some(incoming) = incoming.filter(|_| !rows.is_empty()) {
             incoming.settle(self.shared).await?;
         }

@@ -56,6 +56,17 @@ pub(super) fn call(
             let visible = describe::table_is_visible(context, oid)?;
             return Ok(Some(ScalarValue::Boolean(visible)));
         }
+        "pg_relation_is_updatable" => {
+            let events = describe::updatable(context, oid)?.map_or(0, |writes| writes.events());
+            return Ok(Some(ScalarValue::Int32(Some(events))));
+        }
+        "pg_column_is_updatable" => {
+            let place = usize::try_from(column() - 1).ok();
+            let writes = describe::updatable(context, oid)?;
+            let may = writes.zip(place);
+            let may = may.and_then(|(writes, place)| writes.columns.get(place).copied());
+            return Ok(Some(ScalarValue::Boolean(Some(may.unwrap_or(false)))));
+        }
         "pg_type_is_visible" => {
             let visible = describe::type_is_visible(context, oid)?;
             return Ok(Some(ScalarValue::Boolean(Some(visible))));
@@ -86,6 +97,8 @@ fn object(context: &Context, name: &str, args: Args<'_>) -> Result<Option<u32>, 
             | "pg_get_statisticsobjdef_columns"
             | "pg_get_partkeydef"
             | "pg_get_partition_constraintdef"
+            | "pg_relation_is_updatable"
+            | "pg_column_is_updatable"
             | "pg_table_is_visible"
             | "pg_type_is_visible"
             | "obj_description"

@@ -33,6 +33,10 @@ impl<'a> Source<'a> {
     /// None for anything but projections and filters of one scan.
     pub(super) fn of(plan: &'a Arc<dyn ExecutionPlan>) -> Option<Self> {
         if let Some(scan) = plan.downcast_ref::<ChunkScan>() {
+            if scan.request().locators {
+                // What the system has of rows is told by the scan itself.
+                return None;
+            }
             let fields = plan.schema();
             let columns = fields.fields().iter().enumerate();
             let columns =

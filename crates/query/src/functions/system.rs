@@ -64,6 +64,8 @@ pub(super) fn effect(name: &str) -> Option<&'static str> {
         "obj_description",
         "col_description",
         "shobj_description",
+        "pg_relation_is_updatable",
+        "pg_column_is_updatable",
         "pg_table_is_visible",
         "pg_type_is_visible",
         "pg_relation_size",

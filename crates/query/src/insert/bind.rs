@@ -210,42 +210,37 @@ pub(crate) fn find_target(
     schema: Option<&str>,
     name: &str,
 ) -> Result<Arc<Table>, Error> {
-    find_changed(shared, schema, name, "INSERT")
+    if shared.find_table(schema, name)?.is_none()
+        && let Some(view) = shared.find_view(schema, name)?
+        && view.kept().is_none()
+    {
+        return Err(Error::new(
+            SqlState::WRONG_OBJECT_TYPE,
+            format!("cannot copy to view \"{name}\""),
+        )
+        .hint("To enable copying to a view, provide an INSTEAD OF INSERT trigger."));
+    }
+    find_changed(shared, schema, name)
 }
 
 /// A table whose rows a statement changes.
 ///
 /// # Errors
-/// 42P01, or 42809 and 55000 for a relation that is none.
+/// 42P01, or 42809 for a relation that is none.
 pub(crate) fn find_changed(
     shared: &Shared,
     schema: Option<&str>,
     name: &str,
-    verb: &str,
 ) -> Result<Arc<Table>, Error> {
     if let Some(table) = shared.find_table(schema, name)? {
         return Ok(table);
     }
     let view = shared.find_view(schema, name)?;
-    if view.as_ref().is_some_and(|view| view.kept().is_some()) {
+    if view.is_some_and(|view| view.kept().is_some()) {
         return Err(Error::new(
             SqlState::WRONG_OBJECT_TYPE,
             format!("cannot change materialized view \"{name}\""),
         ));
-    }
-    if view.is_some() {
-        let verb = match verb {
-            "INSERT" => "insert into",
-            "UPDATE" => "update",
-            "DELETE" => "delete from",
-            _ => "merge into",
-        };
-        return Err(Error::new(
-            SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE,
-            format!("cannot {verb} view \"{name}\""),
-        )
-        .detail("Views are not updatable here.")
-        .hint("Write to the view's table."));
     }
     Err(undefined_table(schema, name))
 }
@@ -279,6 +274,12 @@ fn split_name(name: &ast::ObjectName) -> Result<(Option<String>, String, Option<
         [.., schema, name] => Ok((Some(schema.value.clone()), name.value.clone(), at)),
         [] => Err(Error::new(SqlState::SYNTAX_ERROR, "a name is missing")),
     }
+}
+
+/// The name of a column that an INSERT names, and its place in the text.
+pub(crate) fn name_of_column(name: &ast::ObjectName) -> Result<(String, Option<u32>), Error> {
+    let (_, name, at) = split_name(name)?;
+    Ok((name, at))
 }
 
 /// The places of the columns that an INSERT names.

@@ -370,6 +370,18 @@ impl Checks {
         error
     }
 
+    /// 44000 for the row of a batch that a view does not show through which it was written.
+    pub(crate) fn not_shown(&self, view: &str, batch: &RecordBatch) -> Error {
+        let mut error = Error::new(
+            SqlState::new(b"44000"),
+            format!("new row violates check option for view \"{view}\""),
+        );
+        if let Ok(shown) = self.shown(batch, 0) {
+            error.detail = Some(format!("Failing row contains ({shown})."));
+        }
+        error
+    }
+
     /// A row as messages show it: long values are cut.
     fn shown(&self, batch: &RecordBatch, row: usize) -> Result<String, Error> {
         const BYTES_MAX: usize = 64;

@@ -13,8 +13,8 @@ mod unique;
 mod values;
 
 pub(crate) use bind::{
-    InsertPlan, Source, bind, completed, find_changed, find_target, places_of, provided, target_of,
-    undefined_column, undefined_table,
+    InsertPlan, Source, bind, completed, find_changed, find_target, name_of_column, places_of,
+    provided, target_of, undefined_column, undefined_table,
 };
 pub(crate) use checks::{Checks, Rules, check_expr, generated_expr};
 pub(crate) use domains::chain as domain_chain;

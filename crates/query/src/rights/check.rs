@@ -92,6 +92,31 @@ impl Shared {
         Err(denied(kind, name))
     }
 
+    /// Looks whether the owner of a view has rights on what is written through it.
+    ///
+    /// # Errors
+    /// 42501.
+    pub(crate) fn check_below(
+        &self,
+        view: TableId,
+        id: TableId,
+        rights: Rights,
+    ) -> Result<(), Error> {
+        let home = self.home()?;
+        let Some(owner) = home.relation_owner(view) else {
+            return Ok(());
+        };
+        let catalog = self.catalog();
+        if catalog
+            .relation_rights(owner, self.database, id)
+            .has(rights)
+        {
+            return Ok(());
+        }
+        let (kind, name) = called(&home, id);
+        Err(denied(kind, name))
+    }
+
     /// Looks whether a table or view belongs to the current role.
     ///
     /// # Errors

@@ -433,6 +433,7 @@ mod tests {
                 query: "SELECT 1".to_owned(),
                 columns: Vec::new(),
                 materialized: None,
+                check: None,
             }),
         );
         catalog.databases.insert(HOME, Arc::new(home));

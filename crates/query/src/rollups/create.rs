@@ -80,6 +80,7 @@ fn make(shared: &Arc<Shared>, create: &CreateView, known: Option<&View>) -> Resu
         query: view_text(shared, create)?,
         columns,
         materialized: None,
+        check: None,
     };
     let registry = &shared.instance.registry;
     let definition = Definition::of_view(&home, &view, registry)?;

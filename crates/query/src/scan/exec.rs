@@ -4,9 +4,9 @@ use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
-use arrow::datatypes::{Field, Fields, Schema, SchemaRef};
+use arrow::datatypes::{Fields, Schema, SchemaRef};
 use arrow::record_batch::RecordBatch;
-use chronolith_chunk::{ChunkView, LOCATOR_COLUMN, ScanRequest, locator_type};
+use chronolith_chunk::{ChunkView, ScanRequest};
 use chronolith_engine::TableView;
 use datafusion::common::stats::Precision;
 use datafusion::common::tree_node::TreeNodeRecursion;
@@ -21,6 +21,7 @@ use datafusion::physical_plan::{
 };
 use futures::StreamExt;
 
+use super::system::{SystemColumn, told};
 use crate::error::Error;
 
 /// Reads the chunks of one table, several at a time.
@@ -32,6 +33,8 @@ pub(crate) struct ChunkScan {
     limit: Option<usize>,
     /// What each partition reads.
     shares: Arc<[Share]>,
+    /// What is told of each row beside its columns.
+    system: Arc<[SystemColumn]>,
     schema: SchemaRef,
     properties: Arc<PlanProperties>,
     metrics: ExecutionPlanMetricsSet,
@@ -98,6 +101,7 @@ impl ChunkScan {
         request: ScanRequest,
         limit: Option<usize>,
         partitions: usize,
+        system: Vec<SystemColumn>,
     ) -> Self {
         let mut pieces = pieces(&view, &request, partitions);
         // The largest first, each to whoever has least: shares come out even.
@@ -113,10 +117,8 @@ impl ChunkScan {
         let mut schema = view.layout.projected(&request.projection);
         if request.locators {
             let fields = schema.fields().iter().cloned();
-            let locator = Field::new(LOCATOR_COLUMN, locator_type(), true);
-            schema = Arc::new(Schema::new(
-                fields.chain([Arc::new(locator)]).collect::<Fields>(),
-            ));
+            let more = system.iter().map(|column| Arc::new(column.field()));
+            schema = Arc::new(Schema::new(fields.chain(more).collect::<Fields>()));
         }
         let properties = PlanProperties::new(
             EquivalenceProperties::new(Arc::clone(&schema)),
@@ -129,6 +131,7 @@ impl ChunkScan {
             request: Arc::new(request),
             limit,
             shares: shares.into(),
+            system: system.into(),
             schema,
             properties: Arc::new(properties),
             metrics: ExecutionPlanMetricsSet::new(),
@@ -250,6 +253,9 @@ impl ExecutionPlan for ChunkScan {
         let view = Arc::clone(&self.view);
         let request = Arc::clone(&self.request);
         let metrics = BaselineMetrics::new(&self.metrics, partition);
+        let (seen, system) = (Arc::clone(&self.view), Arc::clone(&self.system));
+        let schema = Arc::clone(&self.schema);
+        let plain = matches!(*system, [] | [SystemColumn::Locator]);
         let mut left = self.limit.unwrap_or(usize::MAX);
         let batches = share
             .pieces
@@ -264,7 +270,10 @@ impl ExecutionPlan for ChunkScan {
             .map(move |batch| {
                 let batch = batch.map_err(|error| DataFusionError::from(Error::from(error)))?;
                 metrics.record_output(batch.num_rows());
-                Ok(batch)
+                match plain {
+                    true => Ok(batch),
+                    false => Ok(told(&seen, &batch, &system, &schema)?),
+                }
             });
         let cut = batches.map_while(move |batch: DfResult<RecordBatch>| {
             if left == 0 {

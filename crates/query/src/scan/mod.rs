@@ -10,6 +10,7 @@ mod exec;
 mod filter;
 mod provider;
 mod slot;
+mod system;
 mod unpopulated;
 
 pub(crate) use exec::ChunkScan;

@@ -5,10 +5,10 @@ use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
-use arrow::datatypes::{Field, Fields, Schema, SchemaRef};
+use arrow::datatypes::{Fields, Schema, SchemaRef};
 use arrow::record_batch::RecordBatch;
 use async_trait::async_trait;
-use chronolith_chunk::{LOCATOR_COLUMN, Layout, ScanRequest, locator_type};
+use chronolith_chunk::{Layout, ScanRequest};
 use chronolith_engine::TableView;
 use chronolith_types::{SqlState, TableId};
 use datafusion::catalog::{Session, TableProvider};
@@ -21,6 +21,7 @@ use parking_lot::Mutex;
 
 use super::exec::ChunkScan;
 use super::filter::{self, Pushed};
+use super::system::SystemColumn;
 use crate::error::Error;
 
 /// What a statement's scans see, as an extension of DataFusion's session.
@@ -52,9 +53,18 @@ impl ChunkTable {
 
     /// The table with the locator of each row as its last column.
     pub(crate) fn with_locators(self) -> Self {
+        self.with(&[SystemColumn::Locator])
+    }
+
+    /// The table with all that the system has of each row behind its columns.
+    pub(crate) fn with_system(self) -> Self {
+        self.with(&SystemColumn::ALL)
+    }
+
+    fn with(self, columns: &[SystemColumn]) -> Self {
         let fields = self.layout.schema().fields().iter().cloned();
-        let locator = Field::new(LOCATOR_COLUMN, locator_type(), true);
-        let fields: Fields = fields.chain([Arc::new(locator)]).collect();
+        let more = columns.iter().map(|column| Arc::new(column.field()));
+        let fields: Fields = fields.chain(more).collect();
         Self {
             schema: Arc::new(Schema::new(fields)),
             ..self
@@ -107,16 +117,19 @@ impl TableProvider for ChunkTable {
             Some(places) => places.clone(),
             None => (0..self.schema.fields().len()).collect(),
         };
-        // The locator is the last column, of the table and of what is asked for.
+        // What the system has comes last, of the table and of what is asked for.
         let columns = self.layout.columns.len();
-        let locators = places.pop_if(|place| *place == columns).is_some();
-        if places.iter().any(|place| *place >= columns) {
-            return Err(DataFusionError::Internal(
-                "a locator between columns".into(),
-            ));
+        let own = places.iter().take_while(|place| **place < columns).count();
+        let mut system = Vec::new();
+        for place in places.split_off(own) {
+            let found = place.checked_sub(columns);
+            let found = found.and_then(|place| SystemColumn::ALL.get(place));
+            system.push(*found.ok_or_else(|| {
+                DataFusionError::Internal("a column of the system between others".into())
+            })?);
         }
         let mut request = ScanRequest::all(places);
-        request.locators = locators;
+        request.locators = !system.is_empty();
         request.batch_rows = state.config().batch_size();
         filter::apply(&self.layout, filters, &mut request);
         let view = (snapshot.0)(self.id, &request.time).ok_or_else(|| {
@@ -132,6 +145,7 @@ impl TableProvider for ChunkTable {
             request,
             limit,
             state.config().target_partitions(),
+            system,
         )))
     }
 }

@@ -11,10 +11,10 @@ use parking_lot::Mutex;
 
 use super::names::SessionNames;
 use super::shared::Shared;
-use crate::bind::{bind_kept, deparse, deparse_query};
+use crate::bind::{Writes, bind_kept, deparse, deparse_query};
 use crate::catalogs::{
     self, BucketCalls, Context, Expressions, Lazy, Packing, Packings, SequenceValues, Size, Sizes,
-    Sorting, ViewColumns, ViewQueries,
+    Sorting, ViewColumns, ViewQueries, ViewWrites,
 };
 
 impl Shared {
@@ -37,6 +37,7 @@ impl Shared {
             size: self.chunk_sizes(),
             packing: self.packings(),
             view_columns: self.view_columns(),
+            view_writes: self.view_writes(),
             buckets: self.bucket_calls(),
             expression: self.expressions(),
             view_query: self.view_queries(),
@@ -144,6 +145,21 @@ impl Shared {
                 known.lock().insert(key, shown.clone());
                 shown
             })
+        })
+    }
+
+    fn view_writes(self: &Arc<Self>) -> Box<ViewWrites> {
+        let shared = Arc::clone(self);
+        Box::new(move |view| {
+            let Ok((names, home)) = SessionNames::new(&shared).and_then(|names| {
+                let home = shared.home()?;
+                Ok((names, home))
+            }) else {
+                return Writes::default();
+            };
+            let schema = home.schemas.get(&view.schema);
+            let schema = schema.map_or("", |schema| schema.name.as_str());
+            Writes::of(&names, schema, &view.name)
         })
     }
 

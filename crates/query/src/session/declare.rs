@@ -15,7 +15,7 @@ use super::handle::Session;
 use super::{present, run};
 use crate::bind::Bound;
 use crate::error::Error;
-use crate::outcome::{Outcome, OutputColumn};
+use crate::outcome::{Outcome, OutputColumn, RowStream};
 
 /// 0A000 for a query that writes.
 pub(super) fn refuse_writing(query: &ast::Query) -> Result<(), Error> {
@@ -38,6 +38,24 @@ pub(super) fn refuse_writing(query: &ast::Query) -> Result<(), Error> {
     Ok(())
 }
 
+/// 0A000 for a cursor that locks its rows and is held, or goes back.
+pub(super) fn refuse_locking(of: &Declare) -> Result<(), Error> {
+    let verb = match of.query.locks.first().map(|lock| &lock.lock_type) {
+        Some(ast::LockType::Share) => "FOR SHARE",
+        _ => "FOR UPDATE",
+    };
+    let (what, why) = match (of.hold, of.scroll) {
+        (true, _) => ("CURSOR WITH HOLD", "Holdable cursors must be READ ONLY."),
+        (_, Some(true)) => ("SCROLL CURSOR", "Scrollable cursors must be READ ONLY."),
+        _ => return Ok(()),
+    };
+    Err(Error::new(
+        SqlState::FEATURE_NOT_SUPPORTED,
+        format!("DECLARE {what} ... {verb} is not supported"),
+    )
+    .detail(why))
+}
+
 impl Session {
     pub(super) async fn declare(
         &mut self,
@@ -46,15 +64,7 @@ impl Session {
         bound: &Bound,
         plan: &LogicalPlan,
     ) -> Result<Outcome, Error> {
-        if !of.hold && self.block == Block::Implicit && !self.several {
-            return Err(Error::new(
-                SqlState::NO_ACTIVE_SQL_TRANSACTION,
-                "DECLARE CURSOR can only be used in transaction blocks",
-            ));
-        }
-        if self.cursor(&of.name).is_some() {
-            return Err(exists(&of.name));
-        }
+        self.may_declare(of)?;
         let shared = Arc::clone(&self.shared);
         let columns = present::columns(&bound.columns);
         // What it reads is settled here, however late it is read.
@@ -64,6 +74,33 @@ impl Session {
             None if runs_backward(&bound.plan) => Back::Window,
             _ => Back::Never,
         };
+        self.declare_rows(of, text, columns, rows, back)
+    }
+
+    pub(super) fn may_declare(&self, of: &Declare) -> Result<(), Error> {
+        if !of.hold && self.block == Block::Implicit && !self.several {
+            return Err(Error::new(
+                SqlState::NO_ACTIVE_SQL_TRANSACTION,
+                "DECLARE CURSOR can only be used in transaction blocks",
+            ));
+        }
+        match self.cursor_columns(&of.name) {
+            Some(_) => Err(exists(&of.name)),
+            None => Ok(()),
+        }
+    }
+
+    /// A cursor over rows that come from somewhere.
+    pub(super) fn declare_rows(
+        &mut self,
+        of: &Declare,
+        text: &str,
+        columns: Vec<OutputColumn>,
+        rows: RowStream,
+        back: Back,
+    ) -> Result<Outcome, Error> {
+        self.may_declare(of)?;
+        let shared = Arc::clone(&self.shared);
         let making = Making {
             name: of.name.clone(),
             text: text.to_owned(),
@@ -90,7 +127,12 @@ impl Session {
     /// What a cursor gives; None where there is none of the name.
     #[must_use]
     pub fn cursor_columns(&self, name: &str) -> Option<Vec<OutputColumn>> {
-        self.cursor(name).map(|cursor| cursor.columns.clone())
+        let portal = || {
+            self.shared
+                .with(|state| Some(state.portals.get(name)?.columns()))
+        };
+        let cursor = self.cursor(name).map(|cursor| cursor.columns.clone());
+        cursor.or_else(portal)
     }
 
     /// The next rows of a cursor, as the protocol's Execute asks for them; 0 for all.
@@ -102,6 +144,7 @@ impl Session {
             Ok(count) if count > 0 => FetchDirection::Forward(count),
             _ => FetchDirection::ForwardAll,
         };
+        self.open_portal(name, false).await?;
         let fetched = match self.open_cursor(name) {
             Ok(cursor) => match cursor.fetch(&direction).await {
                 Ok(stream) => Ok(Outcome::Rows {
@@ -119,8 +162,10 @@ impl Session {
 
     /// Closes a cursor; false where there is none of the name.
     pub fn cursor_close(&mut self, name: &str) -> bool {
-        let closed = self.shared.with(|state| state.cursors.remove(name));
-        closed.is_some()
+        let closed = self
+            .shared
+            .with(|state| (state.portals.remove(name), state.cursors.remove(name)));
+        closed.0.is_some() || closed.1.is_some()
     }
 
     /// Whether the simple protocol sends the last statement's rows in binary form: those of a
@@ -137,6 +182,7 @@ impl Session {
         only_move: bool,
         told: &[OutputColumn],
     ) -> Result<Outcome, Error> {
+        self.open_portal(name, true).await?;
         let cursor = self.open_cursor(name)?;
         if !only_move && cursor.columns != told {
             return Err(Error::new(
@@ -173,7 +219,10 @@ impl Session {
     }
 
     pub(super) fn close_cursors(&mut self) {
-        let cursors = self.shared.with(|state| std::mem::take(&mut state.cursors));
+        let cursors = self.shared.with(|state| {
+            state.portals.clear();
+            std::mem::take(&mut state.cursors)
+        });
         drop(cursors);
     }
 
@@ -192,6 +241,7 @@ impl Session {
     /// Closes the transaction's cursors that stand behind more savepoints than those.
     pub(super) fn end_cursors(&mut self, depth_max: usize) {
         let gone = self.shared.with(|state| {
+            state.portals.retain(|_, portal| !portal.ends(depth_max));
             let cursors = std::mem::take(&mut state.cursors);
             let ends = |cursor: &Arc<Cursor>| cursor.ends(depth_max);
             let (gone, left): (Vec<_>, Vec<_>) =

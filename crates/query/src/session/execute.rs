@@ -12,13 +12,14 @@ use parking_lot::Mutex;
 
 use super::block::Block;
 use super::call::Procedure;
+use super::cursor::Back;
 use super::for_update::{self, Locking};
 use super::handle::{BoundTo, Prepared, Session, Statement};
 use super::names::SessionNames;
 use super::present;
 use super::run;
 use super::shared::Shared;
-use crate::bind::{Bound, bind_call, bind_query, changes, set_parameters};
+use crate::bind::{Bound, bind_call, bind_query, changes, locks_within, set_parameters};
 use crate::copy;
 use crate::ddl;
 use crate::dml::{self, Dml, Ran};
@@ -150,6 +151,7 @@ impl Session {
         let ready = ready(&self.shared, names, tree, types)?;
         let columns = match (&ready, tree) {
             (Ready::Query(bound), _) => present::columns(&bound.columns),
+            (Ready::Lock(_), Tree::Declare(_)) => Vec::new(),
             (Ready::Lock(locking), _) => present::columns(&locking.columns),
             (Ready::Change(dml), _) => present::columns(&dml.program.columns),
             (Ready::Explain(_), Tree::Explain(of)) => vec![explain::column(of)],
@@ -357,6 +359,12 @@ impl Session {
             }
             Ready::Lock(locking) => {
                 let rows = locking.run(&shared, &values).await?;
+                if let Tree::Declare(of) = tree {
+                    let rows = present::rows(&shared, &locking.columns, rows);
+                    let columns = present::columns(&locking.columns);
+                    let text = prepared.statement.text();
+                    return self.declare_rows(of, text, columns, rows, Back::Never);
+                }
                 Ok(Outcome::Rows {
                     columns: prepared.columns.clone(),
                     stream: present::rows(&shared, &locking.columns, rows),
@@ -495,12 +503,19 @@ pub(crate) fn ready(
         }
         Tree::Query(query) => match for_update::bind(names, query, types)? {
             Some(locking) => Ready::Lock(Box::new(locking)),
-            None => Ready::Query(bind_query(names, query, types)?),
+            None => match bind_query(names, query, types) {
+                Err(error)
+                    if error.code == SqlState::FEATURE_NOT_SUPPORTED && locks_within(query) =>
+                {
+                    Ready::Change(Box::new(dml::bind_query(names, query, types)?))
+                }
+                bound => Ready::Query(bound?),
+            },
         },
         Tree::Insert(insert)
             if insert.on.is_none()
                 && insert.returning.is_none()
-                && !fires(shared, &insert.table) =>
+                && !is_changed(shared, &insert.table) =>
         {
             Ready::Insert(Box::new(insert::bind(shared, names, insert, types)?))
         }
@@ -515,7 +530,7 @@ pub(crate) fn ready(
             if shared
                 .find_table(literals.schema.as_deref(), &literals.table)
                 .is_ok_and(|table| {
-                    table.is_some_and(|table| has_triggers(shared, &table, Some(Event::Insert)))
+                    table.is_none_or(|table| has_triggers(shared, &table, Some(Event::Insert)))
                 }) =>
         {
             let tree = Tree::Insert(literals.tree()?);
@@ -530,7 +545,13 @@ pub(crate) fn ready(
         Tree::Explain(of) => Ready::Explain(Box::new(ready(shared, names, &of.inner, types)?)),
         Tree::Declare(of) => {
             super::declare::refuse_writing(&of.query)?;
-            Ready::Declare(bind_query(names, &of.query, types)?)
+            match for_update::bind(names, &of.query, types)? {
+                Some(locking) => {
+                    super::declare::refuse_locking(of)?;
+                    Ready::Lock(Box::new(locking))
+                }
+                None => Ready::Declare(bind_query(names, &of.query, types)?),
+            }
         }
         Tree::Copy(of) if !of.from => Ready::CopyOut(copy::bind_out(names, of)?),
         Tree::Call(call) => {
@@ -558,8 +579,8 @@ pub(crate) fn ready(
     })
 }
 
-/// Whether triggers fire for rows that are inserted into a table.
-fn fires(shared: &Arc<Shared>, table: &ast::TableObject) -> bool {
+/// Whether triggers fire for rows that are inserted into a table, or it is none but a view.
+fn is_changed(shared: &Arc<Shared>, table: &ast::TableObject) -> bool {
     let ast::TableObject::TableName(name) = table else {
         return false;
     };
@@ -575,7 +596,7 @@ fn fires(shared: &Arc<Shared>, table: &ast::TableObject) -> bool {
         [] => return false,
     };
     let found = shared.find_table(schema, table).ok().flatten();
-    found.is_some_and(|table| has_triggers(shared, &table, Some(Event::Insert)))
+    found.is_none_or(|table| has_triggers(shared, &table, Some(Event::Insert)))
 }
 
 /// What a client is told of a change.

@@ -7,13 +7,13 @@ use arrow::array::{Array, AsArray, BooleanArray};
 use arrow::datatypes::Decimal128Type;
 use arrow::record_batch::RecordBatch;
 use chronolith_catalog::{Rights, Routine, Type};
-use chronolith_chunk::{LOCATOR_COLUMN, RowSet};
+use chronolith_chunk::RowSet;
 use chronolith_engine::{RowMode, RowsLocked, TableView, Wait};
 use chronolith_sql::{WEAKER_LOCK, ast};
 use chronolith_types::{SqlState, SqlType, TableId, TypeId};
 use datafusion::common::ScalarValue;
 use datafusion::execution::memory_pool::MemoryConsumer;
-use datafusion::logical_expr::{FetchType, LogicalPlan, SkipType};
+use datafusion::logical_expr::{FetchType, LogicalPlan, SkipType, TableSource};
 use futures::StreamExt;
 use parking_lot::Mutex;
 
@@ -26,15 +26,27 @@ use crate::error::Error;
 use crate::functions::SessionVars;
 use crate::outcome::{OutputColumn, RowStream};
 
+/// What no client can call a column.
+const LOCATOR: &str = "\u{1}locator";
+
 /// A query that locks the rows of tables, bound.
-pub(crate) struct Locking {
-    pub(super) bound: Bound,
+#[derive(Debug)]
+pub struct Locking {
+    pub(crate) bound: Bound,
     /// What the client is told of its columns.
-    pub(super) columns: Vec<OutputColumn>,
+    pub(crate) columns: Vec<OutputColumn>,
     /// Their places in the plan's rows.
     places: Vec<usize>,
     /// The tables, and the places of the columns that say where their rows lie.
-    tables: Vec<(TableId, usize)>,
+    tables: Vec<Target>,
+}
+
+/// A table whose rows are locked.
+#[derive(Debug, Clone, Copy)]
+struct Target {
+    table: TableId,
+    /// Which column says where its rows lie.
+    place: usize,
     mode: RowMode,
     wait: Wait,
 }
@@ -63,13 +75,17 @@ impl Names for Locators<'_> {
         let target = self.names.target(schema, name, self.verb)?;
         let mut table = target.table;
         table.columns.push(TableColumn {
-            name: LOCATOR_COLUMN.to_owned(),
+            name: LOCATOR.to_owned(),
             ty: SqlType::Numeric(Some((38, 0))),
             attribute: -1,
         });
         let id = Some(target.catalog.id);
         self.tables.lock().insert(name.to_owned(), id);
         Ok(Some(Relation::Table(table)))
+    }
+
+    fn system_columns(&self, table: TableId) -> Option<Arc<dyn TableSource>> {
+        self.names.system_columns(table)
     }
 
     fn enter(&self, schema: &str) -> Result<(), Error> {
@@ -113,51 +129,57 @@ impl Names for Locators<'_> {
 struct Named<'q> {
     table: &'q str,
     alias: &'q str,
+    /// Whether a join may leave it without a row.
+    nullable: bool,
 }
 
 /// The tables of FROM that a clause may mean.
-fn tables_of<'q>(select: &'q ast::Select, verb: &str) -> Result<Vec<Named<'q>>, Error> {
+fn tables_of(select: &ast::Select) -> Vec<Named<'_>> {
     let mut found = Vec::new();
     for from in &select.from {
-        let outer = |join: &ast::Join| {
-            !matches!(
-                join.join_operator,
-                ast::JoinOperator::Join(_)
-                    | ast::JoinOperator::Inner(_)
-                    | ast::JoinOperator::CrossJoin(_)
-            )
-        };
-        if from.joins.iter().any(outer) {
-            let words = format!("{verb} cannot be applied to the nullable side of an outer join");
-            return Err(Error::new(SqlState::FEATURE_NOT_SUPPORTED, words));
-        }
-        let joined = from.joins.iter().map(|join| &join.relation);
-        for factor in std::iter::once(&from.relation).chain(joined) {
-            // Only tables have rows to lock; what else stands there is left alone.
-            let ast::TableFactor::Table {
-                name,
-                alias,
-                args: None,
-                ..
-            } = factor
-            else {
-                continue;
+        let first = found.len();
+        found.extend(named(&from.relation));
+        for join in &from.joins {
+            let (left, right) = match join.join_operator {
+                ast::JoinOperator::Left(_) | ast::JoinOperator::LeftOuter(_) => (false, true),
+                ast::JoinOperator::Right(_) | ast::JoinOperator::RightOuter(_) => (true, false),
+                ast::JoinOperator::FullOuter(_) => (true, true),
+                _ => (false, false),
             };
-            let Some(table) = name.0.last().and_then(|part| part.as_ident()) else {
-                continue;
-            };
-            let alias = alias.as_ref().map_or(table, |alias| &alias.name);
-            found.push(Named {
-                table: &table.value,
-                alias: &alias.value,
-            });
+            for before in found.iter_mut().skip(first) {
+                before.nullable |= left;
+            }
+            found.extend(named(&join.relation).map(|table| Named {
+                nullable: right,
+                ..table
+            }));
         }
     }
-    Ok(found)
+    found
+}
+
+/// A table of FROM; what else stands there has no rows to lock and is left alone.
+fn named(factor: &ast::TableFactor) -> Option<Named<'_>> {
+    let ast::TableFactor::Table {
+        name,
+        alias,
+        args: None,
+        ..
+    } = factor
+    else {
+        return None;
+    };
+    let table = name.0.last()?.as_ident()?;
+    let alias = alias.as_ref().map_or(table, |alias| &alias.name);
+    Some(Named {
+        table: &table.value,
+        alias: &alias.value,
+        nullable: false,
+    })
 }
 
 /// The table that a clause names, and whether it is the weaker one of its kind.
-pub(super) fn named(lock: &ast::LockClause) -> (Option<&str>, bool) {
+pub(super) fn clause(lock: &ast::LockClause) -> (Option<&str>, bool) {
     let parts = lock.of.iter().flat_map(|of| &of.0);
     let mut parts = parts.filter_map(|part| part.as_ident());
     let mark = |ident: &ast::Ident| ident.value == WEAKER_LOCK;
@@ -175,19 +197,33 @@ pub(super) fn bind(
     query: &ast::Query,
     types: &[Option<SqlType>],
 ) -> Result<Option<Locking>, Error> {
-    let [lock, more @ ..] = query.locks.as_slice() else {
+    bind_by(names, query, types, bind_query)
+}
+
+/// The same of a query within a statement.
+///
+/// # Errors
+/// As [`bind`].
+pub(super) fn bind_part(
+    names: &SessionNames,
+    query: &ast::Query,
+    types: &[Option<SqlType>],
+) -> Result<Option<Locking>, Error> {
+    bind_by(names, query, types, crate::bind::bind_part)
+}
+
+type Bind = fn(&dyn Names, &ast::Query, &[Option<SqlType>]) -> Result<Bound, Error>;
+
+fn bind_by(
+    names: &SessionNames,
+    query: &ast::Query,
+    types: &[Option<SqlType>],
+    bind: Bind,
+) -> Result<Option<Locking>, Error> {
+    let Some(first) = query.locks.first() else {
         return Ok(None);
     };
-    let (of, weaker) = named(lock);
-    let (verb, mode) = match (lock.lock_type, weaker) {
-        (ast::LockType::Update, false) => ("FOR UPDATE", RowMode::Update),
-        (ast::LockType::Update, true) => ("FOR NO KEY UPDATE", RowMode::NoKeyUpdate),
-        (ast::LockType::Share, false) => ("FOR SHARE", RowMode::Share),
-        (ast::LockType::Share, true) => ("FOR KEY SHARE", RowMode::KeyShare),
-    };
-    if !more.is_empty() {
-        return Err(Error::unsupported("several locking clauses in a query"));
-    }
+    let (verb, _) = said(first);
     let refused = |what: &str| {
         let words = format!("{verb} is not allowed with {what}");
         Err(Error::new(SqlState::FEATURE_NOT_SUPPORTED, words))
@@ -208,12 +244,50 @@ pub(super) fn bind(
     if select.having.is_some() {
         return refused("HAVING clause");
     }
-    let mut all = tables_of(select, verb)?;
-    if let Some(wanted) = of {
-        all.retain(|named| named.alias == wanted);
-        if all.is_empty() {
+    let known = tables_of(select);
+    let mut all: Vec<(&Named<'_>, RowMode, Wait)> = Vec::new();
+    for lock in &query.locks {
+        let (verb, mode) = said(lock);
+        let wait = match lock.nonblock {
+            None => Wait::Block,
+            Some(ast::NonBlock::Nowait) => Wait::NoWait,
+            Some(ast::NonBlock::SkipLocked) => Wait::Skip,
+        };
+        let (wanted, _) = clause(lock);
+        let meant = |table: &&Named<'_>| wanted.is_none_or(|wanted| table.alias == wanted);
+        let meant: Vec<&Named<'_>> = known.iter().filter(meant).collect();
+        if let (Some(wanted), []) = (wanted, meant.as_slice()) {
             let words = format!("relation \"{wanted}\" in {verb} clause not found in FROM clause");
             return Err(Error::new(SqlState::UNDEFINED_TABLE, words));
+        }
+        if meant.iter().any(|table| table.nullable) {
+            let words = format!("{verb} cannot be applied to the nullable side of an outer join");
+            return Err(Error::new(SqlState::FEATURE_NOT_SUPPORTED, words));
+        }
+        for table in meant {
+            // Of several clauses for one table the strongest counts, and none waits if one does not.
+            match all
+                .iter_mut()
+                .find(|(other, ..)| other.alias == table.alias)
+            {
+                None => all.push((table, mode, wait)),
+                Some((_, known, waits)) => {
+                    let strengths = [
+                        RowMode::Update,
+                        RowMode::NoKeyUpdate,
+                        RowMode::Share,
+                        RowMode::KeyShare,
+                    ];
+                    let mut strongest = strengths.into_iter();
+                    let strongest = strongest.find(|found| [*known, mode].contains(found));
+                    *known = strongest.unwrap_or(mode);
+                    *waits = match (*waits, wait) {
+                        (Wait::NoWait, _) | (_, Wait::NoWait) => Wait::NoWait,
+                        (Wait::Skip, _) | (_, Wait::Skip) => Wait::Skip,
+                        _ => Wait::Block,
+                    };
+                }
+            }
         }
     }
     let locators = Locators {
@@ -221,21 +295,21 @@ pub(super) fn bind(
         verb,
         tables: Mutex::new(
             all.iter()
-                .map(|named| (named.table.to_owned(), None))
+                .map(|(named, ..)| (named.table.to_owned(), None))
                 .collect(),
         ),
     };
     let mut query = query.clone();
     query.locks.clear();
     if let ast::SetExpr::Select(select) = query.body.as_mut() {
-        let item = |named: &Named<'_>| {
-            let parts = [named.alias, LOCATOR_COLUMN];
+        let item = |(named, ..): &(&Named<'_>, RowMode, Wait)| {
+            let parts = [named.alias, LOCATOR];
             let parts = parts.map(|part| ast::Ident::with_quote('"', part));
             ast::SelectItem::UnnamedExpr(ast::Expr::CompoundIdentifier(parts.to_vec()))
         };
         select.projection.extend(all.iter().map(item));
     }
-    let bound = bind_query(&locators, &query, types).map_err(|error| {
+    let bound = bind(&locators, &query, types).map_err(|error| {
         // The column that was put in is the only one that is not grouped.
         match error.code == SqlState::GROUPING_ERROR {
             true => Error::new(
@@ -250,9 +324,16 @@ pub(super) fn bind(
     let tables = all
         .iter()
         .zip(first..)
-        .filter_map(|(named, place)| Some((ids.get(named.table).copied().flatten()?, place)))
+        .filter_map(|((named, mode, wait), place)| {
+            Some(Target {
+                table: ids.get(named.table).copied().flatten()?,
+                place,
+                mode: *mode,
+                wait: *wait,
+            })
+        })
         .collect();
-    let shown = |(_, column): &(usize, &OutputColumn)| column.name != LOCATOR_COLUMN;
+    let shown = |(_, column): &(usize, &OutputColumn)| column.name != LOCATOR;
     let (places, columns) = bound
         .columns
         .iter()
@@ -261,17 +342,22 @@ pub(super) fn bind(
         .map(|(place, column)| (place, column.clone()))
         .unzip();
     Ok(Some(Locking {
-        wait: match lock.nonblock {
-            None => Wait::Block,
-            Some(ast::NonBlock::Nowait) => Wait::NoWait,
-            Some(ast::NonBlock::SkipLocked) => Wait::Skip,
-        },
         bound,
         columns,
         places,
         tables,
-        mode,
     }))
+}
+
+/// What a clause is called, and how strong it is.
+fn said(lock: &ast::LockClause) -> (&'static str, RowMode) {
+    let (_, weaker) = clause(lock);
+    match (lock.lock_type, weaker) {
+        (ast::LockType::Update, false) => ("FOR UPDATE", RowMode::Update),
+        (ast::LockType::Update, true) => ("FOR NO KEY UPDATE", RowMode::NoKeyUpdate),
+        (ast::LockType::Share, false) => ("FOR SHARE", RowMode::Share),
+        (ast::LockType::Share, true) => ("FOR KEY SHARE", RowMode::KeyShare),
+    }
 }
 
 /// A plan without the LIMIT and OFFSET at its end, and these.
@@ -306,13 +392,13 @@ fn unlimited(plan: LogicalPlan) -> Result<(LogicalPlan, usize, usize), Error> {
 impl Locking {
     /// The tables whose rows it locks.
     pub(super) fn tables(&self) -> impl Iterator<Item = TableId> {
-        self.tables.iter().map(|(table, _)| *table)
+        self.tables.iter().map(|target| target.table)
     }
 
     /// Looks whether the current role may lock rows of the tables.
-    pub(super) fn check(&self, shared: &Shared) -> Result<(), Error> {
-        for (table, _) in &self.tables {
-            shared.check_relation(*table, Rights::UPDATE)?;
+    pub(crate) fn check(&self, shared: &Shared) -> Result<(), Error> {
+        for target in &self.tables {
+            shared.check_relation(target.table, Rights::UPDATE)?;
         }
         shared.check_uses(&self.bound.uses)
     }
@@ -330,27 +416,32 @@ impl Locking {
             shared.cancel.check()?;
             shared.transact(|transaction| transaction.begin_change())?;
             // Somebody changed a row between its reading and its locking: all is read anew.
-            if let Some(rows) = self.once(shared, params).await? {
+            let sight = Arc::new(Sight::default());
+            let _held = Held::new(shared, Some(Arc::clone(&sight)));
+            if let Some(rows) = self.once(shared, &sight, params).await? {
                 return Ok(Box::pin(futures::stream::iter(rows.into_iter().map(Ok))));
             }
         }
     }
 
-    async fn once(
+    /// One attempt, with what the statement sees; None when rows were changed by others meanwhile.
+    ///
+    /// # Errors
+    /// As [`Self::run`].
+    pub(crate) async fn once(
         &self,
         shared: &Arc<Shared>,
+        sight: &Sight,
         params: &[ScalarValue],
     ) -> Result<Option<Vec<RecordBatch>>, Error> {
-        let sight = Arc::new(Sight::default());
-        let _held = Held::new(shared, Some(Arc::clone(&sight)));
         let mut views = Vec::with_capacity(self.tables.len());
-        for (table, place) in &self.tables {
-            let view = sight.view(shared, *table);
+        for target in &self.tables {
+            let view = sight.view(shared, target.table);
             let view = view.ok_or_else(|| Error::internal("a table that is locked is gone"))?;
-            views.push((view, *place));
+            views.push((view, *target));
         }
         let plan = set_parameters(&self.bound.plan, params)?;
-        let skips = self.wait == Wait::Skip;
+        let skips = self.tables.iter().any(|target| target.wait == Wait::Skip);
         let (plan, mut skip, mut fetch) = match skips {
             true => unlimited(plan)?,
             false => (plan, 0, usize::MAX),
@@ -378,8 +469,8 @@ impl Locking {
                     };
                     piece = free;
                 } else {
-                    for ((_, place), rows) in views.iter().zip(&mut rows) {
-                        rows.insert_all(piece.column(*place));
+                    for ((_, target), rows) in views.iter().zip(&mut rows) {
+                        rows.insert_all(piece.column(target.place));
                     }
                 }
                 let over = skip.min(piece.num_rows());
@@ -392,37 +483,27 @@ impl Locking {
             }
         }
         drop(stream);
-        for ((view, _), rows) in views.iter().zip(&rows) {
-            if !rows.is_empty() && self.lock(shared, view, rows)? == RowsLocked::Again {
+        for ((view, target), rows) in views.iter().zip(&rows) {
+            if !rows.is_empty() && lock(shared, view, rows, *target)? == RowsLocked::Again {
                 return Ok(None);
             }
         }
         Ok(Some(batches))
     }
 
-    fn lock(
-        &self,
-        shared: &Arc<Shared>,
-        view: &TableView,
-        rows: &RowSet,
-    ) -> Result<RowsLocked, Error> {
-        let (mode, wait) = (self.mode, self.wait);
-        shared.away(|transaction| transaction.lock_rows(view, rows, mode, wait))
-    }
-
     /// SKIP LOCKED: those of some rows that could be locked; None when one was changed meanwhile.
     fn lock_free(
         &self,
         shared: &Arc<Shared>,
-        views: &[(TableView, usize)],
+        views: &[(TableView, Target)],
         batch: &RecordBatch,
     ) -> Result<Option<RecordBatch>, Error> {
         let mut keep = vec![true; batch.num_rows()];
-        for (view, place) in views {
-            let locators = batch.column(*place);
+        for (view, target) in views {
+            let locators = batch.column(target.place);
             let mut rows = RowSet::default();
             rows.insert_all(locators);
-            match self.lock(shared, view, &rows)? {
+            match lock(shared, view, &rows, *target)? {
                 RowsLocked::All => {}
                 RowsLocked::Again => return Ok(None),
                 RowsLocked::Without(busy) => {
@@ -436,4 +517,13 @@ impl Locking {
         let keep = BooleanArray::from(keep);
         Ok(Some(arrow::compute::filter_record_batch(batch, &keep)?))
     }
+}
+
+fn lock(
+    shared: &Arc<Shared>,
+    view: &TableView,
+    rows: &RowSet,
+    target: Target,
+) -> Result<RowsLocked, Error> {
+    shared.away(|transaction| transaction.lock_rows(view, rows, target.mode, target.wait))
 }

@@ -6,11 +6,16 @@ use arrow::datatypes::{Field, Schema};
 use chronolith_catalog::{
     ConstraintKind, Database, Routine, Schema as CatalogSchema, Table as CatalogTable, Type, View,
 };
+use chronolith_sql::ast;
 use chronolith_types::{SqlType, TableId, TypeId};
 use datafusion::datasource::provider_as_source;
+use datafusion::logical_expr::TableSource;
 
+use super::for_update::Locking;
 use super::shared::{Shared, no_schema};
-use crate::bind::{ChangeTarget, Names, OwnType, Relation, Table, TableColumn, Variable};
+use crate::bind::{
+    ChangeTarget, Names, OwnType, Relation, Table, TableColumn, Variable, WrittenView,
+};
 use crate::catalogs;
 use crate::error::Error;
 use crate::functions::SessionVars;
@@ -329,16 +334,65 @@ impl Names for SessionNames {
         &self,
         schema: Option<&str>,
         name: &str,
-        verb: &'static str,
+        _verb: &'static str,
     ) -> Result<ChangeTarget, Error> {
-        let catalog = find_changed(&self.shared, schema, name, verb)?;
+        let catalog = find_changed(&self.shared, schema, name)?;
         let schema = self.home.schemas.get(&catalog.schema);
         let schema = schema.map_or("", |schema| schema.name.as_str());
         let mut table = table_of(schema, &catalog);
         let layout = Arc::new(chronolith_engine::layout_of(&catalog));
         let source = ChunkTable::new(catalog.id, &catalog.name, layout).with_locators();
         table.source = provider_as_source(Arc::new(source));
-        Ok(ChangeTarget { table, catalog })
+        Ok(ChangeTarget {
+            table,
+            catalog,
+            views: Vec::new(),
+        })
+    }
+
+    fn locking(
+        &self,
+        query: &ast::Query,
+        params: &[Option<SqlType>],
+    ) -> Result<Option<Locking>, Error> {
+        super::for_update::bind_part(self, query, params)
+    }
+
+    fn system_columns(&self, table: TableId) -> Option<Arc<dyn TableSource>> {
+        let table = self.home.tables.get(&table)?;
+        let layout = Arc::new(chronolith_engine::layout_of(table));
+        let source = ChunkTable::new(table.id, &table.name, layout).with_system();
+        Some(provider_as_source(Arc::new(source)))
+    }
+
+    fn written_view(&self, schema: Option<&str>, name: &str) -> Result<Option<WrittenView>, Error> {
+        if self.home.views.is_empty() || self.shared.find_table(schema, name)?.is_some() {
+            return Ok(None);
+        }
+        let view = self.shared.find_view(schema, name)?;
+        let Some(view) = view.filter(|view| view.kept().is_none()) else {
+            return Ok(None);
+        };
+        let schema = self.home.schemas.get(&view.schema);
+        Ok(Some(WrittenView {
+            oid: view.id.0,
+            schema: schema.map_or_else(String::new, |schema| schema.name.clone()),
+            name: view.name.clone(),
+            columns: view.columns.clone(),
+            query: chronolith_sql::query(&view.query)?,
+            check: view.check,
+        }))
+    }
+
+    fn takes_rows(&self, schema: Option<&str>, name: &str) -> Result<bool, Error> {
+        if schema.is_some_and(catalogs::is_system_schema) {
+            return Ok(false);
+        }
+        if self.shared.find_table(schema, name)?.is_some() {
+            return Ok(true);
+        }
+        let view = self.shared.find_view(schema, name)?;
+        Ok(view.is_some_and(|view| view.kept().is_none()))
     }
 
     fn enter(&self, schema: &str) -> Result<(), Error> {

@@ -126,7 +126,7 @@ fn query_writes(query: &ast::Query) -> Option<&'static str> {
     };
     within.or(own).or_else(|| {
         let lock = query.locks.first()?;
-        let (_, weaker) = super::for_update::named(lock);
+        let (_, weaker) = super::for_update::clause(lock);
         Some(match (lock.lock_type, weaker) {
             (ast::LockType::Share, false) => "SELECT FOR SHARE",
             (ast::LockType::Share, true) => "SELECT FOR KEY SHARE",

@@ -18,6 +18,7 @@ use super::cursor::Cursor;
 use super::limits::Limits;
 use super::modes::Modes;
 use super::notify::Said;
+use super::portal::Portal;
 use crate::cancel::Cancel;
 use crate::catalogs::PreparedStatement;
 use crate::dml::Sight;
@@ -82,6 +83,8 @@ pub(crate) struct State {
     pub(crate) depth: usize,
     /// What PREPARE has made, as the catalog shows it.
     pub(crate) prepared: Vec<PreparedStatement>,
+    /// Named portals whose queries have not run.
+    pub(crate) portals: BTreeMap<String, Portal>,
     /// Open cursors.
     pub(crate) cursors: BTreeMap<String, Arc<Cursor>>,
     /// The open transaction's modes.
@@ -193,6 +196,7 @@ impl Shared {
                 sequences: SessionSequences::default(),
                 depth: 0,
                 prepared: Vec::new(),
+                portals: BTreeMap::new(),
                 cursors: BTreeMap::new(),
                 modes: Modes::default(),
                 queried: false,

@@ -20,6 +20,7 @@ mod gapfill;
 mod hypertables;
 mod insert;
 mod jobs;
+mod portals;
 mod references;
 mod rollups;
 mod sets;

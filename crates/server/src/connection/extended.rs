@@ -24,6 +24,8 @@ pub(super) struct Portal {
 
 enum PortalState {
     Ready,
+    /// A query that SQL knows as a cursor.
+    Cursor,
     Running(Rows),
     Done(String),
 }
@@ -141,6 +143,7 @@ impl Connection {
             Some(statement) => self.session.parameters(statement, &given)?,
             None => Vec::new(),
         };
+        self.forget_closed(&portal);
         if portal.is_empty() {
             self.portals.remove("");
         } else if self.portals.contains_key(&portal) || self.session.cursor(&portal).is_some() {
@@ -150,13 +153,20 @@ impl Connection {
             )
             .into());
         }
+        let mut state = PortalState::Ready;
+        if !portal.is_empty()
+            && let Some(statement) = &statement
+            && self.session.portal(&portal, statement, &params)?
+        {
+            state = PortalState::Cursor;
+        }
         self.portals.insert(
             portal,
             Portal {
                 statement,
                 params,
                 formats: results,
-                state: PortalState::Ready,
+                state,
             },
         );
         out::bare(&mut self.wire.out, b'2');
@@ -171,6 +181,7 @@ impl Connection {
             out::parameters(&mut self.wire.out, params.iter().map(SqlType::oid));
             (statement, &[][..])
         } else {
+            self.forget_closed(name);
             match (self.portals.get(name), self.session.cursor(name)) {
                 (Some(portal), _) => (portal.statement.clone(), portal.formats.as_slice()),
                 (None, Some(columns)) => {
@@ -194,8 +205,11 @@ impl Connection {
     pub(super) async fn execute(&mut self, message: Execute) -> Result<(), Stop> {
         let name = message.name.unwrap_or_default();
         let limit = usize::try_from(message.max_rows).ok().filter(|n| *n > 0);
-        if !self.portals.contains_key(&name) && self.session.cursor(&name).is_some() {
-            return self.run_cursor(&name, limit).await;
+        self.forget_closed(&name);
+        if self.session.cursor(&name).is_some() {
+            let portal = self.portals.get(&name);
+            let formats = portal.map_or_else(Vec::new, |portal| portal.formats.clone());
+            return self.run_cursor(&name, limit, formats).await;
         }
         // Taken out while it runs: a portal that fails is gone.
         let mut portal = self
@@ -256,7 +270,7 @@ impl Connection {
             PortalState::Done(tag) if !statement.columns.is_empty() => {
                 out::complete(&mut self.wire.out, tag);
             }
-            PortalState::Done(_) | PortalState::Ready => {
+            PortalState::Done(_) | PortalState::Ready | PortalState::Cursor => {
                 return Err(Failure::new(
                     SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE,
                     format!("portal \"{name}\" cannot be run"),
@@ -268,8 +282,22 @@ impl Connection {
         Ok(())
     }
 
-    /// Execute of a cursor that a statement declared.
-    async fn run_cursor(&mut self, name: &str, limit: Option<usize>) -> Result<(), Stop> {
+    /// Forgets a portal that SQL closed.
+    fn forget_closed(&mut self, name: &str) {
+        let portal = self.portals.get(name);
+        let is_cursor = portal.is_some_and(|portal| matches!(portal.state, PortalState::Cursor));
+        if is_cursor && self.session.cursor(name).is_none() {
+            self.portals.remove(name);
+        }
+    }
+
+    /// Execute of a cursor, which a statement declared or a portal is.
+    async fn run_cursor(
+        &mut self,
+        name: &str,
+        limit: Option<usize>,
+        formats: Vec<bool>,
+    ) -> Result<(), Stop> {
         let count = limit.map_or(0, |limit| u64::try_from(limit).unwrap_or(u64::MAX));
         self.session.resume()?;
         let work = self.session.cursor_rows(name, count);
@@ -281,7 +309,7 @@ impl Connection {
             counted,
         } = outcome
         {
-            let mut rows = Rows::new(columns, Vec::new(), stream, verb, counted);
+            let mut rows = Rows::new(columns, formats, stream, verb, counted);
             self.send(&mut rows, None).await?;
             self.notices();
             if count > 0 && rows.sent == count {
@@ -299,9 +327,8 @@ impl Connection {
             (b'S', "") => self.unnamed = None,
             (b'S', name) => self.session.forget(name),
             (_, name) => {
-                if self.portals.remove(name).is_none() {
-                    self.session.cursor_close(name);
-                }
+                self.portals.remove(name);
+                self.session.cursor_close(name);
             }
         }
         out::bare(&mut self.wire.out, b'3');

@@ -9,6 +9,8 @@ use super::super::insert::{Target, is_default};
 use super::super::literal::null;
 use super::super::scope::Scope;
 use super::super::state::{Binder, Clause, Place, Result, ident_position, position, told, typed};
+use super::ChangeTarget;
+use super::through::{From, Row};
 use crate::error::Error;
 use crate::functions::{Typed, is_composite, row_field, row_with_field};
 use crate::insert::target_of;
@@ -18,9 +20,10 @@ impl Binder<'_> {
     pub(super) fn assignments(
         &mut self,
         scope: &Scope,
-        table: &catalog::Table,
+        given: &Given<'_>,
         list: &[Assignment],
     ) -> Result<Vec<Option<Typed>>> {
+        let table = given.table;
         let mut set: Vec<Option<Typed>> = table.columns.iter().map(|_| None).collect();
         let place = Place {
             scope,
@@ -29,18 +32,18 @@ impl Binder<'_> {
         for assignment in list {
             match &assignment.target {
                 AssignmentTarget::ColumnName(name) if name.0.len() > 1 => {
-                    self.assign_field(place, table, &mut set, name, &assignment.value)?;
+                    self.assign_field(place, given, &mut set, name, &assignment.value)?;
                 }
                 AssignmentTarget::ColumnName(name) => {
-                    let (at, target) = column_of(table, name)?;
+                    let (at, target) = given.column(name)?;
                     takes(table, at, Some(&assignment.value))?;
                     let value = self.assigned(place, &assignment.value, &target)?;
-                    put(&mut set, at, &target, value, name)?;
+                    put(given, &mut set, at, value, name)?;
                 }
                 AssignmentTarget::Tuple(names) => {
-                    let values = self.row(place, table, names, &assignment.value)?;
-                    for (name, (at, target, value)) in names.iter().zip(values) {
-                        put(&mut set, at, &target, value, name)?;
+                    let values = self.row(place, given, names, &assignment.value)?;
+                    for (name, (at, _, value)) in names.iter().zip(values) {
+                        put(given, &mut set, at, value, name)?;
                     }
                 }
             }
@@ -52,7 +55,7 @@ impl Binder<'_> {
     fn assign_field(
         &mut self,
         place: Place<'_>,
-        table: &catalog::Table,
+        given: &Given<'_>,
         set: &mut [Option<Typed>],
         name: &ast::ObjectName,
         tree: &ast::Expr,
@@ -61,11 +64,15 @@ impl Binder<'_> {
         let Some((first, path)) = idents.split_first() else {
             return Err(Error::new(SqlState::SYNTAX_ERROR, "a name is missing"));
         };
-        let found = table.column_named(&first.value);
-        let Some((at, column)) = found.filter(|(_, column)| is_composite(&column.ty)) else {
-            return column_of(table, name).map(|_| ());
+        let found = given.place(&first.value).and_then(|found| found.ok());
+        let composite = |at: &usize| {
+            let column = given.table.columns.get(*at);
+            column.is_some_and(|column| is_composite(&column.ty))
         };
-        takes(table, at, Some(tree))?;
+        let Some(at) = found.filter(composite) else {
+            return given.column(name).map(|_| ());
+        };
+        takes(given.table, at, Some(tree))?;
         let before = match set.get(at).cloned().flatten() {
             Some(before)
                 if matches!(&before.expr, Expr::ScalarFunction(call)
@@ -73,8 +80,8 @@ impl Binder<'_> {
             {
                 before
             }
-            Some(before) => return put(set, at, &target_of(column)?, before, name),
-            None => match place.scope.columns.get(at) {
+            Some(before) => return put(given, set, at, before, name),
+            None => match place.scope.columns.get(given.shown_at(at)) {
                 Some(own) => typed(own),
                 None => return Err(Error::internal("a column that is not in scope")),
             },
@@ -169,10 +176,11 @@ impl Binder<'_> {
     fn row(
         &mut self,
         place: Place<'_>,
-        table: &catalog::Table,
+        given: &Given<'_>,
         names: &[ast::ObjectName],
         tree: &ast::Expr,
     ) -> Result<Vec<(usize, Target, Typed)>> {
+        let table = given.table;
         let differ = || {
             Error::new(
                 SqlState::SYNTAX_ERROR,
@@ -187,7 +195,7 @@ impl Binder<'_> {
                     return Err(differ());
                 }
                 for (name, value) in names.iter().zip(values) {
-                    let (at, target) = column_of(table, name)?;
+                    let (at, target) = given.column(name)?;
                     takes(table, at, Some(value))?;
                     let value = self.assigned(place, value, &target)?;
                     made.push((at, target, value));
@@ -195,7 +203,7 @@ impl Binder<'_> {
             }
             ast::Expr::Subquery(query) => {
                 for (number, name) in names.iter().enumerate() {
-                    let (at, target) = column_of(table, name)?;
+                    let (at, target) = given.column(name)?;
                     takes(table, at, None)?;
                     let value = self.one_of_row(place, query, number, names.len());
                     let value = value?.ok_or_else(differ)?;
@@ -227,9 +235,9 @@ pub(super) fn sets_key(table: &catalog::Table, set: &[Option<Typed>]) -> bool {
 }
 
 fn put(
+    given: &Given<'_>,
     set: &mut [Option<Typed>],
     at: usize,
-    target: &Target,
     value: Typed,
     name: &ast::ObjectName,
 ) -> Result<()> {
@@ -238,11 +246,15 @@ fn put(
             *slot = Some(value);
             Ok(())
         }
-        _ => Err(Error::new(
-            SqlState::SYNTAX_ERROR,
-            format!("multiple assignments to same column \"{}\"", target.name),
-        )
-        .at(position(name))),
+        _ => {
+            let column = given.table.columns.get(at);
+            let column = column.map_or("", |column| column.name.as_str());
+            Err(Error::new(
+                SqlState::SYNTAX_ERROR,
+                format!("multiple assignments to same column \"{column}\""),
+            )
+            .at(position(name).filter(|_| given.row.is_none())))
+        }
     }
 }
 
@@ -266,34 +278,126 @@ fn takes(table: &catalog::Table, at: usize, tree: Option<&ast::Expr>) -> Result<
     .detail(format!("Column \"{}\" is {what}.", column.name)))
 }
 
-/// The column that an assignment names.
-fn column_of(table: &catalog::Table, name: &ast::ObjectName) -> Result<(usize, Target)> {
-    let idents = name.0.iter().filter_map(|part| part.as_ident());
-    let idents = idents.collect::<Vec<_>>();
-    let Some(first) = idents.first() else {
-        return Err(Error::new(SqlState::SYNTAX_ERROR, "a name is missing"));
-    };
-    let found = table.column_named(&first.value).ok_or_else(|| {
-        Error::new(
-            SqlState::UNDEFINED_COLUMN,
-            format!(
-                "column \"{}\" of relation \"{}\" does not exist",
-                first.value, table.name
-            ),
-        )
-        .at(ident_position(first))
-    })?;
-    if idents.len() > 1 {
-        return Err(Error::new(
-            SqlState::DATATYPE_MISMATCH,
-            format!(
-                "cannot assign to field \"{}\" of column \"{}\" because its type {} is not a composite type",
-                idents.get(1).map_or("", |ident| ident.value.as_str()),
-                first.value,
-                found.1.ty.without_typmod()
-            ),
-        )
-        .at(ident_position(first)));
+/// What values are assigned to.
+pub(super) struct Given<'a> {
+    /// The table.
+    pub table: &'a catalog::Table,
+    /// What the statement names it by.
+    pub name: &'a str,
+    /// Its row as a view shows it, if it is named by one.
+    pub row: Option<&'a Row>,
+    /// What the statement sees of a row.
+    pub shown: Option<&'a Scope>,
+    /// Whether the statement is an INSERT.
+    pub insert: bool,
+}
+
+impl<'a> Given<'a> {
+    pub(super) fn of(target: &'a ChangeTarget, row: &'a Row, insert: bool) -> Self {
+        Self {
+            table: &target.catalog,
+            name: target.named().1,
+            row: (!target.views.is_empty()).then_some(row),
+            shown: Some(&row.scope),
+            insert,
+        }
     }
-    Ok((found.0, target_of(found.1)?))
+
+    /// A table that is named as it is.
+    pub(super) fn plain(table: &'a catalog::Table) -> Self {
+        Self {
+            table,
+            name: &table.name,
+            row: None,
+            shown: None,
+            insert: false,
+        }
+    }
+
+    /// The place of the column that a name means; an error that says where it comes from if it is
+    /// none of the table's.
+    pub(super) fn place(&self, name: &str) -> Option<std::result::Result<usize, Error>> {
+        let Some(row) = self.row else {
+            return self.table.column_named(name).map(|(at, _)| Ok(at));
+        };
+        let mut columns = row.scope.columns.iter();
+        let at = columns.position(|column| column.name == name)?;
+        self.place_at(at)
+    }
+
+    /// Where the statement sees the table's column that stands somewhere.
+    fn shown_at(&self, place: usize) -> usize {
+        let Some(row) = self.row else {
+            return place;
+        };
+        let mut from = row.from.iter();
+        let shown = from.position(|from| matches!(from, From::Table(at) if *at == place));
+        shown.unwrap_or(usize::MAX)
+    }
+
+    /// The same of the column that stands somewhere.
+    pub(super) fn place_at(&self, at: usize) -> Option<std::result::Result<usize, Error>> {
+        let Some(row) = self.row else {
+            return (at < self.table.columns.len()).then_some(Ok(at));
+        };
+        Some(match row.from.get(at)? {
+            From::Table(place) => Ok(*place),
+            From::View { view, column } => {
+                let verb = if self.insert { "insert into" } else { "update" };
+                Err(Error::new(
+                    SqlState::FEATURE_NOT_SUPPORTED,
+                    format!("cannot {verb} column \"{column}\" of view \"{view}\""),
+                )
+                .detail(
+                    "View columns that are not columns of their base relation are not updatable.",
+                ))
+            }
+        })
+    }
+
+    /// The column that an assignment names.
+    fn column(&self, name: &ast::ObjectName) -> Result<(usize, Target)> {
+        let idents = name.0.iter().filter_map(|part| part.as_ident());
+        let idents = idents.collect::<Vec<_>>();
+        let Some(first) = idents.first() else {
+            return Err(Error::new(SqlState::SYNTAX_ERROR, "a name is missing"));
+        };
+        let at = self.place(&first.value).ok_or_else(|| {
+            Error::new(
+                SqlState::UNDEFINED_COLUMN,
+                format!(
+                    "column \"{}\" of relation \"{}\" does not exist",
+                    first.value, self.name
+                ),
+            )
+            .at(ident_position(first))
+        })??;
+        let column = self.table.columns.get(at);
+        let column = column.ok_or_else(|| Error::internal("a column that is not there"))?;
+        if idents.len() > 1 {
+            return Err(Error::new(
+                SqlState::DATATYPE_MISMATCH,
+                format!(
+                    "cannot assign to field \"{}\" of column \"{}\" because its type {} is not a composite type",
+                    idents.get(1).map_or("", |ident| ident.value.as_str()),
+                    first.value,
+                    column.ty.without_typmod()
+                ),
+            )
+            .at(ident_position(first)));
+        }
+        let target = target_of(column)?;
+        Ok((
+            at,
+            match self.row {
+                None => target,
+                // A view's columns have no defaults of their own.
+                Some(_) => Target {
+                    name: first.value.clone(),
+                    default: None,
+                    ..target
+                },
+            },
+        ))
+    }
 }

@@ -1,36 +1,35 @@
 //! ON CONFLICT.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
-use arrow::datatypes::{Field, Schema};
 use chronolith_catalog as catalog;
 use chronolith_chunk::{LOCATOR_COLUMN, locator_type};
 use chronolith_sql::ast::{self, ConflictTarget, OnConflict, OnConflictAction};
 use chronolith_types::{ColumnId, SqlState};
 
-use super::super::names::Table;
-use super::super::scope::Scope;
-use super::super::state::{Binder, Clause, Place, Result, field, ident_position, position};
-use super::Conflict;
-use super::assign::sets_key;
+use super::super::scope::{Scope, ScopeColumn};
+use super::super::state::{Binder, Clause, Place, Result, ident_position, position, unnamed};
+use super::assign::{Given, sets_key};
+use super::through::Row;
+use super::{ChangeTarget, Conflict};
 use crate::error::Error;
 
 impl Binder<'_> {
     /// ON CONFLICT of an INSERT into a table.
     pub(super) fn conflict(
         &mut self,
-        table: &Table,
-        catalog: &catalog::Table,
-        alias: Option<&str>,
+        into: &ChangeTarget,
+        own: Row,
         on: &OnConflict,
     ) -> Result<Conflict> {
-        let constraints = self.arbiters(table, catalog, on.conflict_target.as_ref())?;
+        let given = Given::of(into, &own, true);
+        let constraints = self.arbiters(&given, on.conflict_target.as_ref())?;
         let set = match &on.action {
             OnConflictAction::DoNothing => {
                 return Ok(Conflict {
                     constraints,
                     keyed: false,
+                    tells: false,
                     update: None,
                     sets: Vec::new(),
                 });
@@ -44,13 +43,12 @@ impl Binder<'_> {
             )
             .hint("For example, ON CONFLICT (column_name)."));
         }
-        let own = self.row_of_table(table, alias);
-        let proposed = self.row_of_table(table, Some("excluded"));
-        let mut scope = own.clone();
+        let proposed = self.row_of(into, Some("excluded"))?;
+        let mut scope = own.scope.clone();
         // A bare name means the row that is there.
-        scope.columns.extend(proposed.columns);
-        scope.relations.extend(proposed.relations);
-        let set_to = self.assignments(&scope, catalog, &set.assignments)?;
+        scope.columns.extend(proposed.scope.columns);
+        scope.relations.extend(proposed.scope.relations);
+        let set_to = self.assignments(&scope, &given, &set.assignments)?;
         let filter = match &set.selection {
             None => None,
             Some(condition) => {
@@ -62,17 +60,25 @@ impl Binder<'_> {
                 Some(self.condition(value, "WHERE", position(condition))?)
             }
         };
-        let keyed = sets_key(catalog, &set_to);
+        let keyed = sets_key(&into.catalog, &set_to);
         let locator = self.fresh_as(LOCATOR_COLUMN);
         let sets = super::set_places(&set_to);
-        let (exprs, _) = self.new_row(&locator, &own, set_to);
-        self.reads(table.oid, &own, exprs.iter().chain(&filter));
-        let mut fields: Vec<Field> = vec![field(&locator, &locator_type())];
-        fields.extend(scope.columns.iter().map(|c| field(&c.column, &c.arrow)));
-        let update = self.over(Arc::new(Schema::new(fields)), filter, exprs)?;
+        let (exprs, _) = self.new_row(&locator, &own.base, set_to);
+        self.reads(into.named().0, &own.scope, exprs.iter().chain(&filter));
+        let mut input = vec![ScopeColumn {
+            column: locator,
+            arrow: locator_type(),
+            ..unnamed(LOCATOR_COLUMN)
+        }];
+        input.extend(own.base.columns);
+        input.extend(proposed.base.columns);
+        let mut steps = own.steps;
+        steps.extend(proposed.steps);
+        let update = self.over_row(&input, &steps, filter, exprs)?;
         Ok(Conflict {
             constraints,
             keyed,
+            tells: false,
             update: Some(update),
             sets,
         })
@@ -81,10 +87,10 @@ impl Binder<'_> {
     /// The constraints that a conflict's target names.
     fn arbiters(
         &mut self,
-        table: &Table,
-        catalog: &catalog::Table,
+        given: &Given<'_>,
         target: Option<&ConflictTarget>,
     ) -> Result<Option<Vec<u32>>> {
+        let catalog = given.table;
         let columns = match target {
             None => {
                 let mut keys = catalog.all_keys().into_iter();
@@ -97,13 +103,13 @@ impl Binder<'_> {
                 let ident = name.0.last().and_then(|part| part.as_ident());
                 let spelled = ident.map_or("", |ident| ident.value.as_str());
                 match chronolith_sql::conflict_target(spelled)? {
-                    Some(target) => {
-                        let scope = self.row_of_table(table, None);
-                        self.inferred_columns(&scope, catalog, &target)?
-                    }
+                    Some(target) => self.inferred_columns(given, &target)?,
                     None => {
                         let found = catalog.constraints.iter().find(|constraint| {
-                            constraint.name == spelled && constraint.kind.unique_columns().is_some()
+                            // A view has none.
+                            given.row.is_none()
+                                && constraint.name == spelled
+                                && constraint.kind.unique_columns().is_some()
                         });
                         if found.is_some_and(|key| key.marks.deferrable) {
                             return Err(deferrable_arbiter());
@@ -116,7 +122,7 @@ impl Binder<'_> {
                                 SqlState::UNDEFINED_OBJECT,
                                 format!(
                                     "constraint \"{spelled}\" for table \"{}\" does not exist",
-                                    catalog.name
+                                    given.name
                                 ),
                             )
                         })?;
@@ -127,14 +133,15 @@ impl Binder<'_> {
             Some(ConflictTarget::Columns(names)) => {
                 let mut columns = BTreeSet::new();
                 for name in names {
-                    let (_, column) = catalog.column_named(&name.value).ok_or_else(|| {
+                    let place = given.place(&name.value).ok_or_else(|| {
                         Error::new(
                             SqlState::UNDEFINED_COLUMN,
                             format!("column \"{}\" does not exist", name.value),
                         )
                         .at(ident_position(name))
                     })?;
-                    columns.insert(column.id);
+                    let column = place.ok().and_then(|place| catalog.columns.get(place));
+                    columns.insert(column.ok_or_else(no_arbiter)?.id);
                 }
                 columns
             }
@@ -166,10 +173,12 @@ impl Binder<'_> {
     /// even where no index is of that kind.
     fn inferred_columns(
         &mut self,
-        scope: &Scope,
-        catalog: &catalog::Table,
+        given: &Given<'_>,
         target: &chronolith_sql::ConflictTarget,
     ) -> Result<BTreeSet<ColumnId>> {
+        let catalog = given.table;
+        let nothing = Scope::default();
+        let scope = given.shown.unwrap_or(&nothing);
         let place = Place {
             scope,
             clause: Clause::Check,
@@ -184,8 +193,9 @@ impl Binder<'_> {
             }
             match bare {
                 ast::Expr::Identifier(name) => {
-                    let found = catalog.column_named(&name.value);
-                    columns.extend(found.map(|(_, column)| column.id));
+                    let found = given.place(&name.value).and_then(|found| found.ok());
+                    let found = found.and_then(|place| catalog.columns.get(place));
+                    columns.extend(found.map(|column| column.id));
                 }
                 _ => plain = false,
             }

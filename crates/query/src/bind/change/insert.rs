@@ -1,6 +1,8 @@
 //! INSERT.
 
-use chronolith_catalog::Rights;
+use std::sync::Arc;
+
+use chronolith_catalog::{self as catalog, Rights};
 use chronolith_sql::ast::{self, OnInsert, TableObject};
 use chronolith_types::SqlState;
 use datafusion::logical_expr::LogicalPlanBuilder;
@@ -8,22 +10,41 @@ use datafusion::logical_expr::LogicalPlanBuilder;
 use super::super::names::Table;
 use super::super::scope::{Alias, Scope, ScopeColumn};
 use super::super::state::{Binder, Result, lift};
-use super::{Change, ChangeTarget, What};
+use super::assign::Given;
+use super::through::{From, Row};
+use super::{Change, What};
+use crate::bind::Target;
 use crate::error::Error;
-use crate::insert::{completed, places_of, provided, target_of};
+use crate::insert::{completed, name_of_column, places_of, provided, target_of, undefined_column};
 
 impl Binder<'_> {
     pub(super) fn insert(&mut self, insert: &ast::Insert) -> Result<Change> {
         let TableObject::TableName(name) = &insert.table else {
             return Err(Error::unsupported("INSERT into a function"));
         };
-        let ChangeTarget { table, catalog } = self.change_target(name, "INSERT")?;
-        let places = places_of(&catalog, &insert.columns)?;
-        let targets = places
-            .iter()
-            .filter_map(|place| catalog.columns.get(*place))
-            .map(target_of)
-            .collect::<Result<Vec<_>>>()?;
+        let into = self.change_target(name, "INSERT")?;
+        let catalog = Arc::clone(&into.catalog);
+        let alias = insert.table_alias.as_ref();
+        let alias = alias.map(|alias| alias.alias.value.as_str());
+        let row = self.row_of(&into, alias)?;
+        let (mut places, targets) = match into.views.is_empty() {
+            true => {
+                let places = places_of(&catalog, &insert.columns)?;
+                let columns = places
+                    .iter()
+                    .filter_map(|place| catalog.columns.get(*place));
+                let targets = columns.map(target_of).collect::<Result<Vec<_>>>()?;
+                (places, targets)
+            }
+            false => {
+                let shown = shown_places(into.named().1, &row, &insert.columns)?;
+                let targets = shown
+                    .iter()
+                    .map(|at| shown_target(&catalog, &row, *at))
+                    .collect::<Result<Vec<_>>>()?;
+                (shown, targets)
+            }
+        };
         let (plan, given) = match &insert.source {
             Some(source) => {
                 let rel = self.insert_source(source, &targets)?;
@@ -41,15 +62,17 @@ impl Binder<'_> {
                 "INSERT has more target columns than expressions",
             ));
         }
+        if !into.views.is_empty() {
+            let into = Given::of(&into, &row, true);
+            places = written(&into, places.get(..given).unwrap_or(&places))?;
+        }
         let provided = provided(insert, &catalog, &places, given)?;
         let plan = completed(self.names, &catalog, plan, &provided)?;
-        let alias = insert.table_alias.as_ref();
-        let alias = alias.map(|alias| alias.alias.value.as_str());
         let mut rights = Rights::INSERT;
-        let conflict = match &insert.on {
+        let mut conflict = match &insert.on {
             None => None,
             Some(OnInsert::OnConflict(on)) => {
-                let conflict = self.conflict(&table, &catalog, alias, on)?;
+                let conflict = self.conflict(&into, row.clone(), on)?;
                 if conflict.update.is_some() {
                     rights = rights | Rights::UPDATE;
                 }
@@ -63,15 +86,29 @@ impl Binder<'_> {
         let returning = match &insert.returning {
             None => None,
             Some(items) => {
-                let scope = self.row_of_table(&table, alias);
-                let width = scope.columns.len();
-                let (returning, _) = self.returning(items, &scope, width)?;
-                self.reads_returned(table.oid, &scope, width, &returning);
+                if conflict
+                    .as_ref()
+                    .is_some_and(|found| found.update.is_some())
+                {
+                    self.upserted();
+                }
+                let bound = self.returning(items, &row, &[]);
+                self.system.upserted = None;
+                let (returning, more) = bound?;
+                if let Some(conflict) = conflict.as_mut().filter(|_| !more.is_empty()) {
+                    conflict.tells = true;
+                }
+                self.reads_returned(into.named().0, &row.scope, &returning);
                 Some(returning)
             }
         };
         let sets = conflict.as_ref().map(|conflict| conflict.sets.clone());
+        self.reads_below(&into);
+        let held = self.held_rows(&into)?;
         Ok(Change {
+            named: into.named().0,
+            views: into.views.iter().map(|view| view.oid).collect(),
+            held,
             table: catalog,
             rights,
             keyed: conflict.as_ref().is_some_and(|found| found.keyed),
@@ -108,4 +145,67 @@ impl Binder<'_> {
             }],
         }
     }
+}
+
+/// The places of a view's columns that an INSERT names.
+fn shown_places(view: &str, row: &Row, columns: &[ast::ObjectName]) -> Result<Vec<usize>> {
+    let shown = &row.scope.columns;
+    if columns.is_empty() {
+        return Ok((0..shown.len()).collect());
+    }
+    let mut places = Vec::with_capacity(columns.len());
+    for column in columns {
+        let (name, at) = name_of_column(column)?;
+        let place = shown.iter().position(|column| column.name == name);
+        let place = place.ok_or_else(|| undefined_column(&name, view).at(at))?;
+        if places.contains(&place) {
+            return Err(Error::new(
+                SqlState::DUPLICATE_COLUMN,
+                format!("column \"{name}\" specified more than once"),
+            )
+            .at(at));
+        }
+        places.push(place);
+    }
+    Ok(places)
+}
+
+/// A view's column as what is assigned to it.
+fn shown_target(table: &catalog::Table, row: &Row, at: usize) -> Result<Target> {
+    let shown = row.scope.columns.get(at);
+    let shown = shown.ok_or_else(|| Error::internal("a column that is not there"))?;
+    let below = match row.from.get(at) {
+        Some(From::Table(place)) => table.columns.get(*place),
+        _ => None,
+    };
+    let target = below.map(target_of).transpose()?;
+    Ok(Target {
+        name: shown.name.clone(),
+        ..target.unwrap_or_else(|| Target {
+            name: String::new(),
+            ty: shown.ty.clone(),
+            default: None,
+        })
+    })
+}
+
+/// The table's columns that some of a view's are.
+fn written(into: &Given<'_>, shown: &[usize]) -> Result<Vec<usize>> {
+    let mut places = Vec::with_capacity(shown.len());
+    for at in shown {
+        let place = into.place_at(*at);
+        let place = place.ok_or_else(|| Error::internal("a column that is not there"))??;
+        if places.contains(&place) {
+            let column = into.table.columns.get(place);
+            return Err(Error::new(
+                SqlState::SYNTAX_ERROR,
+                format!(
+                    "multiple assignments to same column \"{}\"",
+                    column.map_or("", |column| column.name.as_str())
+                ),
+            ));
+        }
+        places.push(place);
+    }
+    Ok(places)
 }

@@ -13,7 +13,8 @@ use datafusion::logical_expr::{Expr, ExprSchemable, Operator};
 use super::super::params::number_of;
 use super::super::scope::{Scope, ScopeColumn};
 use super::super::state::{Binder, Result, field};
-use super::target::has_query;
+use super::target::{has_query, named};
+use super::through::Row;
 use super::{ByKey, KeyValue};
 use crate::insert::is_volatile;
 
@@ -23,14 +24,27 @@ impl Binder<'_> {
     pub(super) fn by_key(
         &mut self,
         table: &catalog::Table,
-        own: &Scope,
+        row: &Row,
         locator: &str,
         condition: Option<&Expr>,
         exprs: &[Expr],
     ) -> Result<Option<ByKey>> {
-        let Some(condition) = condition else {
+        let own = &row.base;
+        let Some(condition) = condition.filter(|_| !row.computes()) else {
             return Ok(None);
         };
+        // What the views show is wanted too.
+        let shown = row.filters().cloned();
+        let condition = &shown.fold(condition.clone(), Expr::and);
+        let own_alone = |name: &String| self.hidden(name).is_none();
+        if !exprs
+            .iter()
+            .chain([condition])
+            .flat_map(named)
+            .all(|name| own_alone(&name))
+        {
+            return Ok(None);
+        }
         let known: Vec<(usize, KeyValue)> = split_conjunction(condition)
             .into_iter()
             .filter_map(|part| equal(own, part))

@@ -13,9 +13,9 @@ use super::super::scope::Scope;
 use super::super::state::{
     Binder, Clause, Place, Rel, Result, column, position, project, typed, unsupported,
 };
-use super::assign::sets_key;
+use super::assign::{Given, sets_key};
 use super::target::Changed;
-use super::{Action, Change, What};
+use super::{Action, Change, ChangeTarget, What};
 use crate::error::Error;
 use crate::functions::Typed;
 use crate::insert::{places_of, target_of};
@@ -38,7 +38,7 @@ impl Binder<'_> {
             ));
         }
         let Changed {
-            table,
+            target: ChangeTarget { catalog: table, .. },
             rel: target,
             locator,
             ..
@@ -74,6 +74,9 @@ impl Binder<'_> {
         let rel = self.choose(all, &locator, &whens)?;
         let plan = self.made(rel, &own, &whens)?;
         Ok(Change {
+            named: table.id.0,
+            views: Vec::new(),
+            held: Vec::new(),
             table,
             rights,
             what: What::Merge {
@@ -138,7 +141,8 @@ impl Binder<'_> {
                 match marked {
                     true => (Action::Nothing, kept()),
                     false => {
-                        let row = self.assignments(scope, table, &update.assignments)?;
+                        let row =
+                            self.assignments(scope, &Given::plain(table), &update.assignments)?;
                         (Action::Update, row)
                     }
                 }

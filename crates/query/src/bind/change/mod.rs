@@ -12,6 +12,7 @@ mod key;
 mod merge;
 mod returning;
 mod target;
+mod through;
 mod update;
 
 use std::sync::Arc;
@@ -23,19 +24,24 @@ use chronolith_types::{SqlState, SqlType};
 use datafusion::common::ScalarValue;
 use datafusion::logical_expr::{Expr, LogicalPlan};
 
-use super::entry::{Bound, finish};
+use super::entry::{Bound, finish, twice};
 use super::names::Names;
 use super::state::{Binder, Rel, Result, Use, ident_position};
 use crate::error::Error;
 use crate::outcome::OutputColumn;
+use crate::session::Locking;
 
 pub use target::ChangeTarget;
+pub use through::WrittenView;
+pub(crate) use through::{Writes, unwritable};
 
 /// A statement that changes rows, with those in its WITH.
 #[derive(Debug)]
 pub(crate) struct Program {
     /// In the order in which they run; the statement itself is the last unless it is a query.
     pub(crate) changes: Vec<Change>,
+    /// What locks rows before all of them, and where those go.
+    pub(crate) locks: Vec<(usize, Locking)>,
     /// The query that reads what they return.
     pub(crate) main: Option<Bound>,
     /// What the columns of its rows are called; none without RETURNING.
@@ -51,8 +57,14 @@ pub(crate) struct Program {
 pub(crate) struct Change {
     /// The table.
     pub(crate) table: Arc<Table>,
-    /// What the current role must have on it.
+    /// What the statement names it by: itself, or a view that shows its rows.
+    pub(crate) named: u32,
+    /// The views between the two, the outermost first.
+    pub(crate) views: Vec<u32>,
+    /// What the current role must have on what is named, and owners of views on what is below.
     pub(crate) rights: Rights,
+    /// What the views hold new rows against.
+    pub(crate) held: Vec<Held>,
     /// What is done.
     pub(crate) what: What,
     /// The same for one row that is found by its key.
@@ -65,6 +77,15 @@ pub(crate) struct Change {
     pub(crate) returning: Option<Returning>,
     /// Where its rows go, for the rest of the statement to read.
     pub(crate) slot: Option<usize>,
+}
+
+/// WITH CHECK OPTION of a view.
+#[derive(Debug)]
+pub(crate) struct Held {
+    /// The view's name.
+    pub(crate) view: String,
+    /// Over the table's columns; its rows are those that the view does not show.
+    pub(crate) over: Over,
 }
 
 /// A change of the row that has a key.
@@ -153,6 +174,8 @@ pub(crate) struct Conflict {
     pub(crate) constraints: Option<Vec<u32>>,
     /// Whether DO UPDATE may give rows another key.
     pub(crate) keyed: bool,
+    /// Whether RETURNING asks which rows were updated.
+    pub(crate) tells: bool,
     /// DO UPDATE: over locator, old columns and proposed columns; its rows are the locator and the
     /// new columns.
     pub(crate) update: Option<Over>,
@@ -200,7 +223,10 @@ pub(crate) fn bind_change(
     statement: &Statement,
     params: &[Option<SqlType>],
 ) -> Result<Program> {
-    let mut binder = Binder::new(names, params);
+    twice(names, params, |binder| change_of(binder, statement))
+}
+
+fn change_of(binder: &mut Binder<'_>, statement: &Statement) -> Result<Program> {
     binder.changing = true;
     let statement = match statement {
         Statement::With { with, inner } => {
@@ -222,9 +248,10 @@ pub(crate) fn bind_change(
     Ok(Program {
         columns,
         main: None,
+        locks: std::mem::take(&mut binder.locks),
         changes: std::mem::take(&mut binder.changes),
         uses: std::mem::take(&mut binder.uses),
-        params: binder.params.finish()?,
+        params: binder.params.clone().finish()?,
     })
 }
 
@@ -237,17 +264,20 @@ pub(crate) fn bind_changing_query(
     query: &ast::Query,
     params: &[Option<SqlType>],
 ) -> Result<Program> {
-    let mut binder = Binder::new(names, params);
-    binder.changing = true;
-    let rel = super::entry::query_of(&mut binder, query)?;
-    let changes = std::mem::take(&mut binder.changes);
-    let mut main = finish(binder, rel)?;
-    Ok(Program {
-        changes,
-        columns: main.columns.clone(),
-        params: main.params.clone(),
-        uses: std::mem::take(&mut main.uses),
-        main: Some(main),
+    twice(names, params, |binder| {
+        binder.changing = true;
+        let rel = super::entry::query_of(binder, query)?;
+        let changes = std::mem::take(&mut binder.changes);
+        let locks = std::mem::take(&mut binder.locks);
+        let mut main = finish(binder, rel)?;
+        Ok(Program {
+            changes,
+            locks,
+            columns: main.columns.clone(),
+            params: main.params.clone(),
+            uses: std::mem::take(&mut main.uses),
+            main: Some(main),
+        })
     })
 }
 
@@ -311,7 +341,7 @@ impl Binder<'_> {
     }
 
     /// A number under which rows are found when the statement runs.
-    fn slot(&mut self) -> usize {
+    pub(super) fn slot(&mut self) -> usize {
         self.slots += 1;
         self.slots
     }

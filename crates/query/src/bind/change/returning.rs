@@ -14,20 +14,23 @@ use super::super::scope::{Scope, ScopeColumn};
 use super::super::select::filtered;
 use super::super::state::{Binder, Clause, Rel, Result, field, lift, project, told, unnamed};
 use super::target::{has_query, named};
+use super::through::{Row, Step, lowered, stepped};
 use super::{Direct, Over, Returning};
 use crate::functions::canonical_form;
 use crate::scan::SlotTable;
 
 impl Binder<'_> {
-    /// RETURNING over a scope, the first columns of which are those of the table and are there in
-    /// any case. With it the other columns that it names.
+    /// RETURNING over a row, the table's columns of which are there in any case, and others beside
+    /// it. With it those of the others that it names.
     pub(super) fn returning(
         &mut self,
         items: &[SelectItem],
-        scope: &Scope,
-        always: usize,
+        row: &Row,
+        others: &[ScopeColumn],
     ) -> Result<(Returning, Vec<String>)> {
-        let items = self.items(scope, items, None, Clause::Returning)?;
+        let mut scope = row.scope.clone();
+        scope.columns.extend(others.iter().cloned());
+        let items = self.items(&scope, items, None, Clause::Returning)?;
         let mut exprs = Vec::with_capacity(items.len());
         let mut columns = Vec::with_capacity(items.len());
         for item in items {
@@ -44,17 +47,23 @@ impl Binder<'_> {
                 ..item.column
             });
         }
-        let mut input: Vec<&ScopeColumn> = scope.columns.iter().take(always).collect();
+        let mut input = row.base.columns.clone();
         let mut more = Vec::new();
         let wanted: Vec<String> = exprs.iter().flat_map(named).collect();
-        for found in scope.columns.iter().skip(always) {
+        for found in others {
             if wanted.contains(&found.column) && !more.contains(&found.column) {
-                input.push(found);
+                input.push(found.clone());
                 more.push(found.column.clone());
             }
         }
-        let fields: Vec<Field> = input.iter().map(|c| field(&c.column, &c.arrow)).collect();
-        let over = self.over(Arc::new(Schema::new(fields)), None, exprs)?;
+        for name in wanted {
+            let known = |column: &ScopeColumn| column.column == name;
+            if let Some(found) = self.hidden(&name).filter(|_| !input.iter().any(known)) {
+                input.push(found);
+                more.push(name);
+            }
+        }
+        let over = self.over_row(&input, &row.steps, None, exprs)?;
         let scope = Scope {
             columns,
             relations: Vec::new(),
@@ -67,19 +76,9 @@ impl Binder<'_> {
     }
 
     /// Notes that RETURNING reads the target's columns, if it does.
-    pub(super) fn reads_returned(
-        &mut self,
-        oid: u32,
-        scope: &Scope,
-        width: usize,
-        returning: &Returning,
-    ) {
-        let target = Scope {
-            columns: scope.columns.iter().take(width).cloned().collect(),
-            relations: Vec::new(),
-        };
+    pub(super) fn reads_returned(&mut self, oid: u32, target: &Scope, returning: &Returning) {
         if let LogicalPlan::Projection(projection) = &returning.over.plan {
-            self.reads(oid, &target, &projection.expr);
+            self.reads(oid, target, &projection.expr);
         }
     }
 
@@ -112,8 +111,58 @@ impl Binder<'_> {
         })
     }
 
+    /// The same over columns of which views make others; the expressions may name both.
+    pub(super) fn over_row(
+        &mut self,
+        columns: &[ScopeColumn],
+        steps: &[Step],
+        filter: Option<Expr>,
+        exprs: Vec<Expr>,
+    ) -> Result<Over> {
+        let fields: Vec<Field> = columns.iter().map(|c| field(&c.column, &c.arrow)).collect();
+        let input = Arc::new(Schema::new(fields));
+        if steps.iter().all(|step| step.computed.is_empty()) {
+            return self.over(input, filter, exprs);
+        }
+        let slot = self.slot();
+        let mut plan = stepped(self.read_slot(slot, &input)?, steps, false)?;
+        if let Some(filter) = &filter {
+            plan = filtered(plan, filter.clone())?;
+        }
+        let plan = project(plan, exprs.clone())?;
+        let low = |expr: Expr| lowered(&expr, steps);
+        let flat: Option<Vec<Expr>> = exprs
+            .into_iter()
+            .map(|expr| low(expr.unalias()))
+            .collect::<Result<_>>()?;
+        let direct = match (flat, filter.map(low).transpose()?) {
+            (Some(exprs), filter) if filter != Some(None) => {
+                let filter = filter.flatten();
+                match exprs.iter().chain(&filter).any(has_query) {
+                    true => None,
+                    false => Some(Direct {
+                        filter,
+                        exprs,
+                        output: Arc::new(plan.schema().as_arrow().clone()),
+                    }),
+                }
+            }
+            _ => None,
+        };
+        Ok(Over {
+            slot,
+            input,
+            plan,
+            direct,
+        })
+    }
+
     /// The rows of a slot under their own names.
-    fn read_slot(&mut self, slot: usize, input: &SchemaRef) -> Result<LogicalPlan> {
+    pub(in crate::bind) fn read_slot(
+        &mut self,
+        slot: usize,
+        input: &SchemaRef,
+    ) -> Result<LogicalPlan> {
         let scan = format!("t{}", self.fresh());
         let source = provider_as_source(Arc::new(SlotTable::new(slot, Arc::clone(input))));
         let plan = LogicalPlanBuilder::scan(TableReference::bare(scan.clone()), source, None)

@@ -11,6 +11,7 @@ use datafusion::logical_expr::Expr;
 use super::super::names::{Table, TableColumn};
 use super::super::scope::Scope;
 use super::super::state::{Binder, Rel, Result, Use, position, unsupported};
+use super::through::{Base, Row, WrittenView, stepped};
 use crate::error::Error;
 
 /// A table that rows are changed in.
@@ -20,11 +21,24 @@ pub struct ChangeTarget {
     pub table: Table,
     /// What is known of it.
     pub catalog: Arc<catalog::Table>,
+    /// The views through which it is named, the outermost first.
+    pub views: Vec<WrittenView>,
+}
+
+impl ChangeTarget {
+    /// The oid and the name of what the statement names.
+    pub(super) fn named(&self) -> (u32, &str) {
+        match self.views.first() {
+            Some(view) => (view.oid, &view.name),
+            None => (self.table.oid, &self.catalog.name),
+        }
+    }
 }
 
 /// The target with its rows.
 pub(super) struct Changed {
-    pub table: Arc<catalog::Table>,
+    pub target: ChangeTarget,
+    pub row: Row,
     pub oid: u32,
     /// What it is called in the statement.
     pub rel: Rel,
@@ -70,8 +84,45 @@ impl Binder<'_> {
         if let Some(schema) = schema {
             self.names.enter(schema).map_err(|error| error.at(at))?;
         }
-        let found = self.names.target(schema, table, verb);
-        found.map_err(|error| error.at(at))
+        let (views, base) = self
+            .chain(schema, table, verb)
+            .map_err(|error| placed(error, at))?;
+        let found = self.names.target(base.0.as_deref(), &base.1, verb);
+        let found = found.map_err(|error| placed(error, at))?;
+        Ok(ChangeTarget { views, ..found })
+    }
+
+    /// The views of a name, the outermost first, and the relation below them.
+    pub(super) fn chain(
+        &mut self,
+        schema: Option<&str>,
+        table: &str,
+        verb: &str,
+    ) -> Result<(Vec<WrittenView>, Base)> {
+        let mut views = Vec::new();
+        let mut base = (schema.map(str::to_owned), table.to_owned());
+        loop {
+            const VIEWS_MAX: usize = 50;
+            let found = self.names.written_view(base.0.as_deref(), &base.1);
+            let Some(view) = found? else {
+                return Ok((views, base));
+            };
+            if verb == "MERGE" {
+                return Err(Error::new(
+                    SqlState::FEATURE_NOT_SUPPORTED,
+                    format!("cannot execute MERGE on relation \"{}\"", view.name),
+                )
+                .detail("This operation is not supported for views."));
+            }
+            if views.len() >= VIEWS_MAX {
+                return Err(Error::new(
+                    SqlState::new(b"42P17"),
+                    format!("infinite recursion detected in rules for relation \"{table}\""),
+                ));
+            }
+            base = self.below(&view, verb)?;
+            views.push(view);
+        }
     }
 
     /// The table of UPDATE, DELETE or MERGE with its rows and their locators.
@@ -85,20 +136,24 @@ impl Binder<'_> {
         else {
             return Err(unsupported(format!("{verb} of {factor}")));
         };
-        let ChangeTarget { mut table, catalog } = self.change_target(name, verb)?;
+        let target = self.change_target(name, verb)?;
+        let mut table = target.table.clone();
         table.columns.push(TableColumn {
             name: chronolith_chunk::LOCATOR_COLUMN.to_owned(),
             ty: SqlType::Numeric(None),
             attribute: -1,
         });
-        let oid = table.oid;
         let mut rel = self.scan(&table)?;
         let locator = rel.scope.columns.pop();
         let locator = locator.ok_or_else(|| Error::internal("a table without locators"))?;
+        let row = self.through(&target.views, rel.scope)?;
+        rel.plan = stepped(rel.plan, &row.steps, true)?;
+        rel.scope = row.scope.clone();
         let rel = self.aliased(rel, alias.as_ref())?;
         Ok(Changed {
-            table: catalog,
-            oid,
+            oid: target.named().0,
+            target,
+            row,
             rel,
             locator: locator.column,
         })
@@ -138,6 +193,15 @@ impl Binder<'_> {
         if read && !self.uses.contains(&found) {
             self.uses.push(found);
         }
+    }
+}
+
+/// The error of a name that is not there says where it stands, that of a relation of the wrong kind
+/// does not.
+fn placed(error: Error, at: Option<u32>) -> Error {
+    match error.code {
+        SqlState::UNDEFINED_TABLE | SqlState::INVALID_SCHEMA_NAME => error.at(at),
+        _ => error,
     }
 }
 

@@ -11,8 +11,9 @@ use super::super::select::filtered;
 use super::super::state::{
     Binder, Clause, Place, Rel, Result, column, position, project, typed, unsupported,
 };
-use super::assign::sets_key;
+use super::assign::{Given, sets_key};
 use super::target::Changed;
+use super::through::Row;
 use super::{Change, What};
 use crate::error::Error;
 use crate::functions::Typed;
@@ -33,35 +34,47 @@ impl Binder<'_> {
         };
         let all = self.with_others(target.rel, from)?;
         let (all, condition) = self.wanted(all, target.oid, &own, update.selection.as_ref())?;
-        let set = self.assignments(&all.scope, &target.table, &update.assignments)?;
+        let into = Given::of(&target.target, &target.row, false);
+        let set = self.assignments(&all.scope, &into, &update.assignments)?;
         let sets = super::set_places(&set);
         let given = set.iter().flatten().map(|value| &value.expr);
         self.reads(target.oid, &own, given);
-        let keyed = sets_key(&target.table, &set);
-        let (mut exprs, new) = self.new_row(&target.locator, &own, set);
-        // RETURNING sees the new row where the old one stood.
-        let mut scope = Scope {
-            columns: new,
-            relations: all.scope.relations.clone(),
-        };
-        let others = all.scope.columns.iter().skip(own.columns.len());
-        scope.columns.extend(others.cloned());
-        let width = own.columns.len();
+        let keyed = sets_key(&target.target.catalog, &set);
+        let (mut exprs, new) = self.new_row(&target.locator, &target.row.base, set);
         let returning = match &update.returning {
             None => None,
             Some(items) => {
-                let (returning, more) = self.returning(items, &scope, width)?;
-                self.reads_returned(target.oid, &scope, width, &returning);
+                // RETURNING sees the new row where the old one stood.
+                let base = Scope {
+                    columns: new,
+                    relations: target.row.base.relations.clone(),
+                };
+                let mut row = self.through(&target.target.views, base)?;
+                row.scope.relations = all.scope.relations.clone();
+                for (new, old) in row.scope.columns.iter_mut().zip(&own.columns) {
+                    new.table.clone_from(&old.table);
+                    new.schema.clone_from(&old.schema);
+                }
+                let others = all.scope.columns.get(own.columns.len()..);
+                let others = others.unwrap_or_default();
+                let (returning, more) = self.returning(items, &row, others)?;
+                self.reads_returned(target.oid, &row.scope, &returning);
                 exprs.extend(more.iter().map(|name| column(name)));
                 Some(returning)
             }
         };
         let condition = condition.filter(|_| from.is_empty());
         let locator = &target.locator;
-        let by_key = self.by_key(&target.table, &own, locator, condition.as_ref(), &exprs)?;
+        let table = &target.target.catalog;
+        let by_key = self.by_key(table, &target.row, locator, condition.as_ref(), &exprs)?;
+        self.reads_below(&target.target);
+        let held = self.held_rows(&target.target)?;
         Ok(Change {
             by_key,
-            table: target.table,
+            named: target.oid,
+            views: target.target.views.iter().map(|view| view.oid).collect(),
+            held,
+            table: target.target.catalog,
             rights: Rights::UPDATE,
             what: What::Update(project(all.plan, exprs)?),
             sets,
@@ -82,7 +95,8 @@ impl Binder<'_> {
             return Err(Error::new(SqlState::SYNTAX_ERROR, "syntax error"));
         };
         let Changed {
-            table,
+            target,
+            row,
             oid,
             rel,
             locator,
@@ -94,17 +108,31 @@ impl Binder<'_> {
         let returning = match &delete.returning {
             None => None,
             Some(items) => {
-                let (returning, more) = self.returning(items, &all.scope, 0)?;
-                self.reads_returned(oid, &all.scope, own.columns.len(), &returning);
+                let nothing = Row {
+                    base: Scope::default(),
+                    scope: Scope {
+                        columns: Vec::new(),
+                        relations: all.scope.relations.clone(),
+                    },
+                    from: Vec::new(),
+                    steps: Vec::new(),
+                };
+                let (returning, more) = self.returning(items, &nothing, &all.scope.columns)?;
+                self.reads_returned(oid, &own, &returning);
                 exprs.extend(more.iter().map(|name| column(name)));
                 Some(returning)
             }
         };
         let condition = condition.filter(|_| delete.using.is_none());
-        let by_key = self.by_key(&table, &own, &locator, condition.as_ref(), &exprs)?;
+        let table = &target.catalog;
+        let by_key = self.by_key(table, &row, &locator, condition.as_ref(), &exprs)?;
+        self.reads_below(&target);
         Ok(Change {
             by_key,
-            table,
+            named: oid,
+            views: target.views.iter().map(|view| view.oid).collect(),
+            held: Vec::new(),
+            table: target.catalog,
             rights: Rights::DELETE,
             what: What::Delete(project(all.plan, exprs)?),
             sets: Vec::new(),

@@ -4,6 +4,7 @@ use chronolith_catalog::{Constraint, ConstraintKind, Index, Reference, Table, Vi
 use chronolith_types::{SqlType, TimeZone, datetime};
 
 use super::names::{full_name, quoted, shown_name};
+use crate::bind::Writes;
 use crate::catalogs::constraints::{self, Shown};
 use crate::catalogs::context::Context;
 use crate::catalogs::objects::{self, IndexKey, Relation, index_keys};
@@ -338,6 +339,18 @@ pub(crate) fn viewdef(
         }
         _ => Ok(None),
     }
+}
+
+/// What can be written to a table or through a view; None for any other relation.
+pub(crate) fn updatable(context: &Context, oid: u32) -> Result<Option<Writes>, Error> {
+    Ok(match objects::by_oid(context, oid)? {
+        Some(Relation::View(view)) => Some((context.view_writes)(view)),
+        Some(Relation::Table(table) | Relation::Chunk(table, ..)) => Some(Writes {
+            deletes: true,
+            columns: vec![true; table.columns.len()],
+        }),
+        _ => None,
+    })
 }
 
 /// `pg_get_ruledef(oid, pretty)`.
