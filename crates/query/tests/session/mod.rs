@@ -194,7 +194,11 @@ async fn shown(
         } => {
             while let Some(piece) = stream.next().await {
                 let piece = piece?;
-                lines.push(String::from_utf8_lossy(&piece.data).into_owned());
+                let mut from = 0;
+                for end in piece.ends {
+                    lines.push(String::from_utf8_lossy(&piece.data[from..end]).into_owned());
+                    from = end;
+                }
             }
             let rows = rows.load(std::sync::atomic::Ordering::Relaxed);
             lines.push(format!("COPY {rows}"));

@@ -137,7 +137,8 @@ fn copy_takes_and_gives_rows_and_names_what_is_wrong() {
         db.run("COPY t TO STDOUT WITH (FORMAT csv, HEADER)"),
         [
             "a,b,c\n",
-            "1,one,2026-01-02 03:04:05+00\n2,\"two, too\",\n",
+            "1,one,2026-01-02 03:04:05+00\n",
+            "2,\"two, too\",\n",
             "COPY 2"
         ]
     );
