@@ -98,7 +98,7 @@ fn the_table_of_a_row_is_known() {
         db.query("SELECT tableoid::regclass, t.tableoid = 'b'::regclass FROM b AS t WHERE v = 10"),
         ["b|t"]
     );
-    assert_eq!(db.fails("SELECT tableoid FROM a, b").0, "42703");
+    assert_eq!(db.fails("SELECT tableoid FROM a, b").0, "42702");
 }
 
 #[test]
