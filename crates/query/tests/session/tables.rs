@@ -213,12 +213,13 @@ fn settings_are_spelled_as_drivers_spell_them() {
 fn a_block_that_others_made_fail_can_be_ended() {
     for end in ["COMMIT", "ROLLBACK"] {
         let mut db = Db::new();
-        db.run("CREATE TABLE t (a int)");
+        db.run("CREATE TABLE t (a int, time timestamptz NOT NULL)");
         db.run("BEGIN");
-        db.run("INSERT INTO t VALUES (1)");
+        db.run("INSERT INTO t VALUES (1, '2026-01-02 00:00+00')");
         let mut other = super::connect(&db.instance);
         std::mem::swap(&mut other, &mut db.session);
-        db.run("ALTER TABLE t ADD COLUMN b int");
+        // It takes no lock of the table, unlike ALTER TABLE.
+        db.run("SELECT create_hypertable('t', 'time')");
         std::mem::swap(&mut other, &mut db.session);
         assert_eq!(db.fails("SELECT 1").0, "40001");
         assert_eq!(db.fails("SELECT 1").0, "25P02");
