@@ -228,7 +228,7 @@ fn hypertable_options_are_read_with_their_dots() {
 fn materialized_views_are_read_with_all_they_say() {
     let Statement::CreateView(view) = one(
         "CREATE MATERIALIZED VIEW IF NOT EXISTS s.\"V\" (a, \"B\") USING heap \
-         WITH (timescaledb.continuous, timescaledb.chunk_interval = interval '7 days') TABLESPACE x AS \
+         WITH (timescaledb.continuous, timescaledb.chunk_interval = interval '7 days') TABLESPACE pg_default AS \
          SELECT time_bucket('1 hour', t), sum(p) FROM ticks GROUP BY 1 -- ü\n WITH NO DATA",
     ) else {
         panic!()
