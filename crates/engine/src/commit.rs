@@ -224,7 +224,7 @@ impl Engine {
         for packed in &work.packed {
             packed.catch_up(state, &mut next, record)?;
         }
-        self.delete(&mut next, &work.deletions, record)?;
+        self.delete(&mut next, &work.deletions, &group.moved, record)?;
         if let Some(kept) = &work.kept {
             kept.check_frozen(state)?;
             self.settle_stores(state, &mut next, kept, record)?;
@@ -286,6 +286,7 @@ impl Engine {
         &self,
         next: &mut State,
         deletions: &[Arc<Deletion>],
+        moved: &[(Place, Arc<Moved>)],
         record: &mut Record,
     ) -> Result<(), EngineError> {
         if deletions.is_empty() {
@@ -293,7 +294,8 @@ impl Engine {
         }
         let moves = self.moves.lock();
         for deletion in deletions {
-            for (place, source, rows) in deletion.locate(&moves, next)? {
+            // Rows that a commit before this one in the group moves are where it puts them.
+            for (place, source, rows) in deletion.locate_after(&moves, moved, next)? {
                 if !next.deleted_among(place, source, &rows).is_empty() {
                     return Err(EngineError::Conflict("update"));
                 }

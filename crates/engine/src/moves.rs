@@ -136,7 +136,18 @@ impl Deletion {
         moves: &Moves,
         state: &State,
     ) -> Result<Vec<(Place, Source, RoaringBitmap)>, EngineError> {
-        moves.locate(state, self.place, self.source, &self.rows)
+        self.locate_after(moves, &[], state)
+    }
+
+    /// The same in a state that comes after moves which are not published yet: those of commits
+    /// before it in one group.
+    pub(crate) fn locate_after(
+        &self,
+        moves: &Moves,
+        next: &[(Place, Arc<Moved>)],
+        state: &State,
+    ) -> Result<Vec<(Place, Source, RoaringBitmap)>, EngineError> {
+        moves.locate_after(next, state, self.place, self.source, &self.rows)
     }
 }
 
@@ -313,7 +324,22 @@ impl Moves {
         source: Source,
         rows: &RoaringBitmap,
     ) -> Result<Vec<(Place, Source, RoaringBitmap)>, EngineError> {
+        self.locate_after(&[], state, place, source, rows)
+    }
+
+    fn locate_after(
+        &self,
+        next: &[(Place, Arc<Moved>)],
+        state: &State,
+        place: Place,
+        source: Source,
+        rows: &RoaringBitmap,
+    ) -> Result<Vec<(Place, Source, RoaringBitmap)>, EngineError> {
         let key = place.table_key();
+        let known = || {
+            let known = self.moved.iter().map(|(_, moved)| moved);
+            known.chain(next.iter().map(|(_, moved)| moved))
+        };
         let overtaken = || {
             let table = state.table(key).map(|table| table.name.clone());
             EngineError::Overtaken(table.unwrap_or_default())
@@ -331,10 +357,8 @@ impl Moves {
                         continue;
                     }
                     let is = |input: &Input| input.source == source;
-                    let moved = self
-                        .moved
-                        .iter()
-                        .find_map(|(_, moved)| Some((moved, moved.inputs.iter().position(is)?)));
+                    let moved =
+                        known().find_map(|moved| Some((moved, moved.inputs.iter().position(is)?)));
                     let (moved, input) = moved.ok_or_else(overtaken)?;
                     let rows = moved.rows_of(input, &rows).ok_or_else(overtaken)?;
                     sought.push((Source::Part(moved.to), rows));
@@ -352,7 +376,7 @@ impl Moves {
                         }
                         rows.remove_range(gone..);
                     }
-                    for (_, moved) in &self.moved {
+                    for moved in known() {
                         if rows.is_empty() {
                             break;
                         }

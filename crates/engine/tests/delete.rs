@@ -5,6 +5,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use arrow::array::AsArray;
 use arrow::datatypes::Int64Type;
@@ -584,4 +585,46 @@ fn many_deletions_of_one_transaction_are_undone_where_a_savepoint_was() {
     let left: Vec<i64> = committed.difference(&gone).copied().collect();
     let after = engine.begin(DB, Isolation::ReadCommitted);
     assert_eq!(ids(&after, TICKS, 2), left);
+}
+
+#[test]
+fn who_deletes_rows_that_move_in_the_same_group_of_commits_is_not_overtaken() {
+    let disk = SimDisk::new(8);
+    let engine = open(&disk, 8).unwrap();
+    create(&engine).unwrap();
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        // Commits that keep the log busy, so that those of the others wait and go together.
+        for first in [10_000, 20_000] {
+            let (engine, done) = (&engine, &done);
+            scope.spawn(move || {
+                for id in (first..first + 8_000).take_while(|_| !done.load(Ordering::Relaxed)) {
+                    let mut add = engine.begin(DB, Isolation::ReadCommitted);
+                    insert(&mut add, &[id]).unwrap();
+                    add.commit().unwrap();
+                }
+            });
+        }
+        scope.spawn(|| {
+            while !done.load(Ordering::Relaxed) {
+                engine.flush().unwrap();
+            }
+        });
+        for round in 0..150 {
+            let wanted: Vec<i64> = (round * 30..round * 30 + 30).collect();
+            let mut add = engine.begin(DB, Isolation::ReadCommitted);
+            insert(&mut add, &wanted).unwrap();
+            add.commit().unwrap();
+            let mut change = engine.begin(DB, Isolation::ReadCommitted);
+            change.begin_change().unwrap();
+            let (view, found) = locators(&mut change, &wanted);
+            assert_eq!(change.delete(&view, &set(&found)).unwrap(), 30);
+            let ended = change.commit();
+            if ended.is_err() {
+                done.store(true, Ordering::Relaxed);
+            }
+            ended.unwrap();
+        }
+        done.store(true, Ordering::Relaxed);
+    });
 }
