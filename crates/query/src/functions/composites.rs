@@ -1,7 +1,7 @@
 //! Values of composite types: rows kept as their text, and how they are made, opened, compared.
 
 use arrow::datatypes::DataType;
-use chronolith_types::{SqlState, SqlType, TimeZone, UserType, row};
+use chronolith_types::{SqlState, SqlType, TimeZone, UserType, row, type_of_form};
 use datafusion::common::ScalarValue;
 use datafusion::functions::core;
 use datafusion::logical_expr::Expr;
@@ -15,30 +15,6 @@ use super::table::{CastContext, Typed, Volatile, cast};
 use super::udf::{Context, Row, RowFn, row_call};
 use super::value::{self, Value};
 use super::vars::SessionVars;
-
-/// The type of a field of which only the form is known.
-pub fn type_of_form(arrow: &DataType) -> SqlType {
-    match arrow {
-        DataType::Boolean => SqlType::Bool,
-        DataType::Int16 => SqlType::Int2,
-        DataType::Int32 => SqlType::Int4,
-        DataType::Int64 => SqlType::Int8,
-        DataType::UInt32 => SqlType::Oid,
-        DataType::Float32 => SqlType::Float4,
-        DataType::Float64 => SqlType::Float8,
-        DataType::Decimal128(..) | DataType::Decimal256(..) => SqlType::Numeric(None),
-        DataType::BinaryView => SqlType::Bytea,
-        DataType::Date32 => SqlType::Date,
-        DataType::Time64(_) => SqlType::Time,
-        DataType::Timestamp(_, None) => SqlType::Timestamp,
-        DataType::Timestamp(_, Some(_)) => SqlType::Timestamptz,
-        DataType::Interval(_) => SqlType::Interval,
-        DataType::FixedSizeBinary(16) => SqlType::Uuid,
-        DataType::List(item) => type_of_form(item.data_type()).array_of(),
-        DataType::Struct(_) => SqlType::Record,
-        _ => SqlType::Text,
-    }
-}
 
 fn call(
     name: &'static str,
@@ -146,7 +122,11 @@ pub(super) fn from_record(
                 Some(expr) => Expr::clone(expr),
                 None => core::expr_fn::get_field(value.expr.clone(), form.name().as_str()),
             },
-            ty: type_of_form(form.data_type()),
+            ty: match form.data_type() {
+                // Of bytes only the type that they are to have tells what they are.
+                bytes @ DataType::BinaryView if *bytes == to.arrow() => to.clone(),
+                form => type_of_form(form),
+            },
             arrow: form.data_type().clone(),
         };
         // What was written as a literal takes its type from where it stands.
