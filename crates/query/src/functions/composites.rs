@@ -1,7 +1,7 @@
 //! Values of composite types: rows kept as their text, and how they are made, opened, compared.
 
 use arrow::datatypes::DataType;
-use chronolith_types::{SqlState, SqlType, TimeZone, UserType, row, type_of_form};
+use chronolith_types::{SqlState, SqlType, TimeZone, UserType, packed, row, type_of_form};
 use datafusion::common::ScalarValue;
 use datafusion::functions::core;
 use datafusion::logical_expr::Expr;
@@ -122,17 +122,14 @@ pub(super) fn from_record(
                 Some(expr) => Expr::clone(expr),
                 None => core::expr_fn::get_field(value.expr.clone(), form.name().as_str()),
             },
-            ty: match form.data_type() {
-                // Of bytes only the type that they are to have tells what they are.
-                bytes @ DataType::BinaryView if *bytes == to.arrow() => to.clone(),
-                form => type_of_form(form),
-            },
+            ty: type_of_form(form.data_type()),
             arrow: form.data_type().clone(),
         };
         // What was written as a literal takes its type from where it stands.
         let literal = field.ty == SqlType::Text && field.as_literal().is_some();
         // Of what is kept as text only the form is known: it is read again.
-        let again = base(&field.ty) == &SqlType::Text && base(to).arrow() == DataType::Utf8View;
+        let again = base(&field.ty) == &SqlType::Text
+            && (base(to).arrow() == DataType::Utf8View || packed::is_packed(base(to)));
         let known = field.ty.without_typmod() == to.without_typmod();
         let way = cast(&field.ty, to).is_some_and(|way| {
             explicit || literal || again || way.context <= CastContext::Assignment
@@ -165,6 +162,21 @@ fn written(expr: &Expr) -> Option<Vec<&Expr>> {
         }
         _ => None,
     }
+}
+
+/// A field as a row of unnamed type has it: by the form of bytes nobody could tell what they are.
+///
+/// # Errors
+/// None that well-typed values meet.
+pub fn part(value: Typed) -> Result<Typed, FunctionError> {
+    if value.ty == SqlType::Bytea || !packed::is_packed(&value.ty) {
+        return Ok(value);
+    }
+    let function: RowFn = |context, args| match (args, context.args) {
+        ([value], [ty]) => io::write(value, ty, context.zone).map(Value::Text),
+        _ => Ok(Value::Null),
+    };
+    call("row_part", function, true, SqlType::Text, vec![value])
 }
 
 /// A row with another value in one of its fields; one of NULLs in the place of NULL.

@@ -51,7 +51,8 @@ pub(crate) use calendar::unit as time_unit;
 pub use calendar::{bucket_zone, time_precision};
 pub use casts::{extreme, sort_key};
 pub use composites::{
-    field as row_field, is_composite, nulls as row_nulls, row_values, with_field as row_with_field,
+    field as row_field, is_composite, nulls as row_nulls, part as row_part, row_values,
+    with_field as row_with_field,
 };
 pub use domains::held;
 pub use enums::label;
