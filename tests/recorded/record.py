@@ -31,10 +31,10 @@ def statements(lines):
         elif line.startswith("--") or not line:
             yield line
         else:
-            used = [name for name in dict.fromkeys(re.findall(r"\$([a-z]\w*)", line)) if name in names]
+            used = [name for name in dict.fromkeys(re.findall(r"\$([a-z]+)", line)) if name in names]
             for values in itertools.product(*(names[name] for name in used)):
                 filled = dict(zip(used, values))
-                yield re.sub(r"\$([a-z]\w*)", lambda m: filled.get(m[1], m[0]), line)
+                yield re.sub(r"\$([a-z]+)", lambda m: filled.get(m[1], m[0]), line)
 
 
 def answer(connection, statement):
@@ -71,11 +71,11 @@ def connect(dsn):
     return connection
 
 
-def fresh(dsn):
-    """A connection to a database of its own."""
+def fresh(dsn, form=""):
+    """A connection to a database of its own; PostgreSQL's orders by code points, and knows letters."""
     with psycopg.connect(dsn, autocommit=True) as connection:
         connection.execute("DROP DATABASE IF EXISTS recorded WITH (FORCE)")
-        connection.execute("CREATE DATABASE recorded")
+        connection.execute(f"CREATE DATABASE recorded {form}")
     return connect(f"{dsn} dbname=recorded")
 
 
@@ -89,7 +89,8 @@ def main():
     for path in sorted(HERE.glob("*.sql")):
         if options.names and path.stem not in options.names:
             continue
-        theirs, ours = (fresh(dsn) if dsn else None for dsn in (options.postgres, options.check))
+        theirs = fresh(options.postgres, "TEMPLATE template0 LC_COLLATE 'C' LC_CTYPE 'C.UTF-8'")
+        ours = fresh(options.check) if options.check else None
         out = [f"# What PostgreSQL 15 answers, written by tests/recorded/record.py from {path.name}."]
         for statement in statements(path.read_text().splitlines()):
             if statement == "--: without tables":
