@@ -776,6 +776,7 @@ pub enum ObjectKind {
     Type,
     Domain,
     Publication,
+    Language,
     Other,
 }
 
