@@ -135,9 +135,7 @@ fn constraint(given: &Given<'_>, name: &str) -> Result<Arbiters> {
     let catalog = given.table;
     let found = catalog.constraints.iter().find(|constraint| {
         // A view has none.
-        given.row.is_none()
-            && constraint.name == name
-            && constraint.kind.unique_columns().is_some()
+        given.row.is_none() && constraint.name == name && constraint.kind.unique_columns().is_some()
     });
     let found = found.ok_or_else(|| {
         Error::new(

@@ -60,15 +60,13 @@ impl Binder<'_> {
                 Some(column) => {
                     inferred.columns.insert(column.id);
                 }
-                None => inferred
-                    .expressions
-                    .push(below(given, scope, bound.expr)?),
+                None => inferred.expressions.push(below(given, scope, bound.expr)?),
             }
         }
         if let Some(predicate) = &target.predicate {
             let value = self.expr(place, predicate)?;
             let value = self.condition(value, "WHERE", position(predicate))?;
-            inferred.predicate = Some(below(given, scope, value)?);
+            inferred.predicate = Some(simple(below(given, scope, value)?)?);
         }
         Ok(inferred)
     }
@@ -118,7 +116,11 @@ impl Binder<'_> {
     fn fits(
         &mut self,
         table: &catalog::Table,
-        over: &[(String, chronolith_types::SqlType, arrow::datatypes::DataType)],
+        over: &[(
+            String,
+            chronolith_types::SqlType,
+            arrow::datatypes::DataType,
+        )],
         index: &Index,
         inferred: &Inferred,
     ) -> Result<bool> {
@@ -149,11 +151,9 @@ impl Binder<'_> {
         let Some(predicate) = &index.predicate else {
             return Ok(true);
         };
-        let wanted = bound(predicate)?;
-        Ok(inferred
-            .predicate
-            .as_ref()
-            .is_some_and(|known| promises(known, &wanted)))
+        let wanted = simple(bound(predicate)?)?;
+        let known = inferred.predicate.as_ref();
+        Ok(known.is_some_and(|known| promises(known, &wanted)))
     }
 }
 
@@ -186,6 +186,26 @@ fn nameless(expr: Expr) -> Result<Expr> {
         })
     });
     renamed.map(|renamed| renamed.data).map_err(lift)
+}
+
+/// `x = true` and `x = false` as `x` and `NOT x`.
+fn simple(expr: Expr) -> Result<Expr> {
+    let made = expr.transform_up(|expr| {
+        let Some((tested, op, ScalarValue::Boolean(Some(value)))) = comparison(&expr) else {
+            return Ok(Transformed::no(expr));
+        };
+        let same = match op {
+            Operator::Eq => *value,
+            Operator::NotEq => !*value,
+            _ => return Ok(Transformed::no(expr)),
+        };
+        Ok(Transformed::yes(match (same, tested) {
+            (true, tested) => tested.clone(),
+            (false, Expr::Not(inner)) => inner.as_ref().clone(),
+            (false, tested) => Expr::Not(Box::new(tested.clone())),
+        }))
+    });
+    made.map(|made| made.data).map_err(lift)
 }
 
 /// Whether rows of which one thing is true are rows of which another is true.
@@ -249,7 +269,9 @@ fn follows(known: &Expr, wanted: &Expr) -> bool {
         (Operator::Eq | Operator::Lt | Operator::LtEq, Operator::Lt) => {
             order == Ordering::Less || (order == Ordering::Equal && op == Operator::Lt)
         }
-        (Operator::Eq | Operator::Lt | Operator::LtEq, Operator::LtEq) => order != Ordering::Greater,
+        (Operator::Eq | Operator::Lt | Operator::LtEq, Operator::LtEq) => {
+            order != Ordering::Greater
+        }
         (Operator::Gt, Operator::NotEq) => order != Ordering::Less,
         (Operator::GtEq, Operator::NotEq) => order == Ordering::Greater,
         (Operator::Lt, Operator::NotEq) => order != Ordering::Greater,
