@@ -110,10 +110,14 @@ pub fn write_text(
                 SqlType::Array(item) => item.as_ref(),
                 other => other,
             };
-            out.push(b'{');
+            // The catalogs' vectors are written without braces.
+            let vector = matches!(ty, SqlType::Int2Vector | SqlType::OidVector);
+            if !vector {
+                out.push(b'{');
+            }
             for index in 0..items.len() {
                 if index > 0 {
-                    out.push(b',');
+                    out.push(if vector { b' ' } else { b',' });
                 }
                 if is_null(&items, index) {
                     text::write_array_item(None, out);
@@ -123,7 +127,9 @@ pub fn write_text(
                     text::write_array_item(Some(&item), out);
                 }
             }
-            out.push(b'}');
+            if !vector {
+                out.push(b'}');
+            }
         }
         DataType::Struct(_) => {
             let columns = array.as_struct().columns();
