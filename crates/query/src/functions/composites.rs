@@ -149,6 +149,51 @@ pub(super) fn from_record(
     packed(user, absent, fields)
 }
 
+/// The text of a row of unnamed type.
+///
+/// # Errors
+/// None that well-typed values meet.
+pub(super) fn record_text(value: Typed) -> Result<Typed, FunctionError> {
+    let function: RowFn = |context, args| {
+        let Some((absent, fields)) = args.split_first() else {
+            return Ok(Value::Null);
+        };
+        if absent.as_bool() {
+            return Ok(Value::Null);
+        }
+        let types = context.args.iter().skip(1);
+        let texts = fields
+            .iter()
+            .zip(types)
+            .map(|(field, ty)| text_of(field, ty, context.zone));
+        joined(&texts.collect::<Result<Vec<_>, FunctionError>>()?)
+    };
+    let DataType::Struct(forms) = &value.arrow else {
+        return Err(FunctionError::internal("a record of another form"));
+    };
+    let written = written(&value.expr);
+    let mut args = vec![match &written {
+        Some(_) => truth(Some(false)),
+        None => Typed::new(value.expr.clone().is_null(), SqlType::Bool),
+    }];
+    for (place, form) in forms.iter().enumerate() {
+        let given = written.as_ref().and_then(|written| written.get(place));
+        let field = Typed {
+            expr: match given {
+                Some(expr) => Expr::clone(expr),
+                None => core::expr_fn::get_field(value.expr.clone(), form.name().as_str()),
+            },
+            ty: type_of_form(form.data_type()),
+            arrow: form.data_type().clone(),
+        };
+        args.push(match &field.arrow {
+            DataType::Struct(_) => record_text(field)?,
+            _ => casts::canonical(field)?,
+        });
+    }
+    call("record_text", function, false, SqlType::Text, args)
+}
+
 /// What an array holds, or the type itself.
 fn base(ty: &SqlType) -> &SqlType {
     ty.element().unwrap_or(ty)

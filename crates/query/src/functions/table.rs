@@ -420,6 +420,9 @@ pub fn cast(source: &SqlType, target: &SqlType) -> Option<Cast> {
     {
         return found(CastContext::Implicit);
     }
+    if source == SqlType::Record && target.is_text() {
+        return found(CastContext::Assignment);
+    }
     if source.is_pseudo() || target.is_pseudo() {
         return None;
     }
