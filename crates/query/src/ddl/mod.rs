@@ -16,6 +16,7 @@ pub(crate) mod hypertable;
 mod index;
 pub(crate) mod materialized;
 pub(crate) mod options;
+mod owned;
 mod publication;
 mod role;
 mod routine;

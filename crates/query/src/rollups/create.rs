@@ -81,6 +81,8 @@ fn make(shared: &Arc<Shared>, create: &CreateView, known: Option<&View>) -> Resu
         columns,
         materialized: None,
         check: None,
+        invoker: None,
+        barrier: None,
     };
     let registry = &shared.instance.registry;
     let definition = Definition::of_view(&home, &view, registry)?;
