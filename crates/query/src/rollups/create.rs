@@ -157,15 +157,17 @@ fn make(shared: &Arc<Shared>, create: &CreateView, known: Option<&View>) -> Resu
                 ..Hypertable::default()
             },
         },
-        Change::SetRollup {
-            database,
-            table: store,
-            rollup: Some(rollup),
-        },
+        // Before the store follows its source: what the transaction did to that is held against it
+        // with the next change, and for that its definition is read.
         Change::CreateView {
             database,
             view,
             replace: known.is_some(),
+        },
+        Change::SetRollup {
+            database,
+            table: store,
+            rollup: Some(rollup),
         },
     ];
     for change in changes {
