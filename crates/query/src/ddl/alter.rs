@@ -251,7 +251,12 @@ fn rename_column(
     rename_kept_column(shared, table, from, to)?;
     if let Some(place) = old.iter().position(|name| *name == from.value) {
         let names = old.get(..=place).unwrap_or_default();
-        super::view::keep_columns(shared, (table.schema, &table.name), names, &from.value)?;
+        super::view::keep_columns(
+            shared,
+            (table.schema, &table.name),
+            names,
+            (&from.value, to),
+        )?;
     }
     keep_views(shared, table.schema, &table.name, "renaming a column")
 }
@@ -911,7 +916,7 @@ fn rename_view_column(
         view: changed,
     })?;
     let names = view.columns.get(..=place).unwrap_or_default();
-    super::view::keep_columns(shared, (view.schema, &view.name), names, &from.value)?;
+    super::view::keep_columns(shared, (view.schema, &view.name), names, (&from.value, to))?;
     keep_views(shared, view.schema, &view.name, "renaming a column")
 }
 

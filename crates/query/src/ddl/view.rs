@@ -219,7 +219,7 @@ pub(crate) fn keep_columns(
     shared: &Arc<Shared>,
     relation: (SchemaId, &str),
     names: &[String],
-    renamed: &str,
+    (renamed, to): (&str, &str),
 ) -> Result<(), Error> {
     let home = shared.home()?;
     let schema = home.schemas.get(&relation.0);
@@ -227,7 +227,10 @@ pub(crate) fn keep_columns(
     for view in readers(&home, relation.0, relation.1) {
         let place = names.len().saturating_sub(1);
         let read = (schema, relation.1);
-        if !chronolith_sql::reads_column(&view.query, read, place, renamed)? {
+        // One that says the new name has it from elsewhere, and is not to find it here too.
+        if !chronolith_sql::reads_column(&view.query, read, place, renamed)?
+            && !chronolith_sql::names_word(&view.query, to)?
+        {
             continue;
         }
         let mut view = View::clone(view);

@@ -145,7 +145,7 @@ fn rename_column(
     })?;
     // Readers go on under the names that they know.
     let names = old.columns.get(..=place).unwrap_or_default();
-    keep_columns(shared, (schema, &name), names, &from.value)?;
+    keep_columns(shared, (schema, &name), names, (&from.value, &to.value))?;
     keep_views(shared, schema, &name, "renaming a column")
 }
 
