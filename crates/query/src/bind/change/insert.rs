@@ -76,7 +76,7 @@ impl Binder<'_> {
                 if conflict.update.is_some() {
                     rights = rights | Rights::UPDATE;
                 }
-                if conflict.constraints.is_some() {
+                if conflict.arbiters.is_some() {
                     rights = rights | Rights::SELECT;
                 }
                 Some(Box::new(conflict))

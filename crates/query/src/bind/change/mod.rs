@@ -7,6 +7,7 @@
 
 mod assign;
 mod conflict;
+mod infer;
 mod insert;
 mod key;
 mod merge;
@@ -20,7 +21,7 @@ use std::sync::Arc;
 use arrow::datatypes::SchemaRef;
 use chronolith_catalog::{Rights, Table};
 use chronolith_sql::{Statement, ast};
-use chronolith_types::{SqlState, SqlType};
+use chronolith_types::{IndexId, SqlState, SqlType};
 use datafusion::common::ScalarValue;
 use datafusion::logical_expr::{Expr, LogicalPlan};
 
@@ -170,8 +171,8 @@ pub(crate) enum Action {
 /// ON CONFLICT.
 #[derive(Debug)]
 pub(crate) struct Conflict {
-    /// The constraints that rows are held against; None for all of the table.
-    pub(crate) constraints: Option<Vec<u32>>,
+    /// What rows are held against; None for all keys of the table.
+    pub(crate) arbiters: Option<Arbiters>,
     /// Whether DO UPDATE may give rows another key.
     pub(crate) keyed: bool,
     /// Whether RETURNING asks which rows were updated.
@@ -181,6 +182,15 @@ pub(crate) struct Conflict {
     pub(crate) update: Option<Over>,
     /// The places of the columns that DO UPDATE sets.
     pub(crate) sets: Vec<usize>,
+}
+
+/// The keys that a conflict's target means.
+#[derive(Debug, Default)]
+pub(crate) struct Arbiters {
+    /// Constraints that the chunks keep.
+    pub(crate) constraints: Vec<u32>,
+    /// Indexes that are computed: of expressions, of some rows, with NULLs alike.
+    pub(crate) indexes: Vec<IndexId>,
 }
 
 /// RETURNING: over the table's columns as they are now, and those that the plan has for it.
