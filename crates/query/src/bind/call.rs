@@ -449,6 +449,7 @@ impl Binder<'_> {
             && let [table] = of.0.as_slice()
             && let Some(table) = table.as_ident()
         {
+            self.touch_all(place.scope.of_table(None, &table.value));
             let columns = place.scope.of_table(None, &table.value);
             let columns = numbered(columns.map(super::state::typed).collect());
             return self.record(columns).map(Some);
@@ -530,7 +531,7 @@ impl Binder<'_> {
         let mut args = Vec::with_capacity(2 * fields.len());
         let mut form = Vec::with_capacity(fields.len());
         for (name, value) in fields {
-            let value = self.settled(value)?;
+            let value = crate::functions::row_part(self.settled(value)?).map_err(told)?;
             form.push(super::state::field(&name, &value.arrow));
             args.push(datafusion::logical_expr::lit(name));
             args.push(value.expr);

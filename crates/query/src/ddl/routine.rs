@@ -39,6 +39,7 @@ pub(super) fn create(shared: &Arc<Shared>, create: &CreateRoutine) -> Result<(),
             ));
         }
     };
+    shared.check_language(language)?;
     let body = create
         .body
         .clone()

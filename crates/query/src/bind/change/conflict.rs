@@ -11,7 +11,7 @@ use super::super::state::{Binder, Clause, Place, Result, ident_position, positio
 use super::assign::{Given, sets_key};
 use super::infer::Inferred;
 use super::through::Row;
-use super::{Arbiters, ChangeTarget, Conflict};
+use super::{Arbiters, ChangeTarget, Conflict, named_columns};
 use crate::error::Error;
 
 impl Binder<'_> {
@@ -24,6 +24,9 @@ impl Binder<'_> {
     ) -> Result<Conflict> {
         let given = Given::of(into, &own, true);
         let arbiters = self.arbiters(&given, on.conflict_target.as_ref())?;
+        if let Some(arbiters) = &arbiters {
+            self.reads_keys(into, &own, arbiters);
+        }
         let set = match &on.action {
             OnConflictAction::DoNothing => {
                 return Ok(Conflict {
@@ -44,6 +47,7 @@ impl Binder<'_> {
             .hint("For example, ON CONFLICT (column_name)."));
         }
         let proposed = self.row_of(into, Some("excluded"))?;
+        let excluded = proposed.scope.clone();
         let mut scope = own.scope.clone();
         // A bare name means the row that is there.
         scope.columns.extend(proposed.scope.columns);
@@ -63,8 +67,12 @@ impl Binder<'_> {
         let keyed = sets_key(&into.catalog, &set_to);
         let locator = self.fresh_as(LOCATOR_COLUMN);
         let sets = super::set_places(&set_to);
+        let values = set_to.iter().flatten().map(|value| &value.expr);
+        // Who names what was proposed reads the columns too, as PostgreSQL sees it.
+        for of in [&own.scope, &excluded] {
+            self.reads(into.named().0, of, values.clone().chain(&filter));
+        }
         let (exprs, _) = self.new_row(&locator, &own.base, set_to);
-        self.reads(into.named().0, &own.scope, exprs.iter().chain(&filter));
         let mut input = vec![ScopeColumn {
             column: locator,
             arrow: locator_type(),
@@ -82,6 +90,26 @@ impl Binder<'_> {
             update: Some(update),
             sets,
         })
+    }
+
+    /// Who names keys reads their columns.
+    fn reads_keys(&mut self, into: &ChangeTarget, own: &Row, keys: &Arbiters) {
+        let of = into.catalog.constraints.iter();
+        let columns = of
+            .filter(|key| keys.constraints.contains(&key.id))
+            .flat_map(|key| key.kind.unique_columns().unwrap_or_default())
+            .filter_map(|id| {
+                into.catalog
+                    .columns
+                    .iter()
+                    .position(|column| column.id == *id)
+            });
+        let columns = named_columns(into, own, columns);
+        if let Some(used) = self.use_of(into.named().0, None) {
+            used.columns.extend(columns);
+            // What an index computes may be of any column.
+            used.columns.extend(keys.indexes.first().map(|_| 0));
+        }
     }
 
     /// The keys that a conflict's target means.

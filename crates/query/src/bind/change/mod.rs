@@ -16,6 +16,7 @@ mod target;
 mod through;
 mod update;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
@@ -72,6 +73,10 @@ pub(crate) struct Change {
     pub(crate) by_key: Option<ByKey>,
     /// The places of the columns that it sets in rows that are there.
     pub(crate) sets: Vec<usize>,
+    /// The attribute numbers of what is named: those that new rows are given.
+    pub(crate) inserts: BTreeSet<u32>,
+    /// The same of those that are set.
+    pub(crate) updates: BTreeSet<u32>,
     /// Whether rows that are there may get another key.
     pub(crate) keyed: bool,
     /// RETURNING.
@@ -157,6 +162,25 @@ fn set_places<T>(set: &[Option<T>]) -> Vec<usize> {
     places
         .filter_map(|(place, value)| value.as_ref().map(|_| place))
         .collect()
+}
+
+/// The attribute numbers of what a statement names, of the columns at these places of the table.
+fn named_columns(
+    into: &ChangeTarget,
+    row: &through::Row,
+    places: impl IntoIterator<Item = usize>,
+) -> BTreeSet<u32> {
+    let places = places.into_iter();
+    if into.views.is_empty() {
+        let columns = places.filter_map(|place| into.catalog.columns.get(place));
+        return columns.map(|column| column.id.0).collect();
+    }
+    let shown = |place: usize| {
+        let mut from = (1_u32..).zip(&row.from);
+        let found = from.find(|(_, from)| matches!(from, through::From::Table(at) if *at == place));
+        found.map(|(number, _)| number)
+    };
+    places.filter_map(shown).collect()
 }
 
 /// What WHEN of MERGE does.
