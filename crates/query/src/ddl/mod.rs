@@ -34,4 +34,4 @@ pub(crate) use routine::{declared, domain_of};
 pub(crate) use run::{owner, run};
 pub(crate) use sequence::not_a_sequence;
 pub(crate) use table::check_name;
-pub(crate) use view::{columns_of as view_columns, readers, text_of as view_text};
+pub(crate) use view::{columns_of as view_columns, keep_columns, readers, text_of as view_text};

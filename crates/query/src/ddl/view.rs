@@ -241,29 +241,32 @@ pub(super) fn follow(
 
 /// Has views read the columns of a relation, one of which has got another name, by the names that
 /// they had: those up to that one.
-pub(super) fn keep_columns(
+pub(crate) fn keep_columns(
     shared: &Arc<Shared>,
     relation: (SchemaId, &str),
     names: &[String],
-    renamed: &str,
+    (renamed, to): (&str, &str),
 ) -> Result<(), Error> {
     let home = shared.home()?;
     let schema = home.schemas.get(&relation.0);
     let schema = schema.map_or("", |schema| schema.name.as_str());
     for view in readers(&home, relation.0, relation.1) {
-        // Its definition is read in other ways too, and says so when it cannot be.
-        let continuous = view.materialized.is_some() && view.kept().is_none();
         let place = names.len().saturating_sub(1);
         let read = (schema, relation.1);
-        if continuous || !chronolith_sql::reads_column(&view.query, read, place, renamed)? {
+        // One that says the new name has it from elsewhere, and is not to find it here too.
+        if !chronolith_sql::reads_column(&view.query, read, place, renamed)?
+            && !chronolith_sql::names_word(&view.query, to)?
+        {
             continue;
         }
         let mut view = View::clone(view);
         view.query = chronolith_sql::alias_columns(&view.query, read, names)?;
+        let id = view.id;
         shared.change(Change::ChangeView {
             database: shared.database,
             view,
         })?;
+        crate::rollups::check_kept(shared, id)?;
     }
     Ok(())
 }

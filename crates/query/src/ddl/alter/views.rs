@@ -224,7 +224,7 @@ pub(super) fn rename_view_column(
         view: changed,
     })?;
     let names = view.columns.get(..=place).unwrap_or_default();
-    super::super::view::keep_columns(shared, (view.schema, &view.name), names, &from.value)?;
+    super::super::view::keep_columns(shared, (view.schema, &view.name), names, (&from.value, to))?;
     keep_views(shared, view.schema, &view.name, "renaming a column")
 }
 
