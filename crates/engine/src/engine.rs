@@ -1,13 +1,13 @@
 //! An open engine, and what all its users share.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use chronolith_catalog::Catalog;
 use chronolith_platform::{Clock, Lock, Platform};
-use chronolith_types::{DatabaseId, PartId};
+use chronolith_types::{DatabaseId, PartId, TableId};
 use crossbeam::queue::SegQueue;
 use parking_lot::{Mutex, RwLock};
 
@@ -162,6 +162,21 @@ impl Engine {
             .into_iter()
             .filter_map(|part| part.part.verify().err());
         damage.map(EngineError::from).collect()
+    }
+
+    /// How often a table's cold parts were read, by file and from memory, since they were opened:
+    /// see [`ColdPart::reads`](chronolith_chunk::ColdPart::reads).
+    #[must_use]
+    pub fn reads(&self) -> HashMap<(DatabaseId, TableId), (u64, u64)> {
+        let state = self.state();
+        let tables = state.tables.iter();
+        tables
+            .map(|(key, rows)| {
+                let parts = rows.cold.values().map(|part| part.part.reads());
+                let sum = parts.fold((0, 0), |sum, part| (sum.0 + part.0, sum.1 + part.1));
+                ((key.database, key.table), sum)
+            })
+            .collect()
     }
 
     pub(crate) fn state(&self) -> Arc<State> {
