@@ -179,9 +179,18 @@ impl Engine {
         for dir in [files::LOG_DIR, files::CHECKPOINTS_DIR] {
             let names = RelPath::new(dir).map(|path| disk.list(&path).unwrap_or_default());
             let names = names.unwrap_or_default();
-            bytes += names.iter().filter_map(|name| length(dir, name)).sum::<u64>();
+            bytes += names
+                .iter()
+                .filter_map(|name| length(dir, name))
+                .sum::<u64>();
         }
         bytes
+    }
+
+    /// Bytes that the disk has left; None when the system does not say.
+    #[must_use]
+    pub fn disk_free_bytes(&self) -> Option<u64> {
+        self.platform.disk.free_bytes().ok()
     }
 
     /// How often a table's cold parts were read, by file and from memory, since they were opened:
