@@ -432,6 +432,7 @@ pub enum ObjectKind {
     Type,
     Domain,
     Publication,
+    Language,
     Other,
 }
 
