@@ -15,7 +15,7 @@ use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Mutex, Semaphore};
+use tokio::sync::{Mutex, Semaphore, oneshot};
 
 use crate::collect::Collector;
 
@@ -156,36 +156,43 @@ impl Pages {
     }
 
     async fn metrics(&self) -> Response<Full<Bytes>> {
-        let mut collector = Arc::clone(&self.collector).lock_owned().await;
-        let text = tokio::task::spawn_blocking(move || collector.collect()).await;
-        match text {
-            Ok(text) => {
+        match self.with_collector(Collector::collect).await {
+            Some(text) => {
                 let mut page = page(StatusCode::OK, text);
                 let kind = "text/plain; version=0.0.4; charset=utf-8";
                 let kind = hyper::header::HeaderValue::from_static(kind);
                 page.headers_mut().insert(CONTENT_TYPE, kind);
                 page
             }
-            Err(error) => {
-                tracing::error!("metrics could not be collected: {error}");
-                page(
-                    StatusCode::INTERNAL_SERVER_ERROR,
-                    "metrics could not be collected\n",
-                )
-            }
+            None => page(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "metrics could not be collected\n",
+            ),
         }
+    }
+
+    /// Asks on a thread of its own, as the embedding API blocks; None when there can be none.
+    async fn with_collector<T: Send + 'static>(&self, ask: fn(&mut Collector) -> T) -> Option<T> {
+        let mut collector = Arc::clone(&self.collector).lock_owned().await;
+        let (answer, answered) = oneshot::channel();
+        let thread = std::thread::Builder::new().name("metrics".to_owned());
+        // Who asked may be gone.
+        let thread = thread.spawn(move || drop(answer.send(ask(&mut collector))));
+        if let Err(error) = thread {
+            tracing::error!("metrics could not be collected: {error}");
+            return None;
+        }
+        answered.await.ok()
     }
 
     async fn ready(&self) -> Response<Full<Bytes>> {
         if self.database.failed() {
             return page(StatusCode::SERVICE_UNAVAILABLE, "writes are refused\n");
         }
-        let mut collector = Arc::clone(&self.collector).lock_owned().await;
-        let ready = tokio::task::spawn_blocking(move || collector.ready()).await;
-        match ready {
-            Ok(Ok(())) => page(StatusCode::OK, "ok\n"),
-            Ok(Err(error)) => page(StatusCode::SERVICE_UNAVAILABLE, format!("{error}\n")),
-            Err(_) => page(StatusCode::SERVICE_UNAVAILABLE, "no answer\n"),
+        match self.with_collector(Collector::ready).await {
+            Some(Ok(())) => page(StatusCode::OK, "ok\n"),
+            Some(Err(error)) => page(StatusCode::SERVICE_UNAVAILABLE, format!("{error}\n")),
+            None => page(StatusCode::SERVICE_UNAVAILABLE, "no answer\n"),
         }
     }
 }

@@ -61,6 +61,7 @@ fn a_database_is_watched() {
 
     let (status, page) = get(address, "/metrics");
     assert_eq!(status, "HTTP/1.1 200 OK");
+    assert!(page.contains("public.t"), "{page}");
     let of_t = |name: &str| format!("{name}{{datname=\"postgres\",hypertable=\"public.t\"}}");
     assert_eq!(value(&page, "pg_up"), Some("1"));
     assert_eq!(
