@@ -124,9 +124,9 @@ async fn serve(socket: TcpStream, pages: Arc<Pages>) {
         .header_read_timeout(HEADER_TIMEOUT)
         .max_buf_size(16 << 10)
         .serve_connection(TokioIo::new(socket), answer);
-    match tokio::time::timeout(CONNECTION_TIMEOUT, connection).await {
-        Ok(Err(error)) => tracing::debug!("a connection for metrics ended: {error}"),
-        Ok(Ok(())) | Err(_) => {}
+    let ended = tokio::time::timeout(CONNECTION_TIMEOUT, connection).await;
+    if let Ok(Err(error)) = ended {
+        tracing::debug!("a connection for metrics ended: {error}");
     }
 }
 
