@@ -341,6 +341,7 @@ impl Session {
                 ready,
                 bound_to: self.bound_to(),
                 renewed: parking_lot::Mutex::default(),
+                normal: std::sync::OnceLock::new(),
             };
             // Boxed: a statement may call another procedure.
             let outcome = Box::pin(self.dispatch(&prepared, args)).await?;

@@ -1,12 +1,12 @@
 //! Statements bound and run, each by its kind.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use arrow::array::ArrayRef;
 use arrow::record_batch::RecordBatch;
 use chronolith_catalog::Rights;
-use chronolith_sql::{Statement as Tree, ast};
-use chronolith_types::{SqlState, SqlType};
+use chronolith_sql::{Statement as Tree, ast, normalised};
+use chronolith_types::{RoleId, SqlState, SqlType};
 use datafusion::common::ScalarValue;
 use parking_lot::Mutex;
 
@@ -28,6 +28,7 @@ use crate::explain;
 use crate::insert::{self, InsertPlan};
 use crate::outcome::{Outcome, OutputColumn};
 use crate::routines::{Event, has_triggers};
+use crate::statistics::{Counters, Timed};
 
 /// A statement as far as it goes without running it.
 pub(crate) enum Ready {
@@ -183,6 +184,7 @@ impl Session {
             ready,
             bound_to: self.bound_to(),
             renewed: Mutex::default(),
+            normal: OnceLock::new(),
         }))
     }
 
@@ -206,8 +208,62 @@ impl Session {
         prepared: &Arc<Prepared>,
         params: &[ArrayRef],
     ) -> Result<Outcome, Error> {
-        let done = self.execute_one(prepared, params).await;
-        done.map_err(|error| self.failed(error))
+        let timed = self.timed(prepared);
+        match self.execute_one(prepared, params).await {
+            Ok(outcome) => Ok(self.counted(timed, outcome)),
+            Err(error) => {
+                timed.failed(&error);
+                Err(self.failed(error))
+            }
+        }
+    }
+
+    /// The statement's run begins.
+    fn timed(&self, prepared: &Prepared) -> Timed {
+        let shared = &self.shared;
+        let normal = prepared.normal.get_or_init(|| {
+            let rows = matches!(
+                prepared.ready,
+                Ready::Query(_) | Ready::Insert(_) | Ready::Change(_) | Ready::Lock(_)
+            );
+            Arc::new(normalised(prepared.statement.text(), !rows))
+        });
+        // A role that was dropped meanwhile has no name either.
+        let role = shared.role(&shared.catalog()).unwrap_or(RoleId(0));
+        Timed::begin(
+            &shared.instance,
+            (role, shared.database),
+            Arc::clone(normal),
+        )
+    }
+
+    /// Counts a run when it ends: that of rows when they were taken, that of a COPY with its data.
+    fn counted(&mut self, timed: Timed, outcome: Outcome) -> Outcome {
+        match outcome {
+            Outcome::Rows {
+                columns,
+                stream,
+                verb,
+                counted,
+            } => Outcome::Rows {
+                columns,
+                stream: timed.rows(stream, &verb),
+                verb,
+                counted,
+            },
+            Outcome::Command { tag } => {
+                timed.end(timed.counters().tag(&tag));
+                Outcome::Command { tag }
+            }
+            Outcome::CopyIn { .. } => {
+                self.copy_timed = Some(timed);
+                outcome
+            }
+            Outcome::CopyOut { .. } | Outcome::Empty => {
+                timed.end(0);
+                outcome
+            }
+        }
     }
 
     pub(super) fn failed(&mut self, error: Error) -> Error {
@@ -226,8 +282,13 @@ impl Session {
         self.copy.as_mut()
     }
 
-    pub(crate) fn end_copy(&mut self) {
+    /// The COPY has ended well, with so many rows.
+    pub(crate) fn end_copy(&mut self, rows: u64) {
         self.copy = None;
+        if let Some(timed) = self.copy_timed.take() {
+            Counters::add(&timed.counters().inserted, rows);
+            timed.end(rows);
+        }
     }
 
     pub(crate) fn copy_failed(&mut self, error: Error) -> Error {
