@@ -14,13 +14,14 @@ const ROWS: &[&[&str]] = &[
     &["sql", "engine"],
     &["query"],
     &["chronolith"],
-    &["server"],
+    &["server", "monitor"],
     &["cli"],
 ];
 
 /// Libraries that one crate alone may name.
 const ONLY: &[(&str, &str)] = &[
     ("pgwire", "server"),
+    ("hyper", "monitor"),
     ("datafusion", "query"),
     ("parquet", "chunk"),
 ];

@@ -41,11 +41,11 @@ pub(super) fn apply(
         (SqlType::Record, SqlType::User(user)) if user.fields().is_some() => {
             return composites::from_record(value, user, explicit);
         }
-        // A row of any type is a record as it is.
-        (row, SqlType::Record) if composites::is_composite(row) => return Ok(value),
-        (SqlType::Record, to) if to.is_text() && matches!(value.arrow, DataType::Struct(_)) => {
+        (SqlType::Record, to) if to.is_text() => {
             return apply(composites::record_text(value)?, target, explicit);
         }
+        // A row of any type is a record as it is.
+        (row, SqlType::Record) if composites::is_composite(row) => return Ok(value),
         _ => {}
     }
     let retag = |value: Typed| Typed {

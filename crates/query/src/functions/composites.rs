@@ -149,7 +149,7 @@ pub(super) fn from_record(
     packed(user, absent, fields)
 }
 
-/// The text of a row of unnamed type.
+/// A row of unnamed type as its text, times in the session's zone; NULL for what is no row.
 ///
 /// # Errors
 /// None that well-typed values meet.
@@ -169,13 +169,14 @@ pub(super) fn record_text(value: Typed) -> Result<Typed, FunctionError> {
         joined(&texts.collect::<Result<Vec<_>, FunctionError>>()?)
     };
     let DataType::Struct(forms) = &value.arrow else {
-        return Err(FunctionError::internal("a record of another form"));
+        return Err(FunctionError::internal("a row whose fields are not known"));
     };
     let written = written(&value.expr);
-    let mut args = vec![match &written {
+    let absent = match &written {
         Some(_) => truth(Some(false)),
         None => Typed::new(value.expr.clone().is_null(), SqlType::Bool),
-    }];
+    };
+    let mut args = vec![absent];
     for (place, form) in forms.iter().enumerate() {
         let given = written.as_ref().and_then(|written| written.get(place));
         let field = Typed {
@@ -186,12 +187,20 @@ pub(super) fn record_text(value: Typed) -> Result<Typed, FunctionError> {
             ty: type_of_form(form.data_type()),
             arrow: form.data_type().clone(),
         };
-        args.push(match &field.arrow {
-            DataType::Struct(_) => record_text(field)?,
-            _ => casts::canonical(field)?,
+        args.push(match field.ty {
+            SqlType::Record => record_text(field)?,
+            _ => field,
         });
     }
-    call("record_text", function, false, SqlType::Text, args)
+    let row = Row {
+        name: "record_text",
+        function,
+        strict: false,
+        volatility: Volatile::Stable,
+        arrow: SqlType::Text.arrow(),
+        ty: SqlType::Text,
+    };
+    row_call(row, args)
 }
 
 /// What an array holds, or the type itself.
