@@ -1,3 +1,4 @@
+--: never reopened
 -- Forms of queries: sets, joins, LATERAL, subqueries, WITH, VALUES, row values, set-returning functions.
 create table a (id int primary key, k text, n int)
 create table b (id int primary key, aid int, v numeric, t timestamptz)
@@ -145,7 +146,6 @@ select exists (select 1), exists (select 1 where false), array(select 1 union se
 select max(id) from a having max(id) > 100
 select 1 where false
 select 1 having true
-select from a
 select count(*) from (select from a) q
 select sum(x) from (select id as x from a union all select id from b) q
 select k, count(*) from (select k from a union all select 'w') q group by k order by k

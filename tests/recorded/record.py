@@ -3,8 +3,8 @@
     record.py --postgres DSN [--check DSN] [NAME ...]
 
 A statement is a line. A line `@name = a ;; b` makes every later statement with `$name` in it two
-statements. A line that begins with `--` is a comment; `--: without tables` says that a script need
-not run flushed, compressed and reopened. A statement that has a text of differences.txt in it is for
+statements. A line that begins with `--` is a comment; `--: without tables` and `--: never reopened`
+say which ways a script need not run. A statement that has a text of differences.txt in it is for
 PostgreSQL alone, as COMPAT.md says. With --check the statements also run on a Chronolith, and those
 with another answer are shown. Needs psycopg 3.
 """
@@ -95,8 +95,8 @@ def main():
         ours = fresh(options.check) if options.check else None
         out = [f"# What PostgreSQL 15 answers, written by tests/recorded/record.py from {path.name}."]
         for statement in statements(path.read_text().splitlines()):
-            if statement == "--: without tables":
-                out[0] += "\n# without tables"
+            if statement.startswith("--: "):
+                out[0] += f"\n# {statement[4:]}"
             elif statement.startswith("--"):
                 out.append("#" + statement[2:])
             elif statement:

@@ -1,3 +1,4 @@
+--: never reopened
 -- Window functions with all frames.
 create table w (id int primary key, g text, v int, x numeric, t timestamptz)
 insert into w select n, (array['a', 'b'])[n % 2 + 1], (n * 7) % 5, n * 1.5, timestamptz '2024-01-01 00:00+00' + n * interval '1 day' from generate_series(1, 12) n

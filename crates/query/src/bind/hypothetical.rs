@@ -99,7 +99,7 @@ impl Binder<'_> {
             }
         };
         let counted = chronolith_sql::expression(&format!("({text})"))
-            .map_err(|_| unsupported(&format!("{name} over such an order")).at(at))?;
+            .map_err(|_| unsupported(format!("{name} over such an order")).at(at))?;
         self.expr(place, &counted)
     }
 }
