@@ -420,7 +420,8 @@ pub fn cast(source: &SqlType, target: &SqlType) -> Option<Cast> {
     {
         return found(CastContext::Implicit);
     }
-    if source.is_pseudo() || target.is_pseudo() {
+    let record = source == SqlType::Record && target.is_text();
+    if !record && (source.is_pseudo() || target.is_pseudo()) {
         return None;
     }
     // PostgreSQL's conversions through text: to a string when assigned, from one when asked for.

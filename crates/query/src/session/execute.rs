@@ -39,6 +39,8 @@ pub(crate) enum Ready {
     Explain(Box<Ready>),
     /// COPY TO STDOUT, from what it reads.
     CopyOut(Bound),
+    /// The same, from what changes or locks the rows that it gives.
+    CopyRows(Box<Ready>),
     /// CALL: the effect is an expression.
     Call(Bound),
     /// SELECT … FOR UPDATE.
@@ -62,7 +64,7 @@ impl Ready {
             Self::Lock(locking) => locking.bound.params.clone(),
             Self::Insert(insert) => insert.params.clone(),
             Self::Change(dml) => dml.program.params.clone(),
-            Self::Explain(inner) => inner.params(),
+            Self::Explain(inner) | Self::CopyRows(inner) => inner.params(),
             Self::Procedure(procedure) => procedure.args.params.clone(),
             Self::Utility => Vec::new(),
         }
@@ -73,13 +75,14 @@ impl Ready {
     /// The types of the rows that it gives; None when it gives none.
     pub(crate) fn columns(&self) -> Option<Vec<SqlType>> {
         match self {
-            Self::Query(bound) => Some(
-                bound
-                    .columns
-                    .iter()
-                    .map(|column| column.ty.clone())
-                    .collect(),
-            ),
+            Self::Query(bound) => Some(types_of(&bound.columns)),
+            Self::Lock(locking) => Some(types_of(&locking.columns)),
+            Self::Change(dml) if dml.program.main.is_some() => Some(types_of(&dml.program.columns)),
+            Self::Change(dml) => {
+                let last = dml.program.changes.last();
+                let returns = last.is_some_and(|change| change.returning.is_some());
+                returns.then(|| types_of(&dml.program.columns))
+            }
             _ => None,
         }
     }
@@ -97,11 +100,15 @@ impl Ready {
                 shared.check_uses(&insert.uses)
             }
             Self::Change(dml) => dml.check(shared),
-            Self::Explain(inner) => inner.check(shared),
+            Self::Explain(inner) | Self::CopyRows(inner) => inner.check(shared),
             Self::Procedure(procedure) => shared.check_uses(&procedure.args.uses),
             Self::Utility => Ok(()),
         }
     }
+}
+
+fn types_of(columns: &[OutputColumn]) -> Vec<SqlType> {
+    columns.iter().map(|column| column.ty.clone()).collect()
 }
 
 impl Session {
@@ -460,6 +467,26 @@ impl Session {
                 let plan = set_parameters(&bound.plan, &values)?;
                 copy::begin_out(&shared, of, bound, &plan).await
             }
+            Ready::CopyRows(inner) => {
+                let Tree::Copy(of) = tree else {
+                    return Err(Error::internal("a copy of nothing"));
+                };
+                let (columns, rows) = match inner.as_ref() {
+                    Ready::Change(dml) => match dml::run(&shared, dml, &values).await? {
+                        Ran::Query(rows)
+                        | Ran::Changed {
+                            returned: Some(rows),
+                            ..
+                        } => (&dml.program.columns, rows),
+                        Ran::Changed { .. } => return Err(copy::no_rows()),
+                    },
+                    Ready::Lock(locking) => {
+                        (&locking.columns, locking.run(&shared, &values).await?)
+                    }
+                    _ => return Err(Error::internal("a copy of something else")),
+                };
+                copy::send(&shared, of, columns, rows)
+            }
             Ready::Utility => self.utility(prepared).await,
         }
     }
@@ -576,6 +603,7 @@ pub(crate) fn ready(
         Tree::Insert(insert)
             if insert.on.is_none()
                 && insert.returning.is_none()
+                && !insert.source.as_deref().is_some_and(locks_within)
                 && !is_changed(shared, &insert.table) =>
         {
             Ready::Insert(Box::new(insert::bind(shared, names, insert, types)?))
@@ -614,7 +642,14 @@ pub(crate) fn ready(
                 None => Ready::Declare(bind_query(names, &of.query, types)?),
             }
         }
-        Tree::Copy(of) if !of.from => Ready::CopyOut(copy::bind_out(names, of)?),
+        Tree::Copy(of) if !of.from => match copy::changed(of) {
+            None => Ready::CopyOut(copy::bind_out(names, of)?),
+            Some(inner) => match ready(shared, names, inner, types)? {
+                Ready::Query(bound) => Ready::CopyOut(bound),
+                inner if inner.columns().is_some() => Ready::CopyRows(Box::new(inner)),
+                _ => return Err(copy::no_rows()),
+            },
+        },
         Tree::Call(call) => {
             if let Some(procedure) = super::call::find(shared, names, call, types)? {
                 return Ok(Ready::Procedure(Box::new(procedure)));
