@@ -21,7 +21,6 @@ const ROWS: &[&[&str]] = &[
 /// Libraries that one crate alone may name.
 const ONLY: &[(&str, &str)] = &[
     ("pgwire", "server"),
-    ("hyper", "monitor"),
     ("datafusion", "query"),
     ("parquet", "chunk"),
 ];

@@ -1,19 +1,11 @@
 //! The port: three pages over HTTP.
 
-use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use chronolith::Database;
-use http_body_util::Full;
-use hyper::body::Incoming;
-use hyper::header::{ALLOW, CONTENT_TYPE};
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper::{Method, Request, Response, StatusCode};
-use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Mutex, Semaphore, oneshot};
 
@@ -23,8 +15,14 @@ use crate::collect::Collector;
 const CONNECTIONS_MAX: usize = 32;
 /// How long a client may take to ask.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long one connection may last.
-const CONNECTION_TIMEOUT: Duration = Duration::from_secs(120);
+/// How long a client may take to read its answer.
+const SEND_TIMEOUT: Duration = Duration::from_secs(30);
+/// Bytes of a request's head, and its headers.
+const HEAD_BYTES_MAX: usize = 16 << 10;
+const HEADERS_MAX: usize = 64;
+
+const OK: &str = "200 OK";
+const UNAVAILABLE: &str = "503 Service Unavailable";
 
 /// Why the port cannot be had.
 #[derive(Debug, thiserror::Error)]
@@ -114,60 +112,121 @@ impl Monitor {
     }
 }
 
-async fn serve(socket: TcpStream, pages: Arc<Pages>) {
-    let answer = service_fn(move |request| {
-        let pages = Arc::clone(&pages);
-        async move { Ok::<_, Infallible>(pages.answer(&request).await) }
-    });
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEADER_TIMEOUT)
-        .max_buf_size(16 << 10)
-        .serve_connection(TokioIo::new(socket), answer);
-    let ended = tokio::time::timeout(CONNECTION_TIMEOUT, connection).await;
-    if let Ok(Err(error)) = ended {
-        tracing::debug!("a connection for metrics ended: {error}");
+async fn serve(mut socket: TcpStream, pages: Arc<Pages>) {
+    let asked = tokio::time::timeout(HEADER_TIMEOUT, head(&mut socket)).await;
+    let answer = match asked {
+        // Nobody is there to be told.
+        Ok(Err(_)) | Err(_) => return,
+        Ok(Ok(None)) => Answer::text("400 Bad Request", "not a request\n"),
+        Ok(Ok(Some((method, target)))) => pages.answer(&method, &target).await,
+    };
+    let sent = async {
+        socket.write_all(&answer.bytes).await?;
+        socket.shutdown().await?;
+        // What the client still sends is read, so that closing does not take the answer back.
+        let mut rest = [0; 512];
+        while socket.read(&mut rest).await? > 0 {}
+        std::io::Result::Ok(())
+    };
+    match tokio::time::timeout(SEND_TIMEOUT, sent).await {
+        Ok(Ok(())) | Err(_) => {}
+        Ok(Err(error)) => tracing::debug!("a connection for metrics ended: {error}"),
+    }
+}
+
+/// Reads the head of a request: its method and what it asks for; None for bytes that are none.
+async fn head(socket: &mut TcpStream) -> std::io::Result<Option<(String, String)>> {
+    let mut bytes = Vec::with_capacity(1024);
+    loop {
+        if socket.read_buf(&mut bytes).await? == 0 {
+            return Err(std::io::ErrorKind::UnexpectedEof.into());
+        }
+        let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
+        let mut request = httparse::Request::new(&mut headers);
+        match request.parse(&bytes) {
+            Ok(httparse::Status::Complete(_)) => {
+                return Ok(request
+                    .method
+                    .zip(request.path)
+                    .map(|(method, path)| (method.to_owned(), path.to_owned())));
+            }
+            Ok(httparse::Status::Partial) if bytes.len() < HEAD_BYTES_MAX => {}
+            Ok(httparse::Status::Partial) | Err(_) => return Ok(None),
+        }
+    }
+}
+
+/// An answer as it goes over the wire; each connection gets one.
+struct Answer {
+    bytes: Vec<u8>,
+}
+
+impl Answer {
+    fn text(status: &str, body: impl AsRef<str>) -> Self {
+        Self::of(status, "text/plain; charset=utf-8", body.as_ref())
+    }
+
+    fn of(status: &str, kind: &str, body: &str) -> Self {
+        let length = body.len();
+        let head = format!(
+            "HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {length}\r\n\
+             Connection: close\r\nCache-Control: no-store\r\nAllow: GET, HEAD\r\n\r\n"
+        );
+        let mut bytes = head.into_bytes();
+        bytes.extend_from_slice(body.as_bytes());
+        Self { bytes }
+    }
+
+    /// The same without its body, for HEAD.
+    fn head(mut self) -> Self {
+        let end = self.bytes.windows(4).position(|four| four == b"\r\n\r\n");
+        self.bytes.truncate(end.map_or(0, |end| end + 4));
+        self
     }
 }
 
 impl Pages {
-    async fn answer(&self, request: &Request<Incoming>) -> Response<Full<Bytes>> {
-        if !matches!(*request.method(), Method::GET | Method::HEAD) {
-            let mut refused = page(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD\n");
-            let allowed = hyper::header::HeaderValue::from_static("GET, HEAD");
-            refused.headers_mut().insert(ALLOW, allowed);
-            return refused;
+    async fn answer(&self, method: &str, target: &str) -> Answer {
+        let path = target.split('?').next().unwrap_or_default();
+        match method {
+            "GET" => self.page(path).await,
+            "HEAD" => self.page(path).await.head(),
+            _ => Answer::text("405 Method Not Allowed", "only GET and HEAD\n"),
         }
-        match request.uri().path() {
-            "/metrics" => self.metrics().await,
+    }
+
+    async fn page(&self, path: &str) -> Answer {
+        match path {
+            "/metrics" => match self.with_collector(Collector::collect).await {
+                Some(text) => Answer::of(OK, "text/plain; version=0.0.4; charset=utf-8", &text),
+                None => Answer::text(
+                    "500 Internal Server Error",
+                    "metrics could not be collected\n",
+                ),
+            },
             // Alive, and able to keep what it is given.
             "/healthz" => match self.database.failed() {
-                false => page(StatusCode::OK, "ok\n"),
-                true => page(
-                    StatusCode::SERVICE_UNAVAILABLE,
+                false => Answer::text(OK, "ok\n"),
+                true => Answer::text(
+                    UNAVAILABLE,
                     "the disk failed: writes are refused until the server is started again\n",
                 ),
             },
             // Able to answer statements.
             "/readyz" => self.ready().await,
-            "/" => page(StatusCode::OK, "/metrics\n/healthz\n/readyz\n"),
-            _ => page(StatusCode::NOT_FOUND, "not found\n"),
+            "/" => Answer::text(OK, "/metrics\n/healthz\n/readyz\n"),
+            _ => Answer::text("404 Not Found", "not found\n"),
         }
     }
 
-    async fn metrics(&self) -> Response<Full<Bytes>> {
-        match self.with_collector(Collector::collect).await {
-            Some(text) => {
-                let mut page = page(StatusCode::OK, text);
-                let kind = "text/plain; version=0.0.4; charset=utf-8";
-                let kind = hyper::header::HeaderValue::from_static(kind);
-                page.headers_mut().insert(CONTENT_TYPE, kind);
-                page
-            }
-            None => page(
-                StatusCode::INTERNAL_SERVER_ERROR,
-                "metrics could not be collected\n",
-            ),
+    async fn ready(&self) -> Answer {
+        if self.database.failed() {
+            return Answer::text(UNAVAILABLE, "writes are refused\n");
+        }
+        match self.with_collector(Collector::ready).await {
+            Some(Ok(())) => Answer::text(OK, "ok\n"),
+            Some(Err(error)) => Answer::text(UNAVAILABLE, format!("{error}\n")),
+            None => Answer::text(UNAVAILABLE, "no answer\n"),
         }
     }
 
@@ -184,23 +243,4 @@ impl Pages {
         }
         answered.await.ok()
     }
-
-    async fn ready(&self) -> Response<Full<Bytes>> {
-        if self.database.failed() {
-            return page(StatusCode::SERVICE_UNAVAILABLE, "writes are refused\n");
-        }
-        match self.with_collector(Collector::ready).await {
-            Some(Ok(())) => page(StatusCode::OK, "ok\n"),
-            Some(Err(error)) => page(StatusCode::SERVICE_UNAVAILABLE, format!("{error}\n")),
-            None => page(StatusCode::SERVICE_UNAVAILABLE, "no answer\n"),
-        }
-    }
-}
-
-fn page(status: StatusCode, text: impl Into<Bytes>) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::new(text.into()));
-    *response.status_mut() = status;
-    let kind = hyper::header::HeaderValue::from_static("text/plain; charset=utf-8");
-    response.headers_mut().insert(CONTENT_TYPE, kind);
-    response
 }
