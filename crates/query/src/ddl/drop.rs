@@ -34,7 +34,7 @@ pub(super) fn run(shared: &Arc<Shared>, of: &Drop) -> Result<(), Error> {
             ObjectKind::Schema => drop_schema::drop(shared, name.name(), of.cascade),
             ObjectKind::Database => database(shared, name.name()),
             ObjectKind::Role => role(shared, name.name()),
-            ObjectKind::Extension => Err(Error::unsupported("DROP EXTENSION")),
+            ObjectKind::Extension => super::extension::drop(shared, name, of.cascade),
             ObjectKind::Sequence => sequence::drop(shared, name, of),
             ObjectKind::Publication => super::publication::drop(shared, name),
             ObjectKind::Function | ObjectKind::Procedure => {
@@ -298,6 +298,7 @@ fn view(shared: &Arc<Shared>, name: &Name, kind: ObjectKind, cascade: bool) -> R
         check_kind(&home, schema, name.name(), wanted)?;
         if let Some(view) = home.view_named(schema, name.name()) {
             shared.check_drop(view.id)?;
+            super::extension::refuse_part(&home, view)?;
             return drop_view(shared, view, cascade);
         }
     }
@@ -409,33 +410,13 @@ fn role(shared: &Arc<Shared>, name: &str) -> Result<(), Error> {
     if found.may(Privilege::Superuser) {
         superuser_only(shared, "must be superuser to drop superusers")?;
     }
-    let owns = catalog.databases.values().any(|database| {
-        database.owner == found.id
-            || database
-                .tables
-                .values()
-                .any(|table| table.owner == found.id)
-            || database.views.values().any(|view| view.owner == found.id)
-            || database
-                .sequences
-                .values()
-                .any(|sequence| sequence.owner == found.id)
-            || database
-                .routines
-                .values()
-                .any(|routine| routine.owner == found.id)
-            || database.jobs.all.values().any(|job| job.owner == found.id)
-            || database
-                .schemas
-                .values()
-                .any(|schema| schema.owner == found.id)
-            || database.grants_name(found.id)
-    });
-    if owns {
+    let depend = super::owned::dependents(shared, &catalog, found.id);
+    if !depend.is_empty() {
         return Err(Error::new(
             SqlState::DEPENDENT_OBJECTS_STILL_EXIST,
             format!("role \"{name}\" cannot be dropped because some objects depend on it"),
-        ));
+        )
+        .detail(depend.join("\n")));
     }
     shared.change_unguarded(Change::DropRole { id: found.id })
 }

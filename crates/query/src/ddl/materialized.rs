@@ -86,6 +86,8 @@ pub(super) async fn create(
             continuous: None,
         }),
         check: None,
+        invoker: None,
+        barrier: None,
     };
     table.id = rows;
     shared.change(Change::CreateTable {

@@ -103,6 +103,21 @@ impl Guard<'_> {
             | Change::CreateIndex { table, .. }
             | Change::SetPersistence { table, .. }
             | Change::Comment { table, .. } => self.relation(*table),
+            Change::SetExtension { extension, .. } => match self.catalog.is_superuser(self.role) {
+                true => Ok(()),
+                false => Err(Error::new(
+                    SqlState::INSUFFICIENT_PRIVILEGE,
+                    format!(
+                        "permission denied to create extension \"{}\"",
+                        extension.name
+                    ),
+                )
+                .hint("Must be superuser to create this extension.")),
+            },
+            Change::DropExtension { id, .. } => {
+                let known = self.home.extensions.get(id);
+                known.map_or(Ok(()), |known| self.member(known.owner))
+            }
             Change::DropIndex { table, id, .. } | Change::RenameIndex { table, id, .. } => {
                 let known = self.home.tables.get(table);
                 let index = known.and_then(|known| known.indexes.iter().find(|i| i.id == *id));
@@ -193,7 +208,7 @@ impl Guard<'_> {
     }
 
     fn member(&self, of: RoleId) -> Result<(), Error> {
-        match self.acts_as(of) {
+        match self.catalog.is_member(self.role, of) {
             true => Ok(()),
             false => Err(not_member(self.role_name(of))),
         }
@@ -436,6 +451,8 @@ mod tests {
                 columns: Vec::new(),
                 materialized: None,
                 check: None,
+                invoker: None,
+                barrier: None,
             }),
         );
         catalog.databases.insert(HOME, Arc::new(home));

@@ -89,6 +89,8 @@ fn make(
         columns,
         materialized: None,
         check: None,
+        invoker: None,
+        barrier: None,
     };
     let registry = &shared.instance.registry;
     let definition = Definition::of_view_in(&home, &view, registry, Some(zone))?;

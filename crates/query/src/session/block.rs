@@ -10,6 +10,7 @@ use super::handle::Session;
 use super::modes::{Modes, checked_level};
 use super::notify::Said;
 use super::read_only::looks;
+use super::shared::Roles;
 use super::shared::blocking;
 use crate::effects::after_commit;
 use crate::error::Error;
@@ -34,7 +35,8 @@ pub(super) struct Savepoint {
     locks: LockMark,
     settings: Settings,
     user: String,
-    user_after: Option<(String, String)>,
+    session_user: String,
+    user_after: Option<(Roles, Roles)>,
     said: Said,
     modes: Modes,
     deferred: Deferred,
@@ -228,6 +230,7 @@ impl Session {
             locks,
             settings: state.settings.clone(),
             user: state.user.clone(),
+            session_user: state.session_user.clone(),
             user_after: state.user_after.clone(),
             said: state.said.clone(),
             modes: state.modes.clone(),
@@ -272,6 +275,7 @@ impl Session {
             renamed = self.shared.with(|state| {
                 let changed = state.settings.go_back(&savepoint.settings);
                 state.user.clone_from(&savepoint.user);
+                state.session_user.clone_from(&savepoint.session_user);
                 state.user_after.clone_from(&savepoint.user_after);
                 state.said.clone_from(&savepoint.said);
                 state.modes.clone_from(&savepoint.modes);
@@ -307,12 +311,16 @@ impl Session {
         let (transaction, said) = self
             .shared
             .with(|state| (state.transaction.take(), std::mem::take(&mut state.said)));
+        let begun = transaction.is_some();
         let shared = Arc::clone(&self.shared);
         let commit = || match transaction {
             Some(transaction) => Ok(blocking(|| transaction.commit()).map(|_| ())?),
             None => Ok(()),
         };
         let done = shared.speak(said, commit);
+        if begun {
+            self.shared.count_end(done.is_ok());
+        }
         self.shared.locker.end_transaction();
         let (changed, marked) = self.shared.with(|state| {
             let changed = state.settings.end(done.is_ok());
@@ -350,6 +358,9 @@ impl Session {
             state.end_roles(false);
             (state.settings.end(false), state.transaction.take())
         });
+        if transaction.is_some() {
+            self.shared.count_end(false);
+        }
         drop(transaction);
         self.shared.locker.end_transaction();
         if changed {
