@@ -843,7 +843,10 @@ fn composed(
         _ => false,
     };
     let plain = !of.call.params.distinct && of.call.params.order_by.is_empty();
-    if !fits || !plain {
+    // A state without a type, such as that of a sum of products, is not what readers see.
+    let states = of.parts.states.iter();
+    let typed = |state: &StateColumn| state.ty != SqlType::Bytea || output.ty == SqlType::Bytea;
+    if !fits || !plain || !states.into_iter().all(typed) {
         return Ok(None);
     }
     let renamed: HashMap<String, Expr> = of
