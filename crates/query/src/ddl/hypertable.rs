@@ -5,7 +5,7 @@ use std::sync::Arc;
 use arrow::record_batch::RecordBatch;
 use chronolith_catalog::{Change, Column, Hypertable, Index, Table};
 use chronolith_chunk::{ChunkError, ScanRequest};
-use chronolith_engine::TableView;
+use chronolith_engine::{LockMode, TableView};
 use chronolith_types::{HypertableId, IndexId, Interval, SqlState, SqlType, TableId};
 
 use super::columnstore;
@@ -48,7 +48,14 @@ pub(crate) struct Plan {
 /// # Errors
 /// TS110 for one that is, 42703, 0A000 and 22023 for columns and widths that cannot be.
 pub(crate) fn make(shared: &Arc<Shared>, plan: &Plan) -> Result<(HypertableId, bool), Error> {
-    let table = table_of(shared, plan.table)?;
+    let mut table = table_of(shared, plan.table)?;
+    // Who may not make one of it does not lock it.
+    if shared.check_owner(table.id).is_ok() {
+        while shared.lock_waiting(table.id, LockMode::AccessExclusive)? {
+            shared.transact(|transaction| transaction.begin_statement())?;
+            table = table_of(shared, plan.table)?;
+        }
+    }
     if let Some(known) = &table.hypertable {
         let message = format!("table \"{}\" is already a hypertable", table.name);
         if !plan.if_not_exists {
