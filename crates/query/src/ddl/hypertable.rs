@@ -75,6 +75,7 @@ pub(crate) fn make(shared: &Arc<Shared>, plan: &Plan) -> Result<(HypertableId, b
     })?;
     let mut column = column.clone();
     let interval = width_of(&column.name, &column.ty, plan.width)?;
+    warn_of_width(shared, &column.ty, interval);
     for (_, places) in table.all_keys() {
         let has_time = places
             .iter()
@@ -371,6 +372,21 @@ pub(crate) fn width_of(column: &str, ty: &SqlType, width: Option<Width>) -> Resu
         )));
     }
     Ok(width)
+}
+
+/// Whoever gives a number may have meant seconds.
+pub(crate) fn warn_of_width(shared: &Shared, ty: &SqlType, width: i64) {
+    const SECOND_US: i64 = 1_000_000;
+    if matches!(ty, SqlType::Timestamptz | SqlType::Timestamp) && width < SECOND_US {
+        shared.notice(
+            Severity::Warning,
+            Error::new(
+                SqlState::AMBIGUOUS_PARAMETER,
+                "unexpected interval: smaller than one second",
+            )
+            .hint("The interval is specified in microseconds."),
+        );
+    }
 }
 
 /// A width as an option writes it: `1 day`, `86400000000`.
