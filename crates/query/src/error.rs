@@ -217,6 +217,8 @@ impl From<DataFusionError> for Error {
             DataFusionError::NotImplemented(message) => {
                 Self::new(SqlState::FEATURE_NOT_SUPPORTED, message)
             }
+            // What was bound and cannot be planned is a query that nothing here runs.
+            DataFusionError::Plan(message) => Self::new(SqlState::FEATURE_NOT_SUPPORTED, message),
             DataFusionError::Execution(message) if message.starts_with(SEVERAL_ROWS) => {
                 Self::several_rows()
             }
@@ -287,6 +289,9 @@ fn from_shared(inner: &DataFusionError) -> Error {
         },
         DataFusionError::Execution(message) if message.starts_with(SEVERAL_ROWS) => {
             Error::several_rows()
+        }
+        DataFusionError::Plan(message) => {
+            Error::new(SqlState::FEATURE_NOT_SUPPORTED, message.clone())
         }
         other => Error::internal(other.strip_backtrace()),
     }

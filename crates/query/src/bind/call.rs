@@ -427,6 +427,16 @@ impl Binder<'_> {
                 None => Err(Error::internal("no identity function")),
             };
         }
+        if let Some(computed) = self.behind_operator(name, &values, at)? {
+            return match IDENTITY.as_ref() {
+                Some(proc) => Ok(Resolved {
+                    proc,
+                    result: computed.ty.clone(),
+                    args: vec![computed],
+                }),
+                None => Err(Error::internal("no identity function")),
+            };
+        }
         let hint = "No function matches the given name and argument types. \
                     You might need to add explicit type casts.";
         Err(Error::new(
@@ -435,6 +445,35 @@ impl Binder<'_> {
         )
         .hint(hint)
         .at(at))
+    }
+
+    /// `int4pl(1, 2)`: the function that an operator has behind it, as the operator.
+    fn behind_operator(
+        &mut self,
+        name: &str,
+        values: &[Typed],
+        at: Option<u32>,
+    ) -> Result<Option<Typed>> {
+        let found = crate::functions::all_operators().find(|operator| {
+            operator.code == name
+                && 1 + usize::from(operator.left.is_some()) == values.len()
+                && !operator.right.is_pseudo()
+        });
+        let Some(operator) = found else {
+            return Ok(None);
+        };
+        let types = operator.left.iter().chain([&operator.right]);
+        let mut operands = Vec::with_capacity(values.len());
+        for (value, ty) in values.iter().zip(types) {
+            match self.coerce(value.clone(), ty, CastContext::Implicit) {
+                Ok(operand) => operands.push(operand),
+                // Of other types there is none.
+                Err(error) if error.code == SqlState::DATATYPE_MISMATCH => return Ok(None),
+                Err(error) if error.code == SqlState::CANNOT_COERCE => return Ok(None),
+                Err(error) => return Err(error.at(at)),
+            }
+        }
+        self.operate(operator.name, operands, at).map(Some)
     }
 
     // ------------------------------------------------------------- special forms

@@ -13,6 +13,13 @@ use super::state::{
 use crate::error::Error;
 use crate::functions::{CastContext, Typed};
 
+/// Whether values of a type only come before and behind each other: a range of them is one of
+/// their groups.
+fn without_distance(ty: &SqlType) -> bool {
+    matches!(ty, SqlType::Jsonb | SqlType::Uuid | SqlType::Record)
+        || chronolith_types::packed::is_packed(ty)
+}
+
 /// What numerics are brought to where offsets are added to them.
 const MEASURED: SqlType = SqlType::Numeric(Some((38, 18)));
 
@@ -205,7 +212,15 @@ impl Binder<'_> {
         order_by: &[(Sort, Typed)],
         at: Option<u32>,
     ) -> Result<WindowFrame> {
+        let first = order_by.first().map(|(_, key)| &key.ty);
+        let peers = first.is_some_and(without_distance);
         let Some(frame) = frame else {
+            if peers {
+                let start = WindowFrameBound::Preceding(ScalarValue::UInt64(None));
+                let end = WindowFrameBound::CurrentRow;
+                let units = WindowFrameUnits::Groups;
+                return Ok(WindowFrame::new_bounds(units, start, end));
+            }
             return Ok(WindowFrame::new((!order_by.is_empty()).then_some(false)));
         };
         let units = match frame.units {
@@ -255,6 +270,13 @@ impl Binder<'_> {
                 // All rows are peers of one another.
                 return Ok(WindowFrame::new(None));
             }
+        }
+        if units == WindowFrameUnits::Range && peers {
+            return Ok(WindowFrame::new_bounds(
+                WindowFrameUnits::Groups,
+                start,
+                end,
+            ));
         }
         if units == WindowFrameUnits::Groups && order_by.is_empty() {
             return Err(Error::new(
