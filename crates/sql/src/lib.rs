@@ -22,6 +22,7 @@ mod literals;
 mod lock;
 mod parse;
 pub mod plpgsql;
+mod policy;
 mod publication;
 mod rename;
 mod routine;
@@ -40,6 +41,7 @@ pub use error::SqlError;
 pub use literals::{Literal, Literals};
 pub use lock::{Lock, LockKind};
 pub use parse::{Parsed, parse};
+pub use policy::PolicyStatement;
 pub use publication::{AlterPublication, CreatePublication, PublicationAction, PublicationObject};
 pub use rename::{
     alias_columns, edited, names_column, names_relation, names_word, qualified_names, quoted,

@@ -102,6 +102,7 @@ impl Guard<'_> {
             | Change::RenameConstraint { table, .. }
             | Change::CreateIndex { table, .. }
             | Change::SetPersistence { table, .. }
+            | Change::SetRowSecurity { table, .. }
             | Change::Comment { table, .. } => self.relation(*table),
             Change::DropIndex { table, id, .. } | Change::RenameIndex { table, id, .. } => {
                 let known = self.home.tables.get(table);
