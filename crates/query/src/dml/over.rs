@@ -143,7 +143,7 @@ fn props_for<'e>(
 }
 
 /// What an expression gives that names no column and has no query in it.
-pub(super) fn value_of(
+pub(crate) fn value_of(
     shared: &Arc<Shared>,
     expr: &Expr,
     params: &[ScalarValue],
