@@ -7,3 +7,4 @@ mod rollups;
 mod sessions;
 mod slt;
 mod tidy;
+mod waits;
