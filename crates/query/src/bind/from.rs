@@ -1,6 +1,7 @@
 //! FROM: relations, joins and functions that return rows.
 
 use arrow::datatypes::DataType;
+use chronolith_catalog::PolicyCommand;
 use chronolith_sql::ast::{
     self, FunctionArg, JoinConstraint, JoinOperator, TableAlias, TableFactor, TableWithJoins,
 };
@@ -244,6 +245,7 @@ impl Binder<'_> {
             Some(Relation::Table(found)) => {
                 self.uses_of(found.oid);
                 let rel = self.scan(&found)?;
+                let rel = self.secured(&found, rel, &[PolicyCommand::Select])?;
                 self.readable(found.oid, &rel.scope);
                 Ok(rel)
             }
