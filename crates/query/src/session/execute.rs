@@ -569,7 +569,9 @@ impl Session {
         };
         let name = call.name.0.last().and_then(|part| part.as_ident());
         let refreshes = name.is_some_and(|name| name.value.eq_ignore_ascii_case(NAME));
-        if refreshes && (self.block != Block::Implicit || self.several) {
+        // Procedures, those of jobs among them, may refresh.
+        let alone = self.block == Block::Implicit && !self.several;
+        if refreshes && !alone && !self.nested {
             return Err(Error::new(
                 SqlState::ACTIVE_SQL_TRANSACTION,
                 format!("{NAME}() cannot run inside a transaction block"),
