@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use arrow::array::{ArrayRef, new_null_array};
 use chronolith_catalog::{Privilege, Rights};
@@ -21,7 +21,7 @@ use crate::instance::{Activity, Instance};
 use crate::notify::Mailbox;
 use crate::outcome::{Notice, OutputColumn};
 use crate::rights::denied;
-use crate::settings::{Scope, Settings, known, reported};
+use crate::settings::{Known, Scope, Settings, known, reported};
 use crate::value::{ColumnBuilder, reg_text};
 
 /// Who connects, and to what.
@@ -338,10 +338,14 @@ impl Session {
     /// The settings that clients are told of, as they are now.
     #[must_use]
     pub fn reported(&self) -> Vec<(&'static str, String)> {
+        // Asked after every statement.
+        static REPORTED: OnceLock<Vec<&'static Known>> = OnceLock::new();
+        let all = REPORTED.get_or_init(|| {
+            let known = known().iter();
+            known.filter(|known| reported(known.name)).collect()
+        });
         self.shared.with(|state| {
-            known()
-                .iter()
-                .filter(|known| reported(known.name))
+            all.iter()
                 .filter_map(|known| Some((known.name, state.settings.show(known.name).ok()?)))
                 .collect()
         })
