@@ -4,6 +4,10 @@
 //! and `query TYPES [rowsort]`, whose rows follow `----`, one a line, values separated by tabs,
 //! `NULL` for null and `(empty)` for the empty text. What PostgreSQL answers is what stands there.
 //! A script with the line `# never compressed` or `# never reopened` runs the other three ways.
+//!
+//! Where `CHRONOLITH_POSTGRES` says how to reach a PostgreSQL 15, the scripts run against it too.
+//! What only one of the two answers so is marked, with the reason: a line `onlyif chronolith: REASON`
+//! or `onlyif postgres: REASON` before a statement, `# onlyif chronolith: REASON` for a whole script.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -12,6 +16,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use chronolith::{Connection, Database, Error};
+
+mod client;
+mod postgres;
 
 #[test]
 fn scripts_answer_alike_hot() {
@@ -57,24 +64,54 @@ enum Expect {
 #[derive(Debug)]
 struct Record {
     line: usize,
+    /// The one that answers so, if the other does not.
+    only: Option<String>,
     sql: String,
     expect: Expect,
 }
 
+impl Record {
+    fn is_for(&self, who: &str) -> bool {
+        self.only.as_deref().is_none_or(|only| only == who)
+    }
+}
+
+/// What a statement answered: the last number of its tag and its rows.
+#[derive(Debug)]
+struct Answer {
+    count: Option<u64>,
+    rows: Vec<String>,
+}
+
+/// SQLSTATE and message.
+type Refusal = (String, String);
+
 fn run_all(way: Way) {
+    let mut failures = String::new();
+    for (name, text) in scripts() {
+        run_file(&text, &name, way, &mut failures);
+    }
+    assert!(failures.is_empty(), "{way:?}:\n{failures}");
+}
+
+/// The names and texts of all scripts, or of those that `SLT` chooses.
+fn scripts() -> Vec<(String, String)> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("slt");
     let mut files = Vec::new();
     collect(&root, &mut files);
     assert!(!files.is_empty(), "no scripts in {}", root.display());
     let only = std::env::var("SLT").unwrap_or_default();
-    let mut failures = String::new();
-    for file in files {
-        let name = file.strip_prefix(&root).unwrap().display().to_string();
-        if name.contains(&only) {
-            run_file(&file, &name, way, &mut failures);
-        }
-    }
-    assert!(failures.is_empty(), "{way:?}:\n{failures}");
+    files
+        .into_iter()
+        .map(|file| {
+            (
+                file.strip_prefix(&root).unwrap().display().to_string(),
+                file,
+            )
+        })
+        .filter(|(name, _)| name.contains(&only))
+        .map(|(name, file)| (name, fs::read_to_string(file).unwrap()))
+        .collect()
 }
 
 fn collect(dir: &Path, files: &mut Vec<PathBuf>) {
@@ -185,8 +222,7 @@ impl Bench {
     }
 }
 
-fn run_file(path: &Path, name: &str, way: Way, failures: &mut String) {
-    let text = fs::read_to_string(path).unwrap();
+fn run_file(text: &str, name: &str, way: Way, failures: &mut String) {
     // A script about compression itself says when each chunk is compressed.
     let never = |word: &str| text.lines().any(|line| line == format!("# never {word}"));
     // What a session leaves behind is another one's to find out.
@@ -196,7 +232,10 @@ fn run_file(path: &Path, name: &str, way: Way, failures: &mut String) {
         return;
     }
     let mut bench = Bench::new();
-    for record in parse(&text, name) {
+    for record in parse(text, name) {
+        if !record.is_for("chronolith") {
+            continue;
+        }
         if matches!(record.expect, Expect::Rows { .. })
             && let Err(error) = bench.prepare(way)
         {
@@ -206,7 +245,8 @@ fn run_file(path: &Path, name: &str, way: Way, failures: &mut String) {
                 record.line, error.code
             );
         }
-        let result = bench.run(&record.sql);
+        let result = bench.run(&record.sql).and_then(answer);
+        let result = result.map_err(|error| (error.code.to_string(), error.to_string()));
         if let Err(reason) = check(&record.expect, result) {
             let _ = writeln!(
                 failures,
@@ -217,34 +257,20 @@ fn run_file(path: &Path, name: &str, way: Way, failures: &mut String) {
     }
 }
 
-fn check(expect: &Expect, result: Result<chronolith::Rows, Error>) -> Result<(), String> {
+fn check(expect: &Expect, result: Result<Answer, Refusal>) -> Result<(), String> {
     match (expect, result) {
-        (Expect::Error(code), Err(error)) if error.code.as_str() == code => Ok(()),
-        (Expect::Error(code), Err(error)) => Err(format!(
-            "expected error {code}, got {}: {error}",
-            error.code
-        )),
-        (Expect::Error(code), Ok(_)) => Err(format!("expected error {code}, but it succeeded")),
-        (_, Err(error)) => Err(format!("{}: {error}", error.code)),
-        (Expect::Ok, Ok(_)) => Ok(()),
-        (Expect::Count(count), Ok(rows)) => {
-            let got = rows
-                .tag()
-                .rsplit(' ')
-                .next()
-                .and_then(|n| n.parse::<u64>().ok());
-            if got == Some(*count) {
-                Ok(())
-            } else {
-                Err(format!("expected {count} rows, got \"{}\"", rows.tag()))
-            }
+        (Expect::Error(code), Err((got, _))) if got == *code => Ok(()),
+        (Expect::Error(code), Err((got, message))) => {
+            Err(format!("expected error {code}, got {got}: {message}"))
         }
-        (Expect::Rows { sorted, rows }, Ok(result)) => {
-            let mut got = Vec::new();
-            for row in result.iter() {
-                let values: Result<Vec<_>, Error> = (0..row.len()).map(|i| cell(row, i)).collect();
-                got.push(values.map_err(|error| error.to_string())?.join("\t"));
-            }
+        (Expect::Error(code), Ok(_)) => Err(format!("expected error {code}, but it succeeded")),
+        (_, Err((code, message))) => Err(format!("{code}: {message}")),
+        (Expect::Ok, Ok(_)) => Ok(()),
+        (Expect::Count(count), Ok(answer)) if answer.count == Some(*count) => Ok(()),
+        (Expect::Count(count), Ok(answer)) => {
+            Err(format!("expected {count} rows, got {:?}", answer.count))
+        }
+        (Expect::Rows { sorted, rows }, Ok(Answer { rows: mut got, .. })) => {
             let mut want = rows.clone();
             if *sorted {
                 got.sort();
@@ -263,12 +289,26 @@ fn check(expect: &Expect, result: Result<chronolith::Rows, Error>) -> Result<(),
     }
 }
 
-fn cell(row: chronolith::Row<'_>, column: usize) -> Result<String, Error> {
-    Ok(match row.text(column)? {
+fn answer(result: chronolith::Rows) -> Result<Answer, Error> {
+    let mut rows = Vec::new();
+    for row in result.iter() {
+        let values: Result<Vec<_>, Error> =
+            (0..row.len()).map(|i| Ok(cell(row.text(i)?))).collect();
+        rows.push(values?.join("\t"));
+    }
+    let count = result.tag().rsplit(' ').next();
+    Ok(Answer {
+        count: count.and_then(|n| n.parse().ok()),
+        rows,
+    })
+}
+
+fn cell(text: Option<String>) -> String {
+    match text {
         None => "NULL".to_owned(),
         Some(text) if text.is_empty() => "(empty)".to_owned(),
         Some(text) => text,
-    })
+    }
 }
 
 fn parse(text: &str, name: &str) -> Vec<Record> {
@@ -278,6 +318,16 @@ fn parse(text: &str, name: &str) -> Vec<Record> {
         if head.trim().is_empty() || head.starts_with('#') {
             continue;
         }
+        let (only, head) = match head.strip_prefix("onlyif ") {
+            None => (None, head),
+            Some(who) => {
+                let who = owner(who).unwrap_or_else(|| {
+                    panic!("{name}:{}: who answers so, and why? \"{head}\"", index + 1)
+                });
+                let (_, head) = lines.next().unwrap();
+                (Some(who), head)
+            }
+        };
         let words: Vec<&str> = head.split_whitespace().collect();
         let mut expect = match words.as_slice() {
             ["statement", "ok"] => Expect::Ok,
@@ -300,9 +350,16 @@ fn parse(text: &str, name: &str) -> Vec<Record> {
         }
         records.push(Record {
             line: index + 1,
+            only,
             sql: sql.join("\n"),
             expect,
         });
     }
     records
+}
+
+/// Who is meant by `WHO: REASON`.
+fn owner(text: &str) -> Option<String> {
+    let (who, reason) = text.split_once(": ")?;
+    (matches!(who, "chronolith" | "postgres") && !reason.trim().is_empty()).then(|| who.to_owned())
 }

@@ -127,6 +127,12 @@ pub enum Securable {
     Schema,
     /// A database.
     Database,
+    /// A column of a table or view.
+    Column,
+    /// A type.
+    Type,
+    /// A language.
+    Language,
 }
 
 impl Securable {
@@ -139,6 +145,8 @@ impl Securable {
             Self::Routine => Rights::EXECUTE,
             Self::Schema => Rights::USAGE | Rights::CREATE,
             Self::Database => Rights::CREATE | Rights::TEMPORARY | Rights::CONNECT,
+            Self::Column => Rights::INSERT | Rights::SELECT | Rights::UPDATE | Rights::REFERENCES,
+            Self::Type | Self::Language => Rights::USAGE,
         }
     }
 
@@ -146,8 +154,9 @@ impl Securable {
     #[must_use]
     pub fn public_rights(self) -> Rights {
         match self {
-            Self::Relation | Self::Sequence | Self::Schema => Rights::NONE,
+            Self::Relation | Self::Sequence | Self::Schema | Self::Column => Rights::NONE,
             Self::Routine => Rights::EXECUTE,
+            Self::Type | Self::Language => Rights::USAGE,
             Self::Database => Rights::TEMPORARY | Rights::CONNECT,
         }
     }
@@ -184,12 +193,15 @@ impl Acl {
                 grantable: Rights::NONE,
             });
         }
-        grants.push(Grant {
-            to: Some(owner),
-            by: owner,
-            rights: kind.rights(),
-            grantable: Rights::NONE,
-        });
+        // A column's owner has it by the whole relation.
+        if kind != Securable::Column {
+            grants.push(Grant {
+                to: Some(owner),
+                by: owner,
+                rights: kind.rights(),
+                grantable: Rights::NONE,
+            });
+        }
         Self(grants)
     }
 
@@ -216,6 +228,9 @@ impl Acl {
 
     /// Adds rights.
     pub fn grant(&mut self, to: Option<RoleId>, by: RoleId, rights: Rights, option: bool) {
+        if rights.is_empty() {
+            return;
+        }
         let option = if option { rights } else { Rights::NONE };
         let known = self
             .0
@@ -394,18 +409,19 @@ impl Catalog {
         if roles.contains(&READ_ALL_DATA) {
             rights = rights
                 | match kind {
-                    Securable::Relation | Securable::Sequence => Rights::SELECT,
+                    Securable::Relation | Securable::Sequence | Securable::Column => Rights::SELECT,
                     Securable::Schema => Rights::USAGE,
-                    Securable::Routine | Securable::Database => Rights::NONE,
+                    _ => Rights::NONE,
                 };
         }
         if roles.contains(&WRITE_ALL_DATA) {
             rights = rights
                 | match kind {
                     Securable::Relation => Rights::INSERT | Rights::UPDATE | Rights::DELETE,
+                    Securable::Column => Rights::INSERT | Rights::UPDATE,
                     Securable::Sequence => Rights::UPDATE,
                     Securable::Schema => Rights::USAGE,
-                    Securable::Routine | Securable::Database => Rights::NONE,
+                    _ => Rights::NONE,
                 };
         }
         rights
@@ -420,6 +436,48 @@ impl Catalog {
         match home.relation_owner(id) {
             Some(owner) => self.rights(role, Securable::Relation, owner, home.acls.get(&id.0)),
             None => Rights::NONE,
+        }
+    }
+
+    /// The rights that a role was granted on a column of a relation, beside those on all of it.
+    #[must_use]
+    pub fn column_rights(
+        &self,
+        role: RoleId,
+        database: DatabaseId,
+        id: TableId,
+        column: u32,
+    ) -> Rights {
+        let home = self.databases.get(&database);
+        let acl = home.and_then(|home| home.column_acl(id.0, column));
+        acl.map_or(Rights::NONE, |acl| acl.rights_of(&self.roles_of(role)))
+    }
+
+    /// Whether a role has rights on columns of a relation: on each of them, or, where none is named,
+    /// on one at least.
+    #[must_use]
+    pub fn has_on_columns(
+        &self,
+        role: RoleId,
+        database: DatabaseId,
+        id: TableId,
+        rights: Rights,
+        columns: &BTreeSet<u32>,
+    ) -> bool {
+        if self.relation_rights(role, database, id).has(rights) {
+            return true;
+        }
+        let home = self.databases.get(&database);
+        let Some(listed) = home.and_then(|home| home.column_acls.get(&id.0)) else {
+            return false;
+        };
+        let roles = self.roles_of(role);
+        let has = |acl: &Acl| acl.rights_of(&roles).has(rights);
+        match columns.is_empty() {
+            true => listed.values().any(has),
+            false => columns
+                .iter()
+                .all(|column| listed.get(column).is_some_and(has)),
         }
     }
 
@@ -482,6 +540,12 @@ impl Database {
         })
     }
 
+    /// What was granted on a column.
+    #[must_use]
+    pub fn column_acl(&self, relation: u32, column: u32) -> Option<&Acl> {
+        self.column_acls.get(&relation)?.get(&column)
+    }
+
     /// What holds for a thing that a role makes in a schema; None for its owner's rights alone.
     #[must_use]
     pub fn initial_acl(
@@ -513,6 +577,11 @@ impl Database {
     pub fn grants_name(&self, role: RoleId) -> bool {
         self.acls.values().any(|acl| acl.names(role))
             || self
+                .column_acls
+                .values()
+                .flat_map(BTreeMap::values)
+                .any(|acl| acl.names(role))
+            || self
                 .default_acls
                 .iter()
                 .any(|default| default.role == role || default.acl.names(role))
@@ -521,6 +590,9 @@ impl Database {
 
 /// What is granted, by the oids of things.
 pub(crate) type Acls = BTreeMap<u32, Acl>;
+
+/// What is granted on columns, by the oids of relations and the columns' attribute numbers.
+pub(crate) type ColumnAcls = BTreeMap<u32, BTreeMap<u32, Acl>>;
 
 #[cfg(test)]
 mod tests {

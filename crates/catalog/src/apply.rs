@@ -96,6 +96,7 @@ impl Catalog {
             | Change::Revalidate { .. }
             | Change::Freeze { .. } => self.change_stores(change),
             Change::SetAcl { .. }
+            | Change::SetColumnAcl { .. }
             | Change::SetDefaultAcls { .. }
             | Change::CreateRole { .. }
             | Change::ChangeRole { .. }
@@ -199,6 +200,7 @@ impl Catalog {
                 database.table(*table)?.change(change)?;
                 match change {
                     Change::DropColumn { table, column, .. } => {
+                        database.set_column_acl(table.0, column.0, None);
                         database.drop_sequences_of(*table, Some(*column))
                     }
                     _ => Ok(()),

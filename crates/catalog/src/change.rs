@@ -91,6 +91,13 @@ pub enum Change {
         oid: u32,
         acl: Option<Acl>,
     },
+    /// What is granted on a column of a relation, by its attribute number.
+    SetColumnAcl {
+        database: DatabaseId,
+        oid: u32,
+        column: u32,
+        acl: Option<Acl>,
+    },
     /// What ALTER DEFAULT PRIVILEGES says, all of it.
     SetDefaultAcls {
         database: DatabaseId,

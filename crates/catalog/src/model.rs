@@ -6,7 +6,7 @@ use std::sync::Arc;
 use chronolith_types::{DatabaseId, RoleId, RoutineId, SchemaId, TableId, TypeId};
 use serde::{Deserialize, Serialize};
 
-use crate::acl::{Acls, DefaultAcl, PREDEFINED_ROLES};
+use crate::acl::{Acls, ColumnAcls, DefaultAcl, PREDEFINED_ROLES};
 use crate::comment::Comment;
 use crate::job::Jobs;
 use crate::rollup::Materialized;
@@ -87,6 +87,9 @@ pub struct Database {
     /// owner alone, but for what everybody may do.
     #[serde(default)]
     pub acls: Arc<Acls>,
+    /// What was granted on columns of relations, by the relations' oids.
+    #[serde(default)]
+    pub column_acls: Arc<ColumnAcls>,
     /// ALTER DEFAULT PRIVILEGES.
     #[serde(default)]
     pub default_acls: Vec<DefaultAcl>,
@@ -251,6 +254,7 @@ impl Database {
             triggers: BTreeMap::new(),
             jobs: Arc::default(),
             acls: Arc::default(),
+            column_acls: Arc::default(),
             default_acls: Vec::new(),
             comments: Arc::default(),
             settings: BTreeMap::new(),

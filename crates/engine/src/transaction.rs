@@ -30,6 +30,7 @@ use crate::watch::Watch;
 
 mod arrival;
 mod boundaries;
+mod computed;
 mod delete;
 mod derive;
 mod export;
@@ -38,6 +39,7 @@ mod lock;
 mod rewrite;
 mod sequences;
 
+pub use computed::Met;
 pub use export::Exported;
 pub use lock::{Claimed, RowsLocked, Seen};
 use rewrite::Rewrite;

@@ -160,13 +160,17 @@ fn target(c: &mut Cursor<'_>) -> Result<GrantTarget, SqlError> {
     if c.accept(&["database"]) {
         return objects(c, ObjectKind::Database);
     }
+    if c.accept(&["language"]) {
+        return objects(c, ObjectKind::Language);
+    }
+    if c.accept(&["domain"]) {
+        return objects(c, ObjectKind::Domain);
+    }
     for words in [
         &["foreign", "data", "wrapper"][..],
         &["foreign", "server"],
         &["large", "object"],
         &["tablespace"],
-        &["language"],
-        &["domain"],
         &["parameter"],
     ] {
         if c.accept(words) {

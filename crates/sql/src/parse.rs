@@ -466,6 +466,7 @@ fn tag(statement: &Statement) -> String {
         ObjectKind::Aggregate => "AGGREGATE",
         ObjectKind::Trigger => "TRIGGER",
         ObjectKind::Type => "TYPE",
+        ObjectKind::Language => "LANGUAGE",
         ObjectKind::Domain => "DOMAIN",
         ObjectKind::Publication => "PUBLICATION",
         ObjectKind::Other => "OBJECT",

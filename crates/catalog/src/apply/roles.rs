@@ -16,6 +16,16 @@ impl Catalog {
             Change::SetAcl { database, oid, acl } => {
                 self.database(*database)?.set_acl(*oid, acl.as_ref())
             }
+            Change::SetColumnAcl {
+                database,
+                oid,
+                column,
+                acl,
+            } => {
+                self.database(*database)?
+                    .set_column_acl(*oid, *column, acl.as_ref());
+                Ok(())
+            }
             Change::SetDefaultAcls { database, acls } => {
                 for acl in acls {
                     self.next_oid = self.next_oid.max(acl.id.saturating_add(1));
@@ -66,7 +76,8 @@ impl Database {
         reason = "it ends changes, which are applied or not"
     )]
     pub(super) fn set_acl(&mut self, oid: u32, acl: Option<&Acl>) -> Applied {
-        if acl.is_none() && !self.acls.contains_key(&oid) {
+        let known = self.acls.contains_key(&oid) || self.column_acls.contains_key(&oid);
+        if acl.is_none() && !known {
             return Ok(());
         }
         let acls = Arc::make_mut(&mut self.acls);
@@ -74,7 +85,28 @@ impl Database {
             Some(acl) => acls.insert(oid, acl.clone()),
             None => acls.remove(&oid),
         };
+        // What is gone has no columns.
+        if acl.is_none() && self.column_acls.contains_key(&oid) {
+            Arc::make_mut(&mut self.column_acls).remove(&oid);
+        }
         Ok(())
+    }
+
+    /// What is granted on a column; None when it is gone, or nothing is.
+    pub(super) fn set_column_acl(&mut self, oid: u32, column: u32, acl: Option<&Acl>) {
+        let acl = acl.filter(|acl| !acl.0.is_empty());
+        if acl.is_none() && self.column_acl(oid, column).is_none() {
+            return;
+        }
+        let all = Arc::make_mut(&mut self.column_acls);
+        let of = all.entry(oid).or_default();
+        match acl {
+            Some(acl) => of.insert(column, acl.clone()),
+            None => of.remove(&column),
+        };
+        if of.is_empty() {
+            all.remove(&oid);
+        }
     }
 
     /// What ALTER DEFAULT PRIVILEGES said of a thing that is new.
@@ -96,6 +128,12 @@ impl Database {
             && let Some(acl) = Arc::make_mut(&mut self.acls).get_mut(&oid)
         {
             acl.change_owner(from, to);
+        }
+        if from != to
+            && self.column_acls.contains_key(&oid)
+            && let Some(of) = Arc::make_mut(&mut self.column_acls).get_mut(&oid)
+        {
+            of.values_mut().for_each(|acl| acl.change_owner(from, to));
         }
     }
 }

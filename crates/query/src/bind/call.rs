@@ -449,6 +449,7 @@ impl Binder<'_> {
             && let [table] = of.0.as_slice()
             && let Some(table) = table.as_ident()
         {
+            self.touch_all(place.scope.of_table(None, &table.value));
             let columns = place.scope.of_table(None, &table.value);
             let columns = numbered(columns.map(super::state::typed).collect());
             return self.record(columns).map(Some);

@@ -263,6 +263,7 @@ impl Binder<'_> {
                             if let [table] = name.0.as_slice()
                                 && let Some(table) = table.as_ident() =>
                         {
+                            self.touch_all(place.scope.of_table(None, &table.value));
                             let columns = place.scope.of_table(None, &table.value);
                             values.extend(columns.map(typed));
                         }

@@ -77,6 +77,7 @@ impl Binder<'_> {
             && matches!(place.scope.by_name(&table.value), Found::None)
             && place.scope.has_table(None, &table.value)
         {
+            self.touch_all(place.scope.of_table(None, &table.value));
             let columns = place.scope.of_table(None, &table.value);
             return Ok(columns
                 .map(|found| Item {

@@ -16,8 +16,8 @@ use super::names::{Relation, Table};
 use super::scope::{Alias, Found, Scope, ScopeColumn};
 use super::select::passed;
 use super::state::{
-    Binder, Clause, Keyed, Place, Rel, Result, Use, column, ident_position, lift, position,
-    project, typed, unnamed, unsupported,
+    Binder, Clause, Keyed, Place, Rel, Result, column, ident_position, lift, position, project,
+    typed, unnamed, unsupported,
 };
 use super::subquery::subquery;
 use crate::error::Error;
@@ -236,7 +236,9 @@ impl Binder<'_> {
         match found {
             Some(Relation::Table(found)) => {
                 self.uses_of(found.oid);
-                self.scan(&found)
+                let rel = self.scan(&found)?;
+                self.readable(found.oid, &rel.scope);
+                Ok(rel)
             }
             Some(Relation::View {
                 oid,
@@ -249,7 +251,9 @@ impl Binder<'_> {
                 let around = self.view.replace(oid);
                 let view = self.view(&schema, &name, &columns, &sql);
                 self.view = around;
-                view
+                let view = view?;
+                self.readable(oid, &view.scope);
+                Ok(view)
             }
             None => {
                 let spelled = parts.join(".");
@@ -259,16 +263,6 @@ impl Binder<'_> {
                 )
                 .at(at))
             }
-        }
-    }
-
-    fn uses_of(&mut self, relation: u32) {
-        let found = Use {
-            relation,
-            view: self.view,
-        };
-        if !self.uses.contains(&found) {
-            self.uses.push(found);
         }
     }
 
@@ -461,6 +455,7 @@ impl Binder<'_> {
         for (name, at) in &names {
             let a = self.using(&left.scope, name, "left", *at)?;
             let b = self.using(&right.scope, name, "right", *at)?;
+            self.touch_all([&a, &b]);
             let equal = self.operate("=", vec![typed(&a), typed(&b)], *at)?;
             conditions.push(equal.expr);
             merged.push((a, b));

@@ -37,11 +37,7 @@ impl Binder<'_> {
                 self.params.typed(number, ty);
             }
         }
-        for used in &locking.bound.uses {
-            if !self.uses.contains(used) {
-                self.uses.push(*used);
-            }
-        }
+        self.uses_too(&locking.bound.uses);
         let slot = self.slot();
         let columns = locking.columns.iter().map(|output| ScopeColumn {
             column: self.fresh_as(&output.name),

@@ -48,6 +48,7 @@ mod sets;
 mod state;
 mod subquery;
 mod system;
+mod uses;
 mod window;
 
 pub(crate) use change::{

@@ -60,6 +60,7 @@ impl Binder<'_> {
 
     /// A table's row as a value, or the one value that a function's rows are.
     pub(super) fn whole_row(&mut self, place: Place<'_>, table: &str) -> Result<Typed> {
+        self.touch_row(place, table);
         let mut columns = place.scope.of_table(None, table);
         if let (Some(only), None) = (columns.next(), columns.next())
             && only.name == "value"
@@ -81,6 +82,20 @@ impl Binder<'_> {
             scope.map_or_else(Vec::new, |scope| fields(scope, outer))
         };
         self.record(found)
+    }
+
+    /// Notes that a whole row is named.
+    fn touch_row(&mut self, place: Place<'_>, table: &str) {
+        if place.scope.has_table(None, table) {
+            return self.touch_all(place.scope.of_table(None, table));
+        }
+        let mut scopes = self.outer.iter().rev();
+        let scope = scopes.find(|scope| scope.has_table(None, table));
+        let columns = scope
+            .into_iter()
+            .flat_map(|scope| scope.of_table(None, table));
+        let columns: Vec<String> = columns.map(|found| found.column.clone()).collect();
+        columns.iter().for_each(|internal| self.touch(internal));
     }
 
     /// `(row).field`.
@@ -196,6 +211,7 @@ impl Binder<'_> {
         };
         match find(place.scope) {
             Found::One(found) => {
+                self.touch(&found.column);
                 if let Some(at) = at {
                     self.places.entry(found.column.clone()).or_insert(at);
                 }
@@ -206,7 +222,12 @@ impl Binder<'_> {
         }
         for scope in self.outer.iter().rev() {
             match find(scope) {
-                Found::One(found) => return Ok(Some(outer(found))),
+                Found::One(found) => {
+                    let value = outer(found);
+                    let internal = found.column.clone();
+                    self.touch(&internal);
+                    return Ok(Some(value));
+                }
                 Found::Many => return Err(ambiguous()),
                 Found::None => {}
             }

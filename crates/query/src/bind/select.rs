@@ -247,6 +247,7 @@ impl Binder<'_> {
                     let visible = scope.columns.iter().filter(|column| column.visible);
                     let place = star_place(options);
                     self.written_out(place, place, visible.clone());
+                    self.touch_all(visible.clone());
                     items.extend(visible.map(star));
                 }
                 SelectItem::QualifiedWildcard(kind, options) => {
@@ -281,6 +282,7 @@ impl Binder<'_> {
                     let start = super::state::Placed::place(name);
                     let columns = scope.of_table(schema, &table.value).collect::<Vec<_>>();
                     self.written_out(start, star_place(options), columns.iter().copied());
+                    self.touch_all(columns.iter().copied());
                     items.extend(columns.into_iter().map(star));
                 }
                 SelectItem::ExprWithAliases { .. } => {

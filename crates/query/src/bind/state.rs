@@ -1,6 +1,6 @@
 //! What the binder remembers while it binds one statement.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::rc::Rc;
 
 use arrow::datatypes::{DataType, Field};
@@ -51,6 +51,9 @@ pub(super) struct Binder<'a> {
     pub view: Option<u32>,
     /// What is read, and as whom.
     pub uses: Vec<Use>,
+    /// Which column of what is read an internal name stands for: relation, view that reads it,
+    /// attribute number.
+    pub readable: HashMap<String, Vec<(u32, Option<u32>, u32)>>,
     /// What the text says when every relation has its schema and every `*` is written out.
     pub edits: Vec<Edit>,
     /// The tables that have a primary key, scan by scan.
@@ -77,12 +80,14 @@ pub(super) struct Binder<'a> {
 pub(crate) type Edit = (usize, usize, String);
 
 /// A relation that a statement reads.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Use {
     /// Its oid.
     pub relation: u32,
     /// The view that reads it, with its owner's rights; none for the statement itself.
     pub view: Option<u32>,
+    /// The attribute numbers of the columns that are named; none where only its rows count.
+    pub columns: BTreeSet<u32>,
 }
 
 /// A scan of a table with a primary key, by internal names.
@@ -178,6 +183,7 @@ impl<'a> Binder<'a> {
             frames: Vec::new(),
             view: None,
             uses: Vec::new(),
+            readable: HashMap::new(),
             edits: Vec::new(),
             keyed: Vec::new(),
             documents: false,

@@ -168,6 +168,17 @@ impl Binder<'_> {
         let Some(oid) = scope.table_oid(schema, table) else {
             return Ok(Found::None);
         };
+        // Columns of the system are read by whoever may read all of the table.
+        let first = scope
+            .of_table(schema, table)
+            .next()
+            .map(|column| column.column.clone());
+        let read = first.and_then(|first| self.readable.get(&first).cloned());
+        for (relation, view, _) in read.unwrap_or_default() {
+            if let Some(used) = self.use_of(relation, view) {
+                used.columns.insert(0);
+            }
+        }
         let xid = |number: u32| Typed::literal(ScalarValue::UInt32(Some(number)), SqlType::Xid);
         let returned = place.clause == Clause::Returning;
         let scanned = scope

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use chronolith_catalog::{Column, Table};
+use chronolith_catalog::{Column, Securable, Table};
 use chronolith_types::SqlType;
 
 use super::context::Context;
@@ -26,6 +26,8 @@ pub(super) fn fill(name: &str) -> Option<Fill> {
 /// What `pg_attribute` tells of a column beyond its type.
 struct Attribute<'a> {
     relation: u32,
+    /// The relation whose grants are its own: of a chunk, its hypertable.
+    acls: u32,
     number: i64,
     name: Cow<'a, str>,
     /// None for an expression, whose type only the binder knows.
@@ -41,10 +43,14 @@ struct Attribute<'a> {
     generated: &'static str,
 }
 
-fn push<'a>(rows: &mut Rows<'a>, attribute: Attribute<'a>) {
+fn push<'a>(context: &Context, rows: &mut Rows<'a>, attribute: Attribute<'a>) {
     let ty = attribute.ty.as_deref();
     let facts = ty.map_or_else(|| types::facts(0), types::facts_of);
     let oid = attribute.domain.or(ty.map(SqlType::oid)).unwrap_or(0);
+    let number = u32::try_from(attribute.number).unwrap_or(0);
+    let home = context.home().ok();
+    let acl = home.and_then(|home| home.column_acl(attribute.acls, number));
+    let acl = acl.map(|acl| context.acl_items(acl, Securable::Column));
     let typmod = match attribute.domain {
         None => ty.map_or(-1, SqlType::typmod),
         Some(_) => -1,
@@ -72,7 +78,7 @@ fn push<'a>(rows: &mut Rows<'a>, attribute: Attribute<'a>) {
         !attribute.inherited,
         i64::from(attribute.inherited),
         facts.collation,
-        NULL,
+        acl,
         NULL,
         NULL,
         NULL,
@@ -87,13 +93,19 @@ fn attributes<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error
         if rows.misses(RELATION, oid) {
             continue;
         }
+        let acls = match relation {
+            Relation::Chunk(table, ..) => table.id.0,
+            _ => oid,
+        };
         match relation {
             Relation::System(system) => {
                 for (number, column) in (1..).zip(&system.columns) {
                     push(
+                        context,
                         rows,
                         Attribute {
                             relation: oid,
+                            acls,
                             number,
                             name: column.name.into(),
                             ty: Some(Cow::Borrowed(&column.ty)),
@@ -110,9 +122,11 @@ fn attributes<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error
             Relation::Table(table) | Relation::Chunk(table, ..) | Relation::Kept(table, _) => {
                 for column in &table.columns {
                     push(
+                        context,
                         rows,
                         Attribute {
                             relation: oid,
+                            acls,
                             number: column.id.0.into(),
                             name: column.name.as_str().into(),
                             ty: Some(Cow::Borrowed(&column.ty)),
@@ -133,9 +147,11 @@ fn attributes<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error
             Relation::Index(table, index) => {
                 for (number, key) in (1..).zip(index_keys(table, index)) {
                     push(
+                        context,
                         rows,
                         Attribute {
                             relation: oid,
+                            acls,
                             number,
                             name: if key.attribute == 0 { "expr" } else { key.text }.into(),
                             ty: key.ty.map(Cow::Borrowed),
@@ -157,9 +173,11 @@ fn attributes<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error
                 ];
                 for (number, (name, ty)) in (1..).zip(columns) {
                     push(
+                        context,
                         rows,
                         Attribute {
                             relation: oid,
+                            acls,
                             number,
                             name: name.into(),
                             ty: Some(Cow::Owned(ty)),
@@ -176,9 +194,11 @@ fn attributes<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error
             Relation::Composite(composite) => {
                 for (number, (name, ty)) in (1..).zip(composite.fields()) {
                     push(
+                        context,
                         rows,
                         Attribute {
                             relation: oid,
+                            acls,
                             number,
                             name: name.as_str().into(),
                             ty: Some(Cow::Borrowed(ty)),
@@ -195,9 +215,11 @@ fn attributes<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error
             Relation::View(view) => {
                 for (number, (name, ty)) in (1..).zip((context.view_columns)(view)) {
                     push(
+                        context,
                         rows,
                         Attribute {
                             relation: oid,
+                            acls,
                             number,
                             name: name.into(),
                             ty: Some(Cow::Owned(ty)),

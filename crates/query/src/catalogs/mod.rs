@@ -42,6 +42,7 @@ pub(crate) use context::{
 pub(crate) use describe::quoted;
 pub(crate) use objects::{key_of_index, relation_of_row, row_types_of, shown, table_of_chunk};
 pub(crate) use relation::{find, is_system_schema, of_function};
+pub(crate) use routines::language;
 pub(crate) use sequences::sequence_row;
 pub(crate) use user_types::domain_check;
 

@@ -2,6 +2,8 @@
 
 use chronolith_catalog::{Acl, Database, Rights, Securable};
 
+use chronolith_types::RoleId;
+
 use super::context::Context;
 use super::objects::{self, Relation};
 use super::relation::Fill;
@@ -45,6 +47,10 @@ fn grants(context: &Context, home: &Database, relation: Relation<'_>) -> Vec<Gra
     let owner = relation.owner();
     let default = Acl::default_of(Securable::Relation, owner);
     let acl = acl_of(home, relation).unwrap_or(&default);
+    each(context, acl, owner)
+}
+
+fn each(context: &Context, acl: &Acl, owner: RoleId) -> Vec<Grant> {
     let mut all = Vec::new();
     for item in &acl.0 {
         for (right, _, name) in item.rights.each() {
@@ -58,6 +64,30 @@ fn grants(context: &Context, home: &Database, relation: Relation<'_>) -> Vec<Gra
                 of_columns: of_columns(right),
                 grantable: item.grantable.has(right) || item.to == Some(owner),
             });
+        }
+    }
+    all
+}
+
+/// What is granted on columns of a relation, by their attribute numbers, where the whole has not
+/// the same.
+fn column_grants(context: &Context, home: &Database, relation: Relation<'_>) -> Vec<(u32, Grant)> {
+    let oid = match relation {
+        Relation::Chunk(table, ..) => table.id.0,
+        other => other.oid(),
+    };
+    let whole = grants(context, home, relation);
+    let listed = home.column_acls.get(&oid).into_iter().flatten();
+    let mut all = Vec::new();
+    for (number, acl) in listed {
+        for grant in each(context, acl, relation.owner()) {
+            let same = |known: &Grant| {
+                (&known.grantor, &known.grantee, known.name)
+                    == (&grant.grantor, &grant.grantee, grant.name)
+            };
+            if !whole.iter().any(same) {
+                all.push((*number, grant));
+            }
         }
     }
     all
@@ -137,26 +167,45 @@ fn tables<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
 fn columns<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
     let home = context.home()?;
     for relation in objects::user_relations(home) {
-        let names: Vec<String> = match relation {
+        let names: Vec<(u32, String)> = match relation {
             Relation::Index(..)
             | Relation::System(_)
             | Relation::Sequence(_)
             | Relation::Composite(_) => continue,
             Relation::Table(table) | Relation::Chunk(table, ..) | Relation::Kept(table, _) => {
                 let columns = table.columns.iter();
-                columns.map(|column| column.name.clone()).collect()
+                columns
+                    .map(|column| (column.id.0, column.name.clone()))
+                    .collect()
             }
             Relation::View(view) => {
                 let columns = (context.view_columns)(view).into_iter();
-                columns.map(|(name, _)| name).collect()
+                (1..).zip(columns.map(|(name, _)| name)).collect()
             }
         };
+        let own = column_grants(context, home, relation);
+        for (number, grant) in own {
+            let shown = is_enabled(context, &grant.grantee) || is_enabled(context, &grant.grantor);
+            let name = names.iter().find(|(of, _)| *of == number);
+            if let Some((_, name)) = name.filter(|_| shown) {
+                rows.push(row![
+                    grant.grantor,
+                    grant.grantee,
+                    &home.name,
+                    relation.schema(home).1,
+                    relation.name(),
+                    name.clone(),
+                    grant.name,
+                    yes(grant.grantable),
+                ]);
+            }
+        }
         for grant in grants(context, home, relation) {
             let shown = is_enabled(context, &grant.grantee) || is_enabled(context, &grant.grantor);
             if !grant.of_columns || !shown {
                 continue;
             }
-            for name in &names {
+            for (_, name) in &names {
                 rows.push(row![
                     grant.grantor.clone(),
                     grant.grantee.clone(),

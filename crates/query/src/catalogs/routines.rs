@@ -38,13 +38,7 @@ pub(super) fn fill(name: &str) -> Option<Fill> {
         "pg_amproc" => {
             |_, rows| recorded_rows(rows, "pg_amproc", include_str!("recorded/pg_amproc.tsv"))
         }
-        "pg_language" => |_, rows| {
-            recorded_rows(
-                rows,
-                "pg_language",
-                include_str!("recorded/pg_language.tsv"),
-            )
-        },
+        "pg_language" => languages,
         "pg_collation" => |_, rows| {
             recorded_rows(
                 rows,
@@ -74,6 +68,30 @@ fn keywords<'a>(_: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
 }
 
 /// All rows recorded of a relation.
+/// A language's oid, and whether it is trusted.
+pub(crate) fn language(name: &str) -> Option<(u32, bool)> {
+    let mut all = recorded::lines(include_str!("recorded/pg_language.tsv"));
+    let found = all.find(|fields| fields.get(1) == Some(&name))?;
+    Some((recorded::oid(&found, 0), found.get(4) == Some(&"t")))
+}
+
+fn languages<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
+    const ACL: usize = 8;
+    let home = context.home()?;
+    let Some(own) = relation::find("pg_catalog", "pg_language") else {
+        return Ok(());
+    };
+    for fields in recorded::lines(include_str!("recorded/pg_language.tsv")) {
+        let mut cells: Vec<Cell<'a>> = recorded::cells(&fields, own.columns());
+        let acl = home.acls.get(&recorded::oid(&fields, 0));
+        if let (Some(acl), Some(cell)) = (acl, cells.get_mut(ACL)) {
+            *cell = context.acl_items(acl, Securable::Language).into();
+        }
+        rows.push(cells);
+    }
+    Ok(())
+}
+
 pub(super) fn recorded_rows(
     rows: &mut Rows<'_>,
     name: &str,

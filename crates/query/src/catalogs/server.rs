@@ -209,8 +209,9 @@ fn default_acls<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Err
             Securable::Relation => 'r',
             Securable::Sequence => 'S',
             Securable::Routine => 'f',
-            // Databases have no defaults.
-            Securable::Schema | Securable::Database => 'n',
+            Securable::Type => 'T',
+            // Nothing else has defaults.
+            _ => 'n',
         };
         rows.push(row![
             default.id,

@@ -1,6 +1,6 @@
 //! Types of users: their rows in `pg_type`, and the labels of enums.
 
-use chronolith_catalog::{Column, Constraint, ConstraintKind, Table, Type, TypeBody};
+use chronolith_catalog::{Column, Constraint, ConstraintKind, Securable, Table, Type, TypeBody};
 use chronolith_types::{ColumnId, TableId};
 
 use super::context::Context;
@@ -29,9 +29,9 @@ const DOMAIN_RECEIVE: u32 = 2598;
 pub(super) fn types<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
     for ty in context.home()?.types.values() {
         match &ty.body {
-            TypeBody::Enum { .. } => plain(rows, ty, 'e', 'E', &ENUM, 0),
+            TypeBody::Enum { .. } => plain(context, rows, ty, ('e', 'E'), &ENUM, 0),
             TypeBody::Composite { relation, .. } => {
-                plain(rows, ty, 'c', 'C', &types::RECORD, *relation);
+                plain(context, rows, ty, ('c', 'C'), &types::RECORD, *relation);
             }
             TypeBody::Domain(domain) => {
                 let base = domain.base.oid();
@@ -70,7 +70,7 @@ pub(super) fn types<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(),
                     facts.collation,
                     NULL,
                     domain.default.as_deref(),
-                    NULL,
+                    acl_of(context, ty),
                 ]);
             }
         }
@@ -79,11 +79,16 @@ pub(super) fn types<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(),
     Ok(())
 }
 
+fn acl_of(context: &Context, ty: &Type) -> Option<Vec<String>> {
+    let acl = context.home().ok()?.acls.get(&ty.id.0)?;
+    Some(context.acl_items(acl, Securable::Type))
+}
+
 fn plain<'a>(
+    context: &Context,
     rows: &mut Rows<'a>,
     ty: &'a Type,
-    kind: char,
-    category: char,
+    (kind, category): (char, char),
     ways: &Ways,
     relation: u32,
 ) {
@@ -120,7 +125,7 @@ fn plain<'a>(
         0,
         NULL,
         NULL,
-        NULL,
+        acl_of(context, ty),
     ]);
 }
 

@@ -1,6 +1,6 @@
 //! COPY FROM STDIN: blocks of rows parsed by several threads, written in their order.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, AsArray, BooleanArray, new_null_array};
@@ -142,7 +142,14 @@ pub(crate) fn begin_in(shared: &Arc<Shared>, copy: &Copy) -> Result<(CopyIn, Out
     }
     let table = find_target(shared, name.schema(), name.name())
         .map_err(|error| error.at(u32::try_from(name.position).ok()))?;
-    shared.check_relation(table.id, Rights::INSERT)?;
+    let named = columns
+        .iter()
+        .map(|column| table.column_named(&column.value));
+    let named: BTreeSet<u32> = match columns.is_empty() {
+        true => table.columns.iter().map(|column| column.id.0).collect(),
+        false => named.flatten().map(|(_, column)| column.id.0).collect(),
+    };
+    shared.check_columns(table.id, Rights::INSERT, &named)?;
     shared.lock_table(table.id, &table.name, LockMode::RowExclusive, Wait::Block)?;
     let mut places = Vec::new();
     for column in columns {

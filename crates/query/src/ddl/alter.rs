@@ -1,13 +1,13 @@
 //! ALTER TABLE and its kin.
 
+mod constraints;
+mod views;
+
 use std::sync::Arc;
 
 use chronolith_catalog::{Change, Column, ConstraintKind, Table};
-use chronolith_sql::{
-    AlterAction, AlterTable, ColumnDef, Constraint, ConstraintKind as DeclaredKind, ObjectKind,
-    Spelled,
-};
-use chronolith_types::{RoleId, SchemaId, SqlState, TableId};
+use chronolith_sql::{AlterAction, AlterTable, ColumnDef, Constraint, ObjectKind, Spelled};
+use chronolith_types::{RoleId, SqlState, TableId};
 
 use super::alter_type;
 use super::columnstore;
@@ -18,15 +18,20 @@ use super::materialized;
 use super::options::{Reset, TableOptions};
 use super::schema::no_role;
 use super::sequence;
-use super::table::{check_default, check_name, column_of, constraint_of, default_text};
+use super::table::{check_default, check_name, column_of, default_text};
 use super::view::kind_of;
 use crate::dml;
 use crate::error::Error;
-use crate::insert::{self, Checks, Uniques, undefined_column, undefined_table};
+use crate::insert::{self, undefined_column, undefined_table};
 use crate::outcome::Severity;
-use crate::references;
 use crate::session::{SessionNames, Shared, evaluate};
 use crate::value::{is_null, write_text};
+
+pub(super) use constraints::{add_constraint, replace_constraint};
+use constraints::{drop_computed, drop_constraint, refuse_computed, validate};
+pub(super) use views::rename_kept_column;
+use views::view;
+pub(crate) use views::{keep_views, moved_views};
 
 pub(super) async fn run(shared: &Arc<Shared>, of: &AlterTable) -> Result<(), Error> {
     let (schema, name) = (of.name.schema(), of.name.name());
@@ -254,114 +259,6 @@ fn rename_column(
         super::view::keep_columns(shared, (table.schema, &table.name), names, &from.value)?;
     }
     keep_views(shared, table.schema, &table.name, "renaming a column")
-}
-
-/// The column under another name, also in checks and the keys of indexes.
-pub(super) fn rename_kept_column(
-    shared: &Arc<Shared>,
-    table: &Table,
-    from: &Spelled,
-    to: &str,
-) -> Result<(), Error> {
-    let mut column = table
-        .column_named(&from.value)
-        .map(|(_, column)| column.clone())
-        .ok_or_else(|| {
-            Error::new(
-                SqlState::UNDEFINED_COLUMN,
-                format!("column \"{}\" does not exist", from.value),
-            )
-            .at(u32::try_from(from.position).ok())
-        })?;
-    let database = shared.database;
-    column.name = to.to_owned();
-    change_column(shared, table.id, column)?;
-    for other in &table.columns {
-        let Some(text) = &other.generated else {
-            continue;
-        };
-        if chronolith_sql::names_column(text, &from.value)? {
-            let mut other = other.clone();
-            other.generated = Some(chronolith_sql::rename_column(text, &from.value, to)?);
-            change_column(shared, table.id, other)?;
-        }
-    }
-    for constraint in &table.constraints {
-        let ConstraintKind::Check { expression } = &constraint.kind else {
-            continue;
-        };
-        if !chronolith_sql::names_column(expression, &from.value)? {
-            continue;
-        }
-        let expression = chronolith_sql::rename_column(expression, &from.value, to)?;
-        shared.change(Change::DropConstraint {
-            database,
-            table: table.id,
-            name: constraint.name.clone(),
-        })?;
-        shared.change(Change::AddConstraint {
-            database,
-            table: table.id,
-            constraint: chronolith_catalog::Constraint {
-                kind: ConstraintKind::Check { expression },
-                ..constraint.clone()
-            },
-        })?;
-    }
-    for index in table.indexes.iter().filter(|index| !index.constraint) {
-        let renamed = |text: &String| chronolith_sql::rename_column(text, &from.value, to);
-        let keys = index
-            .keys
-            .iter()
-            .map(renamed)
-            .collect::<Result<Vec<_>, _>>()?;
-        let predicate = index.predicate.as_ref().map(renamed).transpose()?;
-        if keys == index.keys && predicate == index.predicate {
-            continue;
-        }
-        shared.change(Change::DropIndex {
-            database,
-            table: table.id,
-            id: index.id,
-        })?;
-        shared.change(Change::CreateIndex {
-            database,
-            table: table.id,
-            index: chronolith_catalog::Index {
-                keys,
-                predicate,
-                ..index.clone()
-            },
-        })?;
-    }
-    Ok(())
-}
-
-/// Views follow a relation to its new schema and name; `what` that was, where they cannot.
-pub(crate) fn moved_views(
-    shared: &Arc<Shared>,
-    from: (SchemaId, &str),
-    to: (SchemaId, &str),
-    what: &str,
-) -> Result<(), Error> {
-    super::view::follow(shared, from, to)?;
-    keep_views(shared, to.0, to.1, what)
-}
-
-/// Views are kept as text: what they read has to go on under its name.
-pub(crate) fn keep_views(
-    shared: &Arc<Shared>,
-    schema: SchemaId,
-    name: &str,
-    what: &str,
-) -> Result<(), Error> {
-    match super::view::broken(shared, schema, name)?.first() {
-        None => Ok(()),
-        Some(view) => Err(
-            Error::unsupported(format!("{what} that view \"{}\" reads", view.name))
-                .hint("Drop the view, and create it again after that."),
-        ),
-    }
 }
 
 fn change_column(shared: &Arc<Shared>, table: TableId, column: Column) -> Result<(), Error> {
@@ -592,232 +489,6 @@ pub(super) fn drop_column(
     Ok(())
 }
 
-pub(super) fn add_constraint(
-    shared: &Arc<Shared>,
-    table: &Table,
-    declared: &Constraint,
-) -> Result<(), Error> {
-    if let DeclaredKind::UsingIndex { primary, index } = &declared.kind {
-        return constraint::using_index(shared, table, declared, *primary, index);
-    }
-    let (constraint, index) = constraint_of(shared, table, declared)?;
-    let kind = constraint.kind.clone();
-    if let ConstraintKind::PrimaryKey { columns } = &kind {
-        for column in table.columns.iter().filter(|c| columns.contains(&c.id)) {
-            if !column.not_null {
-                let mut column = column.clone();
-                column.not_null = true;
-                change_column(shared, table.id, column)?;
-            }
-        }
-    }
-    let name = constraint.name.clone();
-    if let Some(index) = index.as_ref().filter(|index| index.nulls_alike) {
-        Uniques::of_one(shared, table, index)?.hold_all(shared)?;
-    }
-    shared.change(Change::AddConstraint {
-        database: shared.database,
-        table: table.id,
-        constraint,
-    })?;
-    if let Some(index) = index {
-        shared.change(Change::CreateIndex {
-            database: shared.database,
-            table: table.id,
-            index,
-        })?;
-    }
-    if !declared.timing.not_valid {
-        hold_all(shared, table.id, &name)?;
-    }
-    Ok(())
-}
-
-/// A new check is held against the rows that are there.
-fn hold_all(shared: &Arc<Shared>, id: TableId, name: &str) -> Result<(), Error> {
-    let table = hypertable::table_of(shared, id)?;
-    let found = table.constraints.iter().find(|of| of.name == name);
-    match found.map(|found| (found, &found.kind)) {
-        Some((_, ConstraintKind::Check { .. })) => {}
-        Some((found, ConstraintKind::ForeignKey(_))) => {
-            return references::hold_all(shared, &table, found);
-        }
-        _ => return Ok(()),
-    }
-    let checks = Checks::of(shared, &table)?;
-    checks.hold_all(shared).map_err(|error| {
-        let mut told = Error::new(
-            error.code,
-            format!(
-                "check constraint \"{name}\" of relation \"{}\" is violated by some row",
-                table.name
-            ),
-        );
-        (told.schema, told.table) = (error.schema, error.table);
-        told.constraint = Some(name.to_owned());
-        told
-    })
-}
-
-/// VALIDATE CONSTRAINT: what was not held against the rows that are there now is.
-fn validate(shared: &Arc<Shared>, table: &Table, name: &Spelled) -> Result<(), Error> {
-    let found = table.constraints.iter().find(|c| c.name == name.value);
-    let Some(found) = found else {
-        return Err(Error::new(
-            SqlState::UNDEFINED_OBJECT,
-            format!(
-                "constraint \"{}\" of relation \"{}\" does not exist",
-                name.value, table.name
-            ),
-        ));
-    };
-    if matches!(
-        found.kind,
-        ConstraintKind::PrimaryKey { .. } | ConstraintKind::Unique { .. }
-    ) {
-        return Err(Error::new(
-            SqlState::WRONG_OBJECT_TYPE,
-            format!(
-                "constraint \"{}\" of relation \"{}\" is not a foreign key or check constraint",
-                name.value, table.name
-            ),
-        ));
-    }
-    if !found.marks.not_valid {
-        return Ok(());
-    }
-    let mut valid = found.clone();
-    valid.marks.not_valid = false;
-    hold_all(shared, table.id, &name.value)?;
-    replace_constraint(shared, table.id, valid)
-}
-
-/// A constraint in place of the one of its name.
-pub(super) fn replace_constraint(
-    shared: &Arc<Shared>,
-    table: TableId,
-    constraint: chronolith_catalog::Constraint,
-) -> Result<(), Error> {
-    let database = shared.database;
-    shared.change(Change::DropConstraint {
-        database,
-        table,
-        name: constraint.name.clone(),
-    })?;
-    shared.change(Change::AddConstraint {
-        database,
-        table,
-        constraint,
-    })
-}
-
-/// 42601 where a column's values come from elsewhere than a default.
-fn refuse_computed(table: &Table, column: &Column, set: bool) -> Result<(), Error> {
-    let (what, hint) = if column.identity.is_some() {
-        ("an identity column", "DROP IDENTITY")
-    } else if column.generated.is_some() {
-        ("a generated column", "DROP EXPRESSION")
-    } else {
-        return Ok(());
-    };
-    let refused = Error::new(
-        SqlState::SYNTAX_ERROR,
-        format!(
-            "column \"{}\" of relation \"{}\" is {what}",
-            column.name, table.name
-        ),
-    );
-    Err(match set {
-        true => refused,
-        false => refused.hint(format!(
-            "Use ALTER TABLE ... ALTER COLUMN ... {hint} instead."
-        )),
-    })
-}
-
-/// Columns that are computed from one that is dropped go with it, or keep it.
-fn drop_computed(
-    shared: &Arc<Shared>,
-    table: &Table,
-    column: &Column,
-    cascade: bool,
-) -> Result<(), Error> {
-    let mut computed = Vec::new();
-    for other in table.columns.iter().filter(|other| other.id != column.id) {
-        if let Some(text) = &other.generated
-            && chronolith_sql::names_column(text, &column.name)?
-        {
-            computed.push(other);
-        }
-    }
-    let on = drop::label(shared, "table", &table.name, table.id.0);
-    if !cascade && !computed.is_empty() {
-        let shown = format!("column {} of {on}", column.name);
-        let lines = computed
-            .iter()
-            .map(|other| format!("column {} of {on} depends on {shown}", other.name));
-        return Err(Error::new(
-            SqlState::DEPENDENT_OBJECTS_STILL_EXIST,
-            format!("cannot drop {shown} because other objects depend on it"),
-        )
-        .detail(lines.collect::<Vec<_>>().join("\n"))
-        .hint("Use DROP ... CASCADE to drop the dependent objects too."));
-    }
-    let gone = computed
-        .iter()
-        .map(|other| format!("drop cascades to column {} of {on}", other.name));
-    drop::tell_dropped(shared, gone.collect());
-    for other in computed {
-        shared.change(Change::DropColumn {
-            database: shared.database,
-            table: table.id,
-            column: other.id,
-        })?;
-    }
-    Ok(())
-}
-
-fn drop_constraint(
-    shared: &Arc<Shared>,
-    table: &Table,
-    name: &Spelled,
-    if_exists: bool,
-    cascade: bool,
-) -> Result<(), Error> {
-    let found = table.constraints.iter().find(|c| c.name == name.value);
-    let Some(found) = found else {
-        let message = format!(
-            "constraint \"{}\" of relation \"{}\" does not exist",
-            name.value, table.name
-        );
-        if if_exists {
-            shared.notice(
-                Severity::Notice,
-                Error::new(SqlState::UNDEFINED_OBJECT, format!("{message}, skipping")),
-            );
-            return Ok(());
-        }
-        return Err(Error::new(SqlState::UNDEFINED_OBJECT, message));
-    };
-    let on = drop::label(shared, "table", &table.name, table.id.0);
-    let shown = format!("constraint {} on {on}", found.name);
-    drop::drop_references(shared, table, Some(found.id), &shown, cascade)?;
-    let key = found.kind.unique_columns().is_some();
-    let index = table.indexes.iter().find(|i| i.name == name.value);
-    if let Some(index) = index.filter(|_| key) {
-        shared.change(Change::DropIndex {
-            database: shared.database,
-            table: table.id,
-            id: index.id,
-        })?;
-    }
-    shared.change(Change::DropConstraint {
-        database: shared.database,
-        table: table.id,
-        name: name.value.clone(),
-    })
-}
-
 pub(crate) fn role_of(shared: &Arc<Shared>, name: &str) -> Result<RoleId, Error> {
     let user = shared.with(|state| state.user.clone());
     let name = match name {
@@ -827,99 +498,6 @@ pub(crate) fn role_of(shared: &Arc<Shared>, name: &str) -> Result<RoleId, Error>
     let catalog = shared.catalog();
     let role = catalog.role_named(name);
     role.map(|role| role.id).ok_or_else(|| no_role(name))
-}
-
-/// ALTER VIEW: its name, its schema, its owner.
-fn view(shared: &Arc<Shared>, of: &AlterTable) -> Result<(), Error> {
-    let home = shared.home()?;
-    let found = drop::schemas(shared, &home, of.name.schema())?
-        .into_iter()
-        .find_map(|schema| home.view_named(schema, of.name.name()).cloned());
-    let Some(view) = found else {
-        let missing = undefined_table(of.name.schema(), of.name.name());
-        if of.if_exists {
-            let message = format!("{}, skipping", missing.message);
-            shared.notice(Severity::Notice, Error::new(missing.code, message));
-            return Ok(());
-        }
-        return match shared.find_table(of.name.schema(), of.name.name())? {
-            Some(_) => Err(not_a_view(of.name.name())),
-            None => Err(missing),
-        };
-    };
-    if view.materialized.is_some() {
-        return Err(not_a_view(&view.name));
-    }
-    let mut view = chronolith_catalog::View::clone(&view);
-    let (schema, name) = (view.schema, view.name.clone());
-    for action in &of.actions {
-        match action {
-            AlterAction::RenameTo(to) => {
-                check_name(&to.value)?;
-                view.name.clone_from(&to.value);
-            }
-            AlterAction::SetSchema(schema) => {
-                view.schema = shared.creation_schema(Some(&schema.value))?;
-            }
-            AlterAction::OwnerTo(role) => view.owner = role_of(shared, &role.value)?,
-            AlterAction::RenameColumn { from, to } => {
-                rename_view_column(shared, &view, from, &to.value)?;
-                return Ok(());
-            }
-            _ => return Err(Error::unsupported("this form of ALTER VIEW")),
-        }
-    }
-    let now = (view.schema, view.name.clone());
-    shared.change(Change::ChangeView {
-        database: shared.database,
-        view,
-    })?;
-    let (old, new) = ((schema, &*name), (now.0, &*now.1));
-    moved_views(shared, old, new, "renaming or moving a view")
-}
-
-/// A view's column under another name, which its readers do not see.
-fn rename_view_column(
-    shared: &Arc<Shared>,
-    view: &chronolith_catalog::View,
-    from: &Spelled,
-    to: &str,
-) -> Result<(), Error> {
-    check_name(to)?;
-    let place = view.columns.iter().position(|name| *name == from.value);
-    let place = place.ok_or_else(|| {
-        Error::new(
-            SqlState::UNDEFINED_COLUMN,
-            format!("column \"{}\" does not exist", from.value),
-        )
-    })?;
-    if view.columns.iter().any(|name| name == to) {
-        return Err(Error::new(
-            SqlState::DUPLICATE_COLUMN,
-            format!(
-                "column \"{to}\" of relation \"{}\" already exists",
-                view.name
-            ),
-        ));
-    }
-    let mut changed = view.clone();
-    if let Some(name) = changed.columns.get_mut(place) {
-        to.clone_into(name);
-    }
-    shared.change(Change::ChangeView {
-        database: shared.database,
-        view: changed,
-    })?;
-    let names = view.columns.get(..=place).unwrap_or_default();
-    super::view::keep_columns(shared, (view.schema, &view.name), names, &from.value)?;
-    keep_views(shared, view.schema, &view.name, "renaming a column")
-}
-
-fn not_a_view(name: &str) -> Error {
-    Error::new(
-        SqlState::WRONG_OBJECT_TYPE,
-        format!("\"{name}\" is not a view"),
-    )
 }
 
 /// ALTER INDEX: its name.

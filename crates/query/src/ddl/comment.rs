@@ -191,7 +191,9 @@ fn find(
         ObjectKind::Aggregate => {
             return Err(Error::unsupported("COMMENT ON AGGREGATE"));
         }
-        ObjectKind::Other => return Err(Error::unsupported("COMMENT ON this kind of object")),
+        ObjectKind::Language | ObjectKind::Other => {
+            return Err(Error::unsupported("COMMENT ON this kind of object"));
+        }
     })
 }
 

@@ -11,6 +11,8 @@ use chronolith_sql::{
 };
 use chronolith_types::{DatabaseId, RoleId, SchemaId, SqlState};
 
+mod columns;
+
 use super::drop::schemas;
 use super::schema::no_role;
 use super::sequence;
@@ -30,7 +32,7 @@ pub(super) fn run(shared: &Arc<Shared>, grant: &Grant) -> Result<(), Error> {
         Granted::Roles(roles) => membership(shared, grant, roles),
         Granted::Rights { rights, on } => {
             let of = kind_of(on)?;
-            let rights = rights_of(rights, of)?;
+            let asked = rights_of(rights, of)?;
             let to = grantees(shared, &grant.to)?;
             refuse_options_to_all(grant, &to)?;
             if let Some(by) = &grant.by {
@@ -43,7 +45,7 @@ pub(super) fn run(shared: &Arc<Shared>, grant: &Grant) -> Result<(), Error> {
                 }
             }
             for thing in things(shared, on)? {
-                one(shared, grant, &thing, rights, &to)?;
+                one(shared, grant, &thing, &asked, &to)?;
             }
             Ok(())
         }
@@ -69,43 +71,75 @@ fn kind_of(on: &GrantTarget) -> Result<Securable, Error> {
         ObjectKind::Function | ObjectKind::Procedure => Securable::Routine,
         ObjectKind::Schema => Securable::Schema,
         ObjectKind::Database => Securable::Database,
+        ObjectKind::Type | ObjectKind::Domain => Securable::Type,
+        ObjectKind::Language => Securable::Language,
         _ => return Err(Error::unsupported("GRANT on this kind of object")),
     })
 }
 
-/// The rights that are named; None for all there are.
-fn rights_of(named: &[GrantedRight], kind: Securable) -> Result<Option<Rights>, Error> {
-    if named.is_empty() {
-        return Ok(None);
-    }
-    let mut rights = Rights::NONE;
+/// What a statement grants or takes.
+struct Asked {
+    /// On the whole; None for all there are.
+    whole: Option<Rights>,
+    /// On columns: these rights, all if there are none, on those.
+    columns: Vec<(Option<Rights>, Vec<Spelled>)>,
+}
+
+/// The rights that are named.
+fn rights_of(named: &[GrantedRight], kind: Securable) -> Result<Asked, Error> {
+    let mut asked = Asked {
+        whole: None,
+        columns: Vec::new(),
+    };
     for GrantedRight { name, columns } in named {
         if !columns.is_empty() {
-            return Err(Error::unsupported("granting rights on columns"));
-        }
-        let right = Rights::named(&name.value).ok_or_else(|| {
-            Error::new(
-                SqlState::SYNTAX_ERROR,
-                format!("unrecognized privilege type \"{}\"", name.value),
-            )
-        })?;
-        if !kind.rights().has(right) {
-            let of = match kind {
-                Securable::Relation => "relation",
-                Securable::Sequence => "sequence",
-                Securable::Routine => "function",
-                Securable::Schema => "schema",
-                Securable::Database => "database",
+            if kind != Securable::Relation {
+                return Err(Error::new(
+                    INVALID_GRANT_OPERATION,
+                    "column privileges are only valid for relations",
+                ));
+            }
+            let right = match name.value.as_str() {
+                "all" => None,
+                _ => Some(right_of(name, Securable::Column)?),
             };
-            let right = name.value.to_uppercase();
-            return Err(Error::new(
-                INVALID_GRANT_OPERATION,
-                format!("invalid privilege type {right} for {of}"),
-            ));
+            asked.columns.push((right, columns.clone()));
+            continue;
         }
-        rights = rights | right;
+        let right = right_of(name, kind)?;
+        asked.whole = Some(asked.whole.unwrap_or(Rights::NONE) | right);
     }
-    Ok(Some(rights))
+    if asked.whole.is_none() && !asked.columns.is_empty() {
+        asked.whole = Some(Rights::NONE);
+    }
+    Ok(asked)
+}
+
+fn right_of(name: &Spelled, kind: Securable) -> Result<Rights, Error> {
+    let right = Rights::named(&name.value).ok_or_else(|| {
+        Error::new(
+            SqlState::SYNTAX_ERROR,
+            format!("unrecognized privilege type \"{}\"", name.value),
+        )
+    })?;
+    if kind.rights().has(right) {
+        return Ok(right);
+    }
+    let of = match kind {
+        Securable::Relation => "relation",
+        Securable::Sequence => "sequence",
+        Securable::Routine => "function",
+        Securable::Schema => "schema",
+        Securable::Database => "database",
+        Securable::Column => "column",
+        Securable::Type => "type",
+        Securable::Language => "language",
+    };
+    let right = name.value.to_uppercase();
+    Err(Error::new(
+        INVALID_GRANT_OPERATION,
+        format!("invalid privilege type {right} for {of}"),
+    ))
 }
 
 fn role_of<'c>(
@@ -161,6 +195,8 @@ fn things(shared: &Arc<Shared>, on: &GrantTarget) -> Result<Vec<Thing>, Error> {
                 all.push(match kind {
                     ObjectKind::Schema => schema_of(&home, name.name())?,
                     ObjectKind::Database => database_of(&shared.catalog(), name.name())?,
+                    ObjectKind::Type | ObjectKind::Domain => type_of(shared, &home, name, *kind)?,
+                    ObjectKind::Language => language_of(&home, name.name())?,
                     ObjectKind::Function | ObjectKind::Procedure => {
                         routine_of(shared, &home, name)?
                     }
@@ -280,6 +316,66 @@ fn routine_of(shared: &Shared, home: &Database, name: &Name) -> Result<Thing, Er
     ))
 }
 
+fn type_of(
+    shared: &Shared,
+    home: &Database,
+    name: &Name,
+    kind: ObjectKind,
+) -> Result<Thing, Error> {
+    let missing = || {
+        Error::new(
+            SqlState::UNDEFINED_OBJECT,
+            format!("type \"{name}\" does not exist"),
+        )
+    };
+    let found = shared.find_type(name.schema(), name.name())?;
+    let found = found.ok_or_else(missing)?;
+    if kind == ObjectKind::Domain && found.domain().is_none() {
+        return Err(Error::new(
+            SqlState::WRONG_OBJECT_TYPE,
+            format!("\"{}\" is not a domain", found.name),
+        ));
+    }
+    let acl = home.acls.get(&found.id.0).cloned();
+    Ok(Thing {
+        oid: found.id.0,
+        kind: Securable::Type,
+        name: found.name.clone(),
+        word: "type",
+        owner: found.owner,
+        acl: acl.unwrap_or_else(|| Acl::default_of(Securable::Type, found.owner)),
+    })
+}
+
+fn language_of(home: &Database, name: &str) -> Result<Thing, Error> {
+    let Some((oid, trusted)) = crate::catalogs::language(name) else {
+        return Err(Error::new(
+            SqlState::UNDEFINED_OBJECT,
+            format!("language \"{name}\" does not exist"),
+        ));
+    };
+    if !trusted {
+        return Err(Error::new(
+            SqlState::WRONG_OBJECT_TYPE,
+            format!("language \"{name}\" is not trusted"),
+        )
+        .detail(
+            "GRANT and REVOKE are not allowed on untrusted languages, because only superusers can \
+             use untrusted languages.",
+        ));
+    }
+    let owner = RoleId(10);
+    let acl = home.acls.get(&oid).cloned();
+    Ok(Thing {
+        oid,
+        kind: Securable::Language,
+        name: name.to_owned(),
+        word: "language",
+        owner,
+        acl: acl.unwrap_or_else(|| Acl::default_of(Securable::Language, owner)),
+    })
+}
+
 fn schema_of(home: &Database, name: &str) -> Result<Thing, Error> {
     let found = home.schema_named(name).ok_or_else(|| no_schema(name))?;
     let acl = home.schema_acl(found.id);
@@ -333,6 +429,23 @@ fn one(
     shared: &Arc<Shared>,
     grant: &Grant,
     thing: &Thing,
+    asked: &Asked,
+    to: &[Option<RoleId>],
+) -> Result<(), Error> {
+    let rights = asked.whole.unwrap_or_else(|| thing.kind.rights());
+    if thing.kind == Securable::Relation {
+        columns::run(shared, grant, thing, asked, to)?;
+    }
+    match rights.is_empty() {
+        true => Ok(()),
+        false => whole(shared, grant, thing, asked.whole, to),
+    }
+}
+
+fn whole(
+    shared: &Arc<Shared>,
+    grant: &Grant,
+    thing: &Thing,
     asked: Option<Rights>,
     to: &[Option<RoleId>],
 ) -> Result<(), Error> {
@@ -348,24 +461,15 @@ fn one(
         }
     }
     let may = rights & options;
-    if may != rights && (may.is_empty() || !all) {
-        let (code, words) = match (grant.revoke, may.is_empty()) {
-            (false, true) => (PRIVILEGE_NOT_GRANTED, "no privileges were granted for"),
-            (false, false) => (PRIVILEGE_NOT_GRANTED, "not all privileges were granted for"),
-            (true, true) => (PRIVILEGE_NOT_REVOKED, "no privileges could be revoked for"),
-            (true, false) => (
-                PRIVILEGE_NOT_REVOKED,
-                "not all privileges could be revoked for",
-            ),
-        };
-        let message = format!("{words} \"{}\"", thing.name);
-        shared.notice(Severity::Warning, Error::new(code, message));
-    }
+    warn(
+        shared,
+        grant,
+        (rights, may, all),
+        &format!("\"{}\"", thing.name),
+    );
     let mut acl = thing.acl.clone();
     apply(&mut acl, grant, may, to, by, thing.owner)?;
-    if acl == thing.acl {
-        return Ok(());
-    }
+    // Also when nothing changes: from now on it is said, as PostgreSQL shows it.
     // What was granted on a database is kept within it.
     let database = match thing.kind {
         Securable::Database => DatabaseId(thing.oid),
@@ -376,6 +480,23 @@ fn one(
         oid: thing.oid,
         acl: Some(acl),
     })
+}
+
+/// Says so when not all rights that were asked for could be granted or taken.
+fn warn(shared: &Shared, grant: &Grant, (rights, may, all): (Rights, Rights, bool), of: &str) {
+    if may == rights || (all && !may.is_empty()) {
+        return;
+    }
+    let (code, words) = match (grant.revoke, may.is_empty()) {
+        (false, true) => (PRIVILEGE_NOT_GRANTED, "no privileges were granted for"),
+        (false, false) => (PRIVILEGE_NOT_GRANTED, "not all privileges were granted for"),
+        (true, true) => (PRIVILEGE_NOT_REVOKED, "no privileges could be revoked for"),
+        (true, false) => (
+            PRIVILEGE_NOT_REVOKED,
+            "not all privileges could be revoked for",
+        ),
+    };
+    shared.notice(Severity::Warning, Error::new(code, format!("{words} {of}")));
 }
 
 fn apply(
@@ -407,7 +528,14 @@ pub(super) fn defaults(shared: &Arc<Shared>, of: &DefaultPrivileges) -> Result<(
         return Err(Error::unsupported("default membership"));
     };
     let kind = kind_of(on)?;
-    let rights = rights_of(rights, kind)?.unwrap_or_else(|| kind.rights());
+    let asked = rights_of(rights, kind)?;
+    if !asked.columns.is_empty() {
+        return Err(Error::new(
+            INVALID_GRANT_OPERATION,
+            "default privileges cannot be set for columns",
+        ));
+    }
+    let rights = asked.whole.unwrap_or_else(|| kind.rights());
     if kind == Securable::Schema && !of.schemas.is_empty() {
         return Err(Error::new(
             INVALID_GRANT_OPERATION,

@@ -161,10 +161,8 @@ fn apply(shared: &Arc<Shared>, role: &mut Role, options: &[Opt]) -> Result<(), E
             }
             "valid until" => {
                 let text = option.value.as_deref().unwrap_or_default().trim();
-                role.valid_until_us = match text.to_lowercase().as_str() {
-                    "infinity" => None,
-                    _ => Some(parse_timestamptz(text.as_bytes(), &shared.time_zone())?),
-                };
+                let until = parse_timestamptz(text.as_bytes(), &shared.time_zone())?;
+                role.valid_until_us = Some(until);
                 continue;
             }
             // Rights are had through membership at once; there is no other way.

@@ -39,6 +39,7 @@ pub(super) fn create(shared: &Arc<Shared>, create: &CreateRoutine) -> Result<(),
             ));
         }
     };
+    shared.check_language(language)?;
     let body = create
         .body
         .clone()
@@ -653,7 +654,8 @@ fn find(
     let word = word_of(kind);
     for schema in schemas(shared, &home, name.schema())? {
         let fits = |known: &&Arc<Routine>| {
-            types.is_none_or(|types| {
+            // A name alone means those of the statement's kind.
+            types.map_or(kind_of(known) == word, |types| {
                 let bare: Vec<SqlType> = types.iter().map(SqlType::without_typmod).collect();
                 // A procedure may also be named with what comes out of it.
                 known.types().eq(&bare)

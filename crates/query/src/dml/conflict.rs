@@ -17,34 +17,63 @@ use super::rows::{columns, locators, of_table};
 use super::run::{Changing, Run, note_changed, twice};
 use crate::bind::Conflict;
 use crate::error::Error;
+use crate::insert::Unique;
 use crate::outcome::RowStream;
 use crate::routines::{Event, left};
+use crate::session::blocking;
 
 const HINT: &str = "Ensure that no rows proposed for insertion within the same command have duplicate constrained values.";
 
 /// A key that rows are held against.
 struct Arbiter {
-    constraint: u32,
-    places: Vec<usize>,
-    converter: RowConverter,
+    key: Key,
     /// The keys of rows that the statement adds, by two hashes of each.
     added: HashSet<(u64, u64)>,
     hashes: (RandomState, RandomState),
 }
 
+/// Who keeps a key.
+enum Key {
+    /// The chunks, by the values of columns.
+    Columns {
+        constraint: u32,
+        places: Vec<usize>,
+        converter: RowConverter,
+    },
+    /// An index that is computed.
+    Computed(Arc<Unique>),
+}
+
 impl Arbiter {
-    /// The hash of each row's key; None for one with NULLs, which nothing equals.
+    fn new(key: Key) -> Self {
+        Self {
+            key,
+            added: HashSet::new(),
+            hashes: (RandomState::new(), RandomState::new()),
+        }
+    }
+
+    /// The hash of each row's key; None for one that nothing equals.
     fn keys(&self, batch: &RecordBatch) -> Result<Vec<Option<(u64, u64)>>, Error> {
-        let columns: Vec<ArrayRef> = self
-            .places
+        let (first, second) = &self.hashes;
+        let hashed = |key: &[u8]| (first.hash_one(key), second.hash_one(key));
+        let (places, converter) = match &self.key {
+            Key::Columns {
+                places, converter, ..
+            } => (places, converter),
+            Key::Computed(unique) => {
+                let keys = unique.keys(batch)?;
+                return Ok(keys.iter().map(|key| key.as_deref().map(hashed)).collect());
+            }
+        };
+        let columns: Vec<ArrayRef> = places
             .iter()
             .filter_map(|place| batch.columns().get(*place).cloned())
             .collect();
-        let rows = self.converter.convert_columns(&columns)?;
+        let rows = converter.convert_columns(&columns)?;
         let keys = rows.iter().enumerate().map(|(at, row)| {
             let null = columns.iter().any(|column| column.is_null(at));
-            let (first, second) = &self.hashes;
-            (!null).then(|| (first.hash_one(row.as_ref()), second.hash_one(row.as_ref())))
+            (!null).then(|| hashed(row.as_ref()))
         });
         Ok(keys.collect())
     }
@@ -120,9 +149,14 @@ impl Run<'_> {
     ) -> Result<Vec<Option<i128>>, Error> {
         let mut met: Vec<Option<i128>> = vec![None; new.num_rows()];
         for arbiter in arbiters {
-            let found = self.shared.transact(|transaction| {
-                transaction.find(&changing.view, arbiter.constraint, new)
-            })?;
+            let found = match &arbiter.key {
+                Key::Columns { constraint, .. } => self
+                    .shared
+                    .transact(|transaction| transaction.find(&changing.view, *constraint, new))?,
+                Key::Computed(unique) => {
+                    blocking(|| unique.find(&changing.view, &unique.keys(new)?))?
+                }
+            };
             for (met, found) in met.iter_mut().zip(found) {
                 *met = met.or(found);
             }
@@ -177,8 +211,11 @@ impl Run<'_> {
             return Ok(true);
         }
         for arbiter in arbiters {
-            let claimed = self.shared.away(|transaction| {
-                transaction.claim(changing.table.id, arbiter.constraint, added)
+            let claimed = self.shared.away(|transaction| match &arbiter.key {
+                Key::Columns { constraint, .. } => {
+                    transaction.claim(changing.table.id, *constraint, added)
+                }
+                Key::Computed(unique) => unique.claim(transaction, &unique.keys(added)?),
             })?;
             if claimed == Claimed::Again {
                 return Ok(false);
@@ -268,33 +305,34 @@ fn blocking_rows(
     columns: &[usize],
     found: &[i128],
 ) -> Result<RecordBatch, Error> {
-    Ok(crate::session::blocking(|| {
-        changing.view.rows_at(columns, found)
-    })?)
+    Ok(blocking(|| changing.view.rows_at(columns, found))?)
 }
 
 /// The keys that rows are held against.
 fn arbiters(changing: &Changing<'_>, conflict: &Conflict) -> Result<Vec<Arbiter>, Error> {
-    let named = |id: u32| {
-        let constraints = conflict.constraints.as_ref();
-        constraints.is_none_or(|constraints| constraints.contains(&id))
-    };
-    let keys = changing.table.unique_keys();
-    let keys = keys.into_iter().filter(|(key, _)| named(key.id));
-    keys.map(|(key, places)| {
+    let named = conflict.arbiters.as_ref();
+    let mut arbiters = Vec::new();
+    for (key, places) in changing.table.unique_keys() {
+        if named.is_some_and(|named| !named.constraints.contains(&key.id)) {
+            continue;
+        }
         let columns = places
             .iter()
             .filter_map(|at| changing.table.columns.get(*at));
         let fields = columns.map(|column| SortField::new(column.ty.arrow()));
-        Ok(Arbiter {
+        arbiters.push(Arbiter::new(Key::Columns {
             constraint: key.id,
             converter: RowConverter::new(fields.collect())?,
             places,
-            added: HashSet::new(),
-            hashes: (RandomState::new(), RandomState::new()),
-        })
-    })
-    .collect()
+        }));
+    }
+    let uniques = changing.proposed.uniques().into_iter();
+    for unique in uniques.flat_map(|uniques| uniques.arbiters()) {
+        if named.is_none_or(|named| named.indexes.contains(&unique.index())) {
+            arbiters.push(Arbiter::new(Key::Computed(Arc::clone(unique))));
+        }
+    }
+    Ok(arbiters)
 }
 
 /// The proposed rows that meet nothing, neither in the table nor before them in the statement.

@@ -1,5 +1,6 @@
 //! A changing statement, bound and ready to run any number of times.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use arrow::record_batch::RecordBatch;
@@ -98,7 +99,14 @@ impl Dml {
                 Rights::SELECT,
             ] {
                 if change.rights.has(right) {
-                    shared.check_relation(TableId(change.named), right)?;
+                    let nothing = BTreeSet::new();
+                    let named = TableId(change.named);
+                    match right {
+                        Rights::INSERT => shared.check_columns(named, right, &change.inserts)?,
+                        Rights::UPDATE => shared.check_columns(named, right, &change.updates)?,
+                        Rights::SELECT => shared.check_columns(named, right, &nothing)?,
+                        _ => shared.check_relation(named, right)?,
+                    }
                     let below = change.views.iter().skip(1).copied();
                     let below = below.chain([change.table.id.0]);
                     for (view, relation) in change.views.iter().zip(below) {

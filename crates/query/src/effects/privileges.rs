@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 
 use chronolith_catalog::{Acl, Privilege, Rights, Securable};
-use chronolith_types::{DatabaseId, RoleId, RoutineId, SchemaId, SqlState, SqlType, TableId};
+use chronolith_types::{
+    DatabaseId, RoleId, RoutineId, SchemaId, SqlState, SqlType, TableId, TypeId,
+};
 use datafusion::common::ScalarValue;
 
 use super::args::{Args, list, text};
@@ -18,8 +20,11 @@ pub(super) fn call(
 ) -> Result<Option<ScalarValue>, Error> {
     // How many arguments name the thing.
     let (of, named): (fn(&Asked<'_>) -> Answer, usize) = match name {
-        "has_table_privilege" | "has_any_column_privilege" => (on_relation, 1),
-        "has_column_privilege" => (on_relation, 2),
+        "has_table_privilege" => (on_relation, 1),
+        "has_any_column_privilege" => (on_any_column, 1),
+        "has_column_privilege" => (on_column, 2),
+        "has_type_privilege" => (on_type, 1),
+        "has_language_privilege" => (on_language, 1),
         "has_sequence_privilege" => (on_sequence, 1),
         "has_schema_privilege" => (on_schema, 1),
         "has_database_privilege" => (on_database, 1),
@@ -151,38 +156,188 @@ impl Asked<'_> {
     }
 }
 
-fn on_relation(asked: &Asked<'_>) -> Answer {
+/// A relation that is asked of.
+enum Relation {
+    Missing,
+    /// Relations of the system are read by all.
+    System,
+    /// A chunk is its table.
+    Own(TableId),
+}
+
+fn relation_of(asked: &Asked<'_>) -> Result<Relation, Error> {
     let context = asked.context;
     let oid = match asked.text() {
         Some(name) => describe::regclass_in(context, name)?,
         None => asked.oid(),
     };
     let Some(home) = context.catalog.databases.get(&context.database) else {
-        return Ok(None);
+        return Ok(Relation::Missing);
     };
     let chunk = |table: &chronolith_catalog::Table| {
         let mut chunks = table.chunks.values();
         chunks.any(|chunk| chunk.oid == oid && oid != 0)
     };
-    let id = match home.relation_owner(TableId(oid)) {
-        Some(_) => TableId(oid),
-        None => match home.tables.values().find(|table| chunk(table)) {
-            Some(table) => table.id,
-            // Relations of the system are read by all.
-            None => {
-                let superuser = match asked.role {
-                    Asker::Everybody => false,
-                    Asker::Role(role) => context.catalog.is_superuser(role),
-                };
-                let rights = each_right(asked.rights, Securable::Relation)?;
-                let read = rights.contains(&(Rights::SELECT, false));
-                let known = describe::table_is_visible(context, oid)?.is_some();
-                return Ok(known.then_some(superuser || read));
-            }
-        },
+    if home.relation_owner(TableId(oid)).is_some() {
+        return Ok(Relation::Own(TableId(oid)));
+    }
+    Ok(match home.tables.values().find(|table| chunk(table)) {
+        Some(table) => Relation::Own(table.id),
+        None if describe::table_is_visible(context, oid)?.is_some() => Relation::System,
+        None => Relation::Missing,
+    })
+}
+
+fn on_system(asked: &Asked<'_>, kind: Securable) -> Answer {
+    let superuser = match asked.role {
+        Asker::Everybody => false,
+        Asker::Role(role) => asked.context.catalog.is_superuser(role),
+    };
+    let rights = each_right(asked.rights, kind)?;
+    let read = rights.contains(&(Rights::SELECT, false));
+    Ok(Some(superuser || read))
+}
+
+fn on_relation(asked: &Asked<'_>) -> Answer {
+    match relation_of(asked)? {
+        Relation::Missing => Ok(None),
+        Relation::System => on_system(asked, Securable::Relation),
+        Relation::Own(id) => on_own(asked, id, Securable::Relation),
+    }
+}
+
+fn on_own(asked: &Asked<'_>, id: TableId, kind: Securable) -> Answer {
+    let context = asked.context;
+    let Some(home) = context.catalog.databases.get(&context.database) else {
+        return Ok(None);
     };
     let owner = home.relation_owner(id).unwrap_or_default();
-    asked.of(Securable::Relation, owner, home.acls.get(&id.0))
+    let whole = Acl::default_of(Securable::Relation, owner);
+    let acl = home.acls.get(&id.0).unwrap_or(&whole);
+    asked.of(kind, owner, Some(acl))
+}
+
+fn on_any_column(asked: &Asked<'_>) -> Answer {
+    let id = match relation_of(asked)? {
+        Relation::Missing => return Ok(None),
+        Relation::System => return on_system(asked, Securable::Column),
+        Relation::Own(id) => id,
+    };
+    if on_own(asked, id, Securable::Column)? == Some(true) {
+        return Ok(Some(true));
+    }
+    let context = asked.context;
+    let home = context.catalog.databases.get(&context.database);
+    let listed =
+        home.and_then(|home| Some((home.column_acls.get(&id.0)?, home.relation_owner(id)?)));
+    let Some((listed, owner)) = listed else {
+        return Ok(Some(false));
+    };
+    for acl in listed.values() {
+        if asked.of(Securable::Column, owner, Some(acl))? == Some(true) {
+            return Ok(Some(true));
+        }
+    }
+    Ok(Some(false))
+}
+
+/// The name or number of a column stands behind its relation.
+fn on_column(asked: &Asked<'_>) -> Answer {
+    let context = asked.context;
+    let id = match relation_of(asked)? {
+        Relation::Missing => return Ok(None),
+        Relation::System => return on_system(asked, Securable::Column),
+        Relation::Own(id) => id,
+    };
+    let place = asked.place + 1;
+    let home = context.catalog.databases.get(&context.database);
+    let Some(home) = home else {
+        return Ok(None);
+    };
+    let columns: Vec<(u32, String)> = match (home.tables.get(&id), home.views.get(&id)) {
+        (Some(table), _) => {
+            let columns = table.columns.iter();
+            columns
+                .map(|column| (column.id.0, column.name.clone()))
+                .collect()
+        }
+        (None, Some(view)) => {
+            let columns = (context.view_columns)(view).into_iter();
+            (1..).zip(columns.map(|(name, _)| name)).collect()
+        }
+        (None, None) => Vec::new(),
+    };
+    let number = match asked.args.text(place) {
+        Some(name) => {
+            let found = columns.iter().find(|(_, known)| known == name);
+            found.map(|(number, _)| *number).ok_or_else(|| {
+                Error::new(
+                    SqlState::UNDEFINED_COLUMN,
+                    format!(
+                        "column \"{name}\" of relation \"{}\" does not exist",
+                        asked.text().unwrap_or_default()
+                    ),
+                )
+            })?
+        }
+        None => {
+            let number = asked
+                .args
+                .integer(place)
+                .and_then(|n| u32::try_from(n).ok());
+            match number.filter(|number| columns.iter().any(|(known, _)| known == number)) {
+                Some(number) => number,
+                None => return Ok(None),
+            }
+        }
+    };
+    if on_own(asked, id, Securable::Column)? == Some(true) {
+        return Ok(Some(true));
+    }
+    let owner = home.relation_owner(id).unwrap_or_default();
+    match home.column_acl(id.0, number) {
+        Some(acl) => asked.of(Securable::Column, owner, Some(acl)),
+        None => Ok(Some(false)),
+    }
+}
+
+/// Types of the system are used by all.
+fn on_type(asked: &Asked<'_>) -> Answer {
+    let context = asked.context;
+    let oid = match asked.text() {
+        Some(name) => describe::regtype_in(context, name)?,
+        None => asked.oid(),
+    };
+    let home = context.catalog.databases.get(&context.database);
+    let Some(home) = home else {
+        return Ok(None);
+    };
+    match home.types.get(&TypeId(oid)) {
+        Some(ty) => asked.of(Securable::Type, ty.owner, home.acls.get(&oid)),
+        None => {
+            let rights = each_right(asked.rights, Securable::Type)?;
+            Ok(Some(rights.contains(&(Rights::USAGE, false))))
+        }
+    }
+}
+
+fn on_language(asked: &Asked<'_>) -> Answer {
+    let context = asked.context;
+    let oid = match asked.text() {
+        Some(name) => {
+            let found = crate::catalogs::language(name).ok_or_else(|| {
+                Error::new(
+                    SqlState::UNDEFINED_OBJECT,
+                    format!("language \"{name}\" does not exist"),
+                )
+            })?;
+            found.0
+        }
+        None => asked.oid(),
+    };
+    let home = context.catalog.databases.get(&context.database);
+    let acl = home.and_then(|home| home.acls.get(&oid));
+    asked.of(Securable::Language, RoleId(10), acl)
 }
 
 fn on_sequence(asked: &Asked<'_>) -> Answer {
@@ -318,6 +473,9 @@ fn default_acl(context: &Context, args: Args<'_>) -> Result<ScalarValue, Error> 
         Some("f") => Securable::Routine,
         Some("n") => Securable::Schema,
         Some("d") => Securable::Database,
+        Some("c") => Securable::Column,
+        Some("T") => Securable::Type,
+        Some("l") => Securable::Language,
         // Columns have nothing of their own; of the rest there is none.
         _ => return Ok(list(&[], &SqlType::AclItem.arrow())),
     };

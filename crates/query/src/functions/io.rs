@@ -202,10 +202,14 @@ pub(super) fn write(value: &Value, ty: &SqlType, zone: &Zone) -> Result<String, 
         Value::Uuid(value) => text::write_uuid(value, &mut out),
         Value::List(items) => {
             let element = ty.element().unwrap_or(&SqlType::Text);
-            out.push(b'{');
+            // The catalogs' vectors are written without braces.
+            let vector = matches!(ty, SqlType::Int2Vector | SqlType::OidVector);
+            if !vector {
+                out.push(b'{');
+            }
             for (index, item) in items.iter().enumerate() {
                 if index > 0 {
-                    out.push(b',');
+                    out.push(if vector { b' ' } else { b',' });
                 }
                 let item = match item {
                     Value::Null => None,
@@ -213,7 +217,9 @@ pub(super) fn write(value: &Value, ty: &SqlType, zone: &Zone) -> Result<String, 
                 };
                 text::write_array_item(item.as_deref().map(str::as_bytes), &mut out);
             }
-            out.push(b'}');
+            if !vector {
+                out.push(b'}');
+            }
         }
         Value::Record(fields) => {
             out.push(b'(');

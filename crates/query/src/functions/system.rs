@@ -23,6 +23,8 @@ pub(super) fn effect(name: &str) -> Option<&'static str> {
         "has_sequence_privilege",
         "has_any_column_privilege",
         "has_function_privilege",
+        "has_type_privilege",
+        "has_language_privilege",
         "pg_has_role",
         "acldefault",
         "nextval",
@@ -272,9 +274,7 @@ pub(super) fn imp(name: &str, args: &[SqlType]) -> Option<RowFn> {
         | "pg_collation_is_visible"
         | "pg_opclass_is_visible" => |_, _| Ok(Value::Bool(true)),
         // Nothing is granted on these.
-        "has_type_privilege" | "has_tablespace_privilege" | "has_language_privilege" => {
-            |_, _| Ok(Value::Bool(true))
-        }
+        "has_tablespace_privilege" => |_, _| Ok(Value::Bool(true)),
         "pg_size_pretty" if args == [SqlType::Int8] => |_, a| {
             Ok(Value::Text(pretty_size(
                 a.first().map_or(0, Value::as_int).into(),

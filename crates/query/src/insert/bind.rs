@@ -1,5 +1,6 @@
 //! INSERT bound: where its rows come from, as the table's columns in order.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use arrow::record_batch::RecordBatch;
@@ -19,6 +20,8 @@ pub(crate) struct InsertPlan {
     pub(crate) table: TableId,
     pub(crate) source: Source,
     pub(crate) params: Vec<SqlType>,
+    /// The attribute numbers of the columns that are given values.
+    pub(crate) given: BTreeSet<u32>,
     /// What it reads.
     pub(crate) uses: Vec<Use>,
 }
@@ -50,6 +53,7 @@ impl InsertPlan {
             table,
             source,
             params,
+            given: BTreeSet::new(),
             uses: Vec::new(),
         })
     }
@@ -105,9 +109,16 @@ pub(crate) fn bind(
     let provided = provided(insert, &table, &places, given)?;
     let plan = completed(names, &table, plan, &provided)?;
     Ok(InsertPlan {
+        given: numbers(&table, places.get(..given).unwrap_or(&places)),
         uses,
         ..InsertPlan::new(table.id, plan, params)?
     })
+}
+
+/// The attribute numbers of columns, by their places.
+pub(super) fn numbers(table: &Table, places: &[usize]) -> BTreeSet<u32> {
+    let columns = places.iter().filter_map(|place| table.columns.get(*place));
+    columns.map(|column| column.id.0).collect()
 }
 
 /// The places of the columns that the source gives values to; none for one whose value counts for

@@ -204,6 +204,11 @@ impl Checks {
         Ok(batch)
     }
 
+    /// Keys that its chunks do not keep by themselves.
+    pub(crate) fn uniques(&self) -> Option<&Uniques> {
+        self.uniques.as_ref()
+    }
+
     /// Takes note of what rows refer to that the table gets.
     ///
     /// # Errors
@@ -483,7 +488,7 @@ pub(crate) fn generated_expr(
     Ok(typed.expr)
 }
 
-pub(super) fn columns_of(table: &Table) -> Vec<(String, SqlType, arrow::datatypes::DataType)> {
+pub(crate) fn columns_of(table: &Table) -> Vec<(String, SqlType, arrow::datatypes::DataType)> {
     let columns = table.columns.iter();
     columns
         .map(|column| (column.name.clone(), column.ty.clone(), column.ty.arrow()))

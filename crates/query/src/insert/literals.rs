@@ -12,7 +12,7 @@ use chronolith_catalog::Table;
 use chronolith_sql::{Literal, Literals};
 use chronolith_types::SqlType;
 
-use super::bind::{InsertPlan, Source};
+use super::bind::{InsertPlan, Source, numbers};
 use crate::error::Error;
 use crate::session::Shared;
 use crate::value::ColumnBuilder;
@@ -79,6 +79,7 @@ pub(crate) fn bind_literals(
         table: table.id,
         source: Source::Rows(batch, missing),
         params: Vec::new(),
+        given: numbers(&table, &places),
         uses: Vec::new(),
     }))
 }

@@ -3,6 +3,7 @@
 //! Start at [`bind`] and [`run`].
 
 mod alike;
+mod arbiter;
 mod bind;
 mod checks;
 mod domains;
@@ -18,10 +19,10 @@ pub(crate) use bind::{
     InsertPlan, Source, bind, completed, find_changed, find_target, name_of_column, places_of,
     provided, target_of, undefined_column, undefined_table,
 };
-pub(crate) use checks::{Checks, Rules, check_expr, generated_expr};
+pub(crate) use checks::{Checks, Rules, check_expr, columns_of, generated_expr};
 pub(crate) use domains::chain as domain_chain;
 pub(crate) use literals::bind_literals;
 pub(crate) use run::run;
 pub(crate) use sought::KnownKeys;
-pub(crate) use unique::{BoundUniques, Uniques};
+pub(crate) use unique::{BoundUniques, Unique, Uniques};
 pub(crate) use values::{Cells, fixed, is_volatile};

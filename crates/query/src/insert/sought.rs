@@ -222,19 +222,28 @@ fn bare(
 }
 
 impl Unique {
-    /// Calls `take` with the rows of a view that have some keys, perhaps with others; until it has
-    /// enough.
-    pub(super) fn found(
+    /// Calls `take` with where the rows of a view lie that have some keys, perhaps with others, and
+    /// their keys; until it has enough.
+    pub(super) fn found<'k, I: ExactSizeIterator<Item = &'k [u8]>>(
         &self,
         view: &TableView,
-        noted: &HashMap<Vec<u8>, String>,
-        mut take: impl FnMut(usize, &[u8], &dyn Fn() -> String) -> bool,
+        noted: impl Fn() -> I,
+        mut take: impl FnMut(i128, &[u8]) -> bool,
     ) -> Result<(), EngineError> {
         let rows = view.rows();
-        if rows < ROWS_MIN || (noted.len() as u64).saturating_mul(4) > rows {
-            return self.scan(view, take);
+        if rows < ROWS_MIN || (noted().len() as u64).saturating_mul(4) > rows {
+            let mut request = ScanRequest::all(self.places.clone());
+            request.locators = true;
+            for (_, chunk) in view.chunks.iter() {
+                for batch in chunk.scan(&view.layout, &request) {
+                    if !self.located(view, &batch?, &mut take)? {
+                        return Ok(());
+                    }
+                }
+            }
+            return Ok(());
         }
-        let hashes: Vec<u32> = noted.keys().map(|key| short(key)).collect();
+        let hashes: Vec<u32> = noted().map(short).collect();
         let known = self.known.of(self.print);
         let mut known = known.lock();
         let mut candidates = RowSet::default();
@@ -264,10 +273,23 @@ impl Unique {
             return Ok(());
         }
         for batch in view.rows_of(&self.places, &candidates)? {
-            if !self.each(&bare(self, view, &batch)?, &mut take)? {
+            if !self.located(view, &batch, &mut take)? {
                 return Ok(());
             }
         }
         Ok(())
+    }
+
+    /// Calls `take` with the rows of a batch whose last column are locators.
+    fn located(
+        &self,
+        view: &TableView,
+        batch: &RecordBatch,
+        take: &mut impl FnMut(i128, &[u8]) -> bool,
+    ) -> Result<bool, EngineError> {
+        let places = locators(batch);
+        self.each(&bare(self, view, batch)?, |row, key, _| {
+            places.get(row).is_none_or(|place| take(*place, key))
+        })
     }
 }

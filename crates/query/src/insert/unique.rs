@@ -3,6 +3,7 @@
 //! noted while it runs, and looked up when all its rows are in ([`super::sought`]); and again at
 //! the commit, where others have changed the table since.
 
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
@@ -12,9 +13,9 @@ use arrow::compute::filter_record_batch;
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use arrow::row::{RowConverter, SortField};
 use chronolith_catalog::{ConstraintMarks, Index, Table};
-use chronolith_chunk::{ChunkError, KeyEncoder, ScanRequest};
-use chronolith_engine::{EngineError, Refused, TableView, Transaction};
-use chronolith_types::{SqlState, SqlType, TimeZone};
+use chronolith_chunk::{ChunkError, KeyEncoder, RowSet, ScanRequest, hash};
+use chronolith_engine::{EngineError, Met, Refused, TableView, Transaction};
+use chronolith_types::{IndexId, SqlState, SqlType, TimeZone};
 use datafusion::common::{DFSchema, DataFusionError};
 use datafusion::logical_expr::Expr;
 use datafusion::physical_expr::PhysicalExpr;
@@ -26,7 +27,7 @@ use crate::bind::bind_over;
 use crate::error::Error;
 use crate::evaluate::computable;
 use crate::routines::{hold_later, is_deferred};
-use crate::session::{SessionNames, Shared, blocking};
+use crate::session::{SessionNames, Shared};
 use crate::value::write_text;
 
 /// The keys of a table that its chunks do not keep by themselves.
@@ -44,7 +45,8 @@ struct Noting {
 }
 
 /// A key as it is computed of rows, and what it is of.
-pub(super) struct Unique {
+pub(crate) struct Unique {
+    pub(super) index: IndexId,
     name: String,
     pub(super) table: Arc<Table>,
     schema: String,
@@ -160,6 +162,15 @@ impl Uniques {
         Ok(Self(vec![Noting::new(shared, unique)]))
     }
 
+    /// Those that say which rows conflict: keys of chunks do so by themselves.
+    pub(crate) fn arbiters(&self) -> impl Iterator<Item = &Arc<Unique>> {
+        let all = self.0.iter().map(|noting| &noting.unique);
+        all.filter(|unique| match &unique.constraint {
+            Some((_, marks)) => marks.nulls_alike && !marks.deferrable,
+            None => true,
+        })
+    }
+
     /// Takes note of new rows.
     ///
     /// # Errors
@@ -199,7 +210,7 @@ impl Uniques {
                 Some((id, marks)) if noting.deferred => {
                     hold_later(shared, id, marks, Arc::new(hold));
                 }
-                _ => blocking(|| shared.transact(|transaction| hold(transaction)))?,
+                _ => shared.away(hold)?,
             }
         }
         Ok(())
@@ -240,15 +251,37 @@ impl Noting {
 }
 
 impl Unique {
-    /// Looks for keys now, and has them looked for again at the commit.
+    /// Looks for keys now, and has them looked for again at the commit. Waits for those who have
+    /// claimed one before, and for those who are about to take one away.
     fn hold(
         self: &Arc<Self>,
         transaction: &mut Transaction,
         noted: &Arc<HashMap<Vec<u8>, String>>,
     ) -> Result<(), EngineError> {
         let id = self.table.id;
-        if let Some(view) = transaction.table(id) {
-            self.look(&view, noted)?;
+        let hashes = noted.keys().map(|key| hash(key)).collect();
+        transaction.lock_computed(id, self.index, hashes)?;
+        let shown = RefCell::new(None);
+        let look = |view: &TableView| {
+            let twice = self.twice(view, noted)?;
+            Ok(twice.map(|(key, rows)| {
+                shown.replace(Some(key));
+                rows
+            }))
+        };
+        let here = match transaction.table(id) {
+            Some(view) => look(&view)?.is_some(),
+            None => false,
+        };
+        if here || transaction.is_behind() {
+            let met = match transaction.met_now(id, look)? {
+                Met::Nothing => false,
+                Met::Rows => true,
+                Met::Unknown => here,
+            };
+            if let Some(shown) = shown.take().filter(|_| met) {
+                return Err(self.refused(&shown));
+            }
         }
         let (unique, noted) = (Arc::clone(self), Arc::clone(noted));
         let hold = move |view: &TableView| unique.look(view, &noted);
@@ -328,6 +361,7 @@ impl Unique {
             constraint: constraint.map(|of| (of.id, of.marks)),
             print,
             known: Arc::clone(&shared.instance.known_keys),
+            index: index.id,
             name: index.name.clone(),
             table: Arc::clone(table),
             schema: found.map_or_else(String::new, |schema| schema.name.clone()),
@@ -451,17 +485,31 @@ impl Unique {
 
     /// 23505 for a key of the statement that more than one row has.
     fn look(&self, view: &TableView, noted: &HashMap<Vec<u8>, String>) -> Result<(), EngineError> {
-        let mut met: std::collections::HashSet<Vec<u8>> = std::collections::HashSet::new();
+        let twice = self.twice(view, noted)?;
+        twice.map_or(Ok(()), |(shown, _)| Err(self.refused(&shown)))
+    }
+
+    /// The first key of the statement that more than one row has, and two of them.
+    fn twice(
+        &self,
+        view: &TableView,
+        noted: &HashMap<Vec<u8>, String>,
+    ) -> Result<Option<(String, RowSet)>, EngineError> {
+        let mut met: HashMap<Vec<u8>, i128> = HashMap::new();
         let mut twice = None;
-        self.found(view, noted, |_, key, _| {
+        let keys = || noted.keys().map(Vec::as_slice);
+        self.found(view, keys, |row, key| {
             if let Some(shown) = noted.get(key)
-                && !met.insert(key.to_vec())
+                && let Some(first) = met.insert(key.to_vec(), row)
             {
-                twice = Some(shown.clone());
+                let mut rows = RowSet::default();
+                rows.insert(first);
+                rows.insert(row);
+                twice = Some((shown.clone(), rows));
             }
             twice.is_none()
         })?;
-        twice.map_or(Ok(()), |shown| Err(self.refused(&shown)))
+        Ok(twice)
     }
 
     /// 23505 for a key that more than one row has.

@@ -79,9 +79,6 @@ pub(crate) fn of_declared(
             None => undefined_table(parent.schema(), parent.name()),
         });
     };
-    if !of_itself {
-        shared.check_relation(found.id, Rights::REFERENCES)?;
-    }
     let own = columns_of(table, columns)?;
     let theirs = match referred.is_empty() {
         true => primary_key(&found)?,
@@ -120,6 +117,10 @@ pub(crate) fn of_declared(
             ),
         ));
     };
+    if !of_itself {
+        let columns = theirs.iter().map(|column| column.id.0).collect();
+        shared.check_columns(found.id, Rights::REFERENCES, &columns)?;
+    }
     let names: Vec<String> = own.iter().map(|column| column.name.clone()).collect();
     for (one, other) in own.iter().zip(&theirs) {
         if !comparable(&one.ty, &other.ty) {

@@ -1,8 +1,9 @@
 //! What the current role may do.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use chronolith_catalog::{Catalog, Database, Rights, Routine, Securable};
+use chronolith_catalog::{Catalog, Database, Rights, Routine, Securable, Type};
 use chronolith_types::{RoleId, SchemaId, SqlState, TableId};
 
 use super::words::{called, denied, not_owner};
@@ -59,7 +60,12 @@ impl Shared {
         let Some(home) = catalog.databases.get(&self.database) else {
             return Ok(());
         };
-        for Use { relation, view } in uses {
+        for Use {
+            relation,
+            view,
+            columns,
+        } in uses
+        {
             let relation = TableId(*relation);
             // Relations of the system belong to all.
             if home.relation_owner(relation).is_none() {
@@ -69,8 +75,8 @@ impl Shared {
                 None => role,
                 Some(view) => home.relation_owner(TableId(*view)).unwrap_or(role),
             };
-            let rights = catalog.relation_rights(reader, self.database, relation);
-            if !rights.has(Rights::SELECT) {
+            let right = Rights::SELECT;
+            if !catalog.has_on_columns(reader, self.database, relation, right, columns) {
                 let (kind, name) = called(home, relation);
                 return Err(denied(kind, name));
             }
@@ -85,6 +91,26 @@ impl Shared {
     pub(crate) fn check_relation(&self, id: TableId, rights: Rights) -> Result<(), Error> {
         let (catalog, role) = self.catalog_and_role()?;
         if catalog.relation_rights(role, self.database, id).has(rights) {
+            return Ok(());
+        }
+        let home = self.home()?;
+        let (kind, name) = called(&home, id);
+        Err(denied(kind, name))
+    }
+
+    /// Looks whether the current role has rights on columns of a table or view, or where none is
+    /// named on any of them.
+    ///
+    /// # Errors
+    /// 42501.
+    pub(crate) fn check_columns(
+        &self,
+        id: TableId,
+        rights: Rights,
+        columns: &BTreeSet<u32>,
+    ) -> Result<(), Error> {
+        let (catalog, role) = self.catalog_and_role()?;
+        if catalog.has_on_columns(role, self.database, id, rights, columns) {
             return Ok(());
         }
         let home = self.home()?;
@@ -162,6 +188,41 @@ impl Shared {
         match rights.has(Rights::EXECUTE) {
             true => Ok(()),
             false => Err(denied(kind, &routine.name)),
+        }
+    }
+
+    /// Looks whether the current role may declare something with a type.
+    ///
+    /// # Errors
+    /// 42501.
+    pub(crate) fn check_type(&self, ty: &Type) -> Result<(), Error> {
+        let home = self.home()?;
+        let Some(acl) = home.acls.get(&ty.id.0) else {
+            return Ok(());
+        };
+        let (catalog, role) = self.catalog_and_role()?;
+        let rights = catalog.rights(role, Securable::Type, ty.owner, Some(acl));
+        match rights.has(Rights::USAGE) {
+            true => Ok(()),
+            false => Err(denied("type", &ty.name)),
+        }
+    }
+
+    /// Looks whether the current role may write routines in a language.
+    ///
+    /// # Errors
+    /// 42501.
+    pub(crate) fn check_language(&self, name: &str) -> Result<(), Error> {
+        let home = self.home()?;
+        let language = crate::catalogs::language(name);
+        let Some(acl) = language.and_then(|(oid, _)| home.acls.get(&oid)) else {
+            return Ok(());
+        };
+        let (catalog, role) = self.catalog_and_role()?;
+        let rights = catalog.rights(role, Securable::Language, RoleId(10), Some(acl));
+        match rights.has(Rights::USAGE) {
+            true => Ok(()),
+            false => Err(denied("language", name)),
         }
     }
 

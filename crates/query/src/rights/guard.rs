@@ -156,9 +156,11 @@ impl Guard<'_> {
             },
             Change::SetComment { comment, .. } => self.thing(comment.oid),
             // Grants are looked at where GRANT is: not only owners grant.
-            Change::SetAcl { .. } | Change::SetDefaultAcls { .. } => Err(Error::internal(
-                "grants are changed by GRANT and REVOKE only",
-            )),
+            Change::SetAcl { .. } | Change::SetColumnAcl { .. } | Change::SetDefaultAcls { .. } => {
+                Err(Error::internal(
+                    "grants are changed by GRANT and REVOKE only",
+                ))
+            }
             // What follows from other changes, or keeps them up.
             Change::AddChunk { .. }
             | Change::SetRollup { .. }

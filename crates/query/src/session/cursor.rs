@@ -88,6 +88,7 @@ impl Cursor {
                 fetched: 0,
                 position: 0,
                 back: making.back,
+                failed: false,
                 memory,
             })),
             name: making.name,
@@ -116,35 +117,22 @@ impl Cursor {
     /// Moves, and gives the rows that it comes by.
     pub(super) async fn fetch(&self, direction: &FetchDirection) -> Result<RowStream, Error> {
         let mut rows = self.rows()?;
-        let batches = match direction {
-            FetchDirection::Forward(0) | FetchDirection::Relative(0) => rows.current()?,
-            FetchDirection::Forward(count) if *count > 0 => {
-                return Ok(forward(rows, count.unsigned_abs()));
+        if rows.failed {
+            return Err(Error::new(
+                SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE,
+                format!("portal \"{}\" cannot be run", self.name),
+            ));
+        }
+        match rows.moved(direction).await {
+            Ok(Moved::To(batches)) => {
+                Ok(Box::pin(futures::stream::iter(batches.into_iter().map(Ok))))
             }
-            FetchDirection::ForwardAll => return Ok(forward(rows, u64::MAX)),
-            FetchDirection::Forward(count) => rows.backward(count.unsigned_abs())?,
-            FetchDirection::BackwardAll => rows.backward(u64::MAX)?,
-            FetchDirection::First => return rows.absolute(1).await.map(|()| forward(rows, 1)),
-            FetchDirection::Absolute(count) if *count > 0 => {
-                rows.absolute(count.unsigned_abs()).await?;
-                return Ok(forward(rows, 1));
+            Ok(Moved::Before(count)) => Ok(forward(rows, count)),
+            Err(error) => {
+                rows.failed = true;
+                Err(error)
             }
-            FetchDirection::Absolute(0) => {
-                rows.rewind()?;
-                Vec::new()
-            }
-            FetchDirection::Last => rows.counted_from_end(1).await?,
-            FetchDirection::Absolute(count) => rows.counted_from_end(count.unsigned_abs()).await?,
-            FetchDirection::Relative(count) if *count > 0 => {
-                rows.skip(count.unsigned_abs() - 1).await?;
-                return Ok(forward(rows, 1));
-            }
-            FetchDirection::Relative(count) => {
-                rows.backward(count.unsigned_abs() - 1)?;
-                rows.backward(1)?
-            }
-        };
-        Ok(Box::pin(futures::stream::iter(batches.into_iter().map(Ok))))
+        }
     }
 
     /// Reads what is left, so that it can outlive its transaction.
@@ -173,7 +161,10 @@ fn forward(rows: OwnedMutexGuard<Rows>, count: u64) -> RowStream {
                     Some((Ok(batch), (rows, left)))
                 }
                 Ok(None) => None,
-                Err(error) => Some((Err(error), (rows, 0))),
+                Err(error) => {
+                    rows.failed = true;
+                    Some((Err(error), (rows, 0)))
+                }
             }
         },
     ))
@@ -192,10 +183,54 @@ struct Rows {
     /// behind the last.
     position: u64,
     back: Back,
+    /// Whether an error met it, which also a rollback to a savepoint does not mend.
+    failed: bool,
     memory: MemoryReservation,
 }
 
+/// Where a cursor is, once it has moved.
+enum Moved {
+    /// Past these rows.
+    To(Vec<RecordBatch>),
+    /// Before so many rows that are to be read.
+    Before(u64),
+}
+
 impl Rows {
+    async fn moved(&mut self, direction: &FetchDirection) -> Result<Moved, Error> {
+        Ok(Moved::To(match direction {
+            FetchDirection::Forward(0) | FetchDirection::Relative(0) => self.current()?,
+            FetchDirection::Forward(count) if *count > 0 => {
+                return Ok(Moved::Before(count.unsigned_abs()));
+            }
+            FetchDirection::ForwardAll => return Ok(Moved::Before(u64::MAX)),
+            FetchDirection::Forward(count) => self.backward(count.unsigned_abs())?,
+            FetchDirection::BackwardAll => self.backward(u64::MAX)?,
+            FetchDirection::First => {
+                self.absolute(1).await?;
+                return Ok(Moved::Before(1));
+            }
+            FetchDirection::Absolute(count) if *count > 0 => {
+                self.absolute(count.unsigned_abs()).await?;
+                return Ok(Moved::Before(1));
+            }
+            FetchDirection::Absolute(0) => {
+                self.rewind()?;
+                Vec::new()
+            }
+            FetchDirection::Last => self.counted_from_end(1).await?,
+            FetchDirection::Absolute(count) => self.counted_from_end(count.unsigned_abs()).await?,
+            FetchDirection::Relative(count) if *count > 0 => {
+                self.skip(count.unsigned_abs() - 1).await?;
+                return Ok(Moved::Before(1));
+            }
+            FetchDirection::Relative(count) => {
+                self.backward(count.unsigned_abs() - 1)?;
+                self.backward(1)?
+            }
+        }))
+    }
+
     /// Gets more rows; false at the end.
     async fn pull(&mut self) -> Result<bool, Error> {
         while let Some(source) = &mut self.source {

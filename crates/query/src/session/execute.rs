@@ -92,7 +92,7 @@ impl Ready {
             | Self::Declare(bound) => shared.check_uses(&bound.uses),
             Self::Lock(locking) => locking.check(shared),
             Self::Insert(insert) => {
-                shared.check_relation(insert.table, Rights::INSERT)?;
+                shared.check_columns(insert.table, Rights::INSERT, &insert.given)?;
                 shared.check_uses(&insert.uses)
             }
             Self::Change(dml) => dml.check(shared),

@@ -1,6 +1,6 @@
 //! SELECT … FOR UPDATE and FOR SHARE: rows that are locked before they are given.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use arrow::array::{Array, AsArray, BooleanArray};
@@ -398,7 +398,7 @@ impl Locking {
     /// Looks whether the current role may lock rows of the tables.
     pub(crate) fn check(&self, shared: &Shared) -> Result<(), Error> {
         for target in &self.tables {
-            shared.check_relation(target.table, Rights::UPDATE)?;
+            shared.check_columns(target.table, Rights::UPDATE, &BTreeSet::new())?;
         }
         shared.check_uses(&self.bound.uses)
     }

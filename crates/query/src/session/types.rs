@@ -54,6 +54,7 @@ impl Shared {
             SqlType::Named(name) => {
                 let found = self.find_type(name.schema.as_deref(), &name.name)?;
                 let found = found.ok_or_else(|| missing(name))?;
+                self.check_type(&found)?;
                 Ok(Declared {
                     ty: found.sql_type(),
                     domain: found.domain().map(|_| found.id),

@@ -109,10 +109,14 @@ pub fn write_text(
                 SqlType::Array(item) => item.as_ref(),
                 other => other,
             };
-            out.push(b'{');
+            // The catalogs' vectors are written without braces.
+            let vector = matches!(ty, SqlType::Int2Vector | SqlType::OidVector);
+            if !vector {
+                out.push(b'{');
+            }
             for index in 0..items.len() {
                 if index > 0 {
-                    out.push(b',');
+                    out.push(if vector { b' ' } else { b',' });
                 }
                 if is_null(&items, index) {
                     text::write_array_item(None, out);
@@ -122,7 +126,9 @@ pub fn write_text(
                     text::write_array_item(Some(&item), out);
                 }
             }
-            out.push(b'}');
+            if !vector {
+                out.push(b'}');
+            }
         }
         other => {
             return Err(Error::internal(format!(

@@ -2,16 +2,16 @@
 
 use std::collections::BTreeSet;
 
-use chronolith_catalog as catalog;
 use chronolith_chunk::{LOCATOR_COLUMN, locator_type};
-use chronolith_sql::ast::{self, ConflictTarget, OnConflict, OnConflictAction};
-use chronolith_types::{ColumnId, SqlState};
+use chronolith_sql::ast::{ConflictTarget, OnConflict, OnConflictAction};
+use chronolith_types::SqlState;
 
-use super::super::scope::{Scope, ScopeColumn};
+use super::super::scope::ScopeColumn;
 use super::super::state::{Binder, Clause, Place, Result, ident_position, position, unnamed};
 use super::assign::{Given, sets_key};
+use super::infer::Inferred;
 use super::through::Row;
-use super::{ChangeTarget, Conflict};
+use super::{Arbiters, ChangeTarget, Conflict, named_columns};
 use crate::error::Error;
 
 impl Binder<'_> {
@@ -23,11 +23,14 @@ impl Binder<'_> {
         on: &OnConflict,
     ) -> Result<Conflict> {
         let given = Given::of(into, &own, true);
-        let constraints = self.arbiters(&given, on.conflict_target.as_ref())?;
+        let arbiters = self.arbiters(&given, on.conflict_target.as_ref())?;
+        if let Some(arbiters) = &arbiters {
+            self.reads_keys(into, &own, arbiters);
+        }
         let set = match &on.action {
             OnConflictAction::DoNothing => {
                 return Ok(Conflict {
-                    constraints,
+                    arbiters,
                     keyed: false,
                     tells: false,
                     update: None,
@@ -36,7 +39,7 @@ impl Binder<'_> {
             }
             OnConflictAction::DoUpdate(set) => set,
         };
-        if constraints.is_none() {
+        if arbiters.is_none() {
             return Err(Error::new(
                 SqlState::SYNTAX_ERROR,
                 "ON CONFLICT DO UPDATE requires inference specification or constraint name",
@@ -44,6 +47,7 @@ impl Binder<'_> {
             .hint("For example, ON CONFLICT (column_name)."));
         }
         let proposed = self.row_of(into, Some("excluded"))?;
+        let excluded = proposed.scope.clone();
         let mut scope = own.scope.clone();
         // A bare name means the row that is there.
         scope.columns.extend(proposed.scope.columns);
@@ -63,8 +67,12 @@ impl Binder<'_> {
         let keyed = sets_key(&into.catalog, &set_to);
         let locator = self.fresh_as(LOCATOR_COLUMN);
         let sets = super::set_places(&set_to);
+        let values = set_to.iter().flatten().map(|value| &value.expr);
+        // Who names what was proposed reads the columns too, as PostgreSQL sees it.
+        for of in [&own.scope, &excluded] {
+            self.reads(into.named().0, of, values.clone().chain(&filter));
+        }
         let (exprs, _) = self.new_row(&locator, &own.base, set_to);
-        self.reads(into.named().0, &own.scope, exprs.iter().chain(&filter));
         let mut input = vec![ScopeColumn {
             column: locator,
             arrow: locator_type(),
@@ -76,7 +84,7 @@ impl Binder<'_> {
         steps.extend(proposed.steps);
         let update = self.over_row(&input, &steps, filter, exprs)?;
         Ok(Conflict {
-            constraints,
+            arbiters,
             keyed,
             tells: false,
             update: Some(update),
@@ -84,14 +92,34 @@ impl Binder<'_> {
         })
     }
 
-    /// The constraints that a conflict's target names.
+    /// Who names keys reads their columns.
+    fn reads_keys(&mut self, into: &ChangeTarget, own: &Row, keys: &Arbiters) {
+        let of = into.catalog.constraints.iter();
+        let columns = of
+            .filter(|key| keys.constraints.contains(&key.id))
+            .flat_map(|key| key.kind.unique_columns().unwrap_or_default())
+            .filter_map(|id| {
+                into.catalog
+                    .columns
+                    .iter()
+                    .position(|column| column.id == *id)
+            });
+        let columns = named_columns(into, own, columns);
+        if let Some(used) = self.use_of(into.named().0, None) {
+            used.columns.extend(columns);
+            // What an index computes may be of any column.
+            used.columns.extend(keys.indexes.first().map(|_| 0));
+        }
+    }
+
+    /// The keys that a conflict's target means.
     fn arbiters(
         &mut self,
         given: &Given<'_>,
         target: Option<&ConflictTarget>,
-    ) -> Result<Option<Vec<u32>>> {
+    ) -> Result<Option<Arbiters>> {
         let catalog = given.table;
-        let columns = match target {
+        let inferred = match target {
             None => {
                 let mut keys = catalog.all_keys().into_iter();
                 return match keys.any(|(key, _)| key.marks.deferrable) {
@@ -103,31 +131,8 @@ impl Binder<'_> {
                 let ident = name.0.last().and_then(|part| part.as_ident());
                 let spelled = ident.map_or("", |ident| ident.value.as_str());
                 match chronolith_sql::conflict_target(spelled)? {
-                    Some(target) => self.inferred_columns(given, &target)?,
-                    None => {
-                        let found = catalog.constraints.iter().find(|constraint| {
-                            // A view has none.
-                            given.row.is_none()
-                                && constraint.name == spelled
-                                && constraint.kind.unique_columns().is_some()
-                        });
-                        if found.is_some_and(|key| key.marks.deferrable) {
-                            return Err(deferrable_arbiter());
-                        }
-                        if found.is_some_and(|key| key.marks.nulls_alike) {
-                            return Err(Error::unsupported("ON CONFLICT with NULLS NOT DISTINCT"));
-                        }
-                        let id = found.map(|constraint| constraint.id).ok_or_else(|| {
-                            Error::new(
-                                SqlState::UNDEFINED_OBJECT,
-                                format!(
-                                    "constraint \"{spelled}\" for table \"{}\" does not exist",
-                                    given.name
-                                ),
-                            )
-                        })?;
-                        return Ok(Some(vec![id]));
-                    }
+                    Some(target) => self.inferred(given, &target)?,
+                    None => return constraint(given, spelled).map(Some),
                 }
             }
             Some(ConflictTarget::Columns(names)) => {
@@ -143,83 +148,55 @@ impl Binder<'_> {
                     let column = place.ok().and_then(|place| catalog.columns.get(place));
                     columns.insert(column.ok_or_else(no_arbiter)?.id);
                 }
-                columns
-            }
-        };
-        let fits = |constraint: &&catalog::Constraint| {
-            let key = constraint.kind.unique_columns();
-            let key = key.filter(|_| constraint.is_kept_by_chunks());
-            key.is_some_and(|key| key.iter().copied().collect::<BTreeSet<_>>() == columns)
-        };
-        let found: Vec<u32> = catalog
-            .constraints
-            .iter()
-            .filter(fits)
-            .map(|constraint| constraint.id)
-            .collect();
-        let waits = |(key, _): &(&catalog::Constraint, Vec<usize>)| {
-            let key_columns = key.kind.unique_columns().unwrap_or_default();
-            let same = key_columns.iter().copied().collect::<BTreeSet<_>>() == columns;
-            key.marks.deferrable && same
-        };
-        match found.is_empty() || columns.is_empty() {
-            true if catalog.all_keys().iter().any(waits) => Err(deferrable_arbiter()),
-            true => Err(no_arbiter()),
-            false => Ok(Some(found)),
-        }
-    }
-
-    /// The columns of a target that is written with more than columns. What it says must be right
-    /// even where no index is of that kind.
-    fn inferred_columns(
-        &mut self,
-        given: &Given<'_>,
-        target: &chronolith_sql::ConflictTarget,
-    ) -> Result<BTreeSet<ColumnId>> {
-        let catalog = given.table;
-        let nothing = Scope::default();
-        let scope = given.shown.unwrap_or(&nothing);
-        let place = Place {
-            scope,
-            clause: Clause::Check,
-        };
-        let mut columns = BTreeSet::new();
-        let mut plain = true;
-        for key in &target.keys {
-            self.expr(place, key)?;
-            let mut bare = key;
-            while let ast::Expr::Nested(inner) | ast::Expr::Collate { expr: inner, .. } = bare {
-                bare = inner;
-            }
-            match bare {
-                ast::Expr::Identifier(name) => {
-                    let found = given.place(&name.value).and_then(|found| found.ok());
-                    let found = found.and_then(|place| catalog.columns.get(place));
-                    columns.extend(found.map(|column| column.id));
+                Inferred {
+                    columns,
+                    ..Inferred::default()
                 }
-                _ => plain = false,
             }
-        }
-        if let Some(predicate) = &target.predicate {
-            let value = self.expr(place, predicate)?;
-            self.condition(value, "WHERE", position(predicate))?;
-        }
-        // An index without a predicate serves a target with one, as in PostgreSQL.
-        match plain {
-            true => Ok(columns),
-            false => Err(no_arbiter()),
-        }
+        };
+        self.fitting(given, &inferred).map(Some)
     }
 }
 
-fn deferrable_arbiter() -> Error {
+/// The constraint that ON CONSTRAINT names.
+fn constraint(given: &Given<'_>, name: &str) -> Result<Arbiters> {
+    let catalog = given.table;
+    let found = catalog.constraints.iter().find(|constraint| {
+        // A view has none.
+        given.row.is_none() && constraint.name == name && constraint.kind.unique_columns().is_some()
+    });
+    let found = found.ok_or_else(|| {
+        Error::new(
+            SqlState::UNDEFINED_OBJECT,
+            format!(
+                "constraint \"{name}\" for table \"{}\" does not exist",
+                given.name
+            ),
+        )
+    })?;
+    if found.marks.deferrable {
+        return Err(deferrable_arbiter());
+    }
+    let mut arbiters = Arbiters::default();
+    match found.is_kept_by_chunks() {
+        true => arbiters.constraints.push(found.id),
+        false => {
+            let mut indexes = catalog.indexes.iter();
+            let index = indexes.find(|index| index.name == found.name);
+            arbiters.indexes.extend(index.map(|index| index.id));
+        }
+    }
+    Ok(arbiters)
+}
+
+pub(super) fn deferrable_arbiter() -> Error {
     Error::new(
         SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE,
         "ON CONFLICT does not support deferrable unique constraints/exclusion constraints as arbiters",
     )
 }
 
-fn no_arbiter() -> Error {
+pub(super) fn no_arbiter() -> Error {
     Error::new(
         SqlState::INVALID_COLUMN_REFERENCE,
         "there is no unique or exclusion constraint matching the ON CONFLICT specification",

@@ -12,7 +12,7 @@ use super::super::scope::{Alias, Scope, ScopeColumn};
 use super::super::state::{Binder, Result, lift};
 use super::assign::Given;
 use super::through::{From, Row};
-use super::{Change, What};
+use super::{Change, What, named_columns};
 use crate::bind::Target;
 use crate::error::Error;
 use crate::insert::{completed, name_of_column, places_of, provided, target_of, undefined_column};
@@ -66,6 +66,7 @@ impl Binder<'_> {
             let into = Given::of(&into, &row, true);
             places = written(&into, places.get(..given).unwrap_or(&places))?;
         }
+        let inserted = places.get(..given).unwrap_or(&places).to_vec();
         let provided = provided(insert, &catalog, &places, given)?;
         let plan = completed(self.names, &catalog, plan, &provided)?;
         let mut rights = Rights::INSERT;
@@ -75,9 +76,6 @@ impl Binder<'_> {
                 let conflict = self.conflict(&into, row.clone(), on)?;
                 if conflict.update.is_some() {
                     rights = rights | Rights::UPDATE;
-                }
-                if conflict.constraints.is_some() {
-                    rights = rights | Rights::SELECT;
                 }
                 Some(Box::new(conflict))
             }
@@ -112,6 +110,8 @@ impl Binder<'_> {
             table: catalog,
             rights,
             keyed: conflict.as_ref().is_some_and(|found| found.keyed),
+            inserts: named_columns(&into, &row, inserted),
+            updates: named_columns(&into, &row, sets.iter().flatten().copied()),
             what: What::Insert { plan, conflict },
             by_key: None,
             sets: sets.unwrap_or_default(),

@@ -27,6 +27,8 @@ struct When {
     action: Action,
     /// The columns as they are to be.
     row: Vec<Option<Typed>>,
+    /// The places of the columns that are given values.
+    given: Vec<usize>,
 }
 
 impl Binder<'_> {
@@ -55,7 +57,7 @@ impl Binder<'_> {
         };
         let on = JoinConstraint::On(merge.on.as_ref().clone());
         let all = self.combine(source, target, kind, &on)?;
-        let mut rights = Rights::SELECT;
+        let mut rights = Rights::NONE;
         let mut whens = Vec::with_capacity(merge.clauses.len());
         for clause in &merge.clauses {
             let when = self.when(clause, &table, &all, &own, &sources)?;
@@ -73,6 +75,13 @@ impl Binder<'_> {
         let keyed = whens.iter().any(keyed);
         let rel = self.choose(all, &locator, &whens)?;
         let plan = self.made(rel, &own, &whens)?;
+        let of = |action: Action| {
+            let whens = whens.iter().filter(move |when| when.action == action);
+            let places = whens.flat_map(|when| when.given.iter());
+            let columns = places.filter_map(|place| table.columns.get(*place));
+            columns.map(|column| column.id.0).collect()
+        };
+        let (inserts, updates) = (of(Action::Insert), of(Action::Update));
         Ok(Change {
             named: table.id.0,
             views: Vec::new(),
@@ -84,6 +93,8 @@ impl Binder<'_> {
                 actions: whens.iter().map(|when| when.action).collect(),
             },
             by_key: None,
+            inserts,
+            updates,
             sets: {
                 let updates = whens.iter().filter(|when| when.action == Action::Update);
                 let sets: std::collections::BTreeSet<usize> = updates
@@ -128,8 +139,8 @@ impl Binder<'_> {
             }
         };
         let kept = || own.columns.iter().map(|_| None).collect::<Vec<_>>();
-        let (action, row) = match &clause.action {
-            MergeAction::Delete { .. } => (Action::Delete, kept()),
+        let (action, row, given) = match &clause.action {
+            MergeAction::Delete { .. } => (Action::Delete, kept(), Vec::new()),
             MergeAction::Update(update) => {
                 if update.update_predicate.is_some() || update.delete_predicate.is_some() {
                     return Err(Error::new(SqlState::SYNTAX_ERROR, "syntax error"));
@@ -139,17 +150,21 @@ impl Binder<'_> {
                         if is_nothing(std::slice::from_ref(name)))
                 });
                 match marked {
-                    true => (Action::Nothing, kept()),
+                    true => (Action::Nothing, kept(), Vec::new()),
                     false => {
                         let row =
                             self.assignments(scope, &Given::plain(table), &update.assignments)?;
-                        (Action::Update, row)
+                        let given = super::set_places(&row);
+                        (Action::Update, row, given)
                     }
                 }
             }
-            MergeAction::Insert(insert) if is_nothing(&insert.columns) => (Action::Nothing, kept()),
+            MergeAction::Insert(insert) if is_nothing(&insert.columns) => {
+                (Action::Nothing, kept(), Vec::new())
+            }
             MergeAction::Insert(insert) => {
-                (Action::Insert, self.merge_insert(scope, table, insert)?)
+                let (row, given) = self.merge_insert(scope, table, insert)?;
+                (Action::Insert, row, given)
             }
         };
         Ok(When {
@@ -157,16 +172,17 @@ impl Binder<'_> {
             condition,
             action,
             row,
+            given,
         })
     }
 
-    /// The row of `INSERT (…) VALUES (…)`.
+    /// The row of `INSERT (…) VALUES (…)`, and the places that values are given to.
     fn merge_insert(
         &mut self,
         scope: &Scope,
         table: &chronolith_catalog::Table,
         insert: &ast::MergeInsertExpr,
-    ) -> Result<Vec<Option<Typed>>> {
+    ) -> Result<(Vec<Option<Typed>>, Vec<usize>)> {
         let MergeInsertKind::Values(values) = &insert.kind else {
             return Err(unsupported("INSERT ROW"));
         };
@@ -204,7 +220,7 @@ impl Binder<'_> {
             let tree = found.and_then(|found| given.get(found)).unwrap_or(&default);
             row.push(Some(self.assigned(place, tree, &target)?));
         }
-        Ok(row)
+        Ok((row, places.get(..given.len()).unwrap_or_default().to_vec()))
     }
 
     /// The rows with the number of what is done to each behind them.

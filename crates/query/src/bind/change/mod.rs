@@ -7,6 +7,7 @@
 
 mod assign;
 mod conflict;
+mod infer;
 mod insert;
 mod key;
 mod merge;
@@ -15,12 +16,13 @@ mod target;
 mod through;
 mod update;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
 use chronolith_catalog::{Rights, Table};
 use chronolith_sql::{Statement, ast};
-use chronolith_types::{SqlState, SqlType};
+use chronolith_types::{IndexId, SqlState, SqlType};
 use datafusion::common::ScalarValue;
 use datafusion::logical_expr::{Expr, LogicalPlan};
 
@@ -72,6 +74,10 @@ pub(crate) struct Change {
     pub(crate) by_key: Option<ByKey>,
     /// The places of the columns that it sets in rows that are there.
     pub(crate) sets: Vec<usize>,
+    /// The attribute numbers of what is named: those that new rows are given.
+    pub(crate) inserts: BTreeSet<u32>,
+    /// The same of those that are set.
+    pub(crate) updates: BTreeSet<u32>,
     /// Whether rows that are there may get another key.
     pub(crate) keyed: bool,
     /// RETURNING.
@@ -159,6 +165,25 @@ fn set_places<T>(set: &[Option<T>]) -> Vec<usize> {
         .collect()
 }
 
+/// The attribute numbers of what a statement names, of the columns at these places of the table.
+fn named_columns(
+    into: &ChangeTarget,
+    row: &through::Row,
+    places: impl IntoIterator<Item = usize>,
+) -> BTreeSet<u32> {
+    let places = places.into_iter();
+    if into.views.is_empty() {
+        let columns = places.filter_map(|place| into.catalog.columns.get(place));
+        return columns.map(|column| column.id.0).collect();
+    }
+    let shown = |place: usize| {
+        let mut from = (1_u32..).zip(&row.from);
+        let found = from.find(|(_, from)| matches!(from, through::From::Table(at) if *at == place));
+        found.map(|(number, _)| number)
+    };
+    places.filter_map(shown).collect()
+}
+
 /// What WHEN of MERGE does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Action {
@@ -171,8 +196,8 @@ pub(crate) enum Action {
 /// ON CONFLICT.
 #[derive(Debug)]
 pub(crate) struct Conflict {
-    /// The constraints that rows are held against; None for all of the table.
-    pub(crate) constraints: Option<Vec<u32>>,
+    /// What rows are held against; None for all keys of the table.
+    pub(crate) arbiters: Option<Arbiters>,
     /// Whether DO UPDATE may give rows another key.
     pub(crate) keyed: bool,
     /// Whether RETURNING asks which rows were updated.
@@ -182,6 +207,15 @@ pub(crate) struct Conflict {
     pub(crate) update: Option<Over>,
     /// The places of the columns that DO UPDATE sets.
     pub(crate) sets: Vec<usize>,
+}
+
+/// The keys that a conflict's target means.
+#[derive(Debug, Default)]
+pub(crate) struct Arbiters {
+    /// Constraints that the chunks keep.
+    pub(crate) constraints: Vec<u32>,
+    /// Indexes that are computed: of expressions, of some rows, with NULLs alike.
+    pub(crate) indexes: Vec<IndexId>,
 }
 
 /// RETURNING: over the table's columns as they are now, and those that the plan has for it.

@@ -10,7 +10,8 @@ use datafusion::logical_expr::Expr;
 
 use super::super::names::{Table, TableColumn};
 use super::super::scope::Scope;
-use super::super::state::{Binder, Rel, Result, Use, position, unsupported};
+use super::super::state::{Binder, Rel, Result, position, unsupported};
+use super::super::uses::attribute;
 use super::through::{Base, Row, WrittenView, stepped};
 use crate::error::Error;
 
@@ -150,6 +151,7 @@ impl Binder<'_> {
         rel.plan = stepped(rel.plan, &row.steps, true)?;
         rel.scope = row.scope.clone();
         let rel = self.aliased(rel, alias.as_ref())?;
+        self.readable(target.named().0, &rel.scope);
         Ok(Changed {
             oid: target.named().0,
             target,
@@ -181,17 +183,14 @@ impl Binder<'_> {
         target: &Scope,
         exprs: impl IntoIterator<Item = &'e Expr>,
     ) {
-        let names: Vec<&str> = target.columns.iter().map(|c| c.column.as_str()).collect();
-        let read = exprs
-            .into_iter()
-            .flat_map(named)
-            .any(|name| names.contains(&name.as_str()));
-        let found = Use {
-            relation: oid,
-            view: None,
-        };
-        if read && !self.uses.contains(&found) {
-            self.uses.push(found);
+        for name in exprs.into_iter().flat_map(named) {
+            let place = target.columns.iter().position(|c| c.column == name);
+            let found = place.and_then(|at| Some((at, target.columns.get(at)?)));
+            if let Some((at, column)) = found
+                && let Some(used) = self.use_of(oid, None)
+            {
+                used.columns.insert(attribute(oid, column, at));
+            }
         }
     }
 }

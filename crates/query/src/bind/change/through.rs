@@ -402,24 +402,22 @@ impl Binder<'_> {
 
     /// Who reads a view reads what is below it.
     pub(super) fn reads_below(&mut self, target: &ChangeTarget) {
-        let read = |oid| Use {
-            relation: oid,
-            view: None,
-        };
         let Some(first) = target.views.first() else {
             return;
         };
-        if !self.uses.contains(&read(first.oid)) {
+        let read = |used: &Use| (used.relation, used.view) == (first.oid, None);
+        if !self.uses.iter().any(read) {
             return;
         }
+        // The owner of a view that is written through is asked for all of what is below.
+        let columns = target.catalog.columns.iter().map(|column| column.id.0);
+        let of_table: Vec<u32> = columns.collect();
         let below = target.views.iter().skip(1).map(|view| view.oid);
         for (view, relation) in target.views.iter().zip(below.chain([target.table.oid])) {
-            let found = Use {
-                relation,
-                view: Some(view.oid),
-            };
-            if !self.uses.contains(&found) {
-                self.uses.push(found);
+            if let Some(used) = self.use_of(relation, Some(view.oid))
+                && relation == target.table.oid
+            {
+                used.columns.extend(of_table.iter().copied());
             }
         }
     }

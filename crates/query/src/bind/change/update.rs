@@ -1,5 +1,7 @@
 //! UPDATE and DELETE.
 
+use std::collections::BTreeSet;
+
 use chronolith_catalog::Rights;
 use chronolith_sql::ast::{self, FromTable, JoinConstraint, TableWithJoins, UpdateTableFromKind};
 use chronolith_types::SqlState;
@@ -14,7 +16,7 @@ use super::super::state::{
 use super::assign::{Given, sets_key};
 use super::target::Changed;
 use super::through::Row;
-use super::{Change, What};
+use super::{Change, What, named_columns};
 use crate::error::Error;
 use crate::functions::Typed;
 
@@ -68,6 +70,7 @@ impl Binder<'_> {
         let table = &target.target.catalog;
         let by_key = self.by_key(table, &target.row, locator, condition.as_ref(), &exprs)?;
         self.reads_below(&target.target);
+        let updates = named_columns(&target.target, &target.row, sets.iter().copied());
         let held = self.held_rows(&target.target)?;
         Ok(Change {
             by_key,
@@ -77,6 +80,8 @@ impl Binder<'_> {
             table: target.target.catalog,
             rights: Rights::UPDATE,
             what: What::Update(project(all.plan, exprs)?),
+            inserts: BTreeSet::new(),
+            updates,
             sets,
             keyed,
             returning,
@@ -135,6 +140,8 @@ impl Binder<'_> {
             table: target.catalog,
             rights: Rights::DELETE,
             what: What::Delete(project(all.plan, exprs)?),
+            inserts: BTreeSet::new(),
+            updates: BTreeSet::new(),
             sets: Vec::new(),
             keyed: false,
             returning,
