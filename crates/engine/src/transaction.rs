@@ -38,6 +38,7 @@ mod find;
 mod lock;
 mod rewrite;
 mod sequences;
+mod share;
 
 pub use computed::Met;
 pub use export::Exported;

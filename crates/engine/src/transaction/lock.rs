@@ -174,7 +174,7 @@ impl Transaction {
         }
     }
 
-    fn is_own(&self, source: Source) -> bool {
+    pub(super) fn is_own(&self, source: Source) -> bool {
         matches!(source, Source::Part(id) if self.loaded.contains_key(&id))
     }
 
