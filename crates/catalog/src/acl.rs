@@ -6,7 +6,7 @@ use std::ops::{BitAnd, BitOr, Not};
 use chronolith_types::{DatabaseId, RoleId, SchemaId, TableId};
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Catalog, Database, Privilege};
+use crate::model::{Catalog, Database, Privilege, Role};
 
 /// A set of rights.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -360,14 +360,31 @@ const WRITE_ALL_DATA: RoleId = RoleId(6182);
 const OPEN_SCHEMAS: [SchemaId; 2] = [SchemaId(2200), SchemaId(16_000)];
 
 impl Catalog {
-    /// A role and all that it is a member of, however far.
+    /// A role and all whose rights it has: those that it is a member of, however far, but not by a
+    /// role that does not inherit.
     #[must_use]
     pub fn roles_of(&self, role: RoleId) -> BTreeSet<RoleId> {
+        self.groups_of(role, |role| !role.noinherit)
+    }
+
+    /// A role and all that it is a member of, however far: those that it may become.
+    #[must_use]
+    pub fn memberships_of(&self, role: RoleId) -> BTreeSet<RoleId> {
+        self.groups_of(role, |_| true)
+    }
+
+    /// Whether a role may become another one.
+    #[must_use]
+    pub fn is_member(&self, role: RoleId, other: RoleId) -> bool {
+        role == other || self.is_superuser(role) || self.memberships_of(role).contains(&other)
+    }
+
+    fn groups_of(&self, role: RoleId, passes: impl Fn(&Role) -> bool) -> BTreeSet<RoleId> {
         let mut found = BTreeSet::from([role]);
         let mut open = vec![role];
         while let Some(next) = open.pop() {
-            let groups = self.roles.get(&next).map(|role| role.member_of.clone());
-            for group in groups.into_iter().flatten() {
+            let role = self.roles.get(&next).filter(|role| passes(role));
+            for group in role.into_iter().flat_map(|role| role.member_of.clone()) {
                 if found.insert(group) {
                     open.push(group);
                 }

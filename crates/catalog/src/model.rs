@@ -138,6 +138,12 @@ pub struct View {
     /// WITH CHECK OPTION: what rows that are written through it are held against.
     #[serde(default)]
     pub check: Option<CheckOption>,
+    /// What is said of `security_invoker`: whether what it reads is read with its reader's rights.
+    #[serde(default)]
+    pub invoker: Option<bool>,
+    /// What is said of `security_barrier`.
+    #[serde(default)]
+    pub barrier: Option<bool>,
 }
 
 /// WITH CHECK OPTION.
@@ -207,6 +213,9 @@ pub struct Role {
     /// ALTER ROLE … SET.
     #[serde(default)]
     pub settings: BTreeMap<String, String>,
+    /// NOINHERIT: what its groups may do it may do only as them.
+    #[serde(default)]
+    pub noinherit: bool,
     /// CONNECTION LIMIT: so many sessions it may have at once; None for any number.
     #[serde(default)]
     pub sessions_max: Option<u32>,
@@ -359,6 +368,7 @@ impl Default for Catalog {
             verifier: None,
             member_of: Vec::new(),
             admin_of: Vec::new(),
+            noinherit: false,
             settings: BTreeMap::new(),
             sessions_max: None,
             valid_until_us: None,
@@ -390,6 +400,7 @@ impl Catalog {
                     verifier: None,
                     member_of: groups.iter().copied().map(RoleId).collect(),
                     admin_of: Vec::new(),
+                    noinherit: false,
                     settings: BTreeMap::new(),
                     sessions_max: None,
                     valid_until_us: None,

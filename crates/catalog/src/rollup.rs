@@ -31,6 +31,9 @@ pub struct Continuous {
     /// The option of that name, remembered and shown.
     #[serde(default)]
     pub materialized_only: bool,
+    /// The time zone that its maker's times without a zone are of; UTC where it is not told.
+    #[serde(default)]
+    pub time_zone: Option<String>,
 }
 
 /// What makes a hypertable the store of a continuous aggregate.

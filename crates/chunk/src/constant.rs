@@ -17,7 +17,7 @@ use arrow::datatypes::{
 };
 use chronolith_types::{
     Interval, NUMERIC_ANY, Numeric, SqlState, SqlType, TimeZone, ValueError, datetime, numeric,
-    text,
+    packed, text,
 };
 
 /// The one-row column of a value's text, in its type's physical form; times without a zone are UTC.
@@ -67,8 +67,8 @@ pub fn constant(value: &str, ty: &SqlType) -> Result<ArrayRef, ValueError> {
                 }
             }
         }
-        SqlType::Bytea => {
-            let value = text::parse_bytea(bytes)?;
+        ty if packed::is_packed(ty) => {
+            let value = packed::parse(ty, bytes, &TimeZone::Utc)?;
             Arc::new(BinaryViewArray::from_iter_values([value]))
         }
         SqlType::Date => Arc::new(Date32Array::from(vec![datetime::parse_date(bytes)?])),

@@ -1,10 +1,10 @@
 //! A hot part: rows in memory, in the order of their commits.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use arrow::array::{Array, ArrayRef, AsArray, BooleanArray};
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, UInt32Array};
 use arrow::compute::{concat_batches, filter_record_batch};
 use arrow::datatypes::DataType;
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
@@ -178,9 +178,15 @@ type Lazy = Arc<OnceLock<Arc<Facts>>>;
 pub(crate) struct Facts {
     /// First and last time; None of no rows.
     pub(crate) times: Option<(i64, i64)>,
-    /// Segment-by columns of text whose values are few, and those values.
-    values: Vec<(usize, HashSet<String, ahash::RandomState>)>,
+    /// Segment-by columns of text whose values are few, and the rows of each value.
+    values: Vec<(usize, Values)>,
 }
+
+/// The rows that have a value, in their order.
+type Values = HashMap<Box<str>, Vec<u32>, ahash::RandomState>;
+
+/// Fewer rows are looked at one by one.
+const INDEXED_ROWS_MIN: usize = 256;
 
 /// Of more values than these it is not worth knowing which.
 const VALUES_MAX: usize = 4096;
@@ -204,10 +210,14 @@ impl Facts {
             if let Some(column) = batch.columns().get(*place)
                 && *column.data_type() == DataType::Utf8View
             {
-                let mut found: HashSet<String, ahash::RandomState> = HashSet::default();
-                for value in column.as_string_view().iter().flatten() {
-                    if !found.contains(value) {
-                        found.insert(value.to_owned());
+                let mut found = Values::default();
+                for (row, value) in column.as_string_view().iter().enumerate() {
+                    let Some(value) = value else { continue };
+                    match found.get_mut(value) {
+                        Some(rows) => rows.push(number(row)),
+                        None => {
+                            found.insert(value.into(), vec![number(row)]);
+                        }
                     }
                     if found.len() > VALUES_MAX {
                         break;
@@ -224,7 +234,23 @@ impl Facts {
     /// Whether a row may have one of some values in a column.
     pub(crate) fn may_have(&self, place: usize, wanted: &[String]) -> bool {
         let known = self.values.iter().find(|(known, _)| *known == place);
-        known.is_none_or(|(_, known)| wanted.iter().any(|value| known.contains(value)))
+        known.is_none_or(|(_, known)| wanted.iter().any(|value| known.contains_key(&**value)))
+    }
+
+    /// Rows among which are all that have one of some values in each of some columns, in their
+    /// order; None where that is not known of any of the columns.
+    fn rows_of(&self, equals: &[(usize, Vec<String>)]) -> Option<Vec<u32>> {
+        let lists = equals.iter().filter_map(|(place, wanted)| {
+            let (_, known) = self.values.iter().find(|(known, _)| known == place)?;
+            let lists = wanted.iter().filter_map(|value| known.get(&**value));
+            let lists: Vec<&Vec<u32>> = lists.collect();
+            Some((lists.iter().map(|rows| rows.len()).sum::<usize>(), lists))
+        });
+        let (_, lists) = lists.min_by_key(|(count, _)| *count)?;
+        let mut rows: Vec<u32> = lists.into_iter().flatten().copied().collect();
+        rows.sort_unstable();
+        rows.dedup();
+        Some(rows)
     }
 }
 
@@ -443,6 +469,36 @@ impl HotPart {
     #[must_use]
     pub fn all_batches(&self) -> &[RecordBatch] {
         &self.batches
+    }
+
+    /// Its batches, without deleted rows, and of each the rows among which are all that have some
+    /// values; None for all of a batch's.
+    pub(crate) fn asked(
+        &self,
+        layout: &Layout,
+        equals: &[(usize, Vec<String>)],
+    ) -> Vec<(RecordBatch, Option<UInt32Array>)> {
+        let known = self.batches.iter().zip(self.facts.iter()).enumerate();
+        let asked = known.map(|(at, (batch, lazy))| {
+            let gone = self.gone.as_ref();
+            let marked = gone.and_then(|gone| gone.of.get(at)?.as_ref());
+            let rows = match equals {
+                [] => None,
+                _ if batch.num_rows() < INDEXED_ROWS_MIN => None,
+                equals => lazy
+                    .get_or_init(|| Arc::new(Facts::of(layout, batch)))
+                    .rows_of(equals),
+            };
+            match (rows, marked) {
+                (None, None) => (batch.clone(), None),
+                (None, Some(marked)) => (marked.live(batch), None),
+                (Some(mut rows), marked) => {
+                    rows.retain(|row| marked.is_none_or(|marked| !marked.rows.contains(*row)));
+                    (batch.clone(), Some(UInt32Array::from(rows)))
+                }
+            }
+        });
+        asked.collect()
     }
 
     /// What is known of each batch, found out when it is first asked for.

@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use arrow::array::{BooleanArray, UInt32Array};
-use arrow::compute::{filter_record_batch, take_record_batch};
+use arrow::compute::{filter_record_batch, take, take_record_batch};
 use arrow::record_batch::RecordBatch;
 use roaring::RoaringBitmap;
 
@@ -103,8 +103,12 @@ impl ChunkView {
             .flat_map(move |(part, source)| match request.locators {
                 true => located(&part, Located { chunk, source }, &layout, &request),
                 false => {
-                    let cut = |batch: &RecordBatch| cut(&layout, &request, batch);
-                    part.batches().iter().map(cut).collect::<Vec<_>>()
+                    let asked = part.asked(&layout, &request.equals).into_iter();
+                    let cut = asked.map(|(batch, rows)| match rows {
+                        Some(rows) => cut_rows(&layout, &request, &batch, &rows),
+                        None => cut(&layout, &request, &batch),
+                    });
+                    cut.collect::<Vec<_>>()
                 }
             });
         Box::new(from_cold.chain(from_hot).filter(|batch| match batch {
@@ -339,6 +343,26 @@ fn keep(time: &Range<i64>, values: &[i64]) -> BooleanArray {
         .iter()
         .map(|value| Some(time.contains(value)))
         .collect()
+}
+
+/// The same of some of its rows.
+fn cut_rows(
+    layout: &Layout,
+    request: &ScanRequest,
+    batch: &RecordBatch,
+    rows: &UInt32Array,
+) -> Result<RecordBatch, ChunkError> {
+    let projected = batch.project(&request.projection)?;
+    let within = match layout.time {
+        Some(place) if !request.all_times() && !rows.is_empty() => {
+            let times = time_array(&take(batch.column(place), rows, None)?)?;
+            let rows = rows.values().iter().zip(times);
+            let rows = rows.filter(|(_, time)| request.time.contains(time));
+            rows.map(|(row, _)| *row).collect()
+        }
+        _ => rows.clone(),
+    };
+    Ok(take_record_batch(&projected, &within)?)
 }
 
 /// The rows of a hot batch that lie within the times asked for.

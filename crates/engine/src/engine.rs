@@ -7,7 +7,7 @@ use std::sync::{Arc, OnceLock};
 
 use chronolith_catalog::Catalog;
 use chronolith_platform::{Clock, Lock, Platform};
-use chronolith_types::{DatabaseId, PartId};
+use chronolith_types::{DatabaseId, Lsn, PartId};
 use crossbeam::queue::SegQueue;
 use parking_lot::{Mutex, RwLock};
 
@@ -122,6 +122,12 @@ impl Engine {
     #[must_use]
     pub fn poisoned(&self) -> bool {
         self.poisoned.load(Ordering::Acquire)
+    }
+
+    /// The last record of the log that is safe.
+    #[must_use]
+    pub fn durable_lsn(&self) -> Lsn {
+        Lsn(self.durable.load(Ordering::Acquire))
     }
 
     /// Bytes of rows in memory, with those of their keys.

@@ -40,6 +40,8 @@ pub struct Activity {
     pub application_name: String,
     /// The client's address, where there is one.
     pub client: Option<String>,
+    /// The address that it came to.
+    pub server: Option<String>,
     /// When it connected, µs since 1970.
     pub started_us: i64,
     /// When its transaction began.
@@ -193,6 +195,14 @@ impl Instance {
     /// A session ends.
     pub fn leave(&self, pid: i32) {
         self.sessions.lock().remove(&pid);
+    }
+
+    /// The addresses of a session's client, and of where it came to.
+    pub(crate) fn ends_of(&self, pid: i32) -> (Option<String>, Option<String>) {
+        match self.sessions.lock().get(&pid) {
+            Some(activity) => (activity.client.clone(), activity.server.clone()),
+            None => (None, None),
+        }
     }
 
     /// Change what is shown of a session.

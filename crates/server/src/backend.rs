@@ -29,6 +29,8 @@ pub struct Startup {
     pub settings: BTreeMap<String, String>,
     /// The client's address.
     pub client: Option<String>,
+    /// The address that it came to.
+    pub server: Option<String>,
 }
 
 /// What authentication must know of a role.

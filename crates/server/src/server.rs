@@ -269,6 +269,7 @@ async fn serve(
     stopped: watch::Receiver<bool>,
 ) {
     let _ = socket.set_nodelay(true);
+    let local = socket.local_addr().ok();
     // The same socket once more: seen to while the session's own thread is busy.
     let beside = socket.as_fd().try_clone_to_owned().ok();
     let socket: Box<dyn Socket> = Box::new(socket);
@@ -276,7 +277,7 @@ async fn serve(
         tell(socket, &too_many()).await;
         return;
     };
-    let greet = greet(socket, peer, &shared, stopped.clone());
+    let greet = greet(socket, peer, local, &shared, stopped.clone());
     let connection = tokio::time::timeout(shared.config.auth_timeout, greet).await;
     drop(permit);
     match connection {
@@ -291,10 +292,16 @@ async fn serve(
     }
 }
 
+/// An address with its port; one of four bytes is written as such.
+fn canonical(of: SocketAddr) -> String {
+    SocketAddr::new(of.ip().to_canonical(), of.port()).to_string()
+}
+
 /// Authenticates; none when the connection has ended.
 async fn greet(
     socket: Box<dyn Socket>,
     peer: SocketAddr,
+    local: Option<SocketAddr>,
     shared: &Arc<Shared>,
     stopped: watch::Receiver<bool>,
 ) -> Option<(Connection, Seat)> {
@@ -315,7 +322,8 @@ async fn greet(
         }
         Err(_) => return None,
     };
-    hello.startup.client = Some(peer.ip().to_string());
+    hello.startup.client = Some(canonical(peer));
+    hello.startup.server = local.map(canonical);
     let mut wire = Wire::new(hello.socket, Guard::new(shared.limits.clone()), stopped);
     wire.input = hello.rest;
     let startup = hello.startup;

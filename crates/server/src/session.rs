@@ -65,6 +65,7 @@ impl Backend for Facade {
             user: startup.user.clone(),
             application_name,
             client: startup.client.clone(),
+            server: startup.server.clone(),
             settings,
             ..SessionOptions::default()
         })?;

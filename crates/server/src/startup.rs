@@ -183,6 +183,7 @@ fn hello(code: u32, body: &[u8]) -> Result<(Startup, Option<Vec<String>>), Failu
         database,
         settings,
         client: None,
+        server: None,
     };
     Ok((startup, negotiate))
 }

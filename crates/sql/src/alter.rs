@@ -69,8 +69,7 @@ fn kind(c: &mut Cursor<'_>) -> Result<(ObjectKind, String), SqlError> {
 pub(crate) fn drop(c: &mut Cursor<'_>) -> Result<Statement, SqlError> {
     c.expect(&["drop"])?;
     if c.accept(&["owned"]) {
-        c.rest();
-        return Ok(Statement::Other("DROP OWNED".to_owned()));
+        return crate::grant::drop_owned(c);
     }
     if c.accept(&["trigger"]) {
         return crate::trigger::drop(c);

@@ -2,16 +2,20 @@
 
 use std::any::TypeId;
 
-use sqlparser::ast::Expr;
+use sqlparser::ast::{Expr, UnaryOperator};
 use sqlparser::dialect::{Dialect, PostgreSqlDialect, Precedence};
 use sqlparser::keywords::Keyword;
 use sqlparser::parser::{Parser, ParserError};
+use sqlparser::tokenizer::Token;
 
 /// As [`PostgreSqlDialect`], which it says it is.
 #[derive(Debug)]
 pub(crate) struct Postgres;
 
 static POSTGRES: PostgreSqlDialect = PostgreSqlDialect {};
+
+/// Above a power's, below that of a cast and a subscript.
+const SIGN: u8 = 120;
 
 macro_rules! yes {
     ($($name:ident)*) => { $(fn $name(&self) -> bool { true })* };
@@ -70,6 +74,21 @@ impl Dialect for Postgres {
 
     fn prec_value(&self, prec: Precedence) -> u8 {
         POSTGRES.prec_value(prec)
+    }
+
+    /// A sign, which holds what follows faster than a power does: `-2 ^ 2` is 4.
+    fn parse_prefix(&self, parser: &mut Parser<'_>) -> Option<Result<Expr, ParserError>> {
+        let op = match parser.peek_token_ref().token {
+            Token::Minus => UnaryOperator::Minus,
+            Token::Plus => UnaryOperator::Plus,
+            _ => return None,
+        };
+        parser.advance_token();
+        let operand = parser.parse_subexpr(SIGN);
+        Some(operand.map(|operand| Expr::UnaryOp {
+            op,
+            expr: Box::new(operand),
+        }))
     }
 
     /// COLLATE after a cast; and what IS DISTINCT FROM compares with, which ends before AND, OR and

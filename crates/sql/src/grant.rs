@@ -25,6 +25,31 @@ pub(crate) fn grant(c: &mut Cursor<'_>) -> Result<Statement, SqlError> {
     Ok(Statement::Grant(Box::new(body(c, revoke, false)?)))
 }
 
+/// REASSIGN OWNED BY … TO ….
+pub(crate) fn reassign(c: &mut Cursor<'_>) -> Result<Statement, SqlError> {
+    c.expect(&["reassign", "owned", "by"])?;
+    let roles = c.list(role_name)?;
+    c.expect(&["to"])?;
+    let to = Some(role_name(c)?);
+    Ok(Statement::Owned {
+        roles,
+        to,
+        cascade: false,
+    })
+}
+
+/// After DROP OWNED.
+pub(crate) fn drop_owned(c: &mut Cursor<'_>) -> Result<Statement, SqlError> {
+    c.expect(&["by"])?;
+    let roles = c.list(role_name)?;
+    let cascade = c.accept_any(&["cascade", "restrict"]) == Some("cascade");
+    Ok(Statement::Owned {
+        roles,
+        to: None,
+        cascade,
+    })
+}
+
 /// After ALTER DEFAULT PRIVILEGES.
 pub(crate) fn defaults(c: &mut Cursor<'_>) -> Result<Statement, SqlError> {
     let mut roles = Vec::new();

@@ -30,6 +30,7 @@ mod session;
 mod statement;
 mod tokens;
 mod trigger;
+mod typed;
 mod types;
 mod user_types;
 

@@ -238,10 +238,10 @@ pub(crate) fn statement(c: &mut Cursor<'_>) -> Result<Statement, SqlError> {
         "lock" => crate::lock::lock(c),
         "refresh" => crate::create::refresh(c),
         "security" => crate::alter::label(c),
-        "import" | "reassign" | "load" => {
+        "reassign" => crate::grant::reassign(c),
+        "import" | "load" => {
             let tag = match first.as_str() {
                 "import" => "IMPORT FOREIGN SCHEMA",
-                "reassign" => "REASSIGN OWNED",
                 _ => "LOAD",
             };
             c.rest();
@@ -557,6 +557,8 @@ fn tag(statement: &Statement) -> String {
             (Granted::Roles(_), false) => "GRANT ROLE",
             (Granted::Roles(_), true) => "REVOKE ROLE",
         },
+        Statement::Owned { to: Some(_), .. } => "REASSIGN OWNED",
+        Statement::Owned { .. } => "DROP OWNED",
         Statement::DefaultPrivileges(_) => "ALTER DEFAULT PRIVILEGES",
         Statement::Other(tag) => tag,
     }

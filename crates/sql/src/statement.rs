@@ -316,6 +316,12 @@ pub enum Statement {
     Lock(crate::Lock),
     /// GRANT and REVOKE.
     Grant(Box<Grant>),
+    /// REASSIGN OWNED, or DROP OWNED when nobody is to have it.
+    Owned {
+        roles: Vec<Spelled>,
+        to: Option<Spelled>,
+        cascade: bool,
+    },
     /// ALTER DEFAULT PRIVILEGES.
     DefaultPrivileges(Box<DefaultPrivileges>),
     /// A statement of PostgreSQL that is recognised and not served: its tag.

@@ -39,7 +39,7 @@ pub(crate) fn tokenize(text: &str) -> Result<Vec<TokenWithSpan>, SqlError> {
     soften(&mut tokens);
     rows(&mut tokens);
     all_fields(&mut tokens);
-    let tokens = plain_operators(tokens);
+    let tokens = crate::typed::typed(plain_operators(tokens));
     let tokens = crate::changes::readable(text, tokens);
     let tokens = crate::sequence::overriding(tokens);
     Ok(trims(variadic(whole_tables(lock_strengths(tokens)))))

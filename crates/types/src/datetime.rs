@@ -688,6 +688,24 @@ pub fn parse_time(text: &[u8]) -> Result<i64, ValueError> {
         .ok_or_else(|| ValueError::datetime("time", text))
 }
 
+/// Reads a time of day and its seconds east of Greenwich: those of `zone` where none are written.
+///
+/// # Errors
+/// 22007 and 22008.
+pub fn parse_timetz(text: &[u8], zone: &TimeZone) -> Result<(i64, i32), ValueError> {
+    let parsed = parse_moment("time with time zone", text)?;
+    let refused = || ValueError::datetime("time with time zone", text);
+    let us = parsed.time_us.ok_or_else(refused)?;
+    // A zone whose clocks jump needs a date.
+    let dated = match (parsed.zone, parsed.days) {
+        (Some(TimeZone::Named(_)), None) => return Err(refused()),
+        (given, days) => (given.unwrap_or(*zone), days.unwrap_or(0)),
+    };
+    let (zone, days) = dated;
+    let instant = zone.instant(days.saturating_mul(US_PER_DAY).saturating_add(us));
+    Ok((us, zone.offset_at(instant)))
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]

@@ -9,9 +9,11 @@
 pub mod binary;
 pub mod datetime;
 mod digits;
+mod form;
 mod ids;
 pub mod interval;
 pub mod numeric;
+pub mod packed;
 pub mod row;
 mod sqlstate;
 mod sqltype;
@@ -20,6 +22,7 @@ mod user;
 mod value;
 pub mod zone;
 
+pub use form::type_of_form;
 pub use ids::{
     ChunkId, ColumnId, DatabaseId, HypertableId, IndexId, JobId, Lsn, PartId, RoleId, RoutineId,
     SchemaId, TableId, TypeId,

@@ -8,7 +8,7 @@ use crate::sqltype::SqlType;
 use crate::user::UserType;
 use crate::value::ValueError;
 use crate::zone::TimeZone;
-use crate::{Interval, Numeric, binary, datetime, numeric, text};
+use crate::{Interval, Numeric, binary, datetime, numeric, packed, text};
 
 /// The texts of the fields of a row; none for a NULL.
 ///
@@ -128,7 +128,9 @@ pub fn rewritten(
             numeric::write_decimal(value, scale, &mut out);
         }
         SqlType::Numeric(_) => Numeric::parse(value)?.write(&mut out),
-        SqlType::Bytea => text::write_bytea(&text::parse_bytea(value)?, &mut out),
+        ty if packed::is_packed(ty) => {
+            packed::write(ty, &packed::parse(ty, value, read_in)?, &mut out);
+        }
         SqlType::Date => datetime::write_date(datetime::parse_date(value)?, &mut out),
         SqlType::Time => datetime::write_time(datetime::parse_time(value)?, &mut out),
         SqlType::Timestamp => {
@@ -236,7 +238,9 @@ pub fn to_binary(value: &[u8], ty: &SqlType, out: &mut Vec<u8>) -> Result<(), Va
         SqlType::Float4 => out.extend(text::parse_float4(value)?.to_be_bytes()),
         SqlType::Float8 => out.extend(text::parse_float8(value)?.to_be_bytes()),
         SqlType::Numeric(_) => binary::write_numeric(&Numeric::parse(value)?, out),
-        SqlType::Bytea => out.extend(text::parse_bytea(value)?),
+        ty if packed::is_packed(ty) => {
+            packed::send(ty, &packed::parse(ty, value, &TimeZone::Utc)?, out);
+        }
         SqlType::Date => binary::write_date(datetime::parse_date(value)?, out),
         SqlType::Time => out.extend(datetime::parse_time(value)?.to_be_bytes()),
         SqlType::Timestamp => binary::write_timestamp(datetime::parse_timestamp(value)?, out),
@@ -314,7 +318,7 @@ pub fn from_binary(value: &[u8], ty: &SqlType) -> Result<Vec<u8>, ValueError> {
         SqlType::Float4 => text::write_float4(binary::read_float4(value)?, &mut out),
         SqlType::Float8 => text::write_float8(binary::read_float8(value)?, &mut out),
         SqlType::Numeric(_) => binary::read_numeric(value)?.write(&mut out),
-        SqlType::Bytea => text::write_bytea(value, &mut out),
+        ty if packed::is_packed(ty) => packed::write(ty, &packed::receive(ty, value)?, &mut out),
         SqlType::Date => datetime::write_date(binary::read_date(value)?, &mut out),
         SqlType::Time => datetime::write_time(binary::read_time(value)?, &mut out),
         SqlType::Timestamp => datetime::write_timestamp(binary::read_timestamp(value)?, &mut out),

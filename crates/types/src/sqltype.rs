@@ -6,6 +6,7 @@ use std::sync::Arc;
 use arrow_schema::{DataType, Field, IntervalUnit, TimeUnit};
 use serde::{Deserialize, Serialize};
 
+use crate::packed::is_packed;
 use crate::user::{TypeName, UserKind, UserType};
 
 /// What an oid-like type names.
@@ -95,6 +96,15 @@ pub enum SqlType {
     /// `pg_node_tree`, `aclitem` and other kinds of text that only catalogs have.
     NodeTree,
     AclItem,
+    /// An address, which may say its network's bits.
+    Inet,
+    /// A network.
+    Cidr,
+    Macaddr,
+    /// `time with time zone`.
+    Timetz,
+    /// A place in the log.
+    PgLsn,
 }
 
 /// Fraction digits kept by the physical form of plain numeric.
@@ -219,6 +229,11 @@ const TABLE: &[(SqlType, &str, u32, u32, i16, char, bool)] = &[
     (SqlType::AnyElement, "anyelement", 2283, 0, 4, 'P', false),
     (SqlType::AnyNonArray, "anynonarray", 2776, 0, 4, 'P', false),
     (SqlType::AnyEnum, "anyenum", 3500, 0, 4, 'P', false),
+    (SqlType::Cidr, "cidr", 650, 651, -1, 'I', false),
+    (SqlType::Macaddr, "macaddr", 829, 1040, 6, 'U', false),
+    (SqlType::Inet, "inet", 869, 1041, -1, 'I', true),
+    (SqlType::Timetz, "timetz", 1266, 1270, 12, 'D', false),
+    (SqlType::PgLsn, "pg_lsn", 3220, 3221, 8, 'U', false),
     (SqlType::Uuid, "uuid", 2950, 2951, 16, 'U', false),
     (
         SqlType::Reg(RegKind::Config),
@@ -438,6 +453,7 @@ impl SqlType {
             Self::Char(None) => "character".into(),
             Self::InternalChar => "\"char\"".into(),
             Self::Time => "time without time zone".into(),
+            Self::Timetz => "time with time zone".into(),
             Self::Timestamp => "timestamp without time zone".into(),
             Self::Timestamptz => "timestamp with time zone".into(),
             Self::Any => "\"any\"".into(),
@@ -506,6 +522,7 @@ impl SqlType {
             "bpchar" => Self::Char(first.and_then(|n| u32::try_from(n).ok())),
             "\"char\"" => Self::InternalChar,
             "time without time zone" => Self::Time,
+            "time with time zone" => Self::Timetz,
             "timestamp without time zone" => Self::Timestamp,
             "timestamp with time zone" => Self::Timestamptz,
             "\"any\"" => Self::Any,
@@ -623,7 +640,7 @@ impl SqlType {
                 DataType::Decimal128((*precision).max(scale.unsigned_abs()), *scale)
             }
             Self::Numeric(_) => NUMERIC_ANY,
-            Self::Bytea => DataType::BinaryView,
+            packed if is_packed(packed) => DataType::BinaryView,
             Self::Date => DataType::Date32,
             Self::Time => DataType::Time64(TimeUnit::Microsecond),
             Self::Timestamp => DataType::Timestamp(TimeUnit::Microsecond, None),

@@ -33,6 +33,8 @@ pub(crate) struct History {
     bench: Bench,
     theme: &'static Theme,
     views: Vec<View>,
+    /// Whether a transaction is open.
+    inside: bool,
     pub(crate) steps: u64,
     pub(crate) checks: u64,
     pub(crate) answered: u64,
@@ -89,6 +91,7 @@ impl History {
             bench,
             theme,
             views: Vec::new(),
+            inside: false,
             steps: 0,
             checks: 0,
             answered: 0,
@@ -166,7 +169,8 @@ impl History {
     fn step(&mut self) -> Outcome {
         let raw = self.raw();
         match self.random.below(36) {
-            30..=35 => self.change_rows(),
+            30..=33 => self.change_rows(),
+            34 | 35 => self.upsert(),
             0..=9 => self.insert_some(),
             10 | 11 => self.load(),
             12 | 13 => self.transaction(),
@@ -224,6 +228,15 @@ impl History {
                 let from = random.below(600);
                 format!("at BETWEEN {from} AND {}", from + random.below(60))
             }
+            ("bars", 0) => format!("n % {} = 1", 2 + random.below(8)),
+            ("bars", 1) => format!(
+                "k = '{}'",
+                ["a", "b", "c", "d"][usize::try_from(random.below(4)).unwrap()]
+            ),
+            ("bars", _) => {
+                let (from, hours) = (moment(random), 1 + random.below(40));
+                format!("ts >= '{from}' AND ts < timestamptz '{from}' + interval '{hours} hours'")
+            }
             (_, 0) => "k = 'b'".to_owned(),
             (_, 1) => "v < 30".to_owned(),
             _ => format!("day < '2025-0{}-15'", 1 + random.below(6)),
@@ -234,6 +247,10 @@ impl History {
             ("ticks", _) => "volume = 2, weight = NULL, size = size + 1",
             ("counts", 0) => "at = at + 7",
             ("counts", _) => "v = v - 1",
+            // Rows of even minutes stay on even ones: keys would meet else.
+            ("bars", 0) => "ts = ts + interval '1000 days'",
+            ("bars", 1) => "v = v + 1, n = NULL",
+            ("bars", _) => "k = k || 'x', n = n + 1",
             (_, 0) => "day = day + 31",
             _ => "v = v * 2 + 1",
         };
@@ -249,7 +266,68 @@ impl History {
             }
             _ => format!("UPDATE {raw} SET {set} WHERE {where_}"),
         };
-        self.must(&sql)
+        match raw {
+            "bars" => self.attempt(&sql),
+            _ => self.must(&sql),
+        }
+    }
+
+    /// Rows are put in the place of those that have their keys.
+    fn upsert(&mut self) -> Outcome {
+        if self.raw() != "bars" {
+            return self.change_rows();
+        }
+        if self.frozen_any() {
+            return self.insert_some();
+        }
+        let random = &self.random;
+        let rows = format!(
+            "SELECT timestamptz '{}' + i * interval '{} minutes' AS ts, chr((97 + i % {})::int) AS k, \
+             {} + i % 13 AS v, i::int AS n FROM generate_series(1, {}) AS i",
+            moment(random),
+            1 + random.below(30),
+            1 + random.below(4),
+            random.below(90),
+            1 + random.below(40)
+        );
+        let sql = match random.below(5) {
+            0 => format!(
+                "INSERT INTO bars {rows} ON CONFLICT (k, ts) DO UPDATE SET v = bars.v + excluded.v, n = excluded.n"
+            ),
+            1 => format!(
+                "INSERT INTO bars {rows} ON CONFLICT (k, ts) DO UPDATE SET ts = bars.ts + interval '500 days' WHERE bars.n > 5"
+            ),
+            2 => format!(
+                "MERGE INTO bars USING ({rows}) AS s ON bars.k = s.k AND bars.ts = s.ts \
+                 WHEN MATCHED AND s.n % 3 = 0 THEN DELETE WHEN MATCHED THEN UPDATE SET v = s.v, n = bars.n + 1 \
+                 WHEN NOT MATCHED AND s.n % 4 > 0 THEN INSERT VALUES (s.ts, s.k, s.v, s.n)"
+            ),
+            3 => format!(
+                "WITH gone AS (DELETE FROM bars WHERE ts < '{}' RETURNING ts, k, v, n) \
+                 INSERT INTO bars SELECT ts + interval '2000 days', k, v, n FROM gone ON CONFLICT DO NOTHING",
+                moment(random)
+            ),
+            _ => format!("INSERT INTO bars {rows} ON CONFLICT DO NOTHING"),
+        };
+        self.attempt(&sql)
+    }
+
+    /// Runs what a key may refuse, and then does nothing.
+    fn attempt(&mut self, sql: &str) -> Outcome {
+        if self.inside {
+            self.must("SAVEPOINT attempt")?;
+        }
+        match self.bench.run(sql) {
+            Ok(_) => Ok(()),
+            Err(error) if error.code.as_str() == "23505" => {
+                self.bench.log.push("-- refused".to_owned());
+                match self.inside {
+                    true => self.must("ROLLBACK TO attempt"),
+                    false => Ok(()),
+                }
+            }
+            Err(error) => Err(wrong(sql, &error)),
+        }
     }
 
     fn drop_view(&mut self) -> Outcome {
@@ -343,10 +421,14 @@ impl History {
     /// What a transaction does is seen by itself, and not at all when it is rolled back.
     fn transaction(&mut self) -> Outcome {
         self.must("BEGIN")?;
+        self.inside = true;
         for _ in 0..=self.random.below(3) {
             self.insert_some()?;
             if self.random.below(3) == 0 {
                 self.change_rows()?;
+            }
+            if self.random.below(3) == 0 {
+                self.upsert()?;
             }
             if self.random.below(3) == 0 {
                 self.check(1)?;
@@ -370,6 +452,7 @@ impl History {
                 }
             }
         }
+        self.inside = false;
         match self.random.below(3) {
             0 => self.must("ROLLBACK"),
             _ => self.must("COMMIT"),
@@ -490,10 +573,21 @@ impl History {
 
     fn insert_some(&mut self) -> Outcome {
         let raw = self.raw();
+        // What a table with a key has already stays as it is.
+        let else_ = match raw {
+            "bars" => " ON CONFLICT DO NOTHING",
+            _ => "",
+        };
         if self.random.below(5) == 0 {
             let sql = match raw {
                 "ticks" => format!(
                     "INSERT INTO ticks SELECT timestamptz '{}' + i * interval '{} seconds' + ((i % 4) * 4 + i % 2) * interval '1 microsecond', 's' || i % 4, 'x' || i % 2, 100 + i % 17, i % 5, i % 11, i / 8.0, i % 3 = 0, 'n' || i % 6 FROM generate_series(1, {}) AS i",
+                    moment(&self.random),
+                    1 + self.random.below(500),
+                    10 + self.random.below(60)
+                ),
+                "bars" => format!(
+                    "INSERT INTO bars SELECT timestamptz '{}' + i * interval '{} seconds', chr((97 + i % 4)::int), 100 + i % 17, i FROM generate_series(1, {}) AS i{else_}",
                     moment(&self.random),
                     1 + self.random.below(500),
                     10 + self.random.below(60)
@@ -514,11 +608,12 @@ impl History {
         if self.random.below(12) == 0 {
             let filter = match raw {
                 "ticks" => format!("size = {}", self.random.below(12)),
+                "bars" => format!("n % 7 = {}", self.random.below(7)),
                 "counts" => format!("v % 7 = {}", self.random.below(7)),
                 _ => "k = 'a'".to_owned(),
             };
             return self.must(&format!(
-                "INSERT INTO {raw} SELECT * FROM {raw} WHERE {filter} LIMIT 50"
+                "INSERT INTO {raw} SELECT * FROM {raw} WHERE {filter} LIMIT 50{else_}"
             ));
         }
         let count = match self.random.below(3) {
@@ -542,16 +637,25 @@ impl History {
                 row.join(", ")
             );
         }
-        self.must(&sql)
+        self.must(&(sql + else_))
     }
 
     /// So many rows at once that they go to cold parts.
     fn load(&mut self) -> Outcome {
         let mut data = String::new();
         let count = 100 + self.random.below(300);
-        for _ in 0..count {
-            let row: Vec<String> = self
-                .row()
+        let since = self.random.below(1 << 20);
+        for at in 0..count {
+            let mut row = self.row();
+            if self.raw() == "bars" {
+                let second = since + at * 67;
+                let (day, hour) = (second / 86_400 % 28 + 1, second / 3600 % 24);
+                let (minute, second) = (second / 60 % 60, second % 60);
+                row[0] = Some(format!(
+                    "2025-03-{day:02} {hour:02}:{minute:02}:{second:02}+00"
+                ));
+            }
+            let row: Vec<String> = row
                 .into_iter()
                 .map(|cell| cell.unwrap_or_else(|| "\\N".to_owned()))
                 .collect();
@@ -560,6 +664,7 @@ impl History {
         let raw = self.raw();
         match self.bench.copy(raw, data) {
             Ok(_) => Ok(()),
+            Err(error) if raw == "bars" && error.code.as_str() == "23505" => Ok(()),
             Err(error) => Err(wrong("COPY", &error)),
         }
     }
@@ -594,6 +699,12 @@ impl History {
                     none(format!("n{}", random.below(30))),
                 ]
             }
+            "bars" => vec![
+                Some(moment(random)),
+                Some(["a", "b", "c", "d"][usize::try_from(random.below(4)).unwrap()].to_owned()),
+                none(format!("{}.{:02}", random.below(100), random.below(100))),
+                none(random.below(20).to_string()),
+            ],
             "counts" => vec![
                 Some((signed(random.below(640)) - 40).to_string()),
                 none(random.below(3).to_string()),

@@ -3,6 +3,7 @@
 use chronolith_platform::SimRandom;
 
 use super::history::moment;
+use super::views::columns;
 
 fn pick<'a>(random: &SimRandom, of: &[&'a str]) -> &'a str {
     of[usize::try_from(random.below(of.len() as u64)).unwrap()]
@@ -19,10 +20,217 @@ fn some<'a>(random: &SimRandom, of: &[&'a str], most: u64) -> Vec<&'a str> {
 
 /// A query over a hypertable, mostly one that views of the family of `first` may answer.
 pub(crate) fn query(random: &SimRandom, raw: &str, first: &str) -> String {
+    let known = KNOWN.iter().find(|known| known.first == first);
+    if let Some(known) = known
+        && random.below(4) > 0
+    {
+        return known.query(random, raw);
+    }
     match raw {
+        "bars" => known.map_or_else(String::new, |known| known.query(random, raw)),
         "ticks" => over_ticks(random, first),
         "counts" => over_counts(random),
         _ => over_days(random),
+    }
+}
+
+/// What views of a family have, so that queries of it are answered from them unless edges, marks or
+/// views that are not there are in the way.
+struct Known {
+    /// The first view of the family.
+    first: &'static str,
+    aggregates: &'static [&'static str],
+    buckets: &'static [&'static str],
+    groups: &'static [&'static str],
+    /// What rows must be in all views of it.
+    always: &'static [&'static str],
+    /// Conditions on groups.
+    filters: &'static [&'static str],
+}
+
+const KNOWN: &[Known] = &[
+    Known {
+        first: "m5",
+        aggregates: &[
+            "count(*)",
+            "sum(volume)",
+            "max(price)",
+            "min(price)",
+            "avg(price)",
+            "first(price, time)",
+            "last(price, time)",
+            "sum(weight)",
+            "sum(size)",
+            "count(size)",
+            "min(note)",
+            "max(note)",
+            "avg(weight)",
+            "avg(size)",
+            "count(time)",
+        ],
+        buckets: &[
+            "time_bucket('5 minutes', time)",
+            "time_bucket('15 minutes', time)",
+            "time_bucket('1 hour', time)",
+            "time_bucket('4 hours', time)",
+            "time_bucket('1 day', time)",
+            "time_bucket('1 week', time)",
+            "time_bucket('1 day', time, 'Asia/Kolkata')",
+            "date_trunc('hour', time)",
+            "date_trunc('day', time)",
+            "extract(hour FROM time)",
+            "time::date",
+        ],
+        groups: &["symbol", "exchange", "coalesce(symbol, '?')"],
+        always: &[],
+        filters: &[
+            "symbol = 's1'",
+            "symbol IN ('s0', 's2')",
+            "exchange <> 'x0'",
+            "symbol IS NOT NULL",
+            "(symbol = 's1' OR exchange = 'x1')",
+        ],
+    },
+    Known {
+        first: "picked",
+        aggregates: &[
+            "sum(size)",
+            "count(*) FILTER (WHERE flag)",
+            "sum(volume) FILTER (WHERE exchange = 'x1')",
+            "max(price) FILTER (WHERE size > 5)",
+            "bool_and(flag)",
+            "bool_or(flag)",
+            "bit_xor(size)",
+        ],
+        buckets: &[
+            "time_bucket('30 minutes', time)",
+            "time_bucket('1 hour', time)",
+            "time_bucket('6 hours', time)",
+            "time_bucket('1 day', time)",
+        ],
+        groups: &["symbol", "upper(symbol)"],
+        always: &["size > 2"],
+        filters: &["symbol = 's1'", "symbol <> 's3'", "symbol IS NULL"],
+    },
+    Known {
+        first: "hard",
+        aggregates: &[
+            "stddev(price)",
+            "var_pop(weight)",
+            "count(DISTINCT size)",
+            "percentile_cont(0.5) WITHIN GROUP (ORDER BY weight)",
+            "percentile_disc(0.25) WITHIN GROUP (ORDER BY price)",
+            "array_agg(size) AS list",
+            "string_agg(note, ',' ORDER BY note)",
+            "corr(weight, size)",
+            "covar_samp(weight, size)",
+            "histogram(weight, 0, 20, 4)",
+            "sum(DISTINCT size)",
+        ],
+        buckets: &[
+            "time_bucket('1 hour', time)",
+            "time_bucket('3 hours', time)",
+            "time_bucket('1 day', time)",
+            "date_trunc('day', time)",
+        ],
+        groups: &["exchange"],
+        always: &[],
+        filters: &["exchange = 'x1'", "exchange IS NOT NULL"],
+    },
+    Known {
+        first: "months",
+        aggregates: &["count(*)", "sum(volume)", "avg(price)", "last(price, time)"],
+        buckets: &[
+            "time_bucket('1 month', time, 'Europe/Zurich')",
+            "time_bucket('3 months', time, 'Europe/Zurich')",
+            "time_bucket('1 year', time, 'Europe/Zurich')",
+            "date_trunc('month', time, 'Europe/Zurich')",
+        ],
+        groups: &["symbol"],
+        always: &[],
+        filters: &["symbol = 's1'", "symbol IS NOT NULL"],
+    },
+    Known {
+        first: "tens",
+        aggregates: &["sum(v)", "count(v)", "max(v)", "avg(v)", "min(at)"],
+        buckets: &[
+            "time_bucket(10, at)",
+            "time_bucket(20, at)",
+            "time_bucket(50, at)",
+            "time_bucket(200, at)",
+        ],
+        groups: &["k", "k + 1"],
+        always: &[],
+        filters: &["k = 1", "k IS NOT NULL", "k <> 2"],
+    },
+    Known {
+        first: "by_month",
+        aggregates: &["sum(v)", "avg(v)", "count(*)", "count(v)"],
+        buckets: &[
+            "time_bucket('1 month', day)",
+            "time_bucket('2 months', day)",
+            "time_bucket('1 year', day)",
+        ],
+        groups: &["k"],
+        always: &[],
+        filters: &["k = 'a'", "k <> 'b'"],
+    },
+    Known {
+        first: "keyed",
+        aggregates: &[
+            "first(v, ts)",
+            "max(v)",
+            "min(v)",
+            "last(v, ts)",
+            "sum(v)",
+            "sum(n)",
+            "count(*)",
+            "avg(v)",
+        ],
+        buckets: &[
+            "time_bucket('15 minutes', ts)",
+            "time_bucket('30 minutes', ts)",
+            "time_bucket('1 hour', ts)",
+            "time_bucket('4 hours', ts)",
+            "time_bucket('1 day', ts)",
+            "date_trunc('hour', ts)",
+            "time_bucket('7 minutes', ts)",
+        ],
+        groups: &["k", "upper(k)"],
+        always: &[],
+        filters: &["k = 'a'", "k IN ('b', 'c')", "k <> 'd'", "n > 5"],
+    },
+];
+
+impl Known {
+    fn query(&self, random: &SimRandom, raw: &str) -> String {
+        let (_, time) = columns(raw);
+        let mut conditions: Vec<String> = self.always.iter().map(|&all| all.to_owned()).collect();
+        if random.below(3) == 0 {
+            conditions.push(pick(random, self.filters).to_owned());
+        }
+        let edge = || match raw {
+            "counts" => (i64::try_from(random.below(700)).unwrap() - 50).to_string(),
+            "days" => format!("date '2025-01-01' + {}", random.below(200)),
+            _ => format!("'{}'", moment(random)),
+        };
+        match random.below(6) {
+            0 => conditions.push(format!("{time} >= {}", edge())),
+            1 => conditions.push(format!("{time} < {}", edge())),
+            2 => conditions.push(format!("{time} BETWEEN {} AND {}", edge(), edge())),
+            _ => {}
+        }
+        let parts = Parts {
+            bucket: (random.below(5) > 0).then(|| pick(random, self.buckets).to_owned()),
+            groups: some(random, self.groups, 1),
+            aggregates: match some(random, self.aggregates, 3) {
+                none if none.is_empty() => self.aggregates.iter().take(1).copied().collect(),
+                some => some,
+            },
+            conditions,
+            having: None,
+        };
+        parts.text(raw)
     }
 }
 

@@ -36,6 +36,9 @@ pub(crate) const TABLES: &[&str] = &[
     "CREATE TABLE days (day date NOT NULL, k text, v numeric(12,2))",
     "SELECT create_hypertable('days', 'day', chunk_time_interval => interval '30 days')",
     "ALTER TABLE days SET (timescaledb.compress, timescaledb.compress_segmentby = 'k', timescaledb.compress_orderby = 'day')",
+    "CREATE TABLE bars (ts timestamptz NOT NULL, k text NOT NULL, v numeric(12,2), n int, PRIMARY KEY (k, ts))",
+    "SELECT create_hypertable('bars', 'ts', chunk_time_interval => interval '1 day')",
+    "ALTER TABLE bars SET (timescaledb.compress, timescaledb.compress_segmentby = 'k', timescaledb.compress_orderby = 'ts')",
 ];
 
 pub(crate) const THEMES: &[Theme] = &[
@@ -307,6 +310,66 @@ pub(crate) const THEMES: &[Theme] = &[
             },
         ],
     },
+    // Of a table with a key: rows take the place of others.
+    Theme {
+        raw: "bars",
+        views: &[
+            Spec {
+                name: "keyed",
+                over: None,
+                query: "SELECT time_bucket('15 minutes', ts) AS bucket, k, first(v, ts) AS open, max(v) AS high,
+                    min(v) AS low, last(v, ts) AS close, sum(v) AS total, sum(n) AS n, count(*) AS rows, avg(v) AS mean
+                    FROM {raw} GROUP BY 1, 2",
+                direct: None,
+                bucket: Some(("time_bucket('15 minutes', ts)", "interval '15 minutes'")),
+                recomputed: false,
+            },
+            Spec {
+                name: "keyed_hours",
+                over: Some("keyed"),
+                query: "SELECT time_bucket('1 hour', bucket) AS bucket, k, first(open, bucket) AS open, max(high) AS high,
+                    min(low) AS low, last(close, bucket) AS close, sum(total) AS total, sum(n) AS n, sum(rows) AS rows
+                    FROM keyed GROUP BY 1, 2",
+                direct: Some(
+                    "SELECT time_bucket('1 hour', ts) AS bucket, k, first(v, ts) AS open, max(v) AS high,
+                    min(v) AS low, last(v, ts) AS close, sum(v) AS total, sum(n) AS n, count(*) AS rows
+                    FROM {raw} GROUP BY 1, 2",
+                ),
+                bucket: None,
+                recomputed: false,
+            },
+            Spec {
+                name: "keyed_days",
+                over: Some("keyed_hours"),
+                query: "SELECT time_bucket('1 day', bucket) AS bucket, max(high) AS high, sum(total) AS total,
+                    sum(rows) AS rows FROM keyed_hours GROUP BY 1",
+                direct: Some(
+                    "SELECT time_bucket('1 day', ts) AS bucket, max(v) AS high, sum(v) AS total, count(*) AS rows
+                    FROM {raw} GROUP BY 1",
+                ),
+                bucket: None,
+                recomputed: false,
+            },
+            Spec {
+                name: "keyed_mean",
+                over: Some("keyed"),
+                query: "SELECT time_bucket('2 hours', bucket) AS bucket, avg(mean) AS mean, max(high - low) AS spread
+                    FROM keyed GROUP BY 1",
+                direct: None,
+                bucket: None,
+                recomputed: true,
+            },
+            Spec {
+                name: "keyed_hard",
+                over: None,
+                query: "SELECT time_bucket('1 hour', ts) AS bucket, count(DISTINCT n) AS different, stddev(v) AS spread,
+                    percentile_disc(0.5) WITHIN GROUP (ORDER BY v) AS middle FROM {raw} WHERE k <> 'd' GROUP BY 1",
+                direct: None,
+                bucket: Some(("time_bucket('1 hour', ts)", "interval '1 hour'")),
+                recomputed: false,
+            },
+        ],
+    },
 ];
 
 impl Spec {
@@ -329,6 +392,7 @@ pub(crate) fn columns(raw: &str) -> (&'static str, &'static str) {
             "time",
         ),
         "counts" => ("at bigint, k int, v bigint", "at"),
+        "bars" => ("ts timestamptz, k text, v numeric(12,2), n int", "ts"),
         _ => ("day date, k text, v numeric(12,2)", "day"),
     }
 }

@@ -50,7 +50,10 @@ impl Database {
         {
             return Err(CatalogError::RoutineExists(routine.name.clone()));
         }
-        self.routines.insert(routine.id, Arc::new(routine.clone()));
+        let before = self.routines.insert(routine.id, Arc::new(routine.clone()));
+        if let Some(before) = before {
+            self.change_owner(routine.id.0, before.owner, routine.owner);
+        }
         Ok(())
     }
 }

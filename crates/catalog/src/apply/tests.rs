@@ -198,6 +198,8 @@ fn names_and_owners_change_and_no_two_relations_share_a_name() {
         columns: Vec::new(),
         materialized: None,
         check: None,
+        invoker: None,
+        barrier: None,
     };
     let schema = |name: &str| crate::model::Schema {
         id: SchemaId(31_000),
@@ -514,6 +516,8 @@ fn a_view_takes_its_store_with_it() {
             continuous: None,
         }),
         check: None,
+        invoker: None,
+        barrier: None,
     };
     let create = Change::CreateView {
         database,

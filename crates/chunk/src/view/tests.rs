@@ -188,6 +188,55 @@ fn a_series_is_found_without_reading_the_others() {
 }
 
 #[test]
+fn a_series_in_memory_is_found_without_a_look_at_the_others() {
+    let layout = layout();
+    let random = SimRandom::new(7);
+    let mut hot = HotPart::default();
+    hot.append(rows(&layout, &random, 0, 900)).unwrap();
+    hot.append(rows(&layout, &random, 900, 40)).unwrap();
+    hot.delete(&(0..950).step_by(7).collect());
+    let ask = |wanted: &[&str], time: std::ops::Range<i64>| {
+        let view = ChunkView {
+            chunk: 0,
+            range: 0..50,
+            hot: vec![hot.snapshot()],
+            cold: Vec::new(),
+        };
+        let request = ScanRequest {
+            equals: vec![(1, wanted.iter().map(|&text| text.to_owned()).collect())],
+            time,
+            ..ScanRequest::all(vec![4, 1, 0])
+        };
+        lines(&layout, &view, &request)
+    };
+    for time in [i64::MIN..i64::MAX, 10..30] {
+        let all = {
+            let view = ChunkView {
+                chunk: 0,
+                range: 0..50,
+                hot: vec![hot.snapshot()],
+                cold: Vec::new(),
+            };
+            let request = ScanRequest {
+                time: time.clone(),
+                ..ScanRequest::all(vec![4, 1, 0])
+            };
+            lines(&layout, &view, &request)
+        };
+        let of = |lines: &[String], symbols: &[&str]| -> Vec<String> {
+            let has = |line: &&String| symbols.iter().any(|symbol| line.contains(symbol));
+            lines.iter().filter(has).cloned().collect()
+        };
+        for wanted in [vec!["S2"], vec!["S3", "S0"], vec!["none"]] {
+            let found = ask(&wanted, time.clone());
+            // Of a small batch all rows may come.
+            assert_eq!(of(&found, &wanted), of(&all, &wanted));
+            assert!(found.len() < of(&all, &wanted).len() + 41);
+        }
+    }
+}
+
+#[test]
 fn a_part_sorted_by_other_columns_than_its_table_says_now_loses_no_row() {
     let layout = layout();
     let disk = SimDisk::new(4);

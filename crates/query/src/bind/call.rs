@@ -531,7 +531,7 @@ impl Binder<'_> {
         let mut args = Vec::with_capacity(2 * fields.len());
         let mut form = Vec::with_capacity(fields.len());
         for (name, value) in fields {
-            let value = self.settled(value)?;
+            let value = crate::functions::row_part(self.settled(value)?).map_err(told)?;
             form.push(super::state::field(&name, &value.arrow));
             args.push(datafusion::logical_expr::lit(name));
             args.push(value.expr);

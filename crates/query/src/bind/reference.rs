@@ -2,7 +2,7 @@
 
 use arrow::datatypes::DataType;
 use chronolith_sql::ast;
-use chronolith_types::{SqlState, SqlType};
+use chronolith_types::{SqlState, SqlType, type_of_form};
 use datafusion::logical_expr::Expr;
 
 use super::scope::{Found, Scope, ScopeColumn};
@@ -10,7 +10,7 @@ use super::state::{
     Binder, Clause, Place, Result, field, ident_position, position, told, typed, unsupported,
 };
 use crate::error::Error;
-use crate::functions::{Typed, row_field, type_of_form};
+use crate::functions::{Typed, row_field};
 
 impl Binder<'_> {
     pub(super) fn name(&mut self, place: Place<'_>, ident: &ast::Ident) -> Result<Typed> {

@@ -49,7 +49,8 @@ fn sessions<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> 
         // An address may carry its port.
         let address = session.client.as_deref();
         let socket = address.and_then(|text| text.parse::<std::net::SocketAddr>().ok());
-        let host = socket.map(|socket| socket.ip().to_string());
+        let host = socket.map(|socket| socket.ip());
+        let host = host.or_else(|| address.and_then(|text| text.parse().ok()));
         rows.push(row![
             database.map(|database| database.id.0),
             &session.database,
@@ -58,7 +59,7 @@ fn sessions<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> 
             user.map(|user| user.id.0),
             &session.user,
             &session.application_name,
-            host.or_else(|| address.map(str::to_owned)),
+            host,
             NULL,
             socket.map(|socket| i64::from(socket.port())),
             session.started_us,

@@ -188,9 +188,19 @@ fn classes<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
 /// What was said of a relation behind WITH, as an array's text.
 fn options_of(relation: Relation<'_>) -> Cell<'static> {
     match relation {
-        Relation::View(view) => view.check.map_or(Cell::Null, |check| {
-            Cell::List(vec![format!("check_option={}", check.word()).into()])
-        }),
+        Relation::View(view) => {
+            let said = [
+                view.invoker.map(|on| format!("security_invoker={on}")),
+                view.barrier.map(|on| format!("security_barrier={on}")),
+                view.check
+                    .map(|check| format!("check_option={}", check.word())),
+            ];
+            let said: Vec<Cell<'static>> = said.into_iter().flatten().map(Cell::from).collect();
+            match said.is_empty() {
+                true => Cell::Null,
+                false => Cell::List(said),
+            }
+        }
         _ => Cell::Null,
     }
 }

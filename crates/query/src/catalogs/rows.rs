@@ -4,13 +4,14 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrayRef, BooleanArray, Float32Array, Float64Array, Int16Array, Int32Array, Int64Array,
-    IntervalMonthDayNanoArray, ListArray, StringViewArray, TimestampMicrosecondArray, UInt32Array,
-    new_null_array,
+    ArrayRef, BinaryViewArray, BooleanArray, Float32Array, Float64Array, Int16Array, Int32Array,
+    Int64Array, IntervalMonthDayNanoArray, ListArray, StringViewArray, TimestampMicrosecondArray,
+    UInt32Array, new_null_array,
 };
 use arrow::buffer::{NullBuffer, OffsetBuffer};
 use arrow::datatypes::{DataType, Field, IntervalMonthDayNano, Schema};
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
+use chronolith_types::packed::Address;
 use chronolith_types::{Interval, SqlType};
 
 use crate::error::Error;
@@ -30,6 +31,14 @@ pub(super) enum Cell<'a> {
     Span(i64),
     Interval(Interval),
     List(Vec<Cell<'a>>),
+    /// A value that is kept as bytes.
+    Bytes(Vec<u8>),
+}
+
+impl From<std::net::IpAddr> for Cell<'_> {
+    fn from(address: std::net::IpAddr) -> Self {
+        Self::Bytes(Address::of_host(address).kept())
+    }
 }
 
 impl From<Interval> for Cell<'_> {
@@ -221,6 +230,10 @@ fn array(cells: &[Cell<'_>], form: &DataType) -> Option<ArrayRef> {
         })?)),
         DataType::Utf8View => Arc::new(StringViewArray::from(each(cells, |cell| match cell {
             Cell::Text(value) => Some(value.as_ref()),
+            _ => None,
+        })?)),
+        DataType::BinaryView => Arc::new(BinaryViewArray::from(each(cells, |cell| match cell {
+            Cell::Bytes(value) => Some(value.as_slice()),
             _ => None,
         })?)),
         DataType::Timestamp(_, zone) => Arc::new(

@@ -100,7 +100,7 @@ fn roles<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
         rows.push(row![
             &role.name,
             has(role, Privilege::Superuser),
-            true,
+            !role.noinherit,
             has(role, Privilege::CreateRole),
             has(role, Privilege::CreateDatabase),
             has(role, Privilege::Login),
@@ -132,7 +132,7 @@ fn authid<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
             role.id.0,
             &role.name,
             has(role, Privilege::Superuser),
-            true,
+            !role.noinherit,
             has(role, Privilege::CreateRole),
             has(role, Privilege::CreateDatabase),
             has(role, Privilege::Login),

@@ -256,7 +256,12 @@ fn rename_column(
     rename_kept_column(shared, table, from, to)?;
     if let Some(place) = old.iter().position(|name| *name == from.value) {
         let names = old.get(..=place).unwrap_or_default();
-        super::view::keep_columns(shared, (table.schema, &table.name), names, &from.value)?;
+        super::view::keep_columns(
+            shared,
+            (table.schema, &table.name),
+            names,
+            (&from.value, to),
+        )?;
     }
     keep_views(shared, table.schema, &table.name, "renaming a column")
 }

@@ -409,33 +409,13 @@ fn role(shared: &Arc<Shared>, name: &str) -> Result<(), Error> {
     if found.may(Privilege::Superuser) {
         superuser_only(shared, "must be superuser to drop superusers")?;
     }
-    let owns = catalog.databases.values().any(|database| {
-        database.owner == found.id
-            || database
-                .tables
-                .values()
-                .any(|table| table.owner == found.id)
-            || database.views.values().any(|view| view.owner == found.id)
-            || database
-                .sequences
-                .values()
-                .any(|sequence| sequence.owner == found.id)
-            || database
-                .routines
-                .values()
-                .any(|routine| routine.owner == found.id)
-            || database.jobs.all.values().any(|job| job.owner == found.id)
-            || database
-                .schemas
-                .values()
-                .any(|schema| schema.owner == found.id)
-            || database.grants_name(found.id)
-    });
-    if owns {
+    let depend = super::owned::dependents(shared, &catalog, found.id);
+    if !depend.is_empty() {
         return Err(Error::new(
             SqlState::DEPENDENT_OBJECTS_STILL_EXIST,
             format!("role \"{name}\" cannot be dropped because some objects depend on it"),
-        ));
+        )
+        .detail(depend.join("\n")));
     }
     shared.change_unguarded(Change::DropRole { id: found.id })
 }

@@ -7,7 +7,7 @@ use chronolith_catalog::{
     Acl, Catalog, Change, Database, DefaultAcl, Privilege, Rights, Role, Securable,
 };
 use chronolith_sql::{
-    DefaultPrivileges, Grant, GrantTarget, Granted, GrantedRight, Name, ObjectKind, Spelled,
+    DefaultPrivileges, Grant, GrantTarget, Granted, GrantedRight, Name, ObjectKind, Opt, Spelled,
 };
 use chronolith_types::{DatabaseId, RoleId, SchemaId, SqlState};
 
@@ -549,7 +549,7 @@ pub(super) fn defaults(shared: &Arc<Shared>, of: &DefaultPrivileges) -> Result<(
     let mut makers = Vec::new();
     for named in &of.roles {
         let role = role_of(shared, &catalog, named)?;
-        if !catalog.acts_as(me, role.id) {
+        if !catalog.is_member(me, role.id) {
             return Err(Error::new(
                 SqlState::INSUFFICIENT_PRIVILEGE,
                 format!("must be member of role \"{}\"", role.name),
@@ -616,6 +616,17 @@ fn membership(shared: &Arc<Shared>, grant: &Grant, roles: &[Spelled]) -> Result<
             let group = Arc::clone(role_of(shared, &catalog, group)?);
             let member = Arc::clone(role_of(shared, &catalog, member)?);
             may_let_in(shared, &catalog, &group)?;
+            let implicit = |role: &Role| role.name == "pg_database_owner";
+            let words = match (implicit(&group), implicit(&member)) {
+                (true, _) => "cannot have explicit members",
+                (false, true) => "cannot be a member of any role",
+                (false, false) => "",
+            };
+            if !words.is_empty() && !grant.revoke {
+                return Err(Error::internal(format!(
+                    "role \"pg_database_owner\" {words}"
+                )));
+            }
             let mut changed = Role::clone(&member);
             let known = changed.member_of.contains(&group.id);
             if grant.revoke {
@@ -633,7 +644,7 @@ fn membership(shared: &Arc<Shared>, grant: &Grant, roles: &[Spelled]) -> Result<
                     changed.member_of.retain(|role| *role != group.id);
                 }
             } else {
-                if catalog.roles_of(group.id).contains(&member.id) {
+                if catalog.memberships_of(group.id).contains(&member.id) {
                     return Err(Error::new(
                         INVALID_GRANT_OPERATION,
                         format!(
@@ -665,6 +676,36 @@ fn membership(shared: &Arc<Shared>, grant: &Grant, roles: &[Spelled]) -> Result<
     Ok(())
 }
 
+/// IN ROLE, ROLE and ADMIN of CREATE ROLE.
+pub(super) fn let_in(shared: &Arc<Shared>, name: &str, options: &[Opt]) -> Result<(), Error> {
+    let spelled = |name: &str| Spelled {
+        value: name.to_owned(),
+        position: 0,
+    };
+    for option in options {
+        let named = option.value.as_deref().unwrap_or_default().split(", ");
+        let named: Vec<Spelled> = named.filter(|name| !name.is_empty()).map(spelled).collect();
+        let own = vec![spelled(name)];
+        let (groups, members, admin) = match option.name.as_str() {
+            "in role" => (named, own, false),
+            "role" | "user" => (own, named, false),
+            "admin" => (own, named, true),
+            _ => continue,
+        };
+        let grant = Grant {
+            revoke: false,
+            option_only: false,
+            with_option: admin,
+            cascade: false,
+            granted: Granted::Roles(groups.clone()),
+            to: members,
+            by: None,
+        };
+        membership(shared, &grant, &groups)?;
+    }
+    Ok(())
+}
+
 /// A superuser may let into any role, CREATEROLE into any but superusers', an admin into his.
 fn may_let_in(shared: &Shared, catalog: &Catalog, group: &Role) -> Result<(), Error> {
     let me = shared.role(catalog)?;
@@ -679,7 +720,7 @@ fn may_let_in(shared: &Shared, catalog: &Catalog, group: &Role) -> Result<(), Er
     }
     let own = catalog.roles.get(&me);
     let creates = own.is_some_and(|role| role.may(Privilege::CreateRole));
-    let admin = catalog.roles_of(me).iter().any(|role| {
+    let admin = catalog.memberships_of(me).iter().any(|role| {
         let role = catalog.roles.get(role);
         role.is_some_and(|role| role.admin_of.contains(&group.id))
     });

@@ -86,6 +86,8 @@ pub(super) async fn create(
             continuous: None,
         }),
         check: None,
+        invoker: None,
+        barrier: None,
     };
     table.id = rows;
     shared.change(Change::CreateTable {
@@ -381,7 +383,12 @@ fn one(shared: &Arc<Shared>, view: &View, action: &AlterAction) -> Result<(), Er
             })?;
             let place = names.iter().position(|name| *name == from.value);
             let names = names.get(..=place.unwrap_or(0)).unwrap_or_default();
-            super::view::keep_columns(shared, (view.schema, &view.name), names, &from.value)?;
+            super::view::keep_columns(
+                shared,
+                (view.schema, &view.name),
+                names,
+                (&from.value, &to.value),
+            )?;
             return keep_views(shared, view.schema, &view.name, "renaming a column");
         }
         AlterAction::SetOptions(options) | AlterAction::ResetOptions(options) => {

@@ -44,6 +44,7 @@ pub(super) fn create(
         verifier: None,
         member_of: Vec::new(),
         admin_of: Vec::new(),
+        noinherit: false,
         settings: BTreeMap::new(),
         sessions_max: None,
         valid_until_us: None,
@@ -52,7 +53,8 @@ pub(super) fn create(
         role.privileges.push(Privilege::Login);
     }
     apply(shared, &mut role, options)?;
-    shared.change_unguarded(Change::CreateRole { role })
+    shared.change_unguarded(Change::CreateRole { role })?;
+    super::grant::let_in(shared, name, options)
 }
 
 pub(super) fn alter(
@@ -165,8 +167,13 @@ fn apply(shared: &Arc<Shared>, role: &mut Role, options: &[Opt]) -> Result<(), E
                 role.valid_until_us = Some(until);
                 continue;
             }
-            // Rights are had through membership at once; there is no other way.
-            "inherit" | "encrypted" if on => continue,
+            "inherit" => {
+                role.noinherit = !on;
+                continue;
+            }
+            "encrypted" if on => continue,
+            // Members and groups, which are let in once the role is there.
+            "in role" | "role" | "user" | "admin" if on => continue,
             other => {
                 return Err(Error::unsupported(format!(
                     "role option {}",

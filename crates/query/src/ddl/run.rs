@@ -7,8 +7,8 @@ use chronolith_sql::Statement;
 use chronolith_types::{RoleId, SqlState};
 
 use super::{
-    alter, comment, drop, grant, index, materialized, publication, role, routine, schema, sequence,
-    table, trigger, user_types, view,
+    alter, comment, drop, grant, index, materialized, owned, publication, role, routine, schema,
+    sequence, table, trigger, user_types, view,
 };
 use crate::error::Error;
 use crate::labels;
@@ -96,6 +96,9 @@ pub(crate) async fn run(
             owner,
         } => schema::alter(shared, &name.value, rename.as_ref(), owner.as_ref())?,
         Statement::Grant(of) => grant::run(shared, of)?,
+        Statement::Owned { roles, to, cascade } => {
+            owned::run(shared, roles, to.as_ref(), *cascade)?;
+        }
         Statement::DefaultPrivileges(of) => grant::defaults(shared, of)?,
         Statement::AlterSystem(set) => schema::set_of_system(shared, set)?,
         Statement::AlterTable(of) => alter::run(shared, of).await?,

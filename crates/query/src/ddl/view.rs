@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use chronolith_catalog::{Change, CheckOption, Database, View};
-use chronolith_sql::CreateView;
+use chronolith_sql::{CreateView, Opt};
 use chronolith_types::{SchemaId, SqlState, TableId};
 
 use super::run::owner;
@@ -14,24 +14,11 @@ use crate::outcome::Severity;
 use crate::session::{SessionNames, Shared};
 
 pub(super) fn create(shared: &Arc<Shared>, create: &CreateView) -> Result<(), Error> {
-    let mut check = None;
+    let mut said = Said::default();
     for option in &create.options {
-        if option.name == "security_invoker" && option.bool() != Some(false) {
-            return Err(Error::unsupported("a view with its reader's rights"));
-        }
-        if option.name == "check_option" {
-            check = Some(check_option(option.value.as_deref())?);
-        }
-        if !matches!(
-            option.name.as_str(),
-            "security_barrier" | "security_invoker" | "check_option"
-        ) {
-            return Err(Error::new(
-                SqlState::INVALID_PARAMETER_VALUE,
-                format!("unrecognized parameter \"{}\"", option.name),
-            ));
-        }
+        said.option(option)?;
     }
+    let check = said.check;
     let name = create.name.name();
     check_name(name)?;
     let names = SessionNames::new(shared)?;
@@ -108,9 +95,48 @@ pub(super) fn create(shared: &Arc<Shared>, create: &CreateView) -> Result<(), Er
             columns,
             materialized: None,
             check,
+            invoker: said.invoker,
+            barrier: said.barrier,
         },
         replace: known.is_some(),
     })
+}
+
+/// What is said of a view behind WITH.
+#[derive(Debug, Default)]
+pub(super) struct Said {
+    pub(super) check: Option<CheckOption>,
+    pub(super) invoker: Option<bool>,
+    pub(super) barrier: Option<bool>,
+}
+
+impl Said {
+    pub(super) fn option(&mut self, option: &Opt) -> Result<(), Error> {
+        let boolean = || {
+            option.bool().ok_or_else(|| {
+                let value = option.value.as_deref().unwrap_or_default();
+                Error::new(
+                    SqlState::INVALID_PARAMETER_VALUE,
+                    format!(
+                        "invalid value for boolean option \"{}\": {value}",
+                        option.name
+                    ),
+                )
+            })
+        };
+        match option.name.as_str() {
+            "check_option" => self.check = Some(check_option(option.value.as_deref())?),
+            "security_invoker" => self.invoker = Some(boolean()?),
+            "security_barrier" => self.barrier = Some(boolean()?),
+            other => {
+                return Err(Error::new(
+                    SqlState::INVALID_PARAMETER_VALUE,
+                    format!("unrecognized parameter \"{other}\""),
+                ));
+            }
+        }
+        Ok(())
+    }
 }
 
 /// The value of `check_option`.
@@ -215,29 +241,32 @@ pub(super) fn follow(
 
 /// Has views read the columns of a relation, one of which has got another name, by the names that
 /// they had: those up to that one.
-pub(super) fn keep_columns(
+pub(crate) fn keep_columns(
     shared: &Arc<Shared>,
     relation: (SchemaId, &str),
     names: &[String],
-    renamed: &str,
+    (renamed, to): (&str, &str),
 ) -> Result<(), Error> {
     let home = shared.home()?;
     let schema = home.schemas.get(&relation.0);
     let schema = schema.map_or("", |schema| schema.name.as_str());
     for view in readers(&home, relation.0, relation.1) {
-        // Its definition is read in other ways too, and says so when it cannot be.
-        let continuous = view.materialized.is_some() && view.kept().is_none();
         let place = names.len().saturating_sub(1);
         let read = (schema, relation.1);
-        if continuous || !chronolith_sql::reads_column(&view.query, read, place, renamed)? {
+        // One that says the new name has it from elsewhere, and is not to find it here too.
+        if !chronolith_sql::reads_column(&view.query, read, place, renamed)?
+            && !chronolith_sql::names_word(&view.query, to)?
+        {
             continue;
         }
         let mut view = View::clone(view);
         view.query = chronolith_sql::alias_columns(&view.query, read, names)?;
+        let id = view.id;
         shared.change(Change::ChangeView {
             database: shared.database,
             view,
         })?;
+        crate::rollups::check_kept(shared, id)?;
     }
     Ok(())
 }

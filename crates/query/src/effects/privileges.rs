@@ -452,7 +452,8 @@ fn of_role(asked: &Asked<'_>) -> Answer {
             ));
         }
         has |= match admin {
-            false => catalog.acts_as(role, group),
+            false if name == "USAGE" => catalog.acts_as(role, group),
+            false => catalog.is_member(role, group),
             true => {
                 let own = catalog.roles.get(&role);
                 own.is_some_and(|own| {

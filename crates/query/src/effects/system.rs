@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use arrow::datatypes::DataType;
+use chronolith_types::packed::Address;
 use chronolith_types::{RoleId, SqlState};
 use datafusion::common::ScalarValue;
 
@@ -67,6 +68,24 @@ pub(super) fn call(shared: &Arc<Shared>, name: &str, args: Args<'_>) -> Result<S
                 return Ok(ScalarValue::Boolean(None));
             };
             terminate(shared, pid, args.integer(1).unwrap_or(0))
+        }
+        "inet_client_addr" | "inet_client_port" | "inet_server_addr" | "inet_server_port" => {
+            let (client, server) = shared.instance.ends_of(shared.pid);
+            let socket = if name.starts_with("inet_client") {
+                client
+            } else {
+                server
+            };
+            let socket = socket.and_then(|text| text.parse::<std::net::SocketAddr>().ok());
+            Ok(if name.ends_with("port") {
+                ScalarValue::Int32(socket.map(|socket| socket.port().into()))
+            } else {
+                ScalarValue::BinaryView(socket.map(|socket| Address::of_host(socket.ip()).kept()))
+            })
+        }
+        "pg_current_wal_lsn" | "pg_current_wal_insert_lsn" | "pg_current_wal_flush_lsn" => {
+            let lsn = shared.instance.engine.durable_lsn().0;
+            Ok(ScalarValue::BinaryView(Some(lsn.to_be_bytes().to_vec())))
         }
         "pg_notify" => {
             let payload = args.text(1).unwrap_or_default();

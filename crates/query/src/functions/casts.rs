@@ -8,11 +8,13 @@ use chronolith_types::{NUMERIC_ANY, RegKind, SqlState, SqlType};
 use datafusion::common::ScalarValue;
 use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs};
 
+use super::clocks;
 use super::composites;
 use super::dates::{self, DAY_US};
 use super::enums;
 use super::error::FunctionError;
 use super::io::{self, Zone};
+use super::network;
 use super::num;
 use super::numbers;
 use super::operators::widen;
@@ -218,14 +220,22 @@ fn sessional(from: &SqlType, to: &SqlType) -> bool {
     let dated = |ty: &SqlType| {
         matches!(
             ty,
-            SqlType::Date | SqlType::Timestamp | SqlType::Timestamptz | SqlType::Time
+            SqlType::Date
+                | SqlType::Timestamp
+                | SqlType::Timestamptz
+                | SqlType::Time
+                | SqlType::Timetz
         )
     };
     let row = |ty: &SqlType| composites::is_composite(ty) && composites::sessional(ty);
     if row(&from) || row(&to) {
         return true;
     }
-    from == SqlType::Timestamptz || to == SqlType::Timestamptz || (from.is_text() && dated(&to))
+    let zoned = from == SqlType::Time && to == SqlType::Timetz;
+    zoned
+        || from == SqlType::Timestamptz
+        || to == SqlType::Timestamptz
+        || (from.is_text() && dated(&to))
 }
 
 fn cast_explicit(context: &mut Context<'_>, args: &[Value]) -> Result<Value, FunctionError> {
@@ -277,6 +287,9 @@ pub(super) fn convert(
         let text = match value {
             // "true" by a cast, "t" by output.
             Value::Bool(value) => value.to_string(),
+            Value::Bytes(kept) if matches!(from, SqlType::Inet | SqlType::Cidr) => {
+                network::cast_text(kept)
+            }
             value => to_text(zone, value, from)?,
         };
         return limit_text(text, to, explicit).map(Value::Text);
@@ -354,11 +367,15 @@ pub(super) fn convert(
                 SqlType::Date if wall == i64::MAX => Ok(Value::Date(i32::MAX)),
                 SqlType::Date if wall == i64::MIN => Ok(Value::Date(i32::MIN)),
                 SqlType::Date => dates::date(wall.div_euclid(DAY_US)),
+                SqlType::Timetz => Ok(clocks::of_instant(*us, zone)),
                 SqlType::Time if dates::infinite(wall) => Ok(Value::Null),
                 SqlType::Time => Ok(Value::Time(wall.rem_euclid(DAY_US))),
                 _ => Ok(value.clone()),
             }
         }
+        (Value::Time(us), SqlType::Timetz) => Ok(clocks::of_time(*us, zone, vars.transaction_us)),
+        (at, SqlType::Time) if *from == SqlType::Timetz => Ok(clocks::time_of(at)),
+        (Value::Bytes(kept), SqlType::Cidr) => Ok(network::network_of(kept)),
         (Value::Time(us), SqlType::Interval) => Ok(dates::interval(0, 0, *us)),
         (Value::Interval(span), SqlType::Time) => {
             Ok(Value::Time((span.nanoseconds / 1000).rem_euclid(DAY_US)))

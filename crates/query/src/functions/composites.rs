@@ -1,7 +1,7 @@
 //! Values of composite types: rows kept as their text, and how they are made, opened, compared.
 
 use arrow::datatypes::DataType;
-use chronolith_types::{SqlState, SqlType, TimeZone, UserType, row};
+use chronolith_types::{SqlState, SqlType, TimeZone, UserType, packed, row, type_of_form};
 use datafusion::common::ScalarValue;
 use datafusion::functions::core;
 use datafusion::logical_expr::Expr;
@@ -15,30 +15,6 @@ use super::table::{CastContext, Typed, Volatile, cast};
 use super::udf::{Context, Row, RowFn, row_call};
 use super::value::{self, Value};
 use super::vars::SessionVars;
-
-/// The type of a field of which only the form is known.
-pub fn type_of_form(arrow: &DataType) -> SqlType {
-    match arrow {
-        DataType::Boolean => SqlType::Bool,
-        DataType::Int16 => SqlType::Int2,
-        DataType::Int32 => SqlType::Int4,
-        DataType::Int64 => SqlType::Int8,
-        DataType::UInt32 => SqlType::Oid,
-        DataType::Float32 => SqlType::Float4,
-        DataType::Float64 => SqlType::Float8,
-        DataType::Decimal128(..) | DataType::Decimal256(..) => SqlType::Numeric(None),
-        DataType::BinaryView => SqlType::Bytea,
-        DataType::Date32 => SqlType::Date,
-        DataType::Time64(_) => SqlType::Time,
-        DataType::Timestamp(_, None) => SqlType::Timestamp,
-        DataType::Timestamp(_, Some(_)) => SqlType::Timestamptz,
-        DataType::Interval(_) => SqlType::Interval,
-        DataType::FixedSizeBinary(16) => SqlType::Uuid,
-        DataType::List(item) => type_of_form(item.data_type()).array_of(),
-        DataType::Struct(_) => SqlType::Record,
-        _ => SqlType::Text,
-    }
-}
 
 fn call(
     name: &'static str,
@@ -152,7 +128,8 @@ pub(super) fn from_record(
         // What was written as a literal takes its type from where it stands.
         let literal = field.ty == SqlType::Text && field.as_literal().is_some();
         // Of what is kept as text only the form is known: it is read again.
-        let again = base(&field.ty) == &SqlType::Text && base(to).arrow() == DataType::Utf8View;
+        let again = base(&field.ty) == &SqlType::Text
+            && (base(to).arrow() == DataType::Utf8View || packed::is_packed(base(to)));
         let known = field.ty.without_typmod() == to.without_typmod();
         let way = cast(&field.ty, to).is_some_and(|way| {
             explicit || literal || again || way.context <= CastContext::Assignment
@@ -185,6 +162,21 @@ fn written(expr: &Expr) -> Option<Vec<&Expr>> {
         }
         _ => None,
     }
+}
+
+/// A field as a row of unnamed type has it: by the form of bytes nobody could tell what they are.
+///
+/// # Errors
+/// None that well-typed values meet.
+pub fn part(value: Typed) -> Result<Typed, FunctionError> {
+    if value.ty == SqlType::Bytea || !packed::is_packed(&value.ty) {
+        return Ok(value);
+    }
+    let function: RowFn = |context, args| match (args, context.args) {
+        ([value], [ty]) => io::write(value, ty, context.zone).map(Value::Text),
+        _ => Ok(Value::Null),
+    };
+    call("row_part", function, true, SqlType::Text, vec![value])
 }
 
 /// A row with another value in one of its fields; one of NULLs in the place of NULL.

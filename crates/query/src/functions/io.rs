@@ -1,7 +1,7 @@
 //! Text forms of values, and the session's time zone.
 
 use arrow::datatypes::IntervalMonthDayNano;
-use chronolith_types::{Interval, SqlType, TimeZone, ValueError, datetime, text};
+use chronolith_types::{Interval, SqlType, TimeZone, ValueError, datetime, packed, text};
 
 use super::error::FunctionError;
 use super::num;
@@ -91,7 +91,7 @@ pub(super) fn read(
                 None => value,
             })
         }
-        SqlType::Bytea => Value::Bytes(text::parse_bytea(bytes)?),
+        ty if packed::is_packed(ty) => Value::Bytes(packed::parse(ty, bytes, &zone.0)?),
         SqlType::Date => Value::Date(match special(source, zone, vars) {
             Some(us) => i32::try_from(zone.to_local(us).div_euclid(86_400_000_000)).unwrap_or(0),
             None => datetime::parse_date(bytes)?,
@@ -186,7 +186,7 @@ pub(super) fn write(value: &Value, ty: &SqlType, zone: &Zone) -> Result<String, 
             }
             return Ok(value.clone());
         }
-        Value::Bytes(value) => text::write_bytea(value, &mut out),
+        Value::Bytes(value) => packed::write(ty, value, &mut out),
         Value::Date(value) => datetime::write_date(*value, &mut out),
         Value::Time(value) => datetime::write_time(*value, &mut out),
         Value::Timestamp(value) if *ty == SqlType::Timestamptz => {

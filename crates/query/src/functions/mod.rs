@@ -15,6 +15,7 @@ mod arrays;
 mod bytes;
 mod calendar;
 mod casts;
+mod clocks;
 mod composites;
 mod dates;
 mod domains;
@@ -25,6 +26,7 @@ mod gapfill;
 mod io;
 mod json;
 mod math;
+mod network;
 mod num;
 mod numbers;
 mod operators;
@@ -49,7 +51,7 @@ pub(crate) use calendar::unit as time_unit;
 pub use calendar::{bucket_zone, time_precision};
 pub use casts::{extreme, sort_key};
 pub use composites::{
-    field as row_field, is_composite, nulls as row_nulls, row_values, type_of_form,
+    field as row_field, is_composite, nulls as row_nulls, part as row_part, row_values,
     with_field as row_with_field,
 };
 pub use domains::held;

@@ -6,8 +6,8 @@ use super::table::Imp;
 use super::udf::RowFn;
 use super::value::Value;
 use super::{
-    angles, arrays, bytes, calendar, enums, formats, json, math, numbers, operators, patterns,
-    quoting, spans, system, text, times,
+    angles, arrays, bytes, calendar, clocks, enums, formats, json, math, network, numbers,
+    operators, patterns, quoting, spans, system, text, times,
 };
 
 fn first(args: &[Value]) -> &Value {
@@ -84,7 +84,9 @@ pub(super) fn imp(name: &str, args: &[SqlType], result: &SqlType) -> Option<Imp>
         "generate_series" => |_, a| arrays::series(None, a),
         "generate_subscripts" => |c, a| arrays::subscripts(c, a),
 
-        name => patterns::imp(name, args)
+        name => clocks::imp(name, args)
+            .or_else(|| network::imp(name, args))
+            .or_else(|| patterns::imp(name, args))
             .or_else(|| enums::imp(name))
             .or_else(|| text::imp(name, args, result))
             .or_else(|| json::imp(name))

@@ -97,6 +97,13 @@ pub(super) fn effect(name: &str) -> Option<&'static str> {
         "txid_current",
         "pg_notify",
         "pg_reload_conf",
+        "inet_client_addr",
+        "inet_client_port",
+        "inet_server_addr",
+        "inet_server_port",
+        "pg_current_wal_lsn",
+        "pg_current_wal_insert_lsn",
+        "pg_current_wal_flush_lsn",
     ];
     NAMES.iter().find(|known| **known == name).copied()
 }
@@ -308,7 +315,10 @@ pub(super) fn imp(name: &str, args: &[SqlType]) -> Option<RowFn> {
         "pg_is_in_recovery" => |_, _| Ok(Value::Bool(false)),
         "pg_is_other_temp_schema" => |_, _| Ok(Value::Bool(false)),
         "pg_my_temp_schema" => |_, _| Ok(Value::Int(0)),
-        "inet_server_addr" | "inet_client_addr" => |_, _| Ok(Value::Null),
+        // Nothing is replayed here.
+        "pg_last_wal_receive_lsn" | "pg_last_wal_replay_lsn" | "pg_last_xact_replay_timestamp" => {
+            |_, _| Ok(Value::Null)
+        }
         _ => return None,
     };
     Some(function)

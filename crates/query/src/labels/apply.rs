@@ -217,7 +217,8 @@ fn make_continuous(
     else {
         return Err(Error::internal("a view's text that makes none"));
     };
-    rollups::convert(shared, &create, view)?;
+    let zone = aggregate.time_zone.as_deref().unwrap_or("UTC");
+    rollups::convert(shared, &create, view, zone)?;
     let home = shared.home()?;
     let made = home.views.get(&view.id);
     let made = made.and_then(|view| view.materialized.as_ref());

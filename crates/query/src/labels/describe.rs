@@ -78,6 +78,7 @@ pub(crate) fn all(catalog: &Catalog, home: &Database) -> Result<Vec<Labelled>, E
             hypertable: None,
             continuous: Some(Aggregate {
                 materialized_only: continuous.materialized_only,
+                time_zone: continuous.time_zone.clone(),
                 populated: kept.populated,
                 store: series(store, hypertable),
                 indexes,

@@ -96,6 +96,9 @@ struct Sparse {
 #[serde(deny_unknown_fields)]
 struct Aggregate {
     materialized_only: bool,
+    /// What its times without a zone are of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    time_zone: Option<String>,
     populated: bool,
     /// The hypertable of its rows.
     store: Series,

@@ -19,6 +19,12 @@ pub(super) fn owns_schema(catalog: &Catalog, home: &Database, role: RoleId, id: 
     schema.is_some_and(|schema| catalog.acts_as(role, schema.owner))
 }
 
+/// Whether a view reads with the rights of whoever reads it.
+fn is_invoker(home: &Database, view: TableId) -> bool {
+    let view = home.views.get(&view);
+    view.is_some_and(|view| view.invoker == Some(true))
+}
+
 impl Shared {
     /// The current role.
     ///
@@ -73,6 +79,7 @@ impl Shared {
             }
             let reader = match view {
                 None => role,
+                Some(view) if is_invoker(home, TableId(*view)) => role,
                 Some(view) => home.relation_owner(TableId(*view)).unwrap_or(role),
             };
             let right = Rights::SELECT;
@@ -133,6 +140,10 @@ impl Shared {
             return Ok(());
         };
         let catalog = self.catalog();
+        let owner = match is_invoker(&home, view) {
+            true => self.role(&catalog)?,
+            false => owner,
+        };
         if catalog
             .relation_rights(owner, self.database, id)
             .has(rights)

@@ -193,7 +193,7 @@ impl Guard<'_> {
     }
 
     fn member(&self, of: RoleId) -> Result<(), Error> {
-        match self.acts_as(of) {
+        match self.catalog.is_member(self.role, of) {
             true => Ok(()),
             false => Err(not_member(self.role_name(of))),
         }
@@ -436,6 +436,8 @@ mod tests {
                 columns: Vec::new(),
                 materialized: None,
                 check: None,
+                invoker: None,
+                barrier: None,
             }),
         );
         catalog.databases.insert(HOME, Arc::new(home));

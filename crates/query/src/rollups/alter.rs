@@ -9,7 +9,9 @@ use chronolith_types::{ColumnId, SqlState, TableId};
 
 use super::definition::Definition;
 use super::options::CaggOptions;
-use crate::ddl::{check_name, columnstore, hypertable, keep_views, moved_views, role_of};
+use crate::ddl::{
+    check_name, columnstore, hypertable, keep_columns, keep_views, moved_views, role_of,
+};
 use crate::error::Error;
 use crate::outcome::Severity;
 use crate::session::Shared;
@@ -109,30 +111,75 @@ fn rename_column(
             ),
         ));
     }
-    let known = view.columns.iter_mut().find(|name| **name == from.value);
-    let Some(known) = known else {
-        return Err(undefined(from));
-    };
-    known.clone_from(&to.value);
+    let old = view.clone();
+    let place = view.columns.iter().position(|name| *name == from.value);
+    let place = place.ok_or_else(|| undefined(from))?;
+    if let Some(known) = view.columns.get_mut(place) {
+        known.clone_from(&to.value);
+    }
     // Columns of groups are called as readers call them.
-    let table = hypertable::table_of(shared, store)?;
-    if let Some((_, column)) = table.column_named(&from.value) {
-        let column = Column {
-            name: to.value.clone(),
-            ..column.clone()
-        };
-        shared.change(Change::ChangeColumn {
-            database: shared.database,
-            table: store,
-            column,
-        })?;
+    let home = shared.home()?;
+    let registry = &shared.instance.registry;
+    let before = Definition::of_view(&home, &old, registry)?;
+    let after = Definition::of_view(&home, &view, registry)?;
+    for (before, after) in before.store_columns().iter().zip(after.store_columns()) {
+        let table = hypertable::table_of(shared, store)?;
+        if before.0 != after.0
+            && let Some((_, column)) = table.column_named(&before.0)
+        {
+            let column = Column {
+                name: after.0,
+                ..column.clone()
+            };
+            shared.change(Change::ChangeColumn {
+                database: shared.database,
+                table: store,
+                column,
+            })?;
+        }
     }
     let (schema, name) = (view.schema, view.name.clone());
     shared.change(Change::ChangeView {
         database: shared.database,
         view,
     })?;
+    // Readers go on under the names that they know.
+    let names = old.columns.get(..=place).unwrap_or_default();
+    keep_columns(shared, (schema, &name), names, (&from.value, &to.value))?;
     keep_views(shared, schema, &name, "renaming a column")
+}
+
+/// Refuses a change of its text that makes a continuous aggregate another one. Of other views
+/// nothing is asked.
+///
+/// # Errors
+/// `0A000` for one whose rows would not be those that its store has.
+pub(crate) fn check_kept(shared: &Arc<Shared>, view: TableId) -> Result<(), Error> {
+    let home = shared.home()?;
+    let Some(view) = home.views.get(&view) else {
+        return Ok(());
+    };
+    let Some(kept) = super::continuous(view) else {
+        return Ok(());
+    };
+    let store = hypertable::table_of(shared, kept.table)?;
+    let definition = Definition::of_view(&home, view, &shared.instance.registry);
+    let same = definition.is_ok_and(|definition| {
+        let columns = definition.store_columns();
+        let mut columns = columns.iter();
+        columns.all(|(name, ty)| {
+            let known = store.column_named(name);
+            known.is_some_and(|(_, known)| known.ty == *ty)
+        })
+    });
+    match same {
+        true => Ok(()),
+        false => Err(Error::unsupported(format!(
+            "renaming a column that continuous aggregate \"{}\" reads so",
+            view.name
+        ))
+        .hint("Drop the view, and create it again after that.")),
+    }
 }
 
 fn undefined(name: &Spelled) -> Error {

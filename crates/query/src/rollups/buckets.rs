@@ -129,6 +129,11 @@ impl Buckets {
         self.plain
     }
 
+    /// Whether clocks or months decide where they begin, so that a time may lie before its bucket.
+    pub(super) fn zoned(&self) -> bool {
+        self.zoned
+    }
+
     /// Whether each day's bucket begins with a day.
     pub(super) fn begin_with_days(&self) -> bool {
         let length = self.width.length().max(1);

@@ -26,7 +26,8 @@ const CHUNKS_PER_CHUNK: i64 = 10;
 /// # Errors
 /// What PostgreSQL says of names, TimescaleDB of options and queries.
 pub(crate) fn create(shared: &Arc<Shared>, create: &CreateView) -> Result<(), Error> {
-    make(shared, create, None)
+    let zone = shared.vars().time_zone;
+    make(shared, create, None, &zone)
 }
 
 /// Makes a view a continuous aggregate: it keeps its number and its owner.
@@ -37,11 +38,18 @@ pub(crate) fn convert(
     shared: &Arc<Shared>,
     create: &CreateView,
     known: &View,
+    zone: &str,
 ) -> Result<(), Error> {
-    make(shared, create, Some(known))
+    make(shared, create, Some(known), zone)
 }
 
-fn make(shared: &Arc<Shared>, create: &CreateView, known: Option<&View>) -> Result<(), Error> {
+/// `zone` is what times without a zone are of.
+fn make(
+    shared: &Arc<Shared>,
+    create: &CreateView,
+    known: Option<&View>,
+    zone: &str,
+) -> Result<(), Error> {
     let options = CaggOptions::read(&create.options)?;
     let name = create.name.name();
     let names = SessionNames::new(shared)?;
@@ -81,9 +89,11 @@ fn make(shared: &Arc<Shared>, create: &CreateView, known: Option<&View>) -> Resu
         columns,
         materialized: None,
         check: None,
+        invoker: None,
+        barrier: None,
     };
     let registry = &shared.instance.registry;
-    let definition = Definition::of_view(&home, &view, registry)?;
+    let definition = Definition::of_view_in(&home, &view, registry, Some(zone))?;
     let bucket = definition.groups.get(definition.bucket);
     if bucket.is_some_and(|group| group.ty == SqlType::Date)
         && !definition.buckets.begin_with_days()
@@ -139,6 +149,7 @@ fn make(shared: &Arc<Shared>, create: &CreateView, known: Option<&View>) -> Resu
             source: source.id,
             parent,
             materialized_only: options.materialized_only.unwrap_or(true),
+            time_zone: (zone != "UTC").then(|| zone.to_string()),
         }),
     });
     let changes = [
@@ -157,15 +168,17 @@ fn make(shared: &Arc<Shared>, create: &CreateView, known: Option<&View>) -> Resu
                 ..Hypertable::default()
             },
         },
-        Change::SetRollup {
-            database,
-            table: store,
-            rollup: Some(rollup),
-        },
+        // Before the store follows its source: what the transaction did to that is held against it
+        // with the next change, and for that its definition is read.
         Change::CreateView {
             database,
             view,
             replace: known.is_some(),
+        },
+        Change::SetRollup {
+            database,
+            table: store,
+            rollup: Some(rollup),
         },
     ];
     for change in changes {

@@ -127,7 +127,20 @@ impl Definition {
         view: &View,
         registry: &Registry,
     ) -> Result<Self, Error> {
-        let names = CatalogNames::new(Arc::clone(database), registry);
+        let kept = view.materialized.as_ref();
+        let kept = kept.and_then(|kept| kept.continuous.as_ref());
+        let zone = kept.and_then(|kept| kept.time_zone.as_deref());
+        Self::of_view_in(database, view, registry, zone)
+    }
+
+    /// The same of one whose times without a zone are of another than it says.
+    pub(crate) fn of_view_in(
+        database: &Arc<Database>,
+        view: &View,
+        registry: &Registry,
+        time_zone: Option<&str>,
+    ) -> Result<Self, Error> {
+        let names = CatalogNames::new(Arc::clone(database), registry, time_zone);
         let query = chronolith_sql::query(&view.query)?;
         let bound = bind_kept(&names, &query)?;
         Self::of(database, &bound, &view.columns, registry)

@@ -26,6 +26,7 @@ use super::definition::Definition;
 use super::feed::{FeedTable, Program};
 use super::plan::{ALL, folded, partials, rows_of};
 use super::registry::Registry;
+use super::runs::Runs;
 use crate::error::Error;
 use crate::fast;
 use crate::nodes::Planner;
@@ -41,6 +42,8 @@ pub(super) struct Programs {
     derive: OnceLock<Program>,
     fold: OnceLock<Program>,
     pub(super) read: OnceLock<Program>,
+    /// Of sorted rows; None where they are no help.
+    runs: OnceLock<Option<Runs>>,
 }
 
 /// Keeps the stores of an engine's continuous aggregates.
@@ -104,6 +107,24 @@ impl Maintainer {
             });
             batches.collect::<Result<Vec<_>, Error>>().map(Some)
         })
+    }
+
+    /// The partials of rows that lie sorted; None where that is no help.
+    fn in_runs(
+        &self,
+        database: &Arc<Database>,
+        store: &Table,
+        view: TableId,
+        rows: &RecordBatch,
+    ) -> Result<Option<RecordBatch>, Error> {
+        let definition = self.registry.definition(database, view)?;
+        let schema = Arc::clone(layout_of(store).schema());
+        let runs = &definition.programs.runs;
+        let runs = runs.get_or_init(|| Runs::of(&definition, &rows.schema(), &schema));
+        match runs {
+            Some(runs) => runs.partials(rows, &schema),
+            None => Ok(None),
+        }
     }
 
     fn derived(
@@ -271,6 +292,15 @@ impl Rollups for Maintainer {
                 continue;
             };
             if rollup.source != source.id {
+                continue;
+            }
+            let in_runs = self.in_runs(database, store, rollup.view, rows);
+            if let Some(rows) = in_runs.map_err(told)? {
+                derived.push(Derived {
+                    store: store.id,
+                    rows: Some(rows),
+                    invalid: None,
+                });
                 continue;
             }
             let packed = self.packed(database, store, rollup.view, part);

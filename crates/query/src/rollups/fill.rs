@@ -230,6 +230,7 @@ fn internal(instance: &Arc<Instance>, home: &Database) -> Arc<Shared> {
         user: "postgres".to_owned(),
         application_name: "continuous aggregates".to_owned(),
         client: None,
+        server: None,
         started_us,
         transaction_us: None,
         statement_us: None,

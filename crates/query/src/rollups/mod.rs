@@ -20,11 +20,12 @@ mod plan;
 mod registry;
 mod relation;
 mod rewrite;
+mod runs;
 mod shape;
 mod states;
 mod steps;
 
-pub(crate) use alter::{alter, indexed};
+pub(crate) use alter::{alter, check_kept, indexed};
 pub(crate) use buckets::BucketCall;
 pub(crate) use create::{convert, create};
 pub(crate) use definition::Definition;

@@ -18,11 +18,20 @@ pub(crate) struct CatalogNames<'r> {
 }
 
 impl<'r> CatalogNames<'r> {
-    pub(crate) fn new(database: Arc<Database>, registry: &'r Registry) -> Self {
+    /// `time_zone` is what times without a zone are of.
+    pub(crate) fn new(
+        database: Arc<Database>,
+        registry: &'r Registry,
+        time_zone: Option<&str>,
+    ) -> Self {
+        let mut vars = SessionVars::default();
+        if let Some(time_zone) = time_zone {
+            time_zone.clone_into(&mut vars.time_zone);
+        }
         Self {
             database,
             registry,
-            vars: SessionVars::default(),
+            vars,
         }
     }
 }

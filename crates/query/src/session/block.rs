@@ -10,6 +10,7 @@ use super::handle::Session;
 use super::modes::{Modes, checked_level};
 use super::notify::Said;
 use super::read_only::looks;
+use super::shared::Roles;
 use super::shared::blocking;
 use crate::effects::after_commit;
 use crate::error::Error;
@@ -34,7 +35,8 @@ pub(super) struct Savepoint {
     locks: LockMark,
     settings: Settings,
     user: String,
-    user_after: Option<(String, String)>,
+    session_user: String,
+    user_after: Option<(Roles, Roles)>,
     said: Said,
     modes: Modes,
     deferred: Deferred,
@@ -228,6 +230,7 @@ impl Session {
             locks,
             settings: state.settings.clone(),
             user: state.user.clone(),
+            session_user: state.session_user.clone(),
             user_after: state.user_after.clone(),
             said: state.said.clone(),
             modes: state.modes.clone(),
@@ -272,6 +275,7 @@ impl Session {
             renamed = self.shared.with(|state| {
                 let changed = state.settings.go_back(&savepoint.settings);
                 state.user.clone_from(&savepoint.user);
+                state.session_user.clone_from(&savepoint.session_user);
                 state.user_after.clone_from(&savepoint.user_after);
                 state.said.clone_from(&savepoint.said);
                 state.modes.clone_from(&savepoint.modes);

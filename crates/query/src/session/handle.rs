@@ -35,6 +35,8 @@ pub struct SessionOptions {
     pub application_name: String,
     /// The client's address, where there is one.
     pub client: Option<String>,
+    /// The address that it came to.
+    pub server: Option<String>,
     /// Settings that the client asks for.
     pub settings: Vec<(String, String)>,
     /// Nobody connects: the process itself acts for the role, which need not be able to log in.
@@ -215,6 +217,7 @@ impl Session {
             user: options.user.clone(),
             application_name: options.application_name.clone(),
             client: options.client.clone(),
+            server: options.server.clone(),
             started_us,
             transaction_us: None,
             statement_us: None,

@@ -1,13 +1,14 @@
-//! Result columns whose values only the session can spell: object names, and records.
+//! Result columns whose values only the session can spell: the names of objects.
 //!
-//! Both go out as text, as every client shows them.
+//! They go out as pairs of a number and its name, as which of them a client is sent depends on the
+//! format that it asks for.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, ListArray, StringViewBuilder, StructArray};
-use arrow::datatypes::{DataType, Field, Schema, UInt32Type};
+use arrow::datatypes::{DataType, Field, FieldRef, Schema, UInt32Type};
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use chronolith_types::{RegKind, SqlType, TimeZone};
 use datafusion::common::ScalarValue;
@@ -17,29 +18,15 @@ use super::shared::Shared;
 use crate::effects::{object_name, object_number};
 use crate::error::Error;
 use crate::outcome::{OutputColumn, RowStream};
-use crate::value::{is_null, write_text};
+use crate::value::write_text;
 
 /// The columns as the client is told of them.
 pub(super) fn columns(columns: &[OutputColumn]) -> Vec<OutputColumn> {
-    let told = |column: &OutputColumn| match spelled(&column.ty) {
-        true => OutputColumn {
-            ty: match &column.ty {
-                SqlType::Array(_) => SqlType::Text.array_of(),
-                _ => SqlType::Text,
-            },
-            ..column.clone()
-        },
-        false => column.clone(),
-    };
-    columns.iter().map(told).collect()
+    columns.to_vec()
 }
 
 fn spelled(ty: &SqlType) -> bool {
-    match ty {
-        SqlType::Reg(_) | SqlType::Record => true,
-        SqlType::Array(item) => matches!(item.as_ref(), SqlType::Reg(_)),
-        _ => false,
-    }
+    matches!(ty.element().unwrap_or(ty), SqlType::Reg(_))
 }
 
 /// The rows with those columns spelled out.
@@ -60,7 +47,6 @@ pub(super) fn rows(shared: &Arc<Shared>, columns: &[OutputColumn], rows: RowStre
                     SqlType::Reg(kind) => lists(&shared, *kind, array)?,
                     _ => Arc::clone(array),
                 },
-                SqlType::Record => records(array, &shared.time_zone())?,
                 _ => Arc::clone(array),
             };
             fields.push(Field::new("c", array.data_type().clone(), true));
@@ -91,7 +77,21 @@ fn names(shared: &Arc<Shared>, kind: RegKind, array: &ArrayRef) -> Result<ArrayR
         };
         out.append_value(name);
     }
-    Ok(Arc::new(out.finish()))
+    let numbers: ArrayRef = Arc::new(oids.clone());
+    let pairs = StructArray::from(vec![
+        (field("oid", &numbers), numbers),
+        (
+            Arc::new(Field::new("name", DataType::Utf8View, true)),
+            Arc::new(out.finish()) as ArrayRef,
+        ),
+    ]);
+    let (fields, columns, _) = pairs.into_parts();
+    let nulls = oids.nulls().cloned();
+    Ok(Arc::new(StructArray::try_new(fields, columns, nulls)?))
+}
+
+fn field(name: &str, array: &ArrayRef) -> FieldRef {
+    Arc::new(Field::new(name, array.data_type().clone(), true))
 }
 
 /// Lists of names.
@@ -105,72 +105,17 @@ fn lists(shared: &Arc<Shared>, kind: RegKind, array: &ArrayRef) -> Result<ArrayR
     Ok(Arc::new(ListArray::try_new(item, offsets, names, nulls)?))
 }
 
-fn records(array: &ArrayRef, zone: &TimeZone) -> Result<ArrayRef, Error> {
-    let Some(records) = array.as_any().downcast_ref::<StructArray>() else {
-        // Text already: a record of a function that spells it itself.
-        return Ok(Arc::clone(array));
-    };
-    let mut out = StringViewBuilder::with_capacity(records.len());
-    for row in 0..records.len() {
-        if records.is_null(row) {
-            out.append_null();
-        } else {
-            out.append_value(record(records, row, zone)?);
-        }
-    }
-    Ok(Arc::new(out.finish()))
-}
-
 /// The text of a record that is one value.
 ///
 /// # Errors
 /// XX000 when it is no record.
 pub(crate) fn record_text(value: &ScalarValue, zone: &TimeZone) -> Result<String, Error> {
-    match value {
-        ScalarValue::Struct(of) => record(of, 0, zone),
-        _ => Err(Error::internal("a record of another form")),
-    }
-}
-
-/// `(a,b,"c d")`
-fn record(records: &StructArray, row: usize, zone: &TimeZone) -> Result<String, Error> {
-    let mut text = b"(".to_vec();
-    for (place, column) in records.columns().iter().enumerate() {
-        if place > 0 {
-            text.push(b',');
-        }
-        if is_null(column, row) {
-            continue;
-        }
-        let mut value = Vec::new();
-        match column.as_any().downcast_ref::<StructArray>() {
-            Some(inner) => value.extend(record(inner, row, zone)?.into_bytes()),
-            None => write_text(column, row, &type_of(column.data_type()), zone, &mut value)?,
-        }
-        let special = |byte: &u8| b"(),\"\\".contains(byte) || byte.is_ascii_whitespace();
-        if value.is_empty() || value.iter().any(special) {
-            text.push(b'"');
-            for byte in value {
-                if matches!(byte, b'"' | b'\\') {
-                    text.push(byte);
-                }
-                text.push(byte);
-            }
-            text.push(b'"');
-        } else {
-            text.extend(value);
-        }
-    }
-    text.push(b')');
+    let ScalarValue::Struct(of) = value else {
+        return Err(Error::internal("a record of another form"));
+    };
+    let mut text = Vec::new();
+    write_text(of.as_ref(), 0, &SqlType::Record, zone, &mut text)?;
     String::from_utf8(text).map_err(|_| Error::internal("a record's text is not UTF-8"))
-}
-
-/// A type of that form, for its text.
-fn type_of(form: &DataType) -> SqlType {
-    match form {
-        DataType::List(item) => type_of(item.data_type()).array_of(),
-        _ => SqlType::Text,
-    }
 }
 
 fn kind_name(kind: RegKind) -> &'static str {

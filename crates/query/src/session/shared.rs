@@ -55,13 +55,19 @@ pub(crate) struct Shared {
     planner: SessionState,
 }
 
+/// `current_user` and `session_user`.
+pub(crate) type Roles = (String, String);
+
 /// What changes while a session lives.
 pub(crate) struct State {
     /// `current_user`; SET ROLE changes it.
     pub(crate) user: String,
+    /// `session_user`; SET SESSION AUTHORIZATION changes it.
     pub(crate) session_user: String,
-    /// What `user` is after the open transaction: when it is rolled back, and when it is committed.
-    pub(crate) user_after: Option<(String, String)>,
+    /// Who has logged in.
+    pub(crate) login: String,
+    /// What both are after the open transaction: when it is rolled back, and when it is committed.
+    pub(crate) user_after: Option<(Roles, Roles)>,
     pub(crate) settings: Settings,
     pub(crate) transaction: Option<Transaction>,
     /// When the transaction began, µs since 1970.
@@ -110,21 +116,27 @@ pub(crate) struct State {
 impl State {
     /// A transaction begins.
     pub(crate) fn begin_roles(&mut self) {
-        self.user_after = Some((self.user.clone(), self.user.clone()));
+        let now = (self.user.clone(), self.session_user.clone());
+        self.user_after = Some((now.clone(), now));
     }
 
-    /// Another role, until the session or only the transaction ends.
-    pub(crate) fn become_role(&mut self, name: &str, local: bool) {
+    /// Another role, until the session or only the transaction ends; with `session` the session is
+    /// that role's too.
+    pub(crate) fn become_role(&mut self, name: &str, session: bool, local: bool) {
         name.clone_into(&mut self.user);
+        if session {
+            name.clone_into(&mut self.session_user);
+        }
+        let now = (self.user.clone(), self.session_user.clone());
         if let Some((_, committed)) = self.user_after.as_mut().filter(|_| !local) {
-            name.clone_into(committed);
+            *committed = now;
         }
     }
 
     /// The transaction has ended.
     pub(crate) fn end_roles(&mut self, committed: bool) {
         if let Some((before, after)) = self.user_after.take() {
-            self.user = if committed { after } else { before };
+            (self.user, self.session_user) = if committed { after } else { before };
         }
     }
 }
@@ -184,6 +196,7 @@ impl Shared {
             state: Mutex::new(State {
                 user: user.to_owned(),
                 session_user: user.to_owned(),
+                login: user.to_owned(),
                 user_after: None,
                 settings,
                 transaction: None,

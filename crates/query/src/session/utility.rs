@@ -106,9 +106,13 @@ impl Session {
     fn reset(&mut self, name: &str) -> Result<(), Error> {
         match name {
             "role" | "session_authorization" => {
+                let session = name == "session_authorization";
                 self.shared.with(|state| {
-                    let own = state.session_user.clone();
-                    state.become_role(&own, false);
+                    let own = match session {
+                        true => state.login.clone(),
+                        false => state.session_user.clone(),
+                    };
+                    state.become_role(&own, session, false);
                 });
                 Ok(())
             }
@@ -128,16 +132,20 @@ impl Session {
                 format!("role \"{name}\" does not exist"),
             )
         })?;
-        let session_user = self.shared.with(|state| state.session_user.clone());
-        let own = catalog.role_named(&session_user);
+        let session = what == "session_authorization";
+        let (login, session_user) = self
+            .shared
+            .with(|state| (state.login.clone(), state.session_user.clone()));
+        // Whoever is a superuser when he logs in may become anybody, and come back.
+        let own = catalog.role_named(if session { &login } else { &session_user });
         let superuser = own.is_some_and(|own| own.may(Privilege::Superuser));
-        let may = own.is_some_and(|own| catalog.acts_as(own.id, role.id));
-        if what == "session_authorization" && !superuser && session_user != name {
+        if session && !superuser && login != name {
             return Err(Error::new(
                 SqlState::INSUFFICIENT_PRIVILEGE,
                 "permission denied to set session authorization",
             ));
         }
+        let may = session || own.is_some_and(|own| catalog.is_member(own.id, role.id));
         if !may {
             return Err(Error::new(
                 SqlState::INSUFFICIENT_PRIVILEGE,
@@ -145,7 +153,7 @@ impl Session {
             ));
         }
         self.shared
-            .with(|state| state.become_role(&role.name, local));
+            .with(|state| state.become_role(&role.name, session, local));
         Ok(())
     }
 
@@ -186,8 +194,16 @@ impl Session {
     fn show(&self, name: Option<&str>) -> Result<Outcome, Error> {
         let columns = self.show_columns(name);
         let values = match name {
-            Some("session_authorization" | "role") => {
-                vec![vec![self.shared.with(|state| state.user.clone())]]
+            Some("session_authorization") => {
+                vec![vec![self.shared.with(|state| state.session_user.clone())]]
+            }
+            Some("role") => {
+                let own = |state: &mut super::shared::State| match state.user == state.session_user
+                {
+                    true => "none".to_owned(),
+                    false => state.user.clone(),
+                };
+                vec![vec![self.shared.with(own)]]
             }
             Some(name) => vec![vec![self.shared.with(|state| state.settings.show(name))?]],
             None => self.shared.with(|state| {

@@ -8,7 +8,7 @@ use arrow::array::types::{
     UInt32Type,
 };
 use arrow::datatypes::DataType;
-use chronolith_types::{NUMERIC_ANY, Numeric, SqlType, row as rows};
+use chronolith_types::{NUMERIC_ANY, Numeric, SqlType, packed, row as rows, type_of_form};
 
 use super::write::is_null;
 use crate::error::Error;
@@ -91,7 +91,7 @@ pub fn write_binary(
                 out.extend(std::iter::repeat_n(b' ', missing));
             }
         }
-        DataType::BinaryView => out.extend_from_slice(array.as_binary_view().value(row)),
+        DataType::BinaryView => packed::send(ty, array.as_binary_view().value(row), out),
         DataType::FixedSizeBinary(_) => {
             out.extend_from_slice(array.as_fixed_size_binary().value(row));
         }
@@ -129,6 +129,28 @@ pub fn write_binary(
                 _ => SqlType::Oid,
             };
             write_list(&items, &item, ty, out)?;
+        }
+        DataType::Struct(_) => {
+            let columns = array.as_struct().columns();
+            if let (SqlType::Reg(_), [number, _]) = (ty, columns) {
+                return write_binary(number, row, &SqlType::Oid, out);
+            }
+            let count = i32::try_from(columns.len()).unwrap_or(i32::MAX);
+            put(out, count.to_be_bytes());
+            let mut value = Vec::new();
+            for column in columns {
+                let ty = type_of_form(column.data_type());
+                put(out, ty.oid().to_be_bytes());
+                if is_null(column, row) {
+                    put(out, (-1_i32).to_be_bytes());
+                    continue;
+                }
+                value.clear();
+                write_binary(column, row, &ty, &mut value)?;
+                let length = i32::try_from(value.len()).unwrap_or(i32::MAX);
+                put(out, length.to_be_bytes());
+                out.extend_from_slice(&value);
+            }
         }
         other => {
             return Err(Error::internal(format!(

@@ -13,7 +13,7 @@ use arrow::buffer::{NullBuffer, OffsetBuffer};
 use arrow::datatypes::{DataType, Field, IntervalMonthDayNano};
 use chronolith_types::{
     Interval, NUMERIC_ANY, Numeric, SqlState, SqlType, TimeZone, ValueError, binary, datetime,
-    numeric, row, text,
+    numeric, packed, row, text,
 };
 
 use crate::error::Error;
@@ -284,7 +284,9 @@ impl ColumnBuilder {
                 builder.append_value(characters(&kept)?);
             }
             Values::Text(builder) => push_characters(builder, &self.ty, from)?,
-            Values::Bytea(builder) => builder.append_value(text::parse_bytea(from)?),
+            Values::Bytea(builder) => {
+                builder.append_value(packed::parse(&self.ty, from, &self.zone)?);
+            }
             Values::Date(builder) => builder.append_value(datetime::parse_date(from)?),
             Values::Time(builder) => builder.append_value(datetime::parse_time(from)?),
             Values::Timestamp(builder) => {
@@ -364,7 +366,7 @@ impl ColumnBuilder {
                 };
                 push_characters(builder, &self.ty, from)?;
             }
-            Values::Bytea(builder) => builder.append_value(from),
+            Values::Bytea(builder) => builder.append_value(packed::receive(&self.ty, from)?),
             Values::Date(builder) => builder.append_value(binary::read_date(from)?),
             Values::Time(builder) => builder.append_value(binary::read_time(from)?),
             Values::Timestamp(builder) => builder.append_value(binary::read_timestamp(from)?),

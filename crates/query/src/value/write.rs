@@ -9,7 +9,8 @@ use arrow::array::types::{
 };
 use arrow::datatypes::{DataType, IntervalUnit, TimeUnit};
 use chronolith_types::{
-    Interval, NUMERIC_ANY, Numeric, SqlType, TimeZone, datetime, numeric, row as rows, text,
+    Interval, NUMERIC_ANY, Numeric, SqlType, TimeZone, datetime, numeric, packed, row as rows,
+    text, type_of_form,
 };
 
 use crate::error::Error;
@@ -74,7 +75,7 @@ pub fn write_text(
             out.extend(rows::rewritten(kept, ty, &TimeZone::Utc, zone)?);
         }
         DataType::Utf8View => write_characters(array.as_string_view().value(row), ty, out),
-        DataType::BinaryView => text::write_bytea(array.as_binary_view().value(row), out),
+        DataType::BinaryView => packed::write(ty, array.as_binary_view().value(row), out),
         DataType::FixedSizeBinary(_) => {
             text::write_uuid(array.as_fixed_size_binary().value(row), out);
         }
@@ -129,6 +130,24 @@ pub fn write_text(
             if !vector {
                 out.push(b'}');
             }
+        }
+        DataType::Struct(_) => {
+            let columns = array.as_struct().columns();
+            if let (SqlType::Reg(_), [_, name]) = (ty, columns) {
+                return write_text(name, row, &SqlType::Text, zone, out);
+            }
+            let mut fields = Vec::with_capacity(columns.len());
+            for column in columns {
+                if is_null(column, row) {
+                    fields.push(None);
+                    continue;
+                }
+                let mut field = Vec::new();
+                let ty = type_of_form(column.data_type());
+                write_text(column, row, &ty, zone, &mut field)?;
+                fields.push(Some(field));
+            }
+            out.extend(rows::join(&fields));
         }
         other => {
             return Err(Error::internal(format!(

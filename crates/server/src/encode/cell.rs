@@ -9,8 +9,8 @@ use arrow::array::{
 use arrow::datatypes::{DataType, IntervalMonthDayNano, IntervalUnit, TimeUnit, i256};
 use bytes::BufMut;
 use chronolith_types::{
-    Interval, Numeric, SqlState, SqlType, TimeZone, ValueError, binary, datetime, numeric,
-    row as rows, text,
+    Interval, Numeric, SqlState, SqlType, TimeZone, ValueError, binary, datetime, numeric, packed,
+    row as rows, text, type_of_form,
 };
 
 use super::{OutputStyle, patch};
@@ -48,6 +48,12 @@ enum Kind<'a> {
     Timestamptz(&'a TimestampMicrosecondArray),
     Interval(&'a IntervalMonthDayNanoArray),
     Uuid(&'a FixedSizeBinaryArray),
+    /// Objects: their numbers and their names.
+    Named(&'a UInt32Array, &'a StringViewArray),
+    Record {
+        columns: &'a [ArrayRef],
+        types: Vec<SqlType>,
+    },
     List {
         list: &'a ListArray,
         element: SqlType,
@@ -87,6 +93,19 @@ impl<'a> Cells<'a> {
             }
             DataType::Interval(IntervalUnit::MonthDayNano) => Kind::Interval(array.as_primitive()),
             DataType::FixedSizeBinary(16) => Kind::Uuid(array.as_fixed_size_binary()),
+            DataType::Struct(_) => match (ty, array.as_struct().columns()) {
+                (SqlType::Reg(_), [numbers, names]) => Kind::Named(
+                    numbers.as_primitive::<d::UInt32Type>(),
+                    names.as_string_view(),
+                ),
+                (_, columns) => Kind::Record {
+                    columns,
+                    types: columns
+                        .iter()
+                        .map(|of| type_of_form(of.data_type()))
+                        .collect(),
+                },
+            },
             DataType::List(_) => Kind::List {
                 list: array.as_list::<i32>(),
                 element: match ty {
@@ -151,8 +170,10 @@ impl<'a> Cells<'a> {
             }
             Kind::TextView(a) => self.string(out, a.value(row)),
             Kind::Text(a) => self.string(out, a.value(row)),
-            Kind::Bytea(a) if style.bytea_escape => text::write_bytea_escaped(a.value(row), out),
-            Kind::Bytea(a) => text::write_bytea(a.value(row), out),
+            Kind::Bytea(a) if style.bytea_escape && *self.ty == SqlType::Bytea => {
+                text::write_bytea_escaped(a.value(row), out);
+            }
+            Kind::Bytea(a) => packed::write(self.ty, a.value(row), out),
             Kind::Date(a) => datetime::write_date(a.value(row), out),
             Kind::Time(a) => datetime::write_time(a.value(row), out),
             Kind::Timestamp(a) => datetime::write_timestamp(a.value(row), out),
@@ -161,6 +182,21 @@ impl<'a> Cells<'a> {
             }
             Kind::Interval(a) => interval(a.value(row)).write(out),
             Kind::Uuid(a) => text::write_uuid(a.value(row), out),
+            Kind::Named(_, names) => out.put_slice(names.value(row).as_bytes()),
+            Kind::Record { columns, types } => {
+                let mut fields = Vec::with_capacity(columns.len());
+                for (column, ty) in columns.iter().zip(types) {
+                    let cells = Cells::new(column, ty)?;
+                    if cells.is_null(row) {
+                        fields.push(None);
+                        continue;
+                    }
+                    let mut field = Vec::new();
+                    cells.text(&mut field, row, style)?;
+                    fields.push(Some(field));
+                }
+                out.put_slice(&rows::join(&fields));
+            }
             Kind::List { list, element } => {
                 let items = list.value(row);
                 let cells = Cells::new(&items, element)?;
@@ -219,12 +255,19 @@ impl<'a> Cells<'a> {
             Kind::AnyNumeric(a) => {
                 binary::write_numeric(&Numeric::from_any(a.value(row)), out);
             }
+            // A record that its function spelled: one of a text.
+            Kind::TextView(a) if *self.ty == SqlType::Record => {
+                out.put_i32(1);
+                out.put_u32(SqlType::Text.oid());
+                out.put_i32(i32::try_from(a.value(row).len()).unwrap_or(i32::MAX));
+                out.put_slice(a.value(row).as_bytes());
+            }
             Kind::TextView(a) if self.is_row() => {
                 rows::to_binary(a.value(row).as_bytes(), self.ty, out).map_err(spoiled)?;
             }
             Kind::TextView(a) => self.binary_string(out, a.value(row)),
             Kind::Text(a) => self.binary_string(out, a.value(row)),
-            Kind::Bytea(a) => out.put_slice(a.value(row)),
+            Kind::Bytea(a) => packed::send(self.ty, a.value(row), out),
             Kind::Date(a) => binary::write_date(a.value(row), out),
             Kind::Time(a) => out.put_i64(a.value(row)),
             Kind::Timestamp(a) | Kind::Timestamptz(a) => {
@@ -232,6 +275,23 @@ impl<'a> Cells<'a> {
             }
             Kind::Interval(a) => binary::write_interval(interval(a.value(row)), out),
             Kind::Uuid(a) => out.put_slice(a.value(row)),
+            Kind::Named(numbers, _) => out.put_u32(numbers.value(row)),
+            Kind::Record { columns, types } => {
+                out.put_i32(i32::try_from(columns.len()).unwrap_or(i32::MAX));
+                for (column, ty) in columns.iter().zip(types) {
+                    out.put_u32(ty.oid());
+                    let cells = Cells::new(column, ty)?;
+                    if cells.is_null(row) {
+                        out.put_i32(-1);
+                        continue;
+                    }
+                    let at = out.len();
+                    out.put_i32(0);
+                    cells.binary(out, row)?;
+                    let length = out.len() - at - 4;
+                    patch(out, at, length);
+                }
+            }
             Kind::List { list, element } => {
                 let items = list.value(row);
                 let cells = Cells::new(&items, element)?;

@@ -8,6 +8,7 @@ use chronolith_types::{SchemaId, SqlState};
 
 use super::super::drop;
 use super::super::table::check_name;
+use super::super::view::Said;
 use super::{change_column, role_of};
 use crate::error::Error;
 use crate::insert::undefined_table;
@@ -159,6 +160,25 @@ pub(super) fn view(shared: &Arc<Shared>, of: &AlterTable) -> Result<(), Error> {
                 rename_view_column(shared, &view, from, &to.value)?;
                 return Ok(());
             }
+            AlterAction::SetOptions(options) => {
+                let mut said = Said {
+                    check: view.check,
+                    invoker: view.invoker,
+                    barrier: view.barrier,
+                };
+                options.iter().try_for_each(|option| said.option(option))?;
+                (view.check, view.invoker, view.barrier) = (said.check, said.invoker, said.barrier);
+            }
+            AlterAction::ResetOptions(options) => {
+                for option in options {
+                    match option.name.as_str() {
+                        "check_option" => view.check = None,
+                        "security_invoker" => view.invoker = None,
+                        "security_barrier" => view.barrier = None,
+                        _ => {}
+                    }
+                }
+            }
             _ => return Err(Error::unsupported("this form of ALTER VIEW")),
         }
     }
@@ -204,7 +224,7 @@ pub(super) fn rename_view_column(
         view: changed,
     })?;
     let names = view.columns.get(..=place).unwrap_or_default();
-    super::super::view::keep_columns(shared, (view.schema, &view.name), names, &from.value)?;
+    super::super::view::keep_columns(shared, (view.schema, &view.name), names, (&from.value, to))?;
     keep_views(shared, view.schema, &view.name, "renaming a column")
 }
 

@@ -7,7 +7,7 @@ use arrow::datatypes::{Field as ArrowField, Schema};
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use chronolith_catalog::{Routine, Volatility};
 use chronolith_sql::plpgsql::{Block, Target};
-use chronolith_types::{SqlState, SqlType};
+use chronolith_types::{SqlState, SqlType, type_of_form};
 use datafusion::common::ScalarValue;
 
 pub(crate) use super::bind::Compiled;
@@ -17,7 +17,7 @@ use super::frame::{
     Datum, Field, Found, Frame, Names, Place, Row, Slot, no_field, null, unassigned,
 };
 use crate::error::Error;
-use crate::functions::{row_values, type_of_form};
+use crate::functions::row_values;
 use crate::session::Session;
 
 /// What a routine's rows are made of.
