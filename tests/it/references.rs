@@ -46,12 +46,12 @@ fn children(connection: &mut Connection) -> i64 {
 fn a_parent_that_is_referred_to_waits_to_be_deleted() {
     on_all(|[mut one, two, mut three]| {
         one.execute("BEGIN").unwrap();
-        one.execute("INSERT INTO child VALUES (1, 'p', 7), (2, NULL, 8)")
+        one.execute("INSERT INTO child VALUES (1, 'p', 7), (2, NULL, 8), (3, 'p', 6)")
             .unwrap();
         // What leaves the key alone does not wait, and what nobody refers to neither.
         three.execute("SET lock_timeout = '100ms'").unwrap();
         three
-            .execute("UPDATE parent SET note = 5 WHERE id = 7 AND name = 'p'")
+            .execute("UPDATE parent SET note = 5 WHERE id = 6 AND name = 'p'")
             .unwrap();
         three.execute("DELETE FROM parent WHERE id = 8").unwrap();
         let late = three.execute("DELETE FROM parent WHERE id = 7");
@@ -67,7 +67,20 @@ fn a_parent_that_is_referred_to_waits_to_be_deleted() {
             refused.detail.as_deref(),
             Some("Key (id, name)=(7, p) is still referenced from table \"child\".")
         );
-        assert_eq!(children(&mut two), 2);
+        assert_eq!(children(&mut two), 3);
+    });
+}
+
+#[test]
+fn a_parent_that_was_updated_meanwhile_is_looked_for_at_the_commit() {
+    on_all(|[mut one, mut two, _]| {
+        one.execute("BEGIN").unwrap();
+        one.execute("INSERT INTO child VALUES (1, 'p', 7)").unwrap();
+        two.execute("UPDATE parent SET note = 5 WHERE id = 7")
+            .unwrap();
+        two.execute("DELETE FROM parent WHERE id = 7").unwrap();
+        assert_eq!(code(one.execute("COMMIT")), "23503");
+        assert_eq!(children(&mut two), 0);
     });
 }
 

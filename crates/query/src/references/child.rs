@@ -112,10 +112,8 @@ fn hold_keys(
         if let Some((missing, _)) = pairs.find(|(_, there)| !there) {
             return Err(not_present(link, &keys, missing));
         }
-        if link.parent.hypertable.is_none() {
-            // The rows stay as long as they are locked.
-            return Ok(());
-        }
+        // An update that leaves the key alone makes another row of it, which is not locked: the
+        // commit looks again.
     } else {
         let view = transaction.table(parent);
         look(link, &keys, view.as_ref())?;
