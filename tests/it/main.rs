@@ -2,6 +2,7 @@
 
 mod isolation;
 mod jobs;
+mod queue;
 mod references;
 mod rollups;
 mod sessions;

@@ -14,7 +14,7 @@ const ROWS: &[&[&str]] = &[
     &["sql", "engine"],
     &["query"],
     &["chronolith"],
-    &["server"],
+    &["server", "monitor"],
     &["cli"],
 ];
 

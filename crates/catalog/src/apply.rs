@@ -14,6 +14,7 @@ mod boundaries;
 mod chunks;
 mod comments;
 mod databases;
+mod extensions;
 mod publications;
 mod relations;
 mod roles;
@@ -124,6 +125,14 @@ impl Catalog {
             Change::DropPublication { database, id } => {
                 self.database(*database)?.drop_publication(*id)
             }
+            Change::SetExtension {
+                database,
+                extension,
+            } => {
+                self.next_oid = self.next_oid.max(extension.id.saturating_add(1));
+                self.database(*database)?.set_extension(extension)
+            }
+            Change::DropExtension { database, id } => self.database(*database)?.drop_extension(*id),
             Change::CreateRoutine { .. } | Change::DropRoutine { .. } => {
                 self.change_routines(change)
             }

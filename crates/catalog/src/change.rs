@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::acl::{Acl, DefaultAcl};
 use crate::comment::Comment;
+use crate::extension::Extension;
 use crate::job::JobChange;
 use crate::model::{Role, Schema, View};
 use crate::publication::Publication;
@@ -326,6 +327,20 @@ pub enum Change {
     },
     /// DROP PUBLICATION.
     DropPublication {
+        /// Its database.
+        database: DatabaseId,
+        /// Its oid.
+        id: u32,
+    },
+    /// CREATE EXTENSION.
+    SetExtension {
+        /// Its database.
+        database: DatabaseId,
+        /// The extension.
+        extension: Box<Extension>,
+    },
+    /// DROP EXTENSION; its views are dropped by themselves.
+    DropExtension {
         /// Its database.
         database: DatabaseId,
         /// Its oid.

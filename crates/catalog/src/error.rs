@@ -48,6 +48,12 @@ pub enum CatalogError {
     /// The name of a publication is taken.
     #[error("publication \"{0}\" already exists")]
     PublicationExists(String),
+    /// No extension of this oid.
+    #[error("extension {0} does not exist")]
+    NoExtension(String),
+    /// The name of an extension is taken.
+    #[error("extension \"{0}\" already exists")]
+    ExtensionExists(String),
     /// The type is not there.
     #[error("type \"{0}\" does not exist")]
     NoType(String),
@@ -138,8 +144,8 @@ impl CatalogError {
             Self::NotHypertable(_) => SqlState::HYPERTABLE_NOT_EXIST,
             Self::NoRoutine(_) => SqlState::UNDEFINED_FUNCTION,
             Self::RoutineExists(_) => SqlState::DUPLICATE_FUNCTION,
-            Self::NoPublication(_) => SqlState::UNDEFINED_OBJECT,
-            Self::PublicationExists(_) => SqlState::DUPLICATE_OBJECT,
+            Self::NoPublication(_) | Self::NoExtension(_) => SqlState::UNDEFINED_OBJECT,
+            Self::PublicationExists(_) | Self::ExtensionExists(_) => SqlState::DUPLICATE_OBJECT,
             Self::NoRole(_) | Self::NoType(_) | Self::NoJob(_) | Self::NoConstraint { .. } => {
                 SqlState::UNDEFINED_OBJECT
             }

@@ -74,6 +74,9 @@ pub struct Database {
     /// Its functions and procedures.
     #[serde(default)]
     pub routines: BTreeMap<RoutineId, Arc<Routine>>,
+    /// Its extensions beside those that every database has, by their oids.
+    #[serde(default)]
+    pub extensions: BTreeMap<u32, Arc<crate::extension::Extension>>,
     /// Its publications, by their oids.
     #[serde(default)]
     pub publications: BTreeMap<u32, Arc<crate::publication::Publication>>,
@@ -259,6 +262,7 @@ impl Database {
             types: BTreeMap::new(),
             sequences: BTreeMap::new(),
             routines: BTreeMap::new(),
+            extensions: BTreeMap::new(),
             publications: BTreeMap::new(),
             triggers: BTreeMap::new(),
             jobs: Arc::default(),

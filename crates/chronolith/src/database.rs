@@ -309,7 +309,9 @@ impl Database {
                 SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE,
                 "a blocking call was made on an asynchronous thread",
             )
-            .hint("Call it inside tokio's spawn_blocking, or use Database::session."));
+            .hint(
+                "Call it on a thread of its own, std::thread::spawn, or use Database::session.",
+            ));
         }
         self.handle()?.block_on(future)
     }

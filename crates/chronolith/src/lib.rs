@@ -43,6 +43,7 @@ mod inspect;
 mod params;
 mod roles;
 mod row;
+mod usage;
 mod value;
 mod verify;
 
@@ -67,5 +68,6 @@ pub use inspect::{ChunkSummary, DatabaseSummary, TableSummary};
 pub use params::ToParam;
 pub use roles::RoleSummary;
 pub use row::{Row, Rows};
+pub use usage::Usage;
 pub use value::{Cell, FromValue, Timestamp};
 pub use verify::{Verification, verify};

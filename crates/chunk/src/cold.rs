@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Decimal128Array};
 use arrow::compute::filter_record_batch;
@@ -205,6 +205,8 @@ struct CheckedBytes {
     bytes: Bytes,
     regions: Arc<[(u64, u64, u32)]>,
     matched: Arc<[AtomicBool]>,
+    /// How often a region was asked for before its checksum was known to match, and after.
+    asked: Arc<[AtomicU64; 2]>,
 }
 
 impl CheckedBytes {
@@ -231,20 +233,24 @@ impl CheckedBytes {
                 .iter()
                 .map(|_| AtomicBool::new(false))
                 .collect(),
+            asked: Arc::default(),
         })
     }
 
     /// Checks the regions that a range touches.
     fn check(&self, range: Range<u64>) -> Result<(), ChunkError> {
         let first = self.region_at(range.start);
+        let [new, known] = &*self.asked;
         let regions = self.regions.iter().zip(self.matched.iter()).skip(first);
         for ((start, length, crc), matched) in regions {
             if *start >= range.end {
                 break;
             }
             if matched.load(Ordering::Acquire) {
+                known.fetch_add(1, Ordering::Relaxed);
                 continue;
             }
+            new.fetch_add(1, Ordering::Relaxed);
             let part = slice(&self.bytes, *start, *length);
             if crc32c(&part) != *crc {
                 return Err(ChunkError::Corrupt {
@@ -323,6 +329,14 @@ pub(crate) struct Wanted<'a> {
 }
 
 impl ColdPart {
+    /// Regions of its file, each a column of a row group or a page of an index, that were read and
+    /// compared with their checksums, and those that were asked for again.
+    #[must_use]
+    pub fn reads(&self) -> (u64, u64) {
+        let [new, known] = &*self.input.asked;
+        (new.load(Ordering::Relaxed), known.load(Ordering::Relaxed))
+    }
+
     /// Opens a part: its footer and its directory are checked and read, its rows are not.
     ///
     /// # Errors

@@ -55,6 +55,9 @@ pub(crate) struct ServeArgs {
     /// The address and port to listen on; port 0 takes a free one
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:5432")]
     pub(crate) listen: SocketAddr,
+    /// Where /metrics, /healthz and /readyz are answered, without a password; nowhere unless given
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) metrics: Option<SocketAddr>,
     #[command(flatten)]
     pub(crate) settings: SettingArgs,
 }

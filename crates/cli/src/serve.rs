@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use chronolith::{Database, SqlState};
+use chronolith_monitor::Monitor;
 use chronolith_server::{Server, ServerConfig, TlsFiles};
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
@@ -35,7 +36,7 @@ pub(crate) fn run(args: &ServeArgs) -> Result<ExitCode> {
     {
         set_first_password(&db, &password)?;
     }
-    until_signal(&runtime, db, server, false)
+    until_signal(&runtime, db, (server, args.metrics), false)
 }
 
 /// Serves the demo's database, and tells how to connect.
@@ -45,7 +46,7 @@ pub(crate) fn demo(db: Database, listen: SocketAddr) -> Result<ExitCode> {
         listen: vec![listen],
         ..ServerConfig::default()
     };
-    until_signal(&runtime, db, config, true)
+    until_signal(&runtime, db, (config, None), true)
 }
 
 /// As in PostgreSQL's images, the variable counts for a new database alone: a password that was
@@ -141,7 +142,7 @@ fn runtime(threads: usize) -> Result<Runtime> {
 fn until_signal(
     runtime: &Runtime,
     db: Database,
-    config: ServerConfig,
+    (config, metrics): (ServerConfig, Option<SocketAddr>),
     demo: bool,
 ) -> Result<ExitCode> {
     let served = runtime.block_on(async {
@@ -150,6 +151,10 @@ fn until_signal(
         let mut interrupt = signal(SignalKind::interrupt())?;
         let backend = chronolith_server::backend(db.clone());
         let server = Server::bind(backend, config).await?;
+        let monitor = match metrics {
+            Some(address) => Some(Monitor::bind(db.clone(), address).await?),
+            None => None,
+        };
         if demo && let Some(address) = server.addresses().first() {
             style::print(&format!(
                 "\nServing it until Ctrl-C. Connect with:\n\n  psql -h {} -p {} -U postgres\n",
@@ -163,7 +168,20 @@ fn until_signal(
                 _ = interrupt.recv() => {}
             }
         };
-        server.run(stop).await?;
+        // Whoever asks while sessions end is told, until the last of them has.
+        let (ended, wait) = tokio::sync::oneshot::channel::<()>();
+        let watched = async move {
+            if let Some(monitor) = monitor {
+                monitor.run(async { drop(wait.await) }).await;
+            }
+        };
+        let served = async move {
+            let served = server.run(stop).await;
+            drop(ended);
+            served
+        };
+        let (served, ()) = tokio::join!(served, watched);
+        served?;
         anyhow::Ok(())
     });
     let closed = db.close();

@@ -1,13 +1,13 @@
 //! An open engine, and what all its users share.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use chronolith_catalog::Catalog;
-use chronolith_platform::{Clock, Lock, Platform};
-use chronolith_types::{DatabaseId, Lsn, PartId};
+use chronolith_platform::{Clock, Lock, OpenMode, Platform, RelPath};
+use chronolith_types::{DatabaseId, Lsn, PartId, TableId};
 use crossbeam::queue::SegQueue;
 use parking_lot::{Mutex, RwLock};
 
@@ -16,6 +16,7 @@ use crate::coldkeys::ColdKeys;
 use crate::commit::{Pending, Writer};
 use crate::config::EngineConfig;
 use crate::error::EngineError;
+use crate::files;
 use crate::keys::KeyCache;
 use crate::locks::LockManager;
 use crate::moves::Moves;
@@ -168,6 +169,49 @@ impl Engine {
             .into_iter()
             .filter_map(|part| part.part.verify().err());
         damage.map(EngineError::from).collect()
+    }
+
+    /// Bytes of what all databases share on disk: the log and the checkpoints of the catalog. A file
+    /// that goes away while they are summed up counts for nothing.
+    #[must_use]
+    pub fn shared_bytes(&self) -> u64 {
+        let disk = &self.platform.disk;
+        let length = |dir: &str, name: &str| {
+            let path = RelPath::new(&format!("{dir}/{name}")).ok()?;
+            let file = disk.open(&path, OpenMode::Read).ok()?;
+            file.len().ok()
+        };
+        let mut bytes = 0;
+        for dir in [files::LOG_DIR, files::CHECKPOINTS_DIR] {
+            let names = RelPath::new(dir).map(|path| disk.list(&path).unwrap_or_default());
+            let names = names.unwrap_or_default();
+            bytes += names
+                .iter()
+                .filter_map(|name| length(dir, name))
+                .sum::<u64>();
+        }
+        bytes
+    }
+
+    /// Bytes that the disk has left; None when the system does not say.
+    #[must_use]
+    pub fn disk_free_bytes(&self) -> Option<u64> {
+        self.platform.disk.free_bytes().ok()
+    }
+
+    /// How often a table's cold parts were read, by file and from memory, since they were opened:
+    /// see [`ColdPart::reads`](chronolith_chunk::ColdPart::reads).
+    #[must_use]
+    pub fn reads(&self) -> HashMap<(DatabaseId, TableId), (u64, u64)> {
+        let state = self.state();
+        let tables = state.tables.iter();
+        tables
+            .map(|(key, rows)| {
+                let parts = rows.cold.values().map(|part| part.part.reads());
+                let sum = parts.fold((0, 0), |sum, part| (sum.0 + part.0, sum.1 + part.1));
+                ((key.database, key.table), sum)
+            })
+            .collect()
     }
 
     pub(crate) fn state(&self) -> Arc<State> {

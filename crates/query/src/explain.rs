@@ -1,6 +1,7 @@
 //! EXPLAIN: the plan, with what is read and what is skipped.
 
 mod json;
+mod measured;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,6 +23,7 @@ use crate::error::Error;
 use crate::insert;
 use crate::outcome::OutputColumn;
 use crate::session::{Ready, Shared, expanded, physical, stream};
+use measured::{measured, suffix};
 
 /// The one column of its result.
 pub(crate) fn column(of: &Explain) -> OutputColumn {
@@ -88,6 +90,8 @@ struct Planned {
     physical: Arc<dyn ExecutionPlan>,
     /// Continuous aggregates that answer in the place of raw rows.
     used: Vec<String>,
+    /// When the plan began to run, µs since 1970.
+    began_us: i64,
     planning_ms: f64,
     /// With ANALYZE.
     execution_ms: Option<f64>,
@@ -196,10 +200,32 @@ async fn plan(
             .flatten()
             .map(|name| name.to_string())
             .collect(),
+        began_us: planned,
         planning_ms: span(began, planned),
         execution_ms: analyze.then(|| span(planned, ended)),
     };
     Ok((planned, rows))
+}
+
+impl Planned {
+    /// One line an operator, with what it took and gave; with VERBOSE another with all its measures.
+    fn measured_lines(&self, of: &Explain, indent: &str, lines: &mut Vec<String>) {
+        let timing = of.on("timing", true);
+        let mut open: Vec<(usize, &Arc<dyn ExecutionPlan>)> = vec![(0, &self.physical)];
+        while let Some((depth, plan)) = open.pop() {
+            let line = DisplayableExecutionPlan::new(plan.as_ref()).one_line();
+            let line = line.to_string();
+            let taken = suffix(&measured(plan.as_ref(), self.began_us), timing);
+            let space = "  ".repeat(depth);
+            lines.push(format!("{indent}{space}{}{taken}", line.trim_end()));
+            if let Some(metrics) = plan.metrics().filter(|_| of.verbose) {
+                let metrics = metrics.aggregate_by_name().sorted_for_display();
+                lines.push(format!("{indent}{space}  Metrics: {metrics}"));
+            }
+            let below = plan.children().into_iter().rev();
+            open.extend(below.map(|child| (depth + 1, child)));
+        }
+    }
 }
 
 impl Report {
@@ -213,12 +239,14 @@ impl Report {
         match &self.plan {
             None => lines.push(format!("{indent}Values")),
             Some(plan) => {
-                let shown = match plan.execution_ms {
-                    Some(_) => DisplayableExecutionPlan::with_metrics(plan.physical.as_ref()),
-                    None => DisplayableExecutionPlan::new(plan.physical.as_ref()),
-                };
-                let text = shown.indent(of.verbose).to_string();
-                lines.extend(text.lines().map(|line| format!("{indent}{line}")));
+                match plan.execution_ms {
+                    Some(_) => plan.measured_lines(of, indent, &mut lines),
+                    None => {
+                        let shown = DisplayableExecutionPlan::new(plan.physical.as_ref());
+                        let text = shown.indent(of.verbose).to_string();
+                        lines.extend(text.lines().map(|line| format!("{indent}{line}")));
+                    }
+                }
                 for name in &plan.used {
                     let text = "Answered from continuous aggregate";
                     lines.push(format!("{indent}{text}: {name}"));
@@ -230,6 +258,7 @@ impl Report {
         }
         if let Some(plan) = &self.plan
             && let Some(execution) = plan.execution_ms
+            && of.on("summary", true)
         {
             lines.push(format!("Planning Time: {:.3} ms", plan.planning_ms));
             lines.push(format!("Execution Time: {execution:.3} ms"));

@@ -17,6 +17,7 @@ use crate::insert::KnownKeys;
 use crate::notify::{Channels, Mailbox};
 use crate::rollups::{Filler, Maintainer, Registry};
 use crate::session::drop_left_behind;
+use crate::statistics::Statistics;
 
 /// How queries may use the machine.
 #[derive(Debug, Clone)]
@@ -80,6 +81,8 @@ pub struct Instance {
     pub(crate) channels: Channels,
     /// Hashes of keys that no chunk keeps.
     pub(crate) known_keys: Arc<KnownKeys>,
+    /// What was done since the start.
+    pub(crate) statistics: Arc<Statistics>,
     /// Ends statements whose time is over.
     pub(crate) watchdog: Arc<Watchdog>,
     sessions: Mutex<BTreeMap<i32, Activity>>,
@@ -134,6 +137,7 @@ impl Instance {
         let instance = Arc::new(Self {
             channels: Channels::default(),
             known_keys: Arc::default(),
+            statistics: Arc::default(),
             watchdog: Watchdog::new(engine.clock()),
             engine,
             runtime,

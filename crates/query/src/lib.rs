@@ -36,6 +36,7 @@ pub mod routines;
 mod scan;
 mod session;
 pub mod settings;
+mod statistics;
 pub mod value;
 
 pub use error::Error;

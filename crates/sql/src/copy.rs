@@ -1,5 +1,6 @@
 //! COPY and EXPLAIN.
 
+use chronolith_types::SqlState;
 use sqlparser::tokenizer::Token;
 
 use crate::cursor::{Cursor, string_of};
@@ -181,8 +182,22 @@ pub(crate) fn explain(c: &mut Cursor<'_>) -> Result<Statement, SqlError> {
         .and_then(|option| option.value.as_deref())
         .unwrap_or("text")
         .to_lowercase();
+    for option in options.iter().filter(|option| option.name != "format") {
+        on(&[option.name.as_str()], false)?;
+    }
+    let analyze = on(&["analyze", "analyse"], false)?;
+    for name in ["wal", "timing"] {
+        if !analyze && on(&[name], false)? {
+            let name = name.to_uppercase();
+            return Err(SqlError::new(
+                SqlState::INVALID_PARAMETER_VALUE,
+                format!("EXPLAIN option {name} requires ANALYZE"),
+                options.first().map_or(0, |option| option.position),
+            ));
+        }
+    }
     Ok(Statement::Explain(Box::new(Explain {
-        analyze: on(&["analyze", "analyse"], false)?,
+        analyze,
         verbose: on(&["verbose"], false)?,
         costs: on(&["costs"], true)?,
         format,

@@ -20,6 +20,7 @@ mod error;
 mod grant;
 mod literals;
 mod lock;
+mod normal;
 mod parse;
 pub mod plpgsql;
 mod publication;
@@ -39,6 +40,7 @@ pub use cursor::{expression, query};
 pub use error::SqlError;
 pub use literals::{Literal, Literals};
 pub use lock::{Lock, LockKind};
+pub use normal::{Normalised, normalised};
 pub use parse::{Parsed, parse};
 pub use publication::{AlterPublication, CreatePublication, PublicationAction, PublicationObject};
 pub use rename::{

@@ -42,7 +42,8 @@ pub(crate) fn tokenize(text: &str) -> Result<Vec<TokenWithSpan>, SqlError> {
     let tokens = crate::typed::typed(plain_operators(tokens));
     let tokens = crate::changes::readable(text, tokens);
     let tokens = crate::sequence::overriding(tokens);
-    Ok(trims(variadic(whole_tables(lock_strengths(tokens)))))
+    let tokens = lock_strengths(locks_last(tokens));
+    Ok(trims(variadic(whole_tables(tokens))))
 }
 
 /// `TRIM(BOTH FROM x)`, whose FROM the parser wants something before, as `TRIM(BOTH x)`.
@@ -72,6 +73,91 @@ fn trims(mut tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
 /// What stands first after OF where a lock is the weaker one of its kind: `FOR NO KEY UPDATE` is
 /// read as `FOR UPDATE OF` this, and `FOR KEY SHARE` as `FOR SHARE OF` this.
 pub const WEAKER_LOCK: &str = "\0weaker";
+
+/// Locking clauses before LIMIT, OFFSET and FETCH, which the parser knows in the other order alone.
+fn locks_last(mut tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
+    let mut at = 0;
+    while at < tokens.len() {
+        let locks = locking(&tokens, at);
+        let limits = match locks > at {
+            true => limiting(&tokens, locks),
+            false => at,
+        };
+        if limits > locks
+            && let Some(both) = tokens.get_mut(at..limits)
+        {
+            both.rotate_left(locks - at);
+        }
+        at = limits.max(at) + 1;
+    }
+    tokens
+}
+
+fn is_word(token: Option<&TokenWithSpan>, words: &[&str]) -> bool {
+    match token.map(|token| &token.token) {
+        Some(Token::Word(found)) => {
+            found.quote_style.is_none() && words.contains(&found.value.as_str())
+        }
+        _ => false,
+    }
+}
+
+/// Behind the locking clauses that begin somewhere; there, if none does.
+fn locking(tokens: &[TokenWithSpan], mut at: usize) -> usize {
+    let is = |at: usize, words: &[&str]| is_word(tokens.get(at), words);
+    loop {
+        let strengths: [&[&str]; 4] = [
+            &["update"],
+            &["share"],
+            &["no", "key", "update"],
+            &["key", "share"],
+        ];
+        let fits = |words: &&[&str]| {
+            (at + 1..)
+                .zip(words.iter())
+                .all(|(at, word)| is(at, &[word]))
+        };
+        let found = strengths
+            .iter()
+            .find(|words| is(at, &["for"]) && fits(words));
+        let Some(found) = found else {
+            return at;
+        };
+        at += 1 + found.len();
+        if is(at, &["of"]) {
+            at += 2;
+            while let Some(Token::Comma | Token::Period) = tokens.get(at).map(|of| &of.token) {
+                at += 2;
+            }
+        }
+        if is(at, &["nowait"]) {
+            at += 1;
+        } else if is(at, &["skip"]) && is(at + 1, &["locked"]) {
+            at += 2;
+        }
+    }
+}
+
+/// Behind what says how many rows there are to be.
+fn limiting(tokens: &[TokenWithSpan], from: usize) -> usize {
+    if !is_word(tokens.get(from), &["limit", "offset", "fetch"]) {
+        return from;
+    }
+    let mut depth = 0_usize;
+    let mut at = from;
+    while let Some(token) = tokens.get(at) {
+        match &token.token {
+            Token::LParen => depth += 1,
+            Token::RParen if depth == 0 => break,
+            Token::RParen => depth -= 1,
+            Token::SemiColon => break,
+            _ if depth == 0 && is_word(Some(token), &["for", "on", "returning"]) => break,
+            _ => {}
+        }
+        at += 1;
+    }
+    at
+}
 
 /// `FOR NO KEY UPDATE` and `FOR KEY SHARE`, which the parser does not know.
 fn lock_strengths(mut tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {

@@ -292,6 +292,16 @@ impl Binder<'_> {
         args: Vec<Arg>,
         at: Option<u32>,
     ) -> Result<Resolved> {
+        let mut args = args;
+        if matches!(
+            name,
+            "concat" | "concat_ws" | "format" | "quote_literal" | "quote_nullable"
+        ) {
+            // Functions of any values' texts know no fields.
+            for arg in &mut args {
+                arg.value = self.told_row(arg.value.clone()).map_err(|e| e.at(at))?;
+            }
+        }
         let variadic = args.last().is_some_and(|arg| arg.variadic);
         let names = args.iter().map(|arg| arg.name.clone()).collect::<Vec<_>>();
         let given = args

@@ -40,12 +40,14 @@ impl Binder<'_> {
                 self.ctes.push((name, Rc::new(Cte::Silent)));
                 continue;
             }
+            let mut plain = false;
             let mut rel = if let Some(Some(changed)) = changed {
                 changed
             } else if with.recursive && names_itself(&cte.query, &name) {
                 self.recursive(&name, cte)?
             } else {
                 let bound = self.query(&cte.query, None)?;
+                plain = true;
                 self.settled_rel(bound)?
             };
             rename(&mut rel, &cte.alias)?;
@@ -54,7 +56,11 @@ impl Binder<'_> {
                 schema: None,
                 hides: None,
             }];
-            self.ctes.push((name, Rc::new(Cte::Bound(rel))));
+            let bound = Rc::new(Cte::Bound(rel));
+            if plain {
+                self.cte_trees.push((Rc::clone(&bound), cte.clone()));
+            }
+            self.ctes.push((name, bound));
         }
         Ok(())
     }

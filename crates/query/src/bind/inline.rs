@@ -119,7 +119,12 @@ impl Binder<'_> {
         }
         let mut parsed = chronolith_sql::parse(&routine.body).ok()?;
         match (parsed.pop()?.statement, parsed.is_empty()) {
-            (Tree::Query(query), true) => Some(query),
+            // What changes or locks rows runs by itself.
+            (Tree::Query(query), true)
+                if !super::changes(&query) && !super::locks_within(&query) =>
+            {
+                Some(query)
+            }
             _ => None,
         }
     }

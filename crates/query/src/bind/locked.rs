@@ -3,14 +3,17 @@
 //! Such a query runs by itself before the statement, which reads the rows that were locked; so it
 //! can name no column of the queries around it.
 
+use std::rc::Rc;
 use std::sync::Arc;
 
 use arrow::datatypes::{Field, Schema};
 use chronolith_sql::ast;
 use chronolith_types::{SqlState, SqlType};
 
+use super::cte::Cte;
 use super::scope::{Scope, ScopeColumn};
 use super::state::{Binder, Rel, Result, field, unnamed, unsupported};
+use crate::error::Error;
 
 impl Binder<'_> {
     pub(super) fn locked(&mut self, query: &ast::Query) -> Result<Rel> {
@@ -18,7 +21,14 @@ impl Binder<'_> {
         if !self.changing || self.views > 0 || !self.frames.is_empty() {
             return Err(refused());
         }
-        let found = self.names.locking(query, &self.params.known());
+        let mut found = self.names.locking(query, &self.params.known());
+        let missed = |error: &Error| error.code == SqlState::UNDEFINED_TABLE;
+        if found.as_ref().is_err_and(missed) && self.outer.is_empty() {
+            // What it names may be in WITH of the query around it, which it is then given itself.
+            if let Some(whole) = self.with_around(query) {
+                found = self.names.locking(&whole, &self.params.known());
+            }
+        }
         let locking = found.map_err(|error| {
             let outside = matches!(
                 error.code,
@@ -57,6 +67,37 @@ impl Binder<'_> {
                 relations: Vec::new(),
             },
         })
+    }
+}
+
+impl Binder<'_> {
+    /// A query with what WITH around it names, as far as that is plain queries.
+    fn with_around(&self, query: &ast::Query) -> Option<ast::Query> {
+        let tree = |cte: &Rc<Cte>| {
+            let mut trees = self.cte_trees.iter();
+            let found = trees.find(|(known, _)| Rc::ptr_eq(known, cte));
+            found.map(|(_, tree)| tree.clone())
+        };
+        let around = self.ctes.iter().filter_map(|(_, cte)| tree(cte));
+        let mut tables: Vec<ast::Cte> = around.collect();
+        if tables.is_empty() {
+            return None;
+        }
+        let mut whole = query.clone();
+        match &mut whole.with {
+            Some(with) => {
+                tables.append(&mut with.cte_tables);
+                with.cte_tables = tables;
+            }
+            None => {
+                whole.with = Some(ast::With {
+                    with_token: ast::helpers::attached_token::AttachedToken::empty(),
+                    recursive: false,
+                    cte_tables: tables,
+                });
+            }
+        }
+        Some(whole)
     }
 }
 

@@ -19,6 +19,14 @@ impl Binder<'_> {
     ) -> Result<Typed> {
         let symbol = if symbol == "!=" { "<>" } else { symbol };
         let operands = self.as_rows(operands).map_err(|error| error.at(at))?;
+        let text = |of: &Typed| of.ty.is_text() || of.ty == SqlType::Unknown;
+        let operands = match symbol == "||" && operands.iter().any(text) {
+            true => {
+                let told = operands.into_iter().map(|row| self.told_row(row));
+                told.collect::<Result<Vec<_>>>().map_err(|e| e.at(at))?
+            }
+            false => operands,
+        };
         let given = operands
             .iter()
             .map(|operand| operand.ty.without_typmod())
@@ -39,6 +47,14 @@ impl Binder<'_> {
         found
             .apply(args, &result)
             .map_err(|error| told(error).at(at))
+    }
+
+    /// A row of unnamed type as its text, anything else as it is.
+    pub(super) fn told_row(&mut self, value: Typed) -> Result<Typed> {
+        match value.ty {
+            SqlType::Record => self.coerce(value, &SqlType::Text, CastContext::Explicit),
+            _ => Ok(value),
+        }
     }
 
     /// A row beside one of a composite type is of that type.

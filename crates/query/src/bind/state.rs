@@ -37,6 +37,8 @@ pub(super) struct Binder<'a> {
     pub outer: Vec<Scope>,
     /// Names of WITH, the innermost last.
     pub ctes: Vec<(String, Rc<Cte>)>,
+    /// The queries of those that neither change rows nor name themselves.
+    pub cte_trees: Vec<(Rc<Cte>, chronolith_sql::ast::Cte)>,
     /// What the expressions of the select lists around call, the innermost last.
     pub calls: Vec<Calls>,
     pub named_windows: Vec<Vec<ast::NamedWindowDefinition>>,
@@ -175,6 +177,7 @@ impl<'a> Binder<'a> {
             params: Params::new(params),
             outer: Vec::new(),
             ctes: Vec::new(),
+            cte_trees: Vec::new(),
             calls: Vec::new(),
             named_windows: Vec::new(),
             places: HashMap::new(),

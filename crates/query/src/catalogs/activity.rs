@@ -1,25 +1,16 @@
-//! Who is connected and what goes on: sessions, prepared statements, statistics.
+//! Who is connected and what goes on: sessions, prepared statements.
 
 use chronolith_engine::{LockTarget, LockedThing};
 
 use super::context::Context;
-use super::objects::{self, Relation};
 use super::relation::Fill;
-use super::rows::{NULL, Rows, count, row};
+use super::rows::{NULL, Rows, row};
 use crate::error::Error;
 
 pub(super) fn fill(name: &str) -> Option<Fill> {
     Some(match name {
         "pg_stat_activity" => sessions,
         "pg_stat_gssapi" => gssapi,
-        "pg_stat_database" => databases,
-        "pg_stat_user_tables" | "pg_stat_all_tables" => tables,
-        "pg_stat_user_indexes" | "pg_stat_all_indexes" => indexes,
-        "pg_statio_user_tables" | "pg_statio_all_tables" => tables_read,
-        "pg_statio_user_indexes" | "pg_statio_all_indexes" => indexes_read,
-        "pg_stat_bgwriter" => |_, rows| nothing_counted(rows),
-        "pg_stat_archiver" => |_, rows| nothing_counted(rows),
-        "pg_stat_wal" => |_, rows| nothing_counted(rows),
         "pg_prepared_statements" => prepared,
         _ => return None,
     })
@@ -92,78 +83,6 @@ fn gssapi<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
     for session in context.sessions.iter() {
         rows.push(row![session.pid, false, NULL, false]);
     }
-    Ok(())
-}
-
-/// Sessions are counted; what nobody counts is NULL.
-fn databases<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
-    for database in context.catalog.databases.values() {
-        let sessions = context.sessions.iter();
-        let backends = sessions.filter(|session| session.database == database.name);
-        let mut row = row![database.id.0, &database.name, count(backends.count())];
-        row.resize(28, super::rows::Cell::Null);
-        rows.push(row);
-    }
-    Ok(())
-}
-
-fn tables<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
-    let home = context.home()?;
-    for relation in objects::user_relations(home).filter(|relation| relation.kind() == 'r') {
-        let mut row = row![relation.oid(), relation.schema(home).1, relation.name()];
-        row.resize(11, super::rows::Cell::Null);
-        row.push(count(relation.size(context).rows).into());
-        row.resize(23, super::rows::Cell::Null);
-        rows.push(row);
-    }
-    Ok(())
-}
-
-fn indexes<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
-    let home = context.home()?;
-    for relation in objects::user_relations(home) {
-        if let Relation::Index(table, index) = relation {
-            rows.push(row![
-                table.id.0,
-                index.id.0,
-                relation.schema(home).1,
-                &table.name,
-                &index.name,
-                NULL,
-                NULL,
-                NULL,
-            ]);
-        }
-    }
-    Ok(())
-}
-
-fn tables_read<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
-    let home = context.home()?;
-    for relation in objects::user_relations(home).filter(|relation| relation.kind() == 'r') {
-        let mut row = row![relation.oid(), relation.schema(home).1, relation.name()];
-        row.resize(rows.width(), super::rows::Cell::Null);
-        rows.push(row);
-    }
-    Ok(())
-}
-
-fn indexes_read<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
-    let home = context.home()?;
-    for relation in objects::user_relations(home) {
-        if let Relation::Index(table, index) = relation {
-            let schema = relation.schema(home).1;
-            let mut row = row![table.id.0, index.id.0, schema, &table.name, &index.name];
-            row.resize(rows.width(), super::rows::Cell::Null);
-            rows.push(row);
-        }
-    }
-    Ok(())
-}
-
-/// The one row of a view of counters that nobody counts.
-fn nothing_counted(rows: &mut Rows<'_>) -> Result<(), Error> {
-    rows.push(vec![super::rows::Cell::Null; rows.width()]);
     Ok(())
 }
 

@@ -1,5 +1,6 @@
 //! What the rows of system relations are made from.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, LazyLock, OnceLock};
 
@@ -14,6 +15,7 @@ use crate::instance::Activity;
 use crate::rollups::BucketCall;
 use crate::session::Cursor;
 use crate::settings::Settings;
+use crate::statistics::Statistics;
 
 /// How much there is of a chunk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -78,6 +80,8 @@ pub(crate) struct Context {
     pub(crate) search_path: Vec<String>,
     /// When the statement began, µs since 1970.
     pub(crate) now_us: i64,
+    /// When the engine was opened, µs since 1970.
+    pub(crate) started_us: i64,
     /// Who is connected.
     pub(crate) sessions: Lazy<Vec<Activity>>,
     /// The session's settings.
@@ -86,6 +90,10 @@ pub(crate) struct Context {
     pub(crate) prepared: Lazy<Vec<PreparedStatement>>,
     /// The session's open cursors.
     pub(crate) cursors: Lazy<Vec<Arc<Cursor>>>,
+    /// What was done since the start.
+    pub(crate) statistics: Arc<Statistics>,
+    /// How often cold parts of a table were read, and were known already.
+    pub(crate) reads: Lazy<HashMap<(DatabaseId, TableId), (u64, u64)>>,
     /// The locks of all sessions.
     pub(crate) locks: Lazy<Vec<Locked>>,
     /// How much there is of a chunk.

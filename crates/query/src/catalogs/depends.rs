@@ -7,11 +7,11 @@ use super::attributes::each_default;
 use super::constraints::{class_oid, referred_index, shown};
 use super::context::Context;
 use super::describe::quoted;
+use super::extensions::TIMESCALEDB;
 use super::objects::{self, Relation};
 use super::privileges;
 use super::relation::{self, Fill};
 use super::rows::{Rows, row};
-use super::server::TIMESCALEDB;
 use crate::error::Error;
 use crate::functions;
 use crate::labels;
@@ -85,6 +85,11 @@ fn depends<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
                 rows.push(row![class, oid, 0, extension, TIMESCALEDB, 0, 'e']);
             }
             Relation::View(_) | Relation::Kept(..) => {
+                let made = home.extensions.values();
+                let of = made.filter(|made| made.views.contains(&TableId(oid)));
+                for made in of {
+                    rows.push(row![class, oid, 0, extension, made.id, 0, 'e']);
+                }
                 let rule = objects::rule(oid);
                 let rewrite = class_oid("pg_rewrite");
                 rows.push(row![rewrite, rule, 0, class, oid, 0, 'i']);

@@ -17,6 +17,7 @@ mod constraints;
 mod context;
 mod depends;
 pub(crate) mod describe;
+mod extensions;
 mod information_schema;
 mod jobs;
 mod locks;
@@ -29,6 +30,7 @@ mod routines;
 mod rows;
 pub(crate) mod sequences;
 mod server;
+mod statistics;
 mod timescale;
 pub(crate) mod triggers;
 mod types;
@@ -40,6 +42,7 @@ pub(crate) use context::{
     Size, Sizes, Sorting, ViewColumns, ViewQueries, ViewWrites,
 };
 pub(crate) use describe::quoted;
+pub(crate) use extensions::{STAT_STATEMENTS, extension_version};
 pub(crate) use objects::{key_of_index, relation_of_row, row_types_of, shown, table_of_chunk};
 pub(crate) use relation::{find, is_system_schema, of_function};
 pub(crate) use routines::language;

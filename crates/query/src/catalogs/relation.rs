@@ -211,9 +211,11 @@ fn parse_line(line: &'static str) -> Option<SystemRelation> {
             .or_else(|| super::triggers::fill(name))
             .or_else(|| super::publications::fill(name))
             .or_else(|| server::fill(name))
+            .or_else(|| super::extensions::fill(name))
+            .or_else(|| super::statistics::fill(name))
             .or_else(|| activity::fill(name))
             .or_else(|| locks::fill(name)),
-        "" => routines::fill_function(name),
+        "" => routines::fill_function(name).or_else(|| super::statistics::fill_function(name)),
         "information_schema" => information_schema::fill(name)
             .or_else(|| sequences::fill(name))
             .or_else(|| privileges::fill(name)),
@@ -256,8 +258,36 @@ pub(crate) fn of_function(name: &str) -> Option<&'static SystemRelation> {
             "\tpg_get_keywords\t0\tf\t0\t0\tword text,catcode \"char\",barelabel boolean,catdesc text,baredesc text",
         )
     });
+    static STATEMENTS: LazyLock<Option<SystemRelation>> = LazyLock::new(|| {
+        parse_line(concat!(
+            "\tpg_stat_statements\t0\tf\t0\t0\t",
+            "userid oid,dbid oid,toplevel boolean,queryid bigint,query text,plans bigint,",
+            "total_plan_time double precision,min_plan_time double precision,",
+            "max_plan_time double precision,mean_plan_time double precision,",
+            "stddev_plan_time double precision,calls bigint,total_exec_time double precision,",
+            "min_exec_time double precision,max_exec_time double precision,",
+            "mean_exec_time double precision,stddev_exec_time double precision,rows bigint,",
+            "shared_blks_hit bigint,shared_blks_read bigint,shared_blks_dirtied bigint,",
+            "shared_blks_written bigint,local_blks_hit bigint,local_blks_read bigint,",
+            "local_blks_dirtied bigint,local_blks_written bigint,temp_blks_read bigint,",
+            "temp_blks_written bigint,blk_read_time double precision,",
+            "blk_write_time double precision,temp_blk_read_time double precision,",
+            "temp_blk_write_time double precision,wal_records bigint,wal_fpi bigint,",
+            "wal_bytes numeric,jit_functions bigint,jit_generation_time double precision,",
+            "jit_inlining_count bigint,jit_inlining_time double precision,",
+            "jit_optimization_count bigint,jit_optimization_time double precision,",
+            "jit_emission_count bigint,jit_emission_time double precision",
+        ))
+    });
+    static STATEMENTS_INFO: LazyLock<Option<SystemRelation>> = LazyLock::new(|| {
+        parse_line(
+            "\tpg_stat_statements_info\t0\tf\t0\t0\tdealloc bigint,stats_reset timestamp with time zone",
+        )
+    });
     let view = match name {
         "pg_get_keywords" => return KEYWORDS.as_ref(),
+        "pg_stat_statements" => return STATEMENTS.as_ref(),
+        "pg_stat_statements_info" => return STATEMENTS_INFO.as_ref(),
         "pg_cursor" => "pg_cursors",
         "pg_lock_status" => "pg_locks",
         "pg_prepared_statement" => "pg_prepared_statements",

@@ -1,4 +1,4 @@
-//! What belongs to the whole server: databases, roles, settings, extensions, time zones.
+//! What belongs to the whole server: databases, roles, settings, time zones.
 
 use chronolith_catalog::{Privilege, Role, Securable};
 use chronolith_types::TimeZone;
@@ -15,11 +15,6 @@ use crate::settings;
 const UTF8: i64 = 6;
 const DEFAULT_TABLESPACE: u32 = 1663;
 const TEMPLATE1: u32 = 1;
-/// The oid of the extension `timescaledb`.
-pub(super) const TIMESCALEDB: u32 = 14_995;
-/// The oid of the extension `plpgsql`.
-const PLPGSQL: u32 = 13_559;
-const PUBLIC: u32 = 2200;
 /// The version of TimescaleDB that this program answers as.
 pub(super) const TIMESCALEDB_VERSION: &str = "2.29.2";
 const HIDDEN: &str = "********";
@@ -36,9 +31,6 @@ pub(super) fn fill(name: &str) -> Option<Fill> {
         "pg_db_role_setting" => role_settings,
         "pg_default_acl" => default_acls,
         "pg_settings" => show_all,
-        "pg_extension" => extensions,
-        "pg_available_extensions" => available_extensions,
-        "pg_available_extension_versions" => available_versions,
         "pg_timezone_names" => time_zones,
         "pg_tablespace" => |_, rows| {
             recorded_rows(
@@ -263,72 +255,6 @@ fn show_all<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> 
             NULL,
             NULL,
             false,
-        ]);
-    }
-    Ok(())
-}
-
-/// Oid, name, schema, version and comment of each extension.
-const EXTENSIONS: [(u32, &str, u32, &str, &str); 2] = [
-    (
-        PLPGSQL,
-        "plpgsql",
-        super::relation::PG_CATALOG,
-        "1.0",
-        "PL/pgSQL procedural language",
-    ),
-    (
-        TIMESCALEDB,
-        "timescaledb",
-        PUBLIC,
-        TIMESCALEDB_VERSION,
-        "Enables scalable inserts and complex queries for time-series data",
-    ),
-];
-
-/// Oid and comment of each extension.
-pub(super) fn extension_comments() -> impl Iterator<Item = (u32, &'static str)> {
-    EXTENSIONS
-        .into_iter()
-        .map(|(oid, .., comment)| (oid, comment))
-}
-
-fn extensions<'a>(_: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
-    for (oid, name, schema, version, _) in EXTENSIONS {
-        rows.push(row![
-            oid,
-            name,
-            BOOTSTRAP_ROLE.0,
-            schema,
-            false,
-            version,
-            NULL,
-            NULL
-        ]);
-    }
-    Ok(())
-}
-
-fn available_extensions<'a>(_: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
-    for (_, name, _, version, comment) in EXTENSIONS {
-        rows.push(row![name, version, version, comment]);
-    }
-    Ok(())
-}
-
-fn available_versions<'a>(_: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
-    for (oid, name, _, version, comment) in EXTENSIONS {
-        let schema = (oid == PLPGSQL).then_some("pg_catalog");
-        rows.push(row![
-            name,
-            version,
-            true,
-            true,
-            oid == TIMESCALEDB || oid == PLPGSQL,
-            false,
-            schema,
-            NULL,
-            comment
         ]);
     }
     Ok(())

@@ -701,7 +701,7 @@ impl Session {
         };
         match copy.done().await {
             Ok(rows) => {
-                self.end_copy();
+                self.end_copy(rows);
                 Ok(format!("COPY {rows}"))
             }
             Err(error) => Err(self.copy_failed(error)),

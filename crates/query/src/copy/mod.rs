@@ -15,4 +15,4 @@ pub use options::{CopyOptions, Header};
 
 pub(crate) use from::{CopyIn, begin_in};
 pub(crate) use statement::parse_options;
-pub(crate) use to::{begin_out, bind_out};
+pub(crate) use to::{begin_out, bind_out, changed, no_rows, send};

@@ -6,16 +6,16 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use arrow::record_batch::RecordBatch;
 use bytes::Bytes;
 use chronolith_sql::{Copy, CopySource, CopyTarget, Statement};
-use chronolith_types::{SqlType, TimeZone};
+use chronolith_types::{SqlState, SqlType, TimeZone};
 use datafusion::logical_expr::LogicalPlan;
 use futures::StreamExt;
 
 use super::from::generated;
 use super::options::{CopyOptions, Header};
 use super::parse_options;
-use crate::bind::{Bound, bind_query};
+use crate::bind::{Bound, bind_query, changes, locks_within};
 use crate::error::Error;
-use crate::outcome::{CopyFormat, CopyRows, Outcome};
+use crate::outcome::{CopyFormat, CopyRows, Outcome, OutputColumn, RowStream};
 use crate::session::{self, SessionNames, Shared};
 use crate::value::{is_null, write_binary, write_text};
 
@@ -70,6 +70,31 @@ pub(crate) fn bind_out(names: &SessionNames, copy: &Copy) -> Result<Bound, Error
     }
 }
 
+/// What a COPY TO reads, when that changes or locks rows.
+pub(crate) fn changed(copy: &Copy) -> Option<&Statement> {
+    let CopySource::Query(inner) = &copy.source else {
+        return None;
+    };
+    if copy.target != CopyTarget::Client {
+        return None;
+    }
+    let found = match inner.as_ref() {
+        Statement::Query(query) => changes(query) || locks_within(query),
+        Statement::Insert(_) | Statement::InsertLiterals(_) => true,
+        Statement::Update(_) | Statement::Delete(_) | Statement::With { .. } => true,
+        _ => false,
+    };
+    found.then_some(inner.as_ref())
+}
+
+/// What a COPY TO says of a statement that gives no rows.
+pub(crate) fn no_rows() -> Error {
+    Error::new(
+        SqlState::FEATURE_NOT_SUPPORTED,
+        "COPY query must have a RETURNING clause",
+    )
+}
+
 fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
@@ -84,17 +109,30 @@ pub(crate) async fn begin_out(
     bound: &Bound,
     plan: &LogicalPlan,
 ) -> Result<Outcome, Error> {
-    let names: Vec<String> = bound.columns.iter().map(|c| c.name.clone()).collect();
+    let source = session::run(shared, plan).await?;
+    send(shared, copy, &bound.columns, source)
+}
+
+/// Begins to send rows.
+///
+/// # Errors
+/// 22023 for options that make no sense.
+pub(crate) fn send(
+    shared: &Arc<Shared>,
+    copy: &Copy,
+    columns: &[OutputColumn],
+    source: RowStream,
+) -> Result<Outcome, Error> {
+    let names: Vec<String> = columns.iter().map(|c| c.name.clone()).collect();
     let options = parse_options(copy, &names)?;
     let format = options.format;
     let rows = Arc::new(AtomicU64::new(0));
     let writer = Writer {
-        types: bound.columns.iter().map(|c| c.ty.clone()).collect(),
+        types: columns.iter().map(|c| c.ty.clone()).collect(),
         names,
         zone: shared.time_zone(),
         options,
     };
-    let source = session::run(shared, plan).await?;
     let counted = Arc::clone(&rows);
     let mut head = writer.head();
     let end = futures::stream::once(std::future::ready(None));
@@ -112,7 +150,7 @@ pub(crate) async fn begin_out(
     });
     Ok(Outcome::CopyOut {
         format,
-        columns: bound.columns.len(),
+        columns: columns.len(),
         stream: Box::pin(pieces),
         rows,
     })

@@ -34,7 +34,7 @@ pub(super) fn run(shared: &Arc<Shared>, of: &Drop) -> Result<(), Error> {
             ObjectKind::Schema => drop_schema::drop(shared, name.name(), of.cascade),
             ObjectKind::Database => database(shared, name.name()),
             ObjectKind::Role => role(shared, name.name()),
-            ObjectKind::Extension => Err(Error::unsupported("DROP EXTENSION")),
+            ObjectKind::Extension => super::extension::drop(shared, name, of.cascade),
             ObjectKind::Sequence => sequence::drop(shared, name, of),
             ObjectKind::Publication => super::publication::drop(shared, name),
             ObjectKind::Function | ObjectKind::Procedure => {
@@ -298,6 +298,7 @@ fn view(shared: &Arc<Shared>, name: &Name, kind: ObjectKind, cascade: bool) -> R
         check_kind(&home, schema, name.name(), wanted)?;
         if let Some(view) = home.view_named(schema, name.name()) {
             shared.check_drop(view.id)?;
+            super::extension::refuse_part(&home, view)?;
             return drop_view(shared, view, cascade);
         }
     }

@@ -41,6 +41,13 @@ pub(super) fn drop(shared: &Arc<Shared>, name: &str, cascade: bool) -> Result<()
     let dropped = all(shared, &home, found.id);
     shared.with(|state| state.notices = heard);
     tell(shared, &lies, &dropped?);
+    let extensions = home.extensions.values();
+    for extension in extensions.filter(|extension| extension.schema == found.id) {
+        shared.change(Change::DropExtension {
+            database: shared.database,
+            id: extension.id,
+        })?;
+    }
     shared.change(Change::DropSchema {
         database: shared.database,
         id: found.id,

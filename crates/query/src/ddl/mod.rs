@@ -11,6 +11,7 @@ pub(crate) mod comment;
 mod constraint;
 mod drop;
 mod drop_schema;
+mod extension;
 mod grant;
 pub(crate) mod hypertable;
 mod index;

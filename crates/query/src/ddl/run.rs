@@ -7,8 +7,8 @@ use chronolith_sql::Statement;
 use chronolith_types::{RoleId, SqlState};
 
 use super::{
-    alter, comment, drop, grant, index, materialized, owned, publication, role, routine, schema,
-    sequence, table, trigger, user_types, view,
+    alter, comment, drop, extension, grant, index, materialized, owned, publication, role, routine,
+    schema, sequence, table, trigger, user_types, view,
 };
 use crate::error::Error;
 use crate::labels;
@@ -60,8 +60,11 @@ pub(crate) async fn run(
         Statement::CreateExtension {
             name,
             if_not_exists,
-            ..
-        } => schema::create_extension(shared, &name.value, *if_not_exists)?,
+            options,
+        } => extension::create(shared, &name.value, *if_not_exists, options)?,
+        Statement::AlterExtension { name, version } => {
+            extension::update(shared, &name.value, version.as_deref())?;
+        }
         Statement::CreateRole {
             name,
             user,

@@ -106,31 +106,6 @@ pub(super) fn create_database(
     })
 }
 
-/// TimescaleDB and its toolkit are built in; so is what PostgreSQL brings along and clients ask for.
-pub(super) fn create_extension(
-    shared: &Arc<Shared>,
-    name: &str,
-    if_not_exists: bool,
-) -> Result<(), Error> {
-    match name {
-        "timescaledb" | "plpgsql" => {
-            let message = format!("extension \"{name}\" already exists");
-            if !if_not_exists {
-                return Err(Error::new(SqlState::DUPLICATE_OBJECT, message));
-            }
-            shared.notice(
-                Severity::Notice,
-                Error::new(SqlState::DUPLICATE_OBJECT, format!("{message}, skipping")),
-            );
-            Ok(())
-        }
-        _ => Err(Error::new(
-            SqlState::FEATURE_NOT_SUPPORTED,
-            format!("extension \"{name}\" is not available"),
-        )),
-    }
-}
-
 fn checked(set: &SettingChange) -> Result<Option<String>, Error> {
     let at = u32::try_from(set.position).ok();
     match (&set.value, find(&set.name)) {

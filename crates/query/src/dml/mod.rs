@@ -18,7 +18,7 @@ mod run;
 mod sight;
 mod within;
 
-pub(crate) use over::nullable;
+pub(crate) use over::{nullable, value_of};
 pub(crate) use plan::{Dml, Given, bind, bind_literals, bind_query};
 pub(crate) use program::{Ran, run};
 pub(crate) use rows::compact;

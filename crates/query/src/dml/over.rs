@@ -153,23 +153,30 @@ fn props_for<'e>(
     Ok(props)
 }
 
-/// What an expression gives that names no column and has no query in it.
-pub(super) fn value_of(
+/// What an expression of a key gives, which names no column and has no query in it.
+pub(super) fn value_of_key(
     run: &Run<'_>,
     expr: &Expr,
     planned: &Planned,
-    params: &[ScalarValue],
 ) -> Result<ScalarValue, Error> {
     let nothing = Schema::empty();
-    let formula = planned.formula(&nothing, None, std::iter::once(expr), params);
-    if let Some(formula) = formula {
-        let (made, _) = formula.evaluate(&run.vars(), Vec::new(), 1, params)?;
-        let made = made
-            .first()
-            .ok_or_else(|| Error::internal("an expression without a value"))?;
-        return Ok(ScalarValue::try_from_array(made, 0)?);
-    }
-    let shared = run.shared;
+    let formula = planned.formula(&nothing, None, std::iter::once(expr), run.params);
+    let Some(formula) = formula else {
+        return value_of(run.shared, expr, run.params);
+    };
+    let (made, _) = formula.evaluate(&run.vars(), Vec::new(), 1, run.params)?;
+    let made = made
+        .first()
+        .ok_or_else(|| Error::internal("an expression without a value"))?;
+    Ok(ScalarValue::try_from_array(made, 0)?)
+}
+
+/// What an expression gives that names no column and has no query in it.
+pub(crate) fn value_of(
+    shared: &Arc<Shared>,
+    expr: &Expr,
+    params: &[ScalarValue],
+) -> Result<ScalarValue, Error> {
     let expr = set_parameters_in(expr.clone(), params)?;
     let props = props_for(shared, std::iter::once(&expr))?;
     let physical = computable(&expr, &DFSchema::empty(), &props)?;

@@ -14,7 +14,7 @@ use datafusion::common::ScalarValue;
 use datafusion::execution::SessionState;
 use futures::StreamExt;
 
-use super::over::{Maker, value_of};
+use super::over::{Maker, value_of_key};
 use super::plan::Given;
 use super::rows::{Returned, columns, compact, kept, locators, of_table};
 use super::sight::Sight;
@@ -233,7 +233,7 @@ impl Run<'_> {
                     )
                 })?),
                 Some(KeyValue::Made(expr, planned)) => {
-                    made = value_of(self, expr, planned, self.params)?;
+                    made = value_of_key(self, expr, planned)?;
                     Some(&made)
                 }
             };

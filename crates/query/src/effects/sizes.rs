@@ -273,7 +273,9 @@ fn database_size(shared: &Arc<Shared>, args: Args<'_>) -> Result<ScalarValue, Er
             known.ok_or_else(|| missing(format!("database with OID {id} does not exist")))?
         }
     };
-    database_bytes(shared, database).map(bigint)
+    // Without the database there would be no log and no catalog: they count, though others share them.
+    let own = database_bytes(shared, database)?;
+    Ok(bigint(own + shared.instance.engine.shared_bytes()))
 }
 
 /// Everything lies in the one tablespace.
@@ -294,7 +296,7 @@ fn tablespace_size(shared: &Arc<Shared>, args: Args<'_>) -> Result<ScalarValue, 
         }
     };
     if !default {
-        return Ok(ScalarValue::Int64(Some(0)));
+        return Ok(bigint(shared.instance.engine.shared_bytes()));
     }
     let catalog = shared.catalog();
     let mut bytes = 0;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arrow::datatypes::DataType;
 use chronolith_types::packed::Address;
-use chronolith_types::{RoleId, SqlState};
+use chronolith_types::{DatabaseId, RoleId, SqlState};
 use datafusion::common::ScalarValue;
 
 use super::args::{Args, integer, list, text};
@@ -13,6 +13,7 @@ use crate::error::Error;
 use crate::outcome::Severity;
 use crate::session::{Shared, blocking};
 use crate::settings::Scope;
+use crate::statistics::Reset;
 
 pub(super) fn call(shared: &Arc<Shared>, name: &str, args: Args<'_>) -> Result<ScalarValue, Error> {
     match name {
@@ -96,6 +97,24 @@ pub(super) fn call(shared: &Arc<Shared>, name: &str, args: Args<'_>) -> Result<S
             let channels: Vec<_> = shared.channels().into_iter().map(text).collect();
             Ok(list(&channels, &DataType::Utf8View))
         }
+        "pg_stat_reset" => {
+            superuser(shared, name)?;
+            shared.instance.statistics.databases.reset(shared.database);
+            Ok(ScalarValue::Null)
+        }
+        "pg_stat_statements_reset" => {
+            superuser(shared, name)?;
+            let number = |slot| args.integer(slot).filter(|number| *number != 0);
+            let oid = |slot| number(slot).and_then(|number| u32::try_from(number).ok());
+            let which = Reset {
+                role: oid(0).map(RoleId),
+                database: oid(1).map(DatabaseId),
+                id: number(2),
+            };
+            let now_us = shared.instance.engine.clock().wall_us();
+            shared.instance.statistics.statements.reset(which, now_us);
+            Ok(ScalarValue::Null)
+        }
         "pg_export_snapshot" => Ok(text(shared.export_snapshot()?)),
         "pg_blocking_pids" => {
             let pid = args.integer(0).and_then(|pid| i32::try_from(pid).ok());
@@ -108,6 +127,16 @@ pub(super) fn call(shared: &Arc<Shared>, name: &str, args: Args<'_>) -> Result<S
             format!("function {} is not supported", describe::quoted(name)),
         )),
     }
+}
+
+/// 42501 for all but superusers.
+fn superuser(shared: &Shared, function: &str) -> Result<(), Error> {
+    let catalog = shared.catalog();
+    if catalog.is_superuser(shared.role(&catalog)?) {
+        return Ok(());
+    }
+    let words = format!("permission denied for function {function}");
+    Err(Error::new(SqlState::INSUFFICIENT_PRIVILEGE, words))
 }
 
 /// 42501 for a session of a role that the current one has nothing to say to.

@@ -6,6 +6,7 @@ use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::display::DisplayableExecutionPlan;
 
 use super::Report;
+use super::measured::measured;
 
 /// A value to be written.
 enum Json {
@@ -27,7 +28,10 @@ pub(super) fn document(reports: &[Report], of: &Explain) -> String {
 fn object(report: &Report, of: &Explain) -> Json {
     let mut fields = Vec::new();
     let source = report.plan.as_ref();
-    let source = source.map(|plan| node(plan.physical.as_ref(), of, plan.execution_ms.is_some()));
+    let source = source.map(|plan| {
+        let began = plan.execution_ms.map(|_| plan.began_us);
+        node(plan.physical.as_ref(), of, began)
+    });
     let plan = match &report.change {
         None => source,
         Some((verb, table)) => {
@@ -56,7 +60,8 @@ fn object(report: &Report, of: &Explain) -> Json {
     Json::Object(fields)
 }
 
-fn node(plan: &dyn ExecutionPlan, of: &Explain, analyzed: bool) -> Json {
+/// An operator with those below it, and where it was run, its measures; `began_us` is when.
+fn node(plan: &dyn ExecutionPlan, of: &Explain, began_us: Option<i64>) -> Json {
     let mut fields = vec![("Node Type", Json::Text(plan.name().to_owned()))];
     let line = DisplayableExecutionPlan::new(plan).one_line().to_string();
     let line = line.trim();
@@ -73,15 +78,18 @@ fn node(plan: &dyn ExecutionPlan, of: &Explain, analyzed: bool) -> Json {
             .collect();
         fields.push(("Output", Json::List(names)));
     }
-    if let Some(metrics) = plan.metrics().filter(|_| analyzed) {
-        let rows = metrics.output_rows();
-        fields.extend(rows.map(|rows| ("Actual Rows", number(rows as u64))));
-        let time = metrics.elapsed_compute();
-        fields.extend(time.map(|ns| ("Actual Total Time", milliseconds(ns as f64 / 1e6))));
+    if let Some(began_us) = began_us {
+        let taken = measured(plan, began_us);
+        if of.on("timing", true) {
+            fields.push(("Actual Startup Time", milliseconds(taken.began_ms)));
+            fields.push(("Actual Total Time", milliseconds(taken.ended_ms)));
+        }
+        fields.push(("Actual Rows", number(taken.rows)));
+        fields.push(("Actual Loops", number(1)));
     }
     let children = plan.children().into_iter();
     let children: Vec<Json> = children
-        .map(|child| node(child.as_ref(), of, analyzed))
+        .map(|child| node(child.as_ref(), of, began_us))
         .collect();
     if !children.is_empty() {
         fields.push(("Plans", Json::List(children)));

@@ -41,6 +41,9 @@ pub(super) fn apply(
         (SqlType::Record, SqlType::User(user)) if user.fields().is_some() => {
             return composites::from_record(value, user, explicit);
         }
+        (SqlType::Record, to) if to.is_text() => {
+            return apply(composites::record_text(value)?, target, explicit);
+        }
         // A row of any type is a record as it is.
         (row, SqlType::Record) if composites::is_composite(row) => return Ok(value),
         _ => {}

@@ -149,6 +149,60 @@ pub(super) fn from_record(
     packed(user, absent, fields)
 }
 
+/// A row of unnamed type as its text, times in the session's zone; NULL for what is no row.
+///
+/// # Errors
+/// None that well-typed values meet.
+pub(super) fn record_text(value: Typed) -> Result<Typed, FunctionError> {
+    let function: RowFn = |context, args| {
+        let Some((absent, fields)) = args.split_first() else {
+            return Ok(Value::Null);
+        };
+        if absent.as_bool() {
+            return Ok(Value::Null);
+        }
+        let types = context.args.iter().skip(1);
+        let texts = fields
+            .iter()
+            .zip(types)
+            .map(|(field, ty)| text_of(field, ty, context.zone));
+        joined(&texts.collect::<Result<Vec<_>, FunctionError>>()?)
+    };
+    let DataType::Struct(forms) = &value.arrow else {
+        return Err(FunctionError::internal("a row whose fields are not known"));
+    };
+    let written = written(&value.expr);
+    let absent = match &written {
+        Some(_) => truth(Some(false)),
+        None => Typed::new(value.expr.clone().is_null(), SqlType::Bool),
+    };
+    let mut args = vec![absent];
+    for (place, form) in forms.iter().enumerate() {
+        let given = written.as_ref().and_then(|written| written.get(place));
+        let field = Typed {
+            expr: match given {
+                Some(expr) => Expr::clone(expr),
+                None => core::expr_fn::get_field(value.expr.clone(), form.name().as_str()),
+            },
+            ty: type_of_form(form.data_type()),
+            arrow: form.data_type().clone(),
+        };
+        args.push(match field.ty {
+            SqlType::Record => record_text(field)?,
+            _ => field,
+        });
+    }
+    let row = Row {
+        name: "record_text",
+        function,
+        strict: false,
+        volatility: Volatile::Stable,
+        arrow: SqlType::Text.arrow(),
+        ty: SqlType::Text,
+    };
+    row_call(row, args)
+}
+
 /// What an array holds, or the type itself.
 fn base(ty: &SqlType) -> &SqlType {
     ty.element().unwrap_or(ty)

@@ -171,7 +171,7 @@ impl Proc {
     /// What an argument is when it is left out, as text; none where that is null.
     pub fn default_of(&self, slot: usize) -> Option<&'static str> {
         match (self.name, slot) {
-            ("make_interval", 0..=6) => Some("0"),
+            ("make_interval", 0..=6) | ("pg_stat_statements_reset", 0..=2) => Some("0"),
             ("jsonb_set", 3) | ("jsonb_set_lax", 3) | ("parse_ident", 1) => Some("true"),
             ("jsonb_insert", 3) => Some("false"),
             ("jsonb_set_lax", 4) => Some("use_json_null"),
@@ -420,7 +420,8 @@ pub fn cast(source: &SqlType, target: &SqlType) -> Option<Cast> {
     {
         return found(CastContext::Implicit);
     }
-    if source.is_pseudo() || target.is_pseudo() {
+    let record = source == SqlType::Record && target.is_text();
+    if !record && (source.is_pseudo() || target.is_pseudo()) {
         return None;
     }
     // PostgreSQL's conversions through text: to a string when assigned, from one when asked for.

@@ -100,9 +100,12 @@ impl Eq for Bound {}
 
 impl Hash for Bound {
     fn hash<H: Hasher>(&self, state: &mut H) {
+        // Common parts of expressions are told apart by this alone: whatever makes them differ.
         self.name.hash(state);
         self.args.hash(state);
+        self.ty.hash(state);
         self.arrow.hash(state);
+        self.signature.volatility.hash(state);
     }
 }
 

@@ -103,6 +103,21 @@ impl Guard<'_> {
             | Change::CreateIndex { table, .. }
             | Change::SetPersistence { table, .. }
             | Change::Comment { table, .. } => self.relation(*table),
+            Change::SetExtension { extension, .. } => match self.catalog.is_superuser(self.role) {
+                true => Ok(()),
+                false => Err(Error::new(
+                    SqlState::INSUFFICIENT_PRIVILEGE,
+                    format!(
+                        "permission denied to create extension \"{}\"",
+                        extension.name
+                    ),
+                )
+                .hint("Must be superuser to create this extension.")),
+            },
+            Change::DropExtension { id, .. } => {
+                let known = self.home.extensions.get(id);
+                known.map_or(Ok(()), |known| self.member(known.owner))
+            }
             Change::DropIndex { table, id, .. } | Change::RenameIndex { table, id, .. } => {
                 let known = self.home.tables.get(table);
                 let index = known.and_then(|known| known.indexes.iter().find(|i| i.id == *id));

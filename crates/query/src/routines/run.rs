@@ -16,7 +16,7 @@ use futures::StreamExt;
 use super::call::RoutineCall;
 use super::check::{body_of, read};
 use super::plpgsql::{Machine, Outputs};
-use crate::bind::{Target, bind_insert_source, bind_returned};
+use crate::bind::{Target, bind_insert_source, bind_returned, changes, locks_within};
 use crate::catalogs::quoted;
 use crate::error::Error;
 use crate::outcome::Outcome;
@@ -308,7 +308,9 @@ impl Session {
             let tree = &statement.parsed.statement;
             let wanted = wanted.filter(|_| number + 1 == count);
             let ready = match (tree, wanted) {
-                (Tree::Query(query), Some(wanted)) if !returns_nothing(wanted) => {
+                (Tree::Query(query), Some(wanted))
+                    if !returns_nothing(wanted) && !changes(query) && !locks_within(query) =>
+                {
                     let targets: Vec<Target> = wanted
                         .iter()
                         .map(|ty| Target {
@@ -326,6 +328,9 @@ impl Session {
                     };
                     Ready::Query(bind(&names, query, &targets, &types)?)
                 }
+                (tree, Some(wanted)) if !returns_nothing(wanted) => {
+                    self.returning(&names, tree, text, wanted, &types)?
+                }
                 _ => ready(&self.shared, &names, tree, &types)?,
             };
             let prepared = Prepared {
@@ -336,6 +341,7 @@ impl Session {
                 ready,
                 bound_to: self.bound_to(),
                 renewed: parking_lot::Mutex::default(),
+                normal: std::sync::OnceLock::new(),
             };
             // Boxed: a statement may call another procedure.
             let outcome = Box::pin(self.dispatch(&prepared, args)).await?;
@@ -347,6 +353,40 @@ impl Session {
             }
         }
         Ok(last)
+    }
+}
+
+impl Session {
+    /// The last statement of a body, one that changes or locks rows, with rows of the types that are
+    /// wanted.
+    fn returning(
+        &self,
+        names: &SessionNames,
+        tree: &Tree,
+        text: &str,
+        wanted: &[SqlType],
+        types: &[Option<SqlType>],
+    ) -> Result<Ready, Error> {
+        let found = ready(&self.shared, names, tree, types)?;
+        let bare = |types: &[SqlType]| -> Vec<SqlType> {
+            types.iter().map(SqlType::without_typmod).collect()
+        };
+        match found.columns() {
+            Some(given) if bare(&given) != bare(wanted) && given.len() == wanted.len() => {}
+            _ => return Ok(found),
+        }
+        let columns: Vec<String> = (0..wanted.len()).map(|at| format!("c{at}")).collect();
+        let casts = columns.iter().zip(wanted);
+        let casts: Vec<String> = casts
+            .map(|(column, ty)| format!("CAST({column} AS {})", ty.name()))
+            .collect();
+        let text = format!(
+            "WITH returned({}) AS ({text}) SELECT {} FROM returned",
+            columns.join(", "),
+            casts.join(", ")
+        );
+        let query = Tree::Query(chronolith_sql::query(&text)?);
+        ready(&self.shared, names, &query, types)
     }
 }
 

@@ -311,12 +311,16 @@ impl Session {
         let (transaction, said) = self
             .shared
             .with(|state| (state.transaction.take(), std::mem::take(&mut state.said)));
+        let begun = transaction.is_some();
         let shared = Arc::clone(&self.shared);
         let commit = || match transaction {
             Some(transaction) => Ok(blocking(|| transaction.commit()).map(|_| ())?),
             None => Ok(()),
         };
         let done = shared.speak(said, commit);
+        if begun {
+            self.shared.count_end(done.is_ok());
+        }
         self.shared.locker.end_transaction();
         let (changed, marked) = self.shared.with(|state| {
             let changed = state.settings.end(done.is_ok());
@@ -354,6 +358,9 @@ impl Session {
             state.end_roles(false);
             (state.settings.end(false), state.transaction.take())
         });
+        if transaction.is_some() {
+            self.shared.count_end(false);
+        }
         drop(transaction);
         self.shared.locker.end_transaction();
         if changed {

@@ -331,6 +331,7 @@ impl Session {
             binary_rows: false,
             watched: false,
             copy: None,
+            copy_timed: None,
             nested: true,
         }
     }

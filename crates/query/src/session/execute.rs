@@ -1,12 +1,12 @@
 //! Statements bound and run, each by its kind.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use arrow::array::ArrayRef;
 use arrow::record_batch::RecordBatch;
 use chronolith_catalog::Rights;
-use chronolith_sql::{Statement as Tree, ast};
-use chronolith_types::{SqlState, SqlType};
+use chronolith_sql::{Statement as Tree, ast, normalised};
+use chronolith_types::{RoleId, SqlState, SqlType};
 use datafusion::common::ScalarValue;
 use parking_lot::Mutex;
 
@@ -28,6 +28,7 @@ use crate::explain;
 use crate::insert::{self, Alike, InsertPlan, Source};
 use crate::outcome::{Outcome, OutputColumn};
 use crate::routines::{Event, has_triggers};
+use crate::statistics::{Counters, Timed};
 
 /// A statement as far as it goes without running it.
 pub(crate) enum Ready {
@@ -38,6 +39,8 @@ pub(crate) enum Ready {
     Explain(Box<Ready>),
     /// COPY TO STDOUT, from what it reads.
     CopyOut(Bound),
+    /// The same, from what changes or locks the rows that it gives.
+    CopyRows(Box<Ready>),
     /// CALL: the effect is an expression.
     Call(Bound),
     /// SELECT … FOR UPDATE.
@@ -61,7 +64,7 @@ impl Ready {
             Self::Lock(locking) => locking.bound.params.clone(),
             Self::Insert(insert) => insert.params.clone(),
             Self::Change(dml) => dml.program.params.clone(),
-            Self::Explain(inner) => inner.params(),
+            Self::Explain(inner) | Self::CopyRows(inner) => inner.params(),
             Self::Procedure(procedure) => procedure.args.params.clone(),
             Self::Utility => Vec::new(),
         }
@@ -72,13 +75,14 @@ impl Ready {
     /// The types of the rows that it gives; None when it gives none.
     pub(crate) fn columns(&self) -> Option<Vec<SqlType>> {
         match self {
-            Self::Query(bound) => Some(
-                bound
-                    .columns
-                    .iter()
-                    .map(|column| column.ty.clone())
-                    .collect(),
-            ),
+            Self::Query(bound) => Some(types_of(&bound.columns)),
+            Self::Lock(locking) => Some(types_of(&locking.columns)),
+            Self::Change(dml) if dml.program.main.is_some() => Some(types_of(&dml.program.columns)),
+            Self::Change(dml) => {
+                let last = dml.program.changes.last();
+                let returns = last.is_some_and(|change| change.returning.is_some());
+                returns.then(|| types_of(&dml.program.columns))
+            }
             _ => None,
         }
     }
@@ -96,11 +100,15 @@ impl Ready {
                 shared.check_uses(&insert.uses)
             }
             Self::Change(dml) => dml.check(shared),
-            Self::Explain(inner) => inner.check(shared),
+            Self::Explain(inner) | Self::CopyRows(inner) => inner.check(shared),
             Self::Procedure(procedure) => shared.check_uses(&procedure.args.uses),
             Self::Utility => Ok(()),
         }
     }
+}
+
+fn types_of(columns: &[OutputColumn]) -> Vec<SqlType> {
+    columns.iter().map(|column| column.ty.clone()).collect()
 }
 
 impl Session {
@@ -179,6 +187,7 @@ impl Session {
             ready,
             bound_to: self.bound_to(),
             renewed: Mutex::default(),
+            normal: OnceLock::new(),
         }))
     }
 
@@ -202,8 +211,62 @@ impl Session {
         prepared: &Arc<Prepared>,
         params: &[ArrayRef],
     ) -> Result<Outcome, Error> {
-        let done = self.execute_one(prepared, params).await;
-        done.map_err(|error| self.failed(error))
+        let timed = self.timed(prepared);
+        match self.execute_one(prepared, params).await {
+            Ok(outcome) => Ok(self.counted(timed, outcome)),
+            Err(error) => {
+                timed.failed(&error);
+                Err(self.failed(error))
+            }
+        }
+    }
+
+    /// The statement's run begins.
+    fn timed(&self, prepared: &Prepared) -> Timed {
+        let shared = &self.shared;
+        let normal = prepared.normal.get_or_init(|| {
+            let rows = matches!(
+                prepared.ready,
+                Ready::Query(_) | Ready::Insert(_) | Ready::Change(_) | Ready::Lock(_)
+            );
+            Arc::new(normalised(prepared.statement.text(), !rows))
+        });
+        // A role that was dropped meanwhile has no name either.
+        let role = shared.role(&shared.catalog()).unwrap_or(RoleId(0));
+        Timed::begin(
+            &shared.instance,
+            (role, shared.database),
+            Arc::clone(normal),
+        )
+    }
+
+    /// Counts a run when it ends: that of rows when they were taken, that of a COPY with its data.
+    fn counted(&mut self, timed: Timed, outcome: Outcome) -> Outcome {
+        match outcome {
+            Outcome::Rows {
+                columns,
+                stream,
+                verb,
+                counted,
+            } => Outcome::Rows {
+                columns,
+                stream: timed.rows(stream, &verb),
+                verb,
+                counted,
+            },
+            Outcome::Command { tag } => {
+                timed.end(timed.counters().tag(&tag));
+                Outcome::Command { tag }
+            }
+            Outcome::CopyIn { .. } => {
+                self.copy_timed = Some(timed);
+                outcome
+            }
+            Outcome::CopyOut { .. } | Outcome::Empty => {
+                timed.end(0);
+                outcome
+            }
+        }
     }
 
     pub(super) fn failed(&mut self, error: Error) -> Error {
@@ -222,8 +285,13 @@ impl Session {
         self.copy.as_mut()
     }
 
-    pub(crate) fn end_copy(&mut self) {
+    /// The COPY has ended well, with so many rows.
+    pub(crate) fn end_copy(&mut self, rows: u64) {
         self.copy = None;
+        if let Some(timed) = self.copy_timed.take() {
+            Counters::add(&timed.counters().inserted, rows);
+            timed.end(rows);
+        }
     }
 
     pub(crate) fn copy_failed(&mut self, error: Error) -> Error {
@@ -402,6 +470,26 @@ impl Session {
                 let plan = set_parameters(&bound.plan, &values)?;
                 copy::begin_out(&shared, of, bound, &plan).await
             }
+            Ready::CopyRows(inner) => {
+                let Tree::Copy(of) = tree else {
+                    return Err(Error::internal("a copy of nothing"));
+                };
+                let (columns, rows) = match inner.as_ref() {
+                    Ready::Change(dml) => match dml::run(&shared, dml, &values).await? {
+                        Ran::Query(rows)
+                        | Ran::Changed {
+                            returned: Some(rows),
+                            ..
+                        } => (&dml.program.columns, rows),
+                        Ran::Changed { .. } => return Err(copy::no_rows()),
+                    },
+                    Ready::Lock(locking) => {
+                        (&locking.columns, locking.run(&shared, &values).await?)
+                    }
+                    _ => return Err(Error::internal("a copy of something else")),
+                };
+                copy::send(&shared, of, columns, rows)
+            }
             Ready::Utility => self.utility(prepared).await,
         }
     }
@@ -548,6 +636,7 @@ pub(crate) fn ready(
         Tree::Insert(insert)
             if insert.on.is_none()
                 && insert.returning.is_none()
+                && !insert.source.as_deref().is_some_and(locks_within)
                 && !is_changed(shared, &insert.table) =>
         {
             Ready::Insert(Box::new(insert::bind(shared, names, insert, types)?))
@@ -586,7 +675,14 @@ pub(crate) fn ready(
                 None => Ready::Declare(bind_query(names, &of.query, types)?),
             }
         }
-        Tree::Copy(of) if !of.from => Ready::CopyOut(copy::bind_out(names, of)?),
+        Tree::Copy(of) if !of.from => match copy::changed(of) {
+            None => Ready::CopyOut(copy::bind_out(names, of)?),
+            Some(inner) => match ready(shared, names, inner, types)? {
+                Ready::Query(bound) => Ready::CopyOut(bound),
+                inner if inner.columns().is_some() => Ready::CopyRows(Box::new(inner)),
+                _ => return Err(copy::no_rows()),
+            },
+        },
         Tree::Call(call) => {
             if let Some(procedure) = super::call::find(shared, names, call, types)? {
                 return Ok(Ready::Procedure(Box::new(procedure)));

@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use arrow::array::{Array, AsArray, BooleanArray};
-use arrow::datatypes::Decimal128Type;
+use arrow::datatypes::{DataType, Decimal128Type};
 use arrow::record_batch::RecordBatch;
 use chronolith_catalog::{Rights, Routine, Type};
 use chronolith_chunk::RowSet;
@@ -13,7 +13,7 @@ use chronolith_sql::{WEAKER_LOCK, ast};
 use chronolith_types::{SqlState, SqlType, TableId, TypeId};
 use datafusion::common::ScalarValue;
 use datafusion::execution::memory_pool::MemoryConsumer;
-use datafusion::logical_expr::{FetchType, LogicalPlan, SkipType, TableSource};
+use datafusion::logical_expr::{Expr, LogicalPlan, TableSource};
 use futures::StreamExt;
 use parking_lot::Mutex;
 
@@ -21,7 +21,7 @@ use super::names::SessionNames;
 use super::run;
 use super::shared::Shared;
 use crate::bind::{Bound, Names, OwnType, Relation, TableColumn, bind_query, set_parameters};
-use crate::dml::{Held, Sight};
+use crate::dml::{Held, Sight, value_of};
 use crate::error::Error;
 use crate::functions::SessionVars;
 use crate::outcome::{OutputColumn, RowStream};
@@ -129,6 +129,8 @@ impl Names for Locators<'_> {
 struct Named<'q> {
     table: &'q str,
     alias: &'q str,
+    /// Whether its schema is said.
+    qualified: bool,
     /// Whether a join may leave it without a row.
     nullable: bool,
 }
@@ -174,6 +176,7 @@ fn named(factor: &ast::TableFactor) -> Option<Named<'_>> {
     Some(Named {
         table: &table.value,
         alias: &alias.value,
+        qualified: name.0.len() > 1,
         nullable: false,
     })
 }
@@ -244,7 +247,11 @@ fn bind_by(
     if select.having.is_some() {
         return refused("HAVING clause");
     }
-    let known = tables_of(select);
+    let with = query.with.iter().flat_map(|with| &with.cte_tables);
+    let with: Vec<&str> = with.map(|cte| cte.alias.name.value.as_str()).collect();
+    let (named, known): (Vec<_>, Vec<_>) = tables_of(select)
+        .into_iter()
+        .partition(|table| !table.qualified && with.contains(&table.table));
     let mut all: Vec<(&Named<'_>, RowMode, Wait)> = Vec::new();
     for lock in &query.locks {
         let (verb, mode) = said(lock);
@@ -255,6 +262,9 @@ fn bind_by(
         };
         let (wanted, _) = clause(lock);
         let meant = |table: &&Named<'_>| wanted.is_none_or(|wanted| table.alias == wanted);
+        if wanted.is_some() && named.iter().any(|table| meant(&table)) {
+            return refused_of(verb, "a WITH query");
+        }
         let meant: Vec<&Named<'_>> = known.iter().filter(meant).collect();
         if let (Some(wanted), []) = (wanted, meant.as_slice()) {
             let words = format!("relation \"{wanted}\" in {verb} clause not found in FROM clause");
@@ -349,6 +359,11 @@ fn bind_by(
     }))
 }
 
+fn refused_of(verb: &str, what: &str) -> Result<Option<Locking>, Error> {
+    let words = format!("{verb} cannot be applied to {what}");
+    Err(Error::new(SqlState::FEATURE_NOT_SUPPORTED, words))
+}
+
 /// What a clause is called, and how strong it is.
 fn said(lock: &ast::LockClause) -> (&'static str, RowMode) {
     let (_, weaker) = clause(lock);
@@ -361,15 +376,31 @@ fn said(lock: &ast::LockClause) -> (&'static str, RowMode) {
 }
 
 /// A plan without the LIMIT and OFFSET at its end, and these.
-fn unlimited(plan: LogicalPlan) -> Result<(LogicalPlan, usize, usize), Error> {
-    let cut = |limit: &datafusion::logical_expr::Limit| match (
-        limit.get_skip_type()?,
-        limit.get_fetch_type()?,
-    ) {
-        (SkipType::Literal(skip), FetchType::Literal(fetch)) => {
-            Ok((skip, fetch.unwrap_or(usize::MAX)))
+fn unlimited(
+    shared: &Arc<Shared>,
+    plan: LogicalPlan,
+) -> Result<(LogicalPlan, usize, usize), Error> {
+    // What is not written as a number is worked out now, its parameters are in.
+    let number = |expr: &Expr, clause: &str| {
+        let value = value_of(shared, expr, &[])?.cast_to(&DataType::Int64)?;
+        match value {
+            ScalarValue::Int64(Some(value)) => usize::try_from(value).map(Some).map_err(|_| {
+                let state = match clause {
+                    "LIMIT" => SqlState::new(b"2201W"),
+                    _ => SqlState::new(b"2201X"),
+                };
+                Error::new(state, format!("{clause} must not be negative"))
+            }),
+            _ => Ok(None),
         }
-        _ => Err(Error::unsupported("SKIP LOCKED with a computed LIMIT")),
+    };
+    let cut = |limit: &datafusion::logical_expr::Limit| {
+        let skip = limit.skip.as_deref().map(|expr| number(expr, "OFFSET"));
+        let fetch = limit.fetch.as_deref().map(|expr| number(expr, "LIMIT"));
+        Ok::<_, Error>((
+            skip.transpose()?.flatten().unwrap_or(0),
+            fetch.transpose()?.flatten().unwrap_or(usize::MAX),
+        ))
     };
     match &plan {
         LogicalPlan::Limit(limit) => {
@@ -443,7 +474,7 @@ impl Locking {
         let plan = set_parameters(&self.bound.plan, params)?;
         let skips = self.tables.iter().any(|target| target.wait == Wait::Skip);
         let (plan, mut skip, mut fetch) = match skips {
-            true => unlimited(plan)?,
+            true => unlimited(shared, plan)?,
             false => (plan, 0, usize::MAX),
         };
         let planner = shared.planner(shared.vars());

@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 
 use arrow::array::{ArrayRef, new_null_array};
 use chronolith_catalog::{Privilege, Rights};
-use chronolith_sql::Parsed;
+use chronolith_sql::{Normalised, Parsed};
 use chronolith_types::{SqlState, SqlType, TimeZone};
 use parking_lot::Mutex;
 
@@ -22,6 +22,7 @@ use crate::notify::Mailbox;
 use crate::outcome::{Notice, OutputColumn};
 use crate::rights::denied;
 use crate::settings::{Known, Scope, Settings, known, reported};
+use crate::statistics::{Counters, Timed};
 use crate::value::{ColumnBuilder, reg_text};
 
 /// Who connects, and to what.
@@ -79,6 +80,8 @@ pub struct Prepared {
     pub(crate) bound_to: BoundTo,
     /// The same statement as it was last bound anew.
     pub(crate) renewed: Mutex<Option<Arc<Prepared>>>,
+    /// Its text without constants, once it has run.
+    pub(crate) normal: OnceLock<Arc<Normalised>>,
 }
 
 /// What names in a statement depend on.
@@ -117,6 +120,8 @@ pub struct Session {
     pub(super) watched: bool,
     /// COPY FROM STDIN, while it runs.
     pub(super) copy: Option<CopyIn>,
+    /// The time that it takes.
+    pub(super) copy_timed: Option<Timed>,
     /// It runs statements within one of another's.
     pub(super) nested: bool,
 }
@@ -228,6 +233,10 @@ impl Session {
             changed_us: started_us,
             background: options.background,
         });
+        if !options.background {
+            let counters = instance.statistics.databases.of(database.id);
+            Counters::add(&counters.sessions, 1);
+        }
         let user = &options.user;
         let shared = Shared::new(instance, pid, database, cancel, &mailbox, user, settings);
         Ok(Self {
@@ -240,6 +249,7 @@ impl Session {
             binary_rows: false,
             watched: false,
             copy: None,
+            copy_timed: None,
             nested: false,
         })
     }

@@ -73,7 +73,9 @@ fn writes(tree: &Tree, tag: &str) -> Option<String> {
                 .any(|option| option.name == "analyze" && option.bool() != Some(false));
             return writes(&of.inner, tag).filter(|_| analyze);
         }
-        Tree::Copy(of) if !of.from => return None,
+        Tree::Copy(of) if !of.from => {
+            return writes(crate::copy::changed(of)?, tag);
+        }
         Tree::Insert(_) | Tree::InsertLiterals(_) => "INSERT",
         Tree::Update(_) => "UPDATE",
         Tree::Delete(_) => "DELETE",

@@ -34,6 +34,7 @@ use crate::rights::guard;
 use crate::routines::{Compiled, DEPTH_MAX, Deferred, Transitions};
 use crate::scan::{Snapshot, SystemRows};
 use crate::settings::Settings;
+use crate::statistics::Counters;
 
 /// One session, as all its parts see it.
 pub(crate) struct Shared {
@@ -158,6 +159,15 @@ impl Drop for Shared {
 }
 
 impl Shared {
+    /// Counts the end of a transaction.
+    pub(crate) fn count_end(&self, committed: bool) {
+        let counters = self.instance.statistics.databases.of(self.database);
+        match committed {
+            true => Counters::add(&counters.commits, 1),
+            false => Counters::add(&counters.rollbacks, 1),
+        }
+    }
+
     pub(crate) fn new(
         instance: Arc<Instance>,
         pid: i32,

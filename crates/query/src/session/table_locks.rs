@@ -58,7 +58,7 @@ impl Shared {
                 }
                 Ok(self.lock_uses(&dml.program.uses)? || waited)
             }
-            Ready::Explain(inner) => self.lock_tables(inner),
+            Ready::Explain(inner) | Ready::CopyRows(inner) => self.lock_tables(inner),
             Ready::Procedure(procedure) => self.lock_uses(&procedure.args.uses),
             Ready::Utility => Ok(false),
         }

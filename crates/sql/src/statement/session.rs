@@ -62,6 +62,16 @@ pub struct Explain {
     pub inner: Box<Statement>,
 }
 
+impl Explain {
+    /// Whether an option is on; `unless` where it is not given.
+    #[must_use]
+    pub fn on(&self, name: &str, unless: bool) -> bool {
+        let mut given = self.options.iter().rev();
+        let given = given.find(|option| option.name == name);
+        given.and_then(Opt::bool).unwrap_or(unless)
+    }
+}
+
 /// SET of one setting.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SettingChange {

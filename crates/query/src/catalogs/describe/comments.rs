@@ -11,7 +11,7 @@ use super::names::{quoted, regclass_in};
 use crate::catalogs::constraints::class_oid;
 use crate::catalogs::context::Context;
 use crate::catalogs::objects::{self, Relation};
-use crate::catalogs::{recorded, routines, server};
+use crate::catalogs::{extensions, recorded, routines};
 use crate::error::Error;
 use crate::scan::Wanted;
 
@@ -19,14 +19,14 @@ use crate::scan::Wanted;
 /// oid.
 static RECORDED: LazyLock<BTreeMap<(u32, u32), &'static str>> = LazyLock::new(|| {
     let procs = class_oid("pg_proc");
-    let extensions = class_oid("pg_extension");
+    let extension_class = class_oid("pg_extension");
     recorded::lines(include_str!("../recorded/pg_description.tsv"))
         .filter_map(|fields| {
             let (oid, class) = (recorded::oid(&fields, 0), recorded::oid(&fields, 1));
             let there = class != procs || routines::proc_name(oid).is_some();
             Some(((class, oid), *fields.get(2)?)).filter(|_| there)
         })
-        .chain(server::extension_comments().map(|(oid, text)| ((extensions, oid), text)))
+        .chain(extensions::extension_comments().map(|(oid, text)| ((extension_class, oid), text)))
         .collect()
 });
 
