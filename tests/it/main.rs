@@ -8,3 +8,4 @@ mod rollups;
 mod sessions;
 mod slt;
 mod tidy;
+mod waits;

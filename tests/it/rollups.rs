@@ -59,19 +59,11 @@ fn run(kind: Kind) {
     let until = now() + Duration::from_secs(CI_SECONDS);
     let next = Arc::new(AtomicU64::new(first));
     let failure = Arc::new(Mutex::new(None));
-    let (steps, checks, answered) = (
-        Arc::new(AtomicU64::new(0)),
-        Arc::new(AtomicU64::new(0)),
-        Arc::new(AtomicU64::new(0)),
-    );
+    let counts: Arc<[AtomicU64; 5]> = Arc::default();
     let workers: Vec<_> = (0..threads)
         .map(|_| {
             let (next, failure) = (Arc::clone(&next), Arc::clone(&failure));
-            let (steps, checks, answered) = (
-                Arc::clone(&steps),
-                Arc::clone(&checks),
-                Arc::clone(&answered),
-            );
+            let counts = Arc::clone(&counts);
             let work = move || {
                 loop {
                     let seed = next.fetch_add(1, Ordering::Relaxed);
@@ -85,9 +77,9 @@ fn run(kind: Kind) {
                     let mut history = History::new(seed, kind);
                     let outcome = catch_unwind(AssertUnwindSafe(|| history.run()));
                     let outcome = outcome.unwrap_or_else(|_| Err("it panicked".to_owned()));
-                    steps.fetch_add(history.steps, Ordering::Relaxed);
-                    checks.fetch_add(history.checks, Ordering::Relaxed);
-                    answered.fetch_add(history.answered, Ordering::Relaxed);
+                    for (count, more) in counts.iter().zip(history.counts()) {
+                        count.fetch_add(more, Ordering::Relaxed);
+                    }
                     if let (Err(reason), true) = (&outcome, all) {
                         eprintln!("seed {seed} ({kind:?}): {reason}\n");
                         continue;
@@ -111,13 +103,11 @@ fn run(kind: Kind) {
     let failure = failure.lock().unwrap().take();
     assert!(failure.is_none(), "{}", failure.unwrap());
     let histories = next.load(Ordering::Relaxed) - first;
-    let (steps, checks, answered) = (
-        steps.load(Ordering::Relaxed),
-        checks.load(Ordering::Relaxed),
-        answered.load(Ordering::Relaxed),
-    );
+    let [steps, checks, asked, answered, crashes] =
+        counts.each_ref().map(|count| count.load(Ordering::Relaxed));
     eprintln!(
-        "{kind:?}: about {histories} histories, {steps} steps, {checks} comparisons, {answered} queries answered from views"
+        "{kind:?}: about {histories} histories, {steps} steps, {checks} views compared, \
+         {answered} of {asked} queries answered from views, {crashes} crashes"
     );
     assert!(checks > 0);
 }

@@ -10,6 +10,7 @@
 //! Where `CHRONOLITH_POSTGRES` says how to reach a PostgreSQL 15, the scripts run against it too.
 //! What only one of the two answers so is marked, with the reason: a line `onlyif chronolith: REASON`
 //! or `onlyif postgres: REASON` before a statement, `# onlyif chronolith: REASON` for a whole script.
+//! Those under `hypertable` and `rollups` are Chronolith's.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 

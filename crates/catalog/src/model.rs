@@ -147,6 +147,9 @@ pub struct View {
     /// What is said of `security_barrier`.
     #[serde(default)]
     pub barrier: Option<bool>,
+    /// Defaults of its own columns, by their places: SQL.
+    #[serde(default)]
+    pub defaults: BTreeMap<u32, String>,
 }
 
 /// WITH CHECK OPTION.

@@ -292,6 +292,25 @@ pub struct Hypertable {
     /// Columns that chunks are skipped by because somebody asked for it.
     #[serde(default)]
     pub skipping: Vec<Skipping>,
+    /// Times at which chunks were compressed where a dump was made that is being restored: chunks
+    /// that come within them are, too. Half-open, and gone once their chunks are there.
+    #[serde(default)]
+    pub restored: Vec<(i64, i64)>,
+}
+
+impl Hypertable {
+    /// Takes the times of a new chunk out of [`Hypertable::restored`]; whether it is to be compressed.
+    pub fn restores(&mut self, range: &Range<i64>) -> bool {
+        let within = |(start, end): &(i64, i64)| *start <= range.start && range.end <= *end;
+        let Some(place) = self.restored.iter().position(within) else {
+            return false;
+        };
+        let (start, end) = self.restored.remove(place);
+        let rest = [(start, range.start), (range.end, end)];
+        let rest = rest.into_iter().filter(|(start, end)| start < end);
+        self.restored.extend(rest);
+        true
+    }
 }
 
 /// A dimension beside that of time.

@@ -35,9 +35,11 @@ pub(crate) struct History {
     views: Vec<View>,
     /// Whether a transaction is open.
     inside: bool,
-    pub(crate) steps: u64,
-    pub(crate) checks: u64,
-    pub(crate) answered: u64,
+    steps: u64,
+    checks: u64,
+    asked: u64,
+    answered: u64,
+    crashes: u64,
 }
 
 type Outcome = Result<(), String>;
@@ -94,8 +96,21 @@ impl History {
             inside: false,
             steps: 0,
             checks: 0,
+            asked: 0,
             answered: 0,
+            crashes: 0,
         }
+    }
+
+    /// Steps done, views compared, queries asked, those of them that views answered, and crashes.
+    pub(crate) fn counts(&self) -> [u64; 5] {
+        [
+            self.steps,
+            self.checks,
+            self.asked,
+            self.answered,
+            self.crashes,
+        ]
     }
 
     /// All that was done, as SQL.
@@ -410,6 +425,7 @@ impl History {
             }
         }
         let again = (self.random.below(2) == 0).then(|| self.random.below(20));
+        self.crashes += 1;
         self.bench.crash(again);
         Ok(())
     }
@@ -798,7 +814,7 @@ impl History {
         self.ask("SET timescaledb.enable_cagg_rewrites = off")?;
         let off = self.bench.ask(&sql);
         self.ask("SET timescaledb.enable_cagg_rewrites = on")?;
-        self.checks += 1;
+        self.asked += 1;
         let plan = self.ask(&format!("EXPLAIN {sql}"))?;
         let used = plan
             .rows

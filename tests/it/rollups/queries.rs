@@ -22,7 +22,7 @@ fn some<'a>(random: &SimRandom, of: &[&'a str], most: u64) -> Vec<&'a str> {
 pub(crate) fn query(random: &SimRandom, raw: &str, first: &str) -> String {
     let known = KNOWN.iter().find(|known| known.first == first);
     if let Some(known) = known
-        && random.below(4) > 0
+        && random.below(8) > 0
     {
         return known.query(random, raw);
     }

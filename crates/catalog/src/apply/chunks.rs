@@ -31,12 +31,14 @@ impl Catalog {
                 if table.chunks.contains_key(chunk) || table.chunks.values().any(meets) {
                     return Err(CatalogError::ChunkOverlap(table.name.clone()));
                 }
+                let hypertable = table.hypertable.as_mut();
+                let compressed = hypertable.is_some_and(|known| known.restores(range));
                 let made = Chunk {
                     id: *chunk,
                     oid: *oid,
                     range: range.clone(),
                     parts: Vec::new(),
-                    compressed: false,
+                    compressed,
                     created_us: *created_us,
                 };
                 table.chunks.insert(*chunk, Arc::new(made));

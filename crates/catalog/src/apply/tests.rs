@@ -200,6 +200,7 @@ fn names_and_owners_change_and_no_two_relations_share_a_name() {
         check: None,
         invoker: None,
         barrier: None,
+        defaults: Default::default(),
     };
     let schema = |name: &str| crate::model::Schema {
         id: SchemaId(31_000),
@@ -518,6 +519,7 @@ fn a_view_takes_its_store_with_it() {
         check: None,
         invoker: None,
         barrier: None,
+        defaults: Default::default(),
     };
     let create = Change::CreateView {
         database,

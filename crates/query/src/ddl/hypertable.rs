@@ -5,7 +5,7 @@ use std::sync::Arc;
 use arrow::record_batch::RecordBatch;
 use chronolith_catalog::{Change, Column, Hypertable, Index, Table};
 use chronolith_chunk::{ChunkError, ScanRequest};
-use chronolith_engine::TableView;
+use chronolith_engine::{LockMode, TableView};
 use chronolith_types::{HypertableId, IndexId, Interval, SqlState, SqlType, TableId};
 
 use super::columnstore;
@@ -48,7 +48,14 @@ pub(crate) struct Plan {
 /// # Errors
 /// TS110 for one that is, 42703, 0A000 and 22023 for columns and widths that cannot be.
 pub(crate) fn make(shared: &Arc<Shared>, plan: &Plan) -> Result<(HypertableId, bool), Error> {
-    let table = table_of(shared, plan.table)?;
+    let mut table = table_of(shared, plan.table)?;
+    // Who may not make one of it does not lock it.
+    if shared.check_owner(table.id).is_ok() {
+        while shared.lock_waiting(table.id, LockMode::AccessExclusive)? {
+            shared.transact(|transaction| transaction.begin_statement())?;
+            table = table_of(shared, plan.table)?;
+        }
+    }
     if let Some(known) = &table.hypertable {
         let message = format!("table \"{}\" is already a hypertable", table.name);
         if !plan.if_not_exists {
@@ -68,6 +75,7 @@ pub(crate) fn make(shared: &Arc<Shared>, plan: &Plan) -> Result<(HypertableId, b
     })?;
     let mut column = column.clone();
     let interval = width_of(&column.name, &column.ty, plan.width)?;
+    warn_of_width(shared, &column.ty, interval);
     for (_, places) in table.all_keys() {
         let has_time = places
             .iter()
@@ -364,6 +372,21 @@ pub(crate) fn width_of(column: &str, ty: &SqlType, width: Option<Width>) -> Resu
         )));
     }
     Ok(width)
+}
+
+/// Whoever gives a number may have meant seconds.
+pub(crate) fn warn_of_width(shared: &Shared, ty: &SqlType, width: i64) {
+    const SECOND_US: i64 = 1_000_000;
+    if matches!(ty, SqlType::Timestamptz | SqlType::Timestamp) && width < SECOND_US {
+        shared.notice(
+            Severity::Warning,
+            Error::new(
+                SqlState::AMBIGUOUS_PARAMETER,
+                "unexpected interval: smaller than one second",
+            )
+            .hint("The interval is specified in microseconds."),
+        );
+    }
 }
 
 /// A width as an option writes it: `1 day`, `86400000000`.

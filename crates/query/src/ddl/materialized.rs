@@ -88,6 +88,7 @@ pub(super) async fn create(
         check: None,
         invoker: None,
         barrier: None,
+        defaults: Default::default(),
     };
     table.id = rows;
     shared.change(Change::CreateTable {

@@ -97,6 +97,10 @@ pub(super) fn create(shared: &Arc<Shared>, create: &CreateView) -> Result<(), Er
             check,
             invoker: said.invoker,
             barrier: said.barrier,
+            // They stay with the columns that were there.
+            defaults: known
+                .as_ref()
+                .map_or_else(Default::default, |view| view.defaults.clone()),
         },
         replace: known.is_some(),
     })

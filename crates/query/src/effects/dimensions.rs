@@ -8,7 +8,7 @@ use chronolith_types::{Interval, SqlState, TableId};
 use datafusion::common::ScalarValue;
 
 use super::args::{Args, records, text};
-use crate::ddl::hypertable::{Width, hypertable_of, key_without, width_of};
+use crate::ddl::hypertable::{Width, hypertable_of, key_without, warn_of_width, width_of};
 use crate::error::Error;
 use crate::outcome::Severity;
 use crate::session::Shared;
@@ -288,6 +288,7 @@ pub(super) fn set_interval(shared: &Arc<Shared>, args: Args<'_>) -> Result<Scala
     }
     if named.is_none_or(|named| named == time.name) {
         let interval = width_of(&time.name, &time.ty, Some(width))?;
+        warn_of_width(shared, &time.ty, interval);
         shared.change(Change::SetChunkInterval {
             database: shared.database,
             table: table.id,
@@ -301,6 +302,7 @@ pub(super) fn set_interval(shared: &Arc<Shared>, args: Args<'_>) -> Result<Scala
     });
     let (number, column) = of.ok_or_else(|| no_dimension(&table))?;
     let interval = width_of(&column.name, &column.ty, Some(width))?;
+    warn_of_width(shared, &column.ty, interval);
     let mut changed = known.clone();
     for dimension in changed.dimensions.iter_mut().filter(|d| d.id == number) {
         dimension.kind = DimensionKind::Range { interval };

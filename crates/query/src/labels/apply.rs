@@ -169,6 +169,7 @@ fn settle(shared: &Arc<Shared>, id: TableId, series: &Series) -> Result<(), Erro
             compression: compression.clone(),
             skipping,
             tablespaces: series.tablespaces.clone(),
+            restored: series.compressed.clone(),
             ..known
         },
     })?;

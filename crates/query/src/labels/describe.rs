@@ -179,7 +179,25 @@ fn series(table: &Table, hypertable: &Hypertable) -> Series {
             .filter_map(|known| name(known.column))
             .collect(),
         tablespaces: hypertable.tablespaces.clone(),
+        compressed: compressed(table),
     }
+}
+
+/// The times of compressed chunks, those that touch as one.
+fn compressed(table: &Table) -> Vec<(i64, i64)> {
+    let chunks = table.chunks.values().filter(|chunk| chunk.compressed);
+    let mut ranges: Vec<(i64, i64)> = chunks
+        .map(|chunk| (chunk.range.start, chunk.range.end))
+        .collect();
+    ranges.sort_unstable();
+    let mut joined: Vec<(i64, i64)> = Vec::new();
+    for (start, end) in ranges {
+        match joined.last_mut() {
+            Some(last) if last.1 == start => last.1 = end,
+            _ => joined.push((start, end)),
+        }
+    }
+    joined
 }
 
 /// Jobs without what belongs to this database alone: how they went, and numbers of hypertables.

@@ -48,6 +48,9 @@ struct Series {
     skipping: Vec<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     tablespaces: Vec<String>,
+    /// Times at which chunks are compressed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    compressed: Vec<(i64, i64)>,
 }
 
 /// A dimension beside that of time: one of the two is there.

@@ -453,6 +453,7 @@ mod tests {
                 check: None,
                 invoker: None,
                 barrier: None,
+                defaults: Default::default(),
             }),
         );
         catalog.databases.insert(HOME, Arc::new(home));

@@ -222,6 +222,10 @@ fn add_column(
         )
         .hint("Use ADD COLUMN … GENERATED ALWAYS AS (aggregate) STORED."));
     };
+    let before = {
+        let home = shared.home()?;
+        shared.instance.registry.definition(&home, view.id)?
+    };
     let mut query = chronolith_sql::query(&view.query)?;
     let SetExpr::Select(select) = query.body.as_mut() else {
         return Err(Error::internal("a continuous aggregate that is no SELECT"));
@@ -236,6 +240,7 @@ fn add_column(
     let home = shared.home()?;
     let registry = &shared.instance.registry;
     let definition = Definition::of_view(&home, &view, registry)?;
+    rename_states(shared, store, &before, &definition)?;
     let table = hypertable::table_of(shared, store)?;
     add_states(shared, &definition, &table)?;
     let database = shared.database;
@@ -245,6 +250,36 @@ fn add_column(
         table: store,
         range: i64::MIN..i64::MAX,
     })
+}
+
+/// States are numbered with their aggregates, of which those of HAVING are the last: they make room.
+fn rename_states(
+    shared: &Arc<Shared>,
+    store: TableId,
+    before: &Definition,
+    after: &Definition,
+) -> Result<(), Error> {
+    for old in before.aggs.iter().rev() {
+        let Some(new) = after.aggs.iter().find(|new| new.call == old.call) else {
+            return Err(Error::internal("an aggregate that is gone"));
+        };
+        for (old, new) in old.parts.states.iter().zip(&new.parts.states) {
+            let table = hypertable::table_of(shared, store)?;
+            if old.name != new.name
+                && let Some((_, column)) = table.column_named(&old.name)
+            {
+                shared.change(Change::ChangeColumn {
+                    database: shared.database,
+                    table: store,
+                    column: Column {
+                        name: new.name.clone(),
+                        ..column.clone()
+                    },
+                })?;
+            }
+        }
+    }
+    Ok(())
 }
 
 fn add_states(shared: &Arc<Shared>, definition: &Definition, table: &Table) -> Result<(), Error> {

@@ -91,6 +91,7 @@ fn make(
         check: None,
         invoker: None,
         barrier: None,
+        defaults: Default::default(),
     };
     let registry = &shared.instance.registry;
     let definition = Definition::of_view_in(&home, &view, registry, Some(zone))?;

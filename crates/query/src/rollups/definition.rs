@@ -10,7 +10,7 @@ use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{DFSchema, Result as DfResult};
 use datafusion::datasource::source_as_provider;
 use datafusion::logical_expr::expr::AggregateFunction;
-use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan, TableScan, cast};
+use datafusion::logical_expr::{Distinct, Expr, ExprSchemable, LogicalPlan, TableScan, cast};
 
 use super::buckets::{BucketCall, Buckets};
 use super::derive::Programs;
@@ -104,6 +104,8 @@ pub(crate) struct Definition {
     /// How buckets that are missing are filled in.
     pub(crate) gaps: Option<Gaps>,
     pub(crate) outputs: Vec<Output>,
+    /// In which order the store has the states of the aggregates, where that is another than theirs.
+    order: Vec<usize>,
     /// What it was read from: while those columns are the same, so is the definition.
     pub(crate) reads: Vec<(TableId, Vec<CatalogColumn>)>,
     pub(super) programs: Programs,
@@ -143,7 +145,26 @@ impl Definition {
         let names = CatalogNames::new(Arc::clone(database), registry, time_zone);
         let query = chronolith_sql::query(&view.query)?;
         let bound = bind_kept(&names, &query)?;
-        Self::of(database, &bound, &view.columns, registry)
+        let mut definition = Self::of(database, &bound, &view.columns, registry)?;
+        let store = view.materialized.as_ref();
+        if let Some(store) = store.and_then(|kept| database.tables.get(&kept.table)) {
+            definition.order_as(store);
+        }
+        Ok(definition)
+    }
+
+    /// Has the states in the order of the store's columns: a column that was added later stands
+    /// behind those that only HAVING asks for.
+    fn order_as(&mut self, store: &Table) {
+        let states = self.aggs.iter().flat_map(|agg| &agg.parts.states);
+        let place = |state: &StateColumn| store.column_named(&state.name).map(|(place, _)| place);
+        let places: Vec<usize> = states
+            .map(|state| place(state).unwrap_or(usize::MAX))
+            .collect();
+        if !places.is_sorted() {
+            self.order = (0..places.len()).collect();
+            self.order.sort_by_key(|at| places.get(*at));
+        }
     }
 
     /// Reads the definition that a bound query is; `columns` are what its columns are called.
@@ -290,6 +311,7 @@ impl Definition {
             having: having.into_iter().reduce(Expr::and),
             gaps,
             outputs,
+            order: Vec::new(),
             reads,
             programs: Programs::default(),
         })
@@ -326,8 +348,15 @@ impl Definition {
         groups.chain(states).collect()
     }
 
+    /// The states, in the order of the store's columns.
     pub(crate) fn states(&self) -> impl Iterator<Item = &StateColumn> {
-        self.aggs.iter().flat_map(|agg| &agg.parts.states)
+        let states = self.aggs.iter().flat_map(|agg| &agg.parts.states);
+        let mut states: Vec<&StateColumn> = states.collect();
+        if !self.order.is_empty() {
+            let ordered = self.order.iter().filter_map(|at| states.get(*at).copied());
+            states = ordered.collect();
+        }
+        states.into_iter()
     }
 
     /// What readers call the bucket, where they see it.
@@ -351,10 +380,24 @@ fn unfit(plan: &LogicalPlan) -> Error {
     let _ = plan.apply(|node| {
         use datafusion::common::tree_node::TreeNodeRecursion;
         reason = match node {
-            LogicalPlan::Window(_) => Some("window functions are not supported by continuous aggregates"),
-            LogicalPlan::Distinct(_) => Some("invalid continuous aggregate view: DISTINCT / DISTINCT ON queries are not supported by continuous aggregates"),
-            LogicalPlan::Limit(_) => Some("LIMIT and LIMIT OFFSET are not supported by continuous aggregates"),
-            LogicalPlan::Union(_) => Some("set operations are not supported by continuous aggregates"),
+            LogicalPlan::Window(_) => {
+                Some("window functions are not supported by continuous aggregates")
+            }
+            // UNION is made of both.
+            LogicalPlan::Distinct(Distinct::All(input))
+                if matches!(**input, LogicalPlan::Union(_)) =>
+            {
+                Some("set operations are not supported by continuous aggregates")
+            }
+            LogicalPlan::Distinct(_) => {
+                Some("DISTINCT / DISTINCT ON queries are not supported by continuous aggregates")
+            }
+            LogicalPlan::Limit(_) => {
+                Some("LIMIT and LIMIT OFFSET are not supported by continuous aggregates")
+            }
+            LogicalPlan::Union(_) => {
+                Some("set operations are not supported by continuous aggregates")
+            }
             _ => None,
         };
         Ok(match reason {
@@ -800,7 +843,10 @@ fn composed(
         _ => false,
     };
     let plain = !of.call.params.distinct && of.call.params.order_by.is_empty();
-    if !fits || !plain {
+    // A state without a type, such as that of a sum of products, is not what readers see.
+    let states = of.parts.states.iter();
+    let typed = |state: &StateColumn| state.ty != SqlType::Bytea || output.ty == SqlType::Bytea;
+    if !fits || !plain || !states.into_iter().all(typed) {
         return Ok(None);
     }
     let renamed: HashMap<String, Expr> = of

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use chronolith_catalog::Database;
+use chronolith_types::SqlState;
 
 use super::registry::Registry;
 use crate::bind::{Names, Relation};
@@ -39,6 +40,13 @@ impl<'r> CatalogNames<'r> {
 impl Names for CatalogNames<'_> {
     fn relation(&self, schema: Option<&str>, name: &str) -> Result<Option<Relation>, Error> {
         let schema = schema.unwrap_or("public");
+        if matches!(schema, "pg_catalog" | "information_schema") {
+            return Err(Error::new(
+                SqlState::FEATURE_NOT_SUPPORTED,
+                "invalid continuous aggregate view",
+            )
+            .detail("Continuous aggregates cannot read system relations."));
+        }
         let Some(schema) = self.database.schema_named(schema) else {
             return Ok(None);
         };

@@ -424,6 +424,7 @@ impl Session {
                 }
             }
             Ready::Call(bound) => {
+                self.refuse_refresh_in_block(tree)?;
                 let plan = set_parameters(&bound.plan, &values)?;
                 run::collect(&shared, &plan).await?;
                 Ok(command("CALL"))
@@ -561,6 +562,23 @@ impl Session {
             _ => return Ok(None),
         };
         Ok(Some(command(tag)))
+    }
+
+    /// A refresh commits what it has written; TimescaleDB's stands alone.
+    fn refuse_refresh_in_block(&self, tree: &Tree) -> Result<(), Error> {
+        const NAME: &str = "refresh_continuous_aggregate";
+        let Tree::Call(call) = tree else {
+            return Ok(());
+        };
+        let name = call.name.0.last().and_then(|part| part.as_ident());
+        let refreshes = name.is_some_and(|name| name.value.eq_ignore_ascii_case(NAME));
+        if refreshes && (self.block != Block::Implicit || self.several) {
+            return Err(Error::new(
+                SqlState::ACTIVE_SQL_TRANSACTION,
+                format!("{NAME}() cannot run inside a transaction block"),
+            ));
+        }
+        Ok(())
     }
 
     /// What cannot be undone stands alone.

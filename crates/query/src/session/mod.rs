@@ -29,6 +29,7 @@ mod read_only;
 mod run;
 mod shared;
 mod snapshots;
+mod stops;
 mod table_locks;
 mod temporary;
 mod types;

@@ -374,6 +374,8 @@ impl Names for SessionNames {
             return Ok(None);
         };
         let schema = self.home.schemas.get(&view.schema);
+        let defaults = view.defaults.iter();
+        let defaults = defaults.map(|(at, text)| Ok((*at, chronolith_sql::expression(text)?)));
         Ok(Some(WrittenView {
             oid: view.id.0,
             schema: schema.map_or_else(String::new, |schema| schema.name.clone()),
@@ -381,6 +383,7 @@ impl Names for SessionNames {
             columns: view.columns.clone(),
             query: chronolith_sql::query(&view.query)?,
             check: view.check,
+            defaults: defaults.collect::<Result<_, Error>>()?,
         }))
     }
 

@@ -189,7 +189,8 @@ impl Shared {
         let planner = SessionStateBuilder::new()
             .with_config(config)
             .with_runtime_env(Arc::clone(&instance.runtime))
-            .with_physical_optimizer_rules(crate::fast::rules())
+            .with_optimizer_rules(super::stops::logical(&cancel))
+            .with_physical_optimizer_rules(super::stops::physical(&cancel))
             .with_query_planner(Arc::new(Planner))
             .build();
         let locker = instance.engine.locks().locker(pid);

@@ -12,7 +12,7 @@ use crate::error::Error;
 
 impl Shared {
     /// Locks a table until the transaction ends; whether it waited.
-    fn lock_waiting(&self, table: TableId, mode: LockMode) -> Result<bool, Error> {
+    pub(crate) fn lock_waiting(&self, table: TableId, mode: LockMode) -> Result<bool, Error> {
         let target = LockTarget::Table {
             database: self.database,
             table,
@@ -85,6 +85,15 @@ impl Shared {
             Tree::DropTrigger { table, .. } | Tree::AlterTrigger { table, .. } => {
                 (std::slice::from_ref(table), LockMode::AccessExclusive)
             }
+            Tree::Refresh {
+                name, concurrently, ..
+            } => (
+                std::slice::from_ref(name),
+                match concurrently {
+                    true => LockMode::Exclusive,
+                    false => LockMode::AccessExclusive,
+                },
+            ),
             _ => return Ok(()),
         };
         for name in names {

@@ -391,12 +391,17 @@ impl<'a> Given<'a> {
             at,
             match self.row {
                 None => target,
-                // A view's columns have no defaults of their own.
-                Some(_) => Target {
-                    name: first.value.clone(),
-                    default: None,
-                    ..target
-                },
+                // What a view says of its column; nothing of the table's.
+                Some(row) => {
+                    let mut columns = row.scope.columns.iter();
+                    let shown = columns.position(|column| column.name == first.value);
+                    let own = shown.and_then(|at| row.defaults.get(at));
+                    Target {
+                        name: first.value.clone(),
+                        default: own.cloned().flatten(),
+                        ..target
+                    }
+                }
             },
         ))
     }

@@ -5,15 +5,15 @@ use std::sync::Arc;
 use chronolith_catalog::{self as catalog, Rights};
 use chronolith_sql::ast::{self, OnInsert, TableObject};
 use chronolith_types::SqlState;
-use datafusion::logical_expr::LogicalPlanBuilder;
+use datafusion::logical_expr::{Expr, LogicalPlanBuilder};
 
 use super::super::names::Table;
 use super::super::scope::{Alias, Scope, ScopeColumn};
-use super::super::state::{Binder, Result, lift};
+use super::super::state::{Binder, Result, lift, project};
 use super::assign::Given;
 use super::through::{From, Row};
 use super::{Change, What, named_columns};
-use crate::bind::Target;
+use crate::bind::{Target, bind_scalar};
 use crate::error::Error;
 use crate::insert::{completed, name_of_column, places_of, provided, target_of, undefined_column};
 
@@ -45,7 +45,7 @@ impl Binder<'_> {
                 (shown, targets)
             }
         };
-        let (plan, given) = match &insert.source {
+        let (mut plan, mut given) = match &insert.source {
             Some(source) => {
                 let rel = self.insert_source(source, &targets)?;
                 (rel.plan, rel.scope.columns.len())
@@ -61,6 +61,23 @@ impl Binder<'_> {
                 SqlState::SYNTAX_ERROR,
                 "INSERT has more target columns than expressions",
             ));
+        }
+        if row.defaults.iter().any(Option::is_some) {
+            // What views have defaults for is given where the statement does not.
+            places.truncate(given);
+            let known = plan.schema().columns();
+            let mut exprs: Vec<Expr> = known.into_iter().map(Expr::Column).collect();
+            for (at, default) in row.defaults.iter().enumerate() {
+                let (Some(default), false) = (default, places.contains(&at)) else {
+                    continue;
+                };
+                let target = shown_target(&catalog, &row, at)?;
+                let value = bind_scalar(self.names, default, Some(&target))?;
+                exprs.push(value.expr.alias(self.fresh_as(&target.name)));
+                places.push(at);
+                given += 1;
+            }
+            plan = project(plan, exprs)?;
         }
         if !into.views.is_empty() {
             let into = Given::of(&into, &row, true);
@@ -179,13 +196,16 @@ fn shown_target(table: &catalog::Table, row: &Row, at: usize) -> Result<Target> 
         _ => None,
     };
     let target = below.map(target_of).transpose()?;
+    let target = target.unwrap_or_else(|| Target {
+        name: String::new(),
+        ty: shown.ty.clone(),
+        default: None,
+    });
+    let own = row.defaults.get(at).cloned().flatten();
     Ok(Target {
         name: shown.name.clone(),
-        ..target.unwrap_or_else(|| Target {
-            name: String::new(),
-            ty: shown.ty.clone(),
-            default: None,
-        })
+        default: own.or(target.default),
+        ty: target.ty,
     })
 }
 

@@ -1,6 +1,8 @@
 //! Views whose rows are changed: what they show is bound over the columns of the table below, once
 //! for rows as they are and once for rows as they are to be.
 
+use std::collections::BTreeMap;
+
 use chronolith_catalog::CheckOption;
 use chronolith_sql::ast::{self, SelectItem, SetExpr, TableFactor};
 use chronolith_types::SqlState;
@@ -31,6 +33,8 @@ pub struct WrittenView {
     pub query: Box<ast::Query>,
     /// What rows are held against.
     pub check: Option<CheckOption>,
+    /// Defaults of its columns, by their places.
+    pub defaults: BTreeMap<u32, ast::Expr>,
 }
 
 /// Where a column of a row comes from.
@@ -51,6 +55,8 @@ pub(super) struct Row {
     pub scope: Scope,
     /// Where each of what it sees comes from.
     pub from: Vec<From>,
+    /// The defaults that views have for it.
+    pub defaults: Vec<Option<ast::Expr>>,
     /// What the views make of it, the innermost first.
     pub steps: Vec<Step>,
 }
@@ -76,6 +82,7 @@ impl Row {
         Self {
             base: scope.clone(),
             from: (0..scope.columns.len()).map(From::Table).collect(),
+            defaults: vec![None; scope.columns.len()],
             scope,
             steps: Vec::new(),
         }
@@ -188,6 +195,7 @@ impl Binder<'_> {
         };
         let mut columns = Vec::with_capacity(items.len());
         let mut from = Vec::with_capacity(items.len());
+        let mut defaults = Vec::with_capacity(items.len());
         for (at, (mut found, value)) in items.into_iter().enumerate() {
             if let Some(name) = view.columns.get(at) {
                 found.name.clone_from(name);
@@ -199,6 +207,9 @@ impl Binder<'_> {
                 }
                 _ => None,
             };
+            let own = u32::try_from(at).ok();
+            let own = own.and_then(|at| view.defaults.get(&at)).cloned();
+            defaults.push(own.or_else(|| row.defaults.get(below?).cloned().flatten()));
             let (column, came) = match below.and_then(|at| row.from.get(at)) {
                 Some(came) => match &value.expr {
                     Expr::Column(named) => (named.name.clone(), came.clone()),
@@ -231,6 +242,7 @@ impl Binder<'_> {
             base: row.base,
             steps: row.steps,
             from,
+            defaults,
             scope: Scope {
                 columns,
                 relations: vec![Alias {

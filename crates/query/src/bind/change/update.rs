@@ -120,6 +120,7 @@ impl Binder<'_> {
                         relations: all.scope.relations.clone(),
                     },
                     from: Vec::new(),
+                    defaults: Vec::new(),
                     steps: Vec::new(),
                 };
                 let (returning, more) = self.returning(items, &nothing, &all.scope.columns)?;

@@ -3,17 +3,17 @@
 use std::sync::Arc;
 
 use chronolith_catalog::{Change, ConstraintKind, Table};
-use chronolith_sql::{AlterAction, AlterTable, Spelled};
+use chronolith_sql::{AlterAction, AlterTable, Spelled, SqlText};
 use chronolith_types::{SchemaId, SqlState};
 
 use super::super::drop;
-use super::super::table::check_name;
+use super::super::table::{check_default, check_name, default_text};
 use super::super::view::Said;
 use super::{change_column, role_of};
 use crate::error::Error;
-use crate::insert::undefined_table;
+use crate::insert::{undefined_column, undefined_table};
 use crate::outcome::Severity;
-use crate::session::Shared;
+use crate::session::{Shared, row_of};
 
 /// The column under another name, also in checks and the keys of indexes.
 pub(in crate::ddl) fn rename_kept_column(
@@ -160,6 +160,9 @@ pub(super) fn view(shared: &Arc<Shared>, of: &AlterTable) -> Result<(), Error> {
                 rename_view_column(shared, &view, from, &to.value)?;
                 return Ok(());
             }
+            AlterAction::SetDefault { name, default } => {
+                set_default(shared, &mut view, name, default.as_ref())?;
+            }
             AlterAction::SetOptions(options) => {
                 let mut said = Said {
                     check: view.check,
@@ -189,6 +192,28 @@ pub(super) fn view(shared: &Arc<Shared>, of: &AlterTable) -> Result<(), Error> {
     })?;
     let (old, new) = ((schema, &*name), (now.0, &*now.1));
     moved_views(shared, old, new, "renaming or moving a view")
+}
+
+/// A default of a view's own column, for rows that are inserted through the view.
+fn set_default(
+    shared: &Arc<Shared>,
+    view: &mut chronolith_catalog::View,
+    name: &Spelled,
+    default: Option<&SqlText>,
+) -> Result<(), Error> {
+    let home = shared.home()?;
+    let columns = row_of(shared, &home, view.id).unwrap_or_default();
+    let mut places = (0_u32..).zip(columns);
+    let (place, (_, ty)) = places
+        .find(|(_, (known, _))| *known == name.value)
+        .ok_or_else(|| undefined_column(&name.value, &view.name))?;
+    view.defaults.remove(&place);
+    if let Some(default) = default {
+        check_default(shared, &name.value, &ty, &default.expr)?;
+        let text = default_text(shared, default)?;
+        view.defaults.extend(text.map(|text| (place, text)));
+    }
+    Ok(())
 }
 
 /// A view's column under another name, which its readers do not see.

@@ -1,0 +1,88 @@
+//! What waits for others, and what does not wait for itself.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::fmt::Write as _;
+use std::thread;
+use std::time::Instant;
+
+use crate::sessions::{code, open, pid, until_waits};
+
+#[test]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a test of how long something takes"
+)]
+fn planning_ends_with_its_statement() {
+    let (_dir, db) = open();
+    let mut session = db.connect().unwrap();
+    session.execute("CREATE TABLE t (a int, b int)").unwrap();
+    let mut sql = String::from("SELECT count(*) FROM t t0");
+    for at in 1..70 {
+        let before = at - 1;
+        let _ = write!(
+            sql,
+            " JOIN t t{at} ON t{at}.a = t{before}.b AND t{at}.b > {at}"
+        );
+    }
+    session.execute("SET statement_timeout = '100ms'").unwrap();
+    let start = Instant::now();
+    assert_eq!(code(session.query(&sql)), "57014");
+    let took = start.elapsed();
+    session.execute("SET statement_timeout = 0").unwrap();
+    let start = Instant::now();
+    session.query(&sql).unwrap();
+    assert!(took < start.elapsed() / 2, "it was planned to its end");
+}
+
+#[test]
+fn a_hypertable_is_made_when_writers_are_done() {
+    let (_dir, db) = open();
+    let mut writer = db.connect().unwrap();
+    let mut maker = db.connect().unwrap();
+    let mut watcher = db.connect().unwrap();
+    writer
+        .execute("CREATE TABLE t (ts timestamptz NOT NULL, v int)")
+        .unwrap();
+    writer
+        .execute("BEGIN; INSERT INTO t VALUES ('2026-01-01', 1)")
+        .unwrap();
+    let make = "SELECT create_hypertable('t', 'ts', migrate_data => true)";
+    maker.execute("SET lock_timeout = '50ms'").unwrap();
+    assert_eq!(code(maker.query(make)), "55P03");
+    maker.execute("SET lock_timeout = 0").unwrap();
+    let waits = pid(&mut maker);
+    let made = thread::spawn(move || maker.query(make).map(|_| ()));
+    until_waits(&mut watcher, waits);
+    writer.execute("COMMIT").unwrap();
+    made.join().unwrap().unwrap();
+    let rows = watcher.query("SELECT count(*) FROM show_chunks('t')");
+    assert_eq!(rows.unwrap().single::<i64>().unwrap(), 1);
+}
+
+#[test]
+fn a_refresh_waits_for_readers_unless_concurrently() {
+    let (_dir, db) = open();
+    let mut reader = db.connect().unwrap();
+    let mut other = db.connect().unwrap();
+    reader
+        .execute(
+            "CREATE TABLE t (a int); INSERT INTO t VALUES (1);
+             CREATE MATERIALIZED VIEW v AS SELECT a FROM t; CREATE UNIQUE INDEX ON v (a)",
+        )
+        .unwrap();
+    reader.execute("BEGIN").unwrap();
+    reader.query("SELECT * FROM v").unwrap();
+    other.execute("SET lock_timeout = '50ms'").unwrap();
+    assert_eq!(code(other.execute("REFRESH MATERIALIZED VIEW v")), "55P03");
+    other
+        .execute("REFRESH MATERIALIZED VIEW CONCURRENTLY v")
+        .unwrap();
+    other
+        .execute("BEGIN; REFRESH MATERIALIZED VIEW CONCURRENTLY v")
+        .unwrap();
+    reader.query("SELECT * FROM v").unwrap();
+    reader.execute("COMMIT").unwrap();
+    other.execute("COMMIT").unwrap();
+    other.execute("REFRESH MATERIALIZED VIEW v").unwrap();
+}
