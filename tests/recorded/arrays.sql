@@ -49,4 +49,5 @@ select max(a), min(a) from (values (array[1, 2]), (array[1, 3]), (array[1])) v(a
 select a, count(*) from (values (array[1, 2]), (array[1, 2]), (null)) v(a) group by a order by a
 select width_bucket(5, array[1, 5, 10]), width_bucket(0, array[1, 5, 10])
 select cardinality(array[]::int[]), array_ndims(array[]::int[]), array_lower(array[]::int[], 1)
---! select array[[1, 2], [3, 4]]
+select array[[1, 2], [3, 4]]
+select '{{1,2},{3,4}}'::int[], array_ndims('{{1,2},{3,4}}'::int[])

@@ -113,7 +113,5 @@ select to_char(timestamptz '2024-07-01 12:00+00', 'TZ tz OF TZH TZM'), to_char(t
 select * from generate_series(timestamptz '2024-03-09', timestamptz '2024-03-12', interval '1 day') order by 1
 set timezone = 'Asia/Kolkata'
 select timestamptz '2024-07-01 12:00+00', date_trunc('hour', timestamptz '2024-07-01 12:10+00'), extract(timezone_minute from timestamptz '2024-07-01 12:00+00'), to_char(timestamptz '2024-07-01 12:00+00', 'OF'), timestamptz '1900-01-01 00:00+00'
-set timezone = -3.5
-select timestamptz '2024-07-01 12:00+00', to_char(timestamptz '2024-07-01 12:00+00', 'TZH:TZM')
 set timezone = 'nope'
 set timezone = 'UTC'

@@ -48,7 +48,7 @@ select json_agg(x), jsonb_agg(x order by x desc), json_object_agg(x, x * 2), jso
 select replace(json_agg(v)::text, chr(10), ' '), jsonb_agg(v) from (values (1, 'a'), (2, null)) v(n, s)
 select json_agg(x) from generate_series(1, 0) x
 select json_object_agg(null, 1)
-select array_to_json(array[1, 2]), array_to_json(array['a', null]), array_to_json(array[[1]]::int[]) is not null
+select array_to_json(array[1, 2]), array_to_json(array['a', null])
 select * from json_to_record('{"a": 1, "b": "x", "c": [1, 2]}') as t(a int, b text, c int[])
 select * from jsonb_to_record('{"a": 1, "b": "x", "d": {"z": 1}}') as t(a int, b text, d jsonb, e date)
 select * from json_to_recordset('[{"a": 1, "b": "x"}, {"a": 2}]') as t(a int, b text)

@@ -3,9 +3,9 @@
     record.py --postgres DSN [--check DSN] [NAME ...]
 
 A statement is a line. A line `@name = a ;; b` makes every later statement with `$name` in it two
-statements. A line that begins with `--` is a comment; with `--!`, a statement whose answer differs
-here, which COMPAT.md names: it is left out. `--: without tables` says that a script need not run
-flushed, compressed and reopened. With --check the statements also run on a Chronolith, and those
+statements. A line that begins with `--` is a comment; `--: without tables` and `--: never reopened`
+say which ways a script need not run. A statement that has a text of differences.txt in it is for
+PostgreSQL alone, as COMPAT.md says. With --check the statements also run on a Chronolith, and those
 with another answer are shown. Needs psycopg 3.
 """
 
@@ -86,6 +86,8 @@ def main():
     options.add_argument("names", nargs="*")
     options = options.parse_args()
     recorded = differ = left = 0
+    lines = (HERE / "differences.txt").read_text().splitlines()
+    differences = [line.split(" ;; ") for line in lines if " ;; " in line]
     for path in sorted(HERE.glob("*.sql")):
         if options.names and path.stem not in options.names:
             continue
@@ -93,18 +95,22 @@ def main():
         ours = fresh(options.check) if options.check else None
         out = [f"# What PostgreSQL 15 answers, written by tests/recorded/record.py from {path.name}."]
         for statement in statements(path.read_text().splitlines()):
-            if statement == "--: without tables":
-                out[0] += "\n# without tables"
-            elif statement.startswith("--!"):
-                left += 1
+            if statement.startswith("--: "):
+                out[0] += f"\n# {statement[4:]}"
             elif statement.startswith("--"):
                 out.append("#" + statement[2:])
             elif statement:
                 head, rows = answer(theirs, statement)
                 if rows and any("\n" in row for row in rows):
                     sys.exit(f"{path.name}: a value of several lines: {statement}")
-                recorded += 1
-                out.append("\n".join([head, statement] + (["----"] + rows if rows is not None else [])))
+                lines = [head, statement] + (["----"] + rows if rows is not None else [])
+                known = [reason for text, reason in differences if text in statement]
+                if known:
+                    left += 1
+                    lines.insert(0, f"onlyif postgres: {known[0]}")
+                else:
+                    recorded += 1
+                out.append("\n".join(lines))
                 if ours is None:
                     continue
                 try:
@@ -112,14 +118,14 @@ def main():
                 except psycopg.Error as error:
                     got = (str(error), None)
                     ours = connect(f"{options.check} dbname=recorded")
-                if got != (head, rows):
+                if (got != (head, rows)) != bool(known):
                     differ += 1
                     print(f"{path.name}: {statement}\n  there {head} {rows}\n  here  {got[0]} {got[1]}")
         for connection in filter(None, (theirs, ours)):
             connection.close()
         SCRIPTS.mkdir(exist_ok=True)
         (SCRIPTS / f"{path.stem}.slt").write_text("\n\n".join(out) + "\n")
-    print(f"{recorded} statements recorded, {left} left out, {differ} differ")
+    print(f"{recorded} statements recorded, {left} for PostgreSQL alone, {differ} not as expected")
 
 
 if __name__ == "__main__":

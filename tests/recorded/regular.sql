@@ -32,4 +32,4 @@ select 'abc' ~ '(?i)ABC', 'abc' ~ '(?:a)(b)', regexp_replace('abcabc', '(a)(b)',
 select 'aab' ~ '^a{2}b$', 'aab' ~ '^a{1,}b', 'aab' ~ 'a{3}', 'ab' ~ 'a?b?c?', 'aaa' ~ '^(a|aa)$', regexp_match('xaaay', 'a+?'), regexp_match('xaaay', 'a+'), regexp_match('xaaay', 'a{2}?')
 select '***=a.b' is not null, 'a.b' ~ '***=a.b', 'axb' ~ '***=a.b', 'ABC' ~ '***:(?i)abc'
 select similar_escape('a%b', null) is not null, 'abc' similar to 'a(b|x)c', 'aXc' similar to 'a[A-Z]c', 'abbbc' similar to 'ab+c', 'abc' similar to 'ab{1}c', 'a.c' similar to 'a.c', 'abc' similar to 'a.c'
---! select 'abab' ~ '(ab)\1', 'foobar' ~ 'foo(?=bar)'
+select 'abab' ~ '(ab)\1', 'foobar' ~ 'foo(?=bar)'

@@ -110,6 +110,16 @@ impl Catalog {
                 self.take_triggers(triggers);
                 self.database(*database)?.set_triggers(*table, triggers)
             }
+            Change::SetRowSecurity {
+                database,
+                table,
+                security,
+            } => {
+                for policy in &security.policies {
+                    self.next_oid = self.next_oid.max(policy.id.saturating_add(1));
+                }
+                self.database(*database)?.set_row_security(*table, security)
+            }
             Change::SetPublication {
                 database,
                 publication,

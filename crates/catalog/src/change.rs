@@ -318,6 +318,15 @@ pub enum Change {
         /// Those that it has from now on.
         triggers: Vec<Trigger>,
     },
+    /// Row-level security of a table is this from now on.
+    SetRowSecurity {
+        /// Its database.
+        database: DatabaseId,
+        /// Its table.
+        table: TableId,
+        /// What holds.
+        security: Box<crate::policy::RowSecurity>,
+    },
     /// CREATE PUBLICATION, and ALTER PUBLICATION: the whole of it as it is from now on.
     SetPublication {
         /// Its database.

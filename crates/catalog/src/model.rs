@@ -83,6 +83,9 @@ pub struct Database {
     /// The triggers of tables that have any, by name.
     #[serde(default)]
     pub triggers: BTreeMap<TableId, Arc<Vec<Trigger>>>,
+    /// Row-level security of tables that have any.
+    #[serde(default)]
+    pub row_security: BTreeMap<TableId, Arc<crate::policy::RowSecurity>>,
     /// Its jobs.
     #[serde(default)]
     pub jobs: Arc<Jobs>,
@@ -268,6 +271,7 @@ impl Database {
             extensions: BTreeMap::new(),
             publications: BTreeMap::new(),
             triggers: BTreeMap::new(),
+            row_security: BTreeMap::new(),
             jobs: Arc::default(),
             acls: Arc::default(),
             column_acls: Arc::default(),

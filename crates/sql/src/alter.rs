@@ -74,6 +74,9 @@ pub(crate) fn drop(c: &mut Cursor<'_>) -> Result<Statement, SqlError> {
     if c.accept(&["trigger"]) {
         return crate::trigger::drop(c);
     }
+    if c.accept(&["policy"]) {
+        return crate::policy::drop(c);
+    }
     let (kind, words) = kind(c)?;
     if matches!(
         kind,
@@ -188,6 +191,9 @@ pub(crate) fn alter(c: &mut Cursor<'_>) -> Result<Statement, SqlError> {
             Some(change) => Ok(Statement::AlterSystem(change)),
             None => Err(c.unexpected()),
         };
+    }
+    if c.accept(&["policy"]) {
+        return crate::policy::policy(c, true);
     }
     if c.accept(&["default", "privileges"]) {
         return crate::grant::defaults(c);
@@ -428,6 +434,24 @@ fn action(c: &mut Cursor<'_>) -> Result<AlterAction, SqlError> {
             false => Some(c.ident()?),
         };
         return Ok(AlterAction::Trigger { enabled, name });
+    }
+    for (words, enabled, forced) in [
+        (
+            &["enable", "row", "level", "security"][..],
+            Some(true),
+            None,
+        ),
+        (&["disable", "row", "level", "security"], Some(false), None),
+        (&["force", "row", "level", "security"], None, Some(true)),
+        (
+            &["no", "force", "row", "level", "security"],
+            None,
+            Some(false),
+        ),
+    ] {
+        if c.accept(words) {
+            return Ok(AlterAction::RowSecurity { enabled, forced });
+        }
     }
     // CLUSTER ON, ATTACH PARTITION, SET LOGGED …
     let known = [

@@ -79,6 +79,9 @@ pub(crate) fn create(c: &mut Cursor<'_>) -> Result<Statement, SqlError> {
     if !temporary && !recursive && !unlogged && c.accept(&["trigger"]) {
         return crate::trigger::create(c, or_replace, constraint);
     }
+    if !or_replace && !temporary && !recursive && !unlogged && c.accept(&["policy"]) {
+        return crate::policy::policy(c, false);
+    }
     if !temporary && !recursive && !unlogged && c.accept(&["publication"]) {
         return crate::publication::create(c);
     }
@@ -111,7 +114,6 @@ fn other(c: &mut Cursor<'_>) -> Result<Statement, SqlError> {
         &["operator", "class"],
         &["operator", "family"],
         &["operator"],
-        &["policy"],
         &["rule"],
         &["server"],
         &["statistics"],

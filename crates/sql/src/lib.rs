@@ -23,6 +23,7 @@ mod lock;
 mod normal;
 mod parse;
 pub mod plpgsql;
+mod policy;
 mod publication;
 mod rename;
 mod routine;
@@ -42,6 +43,7 @@ pub use literals::{Literal, Literals};
 pub use lock::{Lock, LockKind};
 pub use normal::{Normalised, normalised};
 pub use parse::{Parsed, parse};
+pub use policy::PolicyStatement;
 pub use publication::{AlterPublication, CreatePublication, PublicationAction, PublicationObject};
 pub use rename::{
     alias_columns, edited, names_column, names_relation, names_word, qualified_names, quoted,

@@ -81,6 +81,17 @@ pub enum Statement {
         /// IF EXISTS.
         if_exists: bool,
     },
+    /// CREATE POLICY and ALTER POLICY.
+    Policy(Box<crate::PolicyStatement>),
+    /// DROP POLICY.
+    DropPolicy {
+        /// Its name.
+        name: Spelled,
+        /// Its table.
+        table: Name,
+        /// IF EXISTS.
+        if_exists: bool,
+    },
     /// ALTER TRIGGER … RENAME TO.
     AlterTrigger {
         /// Its name.

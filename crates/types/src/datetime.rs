@@ -677,12 +677,21 @@ pub fn parse_date(text: &[u8]) -> Result<i32, ValueError> {
     }
 }
 
+/// `040506` and `0405`, which a time of day may be, with colons; none for other texts.
+fn colons(text: &[u8]) -> Option<Vec<u8>> {
+    let digits = text.trim_ascii();
+    let fits = matches!(digits.len(), 4 | 6) && digits.iter().all(u8::is_ascii_digit);
+    let pairs: Vec<&[u8]> = digits.chunks(2).collect();
+    fits.then(|| pairs.join(&b':'))
+}
+
 /// Reads a time of day; a date before it is ignored.
 ///
 /// # Errors
 /// 22007 and 22008.
 pub fn parse_time(text: &[u8]) -> Result<i64, ValueError> {
-    let parsed = parse_moment("time", text)?;
+    let spaced = colons(text);
+    let parsed = parse_moment("time", spaced.as_deref().unwrap_or(text))?;
     parsed
         .time_us
         .ok_or_else(|| ValueError::datetime("time", text))
@@ -693,7 +702,8 @@ pub fn parse_time(text: &[u8]) -> Result<i64, ValueError> {
 /// # Errors
 /// 22007 and 22008.
 pub fn parse_timetz(text: &[u8], zone: &TimeZone) -> Result<(i64, i32), ValueError> {
-    let parsed = parse_moment("time with time zone", text)?;
+    let spaced = colons(text);
+    let parsed = parse_moment("time with time zone", spaced.as_deref().unwrap_or(text))?;
     let refused = || ValueError::datetime("time with time zone", text);
     let us = parsed.time_us.ok_or_else(refused)?;
     // A zone whose clocks jump needs a date.

@@ -97,7 +97,7 @@ impl Parts {
     }
 }
 
-/// A decimal number in millionths; digits behind the sixth are cut.
+/// A decimal number in millionths, rounded at the seventh digit.
 fn millionths(text: &str) -> Option<i128> {
     let (negative, digits) = match text.as_bytes().first()? {
         b'-' => (true, text.get(1..)?),
@@ -125,6 +125,7 @@ fn millionths(text: &str) -> Option<i128> {
         value += i128::from(byte - b'0') * scale;
         scale /= 10;
     }
+    value += i128::from(fraction.as_bytes().get(6).is_some_and(|byte| *byte >= b'5'));
     Some(if negative { -value } else { value })
 }
 

@@ -26,7 +26,9 @@ fn scripts_answer_alike_in_postgres() {
         run(&mut server, &format!("DROP DATABASE IF EXISTS {DATABASE}"));
         run(
             &mut server,
-            &format!("CREATE DATABASE {DATABASE} TEMPLATE template0"),
+            &format!(
+                "CREATE DATABASE {DATABASE} TEMPLATE template0 LC_COLLATE 'C' LC_CTYPE 'C.UTF-8'"
+            ),
         );
         statements += run_file(&place, &text, &name, &mut failures);
         run(

@@ -148,6 +148,7 @@ impl Database {
         }
         self.tables.remove(&id);
         self.triggers.remove(&id);
+        self.row_security.remove(&id);
         self.drop_sequences_of(id, None)?;
         self.drop_jobs_of(id);
         self.forget(id.0)

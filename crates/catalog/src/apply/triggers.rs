@@ -1,4 +1,4 @@
-//! Triggers.
+//! Triggers and row-level security.
 
 use std::sync::Arc;
 
@@ -7,6 +7,7 @@ use chronolith_types::TableId;
 use super::Applied;
 use crate::error::CatalogError;
 use crate::model::{Catalog, Database};
+use crate::policy::RowSecurity;
 use crate::trigger::Trigger;
 
 impl Catalog {
@@ -28,6 +29,18 @@ impl Database {
         match triggers.is_empty() {
             true => self.triggers.remove(&table),
             false => self.triggers.insert(table, Arc::new(triggers.to_vec())),
+        };
+        Ok(())
+    }
+
+    /// Row-level security of a table.
+    pub(super) fn set_row_security(&mut self, table: TableId, of: &RowSecurity) -> Applied {
+        if !self.tables.contains_key(&table) {
+            return Err(CatalogError::NoRelation(table.to_string()));
+        }
+        match of.is_empty() {
+            true => self.row_security.remove(&table),
+            false => self.row_security.insert(table, Arc::new(of.clone())),
         };
         Ok(())
     }

@@ -112,6 +112,9 @@ impl Binder<'_> {
         if aggregate {
             return self.aggregate_call(place, name, function, list, at);
         }
+        if window && !function.within_group.is_empty() {
+            return self.hypothetical(place, name, function, list, at);
+        }
         if window {
             return Err(Error::new(
                 SqlState::WRONG_OBJECT_TYPE,
@@ -447,6 +450,19 @@ impl Binder<'_> {
         let FunctionArguments::List(list) = &function.args else {
             return Ok(None);
         };
+        // Its value is not looked at, so nothing types a literal there.
+        if name == "pg_typeof"
+            && let [FunctionArg::Unnamed(FunctionArgExpr::Expr(ast::Expr::Value(literal)))] =
+                list.args.as_slice()
+            && matches!(
+                literal.value,
+                ast::Value::SingleQuotedString(_) | ast::Value::Null
+            )
+        {
+            let number = ScalarValue::UInt32(Some(SqlType::Unknown.oid()));
+            let ty = SqlType::Reg(chronolith_types::RegKind::Type);
+            return Ok(Some(Typed::literal(number, ty)));
+        }
         if !matches!(
             name,
             "coalesce" | "nullif" | "greatest" | "least" | "row" | "grouping"
@@ -615,7 +631,10 @@ impl Binder<'_> {
                 let now = self.call_plain("now", Vec::new(), at)?;
                 self.coerce(now, &SqlType::Time, explicit)
             }
-            "current_time" => Err(unsupported("current_time, a time with time zone,").at(at)),
+            "current_time" => {
+                let now = self.call_plain("now", Vec::new(), at)?;
+                self.coerce(now, &SqlType::Timetz, explicit)
+            }
             "current_catalog" => self.call_plain("current_database", Vec::new(), at),
             "current_role" | "user" => self.call_plain("current_user", Vec::new(), at),
             other => self.call_plain(other, Vec::new(), at),

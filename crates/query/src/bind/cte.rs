@@ -35,6 +35,13 @@ impl Binder<'_> {
     pub(super) fn with(&mut self, with: &ast::With) -> Result<()> {
         for cte in &with.cte_tables {
             let name = cte.alias.name.value.clone();
+            let twice = |other: &&ast::Cte| other.alias.name.value == name;
+            if with.cte_tables.iter().filter(twice).count() > 1 {
+                let message = format!("WITH query name \"{name}\" specified more than once");
+                let last = with.cte_tables.iter().rfind(twice).unwrap_or(cte);
+                return Err(Error::new(SqlState::DUPLICATE_ALIAS, message)
+                    .at(ident_position(&last.alias.name)));
+            }
             let changed = self.changing_cte(cte)?;
             if let Some(None) = changed {
                 self.ctes.push((name, Rc::new(Cte::Silent)));

@@ -199,6 +199,27 @@ pub fn bind_over(
     binder.settled(value)
 }
 
+/// The condition of a policy, over the columns of its table; it may read other relations.
+///
+/// # Errors
+/// What PostgreSQL says of it.
+pub(crate) fn bind_policy(
+    names: &dyn Names,
+    expr: &ast::Expr,
+    relation: &str,
+    columns: &[(String, SqlType, DataType)],
+) -> Result<()> {
+    let mut binder = Binder::new(names, &[]);
+    let scope = scope_of(relation, columns);
+    let place = Place {
+        scope: &scope,
+        clause: Clause::Where,
+    };
+    let value = binder.expr(place, expr)?;
+    binder.condition(value, "POLICY", super::state::position(expr))?;
+    Ok(())
+}
+
 /// The same, whose type may be open yet.
 fn over(
     binder: &mut Binder<'_>,
@@ -206,7 +227,18 @@ fn over(
     relation: &str,
     columns: &[(String, SqlType, DataType)],
 ) -> Result<Typed> {
-    let scope = Scope {
+    let scope = scope_of(relation, columns);
+    let place = Place {
+        scope: &scope,
+        clause: Clause::Check,
+    };
+    let value = binder.expr(place, expr)?;
+    refuse_queries(binder, &value, expr, "check constraint")?;
+    Ok(value)
+}
+
+fn scope_of(relation: &str, columns: &[(String, SqlType, DataType)]) -> Scope {
+    Scope {
         columns: columns
             .iter()
             .map(|(name, ty, arrow)| ScopeColumn {
@@ -222,14 +254,7 @@ fn over(
             schema: None,
             hides: None,
         }],
-    };
-    let place = Place {
-        scope: &scope,
-        clause: Clause::Check,
-    };
-    let value = binder.expr(place, expr)?;
-    refuse_queries(binder, &value, expr, "check constraint")?;
-    Ok(value)
+    }
 }
 
 /// A check of a domain, over the column or other plan's column that has the value.

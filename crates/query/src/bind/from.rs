@@ -1,6 +1,7 @@
 //! FROM: relations, joins and functions that return rows.
 
 use arrow::datatypes::DataType;
+use chronolith_catalog::PolicyCommand;
 use chronolith_sql::ast::{
     self, FunctionArg, JoinConstraint, JoinOperator, TableAlias, TableFactor, TableWithJoins,
 };
@@ -12,6 +13,7 @@ use datafusion::logical_expr::expr::ScalarFunction;
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, lit};
 
 use super::array::item_of;
+use super::documents::rows_of_document;
 use super::names::{Relation, Table};
 use super::scope::{Alias, Found, Scope, ScopeColumn};
 use super::select::passed;
@@ -104,6 +106,9 @@ impl Binder<'_> {
 
     /// `left, right` and `left [LEFT] JOIN LATERAL right ON true`.
     fn cross(&mut self, left: Rel, factor: &TableFactor, keep: bool) -> Result<Rel> {
+        if let Some(spelled) = rows_of_document(factor) {
+            return self.cross(left, &spelled, keep);
+        }
         // A function over columns of the left side is unnested beside them.
         if let Some(parts) = function_parts(factor) {
             return self.function_rows(Some(left), &parts, keep);
@@ -133,6 +138,9 @@ impl Binder<'_> {
     }
 
     pub(super) fn factor(&mut self, factor: &TableFactor) -> Result<Rel> {
+        if let Some(spelled) = rows_of_document(factor) {
+            return self.factor(&spelled);
+        }
         if let Some(parts) = function_parts(factor) {
             return self.function_rows(None, &parts, false);
         }
@@ -143,10 +151,10 @@ impl Binder<'_> {
                 sample,
                 ..
             } => {
-                if sample.is_some() {
-                    return Err(unsupported("TABLESAMPLE").at(position(name)));
+                let mut rel = self.relation(name)?;
+                if let Some(sample) = sample {
+                    rel = self.sampled(rel, sample, position(name))?;
                 }
-                let rel = self.relation(name)?;
                 self.aliased(rel, alias.as_ref())
             }
             TableFactor::Derived {
@@ -237,6 +245,7 @@ impl Binder<'_> {
             Some(Relation::Table(found)) => {
                 self.uses_of(found.oid);
                 let rel = self.scan(&found)?;
+                let rel = self.secured(&found, rel, &[PolicyCommand::Select])?;
                 self.readable(found.oid, &rel.scope);
                 Ok(rel)
             }

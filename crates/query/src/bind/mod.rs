@@ -24,12 +24,14 @@ mod coerce;
 mod cte;
 mod deparse;
 mod dependent;
+mod documents;
 mod entry;
 mod expr;
 mod fields;
 mod from;
 mod gapfill;
 mod group;
+mod hypothetical;
 mod inline;
 mod insert;
 mod lateral;
@@ -52,7 +54,7 @@ mod uses;
 mod window;
 
 pub(crate) use change::{
-    Action, ByKey, Change, Conflict, KeyValue, Over, Program, What, Writes, bind_change,
+    Action, Broken, ByKey, Change, Conflict, KeyValue, Over, Program, What, Writes, bind_change,
     bind_changing_query, changes, unwritable,
 };
 pub use change::{ChangeTarget, WrittenView};
@@ -63,7 +65,7 @@ pub use entry::{
     Bound, bind_among_variables, bind_arguments, bind_assigned, bind_call, bind_cast, bind_kept,
     bind_over, bind_query, bind_scalar, bind_value,
 };
-pub(crate) use entry::{bind_held, bind_part};
+pub(crate) use entry::{bind_held, bind_part, bind_policy};
 pub(crate) use gapfill::{End, limit_of};
 pub(crate) use insert::bind_returned;
 pub use insert::{Target, bind_insert_source};

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use chronolith_catalog::{Routine, Type};
+use chronolith_catalog::{PolicyCommand, Routine, Type};
 use chronolith_sql::ast;
 use chronolith_types::{SqlType, TableId, TypeId};
 use datafusion::logical_expr::TableSource;
@@ -10,6 +10,7 @@ use datafusion::logical_expr::TableSource;
 use super::change::{ChangeTarget, WrittenView};
 use crate::error::Error;
 use crate::functions::SessionVars;
+use crate::rights::RowPolicies;
 use crate::session::Locking;
 
 /// Where names are looked up.
@@ -69,6 +70,21 @@ pub trait Names {
     /// rows.
     fn system_columns(&self, _table: TableId) -> Option<Arc<dyn TableSource>> {
         None
+    }
+
+    /// What row-level security says of a table's rows to a view's owner, or to the current role;
+    /// with `check` of rows that are made. None where it says nothing.
+    ///
+    /// # Errors
+    /// `42501` where `row_security` is off.
+    fn row_policies(
+        &self,
+        _table: TableId,
+        _view: Option<u32>,
+        _command: PolicyCommand,
+        _check: bool,
+    ) -> Result<Option<RowPolicies>, Error> {
+        Ok(None)
     }
 
     /// A query with a locking clause within a statement; None where none may stand.

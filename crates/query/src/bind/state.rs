@@ -56,6 +56,8 @@ pub(super) struct Binder<'a> {
     /// Which column of what is read an internal name stands for: relation, view that reads it,
     /// attribute number.
     pub readable: HashMap<String, Vec<(u32, Option<u32>, u32)>>,
+    /// The tables whose policies are being bound.
+    pub securing: Vec<u32>,
     /// What the text says when every relation has its schema and every `*` is written out.
     pub edits: Vec<Edit>,
     /// The tables that have a primary key, scan by scan.
@@ -187,6 +189,7 @@ impl<'a> Binder<'a> {
             view: None,
             uses: Vec::new(),
             readable: HashMap::new(),
+            securing: Vec::new(),
             edits: Vec::new(),
             keyed: Vec::new(),
             documents: false,

@@ -13,6 +13,9 @@ use super::state::{
 use crate::error::Error;
 use crate::functions::{CastContext, Typed};
 
+/// What numerics are brought to where offsets are added to them.
+const MEASURED: SqlType = SqlType::Numeric(Some((38, 18)));
+
 impl Binder<'_> {
     pub(super) fn window_call(
         &mut self,
@@ -42,7 +45,8 @@ impl Binder<'_> {
         }
         let (mut call, parts) = self.aggregate_parts(place, name, function, list, at)?;
         if parts.distinct {
-            return Err(unsupported("DISTINCT for window functions").at(at));
+            let message = "DISTINCT is not implemented for window functions";
+            return Err(Error::new(SqlState::FEATURE_NOT_SUPPORTED, message).at(at));
         }
         if !parts.order_by.is_empty() {
             return Err(unsupported("ORDER BY within a window function's arguments").at(at));
@@ -63,9 +67,21 @@ impl Binder<'_> {
             let value = self.settled(value)?;
             partition_by.push(self.groupable(value)?.expr);
         }
+        let measured = spec.window_frame.as_ref().is_some_and(|frame| {
+            let bounds = std::iter::once(&frame.start_bound).chain(&frame.end_bound);
+            frame.units == AstUnits::Range
+                && bounds.into_iter().any(|bound| {
+                    use ast::WindowFrameBound::{Following, Preceding};
+                    matches!(bound, Preceding(Some(_)) | Following(Some(_)))
+                })
+        });
         let mut order_by = Vec::with_capacity(spec.order_by.len());
         for key in &spec.order_by {
             let value = self.expr(inner, &key.expr)?;
+            let value = match measured {
+                true => self.measurable(value)?,
+                false => value,
+            };
             order_by.push((self.sort_of(value.clone(), &key.options)?, value));
         }
         let window_frame = self.frame(inner, spec.window_frame.as_ref(), &order_by, at)?;
@@ -212,10 +228,12 @@ impl Binder<'_> {
             (WindowFrameBound::CurrentRow, WindowFrameBound::Preceding(_)) => {
                 Some("frame starting from current row cannot have preceding rows")
             }
-            (
-                WindowFrameBound::Following(_),
-                WindowFrameBound::Preceding(_) | WindowFrameBound::CurrentRow,
-            ) => Some("frame starting from following row cannot end with current row"),
+            (WindowFrameBound::Following(_), WindowFrameBound::CurrentRow) => {
+                Some("frame starting from following row cannot end with current row")
+            }
+            (WindowFrameBound::Following(_), WindowFrameBound::Preceding(_)) => {
+                Some("frame starting from following row cannot have preceding rows")
+            }
             _ => None,
         };
         if let Some(wrong) = wrong {
@@ -305,10 +323,25 @@ impl Binder<'_> {
                 | SqlType::Time
                 | SqlType::Interval,
             ) => SqlType::Interval,
+            Some(SqlType::Numeric(_)) => MEASURED,
+            Some(ty) if ty.category() != 'N' => {
+                return Err(Error::new(
+                    SqlState::FEATURE_NOT_SUPPORTED,
+                    format!(
+                        "RANGE with offset PRECEDING/FOLLOWING is not supported for column type {}",
+                        ty.without_typmod()
+                    ),
+                )
+                .at(at));
+            }
             Some(ty) => ty.without_typmod(),
             None => SqlType::Int8,
         };
-        let value = self.coerce(value, &to, CastContext::Implicit)?;
+        let context = match to {
+            MEASURED => CastContext::Explicit,
+            _ => CastContext::Implicit,
+        };
+        let value = self.coerce(value, &to, context)?;
         match value.as_literal() {
             Some(literal) if !literal.is_null() => {
                 let arrow = key.map_or(DataType::Int64, |key| key.arrow);
@@ -319,6 +352,14 @@ impl Binder<'_> {
                 }
             }
             _ => Err(unsupported("a frame offset that is no constant").at(at)),
+        }
+    }
+
+    /// A key that offsets can be added to: a plain numeric's form keeps more than its value.
+    fn measurable(&mut self, key: Typed) -> Result<Typed> {
+        match key.ty {
+            SqlType::Numeric(_) => self.coerce(key, &MEASURED, CastContext::Explicit),
+            _ => Ok(key),
         }
     }
 

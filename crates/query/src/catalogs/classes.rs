@@ -136,6 +136,7 @@ fn classes<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
             Relation::Kept(_, view) => view.kept().is_some_and(|kept| kept.populated),
             _ => true,
         };
+        let secured = home.row_security.get(&TableId(oid));
         let parent = matches!(relation, Relation::Table(table)
             if table.hypertable.is_some() && !table.chunks.is_empty());
         rows.push(row![
@@ -165,8 +166,8 @@ fn classes<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
             matches!(kind, 'v' | 'm'),
             triggered.contains(&TableId(oid)),
             parent,
-            false,
-            false,
+            secured.is_some_and(|of| of.enabled),
+            secured.is_some_and(|of| of.forced),
             populated,
             if stored && matches!(kind, 'r' | 'm') {
                 'd'

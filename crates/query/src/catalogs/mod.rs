@@ -22,6 +22,7 @@ mod information_schema;
 mod jobs;
 mod locks;
 mod objects;
+mod policies;
 mod privileges;
 mod publications;
 mod recorded;

@@ -209,6 +209,7 @@ fn parse_line(line: &'static str) -> Option<SystemRelation> {
             .or_else(|| depends::fill(name))
             .or_else(|| sequences::fill(name))
             .or_else(|| super::triggers::fill(name))
+            .or_else(|| super::policies::fill(name))
             .or_else(|| super::publications::fill(name))
             .or_else(|| server::fill(name))
             .or_else(|| super::extensions::fill(name))

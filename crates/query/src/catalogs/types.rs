@@ -119,7 +119,9 @@ fn types<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
     let home = context.home()?;
     if let Some(own) = relation::find("pg_catalog", "pg_type") {
         for fields in RECORDED.iter() {
-            if SqlType::from_oid(recorded::oid(fields, 0)).is_some() {
+            // Pseudo types are what functions behind others are told to return.
+            let pseudo = fields.get(6) == Some(&"p");
+            if pseudo || SqlType::from_oid(recorded::oid(fields, 0)).is_some() {
                 rows.push(recorded::cells(fields, own.columns()));
             }
         }

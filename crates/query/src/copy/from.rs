@@ -150,6 +150,13 @@ pub(crate) fn begin_in(shared: &Arc<Shared>, copy: &Copy) -> Result<(CopyIn, Out
         false => named.flatten().map(|(_, column)| column.id.0).collect(),
     };
     shared.check_columns(table.id, Rights::INSERT, &named)?;
+    if shared.has_row_policies(table.id)? {
+        return Err(Error::new(
+            SqlState::FEATURE_NOT_SUPPORTED,
+            "COPY FROM not supported with row-level security",
+        )
+        .hint("Use INSERT statements instead."));
+    }
     shared.lock_table(table.id, &table.name, LockMode::RowExclusive, Wait::Block)?;
     let mut places = Vec::new();
     for column in columns {

@@ -201,6 +201,9 @@ async fn one(shared: &Arc<Shared>, id: TableId, action: &AlterAction) -> Result<
         AlterAction::SetOptions(options) => {
             columnstore::set(shared, id, &TableOptions::altered(options)?)
         }
+        AlterAction::RowSecurity { enabled, forced } => {
+            super::policy::switch(shared, &table, *enabled, *forced)
+        }
         AlterAction::Trigger { enabled, name } => {
             super::trigger::enable(shared, &table, *enabled, name.as_ref())
         }
@@ -430,6 +433,7 @@ pub(super) fn drop_column(
             ));
         }
     }
+    super::policy::drop_of_column(shared, table, &column.name, cascade)?;
     for index in table.indexes.iter().filter(|index| {
         index.keys.iter().any(|key| {
             let word = |c: char| !(c.is_alphanumeric() || c == '_');

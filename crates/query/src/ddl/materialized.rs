@@ -395,6 +395,7 @@ fn one(shared: &Arc<Shared>, view: &View, action: &AlterAction) -> Result<(), Er
         AlterAction::SetOptions(options) | AlterAction::ResetOptions(options) => {
             return check_options(options);
         }
+        AlterAction::RowSecurity { .. } => "ENABLE and DISABLE ROW LEVEL SECURITY",
         AlterAction::Trigger { .. } => "ENABLE and DISABLE TRIGGER",
         AlterAction::AddColumn { .. } => "ADD COLUMN",
         AlterAction::DropColumn { .. } => "DROP COLUMN",

@@ -18,6 +18,7 @@ mod index;
 pub(crate) mod materialized;
 pub(crate) mod options;
 mod owned;
+mod policy;
 mod publication;
 mod role;
 mod routine;

@@ -282,6 +282,21 @@ fn revoke_all(shared: &Arc<Shared>, role: RoleId) -> Result<(), Error> {
             }
         }
     }
+    for (table, security) in &home.row_security {
+        let mut now = chronolith_catalog::RowSecurity::clone(security);
+        for policy in &mut now.policies {
+            policy.roles.retain(|of| *of != Some(role));
+        }
+        // A policy for nobody is none.
+        now.policies.retain(|policy| !policy.roles.is_empty());
+        if now != **security {
+            shared.change_unguarded(Change::SetRowSecurity {
+                database: home.id,
+                table: *table,
+                security: Box::new(now),
+            })?;
+        }
+    }
     let mut acls = home.default_acls.clone();
     acls.retain(|of| of.role != role);
     for of in &mut acls {
@@ -387,6 +402,17 @@ fn here(
             found.insert((*oid, *column), line);
         }
     }
+    for (table, security) in &home.row_security {
+        let name = home
+            .tables
+            .get(table)
+            .map_or("", |table| table.name.as_str());
+        let of = security.policies.iter();
+        for of in of.filter(|of| of.roles.contains(&Some(role))) {
+            let line = format!("target of policy {} on table {name}", of.name);
+            found.insert((of.id, 0), line);
+        }
+    }
     for of in home.jobs.all.values().filter(|of| of.owner == role) {
         let id = u32::try_from(of.id.0).unwrap_or(u32::MAX);
         found.insert((u32::MAX, id), format!("owner of job {}", of.id));
@@ -465,5 +491,8 @@ fn count(home: &Database, role: RoleId) -> usize {
         .filter(|(oid, acl)| *oid != home.id.0 && owner_of(home, *oid) != role && acl.names(role));
     let defaults = home.default_acls.iter();
     let defaults = defaults.filter(|of| of.role == role || of.acl.names(role));
-    owners.filter(|owner| *owner == role).count() + granted.count() + defaults.count()
+    let policies = home.row_security.values().flat_map(|of| &of.policies);
+    let policies = policies.filter(|of| of.roles.contains(&Some(role)));
+    let owned = owners.filter(|owner| *owner == role).count();
+    owned + granted.count() + defaults.count() + policies.count()
 }

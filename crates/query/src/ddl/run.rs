@@ -7,8 +7,8 @@ use chronolith_sql::Statement;
 use chronolith_types::{RoleId, SqlState};
 
 use super::{
-    alter, comment, drop, extension, grant, index, materialized, owned, publication, role, routine,
-    schema, sequence, table, trigger, user_types, view,
+    alter, comment, drop, extension, grant, index, materialized, owned, policy, publication, role,
+    routine, schema, sequence, table, trigger, user_types, view,
 };
 use crate::error::Error;
 use crate::labels;
@@ -52,6 +52,12 @@ pub(crate) async fn run(
             if_exists,
         } => trigger::drop(shared, name, table, *if_exists)?,
         Statement::AlterTrigger { name, table, to } => trigger::rename(shared, name, table, to)?,
+        Statement::Policy(of) => policy::run(shared, of)?,
+        Statement::DropPolicy {
+            name,
+            table,
+            if_exists,
+        } => policy::drop(shared, name, table, *if_exists)?,
         Statement::AlterRoutine(alter) => routine::alter(shared, alter)?,
         Statement::CreateSchema(create) => schema::create(shared, create)?,
         Statement::CreateDatabase { name, options } => {

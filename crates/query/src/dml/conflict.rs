@@ -97,6 +97,8 @@ impl Run<'_> {
             let batch = batch?;
             let new = of_table(&changing.table, batch.columns().to_vec(), batch.num_rows())?;
             let new = self.fresh_rows(changing, new).await?;
+            // Whether a row may be made does not depend on whether one is there already.
+            self.hold(changing, &new, true).await?;
             let mut met = self.met(changing, &arbiters, &new)?;
             if !self.settle(changing, &mut met)? {
                 return Ok(false);

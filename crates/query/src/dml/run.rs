@@ -18,7 +18,7 @@ use super::over::{Maker, value_of_key};
 use super::plan::Given;
 use super::rows::{Returned, columns, compact, kept, locators, of_table};
 use super::sight::Sight;
-use crate::bind::{Action, ByKey, Change, KeyValue, What, set_parameters};
+use crate::bind::{Action, Broken, ByKey, Change, KeyValue, What, set_parameters};
 use crate::error::Error;
 use crate::functions::SessionVars;
 use crate::insert::Checks;
@@ -76,7 +76,7 @@ pub(super) struct Changing<'c> {
     pub(super) maker: Option<Maker>,
     pub(super) returned: Returned,
     /// What the views between statement and table hold new rows against.
-    pub(super) held: Vec<(String, Maker)>,
+    pub(super) held: Vec<(Broken, Maker)>,
     /// What they say of the first row that they do not show: it comes after all other errors.
     pub(super) refused: Option<Error>,
     /// What fires for its rows.
@@ -461,7 +461,7 @@ impl Run<'_> {
         more: &[arrow::array::ArrayRef],
     ) -> Result<(), Error> {
         changing.checks.note(&new)?;
-        self.hold(changing, &new).await?;
+        self.hold(changing, &new, false).await?;
         changing.count += new.num_rows() as u64;
         let mut rows = new.columns().to_vec();
         rows.extend_from_slice(more);
@@ -473,26 +473,38 @@ impl Run<'_> {
         Ok(())
     }
 
-    fn held(&self, change: &Change) -> Result<Vec<(String, Maker)>, Error> {
+    fn held(&self, change: &Change) -> Result<Vec<(Broken, Maker)>, Error> {
         let held = change.held.iter();
         held.map(|held| {
             let maker = Maker::new(self, &held.over, self.params)?;
-            Ok((held.view.clone(), maker))
+            Ok((held.broken.clone(), maker))
         })
         .collect()
     }
 
-    /// Holds new rows against the views that they are written through.
-    async fn hold(&self, changing: &mut Changing<'_>, new: &RecordBatch) -> Result<(), Error> {
+    /// Holds new rows against the views that they are written through and against row-level security,
+    /// or with `proposed` against the latter alone.
+    pub(super) async fn hold(
+        &self,
+        changing: &mut Changing<'_>,
+        new: &RecordBatch,
+        proposed: bool,
+    ) -> Result<(), Error> {
         if changing.refused.is_some() || new.num_rows() == 0 {
             return Ok(());
         }
-        for (view, maker) in &changing.held {
+        for (broken, maker) in &changing.held {
+            if proposed && matches!(broken, Broken::View(_)) {
+                continue;
+            }
             let missed = maker.make(self, new.columns().to_vec(), new.num_rows());
             let missed = missed.await?;
             if missed.num_rows() > 0 {
                 let row = missed.slice(0, 1);
-                changing.refused = Some(changing.checks.not_shown(view, &row));
+                changing.refused = Some(match broken {
+                    Broken::View(view) => changing.checks.not_shown(view, &row),
+                    Broken::Policy { table, policy } => refused(table, policy.as_deref()),
+                });
                 break;
             }
         }
@@ -666,4 +678,13 @@ pub(super) fn twice(what: &str, hint: &str) -> Error {
         format!("{what} command cannot affect row a second time"),
     )
     .hint(hint)
+}
+
+/// 42501 for a row that row-level security does not let be made.
+fn refused(table: &str, policy: Option<&str>) -> Error {
+    let policy = policy.map_or(String::new(), |name| format!(" \"{name}\""));
+    Error::new(
+        SqlState::INSUFFICIENT_PRIVILEGE,
+        format!("new row violates row-level security policy{policy} for table \"{table}\""),
+    )
 }

@@ -404,7 +404,10 @@ fn made_time(args: &[Value], from: usize) -> Result<i64, FunctionError> {
     {
         return Err(FunctionError::new(
             SqlState::DATETIME_FIELD_OVERFLOW,
-            format!("time field value out of range: {hour}:{minute:02}:{second}"),
+            format!(
+                "time field value out of range: {hour}:{minute:02}:{}",
+                shown_second(second)
+            ),
         ));
     }
     Ok(hour * 3_600_000_000 + minute * 60_000_000 + (second * 1e6).round() as i64)
@@ -531,6 +534,15 @@ fn rounded_time(args: &[Value]) -> Result<Value, FunctionError> {
         }
         other => other.clone(),
     })
+}
+
+/// Two digits before the point, and as few behind it as it has.
+fn shown_second(second: f64) -> String {
+    if second.abs() < 10.0 {
+        format!("0{second}")
+    } else {
+        second.to_string()
+    }
 }
 
 fn wall_now_us() -> i64 {

@@ -335,6 +335,13 @@ pub(super) fn convert(
             convert(zone, vars, &number, &SqlType::Numeric(None), to, explicit)
         }
         (Value::Text(text), _) if from.is_text() => io::read(text, to, zone, vars),
+        (Value::Text(kept), SqlType::Int4) if *from == SqlType::InternalChar => {
+            Ok(Value::Int(io::code_of(kept)))
+        }
+        (Value::Int(code), SqlType::InternalChar) => match i8::try_from(*code) {
+            Ok(code) => Ok(Value::Text(io::char_of(code.to_ne_bytes()[0]))),
+            Err(_) => Err(FunctionError::out_of_range("\"char\"")),
+        },
         (_, SqlType::Bool) => Ok(Value::Bool(value.as_int() != 0)),
         (Value::Bool(value), SqlType::Int4) => Ok(Value::Int((*value).into())),
         (
@@ -474,7 +481,7 @@ pub(super) fn to_text(zone: &Zone, value: &Value, ty: &SqlType) -> Result<String
 }
 
 /// What rows are sorted by for a value: itself, but for intervals, which order by their length with
-/// months of 30 days, for plain numerics, which are equal whatever scale they show, and for enums,
+/// months of 30 days, for jsonb, for plain numerics, which are equal whatever scale they show, and for enums,
 /// which order as their labels were listed.
 ///
 /// # Errors
@@ -500,6 +507,17 @@ pub fn sort_key(value: Typed) -> Result<Typed, FunctionError> {
     }
     if enums::ordered(&value.ty) {
         return enums::rank(value);
+    }
+    if value.ty == SqlType::Jsonb {
+        let row = Row {
+            name: "jsonb_order",
+            function: |_, args| super::json::order_key(args),
+            strict: true,
+            volatility: Volatile::Immutable,
+            ty: SqlType::Bytea,
+            arrow: DataType::BinaryView,
+        };
+        return udf::row_call(row, vec![value]);
     }
     if value.ty != SqlType::Interval {
         return Ok(value);

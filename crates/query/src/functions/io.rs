@@ -138,6 +138,7 @@ pub(super) fn read(
             });
             Value::List(items.collect::<Result<_, _>>()?)
         }
+        SqlType::InternalChar => Value::Text(one_byte(source)),
         SqlType::User(user) if user.fields().is_some() => {
             let kept = chronolith_types::row::rewritten(bytes, ty, &zone.0, &TimeZone::Utc)?;
             Value::text(String::from_utf8_lossy(&kept))
@@ -148,6 +149,35 @@ pub(super) fn read(
         }
         _ => Value::text(source),
     })
+}
+
+/// What `"char"` keeps of a text: its first byte, spelled in octal where it is no letter alone.
+fn one_byte(source: &str) -> String {
+    let bytes = source.as_bytes();
+    if let [b'\\', a @ b'0'..=b'3', b @ b'0'..=b'7', c @ b'0'..=b'7'] = bytes {
+        return char_of((a - b'0') << 6 | (b - b'0') << 3 | (c - b'0'));
+    }
+    bytes
+        .first()
+        .map_or_else(String::new, |byte| char_of(*byte))
+}
+
+/// The text of a `"char"` of a code.
+pub(super) fn char_of(byte: u8) -> String {
+    match byte {
+        0 => String::new(),
+        1..=127 => char::from(byte).to_string(),
+        high => format!("\\{high:03o}"),
+    }
+}
+
+/// The code of a `"char"`.
+pub(super) fn code_of(kept: &str) -> i64 {
+    let byte = match kept.as_bytes() {
+        [b'\\', a, b, c] => (a - b'0') << 6 | (b - b'0') << 3 | (c - b'0'),
+        other => other.first().copied().unwrap_or(0),
+    };
+    i8::from_ne_bytes([byte]).into()
 }
 
 /// `now`, `today`, `yesterday` and `tomorrow` as instants.

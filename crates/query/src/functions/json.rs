@@ -153,6 +153,12 @@ pub(super) fn compare(
     }
 }
 
+/// Bytes that order as a document does among others.
+pub(super) fn order_key(args: &[Value]) -> Result<Value, FunctionError> {
+    let json = parse(args.first().map_or("", Value::as_str))?;
+    order::key(&json).map(Value::Bytes)
+}
+
 /// What is behind a function of this room.
 pub(super) fn imp(name: &str) -> Option<RowFn> {
     let function: RowFn = match name {

@@ -209,10 +209,7 @@ fn lsn_of_number(value: &num::Numeric) -> Answer {
     let mut text = Vec::new();
     num::round(value, 0)?.write(&mut text);
     let number = String::from_utf8_lossy(&text).parse::<u64>();
-    let range = |_| {
-        let code = SqlState::NUMERIC_VALUE_OUT_OF_RANGE;
-        FunctionError::new(code, "pg_lsn out of range")
-    };
+    let range = |_| FunctionError::invalid_parameter("pg_lsn out of range");
     Ok(lsn_value(number.map_err(range)?))
 }
 

@@ -161,13 +161,29 @@ fn compile<'a>(
         let regex = builder.build().map_err(|error| {
             let reason = error.to_string();
             let reason = reason.lines().last().unwrap_or_default().trim();
-            invalid(reason.trim_start_matches("error: "))
+            invalid(in_words_of_postgresql(reason.trim_start_matches("error: ")))
         })?;
         context.memo.pattern = Some((pattern.to_owned(), flags.to_owned(), regex));
     }
     match &context.memo.pattern {
         Some((_, _, regex)) => Ok(regex),
         None => Err(FunctionError::internal("the pattern was just kept")),
+    }
+}
+
+/// What PostgreSQL says of a fault that the regex crate names in words of its own.
+fn in_words_of_postgresql(reason: &str) -> &str {
+    match reason {
+        "unclosed group" | "unopened group" => "parentheses () not balanced",
+        "unclosed character class" => "brackets [] not balanced",
+        "repetition operator missing expression" => "quantifier operand invalid",
+        "unclosed counted repetition" => "braces {} not balanced",
+        reason if reason.starts_with("invalid repetition count range") => {
+            "invalid repetition count(s)"
+        }
+        reason if reason.starts_with("invalid character class range") => "invalid character range",
+        reason if reason.starts_with("unrecognized escape") => "invalid escape \\ sequence",
+        other => other,
     }
 }
 

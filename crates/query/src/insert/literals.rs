@@ -29,6 +29,10 @@ pub(crate) fn bind_literals(
     let Some(table) = table else {
         return Ok(None);
     };
+    // What may be made of rows is for the full way to say.
+    if shared.has_row_policies(table.id)? {
+        return Ok(None);
+    }
     let Some((places, missing)) = places(&table, literals) else {
         return Ok(None);
     };

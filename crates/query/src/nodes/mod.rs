@@ -1,14 +1,16 @@
 //! Nodes of plans that DataFusion has not, each as a logical node and the operator that runs it.
 //!
 //! Knows plans and batches, not statements and not storage. Start at [`Planner`], which leads from
-//! one to the other; then a node: [`expand`] for functions that return sets, [`first`] for
+//! one to the other; then a node: [`barrier`] for row-level security, [`expand`] for functions that return sets, [`first`] for
 //! DISTINCT ON, [`gapfill`] for `time_bucket_gapfill`.
 
+mod barrier;
 mod expand;
 mod first;
 mod gapfill;
 mod planner;
 
+pub(crate) use barrier::Barrier;
 pub(crate) use expand::{Expand, SetCall};
 pub(crate) use first::{FirstOfEach, FirstOfEachExec};
 pub(crate) use gapfill::{Filling, GapFill, LIMITS_HINT, Limit, Refill};

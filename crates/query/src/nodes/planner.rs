@@ -11,6 +11,7 @@ use datafusion::logical_expr::{LogicalPlan, UserDefinedLogicalNode};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_planner::{DefaultPhysicalPlanner, ExtensionPlanner, PhysicalPlanner};
 
+use super::barrier::Barrier;
 use super::expand::Expand;
 use super::first::FirstOfEach;
 use super::gapfill::GapFill;
@@ -67,6 +68,8 @@ impl ExtensionPlanner for Extensions {
             first
         } else if let Some(filled) = any.downcast_ref::<GapFill>() {
             filled
+        } else if let Some(barrier) = any.downcast_ref::<Barrier>() {
+            barrier
         } else {
             return Ok(None);
         };

@@ -20,7 +20,7 @@ pub(super) fn owns_schema(catalog: &Catalog, home: &Database, role: RoleId, id: 
 }
 
 /// Whether a view reads with the rights of whoever reads it.
-fn is_invoker(home: &Database, view: TableId) -> bool {
+pub(super) fn is_invoker(home: &Database, view: TableId) -> bool {
     let view = home.views.get(&view);
     view.is_some_and(|view| view.invoker == Some(true))
 }

@@ -102,6 +102,7 @@ impl Guard<'_> {
             | Change::RenameConstraint { table, .. }
             | Change::CreateIndex { table, .. }
             | Change::SetPersistence { table, .. }
+            | Change::SetRowSecurity { table, .. }
             | Change::Comment { table, .. } => self.relation(*table),
             Change::SetExtension { extension, .. } => match self.catalog.is_superuser(self.role) {
                 true => Ok(()),

@@ -14,8 +14,10 @@
 mod check;
 mod functions;
 mod guard;
+mod rows;
 mod words;
 
 pub(crate) use functions::guard_call;
 pub(crate) use guard::guard;
+pub(crate) use rows::RowPolicies;
 pub(crate) use words::{denied, not_owner};

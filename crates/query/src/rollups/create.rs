@@ -54,6 +54,19 @@ fn make(
     let name = create.name.name();
     let names = SessionNames::new(shared)?;
     let bound = bind_kept(&names, &create.query)?;
+    let home = shared.home()?;
+    let secured = |of: &crate::bind::Use| {
+        let security = home
+            .row_security
+            .get(&chronolith_types::TableId(of.relation));
+        security.is_some_and(|security| security.enabled)
+    };
+    if bound.uses.iter().any(secured) {
+        return Err(Error::new(
+            SqlState::FEATURE_NOT_SUPPORTED,
+            "cannot create continuous aggregate on hypertable with row security",
+        ));
+    }
     // It is kept up without anybody's rights from here on.
     shared.check_uses(&bound.uses)?;
     let columns = view_columns(create, &bound)?;

@@ -669,9 +669,7 @@ pub(crate) fn ready(
         Tree::InsertLiterals(literals)
             if shared
                 .find_table(literals.schema.as_deref(), &literals.table)
-                .is_ok_and(|table| {
-                    table.is_none_or(|table| has_triggers(shared, &table, Some(Event::Insert)))
-                }) =>
+                .is_ok_and(|table| table.is_none_or(|table| is_watched(shared, &table))) =>
         {
             let tree = Tree::Insert(literals.tree()?);
             Ready::Change(Box::new(dml::bind(names, &tree, types)?))
@@ -743,7 +741,13 @@ fn is_changed(shared: &Arc<Shared>, table: &ast::TableObject) -> bool {
         [] => return false,
     };
     let found = shared.find_table(schema, table).ok().flatten();
-    found.is_none_or(|table| has_triggers(shared, &table, Some(Event::Insert)))
+    found.is_none_or(|table| is_watched(shared, &table))
+}
+
+/// Whether something looks at each row that is inserted.
+fn is_watched(shared: &Arc<Shared>, table: &chronolith_catalog::Table) -> bool {
+    has_triggers(shared, table, Some(Event::Insert))
+        || shared.has_row_policies(table.id).unwrap_or(true)
 }
 
 /// What a client is told of a change.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use arrow::array::{Array, AsArray, BooleanArray};
 use arrow::datatypes::{DataType, Decimal128Type};
 use arrow::record_batch::RecordBatch;
-use chronolith_catalog::{Rights, Routine, Type};
+use chronolith_catalog::{PolicyCommand, Rights, Routine, Type};
 use chronolith_chunk::RowSet;
 use chronolith_engine::{RowMode, RowsLocked, TableView, Wait};
 use chronolith_sql::{WEAKER_LOCK, ast};
@@ -25,6 +25,7 @@ use crate::dml::{Held, Sight, value_of};
 use crate::error::Error;
 use crate::functions::SessionVars;
 use crate::outcome::{OutputColumn, RowStream};
+use crate::rights::RowPolicies;
 
 /// What no client can call a column.
 const LOCATOR: &str = "\u{1}locator";
@@ -60,6 +61,25 @@ struct Locators<'n> {
 }
 
 impl Names for Locators<'_> {
+    fn row_policies(
+        &self,
+        table: TableId,
+        view: Option<u32>,
+        command: PolicyCommand,
+        check: bool,
+    ) -> Result<Option<RowPolicies>, Error> {
+        let seen = self.names.row_policies(table, view, command, check)?;
+        let locked = || self.tables.lock().values().any(|of| *of == Some(table));
+        if command != PolicyCommand::Select || seen.is_none() || !locked() {
+            return Ok(seen);
+        }
+        // Who locks rows may be about to update them: only those that he may are there.
+        let updated = self
+            .names
+            .row_policies(table, view, PolicyCommand::Update, false)?;
+        Ok(seen.zip(updated).map(|(seen, updated)| seen.and(&updated)))
+    }
+
     fn relation(&self, schema: Option<&str>, name: &str) -> Result<Option<Relation>, Error> {
         let wanted = self.tables.lock().contains_key(name);
         if !wanted {

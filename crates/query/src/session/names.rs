@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use arrow::datatypes::{Field, Schema};
 use chronolith_catalog::{
-    ConstraintKind, Database, Routine, Schema as CatalogSchema, Table as CatalogTable, Type, View,
+    ConstraintKind, Database, PolicyCommand, Routine, Schema as CatalogSchema,
+    Table as CatalogTable, Type, View,
 };
 use chronolith_sql::ast;
 use chronolith_types::{SqlType, TableId, TypeId};
@@ -20,6 +21,7 @@ use crate::catalogs;
 use crate::error::Error;
 use crate::functions::SessionVars;
 use crate::insert::{domain_chain, find_changed};
+use crate::rights::RowPolicies;
 use crate::rollups::{CaggTable, Registry, continuous};
 use crate::routines::{Locals, Transitions};
 use crate::scan::{ChunkTable, SystemTable, Unpopulated, Wanted};
@@ -277,6 +279,16 @@ fn attribute_of(column: impl TryInto<i16>) -> i16 {
 }
 
 impl Names for SessionNames {
+    fn row_policies(
+        &self,
+        table: TableId,
+        view: Option<u32>,
+        command: PolicyCommand,
+        check: bool,
+    ) -> Result<Option<RowPolicies>, Error> {
+        self.shared.row_policies(table, view, command, check)
+    }
+
     fn relation(&self, schema: Option<&str>, name: &str) -> Result<Option<Relation>, Error> {
         if let Some(schema) = schema {
             if catalogs::is_system_schema(schema) {

@@ -24,6 +24,11 @@ pub struct AlterTable {
     reason = "one statement is held at a time: boxes would cost more reading than they save"
 )]
 pub enum AlterAction {
+    /// ENABLE, DISABLE, FORCE and NO FORCE ROW LEVEL SECURITY.
+    RowSecurity {
+        enabled: Option<bool>,
+        forced: Option<bool>,
+    },
     /// ENABLE and DISABLE TRIGGER.
     Trigger {
         /// As `pg_trigger.tgenabled` says it.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use chronolith_catalog::{self as catalog, Rights};
+use chronolith_catalog::{self as catalog, PolicyCommand, Rights};
 use chronolith_sql::ast::{self, OnInsert, TableObject};
 use chronolith_types::SqlState;
 use datafusion::logical_expr::{Expr, LogicalPlanBuilder};
@@ -119,7 +119,14 @@ impl Binder<'_> {
         };
         let sets = conflict.as_ref().map(|conflict| conflict.sets.clone());
         self.reads_below(&into);
-        let held = self.held_rows(&into)?;
+        let read = conflict.is_some() || returning.is_some();
+        let mut held = self.held_by_policies(&into, PolicyCommand::Insert, read)?;
+        if !held.is_empty() && conflict.as_ref().is_some_and(|on| on.update.is_some()) {
+            return Err(Error::unsupported(
+                "ON CONFLICT DO UPDATE of a table with row-level security",
+            ));
+        }
+        held.extend(self.held_rows(&into)?);
         Ok(Change {
             named: into.named().0,
             views: into.views.iter().map(|view| view.oid).collect(),

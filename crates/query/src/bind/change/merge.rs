@@ -1,6 +1,6 @@
 //! MERGE.
 
-use chronolith_catalog::Rights;
+use chronolith_catalog::{PolicyCommand, Rights};
 use chronolith_sql::ast::{
     self, JoinConstraint, MergeAction, MergeClause, MergeClauseKind, MergeInsertKind,
 };
@@ -15,7 +15,7 @@ use super::super::state::{
 };
 use super::assign::{Given, sets_key};
 use super::target::Changed;
-use super::{Action, Change, ChangeTarget, What};
+use super::{Action, Change, What};
 use crate::error::Error;
 use crate::functions::Typed;
 use crate::insert::{places_of, target_of};
@@ -40,11 +40,15 @@ impl Binder<'_> {
             ));
         }
         let Changed {
-            target: ChangeTarget { catalog: table, .. },
+            target: into,
             rel: target,
             locator,
             ..
-        } = self.changed(&merge.table, "MERGE")?;
+        } = self.changed(&merge.table, "MERGE", &[PolicyCommand::Select])?;
+        if self.is_secured(&into)? {
+            return Err(unsupported("MERGE into a table with row-level security"));
+        }
+        let table = into.catalog;
         let own = target.scope.clone();
         let source = self.factor(&merge.source)?;
         let sources = source.scope.clone();

@@ -12,6 +12,7 @@ mod insert;
 mod key;
 mod merge;
 mod returning;
+mod secured;
 mod target;
 mod through;
 mod update;
@@ -89,10 +90,22 @@ pub(crate) struct Change {
 /// WITH CHECK OPTION of a view.
 #[derive(Debug)]
 pub(crate) struct Held {
-    /// The view's name.
-    pub(crate) view: String,
-    /// Over the table's columns; its rows are those that the view does not show.
+    /// What a row breaks.
+    pub(crate) broken: Broken,
+    /// Over the table's columns; its rows are those that break it.
     pub(crate) over: Over,
+}
+
+/// What a new row breaks.
+#[derive(Debug, Clone)]
+pub(crate) enum Broken {
+    /// WITH CHECK OPTION of a view.
+    View(String),
+    /// Row-level security of a table: a restrictive policy, or all that permit.
+    Policy {
+        table: String,
+        policy: Option<String>,
+    },
 }
 
 /// A change of the row that has a key.

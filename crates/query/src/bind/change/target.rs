@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use chronolith_catalog as catalog;
+use chronolith_catalog::{self as catalog, PolicyCommand};
 use chronolith_sql::ast::{self, TableFactor, TableWithJoins};
 use chronolith_types::{SqlState, SqlType};
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
@@ -127,7 +127,12 @@ impl Binder<'_> {
     }
 
     /// The table of UPDATE, DELETE or MERGE with its rows and their locators.
-    pub(super) fn changed(&mut self, factor: &TableFactor, verb: &'static str) -> Result<Changed> {
+    pub(super) fn changed(
+        &mut self,
+        factor: &TableFactor,
+        verb: &'static str,
+        commands: &[PolicyCommand],
+    ) -> Result<Changed> {
         let TableFactor::Table {
             name,
             alias,
@@ -144,7 +149,12 @@ impl Binder<'_> {
             ty: SqlType::Numeric(None),
             attribute: -1,
         });
-        let mut rel = self.scan(&table)?;
+        let rel = self.scan(&table)?;
+        let around = self.view;
+        self.view = target.views.last().map(|view| view.oid).or(around);
+        let rel = self.secured(&table, rel, commands);
+        self.view = around;
+        let mut rel = rel?;
         let locator = rel.scope.columns.pop();
         let locator = locator.ok_or_else(|| Error::internal("a table without locators"))?;
         let row = self.through(&target.views, rel.scope)?;
@@ -166,9 +176,10 @@ impl Binder<'_> {
         &mut self,
         table: &TableWithJoins,
         verb: &'static str,
+        commands: &[PolicyCommand],
     ) -> Result<Changed> {
         match table.joins.first() {
-            None => self.changed(&table.relation, verb),
+            None => self.changed(&table.relation, verb, commands),
             Some(_) => Err(Error::new(
                 SqlState::SYNTAX_ERROR,
                 "syntax error at or near \"join\"",

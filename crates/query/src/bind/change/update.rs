@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use chronolith_catalog::Rights;
+use chronolith_catalog::{PolicyCommand, Rights};
 use chronolith_sql::ast::{self, FromTable, JoinConstraint, TableWithJoins, UpdateTableFromKind};
 use chronolith_types::SqlState;
 use datafusion::common::JoinType;
@@ -25,7 +25,10 @@ impl Binder<'_> {
         if update.limit.is_some() || !update.order_by.is_empty() {
             return Err(Error::new(SqlState::SYNTAX_ERROR, "syntax error"));
         }
-        let target = self.changed_alone(&update.table, "UPDATE")?;
+        let read = reads_rows(update);
+        let commands = [PolicyCommand::Update, PolicyCommand::Select];
+        let commands = commands.get(..=usize::from(read)).unwrap_or(&commands);
+        let target = self.changed_alone(&update.table, "UPDATE", commands)?;
         let own = target.rel.scope.clone();
         let from = match &update.from {
             None => &[],
@@ -68,10 +71,14 @@ impl Binder<'_> {
         let condition = condition.filter(|_| from.is_empty());
         let locator = &target.locator;
         let table = &target.target.catalog;
-        let by_key = self.by_key(table, &target.row, locator, condition.as_ref(), &exprs)?;
+        let by_key = match self.is_secured(&target.target)? {
+            true => None,
+            false => self.by_key(table, &target.row, locator, condition.as_ref(), &exprs)?,
+        };
         self.reads_below(&target.target);
         let updates = named_columns(&target.target, &target.row, sets.iter().copied());
-        let held = self.held_rows(&target.target)?;
+        let mut held = self.held_by_policies(&target.target, PolicyCommand::Update, read)?;
+        held.extend(self.held_rows(&target.target)?);
         Ok(Change {
             by_key,
             named: target.oid,
@@ -99,13 +106,17 @@ impl Binder<'_> {
         ) else {
             return Err(Error::new(SqlState::SYNTAX_ERROR, "syntax error"));
         };
+        let read =
+            delete.selection.is_some() || delete.using.is_some() || delete.returning.is_some();
+        let commands = [PolicyCommand::Delete, PolicyCommand::Select];
+        let commands = commands.get(..=usize::from(read)).unwrap_or(&commands);
         let Changed {
             target,
             row,
             oid,
             rel,
             locator,
-        } = self.changed_alone(table, "DELETE")?;
+        } = self.changed_alone(table, "DELETE", commands)?;
         let own = rel.scope.clone();
         let all = self.with_others(rel, delete.using.as_deref().unwrap_or_default())?;
         let (all, condition) = self.wanted(all, oid, &own, delete.selection.as_ref())?;
@@ -131,7 +142,10 @@ impl Binder<'_> {
         };
         let condition = condition.filter(|_| delete.using.is_none());
         let table = &target.catalog;
-        let by_key = self.by_key(table, &row, &locator, condition.as_ref(), &exprs)?;
+        let by_key = match self.is_secured(&target)? {
+            true => None,
+            false => self.by_key(table, &row, &locator, condition.as_ref(), &exprs)?,
+        };
         self.reads_below(&target);
         Ok(Change {
             by_key,
@@ -207,4 +221,16 @@ impl Binder<'_> {
         }
         (exprs, new)
     }
+}
+
+/// Whether an UPDATE reads the rows that it changes, and so needs the right to.
+fn reads_rows(update: &ast::Update) -> bool {
+    let plain = |set: &ast::Assignment| {
+        matches!(&set.value, ast::Expr::Value(_))
+            || matches!(&set.value, ast::Expr::Identifier(word) if word.value == "default")
+    };
+    update.selection.is_some()
+        || update.from.is_some()
+        || update.returning.is_some()
+        || !update.assignments.iter().all(plain)
 }

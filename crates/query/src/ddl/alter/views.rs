@@ -35,6 +35,7 @@ pub(in crate::ddl) fn rename_kept_column(
     let database = shared.database;
     column.name = to.to_owned();
     change_column(shared, table.id, column)?;
+    super::super::policy::rename_column(shared, table, &from.value, to)?;
     for other in &table.columns {
         let Some(text) = &other.generated else {
             continue;

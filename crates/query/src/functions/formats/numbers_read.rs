@@ -42,6 +42,11 @@ pub(super) fn to_number(args: &[Value]) -> Result<Value, FunctionError> {
         Some('-') => "-",
         _ => "",
     };
+    if digits.is_empty() {
+        // As PostgreSQL says it, which has a place for the sign.
+        let sign = if sign.is_empty() { " " } else { sign };
+        return Err(chronolith_types::ValueError::syntax("numeric", sign.as_bytes()).into());
+    }
     let number = num::parse(&format!("{sign}{digits}"))?;
     let precision = picture.before + picture.shifted + reader.after;
     let number = num::limit(

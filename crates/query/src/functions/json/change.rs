@@ -195,6 +195,10 @@ pub(in super::super) fn delete_path(args: &[Value]) -> Result<Value, FunctionErr
     };
     let mut json = document(args)?;
     scalar_check(&json, "cannot delete path in scalar")?;
+    // PostgreSQL does not look at the path where there is nothing.
+    if json.as_array().is_some_and(Vec::is_empty) {
+        return answer(&json);
+    }
     change(&mut json, path, 0, Change::Delete)?;
     answer(&json)
 }

@@ -66,3 +66,58 @@ fn inner(a: &Json, b: &Json) -> Result<Ordering, FunctionError> {
         (a, b) => rank(a).cmp(&rank(b)),
     })
 }
+
+/// Bytes that order as documents do.
+pub(super) fn key(json: &Json) -> Result<Vec<u8>, FunctionError> {
+    let mut out = Vec::new();
+    // An empty array is less than what stands alone, which is less than other arrays.
+    out.push(match json {
+        Json::Array(items) if items.is_empty() => 0,
+        Json::Array(_) => 2,
+        Json::Object(_) => 3,
+        _ => 1,
+    });
+    write_key(json, &mut out)?;
+    Ok(out)
+}
+
+fn write_key(json: &Json, out: &mut Vec<u8>) -> Result<(), FunctionError> {
+    out.push(rank(json));
+    let count = |count: usize| u32::try_from(count).unwrap_or(u32::MAX).to_be_bytes();
+    match json {
+        Json::Null => {}
+        Json::String(text) => write_text(text, out),
+        Json::Number(number) => {
+            let code = num::to_any(&num::parse(&number.to_string())?)?;
+            let mut bytes = num::Numeric::normalised_any(code).to_be_bytes();
+            bytes[0] ^= 0x80;
+            out.extend_from_slice(&bytes);
+        }
+        Json::Bool(value) => out.push(u8::from(*value)),
+        Json::Array(items) => {
+            out.extend_from_slice(&count(items.len()));
+            for item in items {
+                write_key(item, out)?;
+            }
+        }
+        Json::Object(fields) => {
+            out.extend_from_slice(&count(fields.len()));
+            for (name, value) in super::sorted(fields) {
+                write_text(name, out);
+                write_key(value, out)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A text with an end that is less than all that it may have in it.
+fn write_text(text: &str, out: &mut Vec<u8>) {
+    for byte in text.bytes() {
+        out.push(byte);
+        if byte == 0 {
+            out.push(u8::MAX);
+        }
+    }
+    out.extend_from_slice(&[0, 0]);
+}

@@ -228,6 +228,15 @@ pub(super) fn elements(
     text: bool,
 ) -> Result<Value, FunctionError> {
     let document = args.first().map_or("", Value::as_str);
+    let refused = |scalar: bool| {
+        let of = if text { "_text" } else { "" };
+        let what = if scalar { "a scalar" } else { "a non-array" };
+        FunctionError::invalid_parameter(match (is_jsonb(context), scalar) {
+            (true, true) => "cannot extract elements from a scalar".to_owned(),
+            (true, false) => "cannot extract elements from an object".to_owned(),
+            (false, _) => format!("cannot call json_array_elements{of} on {what}"),
+        })
+    };
     match raw::read(document) {
         Top::Array(items) if !is_jsonb(context) => {
             let items = items.into_iter().map(|item| answer_raw(Some(item), text));
@@ -239,30 +248,35 @@ pub(super) fn elements(
                 .map(|item| Ok(answer(Some(&parse(item)?), text)));
             Ok(Value::List(items.collect::<Result<_, FunctionError>>()?))
         }
-        Top::Object(_) => Err(FunctionError::invalid_parameter(
-            "cannot extract elements from an object",
-        )),
-        Top::Scalar => Err(FunctionError::invalid_parameter(
-            "cannot extract elements from a scalar",
-        )),
+        Top::Object(_) => Err(refused(false)),
+        Top::Scalar => Err(refused(true)),
     }
 }
 
 /// The members of an object; those of jsonb are kept in its order.
-fn members(args: &[Value]) -> Result<Vec<(String, &str)>, FunctionError> {
+fn members(
+    args: &[Value],
+    refused: impl Fn(&str) -> String,
+) -> Result<Vec<(String, &str)>, FunctionError> {
+    let wrong = |what| Err(FunctionError::invalid_parameter(refused(what)));
     match raw::read(args.first().map_or("", Value::as_str)) {
         Top::Object(members) => Ok(members),
-        Top::Array(_) => Err(FunctionError::invalid_parameter(
-            "cannot call this function on an array",
-        )),
-        Top::Scalar => Err(FunctionError::invalid_parameter(
-            "cannot call this function on a scalar",
-        )),
+        Top::Array(_) => wrong("an array"),
+        Top::Scalar => wrong("a scalar"),
     }
 }
 
-pub(super) fn keys(_: &Context<'_>, args: &[Value]) -> Result<Value, FunctionError> {
-    let keys = members(args)?.into_iter().map(|(key, _)| Value::Text(key));
+fn letter(context: &Context<'_>) -> &'static str {
+    if is_jsonb(context) { "b" } else { "" }
+}
+
+pub(super) fn keys(context: &Context<'_>, args: &[Value]) -> Result<Value, FunctionError> {
+    let of = letter(context);
+    let keys = members(args, |what| {
+        format!("cannot call json{of}_object_keys on {what}")
+    })?
+    .into_iter()
+    .map(|(key, _)| Value::Text(key));
     Ok(Value::List(keys.collect()))
 }
 
@@ -272,7 +286,15 @@ pub(super) fn each(
     text: bool,
 ) -> Result<Value, FunctionError> {
     let jsonb = is_jsonb(context);
-    let rows = members(args)?.into_iter().map(|(key, value)| {
+    let refused = |what: &str| match (jsonb, what) {
+        (true, _) => {
+            let of = if text { "_text" } else { "" };
+            format!("cannot call jsonb_each{of} on a non-object")
+        }
+        (false, "an array") => "cannot deconstruct an array as an object".to_owned(),
+        (false, what) => format!("cannot deconstruct {what}"),
+    };
+    let rows = members(args, refused)?.into_iter().map(|(key, value)| {
         let value = if jsonb {
             answer(Some(&parse(value)?), text)
         } else {
