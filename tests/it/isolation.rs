@@ -71,7 +71,7 @@ fn all(connection: &mut Connection, statements: &[&str]) {
 }
 
 /// A statement on a thread of its own, once it waits.
-fn waiting(
+pub(crate) fn waiting(
     mut connection: Connection,
     watcher: &mut Connection,
     sql: &str,

@@ -3,6 +3,7 @@
 mod isolation;
 mod jobs;
 mod queue;
+mod references;
 mod rollups;
 mod sessions;
 mod slt;

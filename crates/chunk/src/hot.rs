@@ -7,7 +7,7 @@ use std::sync::{Arc, OnceLock};
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, UInt32Array};
 use arrow::compute::{concat_batches, filter_record_batch};
 use arrow::datatypes::DataType;
-use arrow::record_batch::RecordBatch;
+use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 
 use roaring::RoaringBitmap;
 
@@ -254,6 +254,42 @@ impl Facts {
     }
 }
 
+/// Texts and bytes whose buffers are many, or hold nothing, copied into a few: every copy of a row
+/// would hold on to all of them, and batches that are joined to those of all their rows.
+fn tidied(batch: RecordBatch) -> Result<RecordBatch, ChunkError> {
+    if !batch.columns().iter().any(is_scattered) {
+        return Ok(batch);
+    }
+    let columns = batch.columns().iter().map(|column| {
+        let texts = column.as_string_view_opt().filter(|_| is_scattered(column));
+        let bytes = column.as_binary_view_opt().filter(|_| is_scattered(column));
+        match (texts, bytes) {
+            (Some(texts), _) => Arc::new(texts.gc()) as ArrayRef,
+            (_, Some(bytes)) => Arc::new(bytes.gc()) as ArrayRef,
+            _ => Arc::clone(column),
+        }
+    });
+    let columns = columns.collect();
+    let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+    let schema = batch.schema();
+    Ok(RecordBatch::try_new_with_options(
+        schema, columns, &options,
+    )?)
+}
+
+fn is_scattered(column: &ArrayRef) -> bool {
+    /// Texts of many rows come in blocks.
+    const ROWS_A_BUFFER: usize = 1024;
+    let few = 1 + column.len() / ROWS_A_BUFFER;
+    let scattered =
+        |buffers: usize, views: &[u128]| buffers > few || (buffers > 0 && long_bytes(views) == 0);
+    if let Some(texts) = column.as_string_view_opt() {
+        return scattered(texts.data_buffers().len(), texts.views());
+    }
+    let bytes = column.as_binary_view_opt();
+    bytes.is_some_and(|bytes| scattered(bytes.data_buffers().len(), bytes.views()))
+}
+
 fn number(count: usize) -> u32 {
     u32::try_from(count).unwrap_or(u32::MAX)
 }
@@ -280,6 +316,7 @@ impl HotPart {
         }
         self.rows += batch.num_rows();
         self.bytes += bytes_of(&batch);
+        let batch = tidied(batch)?;
         let batches = Arc::make_mut(&mut self.batches);
         let facts = Arc::make_mut(&mut self.facts);
         let mut marks = self.gone.take().map(|gone| gone.of.clone());
@@ -301,7 +338,7 @@ impl HotPart {
                     (of, behind) => of.or(behind),
                 };
             }
-            last = concat_batches(&before.schema(), [before, &last])?;
+            last = tidied(concat_batches(&before.schema(), [before, &last])?)?;
             batches.pop();
             facts.pop();
         }
@@ -572,5 +609,42 @@ impl HotPart {
             origin: self.origin,
             left: self.left + rows as u64,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+    use arrow::array::{StringViewArray, StringViewBuilder};
+    use arrow::datatypes::{Field, Schema};
+
+    use super::*;
+
+    #[test]
+    fn rows_that_come_one_by_one_share_their_buffers() {
+        let schema = Schema::new(vec![Field::new("t", DataType::Utf8View, true)]);
+        let schema = Arc::new(schema);
+        let mut hot = HotPart::default();
+        let mut texts = Vec::new();
+        for row in 0..1000 {
+            let text = match row % 2 {
+                0 => format!("{row}"),
+                _ => format!("a text that is longer than a view: {row}"),
+            };
+            let mut builder = StringViewBuilder::new();
+            builder.append_value("a text that somebody else had in the same buffer");
+            builder.append_value(&text);
+            let column: ArrayRef = Arc::new(builder.finish().slice(1, 1));
+            hot.append(RecordBatch::try_new(Arc::clone(&schema), vec![column]).unwrap())
+                .unwrap();
+            texts.push(text);
+        }
+        let views = |batch: &RecordBatch| batch.column(0).as_string_view().clone();
+        let buffers = |of: &StringViewArray| of.data_buffers().len();
+        let all: Vec<StringViewArray> = hot.batches().iter().map(views).collect();
+        assert!(all.iter().all(|batch| buffers(batch) <= 1));
+        let known = all.iter().flat_map(|batch| batch.iter().flatten());
+        assert!(known.eq(texts.iter().map(String::as_str)));
     }
 }

@@ -50,8 +50,18 @@ pub(crate) struct SettingArgs {
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct ServeArgs {
-    #[command(flatten)]
-    pub(crate) directory: DirectoryArgs,
+    /// The data directory; that of the variable PGDATA when it is not given
+    #[arg(short = 'D', long, value_name = "DIR")]
+    pub(crate) data_dir: Option<PathBuf>,
+    /// The name that images of PostgreSQL are started with
+    #[arg(hide = true, value_parser = ["postgres"])]
+    pub(crate) program: Option<String>,
+    /// Where the scripts of an empty data directory are: *.sql, *.sql.gz and *.sh, in order of names
+    #[arg(long, value_name = "DIR", default_value = crate::container::SCRIPTS)]
+    pub(crate) init_dir: PathBuf,
+    /// Let clients of other machines in without TLS; they need a password all the same
+    #[arg(long)]
+    pub(crate) plaintext: bool,
     /// The address and port to listen on; port 0 takes a free one
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:5432")]
     pub(crate) listen: SocketAddr,

@@ -7,6 +7,7 @@
 //! 74 the disk failed a sync, so that what it holds must be read afresh.
 
 mod args;
+mod container;
 mod demo;
 mod directory;
 mod inspect;

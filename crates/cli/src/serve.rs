@@ -13,6 +13,7 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::args::ServeArgs;
+use crate::container::{self, Container};
 use crate::{directory, style};
 
 /// What `sysexits.h` calls an input or output error: the disk failed a sync, and only opening the
@@ -24,17 +25,25 @@ pub(crate) fn run(args: &ServeArgs) -> Result<ExitCode> {
     let table = directory::table(&args.settings)?;
     let (mut server, rest) = split(table, &args.settings.set)?;
     server.listen = vec![args.listen];
+    server.plaintext = args.plaintext;
+    let data_dir = data_dir(args)?;
+    let container = Container::of_environment()?;
+    let new = container::is_new(&data_dir)?;
     let config = directory::config(&rest.0, &rest.1)?;
     let runtime = runtime(config.threads)?;
     let db = Database::builder()
         .config(config)
         .runtime(runtime.handle().clone())
-        .open(&args.directory.data_dir)?;
-    tracing::info!(directory = %args.directory.data_dir.display(), "database open");
-    if let Ok(password) = std::env::var("POSTGRES_PASSWORD")
-        && !password.is_empty()
-    {
-        set_first_password(&db, &password)?;
+        .open(&data_dir)?;
+    tracing::info!(directory = %data_dir.display(), "database open");
+    if new {
+        container.initialise(&db, &runtime, &args.init_dir)?;
+        tracing::info!("PostgreSQL init process complete; ready for start up.");
+    } else {
+        tracing::info!("the data directory holds a database: scripts of an empty one are skipped");
+        if let Some(password) = &container.password {
+            set_first_password(&db, &container.user, password)?;
+        }
     }
     until_signal(&runtime, db, (server, args.metrics), false)
 }
@@ -51,15 +60,23 @@ pub(crate) fn demo(db: Database, listen: SocketAddr) -> Result<ExitCode> {
 
 /// As in PostgreSQL's images, the variable counts for a new database alone: a password that was
 /// changed since stays.
-fn set_first_password(db: &Database, password: &str) -> Result<()> {
-    if db
-        .role("postgres")
-        .is_some_and(|role| role.verifier.is_none())
-    {
-        db.set_password("postgres", password)?;
-        tracing::info!("role \"postgres\" has the password of POSTGRES_PASSWORD now");
+fn set_first_password(db: &Database, user: &str, password: &str) -> Result<()> {
+    if db.role(user).is_some_and(|role| role.verifier.is_none()) {
+        db.set_password(user, password)?;
+        tracing::info!("role \"{user}\" has the password of POSTGRES_PASSWORD now");
     }
     Ok(())
+}
+
+/// The data directory of the command line, or that of the variable.
+fn data_dir(args: &ServeArgs) -> Result<PathBuf> {
+    if let Some(dir) = &args.data_dir {
+        return Ok(dir.clone());
+    }
+    let named = std::env::var_os("PGDATA").filter(|dir| !dir.is_empty());
+    named
+        .map(PathBuf::from)
+        .context("no data directory is given: use --data-dir or the variable PGDATA")
 }
 
 /// The settings of the database: those of a file, and those of the command line.

@@ -13,7 +13,7 @@ use chronolith_types::{PartId, SqlType};
 
 use crate::check::{ALL_TIMES, duplicate};
 use crate::error::EngineError;
-use crate::layout::layout_of;
+use crate::layout::layout_for;
 use crate::record::TableKey;
 use crate::route;
 use crate::state::{OpenPart, State};
@@ -119,7 +119,7 @@ impl LoadClaim {
         own_parts: impl Iterator<Item = (PartId, Arc<ColdPart>)>,
         own: Option<&HotPart>,
     ) -> Result<(), EngineError> {
-        let layout = Arc::new(layout_of(&self.table));
+        let layout = layout_for(&self.table);
         let mut others = Vec::new();
         let table = state.table(self.key);
         let chunk = table.and_then(|table| table.chunk_at(self.start));
@@ -155,7 +155,7 @@ impl LoadClaim {
         let Some(chunk) = chunk else {
             return Ok(());
         };
-        let layout = Arc::new(layout_of(&self.table));
+        let layout = layout_for(&self.table);
         let mut others = Vec::new();
         for part in &chunk.parts {
             if !ours(part.id)

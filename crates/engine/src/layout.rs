@@ -1,6 +1,8 @@
 //! What chunks must know of a table, and rows made to fit it when it changes.
 
-use std::sync::Arc;
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::sync::{Arc, Weak};
 
 use arrow::compute::cast;
 use arrow::datatypes::DataType;
@@ -42,6 +44,31 @@ pub fn layout_of(table: &Table) -> Layout {
     // The catalog was given a value of the type: State::change checks it.
     let missing = |column: &Column| constant(column.missing.as_ref()?, &column.ty).ok();
     layout.with_missing(table.columns.iter().map(missing).collect())
+}
+
+thread_local! {
+    /// Layouts made last, by the tables that they are of.
+    static MADE: RefCell<VecDeque<(Weak<Table>, Arc<Layout>)>> = const { RefCell::new(VecDeque::new()) };
+}
+
+/// The same, made once for as long as the table stays as it is: what a statement costs should not
+/// be what describing its table costs.
+#[must_use]
+pub fn layout_for(table: &Arc<Table>) -> Arc<Layout> {
+    const TABLES_MAX: usize = 16;
+    MADE.with_borrow_mut(|made| {
+        // Who is pointed at weakly is never changed in place, and no other gets its address.
+        let same = |(of, _): &(Weak<Table>, _)| std::ptr::eq(of.as_ptr(), Arc::as_ptr(table));
+        if let Some((_, layout)) = made.iter().find(|known| same(known)) {
+            return Arc::clone(layout);
+        }
+        let layout = Arc::new(layout_of(table));
+        if made.len() >= TABLES_MAX {
+            made.pop_front();
+        }
+        made.push_back((Arc::downgrade(table), Arc::clone(&layout)));
+        layout
+    })
 }
 
 /// Whether rows made for one table are rows of the other as they are, its keys held.

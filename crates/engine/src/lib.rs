@@ -42,7 +42,7 @@ pub use config::EngineConfig;
 pub use engine::Engine;
 pub use error::{EngineError, Refused};
 pub use intake::Intake;
-pub use layout::layout_of;
+pub use layout::{layout_for, layout_of};
 pub use load::BulkLoader;
 pub use locks::{
     Blocking, Gained, Interrupted, KeySpace, LockError, LockManager, LockMark, LockMode,

@@ -141,7 +141,7 @@ impl BulkLoader {
         table: Arc<Table>,
         nested: bool,
     ) -> Self {
-        let layout = Arc::new(crate::layout::layout_of(&table));
+        let layout = crate::layout::layout_for(&table);
         let keys = table.unique_keys().into_iter();
         let keys = keys.map(|(_, places)| places).collect();
         Self {

@@ -17,7 +17,7 @@ use crate::coldkeys::Sought;
 use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::keys::KeyCache;
-use crate::layout::layout_of;
+use crate::layout::layout_for;
 use crate::record::Place;
 use crate::state::State;
 
@@ -288,7 +288,7 @@ fn made(claim: &Claim) -> Result<Option<Made>, EngineError> {
     if claim.keys.is_empty() {
         return Ok(None);
     }
-    let layout = Arc::new(layout_of(&claim.table));
+    let layout = layout_for(&claim.table);
     let mut keys = claim.table.unique_keys().into_iter();
     let Some((_, columns)) = keys.find(|(known, _)| known.id == claim.constraint) else {
         return Ok(None);

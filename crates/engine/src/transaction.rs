@@ -18,7 +18,7 @@ use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::intake::Intake;
 use crate::keys::KeyCache;
-use crate::layout::{fit, layout_of, same_shape};
+use crate::layout::{fit, layout_for, layout_of, same_shape};
 use crate::load::BulkLoader;
 use crate::locks::{LockMark, Locker};
 use crate::moves::{Deletion, Pin, Source};
@@ -38,6 +38,7 @@ mod find;
 mod lock;
 mod rewrite;
 mod sequences;
+mod share;
 
 pub use computed::Met;
 pub use export::Exported;
@@ -521,7 +522,7 @@ impl Transaction {
     /// 23502, 23505, and 42P01 for a table that is not there.
     pub fn insert(&mut self, table: TableId, batch: &RecordBatch) -> Result<u64, EngineError> {
         let table = self.found(table)?;
-        let layout = layout_of(&table);
+        let layout = layout_for(&table);
         let batch = route::fitting(&table, &layout, batch)?;
         let point = self.point();
         let inserted = route::split(&table, &layout, &batch)?
@@ -633,7 +634,7 @@ impl Transaction {
     ) -> Result<(), EngineError> {
         let place = self.place(table, range)?;
         let table = self.found(table.id)?;
-        let layout = layout_of(&table);
+        let layout = layout_for(&table);
         for mut claim in Claim::of(&table, &layout, place, &rows, &[])? {
             let own = self.own_keys.entry((place, claim.constraint)).or_default();
             let mut fresh = HashSet::with_capacity(claim.keys.len());

@@ -16,7 +16,7 @@ use chronolith_types::ChunkId;
 use parking_lot::Mutex;
 
 use crate::error::EngineError;
-use crate::layout::layout_of;
+use crate::layout::layout_for;
 use crate::record::{Place, TableKey};
 use crate::state::{OpenPart, State, TableRows};
 
@@ -230,7 +230,7 @@ fn view_of(table: &Arc<Table>, rows: Option<&Arc<TableRows>>) -> Option<TableVie
     chunks.sort_by_key(|(_, view)| view.range.start);
     Some(TableView {
         table: Arc::clone(table),
-        layout: Arc::new(layout_of(table)),
+        layout: layout_for(table),
         chunks: chunks.into(),
         held: held.into(),
     })

@@ -1,13 +1,20 @@
 //! Expressions that are computed over columns without a plan around them.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
+use arrow::array::{ArrayRef, AsArray};
+use arrow::compute::filter_record_batch;
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use datafusion::common::tree_node::{Transformed, TreeNode};
-use datafusion::common::{DFSchema, DataFusionError, ScalarValue};
+use datafusion::common::{Column, DFSchema, DataFusionError, ScalarValue};
 use datafusion::logical_expr::execution_props::ExecutionProps;
 use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
 use datafusion::logical_expr::{Case, Expr};
 use datafusion::physical_expr::{PhysicalExpr, create_physical_expr};
+
+use crate::error::Error;
+use crate::functions::SessionVars;
 
 /// An expression over columns as it can be computed. What the optimiser of plans would have to do
 /// for it is done here.
@@ -41,4 +48,150 @@ pub(crate) fn chosen(expr: Expr) -> Transformed<Expr> {
         }
         other => Transformed::no(other),
     }
+}
+
+/// Expressions over columns and parameters, planned once for all runs of a statement.
+#[derive(Debug)]
+pub(crate) struct Formula {
+    filter: Option<Arc<dyn PhysicalExpr>>,
+    exprs: Vec<Arc<dyn PhysicalExpr>>,
+    /// The columns, then the parameters that are named.
+    schema: SchemaRef,
+    /// Those parameters, counted from 0, with their forms.
+    params: Vec<(usize, DataType)>,
+}
+
+/// A formula, once somebody asked for it; None in it when there cannot be one.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Planned(Arc<OnceLock<Option<Arc<Formula>>>>);
+
+impl Planned {
+    /// The formula of some expressions, which are the same each time, if parameters of these forms
+    /// can be put into it.
+    pub(crate) fn formula<'e>(
+        &self,
+        input: &Schema,
+        filter: Option<&Expr>,
+        exprs: impl Iterator<Item = &'e Expr>,
+        given: &[ScalarValue],
+    ) -> Option<Arc<Formula>> {
+        let made = || {
+            Formula::of(input, filter, exprs)
+                .ok()
+                .flatten()
+                .map(Arc::new)
+        };
+        let formula = self.0.get_or_init(made).as_ref()?;
+        let takes = |(at, form): &(usize, DataType)| {
+            given
+                .get(*at)
+                .is_some_and(|value| value.data_type() == *form)
+        };
+        let all = formula.params.iter().all(takes);
+        all.then(|| Arc::clone(formula))
+    }
+}
+
+impl Formula {
+    fn of<'e>(
+        input: &Schema,
+        filter: Option<&Expr>,
+        exprs: impl Iterator<Item = &'e Expr>,
+    ) -> Result<Option<Self>, DataFusionError> {
+        let mut fields: Vec<_> = input.fields().iter().cloned().collect();
+        let mut params: Vec<(usize, DataType)> = Vec::new();
+        let mut known = true;
+        let mut opened = |expr: &Expr| {
+            let opened = expr.clone().transform_up(|node| {
+                let Expr::Placeholder(of) = &node else {
+                    return Ok(Transformed::no(node));
+                };
+                let number = of
+                    .id
+                    .strip_prefix('$')
+                    .and_then(|n| n.parse::<usize>().ok());
+                let at = number.and_then(|number| number.checked_sub(1));
+                let form = of.field.as_ref().map(|field| field.data_type());
+                // A list of values is told to scans and filters as what it holds.
+                let form = form.filter(|form| !form.is_nested());
+                let (Some(at), Some(form)) = (at, form) else {
+                    known = false;
+                    return Ok(Transformed::no(node));
+                };
+                let name = format!("\0{}", of.id);
+                match params.iter().find(|(known, _)| *known == at) {
+                    Some((_, known_as)) => known &= known_as == form,
+                    None => {
+                        fields.push(Arc::new(Field::new(&name, form.clone(), true)));
+                        params.push((at, form.clone()));
+                    }
+                }
+                Ok(Transformed::yes(Expr::Column(Column::new_unqualified(
+                    name,
+                ))))
+            });
+            opened.map(|opened| opened.data)
+        };
+        let filter = filter.map(&mut opened).transpose()?;
+        let exprs = exprs.map(&mut opened).collect::<Result<Vec<_>, _>>()?;
+        if !known {
+            return Ok(None);
+        }
+        let schema = Arc::new(Schema::new(fields));
+        let columns = DFSchema::try_from(schema.as_ref().clone())?;
+        let mut props = ExecutionProps::new();
+        props.config_options = Some(SessionVars::late());
+        let physical = |expr: &Expr| computable(expr, &columns, &props);
+        Ok(Some(Self {
+            filter: filter.as_ref().map(physical).transpose()?,
+            exprs: exprs.iter().map(physical).collect::<Result<_, _>>()?,
+            schema,
+            params,
+        }))
+    }
+
+    /// What the expressions are over some rows that the filter keeps, and how many those are.
+    ///
+    /// # Errors
+    /// What an expression meets.
+    pub(crate) fn evaluate(
+        &self,
+        vars: &Arc<SessionVars>,
+        mut columns: Vec<ArrayRef>,
+        rows: usize,
+        given: &[ScalarValue],
+    ) -> Result<(Vec<ArrayRef>, usize), Error> {
+        for (at, _) in &self.params {
+            let value = given.get(*at);
+            let value = value.ok_or_else(|| Error::internal("a parameter without a value"))?;
+            columns.push(value.to_array_of_size(rows)?);
+        }
+        let options = RecordBatchOptions::new().with_row_count(Some(rows));
+        let schema = Arc::clone(&self.schema);
+        let batch = RecordBatch::try_new_with_options(schema, columns, &options)?;
+        vars.calling(|| {
+            let batch = match &self.filter {
+                None => batch,
+                Some(filter) => kept(filter.as_ref(), &batch)?,
+            };
+            let rows = batch.num_rows();
+            let columns = self.exprs.iter().map(|expr| {
+                let made = expr.evaluate(&batch)?;
+                Ok(made.into_array(rows)?)
+            });
+            Ok((columns.collect::<Result<Vec<_>, Error>>()?, rows))
+        })
+    }
+}
+
+/// The rows of a batch that a condition is true of.
+///
+/// # Errors
+/// What the condition meets.
+pub(crate) fn kept(filter: &dyn PhysicalExpr, batch: &RecordBatch) -> Result<RecordBatch, Error> {
+    let kept = filter.evaluate(batch)?.into_array(batch.num_rows())?;
+    let kept = kept
+        .as_boolean_opt()
+        .ok_or_else(|| Error::internal("a condition of another type"))?;
+    Ok(filter_record_batch(batch, kept)?)
 }

@@ -30,6 +30,8 @@ pub struct ServerConfig {
     pub listen: Vec<SocketAddr>,
     /// TLS, when there is a certificate.
     pub tls: Option<TlsFiles>,
+    /// Whether clients elsewhere may come in unencrypted. Default no.
+    pub plaintext: bool,
     /// Sessions at once. Default 100, as PostgreSQL.
     pub connections_max: usize,
     /// Of these, kept for superusers. Default 3.
@@ -49,6 +51,7 @@ impl Default for ServerConfig {
         Self {
             listen: vec![SocketAddr::from(([127, 0, 0, 1], 5432))],
             tls: None,
+            plaintext: false,
             connections_max: 100,
             connections_reserved: 3,
             unauthenticated_max: 256,
@@ -118,10 +121,13 @@ impl Server {
     ) -> Result<Self, ServerError> {
         let open = config.listen.iter().find(|a| !a.ip().is_loopback());
         if let Some(address) = open {
-            if config.tls.is_none() {
+            if config.tls.is_none() && !config.plaintext {
                 return Err(ServerError::Refused(format!(
                     "listening on {address} needs TLS: give a certificate and its key, or listen on 127.0.0.1"
                 )));
+            }
+            if config.tls.is_none() {
+                tracing::warn!("clients of {address} come in unencrypted, as --plaintext asks");
             }
             if !backend.has_password() {
                 return Err(ServerError::Refused(format!(

@@ -86,6 +86,39 @@ fn part(id: u64) -> Arc<Part> {
 }
 
 #[test]
+fn chunks_that_are_restored_come_compressed_once() {
+    let mut catalog = Catalog::default();
+    catalog.apply(&create("t")).unwrap();
+    catalog.apply(&hypertable()).unwrap();
+    let table = |catalog: &Catalog| Arc::clone(&catalog.databases[&DB].tables[&T]);
+    let mut restoring = table(&catalog).hypertable.clone().unwrap();
+    restoring.restored = vec![(0, 30)];
+    catalog
+        .apply(&Change::ChangeHypertable {
+            database: DB,
+            table: T,
+            hypertable: restoring,
+        })
+        .unwrap();
+    catalog.apply(&chunk(1, 10)).unwrap();
+    catalog.apply(&chunk(2, 40)).unwrap();
+    let now = table(&catalog);
+    assert!(now.chunks[&ChunkId(1)].compressed);
+    assert!(!now.chunks[&ChunkId(2)].compressed);
+    let left = &now.hypertable.as_ref().unwrap().restored;
+    assert_eq!(*left, [(0, 10), (20, 30)]);
+    catalog
+        .apply(&Change::DropChunk {
+            database: DB,
+            table: T,
+            chunk: ChunkId(1),
+        })
+        .unwrap();
+    catalog.apply(&chunk(3, 10)).unwrap();
+    assert!(!table(&catalog).chunks[&ChunkId(3)].compressed);
+}
+
+#[test]
 fn a_refused_change_leaves_the_catalog_as_it_was() {
     let mut catalog = Catalog::default();
     catalog.apply(&create("t")).unwrap();

@@ -7,6 +7,7 @@ mod meta;
 mod split;
 mod table;
 
+pub(crate) use split::statements;
 pub(crate) use table::{Format, print_rows};
 
 mod session;

@@ -1,7 +1,7 @@
 //! Where statements end: at a semicolon outside quotes, comments and parentheses.
 
 /// The statements of a text, without the semicolons and the space around them.
-pub(super) fn statements(text: &str) -> Vec<&str> {
+pub(crate) fn statements(text: &str) -> Vec<&str> {
     let mut found = Vec::new();
     let mut start = 0;
     loop {

@@ -11,7 +11,7 @@ use roaring::RoaringBitmap;
 
 use super::{Isolation, Transaction};
 use crate::error::EngineError;
-use crate::layout::layout_of;
+use crate::layout::layout_for;
 use crate::moves::{Deletion, Source};
 use crate::record::{Place, Record, TableKey};
 use crate::route;
@@ -185,7 +185,7 @@ impl Transaction {
         if keys.is_empty() {
             return Ok(());
         }
-        let layout = layout_of(table);
+        let layout = layout_for(table);
         for (constraint, columns) in keys {
             let encoder = KeyEncoder::new(&layout, &columns)?;
             let Some(known) = self.own_keys.get_mut(&(place, constraint.id)) else {
@@ -216,7 +216,7 @@ impl Transaction {
             let Some(table) = self.state.table(place.table_key()) else {
                 continue;
             };
-            let layout = layout_of(table);
+            let layout = layout_for(table);
             for (constraint, columns) in table.unique_keys() {
                 let encoder = KeyEncoder::new(&layout, &columns)?;
                 let known = self.own_keys.entry((*place, constraint.id)).or_default();

@@ -12,7 +12,7 @@ use roaring::RoaringBitmap;
 use super::delete::source_of;
 use super::{Isolation, Transaction};
 use crate::error::EngineError;
-use crate::layout::layout_of;
+use crate::layout::layout_for;
 use crate::locks::{KeySpace, LockMark, Locker, RowMode, Wait};
 use crate::moves::{Source, lock_space, locked_as};
 use crate::record::TableKey;
@@ -174,7 +174,7 @@ impl Transaction {
         }
     }
 
-    fn is_own(&self, source: Source) -> bool {
+    pub(super) fn is_own(&self, source: Source) -> bool {
         matches!(source, Source::Part(id) if self.loaded.contains_key(&id))
     }
 
@@ -245,7 +245,7 @@ impl Transaction {
         rows: &RecordBatch,
     ) -> Result<Claimed, EngineError> {
         let table = self.found(table)?;
-        let layout = layout_of(&table);
+        let layout = layout_for(&table);
         let batch = route::fitting(&table, &layout, rows)?;
         let key = TableKey::new(self.database, table.id);
         for (range, rows) in route::split(&table, &layout, &batch)? {

@@ -90,7 +90,7 @@ impl Run<'_> {
     ) -> Result<bool, Error> {
         let mut arbiters = arbiters(changing, conflict)?;
         let update = match &conflict.update {
-            Some(over) => Some(Maker::new(self.shared, over, self.params)?),
+            Some(over) => Some(Maker::new(self, over, self.params)?),
             None => None,
         };
         while let Some(batch) = source.next().await {

@@ -18,8 +18,8 @@ mod run;
 mod sight;
 mod within;
 
-pub(crate) use over::value_of;
-pub(crate) use plan::{Dml, bind, bind_literals, bind_query};
+pub(crate) use over::{nullable, value_of};
+pub(crate) use plan::{Dml, Given, bind, bind_literals, bind_query};
 pub(crate) use program::{Ran, run};
 pub(crate) use rows::compact;
 pub(crate) use sight::{Held, Sight};

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, AsArray};
-use arrow::compute::{concat_batches, filter_record_batch};
+use arrow::array::ArrayRef;
+use arrow::compute::concat_batches;
 use arrow::datatypes::{Schema, SchemaRef};
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use datafusion::common::config::ConfigOptions;
@@ -16,7 +16,8 @@ use futures::StreamExt;
 use super::run::Run;
 use crate::bind::{Over, set_parameters, set_parameters_in};
 use crate::error::Error;
-use crate::evaluate::computable;
+use crate::evaluate::{Formula, Planned, computable, kept};
+use crate::functions::SessionVars;
 use crate::insert::fixed;
 use crate::session::{Shared, physical, stream};
 
@@ -29,6 +30,8 @@ pub(super) struct Maker {
 }
 
 enum How {
+    /// The same, planned when the statement ran first.
+    Planned(Arc<Formula>, Arc<SessionVars>, Vec<ScalarValue>),
     /// Expressions over the rows.
     Direct {
         filter: Option<Arc<dyn PhysicalExpr>>,
@@ -39,11 +42,20 @@ enum How {
 }
 
 impl Maker {
-    pub(super) fn new(
-        shared: &Arc<Shared>,
-        over: &Over,
-        params: &[ScalarValue],
-    ) -> Result<Self, Error> {
+    pub(super) fn new(run: &Run<'_>, over: &Over, params: &[ScalarValue]) -> Result<Self, Error> {
+        let shared = run.shared;
+        if let Some(direct) = &over.direct {
+            let (filter, exprs) = (direct.filter.as_ref(), direct.exprs.iter());
+            let formula = direct.planned.formula(&over.input, filter, exprs, params);
+            if let Some(formula) = formula {
+                return Ok(Self {
+                    slot: over.slot,
+                    input: Arc::clone(&over.input),
+                    output: Arc::clone(&direct.output),
+                    how: How::Planned(formula, run.vars(), params.to_vec()),
+                });
+            }
+        }
         let (how, output) = match &over.direct {
             None => {
                 let plan = set_parameters(&over.plan, params)?;
@@ -62,7 +74,7 @@ impl Maker {
                     filter: filter.as_ref().map(physical).transpose()?,
                     exprs: exprs.iter().map(physical).collect::<Result<_, _>>()?,
                 };
-                (how, nullable(&direct.output))
+                (how, Arc::clone(&direct.output))
             }
         };
         Ok(Self {
@@ -80,19 +92,18 @@ impl Maker {
         columns: Vec<ArrayRef>,
         rows: usize,
     ) -> Result<RecordBatch, Error> {
+        if let How::Planned(formula, vars, params) = &self.how {
+            let (columns, rows) = formula.evaluate(vars, columns, rows, params)?;
+            return self.batch(columns, rows);
+        }
         let options = RecordBatchOptions::new().with_row_count(Some(rows));
         let batch = RecordBatch::try_new_with_options(Arc::clone(&self.input), columns, &options)?;
         match &self.how {
+            How::Planned(..) => Err(Error::internal("an expression that was planned")),
             How::Direct { filter, exprs } => {
                 let batch = match filter {
                     None => batch,
-                    Some(filter) => {
-                        let kept = filter.evaluate(&batch)?.into_array(batch.num_rows())?;
-                        let kept = kept
-                            .as_boolean_opt()
-                            .ok_or_else(|| Error::internal("a condition of another type"))?;
-                        filter_record_batch(&batch, kept)?
-                    }
+                    Some(filter) => kept(filter.as_ref(), &batch)?,
                 };
                 let rows = batch.num_rows();
                 let columns = exprs.iter().map(|expr| {
@@ -142,6 +153,24 @@ fn props_for<'e>(
     Ok(props)
 }
 
+/// What an expression of a key gives, which names no column and has no query in it.
+pub(super) fn value_of_key(
+    run: &Run<'_>,
+    expr: &Expr,
+    planned: &Planned,
+) -> Result<ScalarValue, Error> {
+    let nothing = Schema::empty();
+    let formula = planned.formula(&nothing, None, std::iter::once(expr), run.params);
+    let Some(formula) = formula else {
+        return value_of(run.shared, expr, run.params);
+    };
+    let (made, _) = formula.evaluate(&run.vars(), Vec::new(), 1, run.params)?;
+    let made = made
+        .first()
+        .ok_or_else(|| Error::internal("an expression without a value"))?;
+    Ok(ScalarValue::try_from_array(made, 0)?)
+}
+
 /// What an expression gives that names no column and has no query in it.
 pub(crate) fn value_of(
     shared: &Arc<Shared>,
@@ -158,7 +187,7 @@ pub(crate) fn value_of(
 }
 
 /// The columns, any of which may be NULL.
-fn nullable(schema: &Schema) -> SchemaRef {
+pub(crate) fn nullable(schema: &Schema) -> SchemaRef {
     let fields = schema.fields().iter();
     let fields = fields.map(|field| field.as_ref().clone().with_nullable(true));
     Arc::new(Schema::new(fields.collect::<Vec<_>>()))

@@ -142,6 +142,7 @@ async fn once(
     let mut run = Run {
         shared,
         planner: OnceLock::new(),
+        vars: OnceLock::new(),
         sight,
         params,
         touched: HashMap::new(),

@@ -13,11 +13,11 @@ use crate::session::Shared;
 
 /// Columns of a batch from a place on, under the names of a table's columns.
 pub(super) fn of_table(
-    table: &Table,
+    table: &Arc<Table>,
     columns: Vec<ArrayRef>,
     rows: usize,
 ) -> Result<RecordBatch, Error> {
-    let layout = chronolith_engine::layout_of(table);
+    let layout = chronolith_engine::layout_for(table);
     let options = RecordBatchOptions::new().with_row_count(Some(rows));
     let schema = Arc::clone(layout.schema());
     Ok(RecordBatch::try_new_with_options(

@@ -14,12 +14,13 @@ use datafusion::common::ScalarValue;
 use datafusion::execution::SessionState;
 use futures::StreamExt;
 
-use super::over::{Maker, value_of};
+use super::over::{Maker, value_of_key};
 use super::plan::Given;
 use super::rows::{Returned, columns, compact, kept, locators, of_table};
 use super::sight::Sight;
 use crate::bind::{Action, Broken, ByKey, Change, KeyValue, What, set_parameters};
 use crate::error::Error;
+use crate::functions::SessionVars;
 use crate::insert::Checks;
 use crate::outcome::RowStream;
 use crate::references::Incoming;
@@ -47,6 +48,8 @@ pub(super) struct Run<'a> {
     pub(super) sight: Arc<Sight>,
     /// Made when a plan needs it.
     pub(super) planner: OnceLock<SessionState>,
+    /// The same.
+    pub(super) vars: OnceLock<Arc<SessionVars>>,
     pub(super) params: &'a [ScalarValue],
     /// Rows that parts before have changed: no other part changes them.
     pub(super) touched: HashMap<TableId, RowSet>,
@@ -94,7 +97,7 @@ impl Run<'_> {
         let view = self.sight.view(self.shared, table.id);
         let view = view.ok_or_else(|| Error::internal("a table that is changed has no rows"))?;
         let maker = match &change.returning {
-            Some(returning) => Some(Maker::new(self.shared, &returning.over, self.params)?),
+            Some(returning) => Some(Maker::new(self, &returning.over, self.params)?),
             None => None,
         };
         let missing = match given {
@@ -197,6 +200,12 @@ impl Run<'_> {
         stream(self.shared, self.planner(), physical)
     }
 
+    /// What functions know of the session while this runs.
+    pub(super) fn vars(&self) -> Arc<SessionVars> {
+        let vars = self.vars.get_or_init(|| Arc::new(self.shared.vars()));
+        Arc::clone(vars)
+    }
+
     /// What plans are made with.
     pub(super) fn planner(&self) -> &SessionState {
         self.planner
@@ -223,8 +232,8 @@ impl Run<'_> {
                         format!("there is no value for parameter ${}", index + 1),
                     )
                 })?),
-                Some(KeyValue::Made(expr)) => {
-                    made = value_of(self.shared, expr, self.params)?;
+                Some(KeyValue::Made(expr, planned)) => {
+                    made = value_of_key(self, expr, planned)?;
                     Some(&made)
                 }
             };
@@ -246,7 +255,7 @@ impl Run<'_> {
         let old = blocking(|| changing.view.rows_at(&all, &[locator]))?;
         let mut given = columns(&old, all.len()..old.num_columns());
         given.extend(columns(&old, 0..all.len()));
-        let maker = Maker::new(self.shared, &by_key.over, self.params)?;
+        let maker = Maker::new(self, &by_key.over, self.params)?;
         let made = maker.make(self, given, old.num_rows()).await?;
         Ok(Some(made))
     }
@@ -467,7 +476,7 @@ impl Run<'_> {
     fn held(&self, change: &Change) -> Result<Vec<(Broken, Maker)>, Error> {
         let held = change.held.iter();
         held.map(|held| {
-            let maker = Maker::new(self.shared, &held.over, self.params)?;
+            let maker = Maker::new(self, &held.over, self.params)?;
             Ok((held.broken.clone(), maker))
         })
         .collect()

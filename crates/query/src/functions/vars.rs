@@ -1,9 +1,10 @@
 //! What functions may know of the session that calls them.
 
 use std::any::Any;
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use arrow::record_batch::RecordBatch;
 use datafusion::common::config::{ConfigEntry, ConfigExtension, ConfigOptions, ExtensionOptions};
@@ -100,7 +101,11 @@ impl SessionVars {
     pub fn of(options: &ConfigOptions) -> std::borrow::Cow<'_, Self> {
         match options.extensions.get::<Self>() {
             Some(vars) => std::borrow::Cow::Borrowed(vars),
-            None => std::borrow::Cow::Owned(Self::default()),
+            None => {
+                let late = options.extensions.get::<LateVars>();
+                let calling = late.and_then(|_| CALLING.with_borrow(|of| of.last().cloned()));
+                std::borrow::Cow::Owned(calling.map_or_else(Self::default, Arc::unwrap_or_clone))
+            }
         }
     }
 }
@@ -139,5 +144,67 @@ impl ExtensionOptions for SessionVars {
 
     fn entries(&self) -> Vec<ConfigEntry> {
         Vec::new()
+    }
+}
+
+/// Stands for variables that are known only when a function is called: see [`SessionVars::calling`].
+#[derive(Debug, Clone)]
+struct LateVars;
+
+impl ConfigExtension for LateVars {
+    const PREFIX: &'static str = "chronolith_late";
+}
+
+impl ExtensionOptions for LateVars {
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+
+    fn as_any_mut(&mut self) -> &mut dyn Any {
+        self
+    }
+
+    fn cloned(&self) -> Box<dyn ExtensionOptions> {
+        Box::new(self.clone())
+    }
+
+    fn set(&mut self, key: &str, _value: &str) -> Result<(), DataFusionError> {
+        Err(FunctionError::internal(format!("session variable {key} is not set this way")).into())
+    }
+
+    fn entries(&self) -> Vec<ConfigEntry> {
+        Vec::new()
+    }
+}
+
+thread_local! {
+    /// The variables of who calls functions on this thread just now, the innermost last.
+    static CALLING: RefCell<Vec<Arc<SessionVars>>> = const { RefCell::new(Vec::new()) };
+}
+
+impl SessionVars {
+    /// Options of expressions that outlive a statement: their functions see the variables of whoever
+    /// evaluates them within [`SessionVars::calling`].
+    pub(crate) fn late() -> Arc<ConfigOptions> {
+        static LATE: OnceLock<Arc<ConfigOptions>> = OnceLock::new();
+        let late = LATE.get_or_init(|| {
+            let mut options = ConfigOptions::new();
+            options.extensions.insert(LateVars);
+            Arc::new(options)
+        });
+        Arc::clone(late)
+    }
+
+    /// Evaluates expressions that were planned with [`SessionVars::late`].
+    pub(crate) fn calling<T>(self: &Arc<Self>, evaluate: impl FnOnce() -> T) -> T {
+        struct Caller;
+        impl Drop for Caller {
+            fn drop(&mut self) {
+                CALLING.with_borrow_mut(Vec::pop);
+            }
+        }
+        CALLING.with_borrow_mut(|calling| calling.push(Arc::clone(self)));
+        let _caller = Caller;
+        evaluate()
     }
 }

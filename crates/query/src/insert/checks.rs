@@ -44,8 +44,9 @@ impl Rules {
     fn bind(shared: &Arc<Shared>, table: &Table) -> Result<Self, Error> {
         let names = SessionNames::new(shared)?;
         let mut rules = Self {
+            columns: table.columns.clone(),
             constraints: table.constraints.clone(),
-            ..Self::none(table)
+            ..Self::none()
         };
         // PostgreSQL holds them in the order of their names.
         let mut constraints: Vec<&Constraint> = table.constraints.iter().collect();
@@ -77,7 +78,7 @@ impl Rules {
         };
         let check = |of: &Constraint| matches!(of.kind, ConstraintKind::Check { .. });
         if table.columns.iter().all(plain) && !table.constraints.iter().any(check) {
-            return Ok(Arc::new(Self::none(table)));
+            return Ok(Arc::new(Self::none()));
         }
         let (version, search_path) = (shared.catalog().version, shared.search_path());
         let known = shared.with(|state| {
@@ -107,12 +108,12 @@ impl Rules {
         Ok(rules)
     }
 
-    fn none(table: &Table) -> Self {
+    fn none() -> Self {
         Self {
             version: 0,
             search_path: Vec::new(),
             user: String::new(),
-            columns: table.columns.clone(),
+            columns: Vec::new(),
             constraints: Vec::new(),
             checks: Vec::new(),
             generated: Vec::new(),
@@ -142,21 +143,21 @@ pub(crate) struct Checks {
 
 impl Checks {
     /// Of rows that come with all columns but the generated ones.
-    pub(crate) fn of(shared: &Arc<Shared>, table: &Table) -> Result<Self, Error> {
+    pub(crate) fn of(shared: &Arc<Shared>, table: &Arc<Table>) -> Result<Self, Error> {
         Self::filling(shared, table, &[])
     }
 
     /// Of rows whose columns at some places are to get their defaults.
     pub(crate) fn filling(
         shared: &Arc<Shared>,
-        table: &Table,
+        table: &Arc<Table>,
         missing: &[usize],
     ) -> Result<Self, Error> {
         let rules = Rules::of(shared, table)?;
         let home = shared.home()?;
         let schema = home.schemas.get(&table.schema);
         let mut ready = Self {
-            table: Arc::new(table.clone()),
+            table: Arc::clone(table),
             schema: schema.map(|schema| schema.name.clone()),
             checks: Vec::with_capacity(rules.checks.len()),
             generated: Vec::with_capacity(rules.generated.len()),
@@ -174,7 +175,7 @@ impl Checks {
             return Ok(ready);
         }
         let props = props_of(shared.vars());
-        let layout = chronolith_engine::layout_of(table);
+        let layout = chronolith_engine::layout_for(table);
         let columns = DFSchema::try_from(layout.schema().as_ref().clone())?;
         for (name, expr) in &rules.checks {
             let expr = computable(expr, &columns, &props)?;

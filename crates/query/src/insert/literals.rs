@@ -75,7 +75,7 @@ pub(crate) fn bind_literals(
             None => new_null_array(column.data_type(), rows),
         };
     }
-    let layout = chronolith_engine::layout_of(&table);
+    let layout = chronolith_engine::layout_for(&table);
     let options = RecordBatchOptions::new().with_row_count(Some(rows));
     let schema = Arc::clone(layout.schema());
     let batch = RecordBatch::try_new_with_options(schema, columns, &options)?;

@@ -2,6 +2,7 @@
 //!
 //! Start at [`bind`] and [`run`].
 
+mod alike;
 mod arbiter;
 mod bind;
 mod checks;
@@ -13,6 +14,7 @@ mod sought;
 mod unique;
 mod values;
 
+pub(crate) use alike::Alike;
 pub(crate) use bind::{
     InsertPlan, Source, bind, completed, find_changed, find_target, name_of_column, places_of,
     provided, target_of, undefined_column, undefined_table,

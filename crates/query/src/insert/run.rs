@@ -68,8 +68,8 @@ pub(crate) async fn run(
 }
 
 /// A batch under the names of its table's columns.
-fn of_table(table: &Table, batch: &RecordBatch) -> Result<RecordBatch, Error> {
-    let layout = chronolith_engine::layout_of(table);
+fn of_table(table: &Arc<Table>, batch: &RecordBatch) -> Result<RecordBatch, Error> {
+    let layout = chronolith_engine::layout_for(table);
     let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
     Ok(RecordBatch::try_new_with_options(
         Arc::clone(layout.schema()),

@@ -334,7 +334,7 @@ impl Unique {
             }
         }
         places.sort_unstable();
-        let layout = chronolith_engine::layout_of(table);
+        let layout = chronolith_engine::layout_for(table);
         let schema = DFSchema::try_from(layout.projected(&places).as_ref().clone())?;
         let props = props_of(shared.vars());
         let physical = |expr: &Expr| computable(expr, &schema, &props);

@@ -26,6 +26,9 @@ pub(crate) struct Cells {
     rows: Vec<Vec<Cell>>,
     /// One column for each parameter.
     params: DFSchema,
+    /// Parameters that are not the client's, and differ from row to row: there is one row of cells
+    /// for all of them.
+    many: Option<RecordBatch>,
 }
 
 enum Cell {
@@ -60,7 +63,55 @@ impl Cells {
                     .collect()
             })
             .collect::<Result<_, Error>>()?;
-        Ok(Some(Self { rows, params }))
+        Ok(Some(Self {
+            rows,
+            params,
+            many: None,
+        }))
+    }
+
+    /// The one row is many, with these values of the parameters.
+    ///
+    /// # Errors
+    /// When the values are of other types.
+    pub(crate) fn repeat(&mut self, values: Vec<ArrayRef>, rows: usize) -> Result<(), Error> {
+        let options = RecordBatchOptions::new().with_row_count(Some(rows));
+        let schema = Arc::new(self.params.as_arrow().clone());
+        let many = RecordBatch::try_new_with_options(schema, values, &options)?;
+        self.many = Some(many);
+        Ok(())
+    }
+
+    /// The rows of one row of cells.
+    fn repeated(
+        &self,
+        many: &RecordBatch,
+        shared: &Arc<Shared>,
+        table: &Arc<Table>,
+    ) -> Result<RecordBatch, Error> {
+        let rows = many.num_rows();
+        let cells = self.rows.first().map_or(&[][..], Vec::as_slice);
+        let mut columns = Vec::with_capacity(cells.len());
+        for cell in cells {
+            columns.push(match cell {
+                Cell::Value(value) => value.to_array_of_size(rows)?,
+                Cell::Param(index) => {
+                    let column = many.columns().get(*index).cloned();
+                    column.ok_or_else(|| Error::internal("a parameter without values"))?
+                }
+                Cell::Fixed(expr) => expr.evaluate(many)?.into_array(rows)?,
+                Cell::Each(expr) => {
+                    let expr = computable(expr, &self.params, &props_of(shared.vars()))?;
+                    expr.evaluate(many)?.into_array(rows)?
+                }
+            });
+        }
+        let layout = chronolith_engine::layout_for(table);
+        let options = RecordBatchOptions::new().with_row_count(Some(rows));
+        let schema = Arc::clone(layout.schema());
+        Ok(RecordBatch::try_new_with_options(
+            schema, columns, &options,
+        )?)
     }
 
     /// The rows under the table's columns.
@@ -70,10 +121,13 @@ impl Cells {
     pub(crate) fn batch(
         &self,
         shared: &Arc<Shared>,
-        table: &Table,
+        table: &Arc<Table>,
         params: &[ScalarValue],
     ) -> Result<RecordBatch, Error> {
-        let layout = chronolith_engine::layout_of(table);
+        if let Some(many) = &self.many {
+            return self.repeated(many, shared, table);
+        }
+        let layout = chronolith_engine::layout_for(table);
         let mut run = Run {
             shared,
             params: &self.params,

@@ -13,7 +13,7 @@ use parking_lot::Mutex;
 use super::keys::{KeySet, Link, columns_at, project, shown};
 use crate::error::Error;
 use crate::routines::{hold_later, is_deferred};
-use crate::session::{Shared, blocking};
+use crate::session::Shared;
 
 /// What the rows of a statement refer to.
 #[derive(Debug)]
@@ -93,7 +93,7 @@ impl Outgoing {
                 hold_later(shared, id, marks, Arc::new(hold));
                 continue;
             }
-            blocking(|| shared.transact(|transaction| hold_keys(link, keys, transaction)))?;
+            shared.away(|transaction| hold_keys(link, keys, transaction))?;
         }
         Ok(())
     }
@@ -106,8 +106,18 @@ fn hold_keys(
     transaction: &mut Transaction,
 ) -> Result<(), EngineError> {
     let parent = link.parent.id;
-    let view = transaction.table(parent);
-    look(link, &keys, view.as_ref())?;
+    if let Some((key, sought)) = link.sought(&keys)? {
+        let there = transaction.share_keys(parent, key, &sought.rows)?;
+        let mut pairs = sought.keys.iter().zip(there);
+        if let Some((missing, _)) = pairs.find(|(_, there)| !there) {
+            return Err(not_present(link, &keys, missing));
+        }
+        // An update that leaves the key alone makes another row of it, which is not locked: the
+        // commit looks again.
+    } else {
+        let view = transaction.table(parent);
+        look(link, &keys, view.as_ref())?;
+    }
     let link = Arc::clone(link);
     let hold = move |view: &TableView| look(&link, &keys, Some(view));
     transaction.watch(parent, true, Arc::new(hold));
@@ -136,9 +146,15 @@ fn still_there(
 /// 23503 for the first key that no row of the parent has.
 fn look(link: &Link, keys: &KeySet, view: Option<&TableView>) -> Result<(), EngineError> {
     let missing = link.pairing.missing(view, &link.parent_places, keys)?;
-    let Some(first) = missing.first().and_then(|key| keys.keys.get(key)) else {
-        return Ok(());
-    };
+    match missing.first() {
+        Some(first) => Err(not_present(link, keys, first)),
+        None => Ok(()),
+    }
+}
+
+/// 23503 for a key.
+fn not_present(link: &Link, keys: &KeySet, key: &[u8]) -> EngineError {
+    let first = keys.keys.get(key).copied().unwrap_or_default();
     let values = keys.batches.get(first.0).map_or(&[][..], Vec::as_slice);
     let names = columns_at(&link.child, &link.child_places);
     let detail = format!(
@@ -146,7 +162,7 @@ fn look(link: &Link, keys: &KeySet, view: Option<&TableView>) -> Result<(), Engi
         shown(&names, values, first.1),
         link.parent.name
     );
-    Err(refused(link, detail))
+    refused(link, detail)
 }
 
 fn refused(link: &Link, detail: String) -> EngineError {

@@ -3,13 +3,13 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StringBuilder};
-use arrow::compute::cast;
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StringBuilder, new_null_array};
+use arrow::compute::{cast, interleave};
 use arrow::datatypes::DataType;
 use arrow::error::ArrowError;
 use chronolith_catalog::{Column, Constraint, Reference, Table};
 use chronolith_chunk::{KeyEncoder, ScanRequest};
-use chronolith_engine::{EngineError, TableView};
+use chronolith_engine::{EngineError, TableView, Transaction};
 use chronolith_types::{SqlType, TimeZone};
 
 use crate::error::Error;
@@ -231,6 +231,31 @@ pub(super) fn shown(names: &[&Column], values: &[ArrayRef], row: usize) -> Strin
     format!("({})=({})", names.join(", "), texts.join(", "))
 }
 
+/// The key that some columns of a table are, if values of others can be looked for in it.
+fn key_of(child: &Table, of: &[usize], parent: &Table, places: &[usize]) -> Option<u32> {
+    let alike = |one: &Column, other: &Column| {
+        let padded = |ty: &SqlType| matches!(ty, SqlType::Char(_));
+        let whole = |ty: &SqlType| matches!(ty, SqlType::Int2 | SqlType::Int4 | SqlType::Int8);
+        let (one, other) = (&one.ty, &other.ty);
+        let same = one.arrow() == other.arrow() && padded(one) == padded(other);
+        same || whole(one) && whole(other)
+    };
+    let pairs = columns_at(child, of)
+        .into_iter()
+        .zip(columns_at(parent, places));
+    if !pairs.into_iter().all(|(one, other)| alike(one, other)) {
+        return None;
+    }
+    let sorted = |places: &[usize]| {
+        let mut places = places.to_vec();
+        places.sort_unstable();
+        places
+    };
+    let same = |known: &[usize]| sorted(known) == sorted(places);
+    let mut keys = parent.unique_keys().into_iter();
+    keys.find_map(|(key, known)| same(&known).then_some(key.id))
+}
+
 /// A foreign key with what it is of and refers to.
 #[derive(Debug)]
 pub(super) struct Link {
@@ -242,6 +267,8 @@ pub(super) struct Link {
     pub(super) parent: Arc<Table>,
     pub(super) parent_places: Vec<usize>,
     pub(super) pairing: Pairing,
+    /// The key of the parent, where its rows are found by it.
+    pub(super) key: Option<u32>,
 }
 
 impl Link {
@@ -263,6 +290,7 @@ impl Link {
         }
         let schema = home.schemas.get(&child.schema);
         Ok(Some(Self {
+            key: key_of(child, &child_places, parent, &parent_places),
             pairing: Pairing::new(
                 &columns_at(child, &child_places),
                 &columns_at(parent, &parent_places),
@@ -276,4 +304,71 @@ impl Link {
             parent_places,
         }))
     }
+
+    /// Keys as rows of the parent that have them and nothing else, with the keys in their order;
+    /// None where they are not looked up by a key of it.
+    pub(super) fn sought(&self, wanted: &KeySet) -> Result<Option<(u32, Sought)>, EngineError> {
+        let Some(key) = self.key else {
+            return Ok(None);
+        };
+        let mut keys: Vec<(Vec<u8>, (usize, usize))> = wanted
+            .keys
+            .iter()
+            .map(|(key, place)| (key.clone(), *place))
+            .collect();
+        // The one that came first is told of.
+        keys.sort_unstable_by_key(|(_, place)| *place);
+        let places: Vec<(usize, usize)> = keys.iter().map(|(_, place)| *place).collect();
+        let layout = chronolith_engine::layout_for(&self.parent);
+        let mut columns: Vec<ArrayRef> = layout
+            .schema()
+            .fields()
+            .iter()
+            .map(|field| new_null_array(field.data_type(), keys.len()))
+            .collect();
+        let lift = chronolith_chunk::ChunkError::from;
+        for (index, place) in self.parent_places.iter().enumerate() {
+            let given: Option<Vec<&dyn Array>> = wanted
+                .batches
+                .iter()
+                .map(|batch| batch.get(index).map(AsRef::as_ref))
+                .collect();
+            let (Some(given), Some(column)) = (given, columns.get_mut(*place)) else {
+                return Ok(None);
+            };
+            let values = interleave(&given, &places).map_err(lift)?;
+            *column = match values.data_type() == column.data_type() {
+                true => values,
+                // A number that is too large for the key is none.
+                false => cast(&values, column.data_type()).map_err(lift)?,
+            };
+        }
+        let schema = Arc::clone(layout.schema());
+        let rows = RecordBatch::try_new(schema, columns).map_err(lift)?;
+        let keys = keys.into_iter().map(|(key, _)| key).collect();
+        Ok(Some((key, Sought { keys, rows })))
+    }
+
+    /// The keys that no row of the parent has, as a transaction sees it.
+    pub(super) fn missing(
+        &self,
+        transaction: &mut Transaction,
+        wanted: &KeySet,
+    ) -> Result<Vec<Vec<u8>>, EngineError> {
+        let view = transaction.table(self.parent.id);
+        if let (Some((key, sought)), Some(view)) = (self.sought(wanted)?, &view) {
+            let found = transaction.find(view, key, &sought.rows)?;
+            let pairs = sought.keys.into_iter().zip(found);
+            let gone = pairs.filter(|(_, found)| found.is_none());
+            return Ok(gone.map(|(key, _)| key).collect());
+        }
+        self.pairing
+            .missing(view.as_ref(), &self.parent_places, wanted)
+    }
+}
+
+/// Keys in their order, and rows that have them.
+pub(super) struct Sought {
+    pub(super) keys: Vec<Vec<u8>>,
+    pub(super) rows: RecordBatch,
 }

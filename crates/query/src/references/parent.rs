@@ -88,18 +88,16 @@ impl Incoming {
     /// # Errors
     /// 23503 where they keep them, and whatever their own changes meet.
     pub(crate) async fn settle(self, shared: &Arc<Shared>) -> Result<(), Error> {
+        // Who was waited for may have rows by now that refer to these.
+        shared.transact(|transaction| transaction.begin_change())?;
         for ((link, old), pairs) in self.links.iter().zip(self.old).zip(self.pairs) {
             let mut gone = KeySet::default();
             if !old.is_empty() {
                 link.pairing.add(&mut gone, old)?;
             }
             // A key that a row still has, or has again, is not gone.
-            let parent = link.parent.id;
-            let view = shared.transact(|transaction| Ok::<_, Error>(transaction.table(parent)))?;
-            let missing = blocking(|| {
-                let places = &link.parent_places;
-                link.pairing.missing(view.as_ref(), places, &gone)
-            })?;
+            let missing =
+                blocking(|| shared.transact(|transaction| link.missing(transaction, &gone)))?;
             let missing: HashSet<Vec<u8>> = missing.into_iter().collect();
             gone.keys.retain(|key, _| missing.contains(key));
             if gone.keys.is_empty() {
@@ -196,10 +194,8 @@ fn refuse_left(
     gone: &KeySet,
     transaction: &mut Transaction,
 ) -> Result<(), EngineError> {
-    let (child, parent) = (link.child.id, link.parent.id);
-    let view = transaction.table(parent);
-    let places = &link.parent_places;
-    let missing = link.pairing.missing(view.as_ref(), places, gone)?;
+    let child = link.child.id;
+    let missing = link.missing(transaction, gone)?;
     let mut left = KeySet {
         batches: gone.batches.clone(),
         ..KeySet::default()

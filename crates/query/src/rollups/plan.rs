@@ -202,7 +202,7 @@ impl Planning<'_> {
     }
 
     /// The rows of a table, by the bare names of its columns.
-    pub(super) fn scan(&self, table: &Table) -> Result<LogicalPlan, Error> {
+    pub(super) fn scan(&self, table: &Arc<Table>) -> Result<LogicalPlan, Error> {
         rows_of(&format!("\"{}\"", table.name), table_of("", table).source)
     }
 

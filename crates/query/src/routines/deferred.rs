@@ -15,7 +15,7 @@ use datafusion::common::ScalarValue;
 
 use super::triggers::{Event, Triggers};
 use crate::error::Error;
-use crate::session::{Shared, blocking};
+use crate::session::Shared;
 
 /// A row before and after what happened to it.
 pub(crate) type Images = (Option<Vec<ScalarValue>>, Option<Vec<ScalarValue>>);
@@ -150,7 +150,7 @@ pub(crate) async fn settle(shared: &Arc<Shared>, ends: bool) -> Result<(), Error
             return Ok(());
         };
         match next.what {
-            What::Hold(hold) => blocking(|| shared.transact(|transaction| hold(transaction)))?,
+            What::Hold(hold) => shared.away(|transaction| hold(transaction))?,
             What::Fire { table, event, rows } => {
                 let home = shared.home()?;
                 let Some(table) = home.tables.get(&table) else {

@@ -22,10 +22,10 @@ use super::shared::Shared;
 use crate::bind::{Bound, bind_call, bind_query, changes, locks_within, set_parameters};
 use crate::copy;
 use crate::ddl;
-use crate::dml::{self, Dml, Ran};
+use crate::dml::{self, Dml, Given, Ran};
 use crate::error::Error;
 use crate::explain;
-use crate::insert::{self, InsertPlan};
+use crate::insert::{self, Alike, InsertPlan, Source};
 use crate::outcome::{Outcome, OutputColumn};
 use crate::routines::{Event, has_triggers};
 use crate::statistics::{Counters, Timed};
@@ -156,7 +156,10 @@ impl Session {
         types: &[Option<SqlType>],
     ) -> Result<Arc<Prepared>, Error> {
         let tree = &statement.parsed.statement;
-        let ready = ready(&self.shared, names, tree, types)?;
+        let ready = match many(&self.shared, names, tree, types) {
+            Some(ready) => ready,
+            None => ready(&self.shared, names, tree, types)?,
+        };
         let columns = match (&ready, tree) {
             (Ready::Query(bound), _) => present::columns(&bound.columns),
             (Ready::Lock(_), Tree::Declare(_)) => Vec::new(),
@@ -569,7 +572,9 @@ impl Session {
         };
         let name = call.name.0.last().and_then(|part| part.as_ident());
         let refreshes = name.is_some_and(|name| name.value.eq_ignore_ascii_case(NAME));
-        if refreshes && (self.block != Block::Implicit || self.several) {
+        // Procedures, those of jobs among them, may refresh.
+        let alone = self.block == Block::Implicit && !self.several;
+        if refreshes && !alone && !self.nested {
             return Err(Error::new(
                 SqlState::ACTIVE_SQL_TRANSACTION,
                 format!("{NAME}() cannot run inside a transaction block"),
@@ -594,6 +599,36 @@ impl Session {
         }
         Ok(())
     }
+}
+
+/// Binds an INSERT whose rows are alike, as one row that stands for all of them; None when it is to
+/// be bound as it is.
+fn many(
+    shared: &Arc<Shared>,
+    names: &SessionNames,
+    tree: &Tree,
+    types: &[Option<SqlType>],
+) -> Option<Ready> {
+    let Tree::Insert(insert) = tree else {
+        return None;
+    };
+    let alike = Alike::of(insert, types)?;
+    let one = Tree::Insert(Box::new(alike.insert.clone()));
+    let mut ready = ready(shared, names, &one, &alike.types).ok()?;
+    let (cells, params) = match &mut ready {
+        Ready::Insert(plan) => match &mut plan.source {
+            Source::Cells(cells) => (cells, std::mem::take(&mut plan.params)),
+            _ => return None,
+        },
+        Ready::Change(dml) => match dml.given.as_mut_slice() {
+            [Some(Given::Cells(cells))] => (cells, std::mem::take(&mut dml.program.params)),
+            _ => return None,
+        },
+        _ => return None,
+    };
+    let columns = alike.columns(&params, &shared.time_zone())?;
+    cells.repeat(columns, alike.rows()).ok()?;
+    Some(ready)
 }
 
 /// Binds whatever of a statement can be bound.

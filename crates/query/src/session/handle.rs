@@ -21,7 +21,7 @@ use crate::instance::{Activity, Instance};
 use crate::notify::Mailbox;
 use crate::outcome::{Notice, OutputColumn};
 use crate::rights::denied;
-use crate::settings::{Scope, Settings, known, reported};
+use crate::settings::{Known, Scope, Settings, known, reported};
 use crate::statistics::{Counters, Timed};
 use crate::value::{ColumnBuilder, reg_text};
 
@@ -351,10 +351,14 @@ impl Session {
     /// The settings that clients are told of, as they are now.
     #[must_use]
     pub fn reported(&self) -> Vec<(&'static str, String)> {
+        // Asked after every statement.
+        static REPORTED: OnceLock<Vec<&'static Known>> = OnceLock::new();
+        let all = REPORTED.get_or_init(|| {
+            let known = known().iter();
+            known.filter(|known| reported(known.name)).collect()
+        });
         self.shared.with(|state| {
-            known()
-                .iter()
-                .filter(|known| reported(known.name))
+            all.iter()
                 .filter_map(|known| Some((known.name, state.settings.show(known.name).ok()?)))
                 .collect()
         })

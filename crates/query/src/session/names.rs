@@ -223,8 +223,8 @@ pub(crate) fn relation_in(
 }
 
 /// A table as the binder sees it.
-pub(crate) fn table_of(schema: &str, table: &CatalogTable) -> Table {
-    let layout = Arc::new(chronolith_engine::layout_of(table));
+pub(crate) fn table_of(schema: &str, table: &Arc<CatalogTable>) -> Table {
+    let layout = chronolith_engine::layout_for(table);
     let columns = table
         .columns
         .iter()
@@ -246,7 +246,7 @@ pub(crate) fn table_of(schema: &str, table: &CatalogTable) -> Table {
 }
 
 /// A materialized view as the binder sees it: the table of its rows under its own name and number.
-fn kept_table(schema: &str, view: &View, table: &CatalogTable, populated: bool) -> Table {
+fn kept_table(schema: &str, view: &View, table: &Arc<CatalogTable>, populated: bool) -> Table {
     let mut found = table_of(schema, table);
     found.oid = view.id.0;
     found.name.clone_from(&view.name);
@@ -352,7 +352,7 @@ impl Names for SessionNames {
         let schema = self.home.schemas.get(&catalog.schema);
         let schema = schema.map_or("", |schema| schema.name.as_str());
         let mut table = table_of(schema, &catalog);
-        let layout = Arc::new(chronolith_engine::layout_of(&catalog));
+        let layout = chronolith_engine::layout_for(&catalog);
         let source = ChunkTable::new(catalog.id, &catalog.name, layout).with_locators();
         table.source = provider_as_source(Arc::new(source));
         Ok(ChangeTarget {
@@ -372,7 +372,7 @@ impl Names for SessionNames {
 
     fn system_columns(&self, table: TableId) -> Option<Arc<dyn TableSource>> {
         let table = self.home.tables.get(&table)?;
-        let layout = Arc::new(chronolith_engine::layout_of(table));
+        let layout = chronolith_engine::layout_for(table);
         let source = ChunkTable::new(table.id, &table.name, layout).with_system();
         Some(provider_as_source(Arc::new(source)))
     }

@@ -16,6 +16,7 @@ use super::super::state::{Binder, Result, field};
 use super::target::{has_query, named};
 use super::through::Row;
 use super::{ByKey, KeyValue};
+use crate::evaluate::Planned;
 use crate::insert::is_volatile;
 
 impl Binder<'_> {
@@ -94,7 +95,7 @@ fn equal(own: &Scope, part: &Expr) -> Option<(usize, KeyValue)> {
             KeyValue::Param(number_of(value)?.checked_sub(1)?)
         }
         Expr::Literal(..) | Expr::Placeholder(_) => return None,
-        made => KeyValue::Made(of_no_row(made, form)?),
+        made => KeyValue::Made(of_no_row(made, form)?, Planned::default()),
     };
     match &value {
         // Nothing equals it.

@@ -31,6 +31,7 @@ use super::entry::{Bound, finish, twice};
 use super::names::Names;
 use super::state::{Binder, Rel, Result, Use, ident_position};
 use crate::error::Error;
+use crate::evaluate::Planned;
 use crate::outcome::OutputColumn;
 use crate::session::Locking;
 
@@ -125,7 +126,7 @@ pub(crate) enum KeyValue {
     /// A parameter, counted from 0.
     Param(usize),
     /// What an expression gives that names no column.
-    Made(Box<Expr>),
+    Made(Box<Expr>, Planned),
 }
 
 /// What is done to rows.
@@ -257,8 +258,10 @@ pub(crate) struct Direct {
     pub(crate) filter: Option<Expr>,
     /// What is made of each.
     pub(crate) exprs: Vec<Expr>,
-    /// The columns of the outcome.
+    /// The columns of the outcome, any of which may be NULL.
     pub(crate) output: SchemaRef,
+    /// The same planned, once it was run.
+    pub(crate) planned: Planned,
 }
 
 /// A statement that changes rows.

@@ -16,6 +16,8 @@ use super::super::state::{Binder, Clause, Rel, Result, field, lift, project, tol
 use super::target::{has_query, named};
 use super::through::{Row, Step, lowered, stepped};
 use super::{Direct, Over, Returning};
+use crate::dml::nullable;
+use crate::evaluate::Planned;
 use crate::functions::canonical_form;
 use crate::scan::SlotTable;
 
@@ -100,7 +102,8 @@ impl Binder<'_> {
             false => Some(Direct {
                 filter,
                 exprs: exprs.into_iter().map(Expr::unalias).collect(),
-                output: Arc::new(plan.schema().as_arrow().clone()),
+                output: nullable(plan.schema().as_arrow()),
+                planned: Planned::default(),
             }),
         };
         Ok(Over {
@@ -143,7 +146,8 @@ impl Binder<'_> {
                     false => Some(Direct {
                         filter,
                         exprs,
-                        output: Arc::new(plan.schema().as_arrow().clone()),
+                        output: nullable(plan.schema().as_arrow()),
+                        planned: Planned::default(),
                     }),
                 }
             }

@@ -1,0 +1,295 @@
+//! What containers of PostgreSQL do when they start: the first role and database, and scripts that
+//! run once on an empty data directory. Their variables and places, without a container.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::ErrorKind;
+use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, bail};
+use chronolith::{Connection, Database};
+use chronolith_server::{Server, ServerConfig};
+use tokio::runtime::Runtime;
+
+use crate::shell::statements;
+
+/// Where containers of PostgreSQL have the scripts.
+pub(crate) const SCRIPTS: &str = "/docker-entrypoint-initdb.d";
+
+/// What the environment says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Container {
+    /// The superuser to be made.
+    pub(crate) user: String,
+    /// Its password.
+    pub(crate) password: Option<String>,
+    /// The database to be made.
+    pub(crate) database: String,
+}
+
+impl Container {
+    /// Reads `POSTGRES_USER`, `POSTGRES_PASSWORD` and `POSTGRES_DB`, or the files that the same names
+    /// with `_FILE` name.
+    pub(crate) fn of_environment() -> Result<Self> {
+        let known = |name: &str| std::env::var(name).ok();
+        Self::of(&known)
+    }
+
+    fn of(known: &dyn Fn(&str) -> Option<String>) -> Result<Self> {
+        if known("POSTGRES_INITDB_ARGS").is_some_and(|args| !args.is_empty()) {
+            tracing::info!("POSTGRES_INITDB_ARGS is ignored: there is no initdb");
+        }
+        let user = value(known, "POSTGRES_USER")?;
+        let user = user.unwrap_or_else(|| "postgres".to_owned());
+        let database = value(known, "POSTGRES_DB")?;
+        Ok(Self {
+            password: value(known, "POSTGRES_PASSWORD")?,
+            database: database.unwrap_or_else(|| user.clone()),
+            user,
+        })
+    }
+
+    /// Makes what is asked for on a new data directory, and runs its scripts.
+    pub(crate) fn initialise(
+        &self,
+        db: &Database,
+        runtime: &Runtime,
+        scripts: &Path,
+    ) -> Result<()> {
+        let mut connection = db.connect()?;
+        if self.user != "postgres" {
+            let sql = format!("CREATE ROLE {} SUPERUSER LOGIN", quoted(&self.user));
+            connection.run(&sql)?;
+        }
+        if let Some(password) = &self.password {
+            db.set_password(&self.user, password)?;
+            tracing::info!(
+                "role \"{}\" has the password of POSTGRES_PASSWORD now",
+                self.user
+            );
+        }
+        if !matches!(self.database.as_str(), "postgres" | "template1") {
+            let (name, owner) = (quoted(&self.database), quoted(&self.user));
+            connection.run(&format!("CREATE DATABASE {name} OWNER {owner}"))?;
+        }
+        drop(connection);
+        self.run_scripts(db, runtime, scripts)
+    }
+
+    fn run_scripts(&self, db: &Database, runtime: &Runtime, scripts: &Path) -> Result<()> {
+        let found = match fs::read_dir(scripts) {
+            Ok(found) => found,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+            Err(error) => {
+                return Err(error).with_context(|| format!("could not read {}", scripts.display()));
+            }
+        };
+        let mut paths = Vec::new();
+        for entry in found {
+            paths.push(entry?.path());
+        }
+        paths.sort();
+        for path in paths {
+            let name = path
+                .file_name()
+                .map(|name| name.to_string_lossy().into_owned());
+            let name = name.unwrap_or_default();
+            if name.ends_with(".sql") {
+                tracing::info!("running {}", path.display());
+                let text = fs::read_to_string(&path)
+                    .with_context(|| format!("could not read {}", path.display()))?;
+                self.run_sql(db, &path, &text)?;
+            } else if name.ends_with(".sql.gz") {
+                tracing::info!("running {}", path.display());
+                let text = unpacked(&path)?;
+                self.run_sql(db, &path, &text)?;
+            } else if name.ends_with(".sh") {
+                tracing::info!("running {}", path.display());
+                self.run_shell(db, runtime, &path)?;
+            } else {
+                tracing::info!("ignoring {}", path.display());
+            }
+        }
+        Ok(())
+    }
+
+    /// Runs the statements of a script, and stops at the first that fails.
+    fn run_sql(&self, db: &Database, path: &Path, text: &str) -> Result<()> {
+        let mut connection = db.connect_to(&self.database, &self.user)?;
+        for statement in statements(text) {
+            if statement.starts_with('\\') {
+                self.command(db, &mut connection, statement)
+                    .with_context(|| format!("in {}", path.display()))?;
+                continue;
+            }
+            connection
+                .run(statement)
+                .map_err(anyhow::Error::from)
+                .with_context(|| format!("in {}", path.display()))?;
+        }
+        Ok(())
+    }
+
+    /// The commands of psql that scripts begin with.
+    fn command(&self, db: &Database, connection: &mut Connection, line: &str) -> Result<()> {
+        let mut words = line.trim_end_matches(';').split_whitespace();
+        match (words.next(), words.next()) {
+            (Some("\\c" | "\\connect"), Some(database)) => {
+                let database = database.trim_matches('"');
+                *connection = db.connect_to(database, words.next().unwrap_or(&self.user))?;
+                Ok(())
+            }
+            (Some("\\set"), Some("ON_ERROR_STOP")) | (Some("\\echo"), _) => Ok(()),
+            (command, _) => bail!(
+                "{} is a command of psql: call psql in a script that ends in .sh",
+                command.unwrap_or_default()
+            ),
+        }
+    }
+
+    /// Runs a script of the shell, for which the database is served on this machine alone.
+    fn run_shell(&self, db: &Database, runtime: &Runtime, path: &Path) -> Result<()> {
+        let config = ServerConfig {
+            listen: vec![SocketAddr::from(([127, 0, 0, 1], 0))],
+            ..ServerConfig::default()
+        };
+        let backend = chronolith_server::backend(db.clone());
+        let server = runtime.block_on(Server::bind(backend, config))?;
+        let port = server.addresses().first().map_or(0, SocketAddr::port);
+        let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+        let serving = runtime.spawn(server.run(async move {
+            let _ = stopped.await;
+        }));
+        let ran = self.shell(path, port);
+        let _ = stop.send(());
+        runtime.block_on(serving)??;
+        ran
+    }
+
+    fn shell(&self, path: &Path, port: u16) -> Result<()> {
+        let mode = fs::metadata(path)?.permissions().mode();
+        // One that cannot be run by itself is read by a shell.
+        let mut command = match mode & 0o111 {
+            0 => {
+                let mut command = Command::new("sh");
+                command.arg(path);
+                command
+            }
+            _ => Command::new(path),
+        };
+        command
+            .envs(self.environment(port))
+            .stdin(Stdio::null())
+            // What the server says goes to stderr, and so does what its scripts say.
+            .stdout(Stdio::from(std::io::stderr()));
+        let status = command
+            .status()
+            .with_context(|| format!("could not run {}", path.display()))?;
+        match status.success() {
+            true => Ok(()),
+            false => bail!("{} failed: {status}", path.display()),
+        }
+    }
+
+    fn environment(&self, port: u16) -> BTreeMap<&'static str, String> {
+        let mut known = BTreeMap::from([
+            ("PGHOST", "127.0.0.1".to_owned()),
+            ("PGPORT", port.to_string()),
+            ("PGUSER", self.user.clone()),
+            ("PGDATABASE", self.database.clone()),
+            ("POSTGRES_USER", self.user.clone()),
+            ("POSTGRES_DB", self.database.clone()),
+        ]);
+        if let Some(password) = &self.password {
+            known.insert("PGPASSWORD", password.clone());
+            known.insert("POSTGRES_PASSWORD", password.clone());
+        }
+        known
+    }
+}
+
+/// A variable, or what is in the file that it names; empty is as good as not set.
+fn value(known: &dyn Fn(&str) -> Option<String>, name: &str) -> Result<Option<String>> {
+    let file = format!("{name}_FILE");
+    let said = |name: &str| known(name).filter(|text| !text.is_empty());
+    match (said(name), said(&file)) {
+        (Some(_), Some(_)) => bail!("both {name} and {file} are set (but are exclusive)"),
+        (Some(text), None) => Ok(Some(text)),
+        (None, Some(path)) => {
+            let path = PathBuf::from(path);
+            let text = fs::read_to_string(&path).with_context(|| {
+                format!("could not read {}, which {file} names", path.display())
+            })?;
+            // As the shell's $(< file) does.
+            Ok(Some(text.trim_end_matches('\n').to_owned()))
+        }
+        (None, None) => Ok(None),
+    }
+}
+
+/// Whether nothing is there yet.
+pub(crate) fn is_new(dir: &Path) -> Result<bool> {
+    match fs::read_dir(dir) {
+        Ok(mut entries) => Ok(entries.next().is_none()),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(true),
+        Err(error) => Err(error).with_context(|| format!("could not read {}", dir.display())),
+    }
+}
+
+fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+fn unpacked(path: &Path) -> Result<String> {
+    let output = Command::new("gzip")
+        .arg("-dc")
+        .arg(path)
+        .stdin(Stdio::null())
+        .output()
+        .with_context(|| format!("could not run gzip for {}", path.display()))?;
+    if !output.status.success() {
+        let said = String::from_utf8_lossy(&output.stderr);
+        bail!("could not unpack {}: {}", path.display(), said.trim());
+    }
+    String::from_utf8(output.stdout).with_context(|| format!("{} is not UTF-8", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+    use super::*;
+
+    fn of(known: &[(&str, &str)]) -> Result<Container> {
+        let known: BTreeMap<String, String> = known
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect();
+        Container::of(&|name| known.get(name).cloned())
+    }
+
+    #[test]
+    fn a_database_is_called_as_its_user_unless_somebody_says_otherwise() {
+        assert_eq!(of(&[]).unwrap().user, "postgres");
+        assert_eq!(of(&[]).unwrap().database, "postgres");
+        let trader = of(&[("POSTGRES_USER", "trader")]).unwrap();
+        assert_eq!(trader.database, "trader");
+        let named = of(&[("POSTGRES_USER", "trader"), ("POSTGRES_DB", "market")]).unwrap();
+        assert_eq!((&*named.user, &*named.database), ("trader", "market"));
+    }
+
+    #[test]
+    fn a_secret_is_read_from_its_file_and_not_from_both_places() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        fs::write(file.path(), "s3cret\n").unwrap();
+        let path = file.path().to_str().unwrap();
+        let read = of(&[("POSTGRES_PASSWORD_FILE", path)]).unwrap();
+        assert_eq!(read.password.as_deref(), Some("s3cret"));
+        let both = of(&[("POSTGRES_PASSWORD_FILE", path), ("POSTGRES_PASSWORD", "x")]);
+        assert!(both.unwrap_err().to_string().contains("exclusive"));
+        let gone = of(&[("POSTGRES_PASSWORD_FILE", "/nowhere/at/all")]);
+        assert!(gone.is_err());
+    }
+}
