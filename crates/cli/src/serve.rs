@@ -94,7 +94,7 @@ fn split(
         let text = value
             .as_str()
             .map_or_else(|| value.to_string(), str::to_owned);
-        if take(&mut server, &mut tls, name, &text)? {
+        if take(&mut server, &mut tls, name, &text)? && !shown(name) {
             taken.push(name.clone());
         }
     }
@@ -103,7 +103,7 @@ fn split(
     }
     let mut rest = Vec::new();
     for (name, value) in set {
-        if !take(&mut server, &mut tls, name, value)? {
+        if !take(&mut server, &mut tls, name, value)? || shown(name) {
             rest.push((name.clone(), value.clone()));
         }
     }
@@ -113,6 +113,11 @@ fn split(
         _ => bail!("TLS needs both ssl_cert_file and ssl_key_file"),
     };
     Ok((server, (table, rest)))
+}
+
+/// Whether sessions are told of a setting of the server's.
+fn shown(name: &str) -> bool {
+    !name.to_lowercase().starts_with("ssl_")
 }
 
 #[derive(Debug, Default)]
