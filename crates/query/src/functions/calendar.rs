@@ -536,12 +536,13 @@ fn rounded_time(args: &[Value]) -> Result<Value, FunctionError> {
     })
 }
 
-/// Two digits before the point, and as few behind it as it has.
+/// As C's `%02g` writes it: at least two characters.
 fn shown_second(second: f64) -> String {
-    if second.abs() < 10.0 {
-        format!("0{second}")
+    let text = second.to_string();
+    if text.len() < 2 {
+        format!("0{text}")
     } else {
-        second.to_string()
+        text
     }
 }
 

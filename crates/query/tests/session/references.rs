@@ -1,5 +1,10 @@
 //! Foreign keys and unique expressions, held against what others commit meanwhile.
 
+use std::sync::Arc;
+
+use chronolith_engine::EngineConfig;
+use chronolith_platform::sim::SimDisk;
+use chronolith_platform::{Platform, RealClock};
 use chronolith_query::Session;
 
 use super::{Db, connect, message};
@@ -13,9 +18,16 @@ fn run(db: &Db, session: &mut Session, sql: &str) -> Result<Vec<String>, String>
     done.map_err(|error| error.code.as_str().to_owned())
 }
 
+/// A database whose clock goes on while somebody waits.
+fn waiting() -> Db {
+    let mut platform = Platform::simulated(SimDisk::new(7), 7);
+    platform.clock = Arc::new(RealClock::default());
+    Db::on(platform, EngineConfig::default())
+}
+
 #[test]
 fn no_commit_leaves_a_reference_to_a_row_that_another_deleted() {
-    let mut db = Db::new();
+    let mut db = waiting();
     db.run("SET lock_timeout = '50ms'");
     db.run("CREATE TABLE p (id int PRIMARY KEY); INSERT INTO p VALUES (1), (2)");
     db.run("CREATE TABLE c (p int REFERENCES p)");
@@ -38,7 +50,7 @@ fn no_commit_leaves_a_reference_to_a_row_that_another_deleted() {
 
 #[test]
 fn two_transactions_cannot_both_take_a_key_of_an_expression() {
-    let mut db = Db::new();
+    let mut db = waiting();
     db.run("CREATE TABLE t (name text); CREATE UNIQUE INDEX ON t (lower(name))");
     let mut second = other(&db);
     run(&db, &mut second, "SET lock_timeout = '50ms'").unwrap();

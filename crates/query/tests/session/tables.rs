@@ -214,12 +214,15 @@ fn a_block_that_others_made_fail_can_be_ended() {
     for end in ["COMMIT", "ROLLBACK"] {
         let mut db = Db::new();
         db.run("CREATE TABLE t (a int, time timestamptz NOT NULL)");
+        db.run("SELECT create_hypertable('t', 'time')");
+        let insert = "INSERT INTO t VALUES (1, '2026-01-02 00:00+00')";
+        db.run(insert);
         db.run("BEGIN");
-        db.run("INSERT INTO t VALUES (1, '2026-01-02 00:00+00')");
+        db.run(insert);
         let mut other = super::connect(&db.instance);
         std::mem::swap(&mut other, &mut db.session);
         // It takes no lock of the table, unlike ALTER TABLE.
-        db.run("SELECT create_hypertable('t', 'time')");
+        db.run("SELECT drop_chunks('t', older_than => '2026-02-01'::timestamptz)");
         std::mem::swap(&mut other, &mut db.session);
         assert_eq!(db.fails("SELECT 1").0, "40001");
         assert_eq!(db.fails("SELECT 1").0, "25P02");

@@ -116,6 +116,10 @@ impl Reader<'_, '_> {
 
     /// A text as the type writes what it reads from it, in the session's zone.
     fn canonical(&self, text: &str, ty: &SqlType) -> Option<String> {
+        // The name of an object, as the text has it.
+        if matches!(ty, SqlType::Reg(_)) && !text.bytes().all(|byte| byte.is_ascii_digit()) {
+            return Some(text.to_owned());
+        }
         let vars = self.binder.names.vars();
         let value = literal_from_text(text, ty, vars).map_err(told).ok()?;
         let value = value.to_array().ok()?;
