@@ -49,10 +49,12 @@ impl Binder<'_> {
             .map_err(|error| told(error).at(at))
     }
 
-    /// A row of unnamed type as its text, anything else as it is.
+    /// A row of unnamed type as its text, an object's number as its name, anything else as it is.
     pub(super) fn told_row(&mut self, value: Typed) -> Result<Typed> {
         match value.ty {
-            SqlType::Record => self.coerce(value, &SqlType::Text, CastContext::Explicit),
+            SqlType::Record | SqlType::Reg(_) => {
+                self.coerce(value, &SqlType::Text, CastContext::Explicit)
+            }
             _ => Ok(value),
         }
     }
