@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use chronolith::{Connection, Database, Error};
 
@@ -333,6 +334,26 @@ fn a_key_that_may_become_free_is_waited_for() {
         );
         assert_eq!(code(other.execute(inserts.first().unwrap())), "23505");
         one.execute("COMMIT").unwrap();
+    });
+}
+
+#[test]
+fn a_key_that_becomes_free_while_it_is_looked_at_is_had() {
+    on_all(|[mut one, mut other], _| {
+        for round in 0..100 {
+            all(&mut one, &["BEGIN", "DELETE FROM a WHERE id = 2"]);
+            let insert = format!("INSERT INTO a VALUES ('2026-01-01', 2, {round})");
+            let inserts = thread::spawn(move || {
+                let done = other.execute(&insert);
+                (other, done)
+            });
+            // Sometimes it waits by then, and sometimes it has just found the row.
+            thread::sleep(Duration::from_micros(round * 20));
+            one.execute("COMMIT").unwrap();
+            let done;
+            (other, done) = inserts.join().unwrap();
+            assert_eq!(done.unwrap(), 1, "round {round}");
+        }
     });
 }
 

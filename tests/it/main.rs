@@ -1,5 +1,6 @@
 //! The tests that look at Chronolith as its users do: one binary, so that it links once.
 
+mod audit;
 mod isolation;
 mod jobs;
 mod queue;

@@ -123,6 +123,13 @@ select 1_000
 select 1 + '2', '3' + 4, '1.5' + 1.5, 1 + '1.5'
 select '1' + '2'
 select random() between 0 and 1, setseed(0.5) is not null
+do $$ begin perform setseed(0.25); end $$
+select random(), random()
+select random() from generate_series(1, 3)
+do $$ begin perform setseed(-1); end $$
+select random()
+select setseed(-1.5)
+select setseed(null)
 select setseed(2)
 select min_scale('NaN'), scale('NaN'::numeric), trim_scale(null), abs(null::int), abs('NaN'::numeric), sign('NaN'::float8), sign('-Infinity'::numeric)
 select 'NaN'::numeric + 1, 'NaN'::numeric > 1e30, 'Infinity'::numeric + 1, 'Infinity'::numeric / 5, 5 / 'Infinity'::numeric, 'Infinity'::numeric % 5

@@ -205,6 +205,9 @@ impl Catalog {
             | Change::DropChunk {
                 database, table, ..
             }
+            | Change::DetachChunk {
+                database, table, ..
+            }
             | Change::Truncate { database, table }
             | Change::Comment {
                 database, table, ..

@@ -209,6 +209,13 @@ pub enum Change {
         table: TableId,
         chunk: ChunkId,
     },
+    /// A chunk whose rows go on elsewhere: what was computed from them is wrong from now on, where
+    /// [`Change::DropChunk`] lets it stay.
+    DetachChunk {
+        database: DatabaseId,
+        table: TableId,
+        chunk: ChunkId,
+    },
     /// Chunks whose ranges follow upon each other become one, the first that is named.
     MergeChunks {
         database: DatabaseId,

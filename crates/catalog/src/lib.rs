@@ -39,7 +39,7 @@ pub use job::{Job, JobChange, JobEnd, JobRun, JobStats, Jobs};
 pub use model::{Catalog, CheckOption, Database, FIRST_USER_OID, Privilege, Role, Schema, View};
 pub use policy::{Policy, PolicyCommand, RowSecurity};
 pub use publication::{Publication, PublishedTable};
-pub use rollup::{Continuous, Mark, Materialized, Rollup};
+pub use rollup::{Continuous, Mark, Materialized, Restoring, Rollup};
 pub use routine::{ArgMode, Promises, Routine, RoutineArg, RoutineResult, Volatility};
 pub use rows::RowBits;
 pub use sequence::{Identity, OwnedBy, Sequence};

@@ -222,6 +222,9 @@ pub struct Role {
     /// ALTER ROLE … SET.
     #[serde(default)]
     pub settings: BTreeMap<String, String>,
+    /// ALTER ROLE … IN DATABASE … SET.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub settings_in: BTreeMap<DatabaseId, BTreeMap<String, String>>,
     /// NOINHERIT: what its groups may do it may do only as them.
     #[serde(default)]
     pub noinherit: bool,
@@ -379,6 +382,7 @@ impl Default for Catalog {
             verifier: None,
             member_of: Vec::new(),
             admin_of: Vec::new(),
+            settings_in: BTreeMap::new(),
             noinherit: false,
             settings: BTreeMap::new(),
             sessions_max: None,
@@ -411,6 +415,7 @@ impl Catalog {
                     verifier: None,
                     member_of: groups.iter().copied().map(RoleId).collect(),
                     admin_of: Vec::new(),
+                    settings_in: BTreeMap::new(),
                     noinherit: false,
                     settings: BTreeMap::new(),
                     sessions_max: None,

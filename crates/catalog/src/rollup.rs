@@ -58,6 +58,20 @@ pub struct Rollup {
     /// Where the source's rows are gone, and the rows stay as they are: sorted, none meets another.
     #[serde(default)]
     pub frozen: Vec<Range<i64>>,
+    /// What is to be frozen once its rows are back from a dump.
+    #[serde(default)]
+    pub restoring: Option<Restoring>,
+}
+
+/// Rows of a store that come from a dump, and are not there yet.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Restoring {
+    /// The plain table that gets them.
+    pub table: TableId,
+    /// Where they take the place of the store's own.
+    pub ranges: Vec<Range<i64>>,
+    /// How many indexes that table has when all rows of the dump are there.
+    pub indexes: usize,
 }
 
 /// A range of times, whole buckets, and when it was last marked.
@@ -128,6 +142,12 @@ impl Rollup {
             return;
         }
         self.unmark(range, u64::MAX);
+        if let Some(restoring) = &mut self.restoring {
+            restoring.ranges.retain(|of| of != range);
+            if restoring.ranges.is_empty() {
+                self.restoring = None;
+            }
+        }
         let mut merged = range.clone();
         self.frozen.retain(|known| {
             let meets = known.start <= merged.end && merged.start <= known.end;

@@ -13,6 +13,7 @@ use crate::appender::Appender;
 use crate::config::Config;
 use crate::connection::Connection;
 use crate::error::Error;
+use crate::outside::Files;
 
 /// The database every data directory is born with.
 pub(crate) const DATABASE_DEFAULT: &str = "postgres";
@@ -149,12 +150,14 @@ impl Builder {
                 format!("could not open data directory \"{}\"", path.display()),
             )
         })?;
+        let files = Files::new(&path, platform.clone());
         let engine = Engine::open(platform, engine_config(&self.config))?;
         let options = QueryOptions {
             memory_bytes_max: usize::try_from(self.config.query_bytes_max).unwrap_or(usize::MAX),
             threads: self.config.threads,
         };
         let instance = Instance::new(engine, options, self.config.settings.clone())?;
+        instance.set_outside(Arc::new(files))?;
         let threads = match &runtime {
             Runner::Given(handle) => Some(handle),
             Runner::Own(runtime) => runtime.as_ref().map(Runtime::handle),
@@ -273,6 +276,12 @@ impl Database {
         self.inner.instance.stop();
         self.engine().close()?;
         Ok(())
+    }
+
+    /// Reads the files of an administrator again, as `pg_reload_conf()` does. What is wrong in one
+    /// is logged, and what it said before stays in force.
+    pub fn reload(&self) {
+        self.inner.instance.reload();
     }
 
     /// Where it lies.

@@ -40,6 +40,7 @@ mod connection;
 mod database;
 mod error;
 mod inspect;
+mod outside;
 mod params;
 mod roles;
 mod row;
@@ -54,6 +55,8 @@ pub mod session {
 
 pub use append::Append;
 pub use appender::Appender;
+pub use chronolith_engine::{AuditProblem, AuditReport};
+pub use chronolith_query::hosts;
 pub use chronolith_query::value::ColumnBuilder;
 pub use chronolith_query::{
     CopyFormat, CopyRows, Mailbox, Notice, Notification, Outcome, OutputColumn, Prepared,
@@ -65,9 +68,10 @@ pub use connection::{Batches, Connection, Notifications, Statement, Transaction}
 pub use database::{Builder, Database};
 pub use error::Error;
 pub use inspect::{ChunkSummary, DatabaseSummary, TableSummary};
+pub use outside::file_settings;
 pub use params::ToParam;
 pub use roles::RoleSummary;
 pub use row::{Row, Rows};
 pub use usage::Usage;
 pub use value::{Cell, FromValue, Timestamp};
-pub use verify::{Verification, verify};
+pub use verify::{Verification, verify, verify_audit};

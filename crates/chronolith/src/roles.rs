@@ -1,6 +1,8 @@
 //! What a server must know of roles before it lets them in.
 
-use chronolith_catalog::Privilege;
+use std::collections::BTreeMap;
+
+use chronolith_catalog::{Catalog, Privilege, Role};
 
 use crate::database::Database;
 use crate::error::Error;
@@ -19,6 +21,8 @@ pub struct RoleSummary {
     pub verifier: Option<String>,
     /// Whether its password is past its end.
     pub expired: bool,
+    /// The roles that it is a member of, also by way of others, and itself.
+    pub member_of: Vec<String>,
 }
 
 impl Database {
@@ -35,7 +39,10 @@ impl Database {
     /// ```
     #[must_use]
     pub fn role(&self, name: &str) -> Option<RoleSummary> {
-        self.roles().into_iter().find(|role| role.name == name)
+        let catalog = self.engine().catalog();
+        let now_us = self.engine().clock().wall_us();
+        let role = catalog.role_named(name)?;
+        Some(summary(&catalog, role, now_us))
     }
 
     /// All roles.
@@ -44,15 +51,7 @@ impl Database {
         let catalog = self.engine().catalog();
         let now = self.engine().clock().wall_us();
         let roles = catalog.roles.values();
-        roles
-            .map(|role| RoleSummary {
-                name: role.name.clone(),
-                login: role.privileges.contains(&Privilege::Login),
-                superuser: role.privileges.contains(&Privilege::Superuser),
-                verifier: role.verifier.clone(),
-                expired: role.valid_until_us.is_some_and(|end| end < now),
-            })
-            .collect()
+        roles.map(|role| summary(&catalog, role, now)).collect()
     }
 
     /// Gives a role a password; only its verifier is kept.
@@ -65,5 +64,25 @@ impl Database {
         // A verifier's text holds no quotes.
         let sql = format!("ALTER ROLE \"{role}\" PASSWORD '{verifier}'");
         self.connect()?.execute(&sql).map(|_| ())
+    }
+}
+
+fn summary(catalog: &Catalog, role: &Role, now_us: i64) -> RoleSummary {
+    let mut member_of = BTreeMap::from([(role.id, role.name.clone())]);
+    let mut open = vec![role];
+    while let Some(role) = open.pop() {
+        for group in role.member_of.iter().filter_map(|id| catalog.roles.get(id)) {
+            if member_of.insert(group.id, group.name.clone()).is_none() {
+                open.push(group);
+            }
+        }
+    }
+    RoleSummary {
+        name: role.name.clone(),
+        login: role.privileges.contains(&Privilege::Login),
+        superuser: role.privileges.contains(&Privilege::Superuser),
+        verifier: role.verifier.clone(),
+        expired: role.valid_until_us.is_some_and(|end| end < now_us),
+        member_of: member_of.into_values().collect(),
     }
 }

@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use chronolith_engine::{AuditLog, AuditReport};
+use chronolith_platform::Platform;
 use chronolith_types::SqlState;
 
 use crate::database::Database;
@@ -16,6 +18,22 @@ pub struct Verification {
     pub bytes: u64,
     /// What is damaged: XX001, each naming its file and the place in it.
     pub damages: Vec<Error>,
+}
+
+/// Checks the chain of a data directory's audit log. The directory may be in use.
+///
+/// # Errors
+/// 58030 when it cannot be read.
+pub fn verify_audit(path: impl AsRef<Path>, head: Option<&str>) -> Result<AuditReport, Error> {
+    let path = path.as_ref();
+    let platform = Platform::real(path).map_err(|source| Error {
+        source: Some(Box::new(source)),
+        ..Error::new(
+            SqlState::IO_ERROR,
+            format!("could not open data directory \"{}\"", path.display()),
+        )
+    })?;
+    Ok(AuditLog::verify(&platform, head)?)
 }
 
 /// Compares every byte of the log, the checkpoint and the cold parts of a data directory with its

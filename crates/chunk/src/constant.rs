@@ -6,7 +6,7 @@ use arrow::array::{
     Array, ArrayRef, AsArray, BinaryViewArray, BooleanArray, Date32Array, Decimal128Array,
     Decimal256Array, FixedSizeBinaryArray, Float32Array, Float64Array, Int16Array, Int32Array,
     Int64Array, IntervalMonthDayNanoArray, ListArray, StringViewArray, Time64MicrosecondArray,
-    TimestampMicrosecondArray, UInt32Array, new_null_array,
+    TimestampMicrosecondArray, UInt32Array, make_array, new_null_array,
 };
 use arrow::buffer::OffsetBuffer;
 use arrow::compute::{concat, take};
@@ -15,6 +15,7 @@ use arrow::datatypes::{
     Float64Type, Int16Type, Int32Type, Int64Type, IntervalMonthDayNanoType, Time64MicrosecondType,
     TimestampMicrosecondType, UInt32Type,
 };
+use chronolith_types::array::{self, Shape};
 use chronolith_types::{
     Interval, NUMERIC_ANY, Numeric, SqlState, SqlType, TimeZone, ValueError, datetime, numeric,
     packed, text,
@@ -110,11 +111,23 @@ pub fn constant(value: &str, ty: &SqlType) -> Result<ArrayRef, ValueError> {
 
 fn list(bytes: &[u8], element: &SqlType) -> Result<ArrayRef, ValueError> {
     let malformed = |_| ValueError::syntax("array", bytes);
-    let mut items: Vec<ArrayRef> = Vec::new();
-    for item in text::split_array(bytes)? {
+    let (shape, given) = array::parse(bytes)?;
+    let mut items: Vec<ArrayRef> = Vec::with_capacity(given.len());
+    for item in &given {
         items.push(match item {
             None => new_null_array(&element.arrow(), 1),
-            Some(item) => constant(&String::from_utf8_lossy(&item), element)?,
+            Some(item) => constant(&String::from_utf8_lossy(item), element)?,
+        });
+    }
+    let null = new_null_array(&element.arrow(), 1);
+    for bit in shape.tail(|place| given.get(place).is_some_and(Option::is_some)) {
+        items.push(match bit {
+            false => Arc::clone(&null),
+            // What lies below a NULL is a zero.
+            true => {
+                let zero = null.to_data().into_builder().nulls(None).build();
+                make_array(zero.map_err(malformed)?)
+            }
         });
     }
     let count = items.len();
@@ -182,15 +195,14 @@ pub fn text_of(column: &ArrayRef, row: usize) -> Option<String> {
         DataType::Utf8View => out.extend_from_slice(column.as_string_view().value(row).as_bytes()),
         DataType::List(_) => {
             let items = column.as_list::<i32>().value(row);
-            out.push(b'{');
-            for item in 0..items.len() {
-                if item > 0 {
-                    out.push(b',');
-                }
-                let item = text_of(&items, item);
-                text::write_array_item(item.as_ref().map(String::as_bytes), &mut out);
-            }
-            out.push(b'}');
+            let shape = Shape::kept(items.nulls(), 0, items.len());
+            let shape = shape.unwrap_or_else(|| Shape::plain(items.len()));
+            let written = shape.write(&mut out, |place, out| {
+                let item = text_of(&items, place);
+                text::write_array_item(item.as_ref().map(String::as_bytes), out);
+                Ok::<_, std::convert::Infallible>(())
+            });
+            let Ok(()) = written;
         }
         _ => {}
     }

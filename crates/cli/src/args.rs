@@ -28,6 +28,24 @@ pub(crate) enum Command {
     Inspect(DirectoryArgs),
     /// Check every checksum of a data directory, and name what is damaged
     Verify(DirectoryArgs),
+    /// What was done to what exists, and who came in
+    #[command(subcommand)]
+    Audit(AuditCommand),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum AuditCommand {
+    /// Check the chain of the audit log, and name the first record that does not hold
+    Verify(AuditArgs),
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct AuditArgs {
+    #[command(flatten)]
+    pub(crate) directory: DirectoryArgs,
+    /// The hash of a record that was there once, and has to be there still
+    #[arg(long, value_name = "HASH")]
+    pub(crate) head: Option<String>,
 }
 
 #[derive(Debug, clap::Args)]

@@ -28,6 +28,8 @@ pub(crate) struct Container {
     pub(crate) password: Option<String>,
     /// The database to be made.
     pub(crate) database: String,
+    /// How clients of other machines prove who they are.
+    pub(crate) method: Option<String>,
 }
 
 impl Container {
@@ -48,6 +50,7 @@ impl Container {
         Ok(Self {
             password: value(known, "POSTGRES_PASSWORD")?,
             database: database.unwrap_or_else(|| user.clone()),
+            method: known("POSTGRES_HOST_AUTH_METHOD").filter(|method| !method.is_empty()),
             user,
         })
     }
@@ -76,7 +79,36 @@ impl Container {
             connection.run(&format!("CREATE DATABASE {name} OWNER {owner}"))?;
         }
         drop(connection);
-        self.run_scripts(db, runtime, scripts)
+        self.write_rules(db, scripts)?;
+        self.run_scripts(db, runtime, scripts)?;
+        // What they wrote into files of settings and rules holds from the first client on.
+        db.reload();
+        Ok(())
+    }
+
+    /// Scripts append to `pg_hba.conf`, and where there was none their lines would be all of it. So
+    /// they find the rules that hold without a file.
+    fn write_rules(&self, db: &Database, scripts: &Path) -> Result<()> {
+        let path = db.path().join("pg_hba.conf");
+        let shell = |name: &std::ffi::OsStr| name.to_string_lossy().ends_with(".sh");
+        let found = fs::read_dir(scripts).into_iter().flatten().flatten();
+        let scripted = found.into_iter().any(|entry| shell(&entry.file_name()));
+        if path.exists() || !(scripted || self.method.is_some()) {
+            return Ok(());
+        }
+        let near = match self.password {
+            Some(_) => "scram-sha-256",
+            None => "trust",
+        };
+        let far = self.method.as_deref().unwrap_or("scram-sha-256");
+        let text = format!(
+            "# TYPE  DATABASE  USER  ADDRESS       METHOD\n\
+             local   all       all                 peer\n\
+             host    all       all   127.0.0.1/32  {near}\n\
+             host    all       all   ::1/128       {near}\n\
+             host    all       all   all           {far}\n"
+        );
+        fs::write(&path, text).with_context(|| format!("could not write {}", path.display()))
     }
 
     fn run_scripts(&self, db: &Database, runtime: &Runtime, scripts: &Path) -> Result<()> {

@@ -7,22 +7,23 @@
 //! 74 the disk failed a sync, so that what it holds must be read afresh.
 
 mod args;
+mod audit;
 mod container;
 mod demo;
 mod directory;
 mod inspect;
+mod log;
 mod serve;
 mod shell;
 mod style;
 mod verify;
 
-use std::io::{self, IsTerminal};
 use std::process::ExitCode;
 
 use clap::Parser;
-use tracing_subscriber::EnvFilter;
 
-use args::{Args, Command};
+use args::{Args, AuditCommand, Command};
+use log::Log;
 
 /// Loading and scanning free large buffers on threads other than those that made them, where the
 /// system's allocator keeps what it should give back.
@@ -31,13 +32,14 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     let args = Args::parse();
-    log_to_stderr(&args);
+    log_of(&args).start();
     let result = match args.command {
         Command::Serve(args) => serve::run(&args),
         Command::Demo(args) => demo::run(&args),
         Command::Sql(args) => shell::run(&args),
         Command::Inspect(args) => inspect::run(&args),
         Command::Verify(args) => verify::run(&args),
+        Command::Audit(AuditCommand::Verify(args)) => audit::verify(&args),
     };
     match result {
         Ok(code) => code,
@@ -48,18 +50,15 @@ fn main() -> ExitCode {
     }
 }
 
-/// Only a server tells what it does; the other commands say what goes wrong. `RUST_LOG` decides
-/// otherwise.
-fn log_to_stderr(args: &Args) {
-    let level = match args.command {
-        Command::Serve(_) => "info",
-        Command::Demo(_) | Command::Sql(_) | Command::Inspect(_) | Command::Verify(_) => "warn",
-    };
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(io::stderr)
-        .with_ansi(io::stderr().is_terminal())
-        .with_target(false)
-        .init();
+/// Only a server tells what it does; the other commands say what goes wrong.
+fn log_of(args: &Args) -> Log {
+    match &args.command {
+        // What is wrong with its settings is told when it starts.
+        Command::Serve(args) => serve::log_of(args).unwrap_or(Log::SERVER),
+        Command::Demo(_)
+        | Command::Sql(_)
+        | Command::Inspect(_)
+        | Command::Verify(_)
+        | Command::Audit(_) => Log::COMMAND,
+    }
 }

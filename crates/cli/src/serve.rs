@@ -1,11 +1,11 @@
 //! `chronolith serve`: a data directory behind a socket.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use chronolith::{Database, SqlState};
 use chronolith_monitor::Monitor;
 use chronolith_server::{Server, ServerConfig, TlsFiles};
@@ -14,6 +14,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::args::ServeArgs;
 use crate::container::{self, Container};
+use crate::log::Log;
 use crate::{directory, style};
 
 /// What `sysexits.h` calls an input or output error: the disk failed a sync, and only opening the
@@ -22,11 +23,16 @@ const EXIT_DISK_FAILED: u8 = 74;
 
 /// Runs the command.
 pub(crate) fn run(args: &ServeArgs) -> Result<ExitCode> {
-    let table = directory::table(&args.settings)?;
-    let (mut server, rest) = split(table, &args.settings.set)?;
+    log_of(args)?;
+    let data_dir = data_dir(args)?;
+    let mut table = directory::table(&args.settings)?;
+    from_files(&mut table, &data_dir);
+    let (mut server, mut rest) = split(table, &args.settings.set)?;
+    if server.tls.is_some() {
+        rest.1.push(("ssl".to_owned(), "on".to_owned()));
+    }
     server.listen = vec![args.listen];
     server.plaintext = args.plaintext;
-    let data_dir = data_dir(args)?;
     let container = Container::of_environment()?;
     let new = container::is_new(&data_dir)?;
     let config = directory::config(&rest.0, &rest.1)?;
@@ -46,6 +52,21 @@ pub(crate) fn run(args: &ServeArgs) -> Result<ExitCode> {
         }
     }
     until_signal(&runtime, db, (server, args.metrics), false)
+}
+
+/// What the settings say of the log.
+pub(crate) fn log_of(args: &ServeArgs) -> Result<Log> {
+    let table = directory::table(&args.settings)?;
+    let mut log = Log::SERVER;
+    let file = table
+        .iter()
+        .filter_map(|(name, value)| Some((name.as_str(), value.as_str()?)));
+    let given = args.settings.set.iter();
+    for (name, value) in file.chain(given.map(|(name, value)| (name.as_str(), value.as_str()))) {
+        let taken = log.set(&name.to_lowercase(), &value.to_lowercase());
+        taken.map_err(|problem| anyhow!(problem))?;
+    }
+    Ok(log)
 }
 
 /// Serves the demo's database, and tells how to connect.
@@ -81,6 +102,31 @@ fn data_dir(args: &ServeArgs) -> Result<PathBuf> {
 
 /// The settings of the database: those of a file, and those of the command line.
 type DatabaseSettings = (toml::Table, Vec<(String, String)>);
+
+/// Adds what the data directory's files say of settings that count before it is opened; nothing that
+/// was said elsewhere is changed.
+fn from_files(table: &mut toml::Table, data_dir: &Path) {
+    const OWN: [&str; 6] = [
+        "hot_memory",
+        "query_memory",
+        "threads",
+        "max_connections",
+        "superuser_reserved_connections",
+        "authentication_timeout",
+    ];
+    if !data_dir.is_dir() {
+        return;
+    }
+    for (name, value) in chronolith::file_settings(data_dir) {
+        let value = match name.as_str() {
+            // Beside the files that name them.
+            "ssl_cert_file" | "ssl_key_file" => data_dir.join(value).display().to_string(),
+            name if OWN.contains(&name) => value,
+            _ => continue,
+        };
+        table.entry(name).or_insert(toml::Value::String(value));
+    }
+}
 
 /// Takes the server's own settings out; the others are the database's.
 fn split(
@@ -171,6 +217,13 @@ fn until_signal(
         // Asked for before the port opens: a signal that comes at once must find its handler.
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
+        let mut hangup = signal(SignalKind::hangup())?;
+        let reloaded = db.clone();
+        let reload = tokio::spawn(async move {
+            while hangup.recv().await.is_some() {
+                reloaded.reload();
+            }
+        });
         let backend = chronolith_server::backend(db.clone());
         let server = Server::bind(backend, config).await?;
         let monitor = match metrics {
@@ -203,6 +256,7 @@ fn until_signal(
             served
         };
         let (served, ()) = tokio::join!(served, watched);
+        reload.abort();
         served?;
         anyhow::Ok(())
     });

@@ -189,7 +189,7 @@ impl Engine {
             let Some(work) = self.cut(&state, place, at)? else {
                 return Ok(());
             };
-            match self.commit(&Pending::new(work)) {
+            match self.commit(&Pending::new(work), None) {
                 Err(EngineError::Overtaken(_)) => {}
                 other => return other.map(|_| ()),
             }

@@ -7,8 +7,10 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 
+use arrow::array::new_null_array;
+use arrow::record_batch::RecordBatch;
 use chronolith_catalog::Table;
-use chronolith_chunk::{ChunkView, ColdPart, HotPart, Layout, Series, cold};
+use chronolith_chunk::{ChunkError, ChunkView, ColdPart, HotPart, Layout, Series, cold};
 use chronolith_types::{PartId, SqlType};
 
 use crate::check::{ALL_TIMES, duplicate};
@@ -30,6 +32,40 @@ pub(crate) struct LoadClaim {
     seen: Vec<PartId>,
     /// Generation and rows of the hot part.
     seen_hot: Option<(u64, usize)>,
+}
+
+/// A key that a load brings and another row has.
+#[derive(Debug)]
+pub(crate) struct Clash {
+    /// What is said of it.
+    pub(crate) error: EngineError,
+    pub(crate) constraint: u32,
+    /// One row of the table's columns, of which the key's alone have values.
+    pub(crate) row: RecordBatch,
+}
+
+impl Clash {
+    fn of(
+        layout: &Layout,
+        (constraint, key): (u32, &[usize]),
+        (rows, row): (&RecordBatch, usize),
+        error: EngineError,
+    ) -> Result<Self, EngineError> {
+        let columns = layout.columns.iter().enumerate().map(|(place, column)| {
+            let of_key = key.iter().position(|of| *of == place);
+            match of_key.and_then(|at| rows.columns().get(at)) {
+                Some(values) => values.slice(row, 1),
+                None => new_null_array(&column.ty.arrow(), 1),
+            }
+        });
+        let named = columns.map(|values| ("", values, true));
+        let row = RecordBatch::try_from_iter_with_nullable(named).map_err(ChunkError::from)?;
+        Ok(Self {
+            error,
+            constraint,
+            row,
+        })
+    }
 }
 
 /// Rows of one chunk that lie in one place.
@@ -112,13 +148,13 @@ impl LoadClaim {
     }
 
     /// Holds the keys against all rows of their chunk in a state, and against parts and rows that
-    /// wait for the same commit.
+    /// wait for the same commit; what they meet, if they do.
     pub(crate) fn hold(
         &mut self,
         state: &State,
         own_parts: impl Iterator<Item = (PartId, Arc<ColdPart>)>,
         own: Option<&HotPart>,
-    ) -> Result<(), EngineError> {
+    ) -> Result<Option<Clash>, EngineError> {
         let layout = layout_for(&self.table);
         let mut others = Vec::new();
         let table = state.table(self.key);
@@ -140,7 +176,7 @@ impl LoadClaim {
             .fresh
             .iter()
             .map(|open| Source::part(Arc::clone(&open.part)));
-        self.refuse(&layout, &fresh.collect::<Vec<_>>(), &others)
+        self.clash(&layout, &fresh.collect::<Vec<_>>(), &others)
     }
 
     /// Holds the keys against what came since, in the state that a commit is to make.
@@ -183,15 +219,18 @@ impl LoadClaim {
         let fresh = chunk.parts.iter().filter(|part| ours(part.id));
         let fresh = fresh.filter_map(|part| state.cold(self.key, part));
         let fresh: Vec<Source> = fresh.map(Source::part).collect();
-        self.refuse(&layout, &fresh, &others)
+        match self.clash(&layout, &fresh, &others)? {
+            Some(clash) => Err(clash.error),
+            None => Ok(()),
+        }
     }
 
-    fn refuse(
+    fn clash(
         &self,
         layout: &Arc<Layout>,
         fresh: &[Source],
         others: &[Source],
-    ) -> Result<(), EngineError> {
+    ) -> Result<Option<Clash>, EngineError> {
         for (constraint, key) in self.table.unique_keys() {
             let sources: Vec<&Source> = fresh.iter().chain(others).collect();
             let Met {
@@ -207,11 +246,13 @@ impl LoadClaim {
                 if let Some((rows, row)) = duplicate(layout, &key, &views, &window)? {
                     let places: Vec<usize> = (0..key.len()).collect();
                     let name = &constraint.name;
-                    return Err(route::exists(&self.table, name, &key, &places, &rows, row));
+                    let error = route::exists(&self.table, name, &key, &places, &rows, row);
+                    let of = (constraint.id, key.as_slice());
+                    return Clash::of(layout, of, (&rows, row), error).map(Some);
                 }
             }
         }
-        Ok(())
+        Ok(None)
     }
 }
 

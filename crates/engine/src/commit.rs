@@ -18,6 +18,7 @@ use crate::dependants::Kept;
 use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::layout::same_shape;
+use crate::locks::Locker;
 use crate::maintain::is_worn;
 use crate::moves::{Deletion, Moved, Source};
 use crate::record::{Place, Record, TableKey};
@@ -113,10 +114,20 @@ struct Group {
 }
 
 impl Engine {
-    /// Commits; returns when the record is safe and visible, or refused.
-    pub(crate) fn commit(&self, pending: &Arc<Pending>) -> Result<Lsn, EngineError> {
+    /// Commits; returns when the record is safe and visible, or refused. With a locker, waiting for
+    /// those who commit is done aside.
+    pub(crate) fn commit(
+        &self,
+        pending: &Arc<Pending>,
+        locker: Option<&Locker>,
+    ) -> Result<Lsn, EngineError> {
         self.queue.push(Arc::clone(pending));
-        let mut writer = self.writer.lock();
+        let wait = || self.writer.lock();
+        let mut writer = match (self.writer.try_lock(), locker) {
+            (Some(writer), _) => writer,
+            (None, Some(locker)) => locker.aside(wait),
+            (None, None) => wait(),
+        };
         // Whoever had the writer before may have written this one with its own.
         if pending.outcome.lock().is_none() {
             let group: Vec<_> = std::iter::from_fn(|| self.queue.pop()).collect();
@@ -459,7 +470,9 @@ pub(crate) fn settle_chunks(
                     .table(key)
                     .filter(|_| !truncated.contains(&key))
                     .and_then(|table| table.chunk_at(range.start))
-                    .filter(|there| !dropped.contains(&key.place(there.id)));
+                    .filter(|there| !dropped.contains(&key.place(there.id)))
+                    // A plain table's is gone with what makes it a hypertable.
+                    .filter(|there| there.id != Table::PLAIN_CHUNK);
                 if let Some(there) = there {
                     if there.range.start > range.start || there.range.end < range.end {
                         // Cut by another width: not all rows lie within it.
@@ -525,12 +538,18 @@ pub(crate) fn settle_chunks(
                 database,
                 table,
                 chunk,
+            }
+            | Change::DetachChunk {
+                database,
+                table,
+                chunk,
             } => {
                 let key = TableKey::new(*database, *table);
                 if let Some(now) = moved.get(&key.place(*chunk)) {
                     *chunk = *now;
                 }
-                if let Change::DropChunk { chunk, .. } = change {
+                if let Change::DropChunk { chunk, .. } | Change::DetachChunk { chunk, .. } = change
+                {
                     dropped.push(key.place(*chunk));
                 }
             }

@@ -215,6 +215,13 @@ impl Engine {
                         of.dropped.extend(range);
                     }
                 }
+                Change::DetachChunk { table, chunk, .. } => {
+                    let key = TableKey::new(database, *table);
+                    let range = then.iter().find_map(|state| state.chunk_range(key, *chunk));
+                    if let (Some(of), Some(range)) = (touched.get_mut(table), range) {
+                        of.rows = Some(wider(of.rows.take(), range));
+                    }
+                }
                 Change::ReplaceParts { table, added, .. } => {
                     if let Some(of) = touched.get_mut(table) {
                         for part in added {

@@ -11,6 +11,7 @@ use chronolith_types::{DatabaseId, Lsn, PartId, TableId};
 use crossbeam::queue::SegQueue;
 use parking_lot::{Mutex, RwLock};
 
+use crate::audit::AuditLog;
 use crate::background::Background;
 use crate::coldkeys::ColdKeys;
 use crate::commit::{Pending, Writer};
@@ -67,6 +68,7 @@ pub struct Engine {
     pub(crate) sequences: Sequences,
     pub(crate) lock: Box<dyn Lock>,
     pub(crate) locks: Arc<LockManager>,
+    pub(crate) audit: AuditLog,
 }
 
 impl fmt::Debug for Engine {
@@ -92,6 +94,12 @@ impl Engine {
     #[must_use]
     pub fn catalog(&self) -> Arc<Catalog> {
         Arc::clone(&self.state().catalog)
+    }
+
+    /// What was done to what exists, and who came in.
+    #[must_use]
+    pub fn audit(&self) -> &AuditLog {
+        &self.audit
     }
 
     /// The machine's clock.

@@ -4,7 +4,7 @@ use std::io;
 
 use chronolith_catalog::{CatalogError, CheckpointError};
 use chronolith_chunk::ChunkError;
-use chronolith_types::{SqlState, ValueError};
+use chronolith_types::{SchemaId, SqlState, ValueError};
 use chronolith_wal::WalError;
 
 use crate::locks::LockError;
@@ -49,6 +49,8 @@ pub enum EngineError {
         column: String,
         /// Its table.
         table: String,
+        /// That table's schema.
+        schema: SchemaId,
     },
     /// A key is there already.
     #[error("duplicate key value violates unique constraint \"{constraint}\"")]
@@ -57,6 +59,8 @@ pub enum EngineError {
         constraint: String,
         /// Its table.
         table: String,
+        /// That table's schema.
+        schema: SchemaId,
         /// "Key (a, b)=(1, 2) already exists."
         detail: String,
     },

@@ -20,6 +20,9 @@ pub(crate) struct KeyCache {
 #[derive(Debug, Default)]
 struct KeySet {
     rows: HashTable<(u32, u32)>,
+    /// Of a row that took the place of another of its key, that other one: a reader's older part may
+    /// have it still, and not the new one.
+    older: HashMap<u32, u32>,
     covered: usize,
     /// Of the hot part whose rows are covered.
     generation: u64,
@@ -37,7 +40,14 @@ fn spread(short: u32) -> u64 {
 impl KeySet {
     fn bytes(&self) -> usize {
         // An entry, and a byte of the table's own, for an eighth more than it can take.
-        self.rows.capacity() * 9 * 8 / 7
+        (self.rows.capacity() + self.older.capacity()) * 9 * 8 / 7
+    }
+
+    /// The newest version of a row that a part of so many rows has: where that one is deleted, so are
+    /// those before it.
+    fn version(&self, newest: u32, rows: usize) -> Option<u32> {
+        let mut versions = std::iter::successors(Some(newest), |row| self.older.get(row).copied());
+        versions.find(|row| usize::try_from(*row).is_ok_and(|row| row < rows))
     }
 
     fn catch_up(&mut self, hot: &HotPart, encoder: &KeyEncoder) -> Result<(), EngineError> {
@@ -78,7 +88,10 @@ impl KeySet {
             *of == short && hot.is_deleted(*row) && has_key(hot, encoder, *row, key)
         });
         match known {
-            Some(known) => known.1 = row,
+            Some(known) => {
+                self.older.insert(row, known.1);
+                known.1 = row;
+            }
             None => {
                 self.rows
                     .insert_unique(place, (short, row), |(short, _)| spread(*short));
@@ -147,13 +160,15 @@ impl KeyCache {
         let before = set.bytes();
         set.catch_up(hot, encoder)?;
         self.bytes = (self.bytes + set.bytes()).saturating_sub(before);
-        Ok(keys.map(|key| {
+        let rows = hot.all_rows();
+        Ok(keys.map(move |key| {
             let short = short(key);
-            let found = set.rows.find(spread(short), |(of, row)| {
+            let mut alike = set.rows.iter_hash(spread(short));
+            alike.find_map(|(of, newest)| {
                 // A set may know rows that a reader's older part has not.
-                *of == short && !hot.is_deleted(*row) && has_key(hot, encoder, *row, key)
-            });
-            found.map(|(_, row)| *row)
+                let row = set.version(*newest, rows).filter(|_| *of == short)?;
+                (!hot.is_deleted(row) && has_key(hot, encoder, row, key)).then_some(row)
+            })
         }))
     }
 }

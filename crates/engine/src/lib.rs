@@ -9,6 +9,7 @@
 //! - What a reader holds never changes: files go only when nobody reads them.
 //! - After a failed sync nothing more is written until the engine is opened anew.
 
+mod audit;
 mod background;
 mod boundaries;
 mod check;
@@ -38,6 +39,7 @@ mod transaction;
 mod view;
 mod watch;
 
+pub use audit::{AuditKind, AuditLog, AuditProblem, AuditRecord, AuditReport};
 pub use config::EngineConfig;
 pub use engine::Engine;
 pub use error::{EngineError, Refused};

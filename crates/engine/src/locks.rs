@@ -252,7 +252,7 @@ impl Locker {
         *self.interrupted.write() = Some(interrupted);
     }
 
-    /// What runs its waits; without it they run as they are.
+    /// What runs its waits, and whatever else may take long; without it they run as they are.
     pub fn set_blocking(&self, blocking: Arc<Blocking>) {
         *self.blocking.write() = Some(blocking);
     }
@@ -420,23 +420,34 @@ impl Locker {
         }
     }
 
+    /// Runs what waits, or takes long.
+    pub(crate) fn aside<T>(&self, work: impl FnOnce() -> T) -> T {
+        let blocking = self.blocking.read().clone();
+        let (mut work, mut done) = (Some(work), None);
+        let mut run = || {
+            if let Some(work) = work.take() {
+                done = Some(work());
+            }
+        };
+        match blocking {
+            Some(blocking) => blocking(&mut run),
+            None => run(),
+        }
+        match (done, work) {
+            (Some(done), _) => done,
+            // What it was given did not call it.
+            (None, Some(work)) => work(),
+            (None, None) => unreachable!("what ran has come to something"),
+        }
+    }
+
     /// Waits until what is left was granted.
     fn wait_for(
         &self,
         locks: &mut parking_lot::MutexGuard<'_, Locks>,
         left: What,
     ) -> Result<(), LockError> {
-        let blocking = self.blocking.read().clone();
-        let Some(blocking) = blocking else {
-            return self.wait_here(locks, left);
-        };
-        let (mut left, mut done) = (Some(left), Ok(()));
-        blocking(&mut || {
-            if let Some(left) = left.take() {
-                done = self.wait_here(locks, left);
-            }
-        });
-        done
+        self.aside(|| self.wait_here(locks, left))
     }
 
     fn wait_here(

@@ -14,6 +14,7 @@ use crate::commit::{Packed, Pending, Work, Writer};
 use crate::engine::Engine;
 use crate::error::{EngineError, io_error};
 use crate::files;
+use crate::locks::Locker;
 use crate::moves::{Input, Moved};
 use crate::record::{Place, Record, TableKey};
 use crate::state::{Loaded, OpenPart, State, entry, path_error};
@@ -57,13 +58,17 @@ fn read_back(part: &OpenPart, layout: &Arc<Layout>) -> Result<u64, EngineError> 
 impl Engine {
     /// Keeps memory and log within their limits; called when a commit is done, so that whoever
     /// writes more than the disk takes waits for it.
-    pub(crate) fn after_commit(&self) -> Result<(), EngineError> {
+    pub(crate) fn after_commit(&self, locker: Option<&Locker>) -> Result<(), EngineError> {
         let Some(background) = self.background.get() else {
             return self.tidy();
         };
         if self.hot_bytes() > self.hot_bytes_hard() {
             // A failure is told by the thread; the next commit tries again.
-            while background.wait() && self.hot_bytes() > self.hot_bytes_hard() {}
+            let wait = || while background.wait() && self.hot_bytes() > self.hot_bytes_hard() {};
+            match locker {
+                Some(locker) => locker.aside(wait),
+                None => wait(),
+            }
         } else if self.is_untidy() {
             background.wake();
         }
@@ -179,7 +184,7 @@ impl Engine {
             let Some(work) = self.pack(&state, place, take)? else {
                 return Ok(true);
             };
-            match self.commit(&Pending::new(work)) {
+            match self.commit(&Pending::new(work), None) {
                 Ok(_) => {
                     self.forget_keys(place);
                     return Ok(true);
@@ -431,20 +436,23 @@ impl Engine {
         if !known.compressed {
             return Ok(false);
         }
-        self.commit(&Pending::new(Work {
-            record: Record {
-                changes: vec![Change::ReplaceParts {
-                    database,
-                    table,
-                    chunk,
-                    removed: Vec::new(),
-                    added: Vec::new(),
-                    compressed: Some(false),
-                }],
-                ..Record::default()
-            },
-            ..Work::default()
-        }))?;
+        self.commit(
+            &Pending::new(Work {
+                record: Record {
+                    changes: vec![Change::ReplaceParts {
+                        database,
+                        table,
+                        chunk,
+                        removed: Vec::new(),
+                        added: Vec::new(),
+                        compressed: Some(false),
+                    }],
+                    ..Record::default()
+                },
+                ..Work::default()
+            }),
+            None,
+        )?;
         Ok(true)
     }
 

@@ -11,6 +11,7 @@ use chronolith_wal::Log;
 use crossbeam::queue::SegQueue;
 use parking_lot::{Mutex, RwLock};
 
+use crate::audit::AuditLog;
 use crate::background::Background;
 use crate::commit::Writer;
 use crate::config::EngineConfig;
@@ -68,6 +69,7 @@ impl Engine {
         let next_part = state.catalog.next_part;
         let engine = Arc::new(Self {
             locks: crate::locks::LockManager::new(Arc::clone(&platform.clock)),
+            audit: AuditLog::open(platform.clone())?,
             platform,
             config,
             state: RwLock::new(Arc::new(state)),

@@ -78,6 +78,7 @@ pub fn check_not_null(table: &Table, batch: &RecordBatch) -> Result<(), EngineEr
             return Err(EngineError::NotNull {
                 column: column.name.clone(),
                 table: table.name.clone(),
+                schema: table.schema,
             });
         }
     }
@@ -190,6 +191,7 @@ pub(crate) fn exists(
     EngineError::Unique {
         constraint: constraint.to_owned(),
         table: table.name.clone(),
+        schema: table.schema,
         detail: format!("{} already exists.", describe(&names, places, rows, row)),
     }
 }

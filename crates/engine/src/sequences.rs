@@ -193,10 +193,13 @@ impl Engine {
             changes: vec![change],
             ..Record::default()
         };
-        self.commit(&Pending::new(Work {
-            record,
-            ..Work::default()
-        }))?;
+        self.commit(
+            &Pending::new(Work {
+                record,
+                ..Work::default()
+            }),
+            None,
+        )?;
         Ok(())
     }
 
@@ -226,10 +229,13 @@ impl Engine {
         if record.changes.is_empty() {
             return Ok(());
         }
-        self.commit(&Pending::new(Work {
-            record,
-            ..Work::default()
-        }))?;
+        self.commit(
+            &Pending::new(Work {
+                record,
+                ..Work::default()
+            }),
+            None,
+        )?;
         Ok(())
     }
 }

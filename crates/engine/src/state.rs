@@ -241,6 +241,11 @@ impl State {
                 database,
                 table,
                 chunk,
+            }
+            | Change::DetachChunk {
+                database,
+                table,
+                chunk,
             } => {
                 let key = TableKey::new(*database, *table);
                 if self.tables.contains_key(&key) {

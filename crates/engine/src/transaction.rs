@@ -11,7 +11,7 @@ use chronolith_chunk::HotPart;
 use chronolith_types::{ChunkId, DatabaseId, Lsn, PartId, TableId};
 
 use crate::check::Checked;
-use crate::clash::LoadClaim;
+use crate::clash::{Clash, LoadClaim};
 use crate::commit::{Pending, Work, rules, settle_chunks};
 use crate::dependants::Stores;
 use crate::engine::Engine;
@@ -53,6 +53,10 @@ pub enum Isolation {
     /// The whole transaction sees what was committed when it began.
     RepeatableRead,
 }
+
+/// A commit of at most so many rows, new and gone, is done before another thread could take over
+/// this one's tasks.
+const BRIEF_ROWS: u64 = 256;
 
 /// An open transaction. Dropped without [`Transaction::commit`], it leaves no trace.
 #[derive(Debug)]
@@ -136,6 +140,10 @@ struct Before {
     /// How many of the rows have been derived from; a savepoint knows that by itself.
     derived: usize,
 }
+
+/// So often a key that somebody has is looked for again, where it was gone by the time that it was
+/// looked at.
+const SETTLED_MAX: usize = 1000;
 
 impl Transaction {
     pub(crate) fn new(engine: Arc<Engine>, database: DatabaseId, isolation: Isolation) -> Self {
@@ -380,7 +388,10 @@ impl Transaction {
         }
         // Stores get something of rows as they were given, whatever becomes of them.
         self.derive()?;
-        let (Change::Truncate { table, .. } | Change::DropChunk { table, .. }) = &change else {
+        let (Change::Truncate { table, .. }
+        | Change::DropChunk { table, .. }
+        | Change::DetachChunk { table, .. }) = &change
+        else {
             return self.apply(change);
         };
         let key = TableKey::new(self.database, *table);
@@ -599,14 +610,36 @@ impl Transaction {
         Ok(())
     }
 
-    /// Holds the keys of fresh parts against all that is there now.
+    /// Holds the keys of fresh parts against all that is there now, and waits for who is about to take
+    /// a row with one of them away.
     fn hold_load(
-        &self,
+        &mut self,
         table: &Arc<Table>,
         place: Place,
         range: &Range<i64>,
         fresh: Vec<Arc<OpenPart>>,
     ) -> Result<LoadClaim, EngineError> {
+        let key = place.table_key();
+        for _ in 0..SETTLED_MAX {
+            let looked = self.engine.state();
+            let mut claim = LoadClaim::new(Arc::clone(table), key, range.start, fresh.clone());
+            let Some(clash) = self.clash(table, place, &mut claim)? else {
+                return Ok(claim);
+            };
+            let found = self.settled(key, clash.constraint, &clash.row, &[0])?;
+            if !self.may_have_changed(found, &looked) {
+                return Err(clash.error);
+            }
+        }
+        Err(EngineError::Overtaken(table.name.clone()))
+    }
+
+    fn clash(
+        &self,
+        table: &Arc<Table>,
+        place: Place,
+        claim: &mut LoadClaim,
+    ) -> Result<Option<Clash>, EngineError> {
         let key = place.table_key();
         let latest = self.latest()?;
         let same = latest.table(key).is_some_and(|now| same_shape(now, table));
@@ -621,9 +654,7 @@ impl Transaction {
         let parts = chunk.iter().flat_map(|chunk| &chunk.parts);
         let own_parts = parts.filter(|part| self.loaded.contains_key(&part.id));
         let own_parts = own_parts.filter_map(|part| Some((part.id, self.state.cold(key, part)?)));
-        let mut claim = LoadClaim::new(Arc::clone(table), key, range.start, fresh);
-        claim.hold(state, own_parts, self.own.get(&place))?;
-        Ok(claim)
+        claim.hold(state, own_parts, self.own.get(&place))
     }
 
     fn insert_into(
@@ -644,15 +675,22 @@ impl Transaction {
                 }
             }
             own.extend(fresh);
+            let mut tries = 0;
             loop {
                 let mark = self.lock_keys(&claim)?;
+                let looked = self.engine.state();
                 let Err(error) = self.hold(&mut claim) else {
                     break;
                 };
                 // Others need not wait for what this transaction does not have.
                 self.locker().release_to(mark);
-                let met = matches!(error, EngineError::Unique { .. });
-                if !met || !self.settled(&claim)? {
+                tries += 1;
+                if !matches!(error, EngineError::Unique { .. }) || tries > SETTLED_MAX {
+                    return Err(error);
+                }
+                let key = place.table_key();
+                let found = self.settled(key, claim.constraint, &claim.rows, &claim.key_rows)?;
+                if !self.may_have_changed(found, &looked) {
                     return Err(error);
                 }
             }
@@ -701,6 +739,9 @@ impl Transaction {
         self.changes.iter().any(|change| match change {
             Change::Truncate { database, table }
             | Change::DropChunk {
+                database, table, ..
+            }
+            | Change::DetachChunk {
                 database, table, ..
             } => key == TableKey::new(*database, *table),
             _ => false,
@@ -852,7 +893,24 @@ impl Transaction {
     ///
     /// # Errors
     /// 23505 and the like for what others committed meanwhile; 53100; 58030.
-    pub fn commit(mut self) -> Result<Lsn, EngineError> {
+    pub fn commit(self) -> Result<Lsn, EngineError> {
+        match self.locker.clone().filter(|_| !self.is_brief()) {
+            Some(locker) => locker.aside(|| self.commit_here()),
+            None => self.commit_here(),
+        }
+    }
+
+    /// Whether there is little to commit: a few rows, and no change of what exists.
+    fn is_brief(&self) -> bool {
+        let added: usize = self.rows.iter().map(|(_, batch)| batch.num_rows()).sum();
+        let gone: u64 = self.deletions.iter().map(|known| known.rows.len()).sum();
+        let rows = u64::try_from(added)
+            .unwrap_or(u64::MAX)
+            .saturating_add(gone);
+        self.changes.is_empty() && self.loads.is_empty() && rows <= BRIEF_ROWS
+    }
+
+    fn commit_here(mut self) -> Result<Lsn, EngineError> {
         self.derive()?;
         self.tell_sequences();
         if self.changes.is_empty() && self.rows.is_empty() && self.deletions.is_empty() {
@@ -910,9 +968,11 @@ impl Transaction {
             watches: self.watches,
             deletions: self.deletions,
         };
-        let lsn = self.engine.commit(&Pending::new(work))?;
+        let lsn = self
+            .engine
+            .commit(&Pending::new(work), self.locker.as_deref())?;
         // The transaction is safe: that there was no room to tidy up is no failure of it.
-        if let Err(error) = self.engine.after_commit() {
+        if let Err(error) = self.engine.after_commit(self.locker.as_deref()) {
             tracing::error!(%error, "could not flush or checkpoint after a commit");
         }
         Ok(lsn)

@@ -73,6 +73,31 @@ impl TableView {
         }
     }
 
+    /// Where the last row lies that the transaction itself has put into it since an earlier view; None
+    /// where it put rows into more chunks than one, or none.
+    #[must_use]
+    pub fn last_own_since(&self, before: &Self) -> Option<i128> {
+        let own = |view: &ChunkView| {
+            let own = view.hot.get(Locator::OWN as usize);
+            own.map_or(0, chronolith_chunk::HotSnapshot::all_rows)
+        };
+        let known: HashMap<u32, usize> = before
+            .chunks
+            .iter()
+            .map(|(_, view)| (view.chunk, own(view)))
+            .filter(|(_, rows)| *rows > 0)
+            .collect();
+        let grown = |view: &ChunkView| own(view) > known.get(&view.chunk).copied().unwrap_or(0);
+        let mut chunks = self.chunks.iter().filter(|(_, view)| grown(view));
+        let (chunk, rows) = chunks.next().map(|(_, view)| (view.chunk, own(view)))?;
+        if chunks.next().is_some() {
+            return None;
+        }
+        let row = u32::try_from(rows).ok()?.checked_sub(1)?;
+        let source = Locator::OWN;
+        Some(Locator { chunk, source, row }.into())
+    }
+
     /// How many rows it has.
     #[must_use]
     pub fn rows(&self) -> u64 {

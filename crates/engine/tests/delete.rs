@@ -418,6 +418,45 @@ fn rows_are_found_by_their_keys_wherever_they_lie() {
 }
 
 #[test]
+fn a_row_that_others_change_meanwhile_is_found_as_the_reader_sees_it() {
+    let disk = SimDisk::new(5);
+    let engine = open(&disk, 5).unwrap();
+    create(&engine).unwrap();
+    let mut add = engine.begin(DB, Isolation::ReadCommitted);
+    insert(&mut add, &[1, 2, 3]).unwrap();
+    add.commit().unwrap();
+    let mut first = engine.begin(DB, Isolation::ReadCommitted);
+    first.begin_change().unwrap();
+    let first_view = first.table(TICKS).unwrap();
+    for round in 0..3 {
+        let mut other = engine.begin(DB, Isolation::ReadCommitted);
+        other.begin_change().unwrap();
+        let (view, found) = locators(&mut other, &[2]);
+        other.delete(&view, &set(&found)).unwrap();
+        insert(&mut other, &[2]).unwrap();
+        other.commit().unwrap();
+        // Whoever asks now teaches the keys that all share what is newer.
+        let mut newer = engine.begin(DB, Isolation::ReadCommitted);
+        newer.begin_change().unwrap();
+        assert_eq!(locators(&mut newer, &[2, 3]).1.iter().flatten().count(), 2);
+        let constraint = first_view.table.constraints.first().unwrap().id;
+        let found = first
+            .find(&first_view, constraint, &ticks(&[2, 4]))
+            .unwrap();
+        assert!(
+            found[0].is_some() && found[1].is_none(),
+            "{round}: {found:?}"
+        );
+        let rows = first_view.rows_at(&[2], &[found[0].unwrap()]).unwrap();
+        let ids = rows.column(0).as_primitive::<Int64Type>().values().to_vec();
+        assert_eq!(ids, [2]);
+    }
+    let (_, found) = locators(&mut first, &[2]);
+    let locked = first.lock_rows(&first_view, &set(&found), RowMode::Changed, Wait::Block);
+    assert_eq!(locked.unwrap(), RowsLocked::Again, "it was changed since");
+}
+
+#[test]
 fn who_wants_a_locked_row_waits_and_begins_again_when_it_was_changed() {
     let disk = SimDisk::new(4);
     let engine = open(&disk, 4).unwrap();

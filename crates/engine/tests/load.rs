@@ -124,6 +124,7 @@ fn refused(engine: &Arc<Engine>, disk: &SimDisk, numbers: &[i64], twice: i64) {
         constraint,
         table,
         detail,
+        ..
     } = error
     else {
         panic!("{error}")

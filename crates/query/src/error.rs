@@ -45,6 +45,14 @@ pub struct Error {
 }
 
 impl Error {
+    /// 0A000: what a prepared statement gives is of other types than it was.
+    pub(crate) fn changed_plan() -> Self {
+        Self::new(
+            SqlState::FEATURE_NOT_SUPPORTED,
+            "cached plan must not change result type",
+        )
+    }
+
     /// An error with a code and a message alone.
     pub fn new(code: SqlState, message: impl Into<String>) -> Self {
         Self {
@@ -139,7 +147,7 @@ impl From<EngineError> for Error {
     fn from(error: EngineError) -> Self {
         let mut told = Self::new(error.sqlstate(), error.to_string());
         match &error {
-            EngineError::NotNull { column, table } => {
+            EngineError::NotNull { column, table, .. } => {
                 told.column = Some(column.clone());
                 told.table = Some(table.clone());
             }
@@ -153,6 +161,7 @@ impl From<EngineError> for Error {
                 constraint,
                 table,
                 detail,
+                ..
             } => {
                 told.constraint = Some(constraint.clone());
                 told.table = Some(table.clone());
@@ -217,8 +226,7 @@ impl From<DataFusionError> for Error {
             DataFusionError::NotImplemented(message) => {
                 Self::new(SqlState::FEATURE_NOT_SUPPORTED, message)
             }
-            // What was bound and cannot be planned is a query that nothing here runs.
-            DataFusionError::Plan(message) => Self::new(SqlState::FEATURE_NOT_SUPPORTED, message),
+            DataFusionError::Plan(message) => unplanned(message),
             DataFusionError::Execution(message) if message.starts_with(SEVERAL_ROWS) => {
                 Self::several_rows()
             }
@@ -290,11 +298,24 @@ fn from_shared(inner: &DataFusionError) -> Error {
         DataFusionError::Execution(message) if message.starts_with(SEVERAL_ROWS) => {
             Error::several_rows()
         }
-        DataFusionError::Plan(message) => {
-            Error::new(SqlState::FEATURE_NOT_SUPPORTED, message.clone())
-        }
+        DataFusionError::Plan(message) => unplanned(message.clone()),
         other => Error::internal(other.strip_backtrace()),
     }
+}
+
+/// What was bound and cannot be planned is a query that nothing here runs, unless a parameter says how
+/// many rows are wanted.
+fn unplanned(message: String) -> Error {
+    let negative = [
+        ("LIMIT", SqlState::INVALID_ROW_COUNT_IN_LIMIT),
+        ("OFFSET", SqlState::INVALID_ROW_COUNT_IN_OFFSET),
+    ];
+    for (clause, state) in negative {
+        if message.starts_with(&format!("{clause} must be >=")) {
+            return Error::new(state, format!("{clause} must not be negative"));
+        }
+    }
+    Error::new(SqlState::FEATURE_NOT_SUPPORTED, message)
 }
 
 fn from_borrowed(inner: &(dyn StdError + Send + Sync + 'static)) -> Error {

@@ -193,5 +193,8 @@ pub(crate) fn kept(filter: &dyn PhysicalExpr, batch: &RecordBatch) -> Result<Rec
     let kept = kept
         .as_boolean_opt()
         .ok_or_else(|| Error::internal("a condition of another type"))?;
+    if kept.true_count() == batch.num_rows() {
+        return Ok(batch.clone());
+    }
     Ok(filter_record_batch(batch, kept)?)
 }

@@ -2,21 +2,24 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 
 use chronolith_engine::{Engine, Exported};
-use chronolith_types::{DatabaseId, JobId};
+use chronolith_types::{DatabaseId, JobId, SqlState};
 use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use parking_lot::{Mutex, RwLock};
 
 use crate::cancel::{Cancel, Watchdog};
 use crate::error::Error;
+use crate::hosts::Hosts;
 use crate::insert::KnownKeys;
 use crate::notify::{Channels, Mailbox};
+use crate::outside::Outside;
 use crate::rollups::{Filler, Maintainer, Registry};
 use crate::session::drop_left_behind;
+use crate::settings::Conf;
 use crate::statistics::Statistics;
 
 /// How queries may use the machine.
@@ -73,6 +76,14 @@ pub struct Instance {
     pub options: QueryOptions,
     /// Settings that every session starts with, by lower-case name.
     pub settings: RwLock<Arc<BTreeMap<String, String>>>,
+    /// Who may come in from where.
+    pub hosts: Hosts,
+    /// What the files of settings say, and what they said at the start.
+    conf: RwLock<(Arc<Conf>, Arc<Conf>)>,
+    /// Another number after each time they were read.
+    conf_revision: AtomicU64,
+    /// The way to the files of an administrator.
+    outside: RwLock<Option<Arc<dyn Outside>>>,
     /// Definitions of continuous aggregates.
     pub(crate) registry: Arc<Registry>,
     /// Writes their invalid ranges anew.
@@ -145,6 +156,10 @@ impl Instance {
             filler: Arc::default(),
             options,
             settings: RwLock::new(Arc::new(settings)),
+            hosts: Hosts::default(),
+            outside: RwLock::default(),
+            conf: RwLock::default(),
+            conf_revision: AtomicU64::new(0),
             sessions: Mutex::default(),
             next_pid: AtomicI32::new(1),
             next_jobs: Mutex::default(),
@@ -157,6 +172,98 @@ impl Instance {
             Filler::start(&instance)?;
         }
         Ok(instance)
+    }
+
+    /// Gives it the files of an administrator, and reads them.
+    ///
+    /// # Errors
+    /// F0000 when one of them is wrong.
+    pub fn set_outside(&self, outside: Arc<dyn Outside>) -> Result<(), Error> {
+        let conf = Arc::new(Conf::read(&*outside));
+        if let Some(line) = conf.problem() {
+            let error = line.error.clone().unwrap_or_default();
+            let place = format!("line {} of file \"{}\"", line.number, line.file);
+            let mut problem = Error::new(
+                SqlState::CONFIG_FILE_ERROR,
+                format!("configuration file \"{}\" contains errors", line.file),
+            );
+            problem.detail = Some(format!("{error}: {place}"));
+            return Err(problem);
+        }
+        *self.conf.write() = (Arc::clone(&conf), conf);
+        *self.outside.write() = Some(outside);
+        self.load_hosts()
+    }
+
+    /// The files of an administrator, where there are any.
+    pub(crate) fn outside(&self) -> Option<Arc<dyn Outside>> {
+        self.outside.read().clone()
+    }
+
+    /// Reads the files of an administrator again. What is wrong in one is logged, and what it said
+    /// before stays in force.
+    pub fn reload(&self) {
+        tracing::info!("received SIGHUP, reloading configuration files");
+        self.load_conf();
+        if let Err(error) = self.load_hosts() {
+            let detail = error.detail.unwrap_or_default();
+            tracing::error!("{}: {detail}", error.message);
+            tracing::error!("pg_hba.conf was not reloaded");
+        }
+    }
+
+    /// What the files of settings say.
+    pub(crate) fn conf(&self) -> Arc<Conf> {
+        Arc::clone(&self.conf.read().0)
+    }
+
+    /// Another number after each time they were read.
+    pub(crate) fn conf_revision(&self) -> u64 {
+        self.conf_revision.load(Ordering::Acquire)
+    }
+
+    fn load_conf(&self) {
+        let Some(outside) = self.outside() else {
+            return;
+        };
+        let mut conf = Conf::read(&*outside);
+        for line in conf.lines.iter().filter(|line| line.error.is_some()) {
+            let error = line.error.as_deref().unwrap_or_default();
+            tracing::error!("{error}: line {} of file \"{}\"", line.number, line.file);
+        }
+        if conf.problem().is_some() {
+            tracing::error!("settings were not reloaded");
+            return;
+        }
+        let mut held = self.conf.write();
+        conf.keep_started(&held.1);
+        for name in &conf.pending {
+            tracing::info!("parameter \"{name}\" cannot be changed without restarting the server");
+        }
+        held.0 = Arc::new(conf);
+        drop(held);
+        self.conf_revision.fetch_add(1, Ordering::AcqRel);
+    }
+
+    fn load_hosts(&self) -> Result<(), Error> {
+        let Some(outside) = self.outside() else {
+            return Ok(());
+        };
+        let (named, ssl) = self.hosts_settings();
+        self.hosts.load(&*outside, &named, ssl)
+    }
+
+    /// `hba_file`, and whether clients can come in encrypted.
+    pub(crate) fn hosts_settings(&self) -> (String, bool) {
+        let (settings, conf) = (self.settings.read(), self.conf());
+        let of = |name: &str| {
+            let given = settings.get(name).map(String::as_str);
+            given
+                .or_else(|| conf.value(name))
+                .unwrap_or_default()
+                .to_owned()
+        };
+        (of("hba_file"), of("ssl") == "on")
     }
 
     /// Ends what works behind the sessions; whoever closes the engine does so first.

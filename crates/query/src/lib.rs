@@ -8,6 +8,7 @@
 //! - Every error that leaves has a SQLSTATE and PostgreSQL's words.
 //! - Functions and operators bind by the very tables that `pg_catalog` shows.
 
+mod audit;
 pub mod bind;
 pub mod cancel;
 mod catalogs;
@@ -21,6 +22,7 @@ mod explain;
 mod fast;
 pub mod functions;
 mod guard;
+pub mod hosts;
 mod insert;
 pub mod instance;
 mod jobs;
@@ -28,6 +30,7 @@ mod labels;
 mod nodes;
 mod notify;
 pub mod outcome;
+pub mod outside;
 pub mod password;
 mod references;
 mod rights;

@@ -12,11 +12,15 @@ use arrow::record_batch::RecordBatch;
 use async_trait::async_trait;
 use bytes::Bytes;
 use chronolith::CopyRows;
+use chronolith::hosts::Rules;
 use chronolith_types::{SqlState, SqlType};
 use futures::Stream;
 
 use crate::encode::OutputStyle;
 use crate::failure::{Failure, Severity};
+
+/// Settings that clients are told of, with their values.
+pub type Reported = Arc<[(&'static str, String)]>;
 
 /// What a client said of itself when it connected.
 #[derive(Debug, Clone, Default)]
@@ -44,6 +48,8 @@ pub struct RoleAuth {
     pub login: bool,
     /// Its password is past its end.
     pub expired: bool,
+    /// The roles that it is a member of, also by way of others, and itself.
+    pub member_of: Vec<String>,
 }
 
 /// A database server below the wire.
@@ -53,6 +59,12 @@ pub trait Backend: Send + Sync + 'static {
     fn role(&self, user: &str) -> Option<RoleAuth>;
     /// Whether any role that may log in has a password.
     fn has_password(&self) -> bool;
+    /// The rules of who may come in from where; none when the server's own hold.
+    fn rules(&self) -> Option<Arc<Rules>> {
+        None
+    }
+    /// A client came in, or was refused. Returns when that is written down.
+    fn tell(&self, _startup: &Startup, _refused: Option<&Failure>) {}
     /// Begins a session of an authenticated client.
     async fn connect(&self, startup: &Startup) -> Result<Box<dyn Session>, Failure>;
 }
@@ -264,8 +276,8 @@ pub trait Session: Send {
     fn status(&self) -> Status;
     /// How values are written as text now.
     fn style(&self) -> OutputStyle;
-    /// The settings that clients are told of, as they are now.
-    fn reported(&self) -> Vec<(&'static str, String)>;
+    /// The settings that clients are told of, as they are now: the same list until one changes.
+    fn reported(&self) -> Reported;
     /// Keeps a statement under a name; none inside for the empty one.
     fn keep(&mut self, name: &str, statement: Option<&Arc<Described>>) -> Result<(), Failure>;
     /// The statement of a name, whoever gave it that; none without one, none inside for the empty

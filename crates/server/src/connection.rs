@@ -13,7 +13,7 @@ use chronolith_types::SqlState;
 use futures::FutureExt;
 use pgwire::messages::PgWireFrontendMessage as Message;
 
-use crate::backend::{News, Outcome, Plan, Session, Status};
+use crate::backend::{News, Outcome, Plan, Reported, Session, Status};
 use crate::failure::{Failure, Severity};
 use crate::guard::Incoming;
 use crate::out;
@@ -51,15 +51,11 @@ pub(crate) struct Connection {
     resting: bool,
     /// An error of the extended protocol: everything up to Sync is skipped.
     skipping: bool,
-    reported: Vec<(&'static str, String)>,
+    reported: Reported,
 }
 
 impl Connection {
-    pub(crate) fn new(
-        wire: Wire,
-        session: Box<dyn Session>,
-        reported: Vec<(&'static str, String)>,
-    ) -> Self {
+    pub(crate) fn new(wire: Wire, session: Box<dyn Session>, reported: Reported) -> Self {
         wire.slot.attach(session.canceller());
         Self {
             news: session.news(),
@@ -74,7 +70,7 @@ impl Connection {
     }
 
     /// Notices beside the session that the client has gone; `fd` is its socket.
-    pub(crate) fn notice_end(&self, fd: std::os::fd::OwnedFd) -> Option<AbortOnDrop> {
+    pub(crate) fn notice_end(&self, fd: std::os::fd::OwnedFd) -> AbortOnDrop {
         wire::notice_end(fd, &self.wire.slot)
     }
 
@@ -256,13 +252,16 @@ impl Connection {
         self.notices();
         self.notifications();
         let now = self.session.reported();
-        for pair in &now {
-            if !self.reported.contains(pair) {
-                out::parameter_status(&mut self.wire.out, pair.0, &pair.1);
+        if !Arc::ptr_eq(&now, &self.reported) {
+            for pair in now.iter() {
+                if !self.reported.contains(pair) {
+                    out::parameter_status(&mut self.wire.out, pair.0, &pair.1);
+                }
             }
+            self.reported = now;
         }
-        self.reported = now;
         self.resting = true;
+        self.wire.slot.rest();
         out::ready(&mut self.wire.out, self.session.status().byte());
         self.wire.flush().await
     }

@@ -15,6 +15,7 @@ mod backend;
 mod connection;
 mod encode;
 mod failure;
+mod gate;
 mod guard;
 mod out;
 mod scram;
@@ -29,7 +30,7 @@ mod tests;
 
 pub use backend::{
     Backend, Canceller, Column, CopyStream, Described, News, Notice, Notification, Outcome,
-    Parameter, Plan, RoleAuth, RowStream, Session, Startup, Status,
+    Parameter, Plan, Reported, RoleAuth, RowStream, Session, Startup, Status,
 };
 pub use encode::OutputStyle;
 pub use failure::{Failure, ServerError, Severity};

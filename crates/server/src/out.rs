@@ -2,6 +2,8 @@
 
 use bytes::BufMut;
 
+use chronolith_types::SqlState;
+
 use crate::backend::Column;
 use crate::failure::{Failure, Severity};
 
@@ -60,8 +62,19 @@ pub(crate) fn failure(out: &mut Vec<u8>, severity: Severity, failure: &Failure) 
         if let Some(position) = failure.position {
             field(b'P', &position.to_string());
         }
+        if let Some(routine) = routine(failure) {
+            field(b'R', routine);
+        }
         out.put_u8(0);
     });
+}
+
+/// The routine of PostgreSQL's that reports a failure, where drivers tell failures apart by it:
+/// asyncpg and pgJDBC prepare a statement anew whose columns have changed.
+fn routine(failure: &Failure) -> Option<&'static str> {
+    let changed = failure.code == SqlState::FEATURE_NOT_SUPPORTED
+        && failure.message == "cached plan must not change result type";
+    changed.then_some("RevalidateCachedQuery")
 }
 
 /// AuthenticationOk, SASL and its steps.

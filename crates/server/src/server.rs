@@ -1,7 +1,7 @@
 //! The listening socket, and what all connections share.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -13,9 +13,10 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
-use crate::backend::Backend;
+use crate::backend::{Backend, Startup};
 use crate::connection::Connection;
 use crate::failure::{Failure, ServerError, Severity};
+use crate::gate::{self, Ends, Proof};
 use crate::guard::{Budget, Guard, Limits};
 use crate::out;
 use crate::scram::{self, Verifier};
@@ -40,6 +41,9 @@ pub struct ServerConfig {
     pub unauthenticated_max: usize,
     /// How long authentication may take. Default 10 s.
     pub auth_timeout: Duration,
+    /// How long a client that failed to authenticate waits for the answer. Default 200 ms: enough
+    /// to make guessing slow, too little to be noticed by who mistyped.
+    pub failure_delay: Duration,
     /// Bytes of one message. Default 64 MiB.
     pub frame_bytes_max: usize,
     /// Bytes of large unread messages of all connections. Default 512 MiB.
@@ -56,6 +60,7 @@ impl Default for ServerConfig {
             connections_reserved: 3,
             unauthenticated_max: 256,
             auth_timeout: Duration::from_secs(10),
+            failure_delay: Duration::from_millis(200),
             frame_bytes_max: 64 << 20,
             input_bytes_max: 512 << 20,
         }
@@ -188,12 +193,9 @@ impl Server {
                 address.port()
             );
         }
-        if self
-            .shared
-            .backend
-            .role("postgres")
-            .is_some_and(|role| role.verifier.is_none())
-        {
+        let backend = &self.shared.backend;
+        let first = backend.role("postgres");
+        if backend.rules().is_none() && first.is_some_and(|role| role.verifier.is_none()) {
             tracing::warn!(
                 "role \"postgres\" has no password: connections from this machine are trusted until one is set"
             );
@@ -288,7 +290,7 @@ async fn serve(
     drop(permit);
     match connection {
         Ok(Some((connection, seat))) => {
-            let noticing = beside.and_then(|fd| connection.notice_end(fd));
+            let noticing = beside.map(|fd| connection.notice_end(fd));
             connection.run().await;
             drop(noticing);
             drop(seat);
@@ -338,9 +340,14 @@ async fn greet(
     }
     let hello = Known {
         startup,
+        ends: Ends {
+            peer,
+            local,
+            encrypted: !matches!(hello.binding, scram::Binding::Plain),
+        },
         binding: hello.binding,
     };
-    match admit(&mut wire, &hello, peer.ip(), shared).await {
+    match admit(&mut wire, &hello, shared).await {
         Ok((session, seat)) => {
             let reported = session.reported();
             Some((Connection::new(wire, session, reported), seat))
@@ -348,6 +355,10 @@ async fn greet(
         Err(End::Closed) => None,
         Err(End::Fatal(failure)) => {
             tracing::info!("FATAL: {}", failure.message);
+            tell_of(shared, &hello.startup, Some(&failure)).await;
+            if failure.code == SqlState::INVALID_PASSWORD {
+                tokio::time::sleep(shared.config.failure_delay).await;
+            }
             out::failure(&mut wire.out, Severity::Fatal, &failure);
             let _told = wire.flush().await;
             None
@@ -355,47 +366,45 @@ async fn greet(
     }
 }
 
+/// Has it written down that a client came in, or was refused. That waits for the disk.
+async fn tell_of(shared: &Arc<Shared>, startup: &Startup, refused: Option<&Failure>) {
+    let (shared, startup) = (Arc::clone(shared), startup.clone());
+    let refused = refused.cloned();
+    let write = move || shared.backend.tell(&startup, refused.as_ref());
+    if let Err(error) = tokio::task::spawn_blocking(write).await {
+        tracing::error!("a login could not be told of: {error}");
+    }
+}
+
 struct Known {
-    startup: crate::backend::Startup,
+    startup: Startup,
     binding: scram::Binding,
+    ends: Ends,
 }
 
 async fn admit(
     wire: &mut Wire,
     hello: &Known,
-    peer: IpAddr,
     shared: &Arc<Shared>,
 ) -> Result<(Box<dyn crate::backend::Session>, Seat), End> {
     let user = &hello.startup.user;
     let role = shared.backend.role(user);
-    let local = peer.is_loopback();
-    let trusted = local
-        && role
-            .as_ref()
-            .is_some_and(|role| role.superuser && role.verifier.is_none());
-    // Where nobody has a password, an unknown role's name is no secret worth a mock exchange.
-    if role.is_none() && local && !shared.backend.has_password() {
-        return Err(Failure::new(
-            SqlState::INVALID_AUTHORIZATION_SPECIFICATION,
-            format!("role \"{user}\" does not exist"),
-        )
-        .into());
-    }
-    if !trusted {
-        let verifier = role
-            .as_ref()
-            .and_then(|role| role.verifier.as_deref())
-            .and_then(Verifier::parse)
-            .unwrap_or_else(|| Verifier::mock(user, &shared.mock_secret));
-        startup::scram(wire, user, verifier, &hello.binding).await?;
-        // Told only to who knows the password, and as if it were wrong.
-        if role.as_ref().is_some_and(|role| role.expired) {
-            return Err(Failure::new(
-                SqlState::INVALID_PASSWORD,
-                format!("password authentication failed for user \"{user}\""),
-            )
-            .into());
+    let backend = &*shared.backend;
+    let proof = gate::proof(backend, &hello.startup, role.as_ref(), hello.ends).await?;
+    let kept = role.as_ref().and_then(|role| role.verifier.as_deref());
+    match proof {
+        Proof::None => {}
+        Proof::Scram => {
+            let verifier = kept
+                .and_then(Verifier::parse)
+                .unwrap_or_else(|| Verifier::mock(user, &shared.mock_secret));
+            startup::scram(wire, user, verifier, &hello.binding).await?;
         }
+        Proof::Password => startup::password(wire, user, kept).await?,
+    }
+    // Told only to who knows the password, and as if it were wrong.
+    if proof != Proof::None && role.as_ref().is_some_and(|role| role.expired) {
+        return Err(startup::wrong_password(user).into());
     }
     let role = role.ok_or_else(|| {
         Failure::new(
@@ -427,9 +436,10 @@ async fn admit(
         .into());
     }
     let session = shared.backend.connect(&hello.startup).await?;
+    tell_of(shared, &hello.startup, None).await;
     out::authentication(&mut wire.out, 0, &[]);
-    for (name, value) in session.reported() {
-        out::parameter_status(&mut wire.out, name, &value);
+    for (name, value) in session.reported().iter() {
+        out::parameter_status(&mut wire.out, name, value);
     }
     let pid = session.pid();
     let mut secret = [0; 4];

@@ -7,6 +7,7 @@ use std::time::Duration;
 use arrow::array::ArrayRef;
 use async_trait::async_trait;
 use bytes::Bytes;
+use chronolith::hosts::Rules;
 use chronolith::{
     Cancel, CopyFormat, Database, Error, Mailbox, Prepared, SessionOptions, TransactionStatus,
     session::Statement,
@@ -16,7 +17,7 @@ use futures::StreamExt;
 
 use crate::backend::{
     Backend, Canceller, Column, Described, News, Notice, Notification, Outcome, Parameter, Plan,
-    RoleAuth, Session, Startup, Status,
+    Reported, RoleAuth, Session, Startup, Status,
 };
 use crate::encode::OutputStyle;
 use crate::failure::{Failure, Severity};
@@ -39,7 +40,21 @@ impl Backend for Facade {
             superuser: role.superuser,
             login: role.login,
             expired: role.expired,
+            member_of: role.member_of,
         })
+    }
+
+    fn rules(&self) -> Option<Arc<Rules>> {
+        self.db.instance().hosts.rules()
+    }
+
+    fn tell(&self, startup: &Startup, refused: Option<&Failure>) {
+        let refused = refused.map(|failure| (failure.code, failure.message.as_str()));
+        let (user, database) = (&startup.user, &startup.database);
+        let client = startup.client.as_deref();
+        self.db
+            .instance()
+            .audit_login(user, database, client, refused);
     }
 
     fn has_password(&self) -> bool {
@@ -315,7 +330,7 @@ impl Session for Open {
         }
     }
 
-    fn reported(&self) -> Vec<(&'static str, String)> {
+    fn reported(&self) -> Reported {
         self.session.reported()
     }
 

@@ -188,6 +188,14 @@ fn hello(code: u32, body: &[u8]) -> Result<(Startup, Option<Vec<String>>), Failu
     Ok((startup, negotiate))
 }
 
+/// 28P01, whatever was wrong with name or password.
+pub(crate) fn wrong_password(user: &str) -> Failure {
+    Failure::new(
+        SqlState::INVALID_PASSWORD,
+        format!("password authentication failed for user \"{user}\""),
+    )
+}
+
 /// Tells the client of the newest version and the options that are not known.
 pub(crate) fn negotiate(out: &mut Vec<u8>, unknown: &[String]) {
     out::negotiate(out, PROTOCOL_3_2, unknown);
@@ -227,9 +235,36 @@ pub(crate) async fn scram(
             out::authentication(&mut wire.out, 12, proof.as_bytes());
             Ok(())
         }
-        None => Err(End::Fatal(Failure::new(
+        None => Err(End::Fatal(wrong_password(user))),
+    }
+}
+
+/// The password as the client sends it, over an encrypted connection.
+pub(crate) async fn password(wire: &mut Wire, user: &str, kept: Option<&str>) -> Result<(), End> {
+    out::authentication(&mut wire.out, 3, &[]);
+    wire.flush().await?;
+    let body = wire.frame().await?;
+    let given = body
+        .strip_suffix(b"\0")
+        .and_then(|text| std::str::from_utf8(text).ok())
+        .ok_or_else(|| Failure::protocol("invalid password packet size"))?;
+    if given.is_empty() {
+        return Err(Failure::new(
             SqlState::INVALID_PASSWORD,
-            format!("password authentication failed for user \"{user}\""),
-        ))),
+            "empty password returned by client",
+        )
+        .into());
+    }
+    let kept = kept.and_then(chronolith::password::Verifier::parse);
+    // Who has no password costs as much time as who has.
+    let mock = || {
+        let iterations = std::num::NonZeroU32::MIN.saturating_add(4095);
+        chronolith::password::Verifier::with_salt("", &[0; 16], iterations)
+    };
+    let known = kept.is_some();
+    let verifier = kept.unwrap_or_else(mock);
+    match verifier.accepts(given) && known {
+        true => Ok(()),
+        false => Err(wrong_password(user).into()),
     }
 }

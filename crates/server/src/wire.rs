@@ -3,7 +3,8 @@
 use std::fmt;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 
 use bytes::BytesMut;
 use chronolith_types::SqlState;
@@ -45,6 +46,8 @@ impl From<Failure> for End {
 #[derive(Default)]
 pub(crate) struct CancelSlot {
     asked: AtomicBool,
+    /// Counts the messages that were begun, and is even between them.
+    messages: AtomicU64,
     notify: Notify,
     canceller: Mutex<Option<Arc<dyn Canceller>>>,
 }
@@ -82,6 +85,19 @@ impl CancelSlot {
     /// A new message begins: what was asked before is over.
     pub(crate) fn arm(&self) {
         self.asked.store(false, Ordering::Release);
+        self.messages.fetch_or(1, Ordering::AcqRel);
+    }
+
+    /// All that was begun is answered.
+    pub(crate) fn rest(&self) {
+        let begun = self.messages.load(Ordering::Acquire) & 1;
+        self.messages.fetch_add(begun, Ordering::AcqRel);
+    }
+
+    /// What runs now: a number that nothing else has.
+    fn running(&self) -> Option<u64> {
+        let messages = self.messages.load(Ordering::Acquire);
+        (messages % 2 == 1).then_some(messages)
     }
 
     async fn wait(&self) {
@@ -283,23 +299,49 @@ impl Wire {
     }
 }
 
+/// How often it is looked whether a statement runs long.
+const NOTICE_EVERY: Duration = Duration::from_millis(500);
+
 /// Notices that a client has gone though its session does not look: a statement that blocks its
-/// thread, asleep or waiting for a lock, leaves nobody to read. Ends with what it returns.
-pub(crate) fn notice_end(fd: OwnedFd, slot: &Arc<CancelSlot>) -> Option<AbortOnDrop> {
-    let beside = TcpStream::from_std(std::net::TcpStream::from(fd)).ok()?;
+/// thread, asleep or waiting for a lock, leaves nobody to read. Only statements that run for some
+/// time are cared for, as whoever watches the socket is woken by all that comes through it.
+pub(crate) fn notice_end(fd: OwnedFd, slot: &Arc<CancelSlot>) -> AbortOnDrop {
     let slot = Arc::clone(slot);
     let task = tokio::spawn(async move {
-        while let Ok(ready) = beside.ready(Interest::READABLE).await {
-            if ready.is_read_closed() {
+        let mut before = None;
+        loop {
+            tokio::time::sleep(NOTICE_EVERY).await;
+            let now = slot.running();
+            if now.is_some() && now == before && has_left(&fd, &slot, now).await {
                 slot.leave();
                 return;
             }
-            // Nothing is read here: what has come is the session's. Only the end is waited for.
-            let nothing = || Err::<(), _>(std::io::ErrorKind::WouldBlock.into());
-            let _cleared = beside.try_io(Interest::READABLE, nothing);
+            before = now;
         }
     });
-    Some(AbortOnDrop(task))
+    AbortOnDrop(task)
+}
+
+/// Whether the client leaves while a message of its is served.
+async fn has_left(fd: &OwnedFd, slot: &CancelSlot, served: Option<u64>) -> bool {
+    let beside = fd.try_clone().map(std::net::TcpStream::from);
+    let Ok(beside) = beside.and_then(TcpStream::from_std) else {
+        return false;
+    };
+    while slot.running() == served {
+        let ready = beside.ready(Interest::READABLE);
+        match tokio::time::timeout(NOTICE_EVERY, ready).await {
+            Ok(Ok(ready)) if ready.is_read_closed() => return true,
+            Ok(Err(_)) => return false,
+            Ok(Ok(_)) => {
+                // Nothing is read here: what has come is the session's. Only the end is waited for.
+                let nothing = || Err::<(), _>(std::io::ErrorKind::WouldBlock.into());
+                let _cleared = beside.try_io(Interest::READABLE, nothing);
+            }
+            Err(_) => {}
+        }
+    }
+    false
 }
 
 /// A task that nobody needs any longer once this is dropped.

@@ -273,11 +273,15 @@ fn renamed_or_owned(c: &mut Cursor<'_>) -> Result<(Option<Spelled>, Option<Spell
 fn role(c: &mut Cursor<'_>) -> Result<Statement, SqlError> {
     let name = role_name(c)?;
     let (mut rename, mut options) = (None, Vec::new());
-    if c.accept(&["in", "database"]) {
-        c.ident()?;
-    }
+    let database = match c.accept(&["in", "database"]) {
+        true => Some(c.ident()?),
+        false => None,
+    };
     let set = set_or_reset(c)?;
     if set.is_none() {
+        if database.is_some() {
+            return Err(c.unexpected());
+        }
         if c.accept(&["rename", "to"]) {
             rename = Some(c.ident()?);
         } else {
@@ -289,6 +293,7 @@ fn role(c: &mut Cursor<'_>) -> Result<Statement, SqlError> {
         options,
         rename,
         set,
+        database,
     })
 }
 

@@ -14,8 +14,8 @@ use crate::tokens::{character, slice, tokenize};
 /// What such names begin with: PostgreSQL refuses it in text.
 const MARK: char = '\0';
 
-/// `WHERE CURRENT OF cursor`, as the name of a column.
-pub const CURRENT_OF: &str = "\0current of";
+/// `WHERE CURRENT OF cursor`, as the name of a column: the cursor's name follows.
+const CURRENT_OF: &str = "\0current of ";
 /// MERGE's `DO NOTHING`, as the column that UPDATE sets.
 pub const DO_NOTHING: &str = "\0do nothing";
 /// MERGE's `INSERT DEFAULT VALUES`, as the column that INSERT names.
@@ -56,6 +56,15 @@ pub fn conflict_target(name: &str) -> Result<Option<ConflictTarget>, SqlError> {
     };
     cursor.finish()?;
     Ok(Some(ConflictTarget { keys, predicate }))
+}
+
+/// The cursor of `WHERE CURRENT OF`, which stands where a condition would.
+#[must_use]
+pub fn current_of(condition: &sqlparser::ast::Expr) -> Option<&str> {
+    match condition {
+        sqlparser::ast::Expr::Identifier(ident) => ident.value.strip_prefix(CURRENT_OF),
+        _ => None,
+    }
 }
 
 /// The tokens of a text with all of that replaced.
@@ -199,7 +208,21 @@ fn current(
     if before.and_then(unquoted) != Some("where") || !words(tokens, &["current", "of"]) {
         return 0;
     }
-    made.push(name(CURRENT_OF.to_owned(), first.span));
+    let Some(Token::Word(cursor)) = tokens.get(2).map(|token| &token.token) else {
+        return 0;
+    };
+    // It stands alone.
+    let last = match tokens.get(3) {
+        None => true,
+        Some(token) => {
+            unquoted(token) == Some("returning")
+                || matches!(token.token, Token::SemiColon | Token::RParen | Token::EOF)
+        }
+    };
+    if !last {
+        return 0;
+    }
+    made.push(name(format!("{CURRENT_OF}{}", cursor.value), first.span));
     3
 }
 

@@ -2,7 +2,7 @@
 
 use std::any::TypeId;
 
-use sqlparser::ast::{Expr, UnaryOperator};
+use sqlparser::ast::{BinaryOperator, Expr, UnaryOperator};
 use sqlparser::dialect::{Dialect, PostgreSqlDialect, Precedence};
 use sqlparser::keywords::Keyword;
 use sqlparser::parser::{Parser, ParserError};
@@ -91,7 +91,7 @@ impl Dialect for Postgres {
         }))
     }
 
-    /// COLLATE after a cast; and what IS DISTINCT FROM compares with, which ends before AND, OR and
+    /// COLLATE after a cast; BETWEEN SYMMETRIC; LIKE with ANY and ALL; and what IS DISTINCT FROM compares with, which ends before AND, OR and
     /// other tests.
     fn parse_infix(
         &self,
@@ -106,6 +106,12 @@ impl Dialect for Postgres {
                 expr: Box::new(expr.clone()),
                 collation,
             }));
+        }
+        if let Some(found) = self.between_symmetric(parser, expr) {
+            return Some(found);
+        }
+        if let Some(found) = self.like_each(parser, expr) {
+            return Some(found);
         }
         let negated = parser.parse_keywords(&[IS, NOT, DISTINCT, FROM]);
         if !negated && !parser.parse_keywords(&[IS, DISTINCT, FROM]) {
@@ -127,5 +133,111 @@ impl Dialect for Postgres {
         supports_geometric_types supports_notnull_operator supports_interval_options
         supports_insert_table_alias supports_comma_separated_trim
         supports_named_fn_args_with_assignment_operator
+    }
+}
+
+/// Whether words that are no keywords for sqlparser follow; then they are taken.
+fn words(parser: &mut Parser<'_>, wanted: &[&str]) -> bool {
+    let is = |at: usize, wanted: &str| {
+        let token = &parser.peek_nth_token_ref(at).token;
+        matches!(token, Token::Word(word)
+            if word.quote_style.is_none() && word.value.eq_ignore_ascii_case(wanted))
+    };
+    let all = wanted.iter().enumerate().all(|(at, word)| is(at, word));
+    if all {
+        wanted.iter().for_each(|_| parser.advance_token());
+    }
+    all
+}
+
+impl Postgres {
+    /// `x BETWEEN SYMMETRIC a AND b`: between both, whichever is the smaller.
+    fn between_symmetric(
+        &self,
+        parser: &mut Parser<'_>,
+        expr: &Expr,
+    ) -> Option<Result<Expr, ParserError>> {
+        // The other word says what is so without it.
+        if words(parser, &["between", "asymmetric"]) {
+            return Some(parser.parse_between(expr.clone(), false));
+        }
+        if words(parser, &["not", "between", "asymmetric"]) {
+            return Some(parser.parse_between(expr.clone(), true));
+        }
+        let negated = words(parser, &["not", "between", "symmetric"]);
+        if !negated && !words(parser, &["between", "symmetric"]) {
+            return None;
+        }
+        Some(parser.parse_between(expr.clone(), negated).map(|one| {
+            let Expr::Between {
+                expr, low, high, ..
+            } = &one
+            else {
+                return one;
+            };
+            let other = Expr::Between {
+                expr: expr.clone(),
+                negated,
+                low: high.clone(),
+                high: low.clone(),
+            };
+            Expr::Nested(Box::new(Expr::BinaryOp {
+                left: Box::new(one),
+                op: match negated {
+                    true => BinaryOperator::And,
+                    false => BinaryOperator::Or,
+                },
+                right: Box::new(other),
+            }))
+        }))
+    }
+
+    /// `x LIKE ANY (…)` and its kin: the operator with each of several patterns.
+    fn like_each(&self, parser: &mut Parser<'_>, expr: &Expr) -> Option<Result<Expr, ParserError>> {
+        let kinds = [
+            (["like"].as_slice(), BinaryOperator::PGLikeMatch),
+            (&["ilike"], BinaryOperator::PGILikeMatch),
+            (&["not", "like"], BinaryOperator::PGNotLikeMatch),
+            (&["not", "ilike"], BinaryOperator::PGNotILikeMatch),
+        ];
+        for (kind, op) in kinds {
+            for quantifier in ["any", "some", "all"] {
+                let mut wanted = kind.to_vec();
+                wanted.push(quantifier);
+                let behind = &parser.peek_nth_token_ref(wanted.len()).token;
+                if *behind != Token::LParen || !words(parser, &wanted) {
+                    continue;
+                }
+                let query = matches!(&parser.peek_nth_token_ref(1).token, Token::Word(word)
+                    if matches!(word.keyword, Keyword::SELECT | Keyword::WITH | Keyword::VALUES));
+                let right = match query {
+                    true => parser.parse_subexpr(self.prec_value(Precedence::Like)),
+                    false => {
+                        parser.advance_token();
+                        parser.parse_expr().and_then(|right| {
+                            parser.expect_token(&Token::RParen)?;
+                            Ok(right)
+                        })
+                    }
+                };
+                return Some(right.map(|right| {
+                    let (left, right) = (Box::new(expr.clone()), Box::new(right));
+                    match quantifier {
+                        "all" => Expr::AllOp {
+                            left,
+                            compare_op: op,
+                            right,
+                        },
+                        _ => Expr::AnyOp {
+                            left,
+                            compare_op: op,
+                            right,
+                            is_some: false,
+                        },
+                    }
+                }));
+            }
+        }
+        None
     }
 }

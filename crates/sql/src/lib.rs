@@ -36,7 +36,7 @@ mod typed;
 mod types;
 mod user_types;
 
-pub use changes::{CURRENT_OF, ConflictTarget, DEFAULT_VALUES, DO_NOTHING, conflict_target};
+pub use changes::{ConflictTarget, DEFAULT_VALUES, DO_NOTHING, conflict_target, current_of};
 pub use cursor::{expression, query};
 pub use error::SqlError;
 pub use literals::{Literal, Literals};

@@ -140,6 +140,8 @@ pub enum Statement {
         rename: Option<Spelled>,
         /// SET or RESET of a setting.
         set: Option<SettingChange>,
+        /// IN DATABASE: the setting is for sessions there alone.
+        database: Option<Spelled>,
     },
     /// ALTER DATABASE.
     AlterDatabase {

@@ -6,6 +6,7 @@
 //! - A [`SqlType`] has one physical form, [`SqlType::arrow`], from the socket to the disk.
 //! - Numbers of types are PostgreSQL's own and never change.
 
+pub mod array;
 pub mod binary;
 pub mod datetime;
 mod digits;

@@ -8,7 +8,7 @@ use crate::sqltype::SqlType;
 use crate::user::UserType;
 use crate::value::ValueError;
 use crate::zone::TimeZone;
-use crate::{Interval, Numeric, binary, datetime, numeric, packed, text};
+use crate::{Interval, Numeric, array, binary, datetime, numeric, packed, text};
 
 /// The texts of the fields of a row; none for a NULL.
 ///
@@ -157,15 +157,13 @@ pub fn rewritten(
             out.extend(std::iter::repeat_n(b' ', missing));
         }
         SqlType::Array(element) => {
-            out.push(b'{');
-            for (place, item) in text::split_array(value)?.into_iter().enumerate() {
-                if place > 0 {
-                    out.push(b',');
-                }
-                let item = item.map(|item| rewritten(&item, element, read_in, write_in));
-                text::write_array_item(item.transpose()?.as_deref(), &mut out);
-            }
-            out.push(b'}');
+            let (shape, items) = array::parse(value)?;
+            shape.write(&mut out, |place, out| {
+                let item = items.get(place).and_then(Option::as_deref);
+                let item = item.map(|item| rewritten(item, element, read_in, write_in));
+                text::write_array_item(item.transpose()?.as_deref(), out);
+                Ok::<_, ValueError>(())
+            })?;
         }
         SqlType::User(user) => match user.fields() {
             Some(fields) => {
@@ -255,14 +253,9 @@ pub fn to_binary(value: &[u8], ty: &SqlType, out: &mut Vec<u8>) -> Result<(), Va
             out.extend_from_slice(value);
         }
         SqlType::Array(element) => {
-            let items = text::split_array(value)?;
-            out.extend(i32::from(!items.is_empty()).to_be_bytes());
-            out.extend(i32::from(items.iter().any(Option::is_none)).to_be_bytes());
-            out.extend(element.oid().to_be_bytes());
-            if !items.is_empty() {
-                out.extend(length(items.len()));
-                out.extend(1_i32.to_be_bytes());
-            }
+            let (shape, items) = array::parse(value)?;
+            let nulls = items.iter().any(Option::is_none);
+            binary::write_array_head(&shape, nulls, element.oid(), out);
             for item in items {
                 put(item.as_deref(), element, out)?;
             }
@@ -330,16 +323,13 @@ pub fn from_binary(value: &[u8], ty: &SqlType) -> Result<Vec<u8>, ValueError> {
         SqlType::Uuid => text::write_uuid(&binary::read_exact::<16>(value)?, &mut out),
         SqlType::Jsonb => out.extend_from_slice(binary::read_jsonb(value)?),
         SqlType::Array(element) => {
-            let (_, items) = binary::read_array(value)?;
-            out.push(b'{');
-            for (place, item) in items.into_iter().enumerate() {
-                if place > 0 {
-                    out.push(b',');
-                }
+            let (_, shape, items) = binary::read_array(value)?;
+            shape.write(&mut out, |place, out| {
+                let item = items.get(place).copied().flatten();
                 let item = item.map(|item| from_binary(item, element)).transpose()?;
-                text::write_array_item(item.as_deref(), &mut out);
-            }
-            out.push(b'}');
+                text::write_array_item(item.as_deref(), out);
+                Ok::<_, ValueError>(())
+            })?;
         }
         SqlType::User(user) if user.fields().is_some() => out = received(value, user)?,
         _ => out.extend_from_slice(value),

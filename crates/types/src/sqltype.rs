@@ -472,7 +472,12 @@ impl SqlType {
         let name = name.trim();
         if let Some(element) = name.strip_suffix(']') {
             let open = element.rfind('[')?;
-            return Self::parse_name(element.get(..open)?).map(Self::array_of);
+            // Dimensions are no part of a type.
+            let element = Self::parse_name(element.get(..open)?)?;
+            return Some(match element {
+                Self::Array(_) => element,
+                element => element.array_of(),
+            });
         }
         let lower = name.to_lowercase();
         let lower = lower

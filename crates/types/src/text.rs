@@ -483,73 +483,6 @@ pub fn write_json_string(text: &str, out: &mut String) {
     out.push('"');
 }
 
-/// Cuts a one-dimensional array's text into its elements; None is NULL.
-///
-/// # Errors
-/// 22P02 for what is no array, 0A000 for more than one dimension.
-pub fn split_array(text: &[u8]) -> Result<Vec<Option<Vec<u8>>>, ValueError> {
-    let malformed = || {
-        ValueError::new(
-            SqlState::INVALID_TEXT_REPRESENTATION,
-            format!(
-                "malformed array literal: \"{}\"",
-                String::from_utf8_lossy(text)
-            ),
-        )
-    };
-    let trimmed = text.trim_ascii();
-    let inner = trimmed
-        .strip_prefix(b"{")
-        .and_then(|rest| rest.strip_suffix(b"}"))
-        .ok_or_else(|| {
-            malformed().detail("Array value must start with \"{\" or dimension information.")
-        })?;
-    let mut items = Vec::new();
-    if inner.trim_ascii().is_empty() {
-        return Ok(items);
-    }
-    let mut bytes = inner.iter().copied().peekable();
-    loop {
-        while bytes.next_if(u8::is_ascii_whitespace).is_some() {}
-        let mut item = Vec::new();
-        if bytes.next_if_eq(&b'"').is_some() {
-            loop {
-                match bytes.next().ok_or_else(malformed)? {
-                    b'"' => break,
-                    b'\\' => item.push(bytes.next().ok_or_else(malformed)?),
-                    byte => item.push(byte),
-                }
-            }
-            while bytes.next_if(u8::is_ascii_whitespace).is_some() {}
-            items.push(Some(item));
-        } else {
-            while let Some(byte) = bytes.next_if(|byte| *byte != b',') {
-                match byte {
-                    b'{' => {
-                        return Err(ValueError::new(
-                            SqlState::FEATURE_NOT_SUPPORTED,
-                            "arrays of more than one dimension are not supported",
-                        ));
-                    }
-                    b'}' | b'"' => return Err(malformed()),
-                    b'\\' => item.push(bytes.next().ok_or_else(malformed)?),
-                    byte => item.push(byte),
-                }
-            }
-            let item = item.trim_ascii_end().to_vec();
-            if item.is_empty() {
-                return Err(malformed());
-            }
-            items.push((!item.eq_ignore_ascii_case(b"null")).then_some(item));
-        }
-        match bytes.next() {
-            None => return Ok(items),
-            Some(b',') => {}
-            Some(_) => return Err(malformed()),
-        }
-    }
-}
-
 /// Appends one element to an array's text, quoted where it must be.
 pub fn write_array_item(item: Option<&[u8]>, out: &mut Vec<u8>) {
     let Some(item) = item else {
@@ -633,25 +566,12 @@ mod tests {
     }
 
     #[test]
-    fn arrays_bytes_and_uuids_come_back() {
-        let items = split_array(br#"{1, NULL ,"a,b\"c",x}"#).unwrap();
-        assert_eq!(
-            items,
-            vec![
-                Some(b"1".to_vec()),
-                None,
-                Some(b"a,b\"c".to_vec()),
-                Some(b"x".to_vec())
-            ]
-        );
+    fn bytes_and_uuids_come_back() {
         assert_eq!(parse_bytea(b"\\x00ff").unwrap(), vec![0, 255]);
         assert_eq!(parse_bytea(b"a\\\\\\001").unwrap(), vec![b'a', b'\\', 1]);
         let uuid = parse_uuid(b"{a0eebc99-9c0b4ef8-bb6d6bb9-bd380a11}").unwrap();
         let mut out = Vec::new();
         write_uuid(&uuid, &mut out);
         assert_eq!(out, b"a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11");
-        for bad in ["{", "1,2", "{1,}", "{\"a}"] {
-            assert!(split_array(bad.as_bytes()).is_err(), "{bad}");
-        }
     }
 }

@@ -144,13 +144,17 @@ impl Table {
             Change::SetIntegerNow { function, .. } => {
                 self.hypertable_mut()?.integer_now.clone_from(function);
             }
-            Change::DropChunk { chunk, .. } => {
+            Change::DropChunk { chunk, .. } | Change::DetachChunk { chunk, .. } => {
                 if self.chunks.remove(chunk).is_none() {
                     return Err(CatalogError::NoChunk(chunk.to_string()));
                 }
             }
             Change::Truncate { .. } => {
                 self.chunks.clear();
+                // What nobody could compute again is given up with the rest.
+                if let Some(rollup) = &mut self.rollup {
+                    rollup.frozen.clear();
+                }
                 if self.hypertable.is_none() {
                     self.chunks
                         .insert(Self::PLAIN_CHUNK, Arc::new(plain_chunk()));

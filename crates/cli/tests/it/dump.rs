@@ -216,3 +216,115 @@ async fn a_table_alone_has_all_its_rows() {
         inserts.contains("SECURITY LABEL FOR chronolith ON TABLE public.fills IS '{\"hypertable\"")
     );
 }
+
+/// Candles over whole chunks that were dropped, over parts of them, with rows that came late; over
+/// others, whose own rows were dropped; and the same over rows that are all there.
+const FROZEN: &str = "
+CREATE TABLE raw (time timestamptz NOT NULL, symbol text NOT NULL, price numeric(12,4), size int);
+SELECT create_hypertable('raw', 'time', chunk_time_interval => INTERVAL '1 day');
+INSERT INTO raw SELECT t, 'S' || extract(hour FROM t)::int % 3, 100 + extract(day FROM t), 1
+    FROM generate_series('2030-01-01'::timestamptz, '2030-01-10 23:30', '30 minutes') t;
+CREATE MATERIALIZED VIEW \"Hours\" WITH (timescaledb.continuous) AS
+    SELECT time_bucket('1 hour', time) AS bucket, symbol, first(price, time), last(price, time), max(price),
+        sum(size) AS size, count(DISTINCT price) AS prices, stddev(price) FROM raw GROUP BY 1, 2;
+CREATE MATERIALIZED VIEW odd WITH (timescaledb.continuous) AS
+    SELECT time_bucket('32 hours', time, origin => timestamptz '2030-01-01') AS bucket, avg(price), sum(size) AS size
+    FROM raw GROUP BY 1;
+CREATE MATERIALIZED VIEW days WITH (timescaledb.continuous) AS
+    SELECT time_bucket('1 day', bucket) AS day, symbol, sum(size) AS size, max(max) FROM \"Hours\" GROUP BY 1, 2;
+SELECT drop_chunks('raw', timestamptz '2030-01-05');
+INSERT INTO raw VALUES ('2030-01-01 05:10', 'S9', 7, 7), ('2030-01-04 05:10', 'S1', 8, 8);
+SELECT drop_chunks('\"Hours\"', timestamptz '2030-01-02');
+INSERT INTO raw VALUES ('2030-01-07 05:10', 'S9', 9, 9);
+CREATE TABLE whole (time timestamptz NOT NULL, v int);
+SELECT create_hypertable('whole', 'time');
+INSERT INTO whole VALUES ('2030-01-01', 1), ('2030-02-01', 2);
+CREATE MATERIALIZED VIEW of_whole WITH (timescaledb.continuous) AS
+    SELECT time_bucket('1 day', time) AS day, sum(v) FROM whole GROUP BY 1;
+";
+
+const CANDLES: [&str; 4] = [
+    "SELECT string_agg(h::text, ' ' ORDER BY bucket, symbol) FROM \"Hours\" h",
+    "SELECT string_agg(o::text, ' ' ORDER BY bucket) FROM odd o",
+    "SELECT string_agg(d::text, ' ' ORDER BY day, symbol) FROM days d",
+    "SELECT string_agg(w::text, ' ' ORDER BY day) FROM of_whole w",
+];
+
+async fn candles(server: &Serving, database: &str) -> Vec<String> {
+    let client = server.connect_to(database).await;
+    let mut all = Vec::new();
+    for asked in CANDLES {
+        let row = client.query_one(asked, &[]).await.unwrap();
+        all.push(row.get::<_, Option<String>>(0).unwrap_or_default());
+    }
+    all
+}
+
+#[tokio::test]
+async fn candles_that_outlive_their_raw_rows_come_back() {
+    let (Some(dump), Some(restore), Some(psql)) =
+        (tool("pg_dump"), tool("pg_restore"), tool("psql"))
+    else {
+        return;
+    };
+    let dir = tempfile::tempdir().unwrap();
+    let server = Serving::start(&dir.path().join("data"), &[]);
+    let admin = server.connect().await;
+    for name in ["origin", "plain", "parallel", "schema", "twice"] {
+        let sql = format!("CREATE DATABASE {name}");
+        admin.batch_execute(&sql).await.unwrap();
+    }
+    let origin = server.connect_to("origin").await;
+    for statement in FROZEN.split(";\n") {
+        origin.batch_execute(statement).await.unwrap();
+    }
+    let want = candles(&server, "origin").await;
+    let place = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
+    let run = |database: &str, file: &str| {
+        let stop = "ON_ERROR_STOP=1";
+        let args = ["-X", "-q", "-v", stop, "-f", file];
+        call(&psql, &server, database, &args)
+    };
+    call(&dump, &server, "origin", &["-f", &place("plain.sql")]);
+    run("plain", &place("plain.sql"));
+    let folder = place("folder");
+    call(&dump, &server, "origin", &["-Fd", "-f", &folder]);
+    call(&restore, &server, "parallel", &["-j", "3", &folder]);
+    call(&dump, &server, "plain", &["-f", &place("twice.sql")]);
+    run("twice", &place("twice.sql"));
+    for name in ["plain", "parallel", "twice"] {
+        assert_eq!(candles(&server, name).await, want, "{name}");
+    }
+    // What comes late later on counts as it does in the source of the dump, and nothing is left over.
+    let late =
+        "INSERT INTO raw VALUES ('2030-01-03 05:10', 'S1', 8, 8), ('2030-01-06 05:10', 'S1', 8, 8)";
+    let tables =
+        "SELECT count(*) FROM pg_class WHERE relname LIKE '\\_materialized%' AND relkind = 'r'";
+    let mut left = Vec::new();
+    for name in ["origin", "plain", "parallel", "twice"] {
+        let client = server.connect_to(name).await;
+        client.batch_execute(late).await.unwrap();
+        let row = client.query_one(tables, &[]).await.unwrap();
+        left.push((row.get::<_, i64>(0), candles(&server, name).await));
+    }
+    left.dedup();
+    assert_eq!(left.len(), 1);
+
+    call(
+        &dump,
+        &server,
+        "origin",
+        &["--schema-only", "-f", &place("schema.sql")],
+    );
+    run("schema", &place("schema.sql"));
+    let client = server.connect_to("schema").await;
+    client
+        .batch_execute("INSERT INTO raw VALUES ('2030-01-03 05:10', 'S1', 8, 8)")
+        .await
+        .unwrap();
+    let row = client
+        .query_one("SELECT sum(size)::bigint FROM odd", &[])
+        .await
+        .unwrap();
+    assert_eq!(row.get::<_, i64>(0), 8);
+}

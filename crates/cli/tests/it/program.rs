@@ -3,6 +3,7 @@
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio_postgres::{Client, Config, NoTls};
@@ -33,6 +34,7 @@ pub(crate) fn stderr(output: &Output) -> String {
 pub(crate) struct Serving {
     child: Child,
     pub(crate) port: u16,
+    log: Arc<Mutex<String>>,
 }
 
 impl Serving {
@@ -57,15 +59,44 @@ impl Serving {
                 .split("listening on")
                 .nth(1)
                 .and_then(|rest| rest.split("port ").nth(1));
-            if let Some(port) = port.and_then(|port| port.trim().parse().ok()) {
+            // A line of JSON goes on behind it.
+            let digits = port.and_then(|port| port.split(|c: char| !c.is_ascii_digit()).next());
+            if let Some(port) = digits.and_then(|port| port.parse().ok()) {
                 break port;
             }
             seen.push_str(&line);
             seen.push('\n');
         };
         // A full pipe would stop the server at its next log line.
-        std::thread::spawn(move || lines.for_each(drop));
-        Self { child, port }
+        let log = Arc::new(Mutex::new(seen));
+        let kept = Arc::clone(&log);
+        std::thread::spawn(move || {
+            for line in lines.map_while(Result::ok) {
+                let mut kept = kept.lock().unwrap();
+                kept.push_str(&line);
+                kept.push('\n');
+            }
+        });
+        Self { child, port, log }
+    }
+
+    /// The log once it holds a text, or as it is after some seconds.
+    pub(crate) fn log_with(&self, text: &str) -> String {
+        for _ in 0..100 {
+            let log = self.log.lock().unwrap().clone();
+            if log.contains(text) {
+                return log;
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        self.log.lock().unwrap().clone()
+    }
+
+    /// Sends a signal.
+    pub(crate) fn signal(&self, name: &str) {
+        let pid = self.child.id().to_string();
+        let sent = Command::new("kill").args([name, &pid]).status().unwrap();
+        assert!(sent.success());
     }
 
     pub(crate) async fn connect(&self) -> Client {
@@ -80,12 +111,20 @@ impl Serving {
         self.try_connect_to("postgres").await
     }
 
+    pub(crate) async fn connect_as(&self, user: &str) -> Result<Client, tokio_postgres::Error> {
+        self.enter(user, "postgres").await
+    }
+
     async fn try_connect_to(&self, database: &str) -> Result<Client, tokio_postgres::Error> {
+        self.enter("postgres", database).await
+    }
+
+    async fn enter(&self, user: &str, database: &str) -> Result<Client, tokio_postgres::Error> {
         let mut config = Config::new();
         config
             .host("127.0.0.1")
             .port(self.port)
-            .user("postgres")
+            .user(user)
             .dbname(database)
             .connect_timeout(Duration::from_secs(10));
         let (client, connection) = config.connect(NoTls).await?;
@@ -101,14 +140,7 @@ impl Serving {
 
     /// SIGTERM; its exit code.
     pub(crate) fn terminate(mut self) -> Option<i32> {
-        let pid = self.child.id().to_string();
-        assert!(
-            Command::new("kill")
-                .args(["-TERM", &pid])
-                .status()
-                .unwrap()
-                .success()
-        );
+        self.signal("-TERM");
         self.child.wait().unwrap().code()
     }
 }

@@ -164,6 +164,13 @@ impl Transaction {
                     None => Ok(()),
                 }
             }
+            Change::DetachChunk { table, chunk, .. } => {
+                let key = TableKey::new(self.database, *table);
+                match before.chunk_range(key, *chunk) {
+                    Some(range) => self.invalidate(*table, &range),
+                    None => Ok(()),
+                }
+            }
             _ => Ok(()),
         }
     }

@@ -2,10 +2,13 @@
 
 use arrow::record_batch::RecordBatch;
 use chronolith_chunk::{KeyEncoder, Locator};
+use chronolith_types::ChunkId;
 
+use super::delete::source_of;
 use super::{Isolation, Transaction};
 use crate::coldkeys::Sought;
 use crate::error::EngineError;
+use crate::moves::Source;
 use crate::record::TableKey;
 use crate::route;
 use crate::view::TableView;
@@ -24,6 +27,36 @@ impl Transaction {
     ) -> Result<Vec<Option<i128>>, EngineError> {
         let old = self.isolation == Isolation::RepeatableRead;
         self.find_in(view, constraint, rows, old)
+    }
+
+    /// Where a row of an earlier view, which was taken since [`Transaction::begin_change`], lies in a
+    /// view of now; None where it is deleted. Rows of the transaction's own stay where they are.
+    #[must_use]
+    pub fn relocate(&self, from: &TableView, locator: i128, to: &TableView) -> Option<i128> {
+        let Locator { chunk, source, row } = locator.into();
+        let chunk = ChunkId(i32::try_from(chunk).ok()?);
+        let place = TableKey::new(self.database, from.table.id).place(chunk);
+        let source = source_of(from, place, source)?;
+        let moves = self.engine.moves.lock();
+        let rows = std::iter::once(row).collect();
+        // What is packed without the row is as good as deleted.
+        let located = moves.locate(&self.state, place, source, &rows).ok()?;
+        let (place, source, rows) = located.into_iter().next()?;
+        if !self.state.deleted_among(place, source, &rows).is_empty() {
+            return None;
+        }
+        let source = match source {
+            Source::Hot { .. } => Locator::HOT,
+            Source::Own => Locator::OWN,
+            Source::Part(id) => {
+                let parts = &to.table.chunks.get(&place.chunk)?.parts;
+                let at = parts.iter().position(|part| part.id == id)?;
+                Locator::COLD + u32::try_from(at).ok()?
+            }
+        };
+        let chunk = u32::try_from(place.chunk.0).ok()?;
+        let row = rows.min()?;
+        Some(Locator { chunk, source, row }.into())
     }
 
     /// The same; `old` says that the view may be of an old snapshot.

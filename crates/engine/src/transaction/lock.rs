@@ -41,6 +41,17 @@ pub enum Claimed {
     Again,
 }
 
+/// What became of a row that has a key which is wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Settled {
+    /// It was waited for, or somebody changed it meanwhile.
+    Changed,
+    /// It is there, and nobody is about to change it.
+    Stays,
+    /// It is not there any more.
+    Gone,
+}
+
 /// What a statement saw of others: equal to that of another when nobody committed between.
 #[derive(Debug, Clone, Default)]
 pub struct Seen(Weak<State>);
@@ -203,34 +214,51 @@ impl Transaction {
         Ok(mark)
     }
 
-    /// Waits for who is about to change the first row that a claim meets; false when nobody is. Who
-    /// holds the claim's keys here would keep that one from using them again.
-    pub(super) fn settled(&mut self, claim: &Claim) -> Result<bool, EngineError> {
+    /// Waits for who is about to change the first of some rows whose key is there. Who holds keys here
+    /// would keep that one from using them again.
+    pub(super) fn settled(
+        &mut self,
+        key: TableKey,
+        constraint: u32,
+        rows: &RecordBatch,
+        wanted: &[usize],
+    ) -> Result<Settled, EngineError> {
         // Rows of what is read from now on can be found again.
         let (_pin, _) = self.engine.pin();
         let latest = self.latest()?;
-        let key = claim.place.table_key();
         let all = i64::MIN..i64::MAX;
         let Some(view) = latest.view(key, &BTreeMap::new(), &all) else {
-            return Ok(false);
+            return Ok(Settled::Gone);
         };
-        let found = self.find_in(&view, claim.constraint, &claim.rows, false)?;
-        let mut met = claim.key_rows.iter();
-        let met = met.find_map(|row| found.get(*row).copied().flatten());
+        let found = self.find_in(&view, constraint, rows, false)?;
+        let met = wanted.iter();
+        let met = met
+            .copied()
+            .find_map(|row| found.get(row).copied().flatten());
         let Some(met) = met else {
-            return Ok(false);
+            return Ok(Settled::Gone);
         };
         let mut rows = RowSet::default();
         rows.insert(met);
         for wait in [Wait::Skip, Wait::Block] {
             match self.lock_rows(&view, &rows, RowMode::Settled, wait) {
-                Ok(RowsLocked::All) => return Ok(wait == Wait::Block),
+                Ok(RowsLocked::All) if wait == Wait::Skip => return Ok(Settled::Stays),
                 Ok(RowsLocked::Without(_)) => {}
-                Ok(RowsLocked::Again) | Err(EngineError::Conflict(_)) => return Ok(true),
+                Ok(_) | Err(EngineError::Conflict(_)) => return Ok(Settled::Changed),
                 Err(error) => return Err(error),
             }
         }
-        Ok(true)
+        Ok(Settled::Changed)
+    }
+
+    /// Whether a key that was met in a state or a later one may be free by now: a row that was met and
+    /// is not there any more was taken away between the two looks.
+    pub(super) fn may_have_changed(&self, found: Settled, looked: &Arc<State>) -> bool {
+        match found {
+            Settled::Changed => true,
+            Settled::Stays => false,
+            Settled::Gone => !Arc::ptr_eq(looked, &self.engine.state()),
+        }
     }
 
     /// Claims the keys of rows, of one constraint, that [`Transaction::find`] did not find; `rows` has

@@ -7,22 +7,26 @@ use std::sync::Arc;
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, BooleanBuilder, UInt64Array};
 use arrow::compute::kernels::cmp;
 use arrow::compute::take;
-use arrow::datatypes::DataType;
+use arrow::datatypes::{DataType, Schema, SchemaRef};
+use arrow::record_batch::RecordBatch;
 use chronolith_sql::ast::{self, AccessExpr, BinaryOperator, Subscript};
+use chronolith_types::array::{DIMENSIONS_MAX, Shape};
 use chronolith_types::{SqlState, SqlType};
-use datafusion::common::{DataFusionError, ScalarValue};
-use datafusion::functions_nested::expr_fn::{array_element, array_slice};
+use datafusion::common::config::ConfigOptions;
+use datafusion::common::{DFSchema, DataFusionError, ScalarValue};
 use datafusion::functions_nested::make_array::make_array_udf;
-use datafusion::logical_expr::expr::{BinaryExpr, Case, InList, ScalarFunction};
+use datafusion::logical_expr::execution_props::ExecutionProps;
+use datafusion::logical_expr::expr::{BinaryExpr, InList, ScalarFunction};
 use datafusion::logical_expr::{
     ColumnarValue, Expr, Operator as Op, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature,
-    Volatility, lit,
+    Volatility,
 };
 
 use super::expr::{symbol_of, truth};
-use super::state::{Binder, Place, Result, lift, position, told, unsupported};
+use super::state::{Binder, Place, Result, column, field, lift, position, told, unsupported};
 use crate::error::Error;
-use crate::functions::{CastContext, Typed, canonical_form};
+use crate::evaluate::computable;
+use crate::functions::{self, CastContext, Typed, canonical_form};
 
 impl Binder<'_> {
     /// `ARRAY[…]`.
@@ -57,14 +61,27 @@ impl Binder<'_> {
         at: Option<u32>,
     ) -> Result<Typed> {
         let mut values = Vec::with_capacity(items.len());
+        let mut deep = false;
         for item in items {
-            let value = self.expr(place, item)?;
-            values.push(
-                self.coerce(value, element, CastContext::Explicit)
-                    .map_err(|error| error.at(position(item)))?,
-            );
+            // Arrays within are of the same type.
+            if let ast::Expr::Array(inner) = item {
+                values.push(self.array_of(place, &inner.elem, element, position(item))?);
+                deep = true;
+                continue;
+            }
+            values.push(self.expr(place, item)?);
+            deep = deep || matches!(values.last().map(|of| &of.ty), Some(SqlType::Array(_)));
         }
-        make(values, element.clone(), at)
+        let ty = match deep {
+            true => element.clone().array_of(),
+            false => element.clone(),
+        };
+        let values = values.into_iter().zip(items).map(|(value, item)| {
+            self.coerce(value, &ty, CastContext::Explicit)
+                .map_err(|error| error.at(position(item)))
+        });
+        let values = values.collect::<Result<Vec<_>>>()?;
+        make(values, ty, at)
     }
 
     pub(super) fn subscripts(
@@ -80,7 +97,8 @@ impl Binder<'_> {
             }
             _ => (self.expr(place, root)?, chain),
         };
-        for access in chain {
+        let mut chain = chain.iter().peekable();
+        while let Some(access) = chain.next() {
             let subscript = match access {
                 AccessExpr::Subscript(subscript) => subscript,
                 AccessExpr::Dot(ast::Expr::Identifier(field)) => {
@@ -90,17 +108,24 @@ impl Binder<'_> {
                 }
                 AccessExpr::Dot(_) => return Err(unsupported("this field of a row").at(at)),
             };
-            let element = match &value.ty {
-                SqlType::Array(element) => element.as_ref().clone(),
-                SqlType::Int2Vector => SqlType::Int2,
-                SqlType::OidVector => SqlType::Oid,
+            match &value.ty {
+                SqlType::Array(_) | SqlType::Int2Vector | SqlType::OidVector => {
+                    let mut all = vec![subscript];
+                    while let Some(AccessExpr::Subscript(subscript)) =
+                        chain.next_if(|next| matches!(next, AccessExpr::Subscript(_)))
+                    {
+                        all.push(subscript);
+                    }
+                    value = self
+                        .part_of(place, value, &all)
+                        .map_err(|error| error.at(at))?;
+                }
                 SqlType::Jsonb | SqlType::Json => {
                     let Subscript::Index { index } = subscript else {
                         return Err(unsupported("a slice of jsonb").at(at));
                     };
                     let index = self.expr(place, index)?;
                     value = self.operate("->", vec![value, index], at)?;
-                    continue;
                 }
                 // A name is its bytes, counted from 0.
                 SqlType::Name => {
@@ -116,7 +141,6 @@ impl Binder<'_> {
                     let text = self.coerce(value, &SqlType::Text, CastContext::Explicit)?;
                     let byte = self.call_plain("substr", vec![text, from, one()], at)?;
                     value = self.coerce(byte, &SqlType::InternalChar, CastContext::Explicit)?;
-                    continue;
                 }
                 other => {
                     return Err(Error::new(
@@ -128,68 +152,66 @@ impl Binder<'_> {
                     )
                     .at(at));
                 }
-            };
-            let item = item_of(&value.arrow);
+            }
+        }
+        Ok(value)
+    }
+
+    /// The item or the slice of an array that its subscripts name.
+    fn part_of(
+        &mut self,
+        place: Place<'_>,
+        list: Typed,
+        subscripts: &[&Subscript],
+    ) -> Result<Typed> {
+        if subscripts.len() > DIMENSIONS_MAX {
+            let count = subscripts.len();
+            return Err(Error::new(
+                SqlState::PROGRAM_LIMIT_EXCEEDED,
+                format!(
+                    "number of array dimensions ({count}) exceeds the maximum allowed ({DIMENSIONS_MAX})"
+                ),
+            ));
+        }
+        let mut whole = |expr: &ast::Expr| {
+            let value = self.expr(place, expr)?;
+            self.coerce(value, &SqlType::Int8, CastContext::Assignment)
+                .map_err(|error| error.at(position(expr)))
+        };
+        let sliced = |of: &&&Subscript| matches!(of, Subscript::Slice { .. });
+        if !subscripts.iter().any(|of| sliced(&of)) {
+            let mut indexes = Vec::with_capacity(subscripts.len());
+            for subscript in subscripts {
+                if let Subscript::Index { index } = subscript {
+                    indexes.push(whole(index)?);
+                }
+            }
+            return Ok(functions::item(list, indexes));
+        }
+        let fixed = |bound: i64| Typed::literal(ScalarValue::Int64(Some(bound)), SqlType::Int8);
+        let mut bounds = Vec::with_capacity(subscripts.len() * 2);
+        for subscript in subscripts {
             match subscript {
+                // Beside slices, a number is the end of one.
                 Subscript::Index { index } => {
-                    let index = self.expr(place, index)?;
-                    let index = self
-                        .coerce(index, &SqlType::Int8, CastContext::Assignment)?
-                        .expr;
-                    // From the end DataFusion counts with negative ones; PostgreSQL has none there.
-                    // The vectors of the catalogs count from 0.
-                    let vector = !matches!(value.ty, SqlType::Array(_));
-                    let (least, index) = if vector {
-                        (0_i64, index + lit(1_i64))
-                    } else {
-                        (1, index)
-                    };
-                    let least = if vector { least + 1 } else { least };
-                    value = Typed {
-                        expr: Expr::Case(Case {
-                            expr: None,
-                            when_then_expr: vec![(
-                                Box::new(index.clone().gt_eq(lit(least))),
-                                Box::new(array_element(value.expr, index)),
-                            )],
-                            else_expr: None,
-                        }),
-                        ty: element,
-                        arrow: item,
-                    };
+                    bounds.push(fixed(1));
+                    bounds.push(whole(index)?);
                 }
                 Subscript::Slice {
                     lower_bound,
                     upper_bound,
                     ..
                 } => {
-                    let mut bound = |bound: &Option<ast::Expr>, or: i64| match bound {
-                        None => Ok(lit(or)),
-                        Some(bound) => {
-                            let bound = self.expr(place, bound)?;
-                            let bound =
-                                self.coerce(bound, &SqlType::Int8, CastContext::Assignment)?;
-                            Ok::<_, Error>(bound.expr)
-                        }
-                    };
-                    let lower = bound(lower_bound, 1)?;
-                    let upper = bound(upper_bound, i64::from(i32::MAX))?;
-                    let lower = Expr::Case(Case {
-                        expr: None,
-                        when_then_expr: vec![(
-                            Box::new(lower.clone().gt_eq(lit(1_i64))),
-                            Box::new(lower),
-                        )],
-                        else_expr: Some(Box::new(lit(1_i64))),
-                    });
-                    value = Typed {
-                        expr: array_slice(value.expr, lower, upper, None),
-                        ..value
-                    };
+                    for bound in [lower_bound, upper_bound] {
+                        bounds.push(match bound {
+                            Some(bound) => whole(bound)?,
+                            None => fixed(functions::OMITTED),
+                        });
+                    }
                 }
             }
         }
-        Ok(value)
+        functions::slice(list, bounds).map_err(told)
     }
 
     /// `left op ANY (right)` and `ALL`.
@@ -272,7 +294,7 @@ impl Binder<'_> {
             && array.len() == 1
             && array.is_valid(0)
         {
-            let items = scalars(&array.value(0))?;
+            let items = scalars(&functions::constant_items(array.as_ref()).0)?;
             if !items.is_empty() {
                 let items = items
                     .into_iter()
@@ -286,13 +308,13 @@ impl Binder<'_> {
                 && array.len() == 1
                 && array.is_valid(0)
             {
-                let items = scalars(&array.value(0))?
+                let items = scalars(&functions::constant_items(array.as_ref()).0)?
                     .into_iter()
                     .map(|item| Typed::literal(item, element.clone()))
                     .collect();
                 return self.each(value, symbol, items, all, at);
             }
-            return Err(unsupported(format!("{symbol} with ANY or ALL of an array")).at(at));
+            return self.over_each(value, symbol, list, element, all, at);
         };
         // What the operator makes of two values says which type both are compared in.
         let value = self.settled_as(value, &element)?;
@@ -315,7 +337,43 @@ impl Binder<'_> {
                 canonical_form(list).map_err(told)?,
             )
         };
-        let udf = ScalarUDF::new_from_impl(OverArray::new(op, all));
+        let udf = ScalarUDF::new_from_impl(OverArray::new(Compared::Natively(op), all));
+        Ok(truth(Expr::ScalarFunction(ScalarFunction::new_udf(
+            Arc::new(udf),
+            vec![value.expr, list.expr],
+        ))))
+    }
+
+    /// An operator that is an expression with each element of a list.
+    pub(super) fn over_each(
+        &mut self,
+        value: Typed,
+        symbol: &str,
+        list: Typed,
+        element: SqlType,
+        all: bool,
+        at: Option<u32>,
+    ) -> Result<Typed> {
+        let value = self.settled_as(value, &element)?;
+        let named = |name: &str, ty: SqlType, arrow: DataType| Typed {
+            expr: column(name),
+            ty,
+            arrow,
+        };
+        let item = item_of(&list.arrow);
+        let fields = [(VALUE, &value.arrow), (ITEM, &item)];
+        let fields = fields.map(|(name, arrow)| field(name, arrow));
+        let operands = vec![
+            named(VALUE, value.ty.clone(), value.arrow.clone()),
+            named(ITEM, element, item.clone()),
+        ];
+        let compared = self.operate(symbol, operands, at)?;
+        if compared.ty != SqlType::Bool {
+            let words = "op ANY/ALL (array) requires operator to yield boolean";
+            return Err(Error::new(SqlState::WRONG_OBJECT_TYPE, words).at(at));
+        }
+        let compared = Compared::By(compared.expr, Arc::new(Schema::new(fields.to_vec())));
+        let udf = ScalarUDF::new_from_impl(OverArray::new(compared, all));
         Ok(truth(Expr::ScalarFunction(ScalarFunction::new_udf(
             Arc::new(udf),
             vec![value.expr, list.expr],
@@ -358,7 +416,7 @@ impl Binder<'_> {
 /// A list of values, at once when all are constants.
 pub(super) fn make(values: Vec<Typed>, ty: SqlType, at: Option<u32>) -> Result<Typed> {
     if matches!(ty, SqlType::Array(_)) {
-        return Err(unsupported("an array of more than one dimension").at(at));
+        return functions::stack(values, ty).map_err(|error| told(error).at(at));
     }
     let item = values
         .first()
@@ -399,7 +457,7 @@ fn scalars(values: &ArrayRef) -> Result<Vec<ScalarValue>> {
         .collect()
 }
 
-fn native(symbol: &str) -> Option<Op> {
+pub(super) fn native(symbol: &str) -> Option<Op> {
     Some(match symbol {
         "=" => Op::Eq,
         "<>" => Op::NotEq,
@@ -411,16 +469,28 @@ fn native(symbol: &str) -> Option<Op> {
     })
 }
 
+/// What the two operands are called in an expression that compares them.
+const VALUE: &str = "value";
+const ITEM: &str = "item";
+
+/// How a value is compared with each element of a list.
+#[derive(Debug, PartialEq, Eq, Hash)]
+enum Compared {
+    Natively(Op),
+    /// By an expression over columns.
+    By(Expr, SchemaRef),
+}
+
 /// `value op ANY (list)` or `ALL`: three-valued, a list at a time.
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct OverArray {
-    op: Op,
+    op: Compared,
     all: bool,
     signature: Signature,
 }
 
 impl OverArray {
-    fn new(op: Op, all: bool) -> Self {
+    fn new(op: Compared, all: bool) -> Self {
         Self {
             op,
             all,
@@ -432,8 +502,23 @@ impl OverArray {
         &self,
         left: &ArrayRef,
         right: &ArrayRef,
+        options: &Arc<ConfigOptions>,
     ) -> std::result::Result<BooleanArray, DataFusionError> {
-        Ok(match self.op {
+        let op = match &self.op {
+            Compared::Natively(op) => op,
+            Compared::By(expr, schema) => {
+                let columns = vec![Arc::clone(left), Arc::clone(right)];
+                let batch = RecordBatch::try_new(Arc::clone(schema), columns)?;
+                let mut props = ExecutionProps::new();
+                props.config_options = Some(Arc::clone(options));
+                let named = DFSchema::try_from(schema.as_ref().clone())?;
+                let physical = computable(expr, &named, &props)?;
+                let made = physical.evaluate(&batch)?.into_array(batch.num_rows())?;
+                let made = made.as_boolean_opt().cloned();
+                return made.ok_or_else(|| DataFusionError::Internal("no truth value".into()));
+            }
+        };
+        Ok(match op {
             Op::Eq => cmp::eq(left, right)?,
             Op::NotEq => cmp::neq(left, right)?,
             Op::Lt => cmp::lt(left, right)?,
@@ -473,30 +558,35 @@ impl ScalarUDFImpl for OverArray {
         // Each element beside the value of its row.
         let mut owners = Vec::new();
         let mut elements = Vec::new();
+        let mut counts = Vec::with_capacity(rows);
+        let offsets = list.value_offsets();
         for row in 0..rows {
-            if list.is_valid(row) {
-                let offsets = list.value_offsets();
-                let range = offsets.get(row).zip(offsets.get(row + 1));
-                if let Some((start, end)) = range {
-                    for element in *start..*end {
-                        owners.push(row as u64);
-                        elements.push(u64::try_from(element).unwrap_or(0));
-                    }
-                }
+            let range = offsets.get(row).zip(offsets.get(row + 1));
+            let (Some((start, end)), true) = (range, list.is_valid(row)) else {
+                counts.push(0);
+                continue;
+            };
+            let start = usize::try_from(*start).unwrap_or(0);
+            let end = usize::try_from(*end).unwrap_or(start);
+            let shape = Shape::kept(list.values().nulls(), start, end);
+            let count = shape.map_or(end - start, |shape| shape.count());
+            for element in start..start + count {
+                owners.push(row as u64);
+                elements.push(element as u64);
             }
+            counts.push(count);
         }
         let owners = UInt64Array::from(owners);
         let left = take(&value, &owners, None)?;
         let right = take(list.values(), &UInt64Array::from(elements), None)?;
-        let compared = self.compare(&left, &right)?;
+        let compared = self.compare(&left, &right, &args.config_options)?;
         let mut answer = BooleanBuilder::with_capacity(rows);
         let mut at = 0;
-        for row in 0..rows {
+        for (row, count) in counts.into_iter().enumerate() {
             if list.is_null(row) {
                 answer.append_null();
                 continue;
             }
-            let count = usize::try_from(list.value_length(row)).unwrap_or(0);
             let (mut decided, mut unknown) = (false, false);
             for element in at..at + count {
                 if compared.is_null(element) {
@@ -528,15 +618,15 @@ pub(super) fn listed(expr: Expr) -> Expr {
     let [value, Expr::Literal(ScalarValue::List(list), _)] = call.args.as_slice() else {
         return expr;
     };
-    let negated = match (over.op, over.all) {
-        (Op::Eq, false) => false,
-        (Op::NotEq, true) => true,
+    let (op, negated) = match (&over.op, over.all) {
+        (Compared::Natively(op @ Op::Eq), false) => (*op, false),
+        (Compared::Natively(op @ Op::NotEq), true) => (*op, true),
         _ => return expr,
     };
     if list.len() != 1 || list.is_null(0) || list.value(0).is_empty() {
         return expr;
     }
-    let Ok(items) = scalars(&list.value(0)) else {
+    let Ok(items) = scalars(&functions::constant_items(list.as_ref()).0) else {
         return expr;
     };
     let mut items = items
@@ -546,11 +636,7 @@ pub(super) fn listed(expr: Expr) -> Expr {
     if items.len() == 1
         && let Some(item) = items.pop()
     {
-        return Expr::BinaryExpr(BinaryExpr::new(
-            Box::new(value.clone()),
-            over.op,
-            Box::new(item),
-        ));
+        return Expr::BinaryExpr(BinaryExpr::new(Box::new(value.clone()), op, Box::new(item)));
     }
     Expr::InList(InList::new(Box::new(value.clone()), items, negated))
 }

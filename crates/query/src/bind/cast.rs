@@ -118,19 +118,26 @@ impl Binder<'_> {
                 None => Ok(None),
             },
             SqlType::Named(name) => {
-                let found = self.names.user_type(name.schema.as_deref(), &name.name)?;
-                let Some(OwnType { schema, chain }) = found else {
-                    return Ok(None);
+                let of = (name.schema.as_deref(), name.name.as_str());
+                let (schema, found) = match self.names.user_type(of.0, of.1)? {
+                    Some(OwnType { schema, chain }) => {
+                        let found = chain.last().map(|last| {
+                            let ty = last.sql_type();
+                            let domain = last.domain().is_some();
+                            (ty, if domain { chain.clone() } else { Vec::new() })
+                        });
+                        (schema, found)
+                    }
+                    None => match self.names.rows_named(of.0, of.1)? {
+                        Some((schema, rows)) => (schema, Some((rows, Vec::new()))),
+                        None => return Ok(None),
+                    },
                 };
                 if name.schema.is_none() && self.views == 0 {
                     let before = format!("{}.", chronolith_sql::quoted(&schema));
                     self.edits.push((name.position, name.position, before));
                 }
-                Ok(chain.last().map(|last| {
-                    let ty = last.sql_type();
-                    let domain = last.domain().is_some();
-                    (ty, if domain { chain.clone() } else { Vec::new() })
-                }))
+                Ok(found)
             }
             _ => Ok(None),
         }

@@ -270,7 +270,7 @@ impl Binder<'_> {
                         part => values.push(self.expr(place, part)?),
                     }
                 }
-                self.record(super::call::numbered(values))
+                self.record(super::special::numbered(values))
             }
             // `t.*` beside an operator is the row.
             ast::Expr::QualifiedWildcard(name, _)

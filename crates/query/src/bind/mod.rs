@@ -16,6 +16,7 @@
     reason = "an error is made once per failed statement and carries what the client is told"
 )]
 
+mod aggregate;
 mod array;
 mod call;
 mod cast;
@@ -39,6 +40,7 @@ mod literal;
 mod locked;
 mod names;
 mod operate;
+mod overload;
 mod params;
 mod query;
 mod reference;
@@ -47,6 +49,7 @@ mod routine;
 mod scope;
 mod select;
 mod sets;
+mod special;
 mod state;
 mod subquery;
 mod system;
@@ -54,8 +57,8 @@ mod uses;
 mod window;
 
 pub(crate) use change::{
-    Action, Broken, ByKey, Change, Conflict, KeyValue, Over, Program, What, Writes, bind_change,
-    bind_changing_query, changes, unwritable,
+    Action, Broken, ByKey, Change, Conflict, CurrentOf, KeyValue, Over, Program, What, Writes,
+    bind_change, bind_changing_query, changes, unwritable,
 };
 pub use change::{ChangeTarget, WrittenView};
 pub(crate) use coerce::assignable;

@@ -38,6 +38,11 @@ pub trait Names {
         Ok(None)
     }
 
+    /// The name of a user's type by its oid, with its schema where the search path does not find it.
+    fn type_shown(&self, _oid: u32) -> Option<String> {
+        None
+    }
+
     /// The number of the parameter that a name means where no column has it: an argument of the
     /// routine whose statement this is, alone or behind the routine's name.
     fn parameter(&self, _of: Option<&str>, _name: &str) -> Option<usize> {
@@ -147,6 +152,28 @@ pub trait Names {
 
     /// What the rows of a table or view are made of.
     fn row_of(&self, _relation: TableId) -> Option<Vec<(String, SqlType)>> {
+        None
+    }
+
+    /// The type of the rows of a table or view of a name, and the name of its schema.
+    ///
+    /// # Errors
+    /// 3F000 for a schema that does not exist, 42501 for one that may not be entered.
+    fn rows_named(
+        &self,
+        _schema: Option<&str>,
+        _name: &str,
+    ) -> Result<Option<(String, SqlType)>, Error> {
+        Ok(None)
+    }
+
+    /// A column of a table that is never NULL, by its place among all.
+    fn required(&self, _relation: TableId) -> Option<usize> {
+        None
+    }
+
+    /// The composite type that the rows of a table or view are.
+    fn row_type(&self, _relation: TableId) -> Option<SqlType> {
         None
     }
 

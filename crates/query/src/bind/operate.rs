@@ -18,7 +18,11 @@ impl Binder<'_> {
         at: Option<u32>,
     ) -> Result<Typed> {
         let symbol = if symbol == "!=" { "<>" } else { symbol };
-        let operands = self.as_rows(operands).map_err(|error| error.at(at))?;
+        // What is joined to a row is no row.
+        let operands = match symbol {
+            "||" => operands,
+            _ => self.as_rows(operands).map_err(|error| error.at(at))?,
+        };
         let text = |of: &Typed| of.ty.is_text() || of.ty == SqlType::Unknown;
         let operands = match symbol == "||" && operands.iter().any(text) {
             true => {

@@ -1,11 +1,15 @@
 //! A query: WITH, its body, ORDER BY and LIMIT.
 
+use arrow::datatypes::DataType;
 use chronolith_sql::ast::{self, LimitClause, OrderByExpr, OrderByKind, SetExpr};
 use chronolith_types::{SqlState, SqlType};
 use datafusion::common::ScalarValue;
-use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, SortExpr, Values};
+use datafusion::logical_expr::{
+    Expr, LogicalPlan, LogicalPlanBuilder, SortExpr, Values, cast, lit, when,
+};
 
 use super::scope::{Scope, ScopeColumn};
+use super::select::numbered_and_ranked;
 use super::state::{
     Binder, Clause, Place, Rel, Result, column, lift, position, typed, unnamed, unsupported,
 };
@@ -183,8 +187,11 @@ impl Binder<'_> {
             }
         };
         if let Some(fetch) = &query.fetch {
-            if fetch.with_ties {
-                return Err(unsupported("FETCH FIRST … WITH TIES"));
+            if fetch.with_ties && query.order_by.is_none() {
+                return Err(Error::new(
+                    SqlState::SYNTAX_ERROR,
+                    "WITH TIES cannot be specified without ORDER BY clause",
+                ));
             }
             if fetch.percent {
                 return Err(unsupported("FETCH FIRST … PERCENT"));
@@ -196,7 +203,14 @@ impl Binder<'_> {
         }
         // LIMIT ALL and LIMIT NULL are no limit.
         let none = |expr: &ast::Expr| matches!(expr, ast::Expr::Value(value) if value.value == ast::Value::Null);
+        let ties = query.fetch.as_ref().is_some_and(|fetch| fetch.with_ties);
         if limit.as_ref().is_some_and(none) {
+            if ties {
+                return Err(Error::new(
+                    SqlState::INVALID_ROW_COUNT_IN_LIMIT,
+                    "row count cannot be null in FETCH FIRST ... WITH TIES clause",
+                ));
+            }
             limit = None;
         }
         if offset.as_ref().is_some_and(none) {
@@ -213,12 +227,59 @@ impl Binder<'_> {
             Some(offset) => Some(self.row_count(offset, "OFFSET")?),
             None => None,
         };
+        if let (true, Some(fetch)) = (ties, &fetch) {
+            let plan = self.tied(rel.plan, skip.as_ref(), fetch)?;
+            return Ok(Rel { plan, ..rel });
+        }
         let plan = LogicalPlanBuilder::from(rel.plan)
             .limit_by_expr(skip, fetch)
             .map_err(lift)?
             .build()
             .map_err(lift)?;
         Ok(Rel { plan, ..rel })
+    }
+
+    /// The first rows of a sorted plan, with those behind them that are sorted alike.
+    fn tied(
+        &mut self,
+        plan: LogicalPlan,
+        skip: Option<&Expr>,
+        fetch: &Expr,
+    ) -> Result<LogicalPlan> {
+        let sort = match &plan {
+            LogicalPlan::Sort(sort) => sort.clone(),
+            LogicalPlan::Projection(over) => {
+                let input = self.tied(LogicalPlan::clone(&over.input), skip, fetch)?;
+                let plan = plan.with_new_exprs(plan.expressions(), vec![input]);
+                return plan.map_err(lift);
+            }
+            _ => return Err(unsupported("WITH TIES of this query")),
+        };
+        let known: Vec<Expr> = plan
+            .schema()
+            .columns()
+            .into_iter()
+            .map(Expr::Column)
+            .collect();
+        let (number, rank) = (self.fresh_as("number"), self.fresh_as("rank"));
+        let plan = numbered_and_ranked(plan, &sort.expr, &number, &rank)?;
+        let whole = |name: &str| cast(column(name), DataType::Int64);
+        let skip = skip.cloned().unwrap_or(lit(0_i64));
+        let last = skip.clone() + fetch.clone();
+        let some = whole(&rank).lt_eq(last);
+        let some = some.and(fetch.clone().gt(lit(0_i64)));
+        let wanted = whole(&number).gt(skip);
+        let wanted = wanted.and(some.or(fetch.clone().is_null()));
+        // A number that must not be is told of as that of any LIMIT.
+        let negative = when(fetch.clone().lt(lit(0_i64)), fetch.clone());
+        let negative = negative.end().map_err(lift)?;
+        let plan = LogicalPlanBuilder::from(plan)
+            .filter(wanted)
+            .and_then(|plan| plan.sort(vec![column(&number).sort(true, false)]))
+            .and_then(|plan| plan.project(known))
+            .and_then(|plan| plan.limit_by_expr(None::<Expr>, Some(negative)))
+            .and_then(LogicalPlanBuilder::build);
+        plan.map_err(lift)
     }
 
     fn row_count(&mut self, count: &ast::Expr, clause: &str) -> Result<Expr> {

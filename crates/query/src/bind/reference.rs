@@ -2,15 +2,17 @@
 
 use arrow::datatypes::DataType;
 use chronolith_sql::ast;
-use chronolith_types::{SqlState, SqlType, type_of_form};
+use chronolith_types::{SqlState, SqlType, TableId, type_of_form};
+use datafusion::common::ScalarValue;
 use datafusion::logical_expr::Expr;
+use datafusion::logical_expr::expr::Case;
 
 use super::scope::{Found, Scope, ScopeColumn};
 use super::state::{
-    Binder, Clause, Place, Result, field, ident_position, position, told, typed, unsupported,
+    Binder, Clause, Place, Result, field, ident_position, lift, position, told, typed, unsupported,
 };
 use crate::error::Error;
-use crate::functions::{Typed, row_field};
+use crate::functions::{CastContext, Typed, row_field};
 
 impl Binder<'_> {
     pub(super) fn name(&mut self, place: Place<'_>, ident: &ast::Ident) -> Result<Typed> {
@@ -81,7 +83,34 @@ impl Binder<'_> {
             let scope = scopes.find(|scope| scope.has_table(None, table));
             scope.map_or_else(Vec::new, |scope| fields(scope, outer))
         };
-        self.record(found)
+        let scopes = std::iter::once(place.scope).chain(self.outer.iter().rev());
+        let mut scopes = scopes.filter(|scope| scope.has_table(None, table));
+        let relation = scopes.next().and_then(|scope| scope.table_oid(None, table));
+        let Some(relation) = relation.map(TableId) else {
+            return self.record(found);
+        };
+        let own = self.names.row_type(relation);
+        // One whose columns a join has merged is no row of its table.
+        let Some(own) = own.filter(|ty| ty.fields().map(<[_]>::len) == Some(found.len())) else {
+            return self.record(found);
+        };
+        let place = self.names.required(relation);
+        let required = place.and_then(|place| found.get(place));
+        let absent = required.map(|(_, value)| value.expr.clone().is_null());
+        let mut row = self.record(found)?;
+        if !self.documents {
+            row = self.coerce(row, &own, CastContext::Implicit)?;
+        }
+        // A column that is never NULL tells a row that an outer join left out.
+        if let Some(absent) = absent {
+            let none = Expr::Literal(ScalarValue::try_new_null(&row.arrow).map_err(lift)?, None);
+            row.expr = Expr::Case(Case {
+                expr: None,
+                when_then_expr: vec![(Box::new(absent), Box::new(none))],
+                else_expr: Some(Box::new(row.expr)),
+            });
+        }
+        Ok(row)
     }
 
     /// Notes that a whole row is named.

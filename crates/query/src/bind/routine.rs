@@ -74,7 +74,7 @@ impl Binder<'_> {
         });
         let mut candidates = Vec::new();
         for proc in procs(name).iter().filter(|_| system) {
-            let found = super::call::candidate(proc, &names, variadic);
+            let found = super::overload::candidate(proc, &names, variadic);
             candidates.extend(found.map(|found| Candidate {
                 args: found.args,
                 what: Callee::System,

@@ -8,11 +8,13 @@ use chronolith_sql::ast::{
 };
 use chronolith_sql::quoted;
 use chronolith_types::{SqlState, SqlType};
+use datafusion::functions_window::rank::rank_udwf;
 use datafusion::functions_window::row_number::row_number_udwf;
 use datafusion::logical_expr::expr::{WindowFunction, WindowFunctionParams};
 use datafusion::logical_expr::logical_plan::Window;
 use datafusion::logical_expr::{
     Expr, LogicalPlan, LogicalPlanBuilder, SortExpr, WindowFrame, WindowFunctionDefinition,
+    WindowUDF,
 };
 
 use super::expr::row_of;
@@ -537,9 +539,27 @@ pub(super) fn numbered(
     order_by: Vec<SortExpr>,
     name: &str,
 ) -> Result<LogicalPlan> {
+    let number = window(row_number_udwf(), partition_by, order_by);
+    windowed(plan, vec![(name.to_owned(), number)])
+}
+
+/// The rows numbered from 1 in an order, and ranked: those that are alike in it have the same rank.
+pub(super) fn numbered_and_ranked(
+    plan: LogicalPlan,
+    order_by: &[SortExpr],
+    number: &str,
+    rank: &str,
+) -> Result<LogicalPlan> {
+    let one = window(row_number_udwf(), Vec::new(), order_by.to_vec());
+    let other = window(rank_udwf(), Vec::new(), order_by.to_vec());
+    let windows = vec![(number.to_owned(), one), (rank.to_owned(), other)];
+    windowed(plan, windows)
+}
+
+fn window(of: Arc<WindowUDF>, partition_by: Vec<Expr>, order_by: Vec<SortExpr>) -> Expr {
     let window_frame = WindowFrame::new((!order_by.is_empty()).then_some(false));
-    let number = Expr::WindowFunction(Box::new(WindowFunction {
-        fun: WindowFunctionDefinition::WindowUDF(row_number_udwf()),
+    Expr::WindowFunction(Box::new(WindowFunction {
+        fun: WindowFunctionDefinition::WindowUDF(of),
         params: WindowFunctionParams {
             args: Vec::new(),
             partition_by,
@@ -549,8 +569,7 @@ pub(super) fn numbered(
             null_treatment: None,
             distinct: false,
         },
-    }));
-    windowed(plan, vec![(name.to_owned(), number)])
+    }))
 }
 
 pub(super) fn filtered(plan: LogicalPlan, condition: Expr) -> Result<LogicalPlan> {

@@ -11,14 +11,15 @@ use datafusion::logical_expr::expr::{
 };
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, SortExpr, Subquery, lit};
 
+use super::array::native;
 use super::dependent::{
     Shape, as_existence, as_set, maybe, normalised, semi_joins, shape, single, unordered,
 };
 use super::expr::{row_of, symbol_of, truth};
 use super::scope::ScopeColumn;
-use super::state::{Binder, Clause, Place, Rel, Result, column, lift, typed, unsupported};
+use super::state::{Binder, Clause, Place, Rel, Result, column, lift, told, typed, unsupported};
 use crate::error::Error;
-use crate::functions::Typed;
+use crate::functions::{Typed, of_lists};
 
 impl Binder<'_> {
     /// A query that may name the columns of this place.
@@ -306,6 +307,13 @@ impl Binder<'_> {
             _ => {}
         }
         let value = self.expr(place, left)?;
+        if native(&symbol).is_none() {
+            let list = self.array_subquery(place, query)?;
+            let SqlType::Array(element) = list.ty.clone() else {
+                return Err(Error::internal("a list of another type"));
+            };
+            return self.over_each(value, &symbol, list, *element, all, at);
+        }
         let rel = self.inner(place, query)?;
         let found = self.one_column(&rel).map_err(|error| error.at(at))?;
         let compared = self.operate(&symbol, vec![value, typed(&found)], at)?;
@@ -331,11 +339,15 @@ impl Binder<'_> {
         let rel = self.inner(place, query)?;
         let found = self.one_column(&rel)?;
         let (expr, arrow) = self.list_of(place, rel.plan, &found)?;
-        Ok(Typed {
+        let list = Typed {
             expr,
-            ty: found.ty.array_of(),
+            ty: found.ty.clone().array_of(),
             arrow,
-        })
+        };
+        match found.ty {
+            SqlType::Array(_) => of_lists(list, found.ty).map_err(told),
+            _ => Ok(list),
+        }
     }
 
     /// One column of all rows of a query, as a list and its form.

@@ -11,7 +11,7 @@ use chronolith_types::{ChunkId, ColumnId, DatabaseId, RoleId, SqlState, SqlType,
 use super::objects::Inner;
 use crate::bind::Writes;
 use crate::error::Error;
-use crate::instance::Activity;
+use crate::instance::{Activity, Instance};
 use crate::rollups::BucketCall;
 use crate::session::Cursor;
 use crate::settings::Settings;
@@ -77,11 +77,13 @@ pub(crate) struct Context {
     /// The session's role.
     pub(crate) user: String,
     /// The existing schemas of the search path, without the implicit ones.
-    pub(crate) search_path: Vec<String>,
+    pub(crate) search_path: Arc<[String]>,
     /// When the statement began, µs since 1970.
     pub(crate) now_us: i64,
     /// When the engine was opened, µs since 1970.
     pub(crate) started_us: i64,
+    /// What all sessions share.
+    pub(crate) instance: Arc<Instance>,
     /// Who is connected.
     pub(crate) sessions: Lazy<Vec<Activity>>,
     /// The session's settings.
@@ -167,7 +169,7 @@ impl Context {
     }
 
     /// 42501 for what holds secrets, unless the role is a superuser.
-    pub(super) fn superuser_only(&self, relation: &str) -> Result<(), Error> {
+    pub(super) fn superuser_only(&self, kind: &str, relation: &str) -> Result<(), Error> {
         let superuser = self
             .catalog
             .role_named(&self.user)
@@ -177,7 +179,7 @@ impl Context {
         }
         Err(Error::new(
             SqlState::INSUFFICIENT_PRIVILEGE,
-            format!("permission denied for table {relation}"),
+            format!("permission denied for {kind} {relation}"),
         ))
     }
 

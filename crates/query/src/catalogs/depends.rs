@@ -1,6 +1,6 @@
 //! What depends on what, and what came with the extension.
 
-use chronolith_catalog::{Database, Securable, View};
+use chronolith_catalog::{Database, Securable, Table, View};
 use chronolith_types::TableId;
 
 use super::attributes::each_default;
@@ -14,7 +14,7 @@ use super::relation::{self, Fill};
 use super::rows::{Rows, row};
 use crate::error::Error;
 use crate::functions;
-use crate::labels;
+use crate::labels::{self, is_dumped};
 
 pub(super) fn fill(name: &str) -> Option<Fill> {
     Some(match name {
@@ -72,6 +72,9 @@ fn depends<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
         let schema = relation.schema(home).0;
         match relation {
             Relation::Index(table, index) => {
+                for other in before_indexes(home, table) {
+                    rows.push(row![class, oid, 0, class, other, 0, 'n']);
+                }
                 if !constraint_indexes.contains(&oid) {
                     for key in objects::index_keys(table, index) {
                         let column = i64::from(key.attribute);
@@ -97,6 +100,12 @@ fn depends<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
                     for read in read_by(home, view) {
                         rows.push(row![rewrite, rule, 0, class, read, 0, 'n']);
                     }
+                    // Its label names the table of rows that cannot be computed again.
+                    let kept = view.materialized.as_ref().map(|kept| kept.table);
+                    let store = kept.and_then(|kept| home.tables.get(&kept));
+                    if let Some(store) = store.filter(|store| is_dumped(store)) {
+                        rows.push(row![rewrite, rule, 0, class, store.id.0, 0, 'n']);
+                    }
                 }
             }
             Relation::Sequence(sequence) => {
@@ -107,7 +116,7 @@ fn depends<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
                 }
             }
             // The rows of a continuous aggregate.
-            Relation::Table(table) if table.rollup.is_some() => {
+            Relation::Table(table) if table.rollup.is_some() && !is_dumped(table) => {
                 rows.push(row![class, oid, 0, extension, TIMESCALEDB, 0, 'e']);
             }
             Relation::System(_) | Relation::Table(_) | Relation::Composite(_) => {}
@@ -155,6 +164,24 @@ fn depends<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
         rows.push(row![procs, proc.oid, 0, extension, TIMESCALEDB, 0, 'e']);
     }
     Ok(())
+}
+
+/// What a dump is to have before the indexes of a store, which end its restoring: the raw rows, and
+/// the indexes of the store that it is computed from.
+fn before_indexes(home: &Database, store: &Table) -> Vec<u32> {
+    let mut found = Vec::new();
+    let mut above = store.rollup.as_ref().filter(|_| is_dumped(store));
+    while let Some(source) = above.and_then(|rollup| home.tables.get(&rollup.source)) {
+        match &source.rollup {
+            None => found.push(source.id.0),
+            Some(_) if is_dumped(source) => {
+                found.extend(source.indexes.iter().map(|index| index.id.0));
+            }
+            Some(_) => {}
+        }
+        above = source.rollup.as_ref();
+    }
+    found
 }
 
 /// The oids of the relations that a view's query reads: its text names the schemas of all of them.

@@ -12,12 +12,14 @@
 //! - An oid names one thing in all relations.
 mod activity;
 mod attributes;
+mod audit;
 mod classes;
 mod constraints;
 mod context;
 mod depends;
 pub(crate) mod describe;
 mod extensions;
+mod files;
 mod information_schema;
 mod jobs;
 mod locks;

@@ -212,6 +212,8 @@ fn parse_line(line: &'static str) -> Option<SystemRelation> {
             .or_else(|| super::policies::fill(name))
             .or_else(|| super::publications::fill(name))
             .or_else(|| server::fill(name))
+            .or_else(|| super::files::fill(name))
+            .or_else(|| super::audit::fill(name))
             .or_else(|| super::extensions::fill(name))
             .or_else(|| super::statistics::fill(name))
             .or_else(|| activity::fill(name))
@@ -285,11 +287,20 @@ pub(crate) fn of_function(name: &str) -> Option<&'static SystemRelation> {
             "\tpg_stat_statements_info\t0\tf\t0\t0\tdealloc bigint,stats_reset timestamp with time zone",
         )
     });
+    static PARTITIONS: LazyLock<Option<SystemRelation>> = LazyLock::new(|| {
+        parse_line(
+            "\tpg_partition_tree\t0\tf\t0\t0\trelid regclass,parentrelid regclass,isleaf boolean,level integer",
+        )
+    });
     let view = match name {
+        // No table is a partition.
+        "pg_partition_tree" => return PARTITIONS.as_ref(),
         "pg_get_keywords" => return KEYWORDS.as_ref(),
         "pg_stat_statements" => return STATEMENTS.as_ref(),
         "pg_stat_statements_info" => return STATEMENTS_INFO.as_ref(),
         "pg_cursor" => "pg_cursors",
+        "pg_hba_file_rules" => "pg_hba_file_rules",
+        "pg_show_all_file_settings" => "pg_file_settings",
         "pg_lock_status" => "pg_locks",
         "pg_prepared_statement" => "pg_prepared_statements",
         "pg_show_all_settings" => "pg_settings",

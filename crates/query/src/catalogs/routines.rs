@@ -46,6 +46,37 @@ pub(super) fn fill(name: &str) -> Option<Fill> {
                 include_str!("recorded/pg_collation.tsv"),
             )
         },
+        "pg_ts_config" => |_, rows| {
+            recorded_rows(
+                rows,
+                "pg_ts_config",
+                include_str!("recorded/pg_ts_config.tsv"),
+            )
+        },
+        "pg_ts_config_map" => |_, rows| {
+            recorded_rows(
+                rows,
+                "pg_ts_config_map",
+                include_str!("recorded/pg_ts_config_map.tsv"),
+            )
+        },
+        "pg_ts_dict" => {
+            |_, rows| recorded_rows(rows, "pg_ts_dict", include_str!("recorded/pg_ts_dict.tsv"))
+        }
+        "pg_ts_parser" => |_, rows| {
+            recorded_rows(
+                rows,
+                "pg_ts_parser",
+                include_str!("recorded/pg_ts_parser.tsv"),
+            )
+        },
+        "pg_ts_template" => |_, rows| {
+            recorded_rows(
+                rows,
+                "pg_ts_template",
+                include_str!("recorded/pg_ts_template.tsv"),
+            )
+        },
         _ => return None,
     })
 }

@@ -118,7 +118,7 @@ fn valid_until(role: &Role) -> Cell<'static> {
 }
 
 fn authid<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
-    context.superuser_only("pg_authid")?;
+    context.superuser_only("table", "pg_authid")?;
     for role in context.catalog.roles.values() {
         rows.push(row![
             role.id.0,
@@ -168,7 +168,7 @@ fn users<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
 }
 
 fn shadow<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
-    context.superuser_only("pg_shadow")?;
+    context.superuser_only("view", "pg_shadow")?;
     login_roles(context, rows, true)
 }
 
@@ -225,6 +225,13 @@ fn role_settings<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Er
     for role in roles.filter(|role| !role.settings.is_empty()) {
         rows.push(row![0, role.id.0, config(&role.settings)]);
     }
+    for role in context.catalog.roles.values() {
+        for (database, settings) in &role.settings_in {
+            if context.catalog.databases.contains_key(database) {
+                rows.push(row![database.0, role.id.0, config(settings)]);
+            }
+        }
+    }
     Ok(())
 }
 
@@ -233,7 +240,17 @@ fn show_all<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> 
         recorded::lines(include_str!("recorded/settings.tsv"))
             .filter_map(|fields| Some((*fields.first()?, fields)))
             .collect();
+    // What SHOW ALL leaves out as well.
+    let hidden = ["is_superuser", "role", "session_authorization"];
+    let conf = context.instance.conf();
+    let superuser = context.superuser_only("view", "pg_settings").is_ok();
     for known in settings::known() {
+        if hidden.contains(&known.name) {
+            continue;
+        }
+        let source = context.settings.source(known.name);
+        let line = conf.line_of(known.name);
+        let line = line.filter(|_| superuser && source == "configuration file");
         let field = |place: usize| Some(*described.get(known.name)?.get(place)?);
         let filled = |text: &'static str| (!text.is_empty()).then_some(text);
         let words: Option<Vec<&str>> = filled(known.words).map(|words| words.split(',').collect());
@@ -242,19 +259,19 @@ fn show_all<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> 
             context.settings.get(known.name),
             filled(known.unit),
             field(1).unwrap_or("Customized Options"),
-            field(2),
+            field(2).unwrap_or(""),
             NULL,
             known.context.name(),
             known.kind.name(),
-            context.settings.source(known.name),
+            source,
             filled(known.min),
             filled(known.max),
             words,
             known.default,
-            known.default,
-            NULL,
-            NULL,
-            false,
+            context.settings.reset_value(known.name),
+            line.map(|line| line.file.as_str().to_owned()),
+            line.map(|line| i64::from(line.number)),
+            conf.pending.contains(&known.name.to_lowercase()),
         ]);
     }
     Ok(())

@@ -218,7 +218,11 @@ fn reshaped(
     let texts = values.as_string_view_opt();
     let texts = texts.ok_or_else(|| Error::internal("rows are kept as texts"))?;
     let rows = texts.iter().map(|text| {
-        let row = text.map(|text| moved(text.as_bytes(), ty, oid, places));
+        let row = text.map(|text| match text {
+            // Of an array's tail.
+            "" => Ok(Vec::new()),
+            text => moved(text.as_bytes(), ty, oid, places),
+        });
         let row = row.transpose()?.map(String::from_utf8).transpose();
         row.map_err(|_| Error::internal("a row's text is not UTF-8"))
     });
@@ -230,18 +234,14 @@ fn reshaped(
 fn moved(value: &[u8], ty: &SqlType, oid: u32, places: &[Option<usize>]) -> Result<Vec<u8>, Error> {
     match ty {
         SqlType::Array(element) if element.mentions(oid) => {
-            let mut out = b"{".to_vec();
-            for (place, item) in chronolith_types::text::split_array(value)?
-                .into_iter()
-                .enumerate()
-            {
-                if place > 0 {
-                    out.push(b',');
-                }
-                let item = item.map(|item| moved(&item, element, oid, places));
-                chronolith_types::text::write_array_item(item.transpose()?.as_deref(), &mut out);
-            }
-            out.push(b'}');
+            let mut out = Vec::new();
+            let (shape, items) = chronolith_types::array::parse(value)?;
+            shape.write(&mut out, |place, out| {
+                let item = items.get(place).and_then(Option::as_deref);
+                let item = item.map(|item| moved(item, element, oid, places));
+                chronolith_types::text::write_array_item(item.transpose()?.as_deref(), out);
+                Ok::<_, Error>(())
+            })?;
             Ok(out)
         }
         SqlType::User(user) if ty.mentions(oid) => {

@@ -8,6 +8,7 @@ use chronolith_sql::{Drop, Name, ObjectKind};
 use chronolith_types::{SchemaId, SqlState};
 
 use super::drop_schema;
+use super::hypertable::table_of;
 use super::role::superuser_only;
 use super::routine;
 use super::run::demand;
@@ -23,39 +24,66 @@ use crate::routines::{Event, Triggers};
 use crate::session::{Shared, no_schema};
 
 pub(super) fn run(shared: &Arc<Shared>, of: &Drop) -> Result<(), Error> {
-    for (place, name) in of.names.iter().enumerate() {
-        let signature = of.signatures.get(place).and_then(Option::as_ref);
-        let dropped = match of.kind {
-            ObjectKind::Table => table(shared, name, of.cascade),
-            ObjectKind::View | ObjectKind::MaterializedView => {
-                view(shared, name, of.kind, of.cascade)
+    let mut left: Vec<usize> = (0..of.names.len()).collect();
+    while !left.is_empty() {
+        let mut kept = Vec::new();
+        let mut refused = None;
+        for place in &left {
+            match one(shared, of, *place) {
+                // What depends on it may be among the names that follow.
+                Err(error)
+                    if left.len() > 1 && error.code == SqlState::DEPENDENT_OBJECTS_STILL_EXIST =>
+                {
+                    kept.push(*place);
+                    refused.get_or_insert(error);
+                }
+                other => other?,
             }
-            ObjectKind::Index => index(shared, name),
-            ObjectKind::Schema => drop_schema::drop(shared, name.name(), of.cascade),
-            ObjectKind::Database => database(shared, name.name()),
-            ObjectKind::Role => role(shared, name.name()),
-            ObjectKind::Extension => super::extension::drop(shared, name, of.cascade),
-            ObjectKind::Sequence => sequence::drop(shared, name, of),
-            ObjectKind::Publication => super::publication::drop(shared, name),
-            ObjectKind::Function | ObjectKind::Procedure => {
-                routine::drop(shared, of.kind, name, signature)
-            }
-            ObjectKind::Aggregate => Err(missing("aggregate", name, SqlState::UNDEFINED_FUNCTION)),
-            ObjectKind::Type | ObjectKind::Domain => {
-                super::user_types::drop(shared, of.kind, name, of.cascade)
-            }
-            _ => Err(Error::unsupported("this form of DROP")),
-        };
-        match dropped {
-            Err(error) if of.if_exists && absent(&error) => {
-                let message = format!("{}, skipping", error.message);
-                let notice = Error::new(SqlState::SUCCESSFUL_COMPLETION, message);
-                shared.notice(Severity::Notice, notice);
-            }
-            other => other?,
         }
+        if kept.len() == left.len()
+            && let Some(error) = refused
+        {
+            return Err(error);
+        }
+        left = kept;
     }
     Ok(())
+}
+
+/// Drops the thing of one of the names.
+fn one(shared: &Arc<Shared>, of: &Drop, place: usize) -> Result<(), Error> {
+    let Some(name) = of.names.get(place) else {
+        return Ok(());
+    };
+    let signature = of.signatures.get(place).and_then(Option::as_ref);
+    let dropped = match of.kind {
+        ObjectKind::Table => table(shared, name, of.cascade),
+        ObjectKind::View | ObjectKind::MaterializedView => view(shared, name, of.kind, of.cascade),
+        ObjectKind::Index => index(shared, name),
+        ObjectKind::Schema => drop_schema::drop(shared, name.name(), of.cascade),
+        ObjectKind::Database => database(shared, name.name()),
+        ObjectKind::Role => role(shared, name.name()),
+        ObjectKind::Extension => super::extension::drop(shared, name, of.cascade),
+        ObjectKind::Sequence => sequence::drop(shared, name, of),
+        ObjectKind::Publication => super::publication::drop(shared, name),
+        ObjectKind::Function | ObjectKind::Procedure => {
+            routine::drop(shared, of.kind, name, signature)
+        }
+        ObjectKind::Aggregate => Err(missing("aggregate", name, SqlState::UNDEFINED_FUNCTION)),
+        ObjectKind::Type | ObjectKind::Domain => {
+            super::user_types::drop(shared, of.kind, name, of.cascade)
+        }
+        _ => Err(Error::unsupported("this form of DROP")),
+    };
+    match dropped {
+        Err(error) if of.if_exists && absent(&error) => {
+            let message = format!("{}, skipping", error.message);
+            let notice = Error::new(SqlState::SUCCESSFUL_COMPLETION, message);
+            shared.notice(Severity::Notice, notice);
+            Ok(())
+        }
+        other => other,
+    }
 }
 
 fn absent(error: &Error) -> bool {
@@ -145,7 +173,7 @@ fn table(shared: &Arc<Shared>, name: &Name, cascade: bool) -> Result<(), Error> 
     Err(missing("table", name, SqlState::UNDEFINED_TABLE))
 }
 
-pub(super) fn drop_table(shared: &Arc<Shared>, table: &Table, cascade: bool) -> Result<(), Error> {
+pub(crate) fn drop_table(shared: &Arc<Shared>, table: &Table, cascade: bool) -> Result<(), Error> {
     let target = Target {
         schema: table.schema,
         name: &table.name,
@@ -421,6 +449,22 @@ fn role(shared: &Arc<Shared>, name: &str) -> Result<(), Error> {
     shared.change_unguarded(Change::DropRole { id: found.id })
 }
 
+/// The rows of a continuous aggregate: those that can be computed again are, the others go.
+fn store_of(shared: &Arc<Shared>, name: &Name) -> Result<Arc<Table>, Error> {
+    let view = shared.find_view(name.schema(), name.name())?;
+    let view = view.ok_or_else(|| undefined_table(name.schema(), name.name()))?;
+    let kept = view.materialized.as_ref();
+    let kept = kept.filter(|kept| kept.continuous.is_some());
+    let kept = kept.ok_or_else(|| {
+        Error::new(
+            SqlState::WRONG_OBJECT_TYPE,
+            format!("\"{}\" is not a table", name.name()),
+        )
+    })?;
+    shared.check_relation(view.id, Rights::TRUNCATE)?;
+    table_of(shared, kept.table)
+}
+
 pub(super) async fn truncate(
     shared: &Arc<Shared>,
     tables: &[Name],
@@ -429,16 +473,13 @@ pub(super) async fn truncate(
 ) -> Result<(), Error> {
     let mut all: Vec<Arc<Table>> = Vec::new();
     for name in tables {
-        let Some(table) = shared.find_table(name.schema(), name.name())? else {
-            return Err(match shared.find_view(name.schema(), name.name())? {
-                Some(_) => Error::new(
-                    SqlState::WRONG_OBJECT_TYPE,
-                    format!("\"{}\" is not a table", name.name()),
-                ),
-                None => undefined_table(name.schema(), name.name()),
-            });
+        let table = match shared.find_table(name.schema(), name.name())? {
+            Some(table) => {
+                shared.check_relation(table.id, Rights::TRUNCATE)?;
+                table
+            }
+            None => store_of(shared, name)?,
         };
-        shared.check_relation(table.id, Rights::TRUNCATE)?;
         if all.iter().all(|known| known.id != table.id) {
             all.push(table);
         }

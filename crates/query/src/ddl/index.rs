@@ -16,6 +16,7 @@ use super::table::{check_name, free_name, names_of};
 use crate::bind::{bind_over, name_of};
 use crate::error::Error;
 use crate::insert::{Uniques, undefined_column, undefined_table};
+use crate::labels;
 use crate::outcome::Severity;
 use crate::rollups;
 use crate::session::{SessionNames, Shared};
@@ -37,6 +38,7 @@ pub(super) fn create(shared: &Arc<Shared>, create: &CreateIndex) -> Result<(), E
             None => undefined_table(schema, name).at(at),
         });
     };
+    labels::before_index(shared, table.id)?;
     if !matches!(
         create.method.as_str(),
         "btree" | "hash" | "brin" | "gin" | "gist" | "spgist"
@@ -200,5 +202,6 @@ pub(super) fn create(shared: &Arc<Shared>, create: &CreateIndex) -> Result<(), E
         database: shared.database,
         table: table.id,
         index,
-    })
+    })?;
+    labels::indexed(shared, table.id)
 }

@@ -31,8 +31,9 @@ mod user_types;
 mod view;
 
 pub(crate) use alter::{keep_views, moved_views, role_of};
+pub(crate) use drop::drop_table;
 pub(crate) use options::TableOptions;
-pub(crate) use routine::{declared, domain_of};
+pub(crate) use routine::{declared, domain_of, row_type};
 pub(crate) use run::{owner, run};
 pub(crate) use sequence::not_a_sequence;
 pub(crate) use table::check_name;

@@ -145,7 +145,7 @@ fn schema_of(shared: &Arc<Shared>, name: Option<&str>) -> Result<SchemaId, Error
         Some(name) => name,
         None => {
             let schemas = shared.search_path();
-            current = schemas.into_iter().next().ok_or_else(|| {
+            current = schemas.first().cloned().ok_or_else(|| {
                 let message = "no schema has been selected for CURRENT_SCHEMA";
                 Error::new(SqlState::UNDEFINED_OBJECT, message)
             })?;

@@ -9,7 +9,7 @@ use chronolith_types::datetime::parse_timestamptz;
 use chronolith_types::{RoleId, SqlState};
 
 use super::run::demand;
-use super::schema::{no_role, set_of_role};
+use super::schema::{no_database, no_role, set_of_role};
 use super::table::check_name;
 use crate::error::Error;
 use crate::password;
@@ -44,6 +44,7 @@ pub(super) fn create(
         verifier: None,
         member_of: Vec::new(),
         admin_of: Vec::new(),
+        settings_in: BTreeMap::new(),
         noinherit: false,
         settings: BTreeMap::new(),
         sessions_max: None,
@@ -62,7 +63,7 @@ pub(super) fn alter(
     name: &str,
     options: &[Opt],
     rename: Option<&Spelled>,
-    set: Option<&SettingChange>,
+    (set, database): (Option<&SettingChange>, Option<&Spelled>),
 ) -> Result<(), Error> {
     let catalog = shared.catalog();
     let current = shared.with(|state| state.user.clone());
@@ -103,7 +104,16 @@ pub(super) fn alter(
         role.name.clone_from(&rename.value);
     }
     if let Some(set) = set {
-        set_of_role(&mut role.settings, set)?;
+        let settings = match database {
+            None => &mut role.settings,
+            Some(name) => {
+                let found = catalog.database_named(&name.value);
+                let found = found.ok_or_else(|| no_database(&name.value))?;
+                role.settings_in.entry(found.id).or_default()
+            }
+        };
+        set_of_role(settings, set)?;
+        role.settings_in.retain(|_, settings| !settings.is_empty());
     }
     shared.change_unguarded(Change::ChangeRole { role })
 }

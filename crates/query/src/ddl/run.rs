@@ -81,7 +81,11 @@ pub(crate) async fn run(
             options,
             rename,
             set,
-        } => role::alter(shared, &name.value, options, rename.as_ref(), set.as_ref())?,
+            database,
+        } => {
+            let set = (set.as_ref(), database.as_ref());
+            role::alter(shared, &name.value, options, rename.as_ref(), set)?;
+        }
         Statement::AlterDatabase {
             name,
             options,

@@ -55,6 +55,13 @@ pub(super) fn create(shared: &Arc<Shared>, create: &CreateSchema) -> Result<(), 
     })
 }
 
+pub(super) fn no_database(name: &str) -> Error {
+    Error::new(
+        SqlState::INVALID_CATALOG_NAME,
+        format!("database \"{name}\" does not exist"),
+    )
+}
+
 pub(super) fn no_role(name: &str) -> Error {
     Error::new(
         SqlState::UNDEFINED_OBJECT,
@@ -202,6 +209,12 @@ pub(super) fn alter(
 
 pub(super) fn set_of_system(shared: &Arc<Shared>, set: &SettingChange) -> Result<(), Error> {
     demand(shared, Privilege::Superuser, "execute ALTER SYSTEM command")?;
+    if let Some(outside) = shared.instance.outside() {
+        let value = checked(set)?.and(set.value.as_deref());
+        let name = (set.name != "all").then_some(set.name.as_str());
+        crate::settings::alter(&*outside, name, value)?;
+    }
+    // What data directories hold of before there was a file goes with it.
     if set.name == "all" {
         for name in shared.catalog().settings.keys() {
             shared.change(Change::SetSetting {
@@ -211,9 +224,16 @@ pub(super) fn set_of_system(shared: &Arc<Shared>, set: &SettingChange) -> Result
         }
         return Ok(());
     }
+    let within = match shared.instance.outside() {
+        Some(_) => None,
+        None => checked(set)?,
+    };
+    if within.is_none() && !shared.catalog().settings.contains_key(&set.name) {
+        return Ok(());
+    }
     shared.change(Change::SetSetting {
         name: set.name.clone(),
-        value: checked(set)?,
+        value: within,
     })
 }
 

@@ -14,13 +14,13 @@ use futures::StreamExt;
 
 use super::over::Maker;
 use super::rows::{columns, locators, of_table};
-use super::run::{Changing, Run, note_changed, twice};
+use super::run::{Changing, Run, count_of, note_changed, twice};
 use crate::bind::Conflict;
 use crate::error::Error;
 use crate::insert::Unique;
 use crate::outcome::RowStream;
 use crate::routines::{Event, left};
-use crate::session::blocking;
+use crate::session::blocking_for;
 
 const HINT: &str = "Ensure that no rows proposed for insertion within the same command have duplicate constrained values.";
 
@@ -155,9 +155,9 @@ impl Run<'_> {
                 Key::Columns { constraint, .. } => self
                     .shared
                     .transact(|transaction| transaction.find(&changing.view, *constraint, new))?,
-                Key::Computed(unique) => {
-                    blocking(|| unique.find(&changing.view, &unique.keys(new)?))?
-                }
+                Key::Computed(unique) => blocking_for(new.num_rows(), || {
+                    unique.find(&changing.view, &unique.keys(new)?)
+                })?,
             };
             for (met, found) in met.iter_mut().zip(found) {
                 *met = met.or(found);
@@ -177,7 +177,7 @@ impl Run<'_> {
             return Ok(true);
         }
         let view = &changing.view;
-        self.shared.away(|transaction| {
+        self.shared.away(count_of(&rows), |transaction| {
             let mut settled = |rows: &RowSet| match transaction.lock_rows(
                 view,
                 rows,
@@ -213,12 +213,14 @@ impl Run<'_> {
             return Ok(true);
         }
         for arbiter in arbiters {
-            let claimed = self.shared.away(|transaction| match &arbiter.key {
-                Key::Columns { constraint, .. } => {
-                    transaction.claim(changing.table.id, *constraint, added)
-                }
-                Key::Computed(unique) => unique.claim(transaction, &unique.keys(added)?),
-            })?;
+            let claimed = self
+                .shared
+                .away(added.num_rows(), |transaction| match &arbiter.key {
+                    Key::Columns { constraint, .. } => {
+                        transaction.claim(changing.table.id, *constraint, added)
+                    }
+                    Key::Computed(unique) => unique.claim(transaction, &unique.keys(added)?),
+                })?;
             if claimed == Claimed::Again {
                 return Ok(false);
             }
@@ -307,7 +309,9 @@ fn blocking_rows(
     columns: &[usize],
     found: &[i128],
 ) -> Result<RecordBatch, Error> {
-    Ok(blocking(|| changing.view.rows_at(columns, found))?)
+    Ok(blocking_for(found.len(), || {
+        changing.view.rows_at(columns, found)
+    })?)
 }
 
 /// The keys that rows are held against.

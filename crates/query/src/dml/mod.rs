@@ -9,10 +9,12 @@
 //! - Nothing is written before all is read and every row is locked.
 
 mod conflict;
+mod current;
 mod fired;
 mod over;
 mod plan;
 mod program;
+mod returned;
 mod rows;
 mod run;
 mod sight;

@@ -6,7 +6,9 @@ use std::sync::{Arc, OnceLock};
 use chronolith_engine::{LockMode, Wait};
 use datafusion::common::ScalarValue;
 
+use super::current::Current;
 use super::plan::Dml;
+use super::returned::Returned;
 use super::run::{Run, Step};
 use super::sight::{Held, Sight};
 use crate::bind::set_parameters;
@@ -146,11 +148,19 @@ async fn once(
         sight,
         params,
         touched: HashMap::new(),
+        currents: Vec::new(),
     };
     for (slot, locking) in &dml.program.locks {
         match locking.once(shared, &run.sight, params).await? {
             Some(rows) => run.sight.slots.put(*slot, rows),
             None => return Ok(None),
+        }
+    }
+    for change in &dml.program.changes {
+        if let Some(current) = &change.current {
+            let (current, row) = Current::of(shared, &run.sight, current, &change.table)?;
+            run.sight.slots.put(current.slot(), vec![row]);
+            run.currents.push(current);
         }
     }
     let mut last = None;
@@ -160,7 +170,7 @@ async fn once(
             Step::Again => return Ok(None),
         };
         match (change.slot, done.returned) {
-            (Some(slot), Some(returned)) => run.sight.slots.put(slot, returned.batches),
+            (Some(slot), Some(returned)) => run.sight.slots.put(slot, returned.into_batches()),
             (_, returned) => last = Some((done.rows, returned)),
         }
     }
@@ -170,11 +180,7 @@ async fn once(
         return Ok(Some(Ran::Query(stream(shared, run.planner(), physical)?)));
     }
     let (rows, returned) = last.ok_or_else(|| Error::internal("a change that did nothing"))?;
-    let returned = returned.map(|returned| -> RowStream {
-        // What the rows take is given back as they go.
-        let batches = returned.batches.into_iter().map(Ok);
-        Box::pin(futures::stream::iter(batches))
-    });
+    let returned = returned.map(Returned::stream).transpose()?;
     Ok(Some(Ran::Changed { rows, returned }))
 }
 

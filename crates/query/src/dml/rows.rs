@@ -1,4 +1,4 @@
-//! Rows on their way: cut from plans' batches, and kept for RETURNING.
+//! Rows on their way: cut from plans' batches.
 
 use std::sync::Arc;
 
@@ -6,10 +6,8 @@ use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Decimal128Array, List
 use arrow::datatypes::{DataType, Decimal128Type};
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use chronolith_catalog::Table;
-use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
 
 use crate::error::Error;
-use crate::session::Shared;
 
 /// Columns of a batch from a place on, under the names of a table's columns.
 pub(super) fn of_table(
@@ -88,41 +86,6 @@ fn compacted(array: &ArrayRef) -> ArrayRef {
         }
     }
     Arc::clone(array)
-}
-
-/// The rows that RETURNING gave so far, which draw on the memory of queries.
-pub(crate) struct Returned {
-    pub(crate) batches: Vec<RecordBatch>,
-    reservation: MemoryReservation,
-}
-
-impl std::fmt::Debug for Returned {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Returned")
-            .field("batches", &self.batches.len())
-            .finish_non_exhaustive()
-    }
-}
-
-impl Returned {
-    pub(super) fn new(shared: &Shared) -> Self {
-        let pool = &shared.instance.runtime.memory_pool;
-        Self {
-            batches: Vec::new(),
-            reservation: MemoryConsumer::new("RETURNING").register(pool),
-        }
-    }
-
-    /// # Errors
-    /// 53200
-    pub(super) fn push(&mut self, batch: RecordBatch) -> Result<(), Error> {
-        let batch = compact(batch)?;
-        if batch.num_rows() > 0 {
-            self.reservation.try_grow(batch.get_array_memory_size())?;
-            self.batches.push(batch);
-        }
-        Ok(())
-    }
 }
 
 #[cfg(test)]

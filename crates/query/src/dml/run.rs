@@ -14,9 +14,11 @@ use datafusion::common::ScalarValue;
 use datafusion::execution::SessionState;
 use futures::StreamExt;
 
+use super::current::Current;
 use super::over::{Maker, value_of_key};
 use super::plan::Given;
-use super::rows::{Returned, columns, compact, kept, locators, of_table};
+use super::returned::Returned;
+use super::rows::{columns, compact, kept, locators, of_table};
 use super::sight::Sight;
 use crate::bind::{Action, Broken, ByKey, Change, KeyValue, What, set_parameters};
 use crate::error::Error;
@@ -25,7 +27,7 @@ use crate::insert::Checks;
 use crate::outcome::RowStream;
 use crate::references::Incoming;
 use crate::routines::{Event, Triggers, left};
-use crate::session::{Shared, blocking, physical, stream};
+use crate::session::{Shared, blocking_for, physical, stream};
 
 /// What a change came to.
 #[derive(Debug)]
@@ -53,6 +55,8 @@ pub(super) struct Run<'a> {
     pub(super) params: &'a [ScalarValue],
     /// Rows that parts before have changed: no other part changes them.
     pub(super) touched: HashMap<TableId, RowSet>,
+    /// The rows of WHERE CURRENT OF.
+    pub(super) currents: Vec<Current>,
 }
 
 /// A change while it runs.
@@ -127,7 +131,7 @@ impl Run<'_> {
             maker,
             held: self.held(change)?,
             refused: None,
-            returned: Returned::new(self.shared),
+            returned: Returned::new(self.shared, change.slot.is_none()),
             incoming: Incoming::of(self.shared, &table)?,
             table,
         };
@@ -151,7 +155,15 @@ impl Run<'_> {
             What::Merge { actions, .. } => self.merge(&mut changing, actions).await?,
         }
         let triggers = changing.triggers.take();
+        let view = changing.view.clone();
         let step = self.write(changing).await?;
+        if let (Step::Done(done), Some(current)) = (&step, &change.current) {
+            let current = self.currents.iter().find(|of| of.slot() == current.slot);
+            if let Some(current) = current.filter(|_| done.rows > 0) {
+                let deleted = matches!(change.what, What::Delete(_));
+                current.done(self.shared, &view, deleted);
+            }
+        }
         if let (Some(mut triggers), Step::Done(_)) = (triggers, &step) {
             triggers.after().await?;
             for event in events.iter().rev() {
@@ -244,15 +256,14 @@ impl Run<'_> {
             });
         }
         let row = of_table(table, row, 1)?;
-        let found = blocking(|| {
-            self.shared
-                .transact(|transaction| transaction.find(&changing.view, by_key.constraint, &row))
-        })?;
+        let found = self
+            .shared
+            .transact(|transaction| transaction.find(&changing.view, by_key.constraint, &row))?;
         let Some(locator) = found.into_iter().flatten().next() else {
             return Ok(None);
         };
         let all: Vec<usize> = (0..table.columns.len()).collect();
-        let old = blocking(|| changing.view.rows_at(&all, &[locator]))?;
+        let old = changing.view.rows_at(&all, &[locator])?;
         let mut given = columns(&old, all.len()..old.num_columns());
         given.extend(columns(&old, 0..all.len()));
         let maker = Maker::new(self, &by_key.over, self.params)?;
@@ -343,7 +354,7 @@ impl Run<'_> {
         let width = changing.table.columns.len();
         let places: Vec<i128> = locators(batch)?.iter().flatten().collect();
         let all: Vec<usize> = (0..width).collect();
-        let found = blocking(|| changing.view.rows_at(&all, &places))?;
+        let found = blocking_for(places.len(), || changing.view.rows_at(&all, &places))?;
         of_table(&changing.table, columns(&found, 0..width), found.num_rows())
     }
 
@@ -468,7 +479,7 @@ impl Run<'_> {
         self.give(changing, rows, new.num_rows()).await?;
         if new.num_rows() > 0 {
             let new = compact(new)?;
-            blocking(|| changing.intake.push(new))?;
+            blocking_for(new.num_rows(), || changing.intake.push(new))?;
         }
         Ok(())
     }
@@ -561,9 +572,9 @@ impl Run<'_> {
             (&gone, RowMode::Gone),
         ];
         for (rows, mode) in locks.into_iter().filter(|(rows, _)| !rows.is_empty()) {
-            let locked = self
-                .shared
-                .away(|transaction| transaction.lock_rows(&view, rows, mode, Wait::Block))?;
+            let locked = self.shared.away(count_of(rows), |transaction| {
+                transaction.lock_rows(&view, rows, mode, Wait::Block)
+            })?;
             match locked {
                 RowsLocked::All => {}
                 RowsLocked::Again => return Ok(Step::Again),
@@ -572,14 +583,14 @@ impl Run<'_> {
         }
         if !rows.is_empty() {
             if let Some(incoming) = &mut incoming {
-                blocking(|| incoming.read(&view, &rows))?;
+                blocking_for(count_of(&rows), || incoming.read(&view, &rows))?;
             }
-            blocking(|| {
+            blocking_for(count_of(&rows), || {
                 self.shared
                     .transact(|transaction| transaction.delete(&view, &rows))
             })?;
         }
-        blocking(|| {
+        blocking_for(usize::try_from(count).unwrap_or(usize::MAX), || {
             self.shared
                 .transact(|transaction| intake.finish(transaction).map_err(|(_, error)| error))
         })?;
@@ -596,6 +607,10 @@ impl Run<'_> {
             returned: maker.is_some().then_some(returned),
         }))
     }
+}
+
+pub(super) fn count_of(rows: &RowSet) -> usize {
+    usize::try_from(rows.len()).unwrap_or(usize::MAX)
 }
 
 /// What a change does to rows, in the order of what fires before it.
@@ -656,7 +671,7 @@ fn note_keys(
     if places.is_empty() || locators.is_empty() {
         return Ok(());
     }
-    let old = blocking(|| changing.view.rows_at(&places, locators))?;
+    let old = blocking_for(locators.len(), || changing.view.rows_at(&places, locators))?;
     for (old, place) in old.columns().iter().zip(&places) {
         let other = match new.columns().get(*place) {
             Some(new) => arrow::compute::kernels::cmp::distinct(old, new)?,

@@ -5,11 +5,12 @@ use std::sync::Arc;
 use arrow::array::AsArray;
 use arrow::datatypes::UInt32Type;
 use chronolith_catalog::Table;
+use chronolith_engine::LockMode;
 use chronolith_types::{ChunkId, SqlState, SqlType};
 use datafusion::common::ScalarValue;
 
 use super::args::Args;
-use super::chunks::{chunk_of, point};
+use super::chunks::{locked_chunk, point};
 use crate::error::Error;
 use crate::session::{Shared, blocking};
 
@@ -31,7 +32,7 @@ fn named(args: Args<'_>) -> Result<Vec<u32>, Error> {
     oids.iter().map(|oid| oid.ok_or_else(none)).collect()
 }
 
-/// `merge_chunks` and `merge_chunks_concurrently`: no reader or writer waits either way.
+/// `merge_chunks` and `merge_chunks_concurrently`: no reader or writer of rows waits either way.
 pub(super) fn merge(shared: &Arc<Shared>, args: Args<'_>) -> Result<ScalarValue, Error> {
     let oids = named(args)?;
     if oids.len() < 2 {
@@ -40,7 +41,7 @@ pub(super) fn merge(shared: &Arc<Shared>, args: Args<'_>) -> Result<ScalarValue,
     let mut of: Option<Arc<Table>> = None;
     let mut chunks = Vec::with_capacity(oids.len());
     for oid in oids {
-        let (table, chunk) = chunk_of(shared, oid)?;
+        let (table, chunk) = locked_chunk(shared, oid, LockMode::AccessExclusive)?;
         if of.as_ref().is_some_and(|of| of.id != table.id) {
             return Err(invalid("cannot merge chunks across different hypertables"));
         }
@@ -64,7 +65,7 @@ pub(super) fn merge(shared: &Arc<Shared>, args: Args<'_>) -> Result<ScalarValue,
 pub(super) fn split(shared: &Arc<Shared>, args: Args<'_>) -> Result<ScalarValue, Error> {
     let oid = args.oid(0);
     let oid = oid.ok_or_else(|| invalid("chunk cannot be NULL"))?;
-    let (table, chunk) = chunk_of(shared, oid)?;
+    let (table, chunk) = locked_chunk(shared, oid, LockMode::AccessExclusive)?;
     let hypertable = table.hypertable.as_ref();
     let time = hypertable.and_then(|hypertable| table.column(hypertable.time));
     let ty = time.map_or(SqlType::Timestamptz, |column| column.ty.clone());

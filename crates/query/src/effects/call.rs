@@ -4,21 +4,23 @@ use std::fmt;
 use std::sync::{Arc, OnceLock, Weak};
 
 use arrow::record_batch::RecordBatch;
+use chronolith_engine::AuditKind;
 use datafusion::common::{DataFusionError, ScalarValue};
 use datafusion::execution::SessionState;
 use datafusion::logical_expr::LogicalPlan;
 use parking_lot::Mutex;
 
 use super::args::Args;
+use super::names::object_name;
 use super::{
-    advisory, boundaries, chunks, compress, describe, dimensions, hypertables, names, privileges,
-    refresh, sequences, sizes, system, tablespaces,
+    advisory, attach, boundaries, chunks, compress, describe, dimensions, hypertables, names,
+    privileges, refresh, sequences, sizes, system, tablespaces,
 };
 use crate::catalogs::{Context, of_function};
 use crate::error::Error;
 use crate::functions::{Effects, FunctionError};
 use crate::jobs;
-use crate::rights::guard_call;
+use crate::rights::{changes_what_exists, guard_call};
 use crate::routines::{self, RoutineCall};
 use crate::session::{Shared, collect_now};
 
@@ -70,6 +72,17 @@ impl SessionEffects {
     ) -> Result<ScalarValue, Error> {
         guard_call(shared, name, args.oid(0))?;
         shared.refuse_writing_function(name)?;
+        let done = self.act(shared, name, args)?;
+        if changes_what_exists(name) {
+            let of = args.oid(0);
+            let of = of.map(|oid| object_name(&shared.catalog_context(), "regclass", oid));
+            let of = of.transpose()?.unwrap_or_default();
+            shared.audit(AuditKind::Ddl, "ok", name, &of)?;
+        }
+        Ok(done)
+    }
+
+    fn act(&self, shared: &Arc<Shared>, name: &str, args: Args<'_>) -> Result<ScalarValue, Error> {
         match name {
             "create_hypertable" => hypertables::create(shared, args),
             "by_range" => dimensions::by_range(args),
@@ -86,12 +99,14 @@ impl SessionEffects {
             "detach_tablespaces" => tablespaces::detach_all(shared, args),
             // No table is a partition.
             "pg_partition_ancestors" => Ok(super::list(&[], &arrow::datatypes::DataType::UInt32)),
+            "pg_partition_root" => Ok(ScalarValue::UInt32(None)),
             "show_tablespaces" => tablespaces::show(shared, args),
             "move_chunk" => tablespaces::move_chunk(shared, args),
             "reorder_chunk" => tablespaces::reorder(shared, args),
             "enable_chunk_skipping" => tablespaces::skip(shared, args),
             "disable_chunk_skipping" => tablespaces::unskip(shared, args),
-            "attach_chunk" | "detach_chunk" => Err(Error::unsupported(name)),
+            "attach_chunk" => attach::attach(shared, args),
+            "detach_chunk" => attach::detach(shared, args),
             "refresh_continuous_aggregate" => refresh::refresh(shared, args),
             "show_chunks" => chunks::show(shared, args),
             "drop_chunks" => chunks::drop_chunks(shared, args),

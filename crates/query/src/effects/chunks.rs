@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use arrow::datatypes::DataType;
 use chronolith_catalog::{Change, Chunk, Table};
+use chronolith_engine::AuditKind;
+use chronolith_engine::LockMode;
 use chronolith_types::{SqlState, SqlType, TableId};
 use datafusion::common::ScalarValue;
 
@@ -44,7 +46,16 @@ pub(crate) fn drop_chunks(shared: &Arc<Shared>, args: Args<'_>) -> Result<Scalar
         .map(|hypertable| hypertable.id)
         .unwrap_or_default();
     let mut dropped = Vec::new();
-    let chunks = bounds.choose(&table);
+    let mut table = table;
+    let chunks = loop {
+        let chunks = bounds.choose(&table);
+        let all: Vec<&Arc<Chunk>> = chunks.iter().collect();
+        if !lock(shared, &table, &all, LockMode::AccessExclusive)? {
+            break chunks;
+        }
+        shared.transact(|transaction| transaction.begin_statement())?;
+        table = hypertable(shared, args)?;
+    };
     fill_what_freezes(shared, &table, &chunks)?;
     for chunk in chunks {
         let name = format!("_timescaledb_internal.{}", chunk.name(id));
@@ -64,6 +75,8 @@ pub(crate) fn drop_chunks(shared: &Arc<Shared>, args: Args<'_>) -> Result<Scalar
         })?;
         dropped.push(text(name));
     }
+    let told = format!("{}: {} chunks", table.name, dropped.len());
+    shared.audit(AuditKind::Retention, "ok", "drop_chunks", &told)?;
     Ok(list(&dropped, &DataType::Utf8View))
 }
 
@@ -143,6 +156,40 @@ pub(super) fn chunk_of(shared: &Arc<Shared>, oid: u32) -> Result<(Arc<Table>, Ar
         ));
     }
     Err(error)
+}
+
+/// The same, locked until the transaction ends, once nobody else has it or its hypertable locked
+/// against that.
+///
+/// # Errors
+/// TS501; 55P03, 57014, 40P01.
+pub(super) fn locked_chunk(
+    shared: &Arc<Shared>,
+    oid: u32,
+    mode: LockMode,
+) -> Result<(Arc<Table>, Arc<Chunk>), Error> {
+    loop {
+        let (table, chunk) = chunk_of(shared, oid)?;
+        if !lock(shared, &table, &[&chunk], mode)? {
+            return Ok((table, chunk));
+        }
+        // What was waited for may have changed it.
+        shared.transact(|transaction| transaction.begin_statement())?;
+    }
+}
+
+/// Locks chunks; whether it waited.
+fn lock(
+    shared: &Arc<Shared>,
+    table: &Table,
+    chunks: &[&Arc<Chunk>],
+    mode: LockMode,
+) -> Result<bool, Error> {
+    let mut waited = shared.lock_waiting(table.id, LockMode::AccessShare)?;
+    for chunk in chunks {
+        waited |= shared.lock_waiting(TableId(chunk.oid), mode)?;
+    }
+    Ok(waited)
 }
 
 /// Which chunks are meant, in the time column's unit.

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use chronolith_catalog::{Change, Chunk, Table};
+use chronolith_engine::LockMode;
 use chronolith_types::{ChunkId, SqlState, TableId};
 use datafusion::common::ScalarValue;
 
 use super::args::Args;
-use super::chunks::chunk_of;
+use super::chunks::locked_chunk;
 use crate::ddl::columnstore::automatic;
 use crate::error::Error;
 use crate::outcome::Severity;
@@ -67,7 +68,7 @@ pub(super) fn run(
             continue;
         }
         let oid = args.need(args.oid(0), "chunk")?;
-        let (table, chunk) = chunk_of(shared, oid)?;
+        let (table, chunk) = locked_chunk(shared, oid, LockMode::Exclusive)?;
         // What was not compressed is not decompressed, and is not named as such.
         if call.is_strict() && (call.packs() || chunk.compressed) {
             *answer = ScalarValue::UInt32(Some(oid));

@@ -20,6 +20,16 @@ pub(super) fn call(
         let shown = describe::expression(context, expression, relation, pretty)?;
         return Ok(Some(text(shown)));
     }
+    if name == "pg_describe_object" {
+        let (Some(class), Some(oid)) = (args.oid(0), args.oid(1)) else {
+            return Ok(Some(ScalarValue::Utf8View(None)));
+        };
+        let column = args
+            .integer(2)
+            .and_then(|number| i32::try_from(number).ok());
+        let words = describe::object_words(context, class, oid, column.unwrap_or(0))?;
+        return Ok(Some(words.map_or(ScalarValue::Utf8View(None), text)));
+    }
     let Some(oid) = object(context, name, args)? else {
         return Ok(None);
     };
@@ -67,6 +77,10 @@ pub(super) fn call(
             let may = may.and_then(|(writes, place)| writes.columns.get(place).copied());
             return Ok(Some(ScalarValue::Boolean(Some(may.unwrap_or(false)))));
         }
+        "pg_function_is_visible" => {
+            let visible = describe::function_is_visible(context, oid)?;
+            return Ok(Some(ScalarValue::Boolean(visible)));
+        }
         "pg_type_is_visible" => {
             let visible = describe::type_is_visible(context, oid)?;
             return Ok(Some(ScalarValue::Boolean(Some(visible))));
@@ -101,6 +115,7 @@ fn object(context: &Context, name: &str, args: Args<'_>) -> Result<Option<u32>, 
             | "pg_column_is_updatable"
             | "pg_table_is_visible"
             | "pg_type_is_visible"
+            | "pg_function_is_visible"
             | "obj_description"
             | "col_description"
             | "shobj_description"

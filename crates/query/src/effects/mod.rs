@@ -5,6 +5,7 @@
 
 mod advisory;
 mod args;
+mod attach;
 mod boundaries;
 mod call;
 mod chunks;

@@ -131,7 +131,10 @@ pub(crate) fn object_name(context: &Context, kind: &str, oid: u32) -> Result<Str
         "regrole" => Ok(describe::regrole_out(context, oid)),
         "regproc" => describe::regproc_out(context, oid),
         "regprocedure" => describe::regprocedure_out(context, oid),
+        _ if oid == 0 && kind == "regoperator" => Ok("0".to_owned()),
         _ if oid == 0 => Ok("-".to_owned()),
+        "regoper" => Ok(describe::operator_out(oid, false)),
+        "regoperator" => Ok(describe::operator_out(oid, true)),
         _ => Ok(oid.to_string()),
     }
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use arrow::datatypes::DataType;
+use chronolith_engine::AuditKind;
 use chronolith_types::packed::Address;
 use chronolith_types::{DatabaseId, RoleId, SqlState};
 use datafusion::common::ScalarValue;
@@ -114,6 +115,12 @@ pub(super) fn call(shared: &Arc<Shared>, name: &str, args: Args<'_>) -> Result<S
             let now_us = shared.instance.engine.clock().wall_us();
             shared.instance.statistics.statements.reset(which, now_us);
             Ok(ScalarValue::Null)
+        }
+        "pg_reload_conf" => {
+            superuser(shared, name)?;
+            shared.audit(AuditKind::Config, "ok", name, "")?;
+            shared.instance.reload();
+            Ok(ScalarValue::Boolean(Some(true)))
         }
         "pg_export_snapshot" => Ok(text(shared.export_snapshot()?)),
         "pg_blocking_pids" => {

@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use arrow::datatypes::DataType;
 use chronolith_catalog::{Change, Hypertable, Skipping, Table};
+use chronolith_engine::LockMode;
 use chronolith_types::{SqlState, SqlType, TableId};
 use datafusion::common::ScalarValue;
 
 use super::args::{Args, list, records, text};
-use super::chunks::chunk_of;
+use super::chunks::{chunk_of, locked_chunk};
 use crate::ddl::hypertable::hypertable_of;
 use crate::error::Error;
 use crate::outcome::Severity;
@@ -165,7 +166,7 @@ pub(super) fn reorder(shared: &Arc<Shared>, args: Args<'_>) -> Result<ScalarValu
 
 /// Rows in memory become a part, whose order is that of series and time: no index orders better.
 fn order(shared: &Arc<Shared>, oid: u32, index: Option<u32>) -> Result<ScalarValue, Error> {
-    let (table, chunk) = chunk_of(shared, oid)?;
+    let (table, chunk) = locked_chunk(shared, oid, LockMode::Exclusive)?;
     if let Some(index) = index
         && !table.indexes.iter().any(|known| known.id.0 == index)
     {

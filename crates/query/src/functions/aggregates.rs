@@ -30,7 +30,7 @@ pub(super) fn ordered_set(name: &str) -> bool {
 }
 
 /// How an aggregate of PostgreSQL is built.
-pub(super) fn imp(name: &str, args: &[SqlType]) -> Option<Build> {
+pub(super) fn imp(name: &str) -> Option<Build> {
     let build: Build = match name {
         "count" => |args, _| {
             Ok(use_of(
@@ -49,12 +49,7 @@ pub(super) fn imp(name: &str, args: &[SqlType]) -> Option<Build> {
         "bit_and" => |args, result| rows::aggregate(rows::Kind::BitAnd, args, result),
         "bit_or" => |args, result| rows::aggregate(rows::Kind::BitOr, args, result),
         "bit_xor" => |args, result| rows::aggregate(rows::Kind::BitXor, args, result),
-        "array_agg" => {
-            if matches!(args, [SqlType::AnyArray]) {
-                return None;
-            }
-            |args, _| rows::array_agg(args)
-        }
+        "array_agg" => |args, _| rows::array_agg(args),
         "string_agg" => |args, result| rows::aggregate(rows::Kind::StringAgg, args, result),
         "json_agg" | "jsonb_agg" => {
             |args, result| rows::aggregate(rows::Kind::JsonAgg, args, result)

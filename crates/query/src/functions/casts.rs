@@ -203,6 +203,10 @@ fn reg_call(kind: RegKind, into: bool, value: Typed, target: &SqlType, form: Dat
         (RegKind::Proc, false) => "regproc_out",
         (RegKind::Procedure, true) => "regprocedure_in",
         (RegKind::Procedure, false) => "regprocedure_out",
+        (RegKind::Oper | RegKind::Operator, false) => match kind {
+            RegKind::Oper => "regoper_out",
+            _ => "regoperator_out",
+        },
         (_, true) => "reg_in",
         (_, false) => "reg_out",
     };
@@ -279,12 +283,13 @@ pub(super) fn convert(
     if value.is_null() {
         return Ok(Value::Null);
     }
-    if let (Value::List(items), SqlType::Array(target)) = (value, to) {
+    if let (Value::List(items) | Value::Shaped(_, items), SqlType::Array(target)) = (value, to) {
         let source = from.element().unwrap_or(from);
         let items = items
             .iter()
             .map(|item| convert(zone, vars, item, source, target, explicit));
-        return Ok(Value::List(items.collect::<Result<_, _>>()?));
+        let items = items.collect::<Result<_, _>>()?;
+        return Ok(Value::shaped(value.shape(), items));
     }
     if to.is_text() {
         let text = match value {

@@ -477,12 +477,20 @@ fn put(value: &Value, ty: &SqlType, key: &mut Vec<u8>) -> Result<(), FunctionErr
             key.extend(length.to_be_bytes());
         }
         Value::Uuid(bytes) => key.extend(bytes),
-        Value::List(items) | Value::Record(items) => {
+        Value::List(items) | Value::Shaped(_, items) | Value::Record(items) => {
             let of = ty.element().unwrap_or(&SqlType::Text);
             for item in items {
                 put(item, of, key)?;
             }
             key.push(0);
+            if let Value::Shaped(shape, _) = value {
+                // Behind a byte that no value begins with.
+                key.push(0xee);
+                for dimension in shape.dimensions() {
+                    key.extend(signed(i64::try_from(dimension.length).unwrap_or(i64::MAX)));
+                    key.extend(signed(dimension.lower.into()));
+                }
+            }
         }
     }
     Ok(())

@@ -1,7 +1,7 @@
 //! Text forms of values, and the session's time zone.
 
 use arrow::datatypes::IntervalMonthDayNano;
-use chronolith_types::{Interval, SqlType, TimeZone, ValueError, datetime, packed, text};
+use chronolith_types::{Interval, SqlType, TimeZone, ValueError, array, datetime, packed, text};
 
 use super::error::FunctionError;
 use super::num;
@@ -124,7 +124,7 @@ pub(super) fn read(
             Value::text(source)
         }
         SqlType::Array(element) => {
-            let items = text::split_array(bytes)?;
+            let (shape, items) = array::parse(bytes)?;
             let items = items.into_iter().map(|item| match item {
                 None => Ok(Value::Null),
                 Some(item) => {
@@ -136,6 +136,15 @@ pub(super) fn read(
                     }
                 }
             });
+            Value::shaped(shape, items.collect::<Result<_, _>>()?)
+        }
+        SqlType::Int2Vector | SqlType::OidVector => {
+            let element = match ty {
+                SqlType::Int2Vector => SqlType::Int2,
+                _ => SqlType::Oid,
+            };
+            let items = source.split_ascii_whitespace();
+            let items = items.map(|item| read(item, &element, zone, vars));
             Value::List(items.collect::<Result<_, _>>()?)
         }
         SqlType::InternalChar => Value::Text(one_byte(source)),
@@ -230,25 +239,27 @@ pub(super) fn write(value: &Value, ty: &SqlType, zone: &Zone) -> Result<String, 
         }
         .write(&mut out),
         Value::Uuid(value) => text::write_uuid(value, &mut out),
-        Value::List(items) => {
+        Value::List(_) | Value::Shaped(..) => {
             let element = ty.element().unwrap_or(&SqlType::Text);
-            // The catalogs' vectors are written without braces.
-            let vector = matches!(ty, SqlType::Int2Vector | SqlType::OidVector);
-            if !vector {
-                out.push(b'{');
-            }
-            for (index, item) in items.iter().enumerate() {
-                if index > 0 {
-                    out.push(if vector { b' ' } else { b',' });
-                }
-                let item = match item {
-                    Value::Null => None,
-                    item => Some(write(item, element, zone)?),
+            let items = value.as_list();
+            let write_item = |index: usize, out: &mut Vec<u8>| {
+                let item = match items.get(index) {
+                    None | Some(Value::Null) => None,
+                    Some(item) => Some(write(item, element, zone)?),
                 };
-                text::write_array_item(item.as_deref().map(str::as_bytes), &mut out);
-            }
-            if !vector {
-                out.push(b'}');
+                text::write_array_item(item.as_deref().map(str::as_bytes), out);
+                Ok::<_, FunctionError>(())
+            };
+            // The catalogs' vectors are written without braces.
+            if matches!(ty, SqlType::Int2Vector | SqlType::OidVector) {
+                for index in 0..items.len() {
+                    if index > 0 {
+                        out.push(b' ');
+                    }
+                    write_item(index, &mut out)?;
+                }
+            } else {
+                value.shape().write(&mut out, write_item)?;
             }
         }
         Value::Record(fields) => {

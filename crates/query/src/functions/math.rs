@@ -279,7 +279,14 @@ pub(super) fn width_bucket(args: &[Value]) -> Result<Value, FunctionError> {
         ))
     };
     match args {
-        [operand, Value::List(thresholds)] => {
+        [_, Value::Shaped(shape, _)] if shape.dimensions().len() > 1 => Err(FunctionError::new(
+            SqlState::ARRAY_SUBSCRIPT_ERROR,
+            "thresholds must be one-dimensional array",
+        )),
+        [
+            operand,
+            Value::List(thresholds) | Value::Shaped(_, thresholds),
+        ] => {
             let below = thresholds
                 .iter()
                 .filter(|threshold| threshold.compare(operand).is_le())

@@ -33,9 +33,11 @@ mod operators;
 mod patterns;
 mod policies;
 mod quoting;
+mod random;
 mod scalars;
 mod series;
 mod spans;
+mod subscripts;
 mod system;
 mod table;
 mod text;
@@ -59,7 +61,9 @@ pub use enums::label;
 pub use error::FunctionError;
 pub(crate) use gapfill::{GapCall, GapKind, gap_argument, gap_buckets};
 pub use json::row_as_json;
+pub use random::Random;
 pub(crate) use series::{SERIES, Series, SeriesBlock};
+pub(crate) use subscripts::{OMITTED, constant_items, item, of_lists, slice, stack};
 pub use table::{
     AggregateUse, Cast, CastContext, Imp, Operator, Proc, ProcKind, Typed, Volatile, WindowUse,
     all_casts, all_operators, all_procs, apply_cast, canonical_form, cast, literal_from_text,

@@ -51,7 +51,11 @@ pub(super) fn imp(name: &str, args: &[SqlType], result: &SqlType) -> Option<Imp>
     }
     let zoned = args.first() == Some(&SqlType::Timestamptz);
     let function: RowFn = match name {
-        "random" => |_, _| Ok(Value::Float(system::random())),
+        "random" => |c, _| Ok(Value::Float(c.vars.random.next())),
+        "setseed" => |c, a| {
+            let seed = a.first().map_or(0.0, Value::as_float);
+            c.vars.random.seed(seed).map(|()| Value::Null)
+        },
         "gen_random_uuid" => |_, _| Ok(Value::Uuid(*uuid::Uuid::new_v4().as_bytes())),
 
         "array_length" => |_, a| arrays::length(a),
@@ -61,13 +65,7 @@ pub(super) fn imp(name: &str, args: &[SqlType], result: &SqlType) -> Option<Imp>
         "pg_options_to_table" => |_, a| Ok(arrays::options(a)),
         // No transaction is so old that its number must be frozen.
         "age" if args == [SqlType::Xid] => |_, _| Ok(Value::Int(i32::MAX.into())),
-        "array_ndims" => |_, a| {
-            Ok(if first(a).as_list().is_empty() {
-                Value::Null
-            } else {
-                Value::Int(1)
-            })
-        },
+        "array_ndims" => |_, a| Ok(arrays::count_of_dimensions(a)),
         "array_dims" => |_, a| arrays::dimensions(a),
         "cardinality" => |_, a| arrays::cardinality(a),
         "array_append" => |_, a| arrays::append(a),

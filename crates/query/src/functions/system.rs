@@ -1,8 +1,5 @@
 //! What functions tell of the session and the system.
 
-use std::collections::hash_map::RandomState;
-use std::hash::BuildHasher;
-
 use chronolith_types::{SqlState, SqlType};
 use datafusion::common::ScalarValue;
 
@@ -63,6 +60,10 @@ pub(super) fn effect(name: &str) -> Option<&'static str> {
         "pg_get_functiondef",
         "pg_get_triggerdef",
         "pg_partition_ancestors",
+        "pg_partition_root",
+        "pg_partition_tree",
+        "pg_describe_object",
+        "pg_function_is_visible",
         "pg_get_statisticsobjdef",
         "pg_get_statisticsobjdef_columns",
         "pg_get_partkeydef",
@@ -216,13 +217,6 @@ fn size_bytes(args: &[Value]) -> Result<Value, FunctionError> {
     Ok(Value::Int(num::to_i64(&num::round(&size, 0)?, "bigint")?))
 }
 
-/// A number in `0.0..1.0`.
-pub(super) fn random() -> f64 {
-    let (bits, _) = uuid::Uuid::new_v4().as_u64_pair();
-    let mixed = RandomState::new().hash_one(bits);
-    (mixed >> 11) as f64 / (1_u64 << 53) as f64
-}
-
 /// What is behind a function of this room.
 pub(super) fn imp(name: &str, args: &[SqlType]) -> Option<RowFn> {
     let function: RowFn = match name {
@@ -273,8 +267,7 @@ pub(super) fn imp(name: &str, args: &[SqlType]) -> Option<RowFn> {
         },
         "pg_backend_pid" => |c, _| Ok(Value::Int(c.vars.backend_pid.into())),
         "format_type" => |c, a| format_type(c.vars, a),
-        "pg_function_is_visible"
-        | "pg_operator_is_visible"
+        "pg_operator_is_visible"
         | "pg_opfamily_is_visible"
         | "pg_conversion_is_visible"
         | "pg_ts_config_is_visible"

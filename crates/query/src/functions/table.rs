@@ -567,7 +567,7 @@ fn proc_of_line(line: &'static str) -> Option<Proc> {
     };
     let mut columns = Vec::new();
     let imp = match kind {
-        ProcKind::Aggregate => Imp::Aggregate(aggregates::imp(name, &args)?),
+        ProcKind::Aggregate => Imp::Aggregate(aggregates::imp(name)?),
         ProcKind::Window => Imp::Window(windows::imp(name)?),
         _ => {
             columns = scalars::columns(name);

@@ -17,6 +17,7 @@ use arrow::datatypes::{
     TimeUnit, TimestampMicrosecondType, UInt32Type, UInt64Type,
 };
 use chronolith_types::NUMERIC_ANY;
+use chronolith_types::array::{Dimension, Shape};
 
 use super::error::FunctionError;
 use super::num::{self, Numeric};
@@ -39,7 +40,10 @@ pub(super) enum Value {
     Timestamp(i64),
     Interval(IntervalMonthDayNano),
     Uuid([u8; 16]),
+    /// An array of one dimension that counts from 1, or an empty one.
     List(Vec<Value>),
+    /// Any other array; made by [`Value::shaped`].
+    Shaped(Shape, Vec<Value>),
     Record(Vec<Value>),
 }
 
@@ -81,8 +85,25 @@ impl Value {
 
     pub(super) fn as_list(&self) -> &[Value] {
         match self {
-            Self::List(items) | Self::Record(items) => items,
+            Self::List(items) | Self::Shaped(_, items) | Self::Record(items) => items,
             _ => &[],
+        }
+    }
+
+    /// An array of some dimensions.
+    pub(super) fn shaped(shape: Shape, items: Vec<Self>) -> Self {
+        if shape.is_plain() {
+            Self::List(items)
+        } else {
+            Self::Shaped(shape, items)
+        }
+    }
+
+    /// The dimensions of an array.
+    pub(super) fn shape(&self) -> Shape {
+        match self {
+            Self::Shaped(shape, _) => shape.clone(),
+            other => Shape::plain(other.as_list().len()),
         }
     }
 
@@ -125,14 +146,18 @@ impl Value {
             (Self::Time(a), Self::Time(b)) | (Self::Timestamp(a), Self::Timestamp(b)) => a.cmp(b),
             (Self::Interval(a), Self::Interval(b)) => interval_micros(a).cmp(&interval_micros(b)),
             (Self::Uuid(a), Self::Uuid(b)) => a.cmp(b),
-            (Self::List(a), Self::List(b)) | (Self::Record(a), Self::Record(b)) => {
+            (Self::List(_) | Self::Shaped(..), Self::List(_) | Self::Shaped(..))
+            | (Self::Record(_), Self::Record(_)) => {
+                let (a, b) = (self.as_list(), other.as_list());
                 for (a, b) in a.iter().zip(b) {
                     let order = a.compare(b);
                     if order != Ordering::Equal {
                         return order;
                     }
                 }
-                a.len().cmp(&b.len())
+                a.len()
+                    .cmp(&b.len())
+                    .then_with(|| compare_shapes(self, other))
             }
             (Self::Int(_) | Self::Float(_) | Self::Numeric(_), _) => {
                 compare_floats(self.as_float(), other.as_float())
@@ -140,6 +165,21 @@ impl Value {
             _ => Ordering::Equal,
         }
     }
+}
+
+/// Arrays of equal items: those of fewer dimensions first, then by lengths, then by first subscripts.
+fn compare_shapes(a: &Value, b: &Value) -> Ordering {
+    if let (Value::List(_), Value::List(_)) | (Value::Record(_), _) = (a, b) {
+        return Ordering::Equal;
+    }
+    let (a, b) = (a.shape(), b.shape());
+    let (a, b) = (a.dimensions(), b.dimensions());
+    let lengths = |of: &[Dimension]| of.iter().map(|one| one.length).collect::<Vec<_>>();
+    let lowers = |of: &[Dimension]| of.iter().map(|one| one.lower).collect::<Vec<_>>();
+    a.len()
+        .cmp(&b.len())
+        .then_with(|| lengths(a).cmp(&lengths(b)))
+        .then_with(|| lowers(a).cmp(&lowers(b)))
 }
 
 /// NaN is equal to itself and greater than all else; zeros are equal.
@@ -203,8 +243,14 @@ pub(super) fn read(array: &dyn Array, row: usize) -> Result<Value, FunctionError
         }
         DataType::List(_) => {
             let items = array.as_list::<i32>().value(row);
-            let items = (0..items.len()).map(|i| read(&items, i));
-            Value::List(items.collect::<Result<_, _>>()?)
+            let shape = Shape::kept(items.nulls(), 0, items.len());
+            let count = shape.as_ref().map_or(items.len(), Shape::count);
+            let items = (0..count).map(|i| read(&items, i));
+            let items = items.collect::<Result<_, _>>()?;
+            match shape {
+                Some(shape) => Value::shaped(shape, items),
+                None => Value::List(items),
+            }
         }
         DataType::Struct(_) => {
             let columns = array.as_struct();
@@ -224,6 +270,33 @@ pub(super) fn read(array: &dyn Array, row: usize) -> Result<Value, FunctionError
         other => {
             return Err(FunctionError::internal(format!(
                 "no function reads columns of {other}"
+            )));
+        }
+    })
+}
+
+fn there(value: &Value) -> bool {
+    !value.is_null()
+}
+
+/// What is not NULL in a tail of an array whose items have a form.
+fn filler(form: &DataType) -> Result<Value, FunctionError> {
+    Ok(match form {
+        DataType::Boolean => Value::Bool(false),
+        DataType::Int16 | DataType::Int32 | DataType::Int64 | DataType::UInt32 => Value::Int(0),
+        DataType::Float32 | DataType::Float64 => Value::Float(0.0),
+        DataType::Decimal128(..) | DataType::Decimal256(..) => Value::Numeric(num::from_i64(0)),
+        DataType::Utf8View => Value::text(""),
+        DataType::BinaryView => Value::Bytes(Vec::new()),
+        DataType::Date32 => Value::Date(0),
+        DataType::Time64(_) => Value::Time(0),
+        DataType::Timestamp(..) => Value::Timestamp(0),
+        DataType::Interval(_) => Value::Interval(IntervalMonthDayNano::new(0, 0, 0)),
+        DataType::FixedSizeBinary(16) => Value::Uuid([0; 16]),
+        DataType::Struct(_) => Value::Record(Vec::new()),
+        other => {
+            return Err(FunctionError::unsupported(format!(
+                "an array of several dimensions of {other}"
             )));
         }
     })
@@ -316,13 +389,24 @@ pub(super) fn write(form: &DataType, values: Vec<Value>) -> Result<ArrayRef, Fun
             let mut items = Vec::new();
             for value in values {
                 valid.push(!value.is_null());
-                match value {
-                    Value::Null => lengths.push(0),
+                let tail = match &value {
+                    Value::Null => Vec::new(),
                     Value::List(list) => {
-                        lengths.push(list.len());
-                        items.extend(list);
+                        Shape::plain(list.len()).tail(|at| list.get(at).is_some_and(there))
                     }
-                    other => return Err(wrong(&other)),
+                    Value::Shaped(shape, _) => shape.tail(|_| true),
+                    other => return Err(wrong(other)),
+                };
+                if let Value::List(list) | Value::Shaped(_, list) = value {
+                    lengths.push(list.len() + tail.len());
+                    items.extend(list);
+                } else {
+                    lengths.push(0);
+                }
+                if !tail.is_empty() {
+                    let filler = filler(item.data_type())?;
+                    let tail = tail.into_iter();
+                    items.extend(tail.map(|bit| if bit { filler.clone() } else { Value::Null }));
                 }
             }
             let items = write(item.data_type(), items)?;

@@ -12,6 +12,7 @@ use datafusion::common::{DataFusionError, ScalarValue};
 use datafusion::logical_expr::LogicalPlan;
 
 use super::error::FunctionError;
+use super::random::Random;
 use crate::routines::RoutineCall;
 
 /// The parts of the database that functions with effects reach: made by the session.
@@ -63,7 +64,7 @@ pub struct SessionVars {
     /// `current_database()`.
     pub database: String,
     /// The existing schemas of the search path, in order, without the implicit ones.
-    pub search_path: Vec<String>,
+    pub search_path: Arc<[String]>,
     /// When the transaction began: `now()`, µs since 1970.
     pub transaction_us: i64,
     /// When the statement arrived, µs since 1970.
@@ -76,6 +77,8 @@ pub struct SessionVars {
     pub settings: Arc<BTreeMap<String, String>>,
     /// The way to the engine, for functions that need it.
     pub effects: Option<Arc<dyn Effects>>,
+    /// Its random numbers.
+    pub random: Arc<Random>,
 }
 
 impl Default for SessionVars {
@@ -85,13 +88,14 @@ impl Default for SessionVars {
             user: "postgres".into(),
             session_user: "postgres".into(),
             database: "postgres".into(),
-            search_path: vec!["public".into()],
+            search_path: ["public".into()].into(),
             transaction_us: 0,
             statement_us: 0,
             backend_pid: 0,
             version: env!("CARGO_PKG_VERSION"),
             settings: Arc::default(),
             effects: None,
+            random: Arc::default(),
         }
     }
 }
@@ -121,31 +125,41 @@ impl fmt::Debug for SessionVars {
     }
 }
 
+/// Options that travel with a plan and are set as a whole.
+macro_rules! options {
+    ($options:ty) => {
+        impl ExtensionOptions for $options {
+            fn as_any(&self) -> &dyn Any {
+                self
+            }
+
+            fn as_any_mut(&mut self) -> &mut dyn Any {
+                self
+            }
+
+            fn cloned(&self) -> Box<dyn ExtensionOptions> {
+                Box::new(self.clone())
+            }
+
+            fn set(&mut self, key: &str, _value: &str) -> Result<(), DataFusionError> {
+                Err(
+                    FunctionError::internal(format!("session variable {key} is not set this way"))
+                        .into(),
+                )
+            }
+
+            fn entries(&self) -> Vec<ConfigEntry> {
+                Vec::new()
+            }
+        }
+    };
+}
+
 impl ConfigExtension for SessionVars {
     const PREFIX: &'static str = "chronolith_session";
 }
 
-impl ExtensionOptions for SessionVars {
-    fn as_any(&self) -> &dyn Any {
-        self
-    }
-
-    fn as_any_mut(&mut self) -> &mut dyn Any {
-        self
-    }
-
-    fn cloned(&self) -> Box<dyn ExtensionOptions> {
-        Box::new(self.clone())
-    }
-
-    fn set(&mut self, key: &str, _value: &str) -> Result<(), DataFusionError> {
-        Err(FunctionError::internal(format!("session variable {key} is not set this way")).into())
-    }
-
-    fn entries(&self) -> Vec<ConfigEntry> {
-        Vec::new()
-    }
-}
+options!(SessionVars);
 
 /// Stands for variables that are known only when a function is called: see [`SessionVars::calling`].
 #[derive(Debug, Clone)]
@@ -155,27 +169,7 @@ impl ConfigExtension for LateVars {
     const PREFIX: &'static str = "chronolith_late";
 }
 
-impl ExtensionOptions for LateVars {
-    fn as_any(&self) -> &dyn Any {
-        self
-    }
-
-    fn as_any_mut(&mut self) -> &mut dyn Any {
-        self
-    }
-
-    fn cloned(&self) -> Box<dyn ExtensionOptions> {
-        Box::new(self.clone())
-    }
-
-    fn set(&mut self, key: &str, _value: &str) -> Result<(), DataFusionError> {
-        Err(FunctionError::internal(format!("session variable {key} is not set this way")).into())
-    }
-
-    fn entries(&self) -> Vec<ConfigEntry> {
-        Vec::new()
-    }
-}
+options!(LateVars);
 
 thread_local! {
     /// The variables of who calls functions on this thread just now, the innermost last.

@@ -28,7 +28,7 @@ use crate::value::{is_null, write_text};
 pub(crate) struct Rules {
     /// What they were bound in: of the catalog, the search path and the role.
     version: u64,
-    search_path: Vec<String>,
+    search_path: Arc<[String]>,
     user: String,
     /// What they were bound from.
     columns: Vec<Column>,
@@ -111,7 +111,7 @@ impl Rules {
     fn none() -> Self {
         Self {
             version: 0,
-            search_path: Vec::new(),
+            search_path: Arc::default(),
             user: String::new(),
             columns: Vec::new(),
             constraints: Vec::new(),

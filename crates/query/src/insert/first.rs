@@ -5,7 +5,7 @@ use chronolith_types::{SqlState, TableId};
 
 use super::checks::Checks;
 use crate::error::Error;
-use crate::session::{Shared, blocking};
+use crate::session::Shared;
 
 /// More rows are not gone through one by one.
 const ROWS_MAX: usize = 1000;
@@ -29,9 +29,9 @@ pub(super) fn first_fault(
     }
     for row in 0..batch.num_rows() {
         let one = batch.slice(row, 1);
-        let taken = checks.hold(&one).and_then(|()| {
-            blocking(|| shared.transact(|transaction| transaction.insert(table, &one)))
-        });
+        let taken = checks
+            .hold(&one)
+            .and_then(|()| shared.transact(|transaction| transaction.insert(table, &one)));
         if let Err(first) = taken {
             return first;
         }

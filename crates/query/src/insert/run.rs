@@ -14,7 +14,7 @@ use super::first::first_fault;
 use crate::bind::set_parameters;
 use crate::dml::compact;
 use crate::error::Error;
-use crate::session::{self, Shared, blocking};
+use crate::session::{self, Shared, blocking, blocking_for};
 
 /// Runs a bound INSERT; how many rows it wrote.
 pub(crate) async fn run(
@@ -37,7 +37,9 @@ pub(crate) async fn run(
         let batch = checks.computed(batch)?;
         let taken = checks.hold(&batch).and_then(|()| {
             checks.note(&batch)?;
-            blocking(|| shared.transact(|transaction| transaction.insert(insert.table, &batch)))
+            blocking_for(batch.num_rows(), || {
+                shared.transact(|transaction| transaction.insert(insert.table, &batch))
+            })
         });
         let first = |error| first_fault(shared, insert.table, &checks, &batch, error);
         let rows = taken.map_err(first)?;
@@ -57,7 +59,7 @@ pub(crate) async fn run(
         let batch = checks.complete(&of_table(&table, &batch?)?)?;
         checks.note(&batch)?;
         let batch = compact(batch)?;
-        blocking(|| intake.push(batch))?;
+        blocking_for(batch.num_rows(), || intake.push(batch))?;
     }
     drop(source);
     let rows = blocking(|| {

@@ -68,7 +68,7 @@ pub(crate) struct Unique {
 /// Those of a table, as they were bound for the session last.
 pub(crate) struct BoundUniques {
     version: u64,
-    search_path: Vec<String>,
+    search_path: Arc<[String]>,
     all: Vec<Arc<Unique>>,
 }
 
@@ -210,7 +210,7 @@ impl Uniques {
                 Some((id, marks)) if noting.deferred => {
                     hold_later(shared, id, marks, Arc::new(hold));
                 }
-                _ => shared.away(hold)?,
+                _ => shared.away(usize::MAX, hold)?,
             }
         }
         Ok(())

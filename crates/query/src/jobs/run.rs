@@ -216,7 +216,8 @@ pub(super) fn is_on(instance: &Instance, home: Option<&Database>, name: &str) ->
     let of_home = home.and_then(|home| home.settings.get(name).cloned());
     let value = of_home
         .or_else(|| catalog.settings.get(name).cloned())
-        .or_else(|| instance.settings.read().get(name).cloned());
+        .or_else(|| instance.settings.read().get(name).cloned())
+        .or_else(|| instance.conf().value(name).map(str::to_owned));
     value.is_some_and(|value| ["on", "true", "1", "yes"].contains(&value.to_lowercase().as_str()))
 }
 

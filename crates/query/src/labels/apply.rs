@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use chronolith_catalog::{
-    Change, Compression, Dimension, DimensionKind, Hypertable, Index, Job, JobChange, OrderBy,
-    Skipping, SparseIndex, Table, View,
+    Change, Chunk, Compression, Dimension, DimensionKind, Hypertable, Index, Job, JobChange,
+    OrderBy, Skipping, SparseIndex, Table, View,
 };
 use chronolith_sql::{Label as Statement, ObjectKind, quoted};
-use chronolith_types::{ColumnId, IndexId, SqlState, TableId};
+use chronolith_types::{ChunkId, ColumnId, IndexId, SqlState, TableId};
 use serde_json::Value;
 
+use super::restore;
 use super::{Aggregate, HYPERTABLE_KEYS, Label, PROVIDER, Series};
 use crate::ddl::hypertable::{self, Plan, Width, table_of};
 use crate::ddl::{comment, owner};
@@ -18,6 +19,9 @@ use crate::insert::{undefined_column, undefined_table};
 use crate::jobs::{self, Config};
 use crate::rollups;
 use crate::session::Shared;
+
+/// More chunks no label makes: whoever writes one by hand is not to keep a server busy for ever.
+const CHUNKS_MAX: i64 = 1 << 20;
 
 /// Reads a label and does what it says.
 ///
@@ -177,7 +181,43 @@ fn settle(shared: &Arc<Shared>, id: TableId, series: &Series) -> Result<(), Erro
         database: shared.database,
         table: id,
         compression,
-    })
+    })?;
+    add_chunks(shared, id, &series.chunks)
+}
+
+/// Makes the chunks that there were, where none are.
+fn add_chunks(shared: &Arc<Shared>, id: TableId, runs: &[(i64, i64, i64)]) -> Result<(), Error> {
+    let wrong = || invalid("invalid chunks in a security label".to_owned());
+    let counts = runs.iter().map(|(_, _, count)| *count);
+    if counts.fold(0_i64, i64::saturating_add) > CHUNKS_MAX {
+        return Err(wrong());
+    }
+    for (start, width, count) in runs {
+        for place in 0..*count {
+            let start = width
+                .checked_mul(place)
+                .and_then(|of| start.checked_add(of));
+            let end = start.and_then(|start| start.checked_add(*width));
+            let range = start.zip(end).filter(|(start, end)| start < end);
+            let range = range.map(|(start, end)| start..end).ok_or_else(wrong)?;
+            let table = table_of(shared, id)?;
+            let meets =
+                |chunk: &Arc<Chunk>| chunk.range.start < range.end && range.start < chunk.range.end;
+            if table.chunks.values().any(meets) {
+                continue;
+            }
+            let oid = shared.transact(|transaction| Ok::<_, Error>(transaction.allocate_oid()))?;
+            shared.change(Change::AddChunk {
+                database: shared.database,
+                table: id,
+                chunk: ChunkId(shared.home()?.next_chunk),
+                oid,
+                range,
+                created_us: shared.instance.engine.clock().wall_us(),
+            })?;
+        }
+    }
+    Ok(())
 }
 
 /// A view that was dumped as one becomes a continuous aggregate again; the table of its rows.
@@ -227,13 +267,7 @@ fn make_continuous(
     let store = store.table;
     settle(shared, store, &aggregate.store)?;
     indexes(shared, store, &aggregate.indexes)?;
-    for (start, end) in &aggregate.frozen {
-        shared.change(Change::Freeze {
-            database: shared.database,
-            table: store,
-            range: *start..*end,
-        })?;
-    }
+    restore::freeze(shared, store, aggregate)?;
     Ok(store)
 }
 

@@ -4,6 +4,7 @@ use chronolith_catalog::{Catalog, Database, DimensionKind, Hypertable, Job, Tabl
 use chronolith_types::{ColumnId, IndexId, SchemaId};
 use serde_json::Value;
 
+use super::restore::is_dumped;
 use super::{Aggregate, Cut, HYPERTABLE_KEYS, Label, Ordered, Packed, Series, Sparse};
 use crate::error::Error;
 
@@ -80,9 +81,17 @@ pub(crate) fn all(catalog: &Catalog, home: &Database) -> Result<Vec<Labelled>, E
                 materialized_only: continuous.materialized_only,
                 time_zone: continuous.time_zone.clone(),
                 populated: kept.populated,
-                store: series(store, hypertable),
+                store: match is_dumped(store) {
+                    true => series(store, hypertable),
+                    // Its chunks come with the rows that are computed anew, whenever that is.
+                    false => Series {
+                        chunks: Vec::new(),
+                        ..series(store, hypertable)
+                    },
+                },
                 indexes,
                 frozen: frozen.map(|range| (range.start, range.end)).collect(),
+                rows: is_dumped(store).then(|| store.name.clone()),
             }),
             jobs: jobs(catalog, home, |job| job.relation == Some(store.id))?,
         };
@@ -180,7 +189,31 @@ fn series(table: &Table, hypertable: &Hypertable) -> Series {
             .collect(),
         tablespaces: hypertable.tablespaces.clone(),
         compressed: compressed(table),
+        chunks: chunks(table),
     }
+}
+
+/// The ranges of chunks, those alike that touch as one: they may be cut by other widths than the
+/// next will be, and some have no rows that would bring them.
+fn chunks(table: &Table) -> Vec<(i64, i64, i64)> {
+    let chunks = table.chunks.values();
+    let mut ranges: Vec<(i64, i64)> = chunks
+        .map(|chunk| (chunk.range.start, chunk.range.end))
+        .collect();
+    ranges.sort_unstable();
+    let mut runs: Vec<(i64, i64, i64)> = Vec::new();
+    for (start, end) in ranges {
+        let Some(width) = end.checked_sub(start) else {
+            continue;
+        };
+        match runs.last_mut() {
+            Some((first, of, count)) if *of == width && *first + *of * *count == start => {
+                *count += 1;
+            }
+            _ => runs.push((start, width, 1)),
+        }
+    }
+    runs
 }
 
 /// The times of compressed chunks, those that touch as one.

@@ -5,6 +5,7 @@
 //! here: [`all`] tells what is there, and [`run`] makes a table, view or routine what its label says.
 mod apply;
 mod describe;
+mod restore;
 
 use chronolith_catalog::Index;
 use serde::{Deserialize, Serialize};
@@ -12,6 +13,7 @@ use serde_json::Value;
 
 pub(crate) use apply::run;
 pub(crate) use describe::all;
+pub(crate) use restore::{before_index, indexed, is_dumped};
 
 /// Who understands the labels.
 pub(crate) const PROVIDER: &str = "chronolith";
@@ -51,6 +53,10 @@ struct Series {
     /// Times at which chunks are compressed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     compressed: Vec<(i64, i64)>,
+    /// Its chunks: where one begins, how wide it is, and how many of that width follow upon each
+    /// other.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    chunks: Vec<(i64, i64, i64)>,
 }
 
 /// A dimension beside that of time: one of the two is there.
@@ -110,4 +116,7 @@ struct Aggregate {
     /// Where the source's rows are gone.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     frozen: Vec<(i64, i64)>,
+    /// The table that the dump has their rows in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    rows: Option<String>,
 }

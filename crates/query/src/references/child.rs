@@ -93,7 +93,9 @@ impl Outgoing {
                 hold_later(shared, id, marks, Arc::new(hold));
                 continue;
             }
-            shared.away(|transaction| hold_keys(link, keys, transaction))?;
+            shared.away(keys.keys.len(), |transaction| {
+                hold_keys(link, keys, transaction)
+            })?;
         }
         Ok(())
     }

@@ -19,7 +19,7 @@ use super::keys::{KeySet, Link, columns_at, project, shown};
 use crate::dml;
 use crate::error::Error;
 use crate::routines::{hold_later, is_deferred};
-use crate::session::{Shared, blocking};
+use crate::session::{Shared, blocking_for};
 
 /// Who refers to the rows that a statement takes away or changes.
 #[derive(Debug)]
@@ -96,8 +96,9 @@ impl Incoming {
                 link.pairing.add(&mut gone, old)?;
             }
             // A key that a row still has, or has again, is not gone.
-            let missing =
-                blocking(|| shared.transact(|transaction| link.missing(transaction, &gone)))?;
+            let missing = blocking_for(gone.keys.len(), || {
+                shared.transact(|transaction| link.missing(transaction, &gone))
+            })?;
             let missing: HashSet<Vec<u8>> = missing.into_iter().collect();
             gone.keys.retain(|key, _| missing.contains(key));
             if gone.keys.is_empty() {

@@ -45,6 +45,22 @@ const OF_OWNERS: &[&str] = &[
     "split_chunk",
 ];
 
+/// Whether a function is one that the audit log is told of.
+pub(crate) fn changes_what_exists(name: &str) -> bool {
+    // These move rows, or tell of themselves.
+    const OTHERS: &[&str] = &[
+        "compress_chunk",
+        "convert_to_columnstore",
+        "convert_to_rowstore",
+        "decompress_chunk",
+        "drop_chunks",
+        "recompress_chunk",
+        "refresh_continuous_aggregate",
+        "reorder_chunk",
+    ];
+    OF_OWNERS.contains(&name) && !OTHERS.contains(&name)
+}
+
 /// Looks whether the current role may call a function with that relation as its first argument.
 ///
 /// # Errors

@@ -134,6 +134,7 @@ impl Guard<'_> {
             | Change::SetCompression { table, .. }
             | Change::SetChunkInterval { table, .. }
             | Change::DropChunk { table, .. }
+            | Change::DetachChunk { table, .. }
             | Change::MergeChunks { table, .. }
             | Change::SplitChunk { table, .. }
             | Change::ChangeHypertable { table, .. }

@@ -17,7 +17,7 @@ mod guard;
 mod rows;
 mod words;
 
-pub(crate) use functions::guard_call;
+pub(crate) use functions::{changes_what_exists, guard_call};
 pub(crate) use guard::guard;
 pub(crate) use rows::RowPolicies;
 pub(crate) use words::{denied, not_owner};

@@ -129,7 +129,7 @@ fn make(
     };
     let source = home.tables.get(&source);
     let source = source.ok_or_else(|| Error::internal("a source that is gone"))?;
-    let hypertable = HypertableId(home.next_hypertable);
+    let hypertable = free_number(&home);
     let store = TableId(allocate()?);
     let table = store_of(&definition, hypertable, store, &view, &home)?;
     let column = |name: &str| table.column_named(name).map(|(_, column)| column.id);
@@ -294,6 +294,21 @@ fn check_widths(child: &Definition, parent: &Definition) -> Result<(), Error> {
     }
 }
 
+/// The number of a new store, which is part of its name: a table that a dump brought may have that.
+fn free_number(home: &chronolith_catalog::Database) -> HypertableId {
+    let schema = home.schema_named(chronolith_catalog::Database::INTERNAL_SCHEMA);
+    let taken = |number: &i32| {
+        let name = store_name(HypertableId(*number));
+        schema.is_some_and(|schema| home.relation_exists(schema.id, &name))
+    };
+    let mut numbers = home.next_hypertable..i32::MAX;
+    HypertableId(numbers.find(|number| !taken(number)).unwrap_or(i32::MAX))
+}
+
+fn store_name(hypertable: HypertableId) -> String {
+    format!("_materialized_hypertable_{hypertable}")
+}
+
 fn store_of(
     definition: &Definition,
     hypertable: HypertableId,
@@ -324,7 +339,7 @@ fn store_of(
     Ok(Table {
         id,
         schema: schema.id,
-        name: format!("_materialized_hypertable_{hypertable}"),
+        name: store_name(hypertable),
         owner: view.owner,
         columns,
         next_column,

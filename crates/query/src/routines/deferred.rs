@@ -150,7 +150,7 @@ pub(crate) async fn settle(shared: &Arc<Shared>, ends: bool) -> Result<(), Error
             return Ok(());
         };
         match next.what {
-            What::Hold(hold) => shared.away(|transaction| hold(transaction))?,
+            What::Hold(hold) => shared.away(usize::MAX, |transaction| hold(transaction))?,
             What::Fire { table, event, rows } => {
                 let home = shared.home()?;
                 let Some(table) = home.tables.get(&table) else {

@@ -44,7 +44,7 @@ pub(crate) fn run(
 ) -> Result<ScalarValue, Error> {
     // A plan may call it on several threads, and the transaction is one.
     let turn = shared.turns.get(level).ok_or_else(too_deep)?;
-    let turn = blocking(|| turn.lock());
+    let turn = turn.try_lock().unwrap_or_else(|| blocking(|| turn.lock()));
     let args: Vec<ArrayRef> = args
         .iter()
         .map(ScalarValue::to_array)

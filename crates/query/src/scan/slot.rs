@@ -56,7 +56,11 @@ impl TableProvider for SlotTable {
         _limit: Option<usize>,
     ) -> DfResult<Arc<dyn ExecutionPlan>> {
         let slots = state.config().get_extension::<Slots>();
-        let rows = slots.and_then(|slots| slots.0.lock().get(&self.slot).cloned());
+        let rows = match slots {
+            Some(slots) => slots.0.lock().get(&self.slot).cloned(),
+            // The plan is shown, and not run.
+            None => Some(Vec::new()),
+        };
         let rows = rows
             .ok_or_else(|| DataFusionError::Internal("rows that nothing has given yet".into()))?;
         let mut batches = Vec::with_capacity(rows.len());

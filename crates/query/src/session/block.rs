@@ -11,7 +11,7 @@ use super::modes::{Modes, checked_level};
 use super::notify::Said;
 use super::read_only::looks;
 use super::shared::Roles;
-use super::shared::blocking;
+use super::shared::committing;
 use crate::effects::after_commit;
 use crate::error::Error;
 use crate::outcome::{Severity, TransactionStatus};
@@ -135,7 +135,7 @@ impl Session {
         } else if self.shared.with(|state| state.transaction.is_none()) {
             let defaults = self.default_modes()?;
             if let Some(level) = &modes.isolation {
-                checked_level(level)?;
+                checked_level(level, modes.read_only.unwrap_or(defaults.read_only))?;
             }
             self.begin_with(defaults);
         }
@@ -314,7 +314,7 @@ impl Session {
         let begun = transaction.is_some();
         let shared = Arc::clone(&self.shared);
         let commit = || match transaction {
-            Some(transaction) => Ok(blocking(|| transaction.commit()).map(|_| ())?),
+            Some(transaction) => Ok(committing(|| transaction.commit()).map(|_| ())?),
             None => Ok(()),
         };
         let done = shared.speak(said, commit);
@@ -378,6 +378,7 @@ impl Session {
     )]
     pub async fn simple_begin(&mut self, statements: usize) -> Result<(), Error> {
         self.several = statements > 1;
+        self.simple = true;
         Ok(())
     }
 
@@ -389,6 +390,7 @@ impl Session {
     pub async fn simple_end(&mut self, ok: bool) -> Result<(), Error> {
         let ended = self.end_implicit(ok).await;
         self.several = false;
+        self.simple = false;
         ended
     }
 

@@ -174,12 +174,12 @@ fn signature(routine: &Routine) -> String {
 fn candidates(shared: &Shared, schema: Option<&str>, name: &str) -> Result<Vec<Called>, Error> {
     let home = shared.home()?;
     let path = match schema {
-        Some(schema) => vec![schema.to_owned()],
+        Some(schema) => [schema.to_owned()].into(),
         None => shared.search_path(),
     };
     let mut found = Vec::new();
-    for schema in path {
-        if let Some(schema) = home.schema_named(&schema) {
+    for schema in path.iter() {
+        if let Some(schema) = home.schema_named(schema) {
             let own = home.routines_named(schema.id, name);
             found.extend(own.map(|routine| Called::Own(Arc::clone(routine))));
         }
@@ -325,6 +325,7 @@ impl Session {
             shared: Arc::clone(shared),
             block: Block::Implicit,
             several: true,
+            simple: false,
             prepared: BTreeMap::new(),
             savepoints: Vec::new(),
             progress: Progress::Run,

@@ -56,13 +56,13 @@ impl Session {
 fn named(shared: &Shared, name: &Name) -> Result<Vec<u32>, Error> {
     let home = shared.home()?;
     let path = match name.schema() {
-        Some(schema) => vec![shared.schema_meant(schema).into_owned()],
+        Some(schema) => [shared.schema_meant(schema).into_owned()].into(),
         None => shared.search_path(),
     };
-    for schema in path {
-        let Some(of) = home.schema_named(&schema) else {
+    for schema in path.iter() {
+        let Some(of) = home.schema_named(schema) else {
             match name.schema() {
-                Some(_) => return Err(no_schema(&schema)),
+                Some(_) => return Err(no_schema(schema)),
                 None => continue,
             }
         };

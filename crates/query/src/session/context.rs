@@ -29,6 +29,7 @@ impl Shared {
             search_path: self.search_path(),
             now_us,
             started_us: self.instance.started_us,
+            instance: Arc::clone(&self.instance),
             sessions: self.lazy(|shared| shared.instance.activity()),
             settings: self.lazy(|shared| shared.with(|state| state.settings.clone())),
             prepared: self.lazy(|shared| shared.with(|state| state.prepared.clone())),

@@ -14,6 +14,7 @@ use datafusion::logical_expr::LogicalPlan;
 use futures::StreamExt;
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
+use super::current::Origins;
 use crate::error::Error;
 use crate::outcome::{OutputColumn, RowStream};
 
@@ -51,6 +52,8 @@ pub(crate) struct Cursor {
     pub(super) held: AtomicBool,
     /// How many savepoints it stands behind.
     pub(super) depth: AtomicUsize,
+    /// Where its rows lie.
+    pub(super) origins: Arc<Origins>,
     rows: Arc<Mutex<Rows>>,
 }
 
@@ -72,6 +75,17 @@ pub(super) struct Making {
     pub(super) back: Back,
     pub(super) created_us: i64,
     pub(super) depth: usize,
+    pub(super) origins: Origins,
+}
+
+/// Where a cursor stands.
+pub(super) enum Standing {
+    /// On a row: a batch of it alone.
+    On(RecordBatch),
+    /// Before its first row, or behind the last.
+    Off,
+    /// Nowhere any more that a statement could change: its transaction is over.
+    Held,
 }
 
 impl Cursor {
@@ -81,6 +95,7 @@ impl Cursor {
             scrolls: making.back != Back::Never,
             held: AtomicBool::new(false),
             depth: AtomicUsize::new(making.depth),
+            origins: Arc::new(making.origins),
             rows: Arc::new(Mutex::new(Rows {
                 source: Some(source),
                 kept: VecDeque::new(),
@@ -125,14 +140,32 @@ impl Cursor {
         }
         match rows.moved(direction).await {
             Ok(Moved::To(batches)) => {
-                Ok(Box::pin(futures::stream::iter(batches.into_iter().map(Ok))))
+                let shown = batches.iter().map(|batch| self.origins.shown(batch));
+                let shown: Vec<_> = shown.collect();
+                Ok(Box::pin(futures::stream::iter(shown)))
             }
-            Ok(Moved::Before(count)) => Ok(forward(rows, count)),
+            Ok(Moved::Before(count)) => {
+                let origins = Arc::clone(&self.origins);
+                let rows = forward(rows, count);
+                Ok(Box::pin(rows.map(move |batch| origins.shown(&batch?))))
+            }
             Err(error) => {
                 rows.failed = true;
                 Err(error)
             }
         }
+    }
+
+    /// Where it stands.
+    pub(super) fn standing(&self) -> Result<Standing, Error> {
+        if self.held.load(Ordering::Relaxed) {
+            return Ok(Standing::Held);
+        }
+        let rows = self.rows()?;
+        Ok(match rows.position == 0 || rows.position > rows.fetched {
+            true => Standing::Off,
+            false => Standing::On(rows.slice(rows.position, 1)?),
+        })
     }
 
     /// Reads what is left, so that it can outlive its transaction.
@@ -258,7 +291,8 @@ impl Rows {
             let end = self.first + oldest.num_rows() as u64;
             let goes = match self.back {
                 Back::All => false,
-                Back::Never => end <= self.position,
+                // The row that it stands on may be asked for.
+                Back::Never => end < self.position,
                 Back::Window => self.memory.size() > WINDOW_BYTES && end < self.position,
             };
             if !goes {

@@ -5,12 +5,15 @@ use std::sync::atomic::Ordering;
 
 use chronolith_sql::{Declare, FetchDirection, ast};
 use chronolith_types::SqlState;
+use datafusion::common::ScalarValue;
 use datafusion::logical_expr::LogicalPlan;
 use futures::StreamExt;
 
 use super::block::Block;
+use super::current::Origins;
 use super::cursor::{Back, Cursor, Making, runs_backward};
 use super::execute::command;
+use super::for_update::Locking;
 use super::handle::Session;
 use super::{present, run};
 use crate::bind::Bound;
@@ -74,7 +77,29 @@ impl Session {
             None if runs_backward(&bound.plan) => Back::Window,
             _ => Back::Never,
         };
-        self.declare_rows(of, text, columns, rows, back)
+        self.declare_rows(of, text, columns, rows, back, Origins::default())
+    }
+
+    /// The same of rows that WHERE CURRENT OF can name.
+    pub(super) async fn declare_placed(
+        &mut self,
+        of: &Declare,
+        text: &str,
+        placed: &Locking,
+        params: &[ScalarValue],
+    ) -> Result<Outcome, Error> {
+        self.may_declare(of)?;
+        let shared = Arc::clone(&self.shared);
+        let back = match of.scroll {
+            Some(true) => Back::All,
+            None if runs_backward(&placed.bound.plan) => Back::Window,
+            _ => Back::Never,
+        };
+        let (rows, views) = placed.open(&shared, params).await?;
+        let rows = present::rows(&shared, &placed.columns, rows);
+        let columns = present::columns(&placed.columns);
+        let origins = Origins::new(views, false);
+        self.declare_rows(of, text, columns, rows, back, origins)
     }
 
     pub(super) fn may_declare(&self, of: &Declare) -> Result<(), Error> {
@@ -98,6 +123,7 @@ impl Session {
         columns: Vec<OutputColumn>,
         rows: RowStream,
         back: Back,
+        origins: Origins,
     ) -> Result<Outcome, Error> {
         self.may_declare(of)?;
         let shared = Arc::clone(&self.shared);
@@ -110,6 +136,7 @@ impl Session {
             back,
             created_us: shared.with(|state| state.statement_us),
             depth: self.savepoints.len() + 1,
+            origins,
         };
         let cursor = Cursor::new(making, rows, &shared.instance.runtime.memory_pool);
         shared.with(|state| state.cursors.insert(of.name.clone(), Arc::new(cursor)));
@@ -185,10 +212,7 @@ impl Session {
         self.open_portal(name, true).await?;
         let cursor = self.open_cursor(name)?;
         if !only_move && cursor.columns != told {
-            return Err(Error::new(
-                SqlState::FEATURE_NOT_SUPPORTED,
-                "cached plan must not change result type",
-            ));
+            return Err(Error::changed_plan());
         }
         let mut stream = cursor.fetch(direction).await?;
         if !only_move {
@@ -271,7 +295,7 @@ pub(super) fn exists(name: &str) -> Error {
     )
 }
 
-fn no_cursor(name: &str) -> Error {
+pub(super) fn no_cursor(name: &str) -> Error {
     Error::new(
         SqlState::INVALID_CURSOR_NAME,
         format!("cursor \"{name}\" does not exist"),

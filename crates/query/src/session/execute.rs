@@ -5,6 +5,7 @@ use std::sync::{Arc, OnceLock};
 use arrow::array::ArrayRef;
 use arrow::record_batch::RecordBatch;
 use chronolith_catalog::Rights;
+use chronolith_engine::EngineError;
 use chronolith_sql::{Statement as Tree, ast, normalised};
 use chronolith_types::{RoleId, SqlState, SqlType};
 use datafusion::common::ScalarValue;
@@ -12,13 +13,15 @@ use parking_lot::Mutex;
 
 use super::block::Block;
 use super::call::Procedure;
+use super::current::Origins;
 use super::cursor::Back;
 use super::for_update::{self, Locking};
 use super::handle::{BoundTo, Prepared, Session, Statement};
 use super::names::SessionNames;
 use super::present;
 use super::run;
-use super::shared::Shared;
+use super::shared::{Shared, State};
+use crate::audit::{Logging, Slow, Spoken, masked};
 use crate::bind::{Bound, bind_call, bind_query, changes, locks_within, set_parameters};
 use crate::copy;
 use crate::ddl;
@@ -47,6 +50,8 @@ pub(crate) enum Ready {
     Lock(Box<Locking>),
     /// DECLARE: the cursor's query.
     Declare(Bound),
+    /// The same where each row is one of a table's.
+    DeclarePlaced(Box<Locking>),
     /// CALL of what runs statements.
     Procedure(Box<Procedure>),
     /// Everything that is done at once.
@@ -61,7 +66,7 @@ impl Ready {
             | Self::CopyOut(bound)
             | Self::Call(bound)
             | Self::Declare(bound) => bound.params.clone(),
-            Self::Lock(locking) => locking.bound.params.clone(),
+            Self::Lock(locking) | Self::DeclarePlaced(locking) => locking.bound.params.clone(),
             Self::Insert(insert) => insert.params.clone(),
             Self::Change(dml) => dml.program.params.clone(),
             Self::Explain(inner) | Self::CopyRows(inner) => inner.params(),
@@ -95,6 +100,7 @@ impl Ready {
             | Self::Call(bound)
             | Self::Declare(bound) => shared.check_uses(&bound.uses),
             Self::Lock(locking) => locking.check(shared),
+            Self::DeclarePlaced(placed) => shared.check_uses(&placed.bound.uses),
             Self::Insert(insert) => {
                 shared.check_columns(insert.table, Rights::INSERT, &insert.given)?;
                 shared.check_uses(&insert.uses)
@@ -229,15 +235,41 @@ impl Session {
                 prepared.ready,
                 Ready::Query(_) | Ready::Insert(_) | Ready::Change(_) | Ready::Lock(_)
             );
-            Arc::new(normalised(prepared.statement.text(), !rows))
+            Arc::new(normalised(&masked(prepared.statement.text()), !rows))
         });
         // A role that was dropped meanwhile has no name either.
         let role = shared.role(&shared.catalog()).unwrap_or(RoleId(0));
-        Timed::begin(
+        let timed = Timed::begin(
             &shared.instance,
             (role, shared.database),
             Arc::clone(normal),
-        )
+        );
+        let logging = shared.with(State::logging);
+        match logging.is_silent() {
+            true => timed,
+            false => timed.logged(self.logged(prepared, logging)),
+        }
+    }
+
+    /// Logs what is to be logged of a statement that begins.
+    fn logged(&self, prepared: &Prepared, logging: Logging) -> Option<Slow> {
+        let shared = &self.shared;
+        let spoken = Spoken {
+            user: shared.with(|state| state.user.clone()),
+            database: shared.database_name.clone(),
+            pid: shared.pid,
+            how: match self.simple {
+                true => "statement".to_owned(),
+                false => match self.name_of(prepared) {
+                    Some(name) => format!("execute {name}"),
+                    None => "execute <unnamed>".to_owned(),
+                },
+            },
+            text: prepared.statement.text().trim().into(),
+        };
+        let reads = matches!(prepared.ready, Ready::CopyOut(_));
+        let tag = prepared.statement.parsed.tag.as_str();
+        logging.begin(tag, reads, spoken)
     }
 
     /// Counts a run when it ends: that of rows when they were taken, that of a COPY with its data.
@@ -269,8 +301,23 @@ impl Session {
         }
     }
 
+    /// Says the schema of the table that an error of the engine is about: it knows only its number.
+    fn name_schema(&self, error: &mut Error) {
+        let source = error.source.as_deref();
+        let Some(EngineError::Unique { schema, .. } | EngineError::NotNull { schema, .. }) =
+            source.and_then(|source| source.downcast_ref::<EngineError>())
+        else {
+            return;
+        };
+        if let Ok(home) = self.shared.home() {
+            let found = home.schemas.get(schema);
+            error.schema = found.map(|schema| schema.name.clone());
+        }
+    }
+
     pub(super) fn failed(&mut self, error: Error) -> Error {
-        let error = self.shared.cancel.told(error);
+        let mut error = self.shared.cancel.told(error);
+        self.name_schema(&mut error);
         self.copy = None;
         match self.block {
             Block::Open => self.fail_block(),
@@ -368,10 +415,7 @@ impl Session {
         }
         let again = self.bind_statement(&prepared.statement, &prepared.given)?;
         if again.columns != prepared.columns || again.params != prepared.params {
-            return Err(Error::new(
-                SqlState::FEATURE_NOT_SUPPORTED,
-                "cached plan must not change result type",
-            ));
+            return Err(Error::changed_plan());
         }
         *prepared.renewed.lock() = Some(Arc::clone(&again));
         Ok(again)
@@ -430,13 +474,15 @@ impl Session {
                 Ok(command("CALL"))
             }
             Ready::Lock(locking) => {
-                let rows = locking.run(&shared, &values).await?;
                 if let Tree::Declare(of) = tree {
+                    let (rows, views) = locking.run_placed(&shared, &values).await?;
                     let rows = present::rows(&shared, &locking.columns, rows);
                     let columns = present::columns(&locking.columns);
                     let text = prepared.statement.text();
-                    return self.declare_rows(of, text, columns, rows, Back::Never);
+                    let origins = Origins::new(views, true);
+                    return self.declare_rows(of, text, columns, rows, Back::Never, origins);
                 }
+                let rows = locking.run(&shared, &values).await?;
                 Ok(Outcome::Rows {
                     columns: prepared.columns.clone(),
                     stream: present::rows(&shared, &locking.columns, rows),
@@ -452,11 +498,31 @@ impl Session {
                 let text = prepared.statement.text();
                 self.declare(of, text, bound, &plan).await
             }
+            Ready::DeclarePlaced(placed) => {
+                let Tree::Declare(of) = tree else {
+                    return Err(Error::internal("a cursor of nothing"));
+                };
+                let text = prepared.statement.text();
+                self.declare_placed(of, text, placed, &values).await
+            }
             Ready::Explain(inner) => {
                 let Tree::Explain(of) = tree else {
                     return Err(Error::internal("an explanation of nothing"));
                 };
-                let lines = explain::run(&shared, of, inner, &values).await?;
+                let lines = match of.inner.as_ref() {
+                    // What sqlx asks of each statement that it describes.
+                    Tree::Execute { name, args } => {
+                        let (named, params) = self.with_arguments(name, args).await?;
+                        let now = self.bound_to();
+                        let bound = match named.bound_to == now {
+                            true => named,
+                            false => self.bound_anew(&named, &now)?,
+                        };
+                        let values = run::scalars(&params)?;
+                        explain::run(&shared, of, &bound.ready, &values).await?
+                    }
+                    _ => explain::run(&shared, of, inner, &values).await?,
+                };
                 Ok(rows(
                     prepared.columns.clone(),
                     explain::batch(&lines)?,
@@ -540,8 +606,10 @@ impl Session {
             }
             _ => {
                 self.refuse_in_block(tree, tag)?;
-                let tag = ddl::run(&self.shared, tree, tag).await?;
-                Ok(command(tag))
+                let ran = ddl::run(&self.shared, tree, tag).await;
+                let text = prepared.statement.text();
+                self.shared.audit_statement(tree, tag, text, &ran)?;
+                Ok(command(ran?))
             }
         }
     }
@@ -690,7 +758,10 @@ pub(crate) fn ready(
                     super::declare::refuse_locking(of)?;
                     Ready::Lock(Box::new(locking))
                 }
-                None => Ready::Declare(bind_query(names, &of.query, types)?),
+                None => match for_update::bind_placed(names, &of.query, types) {
+                    Some(placed) => Ready::DeclarePlaced(Box::new(placed)),
+                    None => Ready::Declare(bind_query(names, &of.query, types)?),
+                },
             }
         }
         Tree::Copy(of) if !of.from => match copy::changed(of) {

@@ -140,6 +140,22 @@ impl Names for Locators<'_> {
         self.names.row_of(relation)
     }
 
+    fn rows_named(
+        &self,
+        schema: Option<&str>,
+        name: &str,
+    ) -> Result<Option<(String, SqlType)>, Error> {
+        self.names.rows_named(schema, name)
+    }
+
+    fn required(&self, relation: TableId) -> Option<usize> {
+        self.names.required(relation)
+    }
+
+    fn row_type(&self, relation: TableId) -> Option<SqlType> {
+        self.names.row_type(relation)
+    }
+
     fn vars(&self) -> &SessionVars {
         self.names.vars()
     }
@@ -235,6 +251,32 @@ pub(super) fn bind_part(
     bind_by(names, query, types, crate::bind::bind_part)
 }
 
+/// Binds a query of a cursor such that it says where its rows lie; None when they are not those of one
+/// table, each once.
+pub(super) fn bind_placed(
+    names: &SessionNames,
+    query: &ast::Query,
+    types: &[Option<SqlType>],
+) -> Option<Locking> {
+    let ast::SetExpr::Select(select) = query.body.as_ref() else {
+        return None;
+    };
+    let grouped = match &select.group_by {
+        ast::GroupByExpr::All(_) => true,
+        ast::GroupByExpr::Expressions(keys, _) => !keys.is_empty(),
+    };
+    let [from] = select.from.as_slice() else {
+        return None;
+    };
+    let plain = from.joins.is_empty() && query.with.is_none();
+    if !plain || grouped || select.distinct.is_some() || select.having.is_some() {
+        return None;
+    }
+    let table = named(&from.relation)?;
+    let all = [(&table, RowMode::KeyShare, Wait::Block)];
+    bind_named(names, query, types, bind_query, &all, "").ok()
+}
+
 type Bind = fn(&dyn Names, &ast::Query, &[Option<SqlType>]) -> Result<Bound, Error>;
 
 fn bind_by(
@@ -251,6 +293,12 @@ fn bind_by(
         let words = format!("{verb} is not allowed with {what}");
         Err(Error::new(SqlState::FEATURE_NOT_SUPPORTED, words))
     };
+    let ties = query.fetch.as_ref().is_some_and(|fetch| fetch.with_ties);
+    let skips = |lock: &ast::LockClause| lock.nonblock == Some(ast::NonBlock::SkipLocked);
+    if ties && query.locks.iter().any(skips) {
+        let words = "SKIP LOCKED and WITH TIES options cannot be used together";
+        return Err(Error::new(SqlState::SYNTAX_ERROR, words));
+    }
     let ast::SetExpr::Select(select) = query.body.as_ref() else {
         return refused("UNION/INTERSECT/EXCEPT");
     };
@@ -320,6 +368,18 @@ fn bind_by(
             }
         }
     }
+    bind_named(names, query, types, bind, &all, verb).map(Some)
+}
+
+/// A query with where the rows of some of its tables lie.
+fn bind_named(
+    names: &SessionNames,
+    query: &ast::Query,
+    types: &[Option<SqlType>],
+    bind: Bind,
+    all: &[(&Named<'_>, RowMode, Wait)],
+    verb: &'static str,
+) -> Result<Locking, Error> {
     let locators = Locators {
         names,
         verb,
@@ -371,12 +431,12 @@ fn bind_by(
         .filter(shown)
         .map(|(place, column)| (place, column.clone()))
         .unzip();
-    Ok(Some(Locking {
+    Ok(Locking {
         bound,
         columns,
         places,
         tables,
-    }))
+    })
 }
 
 fn refused_of(verb: &str, what: &str) -> Result<Option<Locking>, Error> {
@@ -463,16 +523,78 @@ impl Locking {
         shared: &Arc<Shared>,
         params: &[ScalarValue],
     ) -> Result<RowStream, Error> {
+        self.attempts(shared, params, false)
+            .await
+            .map(|(rows, _)| rows)
+    }
+
+    /// The same with where each row lies behind its columns, and the views that tell so.
+    ///
+    /// # Errors
+    /// As [`Self::run`].
+    pub(super) async fn run_placed(
+        &self,
+        shared: &Arc<Shared>,
+        params: &[ScalarValue],
+    ) -> Result<(RowStream, Vec<TableView>), Error> {
+        self.attempts(shared, params, true).await
+    }
+
+    async fn attempts(
+        &self,
+        shared: &Arc<Shared>,
+        params: &[ScalarValue],
+        placed: bool,
+    ) -> Result<(RowStream, Vec<TableView>), Error> {
+        let shown = match placed {
+            true => self.places_and_locators(),
+            false => self.places.clone(),
+        };
         loop {
             shared.cancel.check()?;
             shared.transact(|transaction| transaction.begin_change())?;
             // Somebody changed a row between its reading and its locking: all is read anew.
             let sight = Arc::new(Sight::default());
             let _held = Held::new(shared, Some(Arc::clone(&sight)));
-            if let Some(rows) = self.once(shared, &sight, params).await? {
-                return Ok(Box::pin(futures::stream::iter(rows.into_iter().map(Ok))));
+            if let Some(rows) = self.once_of(shared, &sight, params, &shown).await? {
+                let rows = Box::pin(futures::stream::iter(rows.into_iter().map(Ok)));
+                return Ok((rows, self.views(shared, &sight)?));
             }
         }
+    }
+
+    fn places_and_locators(&self) -> Vec<usize> {
+        let locators = self.tables.iter().map(|target| target.place);
+        self.places.iter().copied().chain(locators).collect()
+    }
+
+    fn views(&self, shared: &Shared, sight: &Sight) -> Result<Vec<TableView>, Error> {
+        let view = |target: &Target| {
+            let view = sight.view(shared, target.table);
+            view.ok_or_else(|| Error::internal("a table that is locked is gone"))
+        };
+        self.tables.iter().map(view).collect()
+    }
+
+    /// The rows, not locked, with where each lies behind its columns; and the views that tell so.
+    ///
+    /// # Errors
+    /// What the query meets.
+    pub(super) async fn open(
+        &self,
+        shared: &Arc<Shared>,
+        params: &[ScalarValue],
+    ) -> Result<(RowStream, Vec<TableView>), Error> {
+        // From now on its rows can be found wherever they move.
+        shared.transact(|transaction| transaction.begin_change())?;
+        let sight = Arc::new(Sight::default());
+        let _held = Held::new(shared, Some(Arc::clone(&sight)));
+        let views = self.views(shared, &sight)?;
+        let plan = set_parameters(&self.bound.plan, params)?;
+        let rows = run::run(shared, &plan).await?;
+        let shown = self.places_and_locators();
+        let rows = rows.map(move |batch| Ok(batch?.project(&shown)?));
+        Ok((Box::pin(rows), views))
     }
 
     /// One attempt, with what the statement sees; None when rows were changed by others meanwhile.
@@ -485,12 +607,19 @@ impl Locking {
         sight: &Sight,
         params: &[ScalarValue],
     ) -> Result<Option<Vec<RecordBatch>>, Error> {
-        let mut views = Vec::with_capacity(self.tables.len());
-        for target in &self.tables {
-            let view = sight.view(shared, target.table);
-            let view = view.ok_or_else(|| Error::internal("a table that is locked is gone"))?;
-            views.push((view, *target));
-        }
+        self.once_of(shared, sight, params, &self.places).await
+    }
+
+    /// The same, of some columns.
+    async fn once_of(
+        &self,
+        shared: &Arc<Shared>,
+        sight: &Sight,
+        params: &[ScalarValue],
+        shown: &[usize],
+    ) -> Result<Option<Vec<RecordBatch>>, Error> {
+        let views = self.views(shared, sight)?.into_iter();
+        let views: Vec<(TableView, Target)> = views.zip(self.tables.iter().copied()).collect();
         let plan = set_parameters(&self.bound.plan, params)?;
         let skips = self.tables.iter().any(|target| target.wait == Wait::Skip);
         let (plan, mut skip, mut fetch) = match skips {
@@ -528,7 +657,7 @@ impl Locking {
                 skip -= over;
                 let piece = piece.slice(over, piece.num_rows() - over);
                 fetch = fetch.saturating_sub(piece.num_rows());
-                let piece = piece.project(&self.places)?;
+                let piece = piece.project(shown)?;
                 reservation.try_grow(piece.get_array_memory_size())?;
                 batches.push(piece);
             }
@@ -576,5 +705,8 @@ fn lock(
     rows: &RowSet,
     target: Target,
 ) -> Result<RowsLocked, Error> {
-    shared.away(|transaction| transaction.lock_rows(view, rows, target.mode, target.wait))
+    let count = usize::try_from(rows.len()).unwrap_or(usize::MAX);
+    shared.away(count, |transaction| {
+        transaction.lock_rows(view, rows, target.mode, target.wait)
+    })
 }

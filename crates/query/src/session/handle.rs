@@ -10,10 +10,12 @@ use chronolith_sql::{Normalised, Parsed};
 use chronolith_types::{SqlState, SqlType, TimeZone};
 use parking_lot::Mutex;
 
+use super::base::base_of;
 use super::block::{Block, Savepoint};
 use super::execute::Ready;
 use super::limits::Progress;
 use super::shared::Shared;
+use crate::audit::masked;
 use crate::cancel::Cancel;
 use crate::copy::CopyIn;
 use crate::error::Error;
@@ -21,7 +23,7 @@ use crate::instance::{Activity, Instance};
 use crate::notify::Mailbox;
 use crate::outcome::{Notice, OutputColumn};
 use crate::rights::denied;
-use crate::settings::{Known, Scope, Settings, known, reported};
+use crate::settings::{Reported, Scope, Settings};
 use crate::statistics::{Counters, Timed};
 use crate::value::{ColumnBuilder, reg_text};
 
@@ -89,7 +91,7 @@ pub struct Prepared {
 pub(crate) struct BoundTo {
     pub(crate) version: u64,
     pub(crate) user: String,
-    pub(crate) search_path: Vec<String>,
+    pub(crate) search_path: Arc<[String]>,
     pub(crate) time_zone: String,
 }
 
@@ -109,6 +111,8 @@ pub struct Session {
     pub(super) block: Block,
     /// The message holds several statements: they are one transaction.
     pub(super) several: bool,
+    /// The message is one of the simple protocol.
+    pub(super) simple: bool,
     /// Statements by their names.
     pub(super) prepared: BTreeMap<String, Option<Arc<Prepared>>>,
     /// The open transaction's savepoints, outermost first.
@@ -193,16 +197,8 @@ impl Session {
                 denied("database", &database.name).detail("User does not have CONNECT privilege.")
             );
         }
-        let mut base = BTreeMap::clone(&instance.settings.read());
-        base.extend(catalog.settings.clone());
-        base.extend(database.settings.clone());
-        base.extend(role.settings.clone());
-        base.insert(
-            "is_superuser".to_owned(),
-            if superuser { "on" } else { "off" }.to_owned(),
-        );
-        base.insert("session_authorization".to_owned(), options.user.clone());
-        let mut settings = Settings::new(Arc::new(base));
+        let mut settings = Settings::default();
+        settings.set_base(base_of(&instance, &catalog, database, role));
         if !options.application_name.is_empty() {
             settings.set(
                 "application_name",
@@ -243,6 +239,7 @@ impl Session {
             shared: Arc::new(shared),
             block: Block::Implicit,
             several: false,
+            simple: false,
             prepared: BTreeMap::new(),
             savepoints: Vec::new(),
             progress: Progress::Idle,
@@ -264,7 +261,7 @@ impl Session {
         self.shared.with(|state| state.statement_us = now);
         self.shared.instance.update(self.shared.pid, |activity| {
             activity.state = "active";
-            sql.clone_into(&mut activity.query);
+            masked(sql).as_ref().clone_into(&mut activity.query);
             activity.statement_us = Some(now);
         });
         let parsed = chronolith_sql::parse(sql).map_err(|error| {
@@ -348,20 +345,10 @@ impl Session {
         self.shared.with(|state| state.settings.show(name).ok())
     }
 
-    /// The settings that clients are told of, as they are now.
+    /// The settings that clients are told of, as they are now: the same list until one changes.
     #[must_use]
-    pub fn reported(&self) -> Vec<(&'static str, String)> {
-        // Asked after every statement.
-        static REPORTED: OnceLock<Vec<&'static Known>> = OnceLock::new();
-        let all = REPORTED.get_or_init(|| {
-            let known = known().iter();
-            known.filter(|known| reported(known.name)).collect()
-        });
-        self.shared.with(|state| {
-            all.iter()
-                .filter_map(|known| Some((known.name, state.settings.show(known.name).ok()?)))
-                .collect()
-        })
+    pub fn reported(&self) -> Reported {
+        self.shared.with(|state| state.settings.reported())
     }
 
     /// Takes the messages that came up since the last call, those that the client asked to see.

@@ -72,6 +72,7 @@ impl Session {
             return Ok(());
         }
         self.shared.mailbox.check()?;
+        self.shared.follow_conf();
         let limits = self.shared.with(State::limits);
         self.shared.locker.set_timeout(limits.lock);
         let dog = &self.shared.instance.watchdog;

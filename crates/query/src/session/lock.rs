@@ -11,6 +11,7 @@ use super::handle::Session;
 use super::shared::Shared;
 use crate::catalogs;
 use crate::error::Error;
+use crate::labels::is_dumped;
 use crate::outcome::{Outcome, Severity};
 use crate::settings::Settings;
 
@@ -112,6 +113,7 @@ impl Session {
     /// cannot be computed again.
     fn warn_of_frozen(&self, store: &Table) {
         let frozen = store.rollup.as_ref().filter(|of| !of.frozen.is_empty());
+        let frozen = frozen.filter(|_| !is_dumped(store));
         let dumps = |settings: &Settings| settings.get("application_name") == Some("pg_dump");
         let Some(rollup) = frozen else {
             return;

@@ -8,10 +8,12 @@
 //! - What runs outside a block is committed before its success is told.
 //! - The state's lock is never held while something is bound, planned or awaited.
 
+mod base;
 mod block;
 mod call;
 mod constraints;
 mod context;
+mod current;
 mod cursor;
 mod declare;
 mod execute;
@@ -40,10 +42,11 @@ pub use handle::{Prepared, Session, SessionOptions, Statement};
 pub(crate) use present::record_text;
 
 pub(crate) use call::refuse;
+pub(crate) use current::CursorRow;
 pub(crate) use cursor::Cursor;
 pub(crate) use execute::{Ready, ready};
 pub(crate) use for_update::Locking;
 pub(crate) use names::{SessionNames, relation_in, row_of, table_of};
 pub(crate) use run::{collect, collect_now, evaluate, expanded, physical, run, stream, wait_for};
-pub(crate) use shared::{Shared, blocking, no_schema};
+pub(crate) use shared::{Shared, State, blocking, blocking_for, no_schema};
 pub(crate) use temporary::{TEMPORARY, drop_left_behind};

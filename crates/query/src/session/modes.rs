@@ -13,7 +13,8 @@ use crate::settings::{Scope, Settings};
 /// The modes of a transaction.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Modes {
-    /// `read committed`, `repeatable read` or, which is the former, `read uncommitted`.
+    /// `read committed` or, which is the same, `read uncommitted`; `repeatable read` or, for one
+    /// that only reads, `serializable`.
     pub(crate) level: String,
     /// Nothing may be written.
     pub(crate) read_only: bool,
@@ -40,7 +41,7 @@ fn on_off(on: bool) -> &'static str {
 }
 
 impl Modes {
-    pub(super) fn isolation(&self) -> Isolation {
+    pub(crate) fn isolation(&self) -> Isolation {
         isolation_of(&self.level)
     }
 
@@ -62,10 +63,12 @@ impl Modes {
     }
 }
 
-pub(super) fn checked_level(level: &str) -> Result<(), Error> {
-    if level.eq_ignore_ascii_case("serializable") {
+/// Refuses SERIALIZABLE where rows may be written. A transaction that only reads one snapshot fits
+/// any order of those that write, as none of these is serializable.
+pub(super) fn checked_level(level: &str, read_only: bool) -> Result<(), Error> {
+    if level.eq_ignore_ascii_case("serializable") && !read_only {
         return Err(Error::unsupported(
-            "transaction isolation level \"serializable\"",
+            "transaction isolation level \"serializable\" of a transaction that may write",
         ));
     }
     Ok(())
@@ -87,7 +90,7 @@ impl Session {
                 deferrable: set.on("default_transaction_deferrable"),
             }
         });
-        checked_level(&modes.level)?;
+        checked_level(&modes.level, modes.read_only)?;
         Ok(modes)
     }
 
@@ -113,7 +116,6 @@ impl Session {
             .map(super::block::Savepoint::read_only);
         let mut stale = false;
         if let Some(level) = &asked.isolation {
-            checked_level(level)?;
             let level = level.to_lowercase();
             if level != modes.level {
                 if queried {
@@ -158,6 +160,7 @@ impl Session {
             }
             modes.deferrable = deferrable;
         }
+        checked_level(&modes.level, modes.read_only)?;
         self.shared.with(|state| {
             state.stale |= stale;
             modes.show(&mut state.settings);

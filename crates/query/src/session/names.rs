@@ -18,6 +18,7 @@ use crate::bind::{
     ChangeTarget, Names, OwnType, Relation, Table, TableColumn, Variable, WrittenView,
 };
 use crate::catalogs;
+use crate::ddl::row_type;
 use crate::error::Error;
 use crate::functions::SessionVars;
 use crate::insert::{domain_chain, find_changed};
@@ -311,7 +312,7 @@ impl Names for SessionNames {
         {
             return Ok(Some(found));
         }
-        for schema in path {
+        for schema in path.iter() {
             if let Some(found) = self.system(schema, name) {
                 return Ok(Some(found));
             }
@@ -336,6 +337,10 @@ impl Names for SessionNames {
                 None => vec![found],
             },
         }))
+    }
+
+    fn type_shown(&self, oid: u32) -> Option<String> {
+        crate::effects::object_name(&self.shared.catalog_context(), "regtype", oid).ok()
     }
 
     fn domain_chain(&self, domain: TypeId) -> Vec<Arc<Type>> {
@@ -470,6 +475,41 @@ impl Names for SessionNames {
 
     fn row_of(&self, relation: TableId) -> Option<Vec<(String, SqlType)>> {
         row_of(&self.shared, &self.home, relation)
+    }
+
+    fn rows_named(
+        &self,
+        schema: Option<&str>,
+        name: &str,
+    ) -> Result<Option<(String, SqlType)>, Error> {
+        if schema.is_some_and(catalogs::is_system_schema) {
+            return Ok(None);
+        }
+        let (schema, id) = match self.shared.find_table(schema, name)? {
+            Some(table) => (table.schema, table.id),
+            None => match self.shared.find_view(schema, name)? {
+                Some(view) => (view.schema, view.id),
+                None => return Ok(None),
+            },
+        };
+        let schema = self.home.schemas.get(&schema);
+        let schema = schema.map_or_else(String::new, |schema| schema.name.clone());
+        Ok(self.row_type(id).map(|ty| (schema, ty)))
+    }
+
+    fn required(&self, relation: TableId) -> Option<usize> {
+        let table = self.home.tables.get(&relation)?;
+        let mut kinds = table.constraints.iter().map(|constraint| &constraint.kind);
+        let key = kinds.find_map(|kind| match kind {
+            ConstraintKind::PrimaryKey { columns } => columns.first(),
+            _ => None,
+        });
+        let mut columns = table.columns.iter();
+        columns.position(|column| column.not_null || Some(&column.id) == key)
+    }
+
+    fn row_type(&self, relation: TableId) -> Option<SqlType> {
+        row_type(&self.shared, &self.home, relation).ok()
     }
 
     fn vars(&self) -> &SessionVars {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use arrow::array::ArrayRef;
 
+use super::current::Origins;
 use super::cursor::{Back, Cursor, Making};
 use super::execute::Ready;
 use super::handle::{Prepared, Session};
@@ -86,6 +87,7 @@ impl Session {
             back: Back::Never,
             created_us: shared.with(|state| state.statement_us),
             depth,
+            origins: Origins::default(),
         };
         let cursor = Cursor::new(making, stream, &shared.instance.runtime.memory_pool);
         shared.with(|state| state.cursors.insert(name.to_owned(), Arc::new(cursor)));

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use arrow::array::ArrayRef;
 use chronolith_sql::{Statement as Tree, ast};
 use chronolith_types::{SqlState, SqlType};
 
@@ -91,6 +92,14 @@ impl Session {
         self.prepared.get(name).map(Option::as_ref)
     }
 
+    /// The name that a statement is kept under.
+    pub(super) fn name_of(&self, prepared: &Prepared) -> Option<&str> {
+        let mut kept = self.prepared.iter();
+        let same = |known: &Arc<Prepared>| std::ptr::eq(Arc::as_ptr(known), prepared);
+        let (name, _) = kept.find(|(_, known)| known.as_ref().is_some_and(same))?;
+        Some(name)
+    }
+
     /// Forgets the statement of a name; false where there is none.
     pub fn forget(&mut self, name: &str) -> bool {
         let shown = |known: &PreparedStatement| known.name != name;
@@ -128,6 +137,17 @@ impl Session {
         name: &str,
         args: &[ast::Expr],
     ) -> Result<Outcome, Error> {
+        let (prepared, values) = self.with_arguments(name, args).await?;
+        // Boxed: a prepared EXECUTE could run another one.
+        Box::pin(self.rerun(&prepared, &values)).await
+    }
+
+    /// A prepared statement, and what EXECUTE gives it.
+    pub(super) async fn with_arguments(
+        &self,
+        name: &str,
+        args: &[ast::Expr],
+    ) -> Result<(Arc<Prepared>, Vec<ArrayRef>), Error> {
         let prepared = self.named(name)?;
         if args.len() != prepared.params.len() {
             return Err(Error::new(
@@ -151,8 +171,7 @@ impl Session {
             let typed = bind_scalar(&names, arg, Some(&target))?;
             values.push(run::evaluate(&self.shared, &typed).await?);
         }
-        // Boxed: a prepared EXECUTE could run another one.
-        Box::pin(self.rerun(&prepared, &values)).await
+        Ok((prepared, values))
     }
 }
 

@@ -52,6 +52,11 @@ pub(super) fn rows(shared: &Arc<Shared>, columns: &[OutputColumn], rows: RowStre
             fields.push(Field::new("c", array.data_type().clone(), true));
             arrays.push(array);
         }
+        // What nobody is shown stays behind them.
+        for array in batch.columns().iter().skip(types.len()) {
+            fields.push(Field::new("c", array.data_type().clone(), true));
+            arrays.push(Arc::clone(array));
+        }
         let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
         let schema = Arc::new(Schema::new(fields));
         Ok(RecordBatch::try_new_with_options(schema, arrays, &options)?)
@@ -125,6 +130,8 @@ fn kind_name(kind: RegKind) -> &'static str {
         RegKind::Namespace => "regnamespace",
         RegKind::Role => "regrole",
         RegKind::Procedure => "regprocedure",
+        RegKind::Oper => "regoper",
+        RegKind::Operator => "regoperator",
         _ => "regproc",
     }
 }

@@ -19,12 +19,13 @@ use super::limits::Limits;
 use super::modes::Modes;
 use super::notify::Said;
 use super::portal::Portal;
+use crate::audit::Logging;
 use crate::cancel::Cancel;
 use crate::catalogs::PreparedStatement;
 use crate::dml::Sight;
 use crate::effects::{SessionEffects, SessionSequences};
 use crate::error::Error;
-use crate::functions::SessionVars;
+use crate::functions::{Random, SessionVars};
 use crate::insert::{BoundUniques, Rules};
 use crate::instance::Instance;
 use crate::nodes::Planner;
@@ -59,12 +60,25 @@ pub(crate) struct Shared {
 /// `current_user` and `session_user`.
 pub(crate) type Roles = (String, String);
 
+/// The schemas of a search path, and what they depend on.
+struct SearchPath {
+    /// The catalog's.
+    version: u64,
+    /// The settings'.
+    revision: u64,
+    temporary: bool,
+    user: String,
+    path: Arc<[String]>,
+}
+
 /// What changes while a session lives.
 pub(crate) struct State {
     /// `current_user`; SET ROLE changes it.
     pub(crate) user: String,
     /// `session_user`; SET SESSION AUTHORIZATION changes it.
     pub(crate) session_user: String,
+    /// Its random numbers, which `setseed` begins anew.
+    pub(crate) random: Arc<Random>,
     /// Who has logged in.
     pub(crate) login: String,
     /// What both are after the open transaction: when it is rolled back, and when it is committed.
@@ -106,10 +120,18 @@ pub(crate) struct State {
     pub(crate) listens: BTreeSet<String>,
     /// Limits of times, and the settings' revision that they are of.
     pub(crate) limits: (u64, Limits),
+    /// When the files of settings were read whose values it has.
+    pub(crate) conf_revision: u64,
+    /// What is logged of statements, and the settings' revision that it is of.
+    pub(crate) logging: (u64, Logging),
     /// Whether the session may have a schema of its own.
     pub(crate) temporary: bool,
+    /// The schemas of the search path, as they were looked up last.
+    search_path: Option<SearchPath>,
     /// What waits for the transaction's end.
     pub(crate) deferred: Deferred,
+    /// The audit log was told of something that the open transaction did.
+    pub(crate) audited: bool,
     /// What the trigger that runs calls the rows that its statement changed.
     pub(crate) transitions: Option<Arc<Transitions>>,
 }
@@ -161,6 +183,7 @@ impl Drop for Shared {
 impl Shared {
     /// Counts the end of a transaction.
     pub(crate) fn count_end(&self, committed: bool) {
+        self.audit_end(committed);
         let counters = self.instance.statistics.databases.of(self.database);
         match committed {
             true => Counters::add(&counters.commits, 1),
@@ -205,6 +228,7 @@ impl Shared {
             database_name: database.name.clone(),
             cancel,
             state: Mutex::new(State {
+                random: Arc::default(),
                 user: user.to_owned(),
                 session_user: user.to_owned(),
                 login: user.to_owned(),
@@ -228,9 +252,13 @@ impl Shared {
                 said: Said::default(),
                 listens: BTreeSet::new(),
                 limits: (u64::MAX, Limits::default()),
+                logging: (u64::MAX, Logging::default()),
+                conf_revision: instance.conf_revision(),
                 temporary: false,
+                search_path: None,
                 uniques: HashMap::new(),
                 deferred: Deferred::default(),
+                audited: false,
                 transitions: None,
             }),
             bodies: Mutex::default(),
@@ -285,20 +313,22 @@ impl Shared {
         })
     }
 
-    /// Runs something in the open transaction that may wait for others: the session's state is free
-    /// meanwhile, and without a transaction.
+    /// Runs something in the open transaction that may wait for others, or take long for so many
+    /// rows: the session's state is free meanwhile, and without a transaction. Locks step aside
+    /// themselves while they wait.
     ///
     /// # Errors
     /// Those of `work`; XX000 when none is open.
     pub(crate) fn away<T, E: Into<Error>>(
         &self,
+        rows: usize,
         work: impl FnOnce(&mut Transaction) -> Result<T, E>,
     ) -> Result<T, Error> {
         let taken = self.with(|state| state.transaction.take());
         let Some(mut transaction) = taken else {
             return Err(Error::internal("there is no transaction"));
         };
-        let done = blocking(|| work(&mut transaction));
+        let done = blocking_for(rows, || work(&mut transaction));
         self.with(|state| state.transaction = Some(transaction));
         done.map_err(Into::into)
     }
@@ -340,16 +370,35 @@ impl Shared {
 
     /// The schemas of the search path that exist, in order; that of the session's temporary tables
     /// is the first unless the path says where it comes.
-    pub(crate) fn search_path(&self) -> Vec<String> {
-        let (path, user, temporary) = self.with(|state| {
+    pub(crate) fn search_path(&self) -> Arc<[String]> {
+        let catalog = self.catalog();
+        let known = self.with(|state| {
+            let known = state.search_path.as_ref()?;
+            let same = known.version == catalog.version
+                && known.revision == state.settings.revision()
+                && known.temporary == state.temporary
+                && known.user == state.user;
+            same.then(|| Arc::clone(&known.path))
+        });
+        known.unwrap_or_else(|| self.search_path_in(&catalog))
+    }
+
+    /// The same, looked up anew.
+    fn search_path_in(&self, catalog: &Catalog) -> Arc<[String]> {
+        let (path, user, temporary, revision) = self.with(|state| {
             let path = state.settings.get("search_path").unwrap_or_default();
-            (path.to_owned(), state.user.clone(), state.temporary)
+            let revision = state.settings.revision();
+            (
+                path.to_owned(),
+                state.user.clone(),
+                state.temporary,
+                revision,
+            )
         });
         let own = self.temporary_name();
-        let Ok(home) = self.home() else {
-            return Vec::new();
+        let Some(home) = catalog.databases.get(&self.database) else {
+            return Arc::default();
         };
-        let catalog = self.catalog();
         let role = catalog.role_named(&user).map(|role| role.id);
         // A schema that the role may not use is not there for it.
         let usable = |name: &String| match home.schema_named(name) {
@@ -371,6 +420,16 @@ impl Shared {
             path.insert(0, own.clone());
         }
         path.retain(usable);
+        let path: Arc<[String]> = path.into();
+        self.with(|state| {
+            state.search_path = Some(SearchPath {
+                version: catalog.version,
+                revision,
+                temporary,
+                user,
+                path: Arc::clone(&path),
+            });
+        });
         path
     }
 
@@ -391,6 +450,7 @@ impl Shared {
             version: env!("CARGO_PKG_VERSION"),
             settings: state.settings.all_shown(),
             effects: Some(Arc::new(effects)),
+            random: Arc::clone(&state.random),
         })
     }
 
@@ -527,12 +587,35 @@ pub(crate) fn no_schema(name: &str) -> Error {
 
 pub(crate) fn isolation_of(level: &str) -> Isolation {
     match level {
-        "repeatable read" => Isolation::RepeatableRead,
+        "repeatable read" | "serializable" => Isolation::RepeatableRead,
         _ => Isolation::ReadCommitted,
     }
 }
 
-/// Runs what blocks: a sync, a merge of parts. The thread's other tasks move on meanwhile.
+/// So many rows are dealt with sooner than another thread would have taken over this one's tasks.
+const BRIEF_ROWS: usize = 256;
+
+/// Runs what is brief for a few rows, and else blocks.
+pub(crate) fn blocking_for<T>(rows: usize, work: impl FnOnce() -> T) -> T {
+    match rows <= BRIEF_ROWS {
+        true => work(),
+        false => blocking(work),
+    }
+}
+
+/// Runs a commit, which itself steps aside where it waits or has much to do; where nobody else could
+/// take up this thread's tasks, it does so at once.
+pub(crate) fn committing<T>(work: impl FnOnce() -> T) -> T {
+    let others = tokio::runtime::Handle::try_current()
+        .is_ok_and(|handle| handle.metrics().num_workers() > 1);
+    match others {
+        true => work(),
+        false => blocking(work),
+    }
+}
+
+/// Runs what blocks: a sync, a merge of parts. The thread's other tasks move on meanwhile, which
+/// costs two switches between threads.
 pub(crate) fn blocking<T>(work: impl FnOnce() -> T) -> T {
     use tokio::runtime::{Handle, RuntimeFlavor};
     match Handle::try_current().map(|handle| handle.runtime_flavor()) {

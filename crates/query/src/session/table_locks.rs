@@ -40,6 +40,7 @@ impl Shared {
             | Ready::CopyOut(bound)
             | Ready::Call(bound)
             | Ready::Declare(bound) => self.lock_uses(&bound.uses),
+            Ready::DeclarePlaced(placed) => self.lock_uses(&placed.bound.uses),
             Ready::Lock(locking) => {
                 let mut waited = false;
                 for table in locking.tables() {

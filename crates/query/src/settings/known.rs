@@ -1,5 +1,6 @@
 //! The settings there are: PostgreSQL 15's and TimescaleDB's, with their types and units.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
@@ -141,11 +142,22 @@ pub fn known() -> &'static [Known] {
     &TABLE
 }
 
+/// A name as settings are kept by it. Most are written so.
+pub(super) fn lower(name: &str) -> Cow<'_, str> {
+    match name
+        .bytes()
+        .any(|byte| !byte.is_ascii() || byte.is_ascii_uppercase())
+    {
+        true => Cow::Owned(name.to_lowercase()),
+        false => Cow::Borrowed(name),
+    }
+}
+
 /// The setting of a name, whatever its case.
 #[must_use]
 pub fn find(name: &str) -> Option<&'static Known> {
     BY_NAME
-        .get(&name.to_lowercase())
+        .get(&*lower(name))
         .and_then(|index| TABLE.get(*index))
 }
 

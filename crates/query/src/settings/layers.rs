@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use chronolith_types::{SqlState, TimeZone};
 
-use super::known::{Context, find, known};
+use super::known::{Context, find, known, lower};
 use crate::error::Error;
 
 /// How long a value set by a statement lasts.
@@ -17,17 +17,45 @@ pub enum Scope {
     Local,
 }
 
+/// What sessions start with: later layers go over earlier ones.
+#[derive(Debug, Default)]
+pub(crate) struct Base {
+    values: BTreeMap<String, String>,
+    sources: BTreeMap<String, &'static str>,
+}
+
+impl Base {
+    /// Puts a layer over what there is.
+    pub(crate) fn add<'a>(
+        &mut self,
+        source: &'static str,
+        layer: impl Iterator<Item = (&'a str, &'a str)>,
+    ) {
+        for (name, value) in layer {
+            self.values.insert(name.to_owned(), value.to_owned());
+            self.sources.insert(name.to_owned(), source);
+        }
+    }
+}
+
+/// Settings that clients are told of, with what SHOW prints of them.
+pub type Reported = Arc<[(&'static str, String)]>;
+
 /// The settings of one session.
 #[derive(Debug, Clone, Default)]
 pub struct Settings {
     /// What the server was started with, and the database's and the role's own.
     base: Arc<BTreeMap<String, String>>,
+    /// Where the values of that come from, by `pg_settings`' words.
+    sources: Arc<BTreeMap<String, &'static str>>,
     session: BTreeMap<String, String>,
     local: BTreeMap<String, String>,
     /// The session's values when the transaction began, for ROLLBACK.
     before: Option<BTreeMap<String, String>>,
     /// What SHOW prints of every setting, until one changes.
     shown: Option<Arc<BTreeMap<String, String>>>,
+    /// The same of those that clients are told of.
+    reported: Option<Reported>,
     /// Another number after each change.
     revision: u64,
 }
@@ -42,14 +70,28 @@ impl Settings {
         }
     }
 
+    /// Other values of the server's, the database's and the role's.
+    pub(crate) fn set_base(&mut self, base: Base) {
+        self.base = Arc::new(base.values);
+        self.sources = Arc::new(base.sources);
+        self.changed();
+    }
+
+    /// What RESET goes back to.
+    pub(crate) fn reset_value(&self, name: &str) -> Option<&str> {
+        let key = name.to_lowercase();
+        let base = self.base.get(&key).map(String::as_str);
+        base.or_else(|| find(name).map(|known| known.default))
+    }
+
     /// What a setting holds, in its unit; None for an unknown name.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&str> {
-        let key = name.to_lowercase();
+        let key = lower(name);
         self.local
-            .get(&key)
-            .or_else(|| self.session.get(&key))
-            .or_else(|| self.base.get(&key))
+            .get(&*key)
+            .or_else(|| self.session.get(&*key))
+            .or_else(|| self.base.get(&*key))
             .map(String::as_str)
             .or_else(|| find(name).map(|known| known.default))
     }
@@ -73,7 +115,7 @@ impl Settings {
         if self.local.contains_key(&key) || self.session.contains_key(&key) {
             "session"
         } else if self.base.contains_key(&key) {
-            "configuration file"
+            self.sources.get(&key).copied().unwrap_or("override")
         } else {
             "default"
         }
@@ -146,7 +188,7 @@ impl Settings {
 
     /// Puts back what [`Settings::local`] gave.
     pub fn put_local(&mut self, name: &str, value: Option<String>) {
-        self.shown = None;
+        self.changed();
         match value {
             Some(value) => self.local.insert(name.to_lowercase(), value),
             None => self.local.remove(&name.to_lowercase()),
@@ -178,7 +220,21 @@ impl Settings {
 
     fn changed(&mut self) {
         self.shown = None;
+        self.reported = None;
         self.revision += 1;
+    }
+
+    /// The settings that clients are told of: the same list until one changes.
+    pub fn reported(&mut self) -> Reported {
+        if let Some(told) = &self.reported {
+            return Arc::clone(told);
+        }
+        let told = known().iter().filter(|known| reported(known.name));
+        let told: Reported = told
+            .filter_map(|known| Some((known.name, self.show(known.name).ok()?)))
+            .collect();
+        self.reported = Some(Arc::clone(&told));
+        told
     }
 
     /// A number that is another one after a change.
@@ -294,7 +350,9 @@ fn check(name: &str, value: &str) -> Result<String, Error> {
             .map(|zone| zone.name())
             .ok_or_else(invalid),
         "transaction_isolation" | "default_transaction_isolation" => {
-            if value.eq_ignore_ascii_case("serializable") {
+            // A transaction's own is held against whether it writes where it is set.
+            if value.eq_ignore_ascii_case("serializable") && name == "default_transaction_isolation"
+            {
                 return Err(Error::unsupported(
                     "transaction isolation level \"serializable\"",
                 ));
@@ -324,7 +382,6 @@ const REPORTED: [&str; 13] = [
 /// Whether a setting's changes are told to the client (`ParameterStatus`).
 #[must_use]
 pub fn reported(name: &str) -> bool {
-    // Asked of every setting after every statement.
     REPORTED
         .iter()
         .any(|known| known.eq_ignore_ascii_case(name))

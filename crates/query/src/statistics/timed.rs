@@ -10,6 +10,7 @@ use chronolith_types::{DatabaseId, RoleId, SqlState};
 use futures::Stream;
 
 use super::Counters;
+use crate::audit::Slow;
 use crate::error::Error;
 use crate::instance::Instance;
 use crate::outcome::RowStream;
@@ -21,6 +22,7 @@ pub(crate) struct Timed {
     who: (RoleId, DatabaseId),
     of: Arc<Normalised>,
     began_ns: u64,
+    slow: Option<Slow>,
 }
 
 impl Timed {
@@ -36,7 +38,14 @@ impl Timed {
             instance: Arc::clone(instance),
             who,
             of,
+            slow: None,
         }
+    }
+
+    /// Logs how long it took when it ends.
+    pub(crate) fn logged(mut self, slow: Option<Slow>) -> Self {
+        self.slow = slow;
+        self
     }
 
     /// The database's counters.
@@ -49,6 +58,9 @@ impl Timed {
         let now = self.instance.engine.clock().monotonic_ns();
         let ns = now.saturating_sub(self.began_ns);
         Counters::add(&self.counters.active_us, ns / 1000);
+        if let Some(slow) = &self.slow {
+            slow.end(ns);
+        }
         let statements = &self.instance.statistics.statements;
         statements.add(self.who, &self.of, ns as f64 / 1e6, rows);
     }

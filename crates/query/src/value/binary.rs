@@ -8,9 +8,10 @@ use arrow::array::types::{
     UInt32Type,
 };
 use arrow::datatypes::DataType;
+use chronolith_types::binary::write_array_head;
 use chronolith_types::{NUMERIC_ANY, Numeric, SqlType, packed, row as rows, type_of_form};
 
-use super::write::is_null;
+use super::write::{is_null, shape_of};
 use crate::error::Error;
 
 /// PostgreSQL counts from 2000.
@@ -170,17 +171,21 @@ fn write_list(
 ) -> Result<(), Error> {
     // The catalogs' vectors count from 0 and have a dimension also when empty.
     let vector = matches!(ty, SqlType::Int2Vector | SqlType::OidVector);
-    let dimensions = i32::from(!items.is_empty() || vector);
-    put(out, dimensions.to_be_bytes());
-    put(out, i32::from(items.null_count() > 0).to_be_bytes());
-    put(out, item.oid().to_be_bytes());
-    if dimensions == 1 {
+    let shape = shape_of(items);
+    let count = shape.count();
+    if vector {
+        put(out, 1_i32.to_be_bytes());
+        put(out, i32::from(items.null_count() > 0).to_be_bytes());
+        put(out, item.oid().to_be_bytes());
         let length = i32::try_from(items.len()).unwrap_or(i32::MAX);
         put(out, length.to_be_bytes());
-        put(out, i32::from(!vector).to_be_bytes());
+        put(out, 0_i32.to_be_bytes());
+    } else {
+        let nulls = (0..count).any(|row| is_null(items, row));
+        write_array_head(&shape, nulls, item.oid(), out);
     }
     let mut value = Vec::new();
-    for row in 0..items.len() {
+    for row in 0..count {
         if is_null(items, row) {
             put(out, (-1_i32).to_be_bytes());
             continue;

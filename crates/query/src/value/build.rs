@@ -12,8 +12,8 @@ use arrow::array::{
 use arrow::buffer::{NullBuffer, OffsetBuffer};
 use arrow::datatypes::{DataType, Field, IntervalMonthDayNano};
 use chronolith_types::{
-    Interval, NUMERIC_ANY, Numeric, SqlState, SqlType, TimeZone, ValueError, binary, datetime,
-    numeric, packed, row, text,
+    Interval, NUMERIC_ANY, Numeric, SqlState, SqlType, TimeZone, ValueError, array, binary,
+    datetime, numeric, packed, row, text,
 };
 
 use crate::error::Error;
@@ -307,7 +307,7 @@ impl ColumnBuilder {
                 lengths,
                 valid,
             } => {
-                let items = text::split_array(from)?;
+                let (shape, items) = array::parse(from)?;
                 let before = item.len();
                 for value in &items {
                     let pushed = match value {
@@ -322,8 +322,44 @@ impl ColumnBuilder {
                         return Err(error);
                     }
                 }
-                lengths.push(items.len());
+                let tail = shape.tail(|place| items.get(place).is_some_and(Option::is_some));
+                item.push_bits(&tail)?;
+                lengths.push(items.len() + tail.len());
                 valid.push(true);
+            }
+        }
+        Ok(())
+    }
+
+    /// Appends NULL and what is not NULL: the tail of an array.
+    fn push_bits(&mut self, bits: &[bool]) -> Result<(), Error> {
+        for bit in bits {
+            if !bit {
+                self.push_null();
+                continue;
+            }
+            match &mut self.values {
+                Values::Bool(builder) => builder.append_value(false),
+                Values::Int2(builder) => builder.append_value(0),
+                Values::Int4(builder) => builder.append_value(0),
+                Values::Int8(builder) => builder.append_value(0),
+                Values::Oid(builder) => builder.append_value(0),
+                Values::Float4(builder) => builder.append_value(0.0),
+                Values::Float8(builder) => builder.append_value(0.0),
+                Values::Fixed { builder, .. } => builder.append_value(0),
+                Values::Numeric(builder) => builder.append_value(Numeric::from_i128(0, 0).to_any()),
+                Values::Text(builder) => builder.append_value(""),
+                Values::Bytea(builder) => builder.append_value(b""),
+                Values::Date(builder) => builder.append_value(0),
+                Values::Time(builder) => builder.append_value(0),
+                Values::Timestamp(builder) => builder.append_value(0),
+                Values::Interval(builder) => {
+                    builder.append_value(IntervalMonthDayNano::new(0, 0, 0));
+                }
+                Values::Uuid(builder) => builder.append_value([0; 16])?,
+                Values::List { .. } => {
+                    return Err(Error::internal("items of arrays are no arrays"));
+                }
             }
         }
         Ok(())
@@ -381,7 +417,7 @@ impl ColumnBuilder {
                 lengths,
                 valid,
             } => {
-                let (oid, items) = binary::read_array(from)?;
+                let (oid, shape, items) = binary::read_array(from)?;
                 if oid != item.ty.oid() && oid != 0 {
                     return Err(Error::new(
                         SqlState::DATATYPE_MISMATCH,
@@ -402,7 +438,9 @@ impl ColumnBuilder {
                         return Err(error);
                     }
                 }
-                lengths.push(items.len());
+                let tail = shape.tail(|place| items.get(place).is_some_and(Option::is_some));
+                item.push_bits(&tail)?;
+                lengths.push(items.len() + tail.len());
                 valid.push(true);
             }
         }

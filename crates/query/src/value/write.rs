@@ -8,6 +8,7 @@ use arrow::array::types::{
     UInt32Type,
 };
 use arrow::datatypes::{DataType, IntervalUnit, TimeUnit};
+use chronolith_types::array::Shape;
 use chronolith_types::{
     Interval, NUMERIC_ANY, Numeric, SqlType, TimeZone, datetime, numeric, packed, row as rows,
     text, type_of_form,
@@ -21,6 +22,12 @@ const NANOSECONDS_PER_US: i64 = 1_000;
 #[must_use]
 pub fn is_null(array: &dyn Array, row: usize) -> bool {
     array.data_type() == &DataType::Null || array.is_null(row)
+}
+
+/// The dimensions of an array whose list is these items, with their tail.
+pub(crate) fn shape_of(items: &dyn Array) -> Shape {
+    let kept = Shape::kept(items.nulls(), 0, items.len());
+    kept.unwrap_or_else(|| Shape::plain(items.len()))
 }
 
 /// Appends the text of a value that is not NULL, times in `zone`.
@@ -112,13 +119,7 @@ pub fn write_text(
             };
             // The catalogs' vectors are written without braces.
             let vector = matches!(ty, SqlType::Int2Vector | SqlType::OidVector);
-            if !vector {
-                out.push(b'{');
-            }
-            for index in 0..items.len() {
-                if index > 0 {
-                    out.push(if vector { b' ' } else { b',' });
-                }
+            let write_item = |index: usize, out: &mut Vec<u8>| {
                 if is_null(&items, index) {
                     text::write_array_item(None, out);
                 } else {
@@ -126,9 +127,17 @@ pub fn write_text(
                     write_text(&items, index, item_ty, zone, &mut item)?;
                     text::write_array_item(Some(&item), out);
                 }
-            }
-            if !vector {
-                out.push(b'}');
+                Ok::<_, Error>(())
+            };
+            if vector {
+                for index in 0..items.len() {
+                    if index > 0 {
+                        out.push(b' ');
+                    }
+                    write_item(index, out)?;
+                }
+            } else {
+                shape_of(&items).write(out, write_item)?;
             }
         }
         DataType::Struct(_) => {

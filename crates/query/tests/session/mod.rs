@@ -116,7 +116,7 @@ pub(crate) fn connect(instance: &Arc<Instance>) -> Session {
     Session::new(Arc::clone(instance), options).unwrap()
 }
 
-async fn message(
+pub(crate) async fn message(
     session: &mut Session,
     sql: &str,
     data: Option<Bytes>,

@@ -42,3 +42,33 @@ fn a_portal_ends_with_what_it_was_bound_in() {
     db.run("ROLLBACK");
     assert!(db.session.cursor_columns("p").is_none());
 }
+
+#[test]
+fn the_row_of_a_cursor_is_found_wherever_it_was_moved() {
+    let mut db = Db::new();
+    db.run(
+        "CREATE TABLE t (ts timestamptz NOT NULL, i int, v int); \
+         SELECT create_hypertable('t', 'ts'); \
+         INSERT INTO t SELECT '2026-01-01'::timestamptz + n * interval '1 minute', n, 0 \
+         FROM generate_series(1, 50) n",
+    );
+    db.run("BEGIN; DECLARE c CURSOR FOR SELECT i FROM t WHERE i % 2 = 0 ORDER BY i DESC");
+    assert_eq!(db.query("FETCH 3 FROM c"), ["50", "48", "46"]);
+    db.instance.engine.flush().unwrap();
+    let update = "UPDATE t SET v = v + i WHERE CURRENT OF c RETURNING i, v";
+    assert_eq!(db.query(update), ["46|46"]);
+    let mut other = super::connect(&db.instance);
+    let compress = "SELECT count(compress_chunk(c)) FROM show_chunks('t') c";
+    db.wait(super::message(&mut other, compress, None)).unwrap();
+    assert_eq!(db.query(update), ["46|92"]);
+    assert_eq!(db.query("FETCH 1 FROM c"), ["44"]);
+    assert_eq!(db.query(update), ["44|44"]);
+    assert_eq!(db.run("DELETE FROM t WHERE CURRENT OF c"), ["DELETE 1"]);
+    assert_eq!(
+        db.run("UPDATE t SET v = 1 WHERE CURRENT OF c"),
+        ["UPDATE 0"]
+    );
+    db.run("COMMIT");
+    assert_eq!(db.query("SELECT i, v FROM t WHERE v <> 0"), ["46|92"]);
+    assert_eq!(db.query("SELECT count(*) FROM t"), ["49"]);
+}

@@ -1,13 +1,14 @@
 //! What storage does that a client sees: loads, sizes, full disks, damaged files.
 
 use std::fmt::Write;
+use std::sync::Arc;
 
 use chronolith_engine::EngineConfig;
 use chronolith_platform::sim::SimDisk;
-use chronolith_platform::{Disk, RelPath};
+use chronolith_platform::{Disk, Platform, RealClock, RelPath};
 use chronolith_types::SqlState;
 
-use super::Db;
+use super::{Db, connect, message};
 
 /// A COPY of more than 32 KiB of rows is a load.
 fn small() -> EngineConfig {
@@ -241,6 +242,31 @@ fn infinite_times_are_refused() {
 }
 
 #[test]
+fn a_load_waits_for_a_key_that_may_become_free() {
+    let mut platform = Platform::simulated(SimDisk::new(6), 6);
+    platform.clock = Arc::new(RealClock::default());
+    let mut db = Db::on(platform, small());
+    create(&mut db);
+    // A row of the load.
+    db.run("INSERT INTO ticks VALUES ('2026-01-01 00:00:50+00', 'S2', 1, 50)");
+    let mut other = connect(&db.instance);
+    let mut run = |db: &Db, sql: &str| db.wait(message(&mut other, sql, None)).unwrap();
+    let taken = "BEGIN; DELETE FROM ticks WHERE id = 50";
+    db.run("SET lock_timeout = '50ms'");
+    let load = rows(0, 10_000, None);
+    run(&db, taken);
+    let waits = db.copy(COPY, &load).unwrap_err();
+    assert_eq!(waits.code.as_str(), "55P03");
+    run(&db, "ROLLBACK");
+    let stays = db.copy(COPY, &load).unwrap_err();
+    assert_eq!(stays.code.as_str(), "23505");
+    run(&db, taken);
+    run(&db, "COMMIT");
+    db.copy(COPY, &load).unwrap();
+    assert_eq!(db.query("SELECT count(*) FROM ticks"), ["10000"]);
+}
+
+#[test]
 fn an_insert_of_many_rows_is_a_load_and_may_read_what_it_writes() {
     let disk = SimDisk::new(6);
     let mut db = Db::over(&disk, small());
@@ -274,4 +300,55 @@ fn an_insert_of_many_rows_is_a_load_and_may_read_what_it_writes() {
         drop(db);
         db = Db::over(&disk.restart(), small());
     }
+}
+
+#[test]
+fn what_returning_gives_may_be_more_than_memory() {
+    let mut db = Db::new();
+    db.run(
+        "CREATE TABLE t (i int, v int); INSERT INTO t SELECT i, 0 FROM generate_series(1, 30000) i",
+    );
+    // 300 MB, where queries have 256.
+    let update = "UPDATE t SET v = i RETURNING i, repeat(md5(v::text), 320)";
+    let rows = db.query(update);
+    assert_eq!(rows.len(), 30_000);
+    let text = "c4ca4238a0b923820dcc509a6f75849b".repeat(320);
+    assert!(rows.contains(&format!("1|{text}")));
+    // What the rest of the statement reads is as much as memory holds.
+    let with = "WITH u AS (UPDATE t SET v = 1 RETURNING i) SELECT count(*), sum(i) FROM u";
+    assert_eq!(db.query(with), ["30000|450015000"]);
+}
+
+#[test]
+fn what_changes_chunks_waits_for_who_has_locked_them_or_their_table() {
+    let mut platform = Platform::simulated(SimDisk::new(6), 6);
+    platform.clock = Arc::new(RealClock::default());
+    let mut db = Db::on(platform, small());
+    create(&mut db);
+    db.run(
+        "INSERT INTO ticks VALUES ('2026-01-01', 'A', 1, 1), ('2026-01-02', 'A', 1, 1), \
+         ('2026-01-03', 'A', 1, 1); SET lock_timeout = '50ms'",
+    );
+    let mut other = connect(&db.instance);
+    let mut run = |db: &Db, sql: &str| db.wait(message(&mut other, sql, None)).unwrap();
+    let chunk = "(SELECT min(c::text)::regclass FROM show_chunks('ticks') c)";
+    let calls = [
+        format!("SELECT count(compress_chunk({chunk}))"),
+        format!("SELECT count(decompress_chunk({chunk}))"),
+        "SELECT count(*) FROM drop_chunks('ticks', older_than => '2026-01-03'::timestamptz)".into(),
+    ];
+    run(&db, "BEGIN; LOCK TABLE ticks IN ACCESS EXCLUSIVE MODE");
+    for call in &calls {
+        assert_eq!(db.fails(call).0, "55P03", "{call}");
+    }
+    run(&db, "ROLLBACK");
+    let packs = calls.first().unwrap();
+    run(&db, &format!("BEGIN; {packs}"));
+    for call in &calls[1..] {
+        assert_eq!(db.fails(call).0, "55P03", "{call}");
+    }
+    assert_eq!(db.query("SELECT count(*) FROM ticks"), ["3"]);
+    run(&db, "COMMIT");
+    assert_eq!(db.query(&calls[1]), ["1"]);
+    assert_eq!(db.query(&calls[2]), ["2"]);
 }

@@ -8,6 +8,7 @@ use arrow::array::{
 };
 use arrow::datatypes::{DataType, IntervalMonthDayNano, IntervalUnit, TimeUnit, i256};
 use bytes::BufMut;
+use chronolith_types::array::Shape;
 use chronolith_types::{
     Interval, Numeric, SqlState, SqlType, TimeZone, ValueError, binary, datetime, numeric, packed,
     row as rows, text, type_of_form,
@@ -202,23 +203,25 @@ impl<'a> Cells<'a> {
                 let cells = Cells::new(&items, element)?;
                 let vector = matches!(self.ty, SqlType::Int2Vector | SqlType::OidVector);
                 let mut item = Vec::new();
-                if !vector {
-                    out.put_u8(b'{');
-                }
-                for index in 0..items.len() {
-                    if index > 0 {
-                        out.put_u8(if vector { b' ' } else { b',' });
-                    }
+                let mut write_item = |index: usize, out: &mut Vec<u8>| {
                     if cells.is_null(index) {
                         text::write_array_item(None, out);
-                        continue;
+                        return Ok(());
                     }
                     item.clear();
                     cells.text(&mut item, index, style)?;
                     text::write_array_item(Some(&item), out);
-                }
-                if !vector {
-                    out.put_u8(b'}');
+                    Ok::<_, Failure>(())
+                };
+                if vector {
+                    for index in 0..items.len() {
+                        if index > 0 {
+                            out.put_u8(b' ');
+                        }
+                        write_item(index, out)?;
+                    }
+                } else {
+                    shape_of(&items).write(out, write_item)?;
                 }
             }
         }
@@ -296,15 +299,20 @@ impl<'a> Cells<'a> {
                 let items = list.value(row);
                 let cells = Cells::new(&items, element)?;
                 let vector = matches!(self.ty, SqlType::Int2Vector | SqlType::OidVector);
-                let dimensions = i32::from(!items.is_empty() || vector);
-                out.put_i32(dimensions);
-                out.put_i32(i32::from(items.null_count() > 0));
-                out.put_u32(element.oid());
-                if dimensions == 1 {
+                let shape = shape_of(&items);
+                let count = shape.count();
+                if vector {
+                    // They have a dimension also when they are empty.
+                    out.put_i32(1);
+                    out.put_i32(i32::from(items.null_count() > 0));
+                    out.put_u32(element.oid());
                     out.put_i32(i32::try_from(items.len()).unwrap_or(i32::MAX));
-                    out.put_i32(i32::from(!vector));
+                    out.put_i32(0);
+                } else {
+                    let nulls = (0..count).any(|index| cells.is_null(index));
+                    binary::write_array_head(&shape, nulls, element.oid(), out);
                 }
-                for index in 0..items.len() {
+                for index in 0..count {
                     if cells.is_null(index) {
                         out.put_i32(-1);
                         continue;
@@ -325,8 +333,24 @@ impl<'a> Cells<'a> {
             // The version of jsonb's binary form.
             out.put_u8(1);
         }
+        if matches!(self.ty, SqlType::InternalChar) {
+            // Always one byte; zero is kept as nothing, one past ASCII as its octal digits.
+            return out.put_u8(match value.as_bytes() {
+                [b'\\', a, b, c] => {
+                    let digit = |byte: &u8| byte.wrapping_sub(b'0') & 7;
+                    digit(a) << 6 | digit(b) << 3 | digit(c)
+                }
+                other => other.first().copied().unwrap_or(0),
+            });
+        }
         self.string(out, value);
     }
+}
+
+/// The dimensions of an array whose list is these items.
+fn shape_of(items: &ArrayRef) -> Shape {
+    let kept = Shape::kept(items.nulls(), 0, items.len());
+    kept.unwrap_or_else(|| Shape::plain(items.len()))
 }
 
 /// A row that is kept is one of its type.

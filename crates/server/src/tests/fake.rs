@@ -10,6 +10,7 @@ use arrow::record_batch::RecordBatch;
 use async_trait::async_trait;
 use bytes::Bytes;
 use chronolith::CopyRows;
+use chronolith::hosts::{Rules, read};
 use chronolith_types::{SqlState, SqlType};
 use futures::StreamExt;
 use tokio::sync::Notify;
@@ -19,6 +20,8 @@ use crate::*;
 #[derive(Default)]
 pub(super) struct Fake {
     pub(super) verifier: Option<String>,
+    /// The text of a `pg_hba.conf`.
+    pub(super) rules: Option<&'static str>,
 }
 
 #[async_trait]
@@ -29,7 +32,13 @@ impl Backend for Fake {
             superuser: true,
             login: true,
             expired: false,
+            member_of: vec!["postgres".to_owned(), "desk".to_owned()],
         })
+    }
+
+    fn rules(&self) -> Option<Arc<Rules>> {
+        let entries = read(self.rules?, true, &|_| Err(String::new()));
+        Some(Arc::new(Rules::of(entries).unwrap()))
     }
 
     fn has_password(&self) -> bool {
@@ -278,11 +287,12 @@ impl Session for FakeSession {
     fn style(&self) -> OutputStyle {
         OutputStyle::default()
     }
-    fn reported(&self) -> Vec<(&'static str, String)> {
-        vec![
+    fn reported(&self) -> Reported {
+        [
             ("server_version", "15.13".to_owned()),
             ("client_encoding", "UTF8".to_owned()),
         ]
+        .into()
     }
     fn take_notices(&mut self) -> Vec<Notice> {
         Vec::new()

@@ -32,6 +32,7 @@ pub(super) fn says(bytes: &[u8], text: &str) -> bool {
 async fn short_and_huge_frames_are_protocol_violations() {
     let fake = Fake {
         verifier: Some("SCRAM-SHA-256$4096:AAAA$AAAA:AAAA".to_owned()),
+        ..Fake::default()
     };
     let address = serve(fake, ServerConfig::default()).await;
     let frames: [&[u8]; 5] = [

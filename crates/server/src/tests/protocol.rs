@@ -33,7 +33,7 @@ pub(super) fn pencil() -> String {
     )
 }
 
-async fn connect(
+pub(super) async fn connect(
     port: u16,
     user: &str,
     database: &str,
@@ -58,7 +58,7 @@ async fn client() -> Client {
         .unwrap()
 }
 
-fn code(error: &tokio_postgres::Error) -> (&str, &str) {
+pub(super) fn code(error: &tokio_postgres::Error) -> (&str, &str) {
     let error = error.as_db_error().unwrap();
     (error.code().code(), error.message())
 }
@@ -196,6 +196,7 @@ async fn a_cancel_with_a_wrong_secret_stops_nothing() {
 async fn a_password_is_proved_and_unknown_roles_look_like_wrong_passwords() {
     let fake = Fake {
         verifier: Some(pencil()),
+        ..Fake::default()
     };
     let port = serve(fake, ServerConfig::default()).await.port();
     assert!(

@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 
 use ring::digest;
 use rustls::pki_types::{CertificateDer, ServerName};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_postgres::config::{ChannelBinding, SslMode};
 use tokio_postgres::tls::{self, TlsConnect};
@@ -18,14 +18,14 @@ use super::protocol::pencil;
 use crate::{Server, ServerConfig, ServerError, TlsFiles};
 
 /// A certificate of its own in a directory of its own.
-struct Certificate {
+pub(super) struct Certificate {
     der: CertificateDer<'static>,
     files: TlsFiles,
     _dir: tempfile::TempDir,
 }
 
 impl Certificate {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         use std::os::unix::fs::PermissionsExt;
         let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
         let dir = tempfile::tempdir().unwrap();
@@ -43,7 +43,7 @@ impl Certificate {
         }
     }
 
-    fn config(&self) -> ServerConfig {
+    pub(super) fn config(&self) -> ServerConfig {
         ServerConfig {
             tls: Some(self.files.clone()),
             ..ServerConfig::default()
@@ -53,13 +53,13 @@ impl Certificate {
 
 /// A client's side of TLS that trusts one certificate; `binding` is what it takes the server's
 /// end point to be.
-struct Trust {
+pub(super) struct Trust {
     config: Arc<rustls::ClientConfig>,
     binding: Vec<u8>,
 }
 
 impl Trust {
-    fn of(certificate: &Certificate) -> Self {
+    pub(super) fn of(certificate: &Certificate) -> Self {
         let mut roots = rustls::RootCertStore::empty();
         roots.add(certificate.der.clone()).unwrap();
         let provider = Arc::new(rustls::crypto::ring::default_provider());
@@ -74,9 +74,26 @@ impl Trust {
             binding: binding.as_ref().to_vec(),
         }
     }
+
+    /// Asks a server for TLS by hand.
+    pub(super) async fn shake(
+        self,
+        mut socket: TcpStream,
+    ) -> tokio_rustls::client::TlsStream<TcpStream> {
+        socket
+            .write_all(&[0, 0, 0, 8, 4, 210, 22, 47])
+            .await
+            .unwrap();
+        let mut said = [0];
+        socket.read_exact(&mut said).await.unwrap();
+        assert_eq!(said, *b"S");
+        let name = ServerName::try_from("localhost").unwrap();
+        let connector = tokio_rustls::TlsConnector::from(self.config);
+        connector.connect(name, socket).await.unwrap()
+    }
 }
 
-struct Stream {
+pub(super) struct Stream {
     inner: tokio_rustls::client::TlsStream<TcpStream>,
     binding: Vec<u8>,
 }
@@ -135,11 +152,20 @@ async fn connect(
     trust: Trust,
     binding: ChannelBinding,
 ) -> Result<Client, tokio_postgres::Error> {
+    over_tls(port, trust, binding, "pencil").await
+}
+
+pub(super) async fn over_tls(
+    port: u16,
+    trust: Trust,
+    binding: ChannelBinding,
+    password: &str,
+) -> Result<Client, tokio_postgres::Error> {
     let socket = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
     let (client, connection) = Config::new()
         .user("postgres")
         .dbname("postgres")
-        .password("pencil")
+        .password(password)
         .ssl_mode(SslMode::Require)
         .channel_binding(binding)
         .connect_raw(socket, trust)
@@ -151,6 +177,7 @@ async fn connect(
 fn guarded() -> Fake {
     Fake {
         verifier: Some(pencil()),
+        ..Fake::default()
     }
 }
 

@@ -1,6 +1,7 @@
 //! Values read from their binary form.
 
 use super::EPOCH_DAYS;
+use crate::array::{DIMENSIONS_MAX, Dimension, Shape};
 use crate::datetime::{
     DATE_INFINITY, DATE_NEGATIVE_INFINITY, INFINITY, NEGATIVE_INFINITY, US_PER_DAY,
 };
@@ -12,8 +13,8 @@ const DAYS: std::ops::Range<i32> = -2_451_545..2_145_031_949;
 /// The first µs of a timestamp, counted from 2000.
 const FIRST_US: i64 = -211_813_488_000_000_000;
 
-/// Items of an array in their binary form, and the oid of their type.
-pub type ArrayItems<'a> = (u32, Vec<Option<&'a [u8]>>);
+/// The oid of an array's items, its dimensions, and the items in their binary form.
+pub type ArrayItems<'a> = (u32, Shape, Vec<Option<&'a [u8]>>);
 
 fn malformed(message: &str) -> ValueError {
     ValueError::new(SqlState::INVALID_BINARY_REPRESENTATION, message)
@@ -234,32 +235,37 @@ pub fn read_jsonb(mut from: &[u8]) -> Result<&[u8], ValueError> {
     }
 }
 
-/// The items of an array of one dimension.
+/// The items of an array and its dimensions.
 ///
 /// # Errors
-/// 08P01 or 22P03; 0A000 for more dimensions.
+/// 08P01 or 22P03; 54000 for more dimensions or items than arrays have.
 pub fn read_array(mut from: &[u8]) -> Result<ArrayItems<'_>, ValueError> {
     let dimensions = i32::from_be_bytes(take(&mut from)?);
     let flags = i32::from_be_bytes(take(&mut from)?);
     let oid = u32::from_be_bytes(take(&mut from)?);
-    if !(0..=6).contains(&dimensions) {
-        return Err(malformed("invalid number of dimensions"));
+    if dimensions < 0 {
+        return Err(malformed(&format!(
+            "invalid number of dimensions: {dimensions}"
+        )));
     }
     if !(0..=1).contains(&flags) {
         return Err(malformed("invalid array flags"));
     }
-    if dimensions == 0 {
-        return end(from, (oid, Vec::new()));
+    let count = usize::try_from(dimensions).unwrap_or(usize::MAX);
+    if count > DIMENSIONS_MAX {
+        let message =
+            format!("number of array dimensions ({count}) exceeds the maximum allowed (6)");
+        return Err(ValueError::new(SqlState::PROGRAM_LIMIT_EXCEEDED, message));
     }
-    if dimensions > 1 {
-        return Err(ValueError::new(
-            SqlState::FEATURE_NOT_SUPPORTED,
-            "arrays of more than one dimension are not supported",
-        ));
+    let mut bounds = Vec::with_capacity(count);
+    for _ in 0..count {
+        let length = i32::from_be_bytes(take(&mut from)?);
+        let lower = i32::from_be_bytes(take(&mut from)?);
+        let length = usize::try_from(length).map_err(|_| malformed("invalid array size"))?;
+        bounds.push(Dimension { lower, length });
     }
-    let count = i32::from_be_bytes(take(&mut from)?);
-    take::<4>(&mut from)?;
-    let count = usize::try_from(count).map_err(|_| malformed("invalid array size"))?;
+    let shape = Shape::new(bounds)?;
+    let count = shape.count();
     // A count that the bytes cannot hold must not reserve memory.
     let mut items = Vec::with_capacity(count.min(from.len() / 4));
     for _ in 0..count {
@@ -270,7 +276,7 @@ pub fn read_array(mut from: &[u8]) -> Result<ArrayItems<'_>, ValueError> {
             Err(_) => return Err(malformed("incorrect binary data format")),
         });
     }
-    end(from, (oid, items))
+    end(from, (oid, shape, items))
 }
 
 #[cfg(test)]
@@ -333,9 +339,9 @@ mod tests {
         }
         assert_eq!(
             read_array(&array),
-            Ok((23, vec![Some(&[0, 0, 0, 7][..]), None]))
+            Ok((23, Shape::plain(2), vec![Some(&[0, 0, 0, 7][..]), None]))
         );
-        array[12..16].copy_from_slice(&i32::MAX.to_be_bytes());
+        array[12..16].copy_from_slice(&100_000_000_i32.to_be_bytes());
         assert_eq!(
             read_array(&array).unwrap_err().code,
             SqlState::PROTOCOL_VIOLATION

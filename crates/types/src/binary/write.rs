@@ -3,6 +3,7 @@
 use arrow_buffer::i256;
 
 use super::EPOCH_DAYS;
+use crate::array::Shape;
 use crate::datetime::{
     DATE_INFINITY, DATE_NEGATIVE_INFINITY, INFINITY, NEGATIVE_INFINITY, US_PER_DAY,
 };
@@ -30,6 +31,18 @@ pub fn write_date(days: i32, out: &mut Vec<u8>) {
         days => days.saturating_sub(EPOCH_DAYS),
     };
     out.extend_from_slice(&shifted.to_be_bytes());
+}
+
+/// What stands before an array's items: dimensions, whether there are nulls, the type of the items.
+pub fn write_array_head(shape: &Shape, nulls: bool, oid: u32, out: &mut Vec<u8>) {
+    let whole = |count: usize| i32::try_from(count).unwrap_or(i32::MAX).to_be_bytes();
+    out.extend(whole(shape.dimensions().len()));
+    out.extend(i32::from(nulls).to_be_bytes());
+    out.extend(oid.to_be_bytes());
+    for dimension in shape.dimensions() {
+        out.extend(whole(dimension.length));
+        out.extend(dimension.lower.to_be_bytes());
+    }
 }
 
 /// Appends an interval.

@@ -138,6 +138,7 @@ impl Binder<'_> {
             updates: named_columns(&into, &row, sets.iter().flatten().copied()),
             what: What::Insert { plan, conflict },
             by_key: None,
+            current: None,
             sets: sets.unwrap_or_default(),
             returning,
             slot: None,

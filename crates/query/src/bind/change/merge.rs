@@ -44,7 +44,7 @@ impl Binder<'_> {
             rel: target,
             locator,
             ..
-        } = self.changed(&merge.table, "MERGE", &[PolicyCommand::Select])?;
+        } = self.changed(&merge.table, "MERGE", &[PolicyCommand::Select], None)?;
         if self.is_secured(&into)? {
             return Err(unsupported("MERGE into a table with row-level security"));
         }
@@ -97,6 +97,7 @@ impl Binder<'_> {
                 actions: whens.iter().map(|when| when.action).collect(),
             },
             by_key: None,
+            current: None,
             inserts,
             updates,
             sets: {

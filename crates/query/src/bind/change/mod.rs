@@ -71,6 +71,8 @@ pub(crate) struct Change {
     pub(crate) held: Vec<Held>,
     /// What is done.
     pub(crate) what: What,
+    /// The cursor whose row alone it changes.
+    pub(crate) current: Option<CurrentOf>,
     /// The same for one row that is found by its key.
     pub(crate) by_key: Option<ByKey>,
     /// The places of the columns that it sets in rows that are there.
@@ -106,6 +108,14 @@ pub(crate) enum Broken {
         table: String,
         policy: Option<String>,
     },
+}
+
+/// WHERE CURRENT OF.
+#[derive(Debug, Clone)]
+pub(crate) struct CurrentOf {
+    /// Where the plan reads the row: its columns and its locator.
+    pub(crate) slot: usize,
+    pub(crate) cursor: String,
 }
 
 /// A change of the row that has a key.

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use arrow::datatypes::Schema;
 use chronolith_catalog::{self as catalog, PolicyCommand};
 use chronolith_sql::ast::{self, TableFactor, TableWithJoins};
 use chronolith_types::{SqlState, SqlType};
@@ -10,8 +11,9 @@ use datafusion::logical_expr::Expr;
 
 use super::super::names::{Table, TableColumn};
 use super::super::scope::Scope;
-use super::super::state::{Binder, Rel, Result, position, unsupported};
+use super::super::state::{Binder, Rel, Result, field, position, unsupported};
 use super::super::uses::attribute;
+use super::CurrentOf;
 use super::through::{Base, Row, WrittenView, stepped};
 use crate::error::Error;
 
@@ -45,6 +47,8 @@ pub(super) struct Changed {
     pub rel: Rel,
     /// The internal name of the locator.
     pub locator: String,
+    /// The cursor whose row alone it has.
+    pub current: Option<CurrentOf>,
 }
 
 impl Binder<'_> {
@@ -132,6 +136,7 @@ impl Binder<'_> {
         factor: &TableFactor,
         verb: &'static str,
         commands: &[PolicyCommand],
+        cursor: Option<&str>,
     ) -> Result<Changed> {
         let TableFactor::Table {
             name,
@@ -149,7 +154,24 @@ impl Binder<'_> {
             ty: SqlType::Numeric(None),
             attribute: -1,
         });
-        let rel = self.scan(&table)?;
+        let mut rel = self.scan(&table)?;
+        if cursor.is_some() && !target.views.is_empty() {
+            return Err(Error::new(
+                SqlState::FEATURE_NOT_SUPPORTED,
+                "WHERE CURRENT OF on a view is not implemented",
+            ));
+        }
+        let current = match cursor {
+            None => None,
+            Some(cursor) => {
+                let columns = rel.scope.columns.iter();
+                let fields: Vec<_> = columns.map(|c| field(&c.column, &c.arrow)).collect();
+                let slot = self.slot();
+                rel.plan = self.read_slot(slot, &Arc::new(Schema::new(fields)))?;
+                let cursor = cursor.to_owned();
+                Some(CurrentOf { slot, cursor })
+            }
+        };
         let around = self.view;
         self.view = target.views.last().map(|view| view.oid).or(around);
         let rel = self.secured(&table, rel, commands);
@@ -168,6 +190,7 @@ impl Binder<'_> {
             row,
             rel,
             locator: locator.column,
+            current,
         })
     }
 
@@ -177,9 +200,10 @@ impl Binder<'_> {
         table: &TableWithJoins,
         verb: &'static str,
         commands: &[PolicyCommand],
+        cursor: Option<&str>,
     ) -> Result<Changed> {
         match table.joins.first() {
-            None => self.changed(&table.relation, verb, commands),
+            None => self.changed(&table.relation, verb, commands, cursor),
             Some(_) => Err(Error::new(
                 SqlState::SYNTAX_ERROR,
                 "syntax error at or near \"join\"",

@@ -4,15 +4,14 @@ use std::collections::BTreeSet;
 
 use chronolith_catalog::{PolicyCommand, Rights};
 use chronolith_sql::ast::{self, FromTable, JoinConstraint, TableWithJoins, UpdateTableFromKind};
+use chronolith_sql::current_of;
 use chronolith_types::SqlState;
 use datafusion::common::JoinType;
 use datafusion::logical_expr::Expr;
 
 use super::super::scope::{Scope, ScopeColumn};
 use super::super::select::filtered;
-use super::super::state::{
-    Binder, Clause, Place, Rel, Result, column, position, project, typed, unsupported,
-};
+use super::super::state::{Binder, Clause, Place, Rel, Result, column, position, project, typed};
 use super::assign::{Given, sets_key};
 use super::target::Changed;
 use super::through::Row;
@@ -28,7 +27,8 @@ impl Binder<'_> {
         let read = reads_rows(update);
         let commands = [PolicyCommand::Update, PolicyCommand::Select];
         let commands = commands.get(..=usize::from(read)).unwrap_or(&commands);
-        let target = self.changed_alone(&update.table, "UPDATE", commands)?;
+        let cursor = update.selection.as_ref().and_then(current_of);
+        let target = self.changed_alone(&update.table, "UPDATE", commands, cursor)?;
         let own = target.rel.scope.clone();
         let from = match &update.from {
             None => &[],
@@ -86,6 +86,7 @@ impl Binder<'_> {
             held,
             table: target.target.catalog,
             rights: Rights::UPDATE,
+            current: target.current,
             what: What::Update(project(all.plan, exprs)?),
             inserts: BTreeSet::new(),
             updates,
@@ -110,13 +111,15 @@ impl Binder<'_> {
             delete.selection.is_some() || delete.using.is_some() || delete.returning.is_some();
         let commands = [PolicyCommand::Delete, PolicyCommand::Select];
         let commands = commands.get(..=usize::from(read)).unwrap_or(&commands);
+        let cursor = delete.selection.as_ref().and_then(current_of);
         let Changed {
             target,
             row,
             oid,
             rel,
             locator,
-        } = self.changed_alone(table, "DELETE", commands)?;
+            current,
+        } = self.changed_alone(table, "DELETE", commands, cursor)?;
         let own = rel.scope.clone();
         let all = self.with_others(rel, delete.using.as_deref().unwrap_or_default())?;
         let (all, condition) = self.wanted(all, oid, &own, delete.selection.as_ref())?;
@@ -154,6 +157,7 @@ impl Binder<'_> {
             held: Vec::new(),
             table: target.catalog,
             rights: Rights::DELETE,
+            current,
             what: What::Delete(project(all.plan, exprs)?),
             inserts: BTreeSet::new(),
             updates: BTreeSet::new(),
@@ -184,10 +188,9 @@ impl Binder<'_> {
         let Some(condition) = condition else {
             return Ok((all, None));
         };
-        if matches!(condition, ast::Expr::Identifier(ident)
-            if ident.value == chronolith_sql::CURRENT_OF)
-        {
-            return Err(unsupported("WHERE CURRENT OF"));
+        if current_of(condition).is_some() {
+            // The target has no other row.
+            return Ok((all, None));
         }
         let place = Place {
             scope: &all.scope,

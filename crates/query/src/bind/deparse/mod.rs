@@ -9,6 +9,7 @@
 
 mod calls;
 mod layout;
+mod operators;
 mod query;
 mod read;
 mod select;
@@ -60,7 +61,20 @@ pub fn deparse(
     let (shown, ty) = reader.read(&tree).ok()?;
     let target = target.unwrap_or(&SqlType::Text);
     let shown = reader.settled(shown, &ty, target).ok()?;
-    Some(shown.text(pretty))
+    Some(with_types(names, &shown.text(pretty)))
+}
+
+/// Puts the names of users' types in the place of their marks: with the schema where the search path
+/// does not find them, as whoever restores a dump has none.
+fn with_types(names: &dyn Names, text: &str) -> String {
+    let mut parts = text.split(shown::TYPE_MARK);
+    let mut out = parts.next().unwrap_or_default().to_owned();
+    while let (Some(oid), Some(name)) = (parts.next(), parts.next()) {
+        let known = oid.parse().ok().and_then(|oid| names.type_shown(oid));
+        out.push_str(known.as_deref().unwrap_or(name));
+        out.push_str(parts.next().unwrap_or_default());
+    }
+    out
 }
 
 /// The query of a view as `pg_get_viewdef` shows it, under the view's names of its columns; None
@@ -90,7 +104,7 @@ pub fn deparse_query(
     rename(&mut query, columns);
     let mut writer = Writer::new(pretty, wrap);
     writer.query(&query, true);
-    Some(writer.finish())
+    Some(with_types(names, &writer.finish()))
 }
 
 /// Gives the columns of a query the names that its view has for them.

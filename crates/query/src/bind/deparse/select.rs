@@ -247,6 +247,9 @@ impl Reader<'_, '_> {
             offset = start.as_ref().map(|start| start.value.clone());
         }
         if let Some(fetch) = &query.fetch {
+            if fetch.with_ties {
+                return Err(unsupported("showing WITH TIES"));
+            }
             let one = || ast::Expr::value(ast::Value::Number("1".to_owned(), false));
             limit = Some(fetch.quantity.clone().unwrap_or_else(one));
         }

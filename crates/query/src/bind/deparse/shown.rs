@@ -568,12 +568,20 @@ impl Writer {
     }
 }
 
+/// Stands around the number and the name of a user's type until both are told apart; no text that
+/// PostgreSQL takes has it.
+pub(super) const TYPE_MARK: char = '\0';
+
 /// A type as it can be written in a cast.
 fn type_name(ty: &SqlType) -> String {
     match ty {
         // `character` alone would be one of length 1.
         SqlType::Char(None) => "bpchar".to_owned(),
         SqlType::Array(element) => format!("{}[]", type_name(element)),
+        SqlType::User(user) => {
+            let name = user.shown();
+            format!("{TYPE_MARK}{}{TYPE_MARK}{name}{TYPE_MARK}", user.oid)
+        }
         ty => ty.name(),
     }
 }

@@ -5,6 +5,7 @@
 mod comments;
 mod definitions;
 mod names;
+mod objects;
 mod routines;
 
 pub(crate) use comments::{
@@ -19,4 +20,5 @@ pub(crate) use names::{
     regtype_out, table_is_visible, to_regclass, to_regnamespace, to_regrole, to_regtype,
     type_is_visible, user_by_id,
 };
+pub(crate) use objects::{function_is_visible, object_words, operator_out};
 pub(crate) use routines::{function_arguments, function_result, functiondef};

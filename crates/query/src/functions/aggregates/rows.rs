@@ -19,6 +19,7 @@ use super::super::io::Zone;
 use super::super::json;
 use super::super::math;
 use super::super::operators::fixed;
+use super::super::subscripts;
 use super::super::table::{AggregateUse, Typed};
 use super::super::udf::Context;
 use super::super::value::{self, Value};
@@ -205,6 +206,7 @@ pub(super) fn aggregate(
             (Some(arg), _) => arg.arrow.clone(),
             _ => result.arrow(),
         },
+        Kind::ArrayAgg if gathers_arrays(args.first().map(|arg| &arg.ty)) => first,
         Kind::ArrayAgg => list_of(first),
         _ => result.arrow(),
     };
@@ -224,14 +226,13 @@ pub(super) fn aggregate(
     })
 }
 
+fn gathers_arrays(of: Option<&SqlType>) -> bool {
+    matches!(of, Some(SqlType::Array(_)))
+}
+
 /// array_agg, whose element type is its argument's.
 pub(super) fn array_agg(args: &[Typed]) -> Result<AggregateUse, FunctionError> {
     let element = args.first().map_or(SqlType::Text, |arg| arg.ty.clone());
-    if matches!(element, SqlType::Array(_)) {
-        return Err(FunctionError::unsupported(
-            "arrays of several dimensions are not supported",
-        ));
-    }
     // An array holds its element type's own form.
     let mut args = args.to_vec();
     if let Some(arg) = args.first_mut()
@@ -250,7 +251,12 @@ pub(super) fn array_agg(args: &[Typed]) -> Result<AggregateUse, FunctionError> {
             vec![arg.clone()],
         )?;
     }
-    aggregate(Kind::ArrayAgg, &args, &element.array_of())
+    let result = match element {
+        // Of a dimension more.
+        SqlType::Array(_) => element,
+        element => element.array_of(),
+    };
+    aggregate(Kind::ArrayAgg, &args, &result)
 }
 
 impl Bound {
@@ -753,6 +759,10 @@ fn finish_rows(bound: &Bound, rows: &[Vec<Value>]) -> Result<Value, FunctionErro
                 Some(fraction) => percentile(bound.kind, fraction, &sorted)?,
                 None => Value::Null,
             }
+        }
+        Kind::ArrayAgg if gathers_arrays(bound.args.first()) => {
+            let arrays: Vec<Value> = firsts().cloned().collect();
+            subscripts::gathered(&arrays)?
         }
         _ => Value::List(firsts().cloned().collect()),
     })

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use arrow::datatypes::DataType;
+use chronolith_types::array::Shape;
 use chronolith_types::{SqlState, SqlType};
 use datafusion::common::ScalarValue;
 use serde_json::Value as Json;
@@ -25,6 +26,13 @@ fn of_value(context: &Context<'_>, value: &Value, ty: &SqlType) -> Result<Json, 
         Value::List(items) => {
             let element = ty.element().cloned().unwrap_or(SqlType::Text);
             let items = items.iter().map(|item| of_value(context, item, &element));
+            Json::Array(items.collect::<Result<_, _>>()?)
+        }
+        Value::Shaped(shape, items) => {
+            let rows = rows_of(shape, items);
+            let element = ty.element().filter(|_| shape.dimensions().len() == 1);
+            let items = rows.iter();
+            let items = items.map(|item| of_value(context, item, element.unwrap_or(ty)));
             Json::Array(items.collect::<Result<_, _>>()?)
         }
         // A row comes as its json.
@@ -62,6 +70,23 @@ fn of_value(context: &Context<'_>, value: &Value, ty: &SqlType) -> Result<Json, 
     })
 }
 
+/// The arrays that are the items of one of several dimensions; of one dimension, its items as such.
+fn rows_of(shape: &Shape, items: &[Value]) -> Vec<Value> {
+    let Some((outer, inner)) = shape.dimensions().split_first() else {
+        return Vec::new();
+    };
+    let Ok(inner) = Shape::new(inner.to_vec()) else {
+        return Vec::new();
+    };
+    let of_one = items.len() / outer.length.max(1);
+    let rows = items.chunks(of_one.max(1));
+    let rows = rows.map(|row| match (inner.dimensions(), row) {
+        ([], [item]) => item.clone(),
+        _ => Value::shaped(inner.clone(), row.to_vec()),
+    });
+    rows.collect()
+}
+
 /// A value of any type as json text: documents within keep the form they are written in.
 pub(in super::super) fn text_of(
     context: &Context<'_>,
@@ -77,7 +102,7 @@ pub(in super::super) fn text_of(
             text.clone()
         }
         Value::Text(text) if composites::is_composite(ty) => composites::json(context, text, ty)?,
-        Value::List(_) => list_text(context, value, ty, ",")?,
+        Value::List(_) | Value::Shaped(..) => list_text(context, value, ty, ",")?,
         value => of_value(context, value, ty)?.to_string(),
     })
 }
@@ -88,9 +113,16 @@ fn list_text(
     ty: &SqlType,
     separator: &str,
 ) -> Result<String, FunctionError> {
-    let element = ty.element().unwrap_or(&SqlType::Text);
-    let items = value.as_list().iter();
-    let items = items.map(|item| text_of(context, item, element, false));
+    let shape = value.shape();
+    let (items, ty) = match shape.dimensions() {
+        // Rows of arrays are arrays of the same type.
+        [_, _, ..] => (rows_of(&shape, value.as_list()), ty),
+        _ => (
+            value.as_list().to_vec(),
+            ty.element().unwrap_or(&SqlType::Text),
+        ),
+    };
+    let items = items.iter().map(|item| text_of(context, item, ty, false));
     let items = items.collect::<Result<Vec<_>, _>>()?;
     Ok(format!("[{}]", items.join(separator)))
 }

@@ -6,6 +6,7 @@ use arrow::array::{Array, ArrayRef, AsArray, Int64Array, ListArray, UInt32Array}
 use arrow::compute::take;
 use arrow::datatypes::DataType;
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
+use chronolith_types::array::Shape;
 use datafusion::common::{DataFusionError, Result as DfResult};
 
 use super::exec::SetSource;
@@ -71,6 +72,9 @@ impl Rows {
                 {
                     *at = usize::try_from(*first).unwrap_or(0);
                     *end = usize::try_from(*last).unwrap_or(0);
+                    if let Some(shape) = Shape::kept(list.values().nulls(), *at, *end) {
+                        *end = *at + shape.count();
+                    }
                 }
             }
             Self::Series { args, series, .. } => *series = Series::start(args, row, vars)?,

@@ -17,7 +17,7 @@ use super::frame::{
     Datum, Field, Found, Frame, Names, Place, Row, Slot, no_field, null, unassigned,
 };
 use crate::error::Error;
-use crate::functions::row_values;
+use crate::functions::{constant_items, row_values};
 use crate::session::Session;
 
 /// What a routine's rows are made of.
@@ -538,8 +538,8 @@ pub(super) fn items(value: Option<&ScalarValue>) -> Result<Vec<ScalarValue>, Err
     if list.is_empty() || list.is_null(0) {
         return Ok(Vec::new());
     }
-    let values = list.value(0);
-    (0..values.len())
+    let (values, count) = constant_items(list.as_ref());
+    (0..count)
         .map(|at| Ok(ScalarValue::try_from_array(&values, at)?))
         .collect()
 }

@@ -1,0 +1,222 @@
+"""What the systems ask of the database, measured: MasterTrade's inserts and queries on one connection,
+Bot3's twenty feeds beside a reader, and how much both take on disk.
+
+    systems.py --chronolith DSN [--seconds 10]       (psycopg 3 and asyncpg)
+
+The schemas are those of examples/mastertrade and examples/bot3; the tables must not be there yet.
+"""
+
+import argparse
+import asyncio
+import datetime
+import multiprocessing
+import pathlib
+import random
+import statistics
+import struct
+import time
+
+import asyncpg
+import psycopg
+
+EXAMPLES = pathlib.Path(__file__).resolve().parent.parent / "examples"
+EPOCH = datetime.datetime(2000, 1, 1, tzinfo=datetime.timezone.utc)
+FEEDS = 20
+BURST = 10_000
+BATCH = 1_000
+
+
+def percentiles(name, seconds):
+    ordered = sorted(seconds)
+    print(f"{name}: median {statistics.median(ordered) * 1e3:.2f} ms, "
+          f"p99 {ordered[int(len(ordered) * 0.99)] * 1e3:.2f} ms, n {len(ordered)}", flush=True)
+
+
+def schema(dsn, system):
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        connection.execute((EXAMPLES / system / "schema.sql").read_text())
+
+
+def ask(connection, name, text, count=200):
+    taken = []
+    for _ in range(count):
+        began = time.perf_counter()
+        rows = connection.execute(text, prepare=True).fetchall()
+        taken.append(time.perf_counter() - began)
+    percentiles(f"{name}, {len(rows)} rows", taken)
+
+
+def compress(connection, table):
+    before = connection.execute(f"SELECT hypertable_size('{table}')").fetchone()[0]
+    began = time.perf_counter()
+    connection.execute(f"SELECT compress_chunk(c, true) FROM show_chunks('{table}') AS c")
+    took = time.perf_counter() - began
+    sizes = connection.execute(
+        "SELECT sum(before_compression_total_bytes)::bigint, sum(after_compression_total_bytes)::bigint"
+        f" FROM chunk_columnstore_stats('{table}')").fetchone()
+    rows = connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0]
+    print(f"{table}: {rows:,} rows compressed in {took:.1f} s, {sizes[0]:,} bytes as rows (hypertable_size"
+          f" {before:,}), {sizes[1]:,} compressed: {sizes[0] / sizes[1]:.1f} : 1, {sizes[1] / rows:.1f} bytes a row",
+          flush=True)
+
+
+def bars(first, count):
+    """Minute bars of 40 symbols on 2 exchanges; a random walk with a seed."""
+    walk = random.Random(first)
+    begin = datetime.datetime(2026, 1, 1, tzinfo=datetime.timezone.utc)
+    for number in range(first, first + count):
+        minute, series = divmod(number, 80)
+        base = 100 + series * 13 + walk.randrange(-300, 300) / 100
+        high, low = base + walk.randrange(100) / 100, base - walk.randrange(100) / 100
+        yield (begin + datetime.timedelta(minutes=minute), f"SYM{series // 2:02}USDT",
+               ("binance", "kraken")[series % 2], round(base, 2), round(high, 2), round(low, 2),
+               round((high + low) / 2, 2), walk.randrange(1, 100_000) / 100)
+
+
+async def insert_bars(dsn):
+    from decimal import Decimal
+
+    columns = ["time", "symbol", "exchange", "open", "high", "low", "close", "volume"]
+
+    def records(first, count):
+        return [(t, s, e, *(Decimal(str(v)) for v in rest)) for t, s, e, *rest in bars(first, count)]
+
+    connection = await asyncpg.connect(dsn)
+    for name, size, total in (("copy_records_to_table, 10,000 at a time", 10_000, 400_000),
+                              ("executemany, 10,000 at a time", 10_000, 100_000)):
+        first = 0 if size == 10_000 and name.startswith("copy") else 400_000
+        batches = [records(first + at, size) for at in range(0, total, size)]
+        began = time.perf_counter()
+        for batch in batches:
+            if name.startswith("copy"):
+                await connection.copy_records_to_table("price_data", records=batch, columns=columns)
+            else:
+                await connection.executemany(
+                    "INSERT INTO price_data (time, symbol, exchange, open, high, low, close, volume)"
+                    " VALUES ($1, $2, $3, $4, $5, $6, $7, $8)", batch)
+        took = time.perf_counter() - began
+        print(f"MasterTrade: {name}, one connection, three candle views: {total / took:,.0f} rows/s", flush=True)
+    await connection.close()
+
+
+def mastertrade(dsn):
+    schema(dsn, "mastertrade")
+    asyncio.run(insert_bars(dsn))
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        def queries(kind):
+            last = "(SELECT max(time) FROM price_data)"
+            ask(connection, f"MasterTrade, {kind}: an hour of one series",
+                "SELECT * FROM price_data WHERE symbol = 'SYM07USDT' AND exchange = 'binance'"
+                f" AND time > {last} - interval '1 hour' ORDER BY time DESC")
+            ask(connection, f"MasterTrade, {kind}: daily candles of one series",
+                "SELECT * FROM price_data_1d WHERE symbol = 'SYM07USDT' AND exchange = 'binance' ORDER BY bucket")
+            ask(connection, f"MasterTrade, {kind}: all series by day from raw rows",
+                "SELECT symbol, date_trunc('day', time), max(high), min(low), sum(volume) FROM price_data"
+                " GROUP BY 1, 2", count=20)
+
+        queries("fresh rows")
+        compress(connection, "price_data")
+        queries("compressed rows")
+
+
+def text(value):
+    return struct.pack("!i", len(value)) + value
+
+
+def numeric(whole, fraction):
+    """Of PostgreSQL's binary form: two digits of base 10,000, eight places shown."""
+    return struct.pack("!ihhHhHH", 12, 2, 0, 0, 8, whole, fraction)
+
+
+def feed(dsn, number, seconds, begin, go, results):
+    """One exchange: a burst each second, in transactions of a thousand ticks by binary COPY."""
+    walk = random.Random(number)
+    exchange = text(f"exchange{number:02}".encode())
+    symbols = [text(f"SYM{s:02}USDT".encode()) for s in range(25)]
+    prices = [1000 + 50 * s for s in range(25)]
+    blobs = []
+    for second in range(seconds):
+        for batch in range(BURST // BATCH):
+            rows = [b"PGCOPY\n\xff\r\n\0" + struct.pack("!ii", 0, 0)]
+            for row in range(BATCH):
+                of = walk.randrange(25)
+                prices[of] += walk.randrange(-1, 2)
+                at = begin + second * 1_000_000 + (batch * BATCH + row) * 100
+                rows.append(struct.pack("!hiq", 7, 8, at) + exchange + symbols[of]
+                            + numeric(prices[of], 2500 * walk.randrange(4)) + numeric(walk.randrange(1, 50), 0)
+                            + text(b"BS"[of % 2:of % 2 + 1])
+                            + struct.pack("!iq", 8, (number * 1000 + second) * BURST + batch * BATCH + row))
+            rows.append(struct.pack("!h", -1))
+            blobs.append(b"".join(rows))
+    bursts = []
+    with psycopg.connect(dsn, autocommit=True) as connection, connection.cursor() as cursor:
+        results.put(("ready", None))
+        go.wait()
+        began = time.perf_counter()
+        for second in range(seconds):
+            late = began + second - time.perf_counter()
+            if late > 0:
+                time.sleep(late)
+            burst = time.perf_counter()
+            for blob in blobs[second * (BURST // BATCH):(second + 1) * (BURST // BATCH)]:
+                with cursor.copy("COPY market_data.ticks FROM STDIN (FORMAT binary)") as copy:
+                    copy.write(blob)
+            bursts.append(time.perf_counter() - burst)
+        took = time.perf_counter() - began
+    results.put((number, (took, bursts)))
+
+
+def bot3(dsn, seconds):
+    schema(dsn, "bot3")
+    begin = time.time_ns() // 1000 - int(EPOCH.timestamp()) * 1_000_000
+    results, go = multiprocessing.Queue(), multiprocessing.Event()
+    feeds = [multiprocessing.Process(target=feed, args=(dsn, number, seconds, begin, go, results))
+             for number in range(FEEDS)]
+    for one in feeds:
+        one.start()
+    for _ in feeds:
+        results.get()
+    go.set()
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        taken, lags = [], []
+        told = []
+        while len(told) < FEEDS:
+            began = time.perf_counter()
+            connection.execute("SELECT time, price, volume FROM market_data.ticks WHERE exchange = 'exchange07'"
+                               " AND symbol = 'SYM07USDT' ORDER BY time DESC LIMIT 100", prepare=True).fetchall()
+            taken.append(time.perf_counter() - began)
+            # Of one snapshot: what a candle lacks of its ticks.
+            row = connection.execute(
+                "SELECT (SELECT count(*) FROM market_data.ticks WHERE exchange = 'exchange07' AND symbol = 'SYM07USDT')"
+                " - (SELECT coalesce(sum(trades), 0) FROM aggregates.bars_1d WHERE exchange = 'exchange07'"
+                " AND symbol = 'SYM07USDT')", prepare=True).fetchone()
+            lags.append(row[0])
+            time.sleep(0.05)
+            while not results.empty():
+                told.append(results.get()[1])
+        took = max(one[0] for one in told)
+        rows = connection.execute("SELECT count(*) FROM market_data.ticks").fetchone()[0]
+        print(f"Bot3: {FEEDS} feeds, a burst of {BURST:,} ticks each a second, three bar views:"
+              f" {rows:,} rows in {took:.1f} s, {rows / took:,.0f} rows/s", flush=True)
+        percentiles("Bot3: a burst, from its first row to its last COMMIT", [b for one in told for b in one[1]])
+        percentiles("Bot3: the last 100 ticks of a series meanwhile", taken)
+        print(f"Bot3: ticks that a daily bar lacked, at most: {max(lags)} (n {len(lags)})", flush=True)
+        ask(connection, "Bot3: the last 100 ticks of a series, alone",
+            "SELECT time, price, volume FROM market_data.ticks WHERE exchange = 'exchange07'"
+            " AND symbol = 'SYM07USDT' ORDER BY time DESC LIMIT 100")
+        compress(connection, "market_data.ticks")
+    for one in feeds:
+        one.join()
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--chronolith", required=True)
+    parser.add_argument("--seconds", type=int, default=10)
+    args = parser.parse_args()
+    mastertrade(args.chronolith)
+    bot3(args.chronolith, args.seconds)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,16 @@
+//! Who may come in from where: the rules of `pg_hba.conf`.
+//!
+//! [`words`](self) of a line become a [`Rule`], or PostgreSQL's words for what is wrong with it;
+//! [`Rules::find`] gives the first that fits a [`Visitor`]. [`Hosts`] holds those in force.
+
+mod address;
+mod held;
+mod read;
+mod rules;
+mod words;
+
+pub use address::{Address, Network};
+pub use held::Hosts;
+pub(crate) use held::{entries, reason};
+pub use read::{Entry, read};
+pub use rules::{Kind, Method, Rule, Rules, Visitor, Word};
