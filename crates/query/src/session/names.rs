@@ -171,6 +171,7 @@ impl SessionNames {
         if let Some(sequence) = self.sequence(schema, name) {
             return Ok(Some(sequence));
         }
+        self.shared.meant(self.home.table_named(schema.id, name));
         relation_in(&self.home, &self.shared.instance.registry, schema, name)
     }
 }
