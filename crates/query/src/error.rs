@@ -75,6 +75,14 @@ impl Error {
         Self::new(SqlState::INTERNAL_ERROR, message)
     }
 
+    /// 08P01: a parameter, counted from 1, has no value.
+    pub(crate) fn no_parameter(number: usize) -> Self {
+        Self::new(
+            SqlState::PROTOCOL_VIOLATION,
+            format!("there is no value for parameter ${number}"),
+        )
+    }
+
     /// 21000: a query that stands for one value gave several rows.
     pub(crate) fn several_rows() -> Self {
         Self::new(

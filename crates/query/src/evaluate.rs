@@ -198,3 +198,16 @@ pub(crate) fn kept(filter: &dyn PhysicalExpr, batch: &RecordBatch) -> Result<Rec
     }
     Ok(filter_record_batch(batch, kept)?)
 }
+
+/// Whether an expression is a query.
+pub(crate) fn is_query(expr: &Expr) -> bool {
+    matches!(
+        expr,
+        Expr::ScalarSubquery(_) | Expr::Exists(_) | Expr::InSubquery(_) | Expr::SetComparison(_)
+    )
+}
+
+/// Whether a query is within an expression.
+pub(crate) fn has_query(expr: &Expr) -> bool {
+    expr.exists(|node| Ok(is_query(node))).unwrap_or(true)
+}

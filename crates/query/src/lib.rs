@@ -26,6 +26,7 @@ pub mod hosts;
 mod insert;
 pub mod instance;
 mod jobs;
+mod keyed;
 mod labels;
 mod nodes;
 mod notify;
@@ -39,6 +40,7 @@ pub mod routines;
 mod scan;
 mod session;
 pub mod settings;
+mod shape;
 mod statistics;
 pub mod value;
 

@@ -20,6 +20,7 @@ use super::params::number_of;
 use super::state::{Binder, Place, field};
 use super::subquery::subquery;
 use crate::error::Error;
+use crate::evaluate::has_query;
 use crate::functions::{FunctionError, SessionVars};
 
 /// What DataFusion can make of a query that depends on the row around it.
@@ -126,11 +127,6 @@ fn is_outer(expr: &Expr) -> bool {
         })
     });
     found.unwrap_or(true)
-}
-
-fn has_query(expr: &Expr) -> bool {
-    expr.exists(|node| Ok(query_of(node).is_some()))
-        .unwrap_or(true)
 }
 
 fn names_outer(plan: &LogicalPlan) -> bool {

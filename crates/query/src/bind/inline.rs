@@ -19,6 +19,7 @@ use super::scope::{Scope, ScopeColumn};
 use super::state::{Binder, Clause, Place, Rel, Result, column, field, lift, told, typed, unnamed};
 use super::subquery::subquery;
 use crate::error::Error;
+use crate::evaluate::is_query;
 use crate::functions::{CastContext, Typed, apply_cast, canonical_form};
 
 /// How many bodies may stand one within another; beyond it they are run.
@@ -148,7 +149,7 @@ impl Binder<'_> {
                         bare = false;
                         fits &= place.scope.internal(&found.name).is_some();
                     }
-                    other => fits &= !query_of(other),
+                    other => fits &= !is_query(other),
                 }
                 Ok(TreeNodeRecursion::Continue)
             });
@@ -359,17 +360,6 @@ fn one_row(plan: &LogicalPlan) -> bool {
         },
         _ => false,
     }
-}
-
-pub(super) fn query_of(expr: &Expr) -> bool {
-    matches!(
-        expr,
-        Expr::ScalarSubquery(_) | Expr::Exists(_) | Expr::InSubquery(_) | Expr::SetComparison(_)
-    )
-}
-
-pub(super) fn has_query(expr: &Expr) -> bool {
-    expr.exists(|node| Ok(query_of(node))).unwrap_or(true)
 }
 
 /// Whether an expression may give another value when it is computed again.

@@ -149,12 +149,8 @@ fn replaced(
             None => Ok(Transformed::no(expr)),
             Some(number) => {
                 let value = number.checked_sub(1).and_then(|at| values.get(at));
-                let value = value.cloned().ok_or_else(|| {
-                    Error::new(
-                        SqlState::PROTOCOL_VIOLATION,
-                        format!("there is no value for parameter ${number}"),
-                    )
-                })?;
+                let value = value.cloned();
+                let value = value.ok_or_else(|| Error::no_parameter(number))?;
                 Ok(Transformed::yes(Expr::Literal(value, None)))
             }
         }

@@ -17,13 +17,14 @@ use datafusion::logical_expr::{Expr, LogicalPlan};
 use super::call::Arg;
 use super::dependent::normalised;
 use super::from::{FunctionParts, Rows};
-use super::inline::{bare, has_query, query_of, volatile, volatile_plan};
+use super::inline::{bare, volatile, volatile_plan};
 use super::names::Variable;
 use super::resolve::{Candidate, Choice, Poly, choose};
 use super::scope::{Alias, Scope, ScopeColumn};
 use super::state::{Binder, Clause, Place, Rel, Result, column, lift, project, told, unnamed};
 use super::subquery::subquery;
 use crate::error::Error;
+use crate::evaluate::{has_query, is_query};
 use crate::functions::{CastContext, Typed, canonical_form, procs};
 use crate::routines::RoutineCall;
 
@@ -677,7 +678,7 @@ impl Binder<'_> {
         let plain = |arg: &Typed| {
             let mut columns = false;
             let _ = arg.expr.apply(|node| {
-                columns |= matches!(node, Expr::Column(_)) || query_of(node);
+                columns |= matches!(node, Expr::Column(_)) || is_query(node);
                 Ok(TreeNodeRecursion::Continue)
             });
             !columns || matches!(arg.expr, Expr::Column(_))

@@ -16,7 +16,7 @@ use futures::StreamExt;
 use super::run::Run;
 use crate::bind::{Over, set_parameters, set_parameters_in};
 use crate::error::Error;
-use crate::evaluate::{Formula, Planned, computable, kept};
+use crate::evaluate::{Formula, computable, kept};
 use crate::functions::SessionVars;
 use crate::insert::fixed;
 use crate::session::{Shared, physical, stream};
@@ -151,24 +151,6 @@ fn props_for<'e>(
         }
     }
     Ok(props)
-}
-
-/// What an expression of a key gives, which names no column and has no query in it.
-pub(super) fn value_of_key(
-    run: &Run<'_>,
-    expr: &Expr,
-    planned: &Planned,
-) -> Result<ScalarValue, Error> {
-    let nothing = Schema::empty();
-    let formula = planned.formula(&nothing, None, std::iter::once(expr), run.params);
-    let Some(formula) = formula else {
-        return value_of(run.shared, expr, run.params);
-    };
-    let (made, _) = formula.evaluate(&run.vars(), Vec::new(), 1, run.params)?;
-    let made = made
-        .first()
-        .ok_or_else(|| Error::internal("an expression without a value"))?;
-    Ok(ScalarValue::try_from_array(made, 0)?)
 }
 
 /// What an expression gives that names no column and has no query in it.

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
-use arrow::array::{AsArray, new_null_array};
+use arrow::array::AsArray;
 use arrow::datatypes::Int32Type;
 use arrow::record_batch::RecordBatch;
 use chronolith_catalog::Table;
@@ -15,12 +15,12 @@ use datafusion::execution::SessionState;
 use futures::StreamExt;
 
 use super::current::Current;
-use super::over::{Maker, value_of_key};
+use super::over::Maker;
 use super::plan::Given;
 use super::returned::Returned;
 use super::rows::{columns, compact, kept, locators, of_table};
 use super::sight::Sight;
-use crate::bind::{Action, Broken, ByKey, Change, KeyValue, What, set_parameters};
+use crate::bind::{Action, Broken, ByKey, Change, What, set_parameters};
 use crate::error::Error;
 use crate::functions::SessionVars;
 use crate::insert::Checks;
@@ -234,39 +234,14 @@ impl Run<'_> {
         changing: &Changing<'_>,
         by_key: &ByKey,
     ) -> Result<Option<RecordBatch>, Error> {
-        let table = &changing.table;
-        let mut row = Vec::with_capacity(table.columns.len());
-        for (place, column) in table.columns.iter().enumerate() {
-            let value = by_key.values.iter().find(|(known, _)| *known == place);
-            let made;
-            let value = match value.map(|(_, value)| value) {
-                None => None,
-                Some(KeyValue::Fixed(value)) => Some(value),
-                Some(KeyValue::Param(index)) => Some(self.params.get(*index).ok_or_else(|| {
-                    Error::new(
-                        SqlState::PROTOCOL_VIOLATION,
-                        format!("there is no value for parameter ${}", index + 1),
-                    )
-                })?),
-                Some(KeyValue::Made(expr, planned)) => {
-                    made = value_of_key(self, expr, planned)?;
-                    Some(&made)
-                }
-            };
-            row.push(match value {
-                Some(value) if value.is_null() => return Ok(None),
-                Some(value) => value.to_array()?,
-                None => new_null_array(&column.ty.arrow(), 1),
-            });
-        }
-        let row = of_table(table, row, 1)?;
-        let found = self
-            .shared
-            .transact(|transaction| transaction.find(&changing.view, by_key.constraint, &row))?;
-        let Some(locator) = found.into_iter().flatten().next() else {
+        let vars = || self.vars();
+        let found = by_key
+            .key
+            .find(self.shared, vars, self.params, &changing.view)?;
+        let Some(locator) = found else {
             return Ok(None);
         };
-        let all: Vec<usize> = (0..table.columns.len()).collect();
+        let all: Vec<usize> = (0..changing.table.columns.len()).collect();
         let old = changing.view.rows_at(&all, &[locator])?;
         let mut given = columns(&old, all.len()..old.num_columns());
         given.extend(columns(&old, 0..all.len()));

@@ -27,7 +27,7 @@ const ROWS_MAX: usize = 1000;
 pub(crate) struct NewestRows {
     table: TableId,
     layout: Arc<Layout>,
-    request: LatestRequest,
+    pub(super) request: LatestRequest,
     /// How many columns are asked for; the time comes behind them.
     columns: usize,
     schema: arrow::datatypes::SchemaRef,
@@ -210,6 +210,3 @@ fn below(plan: &LogicalPlan) -> Option<Below<'_>> {
         }
     }
 }
-
-#[cfg(test)]
-mod tests;

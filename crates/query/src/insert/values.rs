@@ -9,7 +9,7 @@ use arrow::array::ArrayRef;
 use arrow::datatypes::{Field, Schema};
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use chronolith_catalog::Table;
-use chronolith_types::{SqlState, SqlType};
+use chronolith_types::SqlType;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{Column, DFSchema, ScalarValue};
 use datafusion::logical_expr::execution_props::ExecutionProps;
@@ -256,13 +256,10 @@ impl Run<'_> {
     fn value(&mut self, cell: &Cell) -> Result<ScalarValue, Error> {
         match cell {
             Cell::Value(value) => Ok(value.clone()),
-            Cell::Param(index) => self.given.get(*index).cloned().ok_or_else(|| {
-                let number = index.saturating_add(1);
-                Error::new(
-                    SqlState::PROTOCOL_VIOLATION,
-                    format!("there is no value for parameter ${number}"),
-                )
-            }),
+            Cell::Param(index) => {
+                let value = self.given.get(*index).cloned();
+                value.ok_or_else(|| Error::no_parameter(index.saturating_add(1)))
+            }
             Cell::Fixed(expr) => self.evaluated(expr.as_ref()),
             Cell::Each(expr) => {
                 let shared = self.shared;
@@ -290,10 +287,7 @@ impl Run<'_> {
             .map(|value| Ok(value.to_array()?))
             .collect::<Result<Vec<_>, Error>>()?;
         if columns.len() < self.params.fields().len() {
-            return Err(Error::new(
-                SqlState::PROTOCOL_VIOLATION,
-                format!("there is no value for parameter ${}", columns.len() + 1),
-            ));
+            return Err(Error::no_parameter(columns.len() + 1));
         }
         let one = RecordBatchOptions::new().with_row_count(Some(1));
         let schema = Arc::new(self.params.as_arrow().clone());

@@ -18,15 +18,14 @@ use super::gaps::{Gaps, filled_below};
 use super::names::CatalogNames;
 use super::registry::Registry;
 use super::relation::CaggTable;
-use super::shape::{
-    Above, aggregate_below, column, immutable, names_in, over_scan, resolve_names, scans,
-};
+use super::shape::{aggregate_below, immutable, names_in, resolve_names, scans};
 use crate::bind::{Bound, bind_kept};
 use crate::error::Error;
 use crate::functions::{
     Parts, StateColumn, Typed, aggregate_name, apply_cast, canonical_form, parts_of, stored_type,
 };
 use crate::scan::ChunkTable;
+use crate::shape::{Above, column, over_scan};
 
 /// Where the rows come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

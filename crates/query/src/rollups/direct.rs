@@ -19,9 +19,9 @@ use datafusion::logical_expr::{Expr, FetchType, LogicalPlan, SkipType};
 use super::definition::{Definition, substituted};
 use super::registry::Registry;
 use super::relation::CaggTable;
-use super::shape::over_scan;
 use crate::error::Error;
 use crate::scan::asks_for;
+use crate::shape::over_scan;
 
 /// More rows of the store than these are better planned for.
 const ROWS_MAX: usize = 20_000;

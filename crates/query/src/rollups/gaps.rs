@@ -20,10 +20,10 @@ use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, Subquery};
 use super::definition::{Definition, Group, check_immutable, refused, substituted};
 use super::plan::Planning;
 use super::relation::CaggTable;
-use super::shape::{Above, above, column, resolve};
 use crate::bind::{End, limit_of};
 use crate::error::Error;
 use crate::nodes::{Filling, GapFill, Limit};
+use crate::shape::{Above, above, column, resolve};
 
 /// What one level of a plan needs at most; with less left the next get a stack of their own.
 const STACK_LEFT_BYTES: usize = 1 << 20;

@@ -15,11 +15,11 @@ use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, TableSourc
 use super::definition::{Definition, Rows, Source};
 use super::registry::{Registry, continuous};
 use super::relation::CaggTable;
-use super::shape::column;
 use crate::bind::End;
 use crate::error::Error;
 use crate::nodes::Limit;
 use crate::session::table_of;
+use crate::shape::column;
 
 /// All times.
 pub(super) const ALL: Range<i64> = i64::MIN..i64::MAX;

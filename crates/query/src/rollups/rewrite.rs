@@ -26,12 +26,12 @@ use super::buckets::Buckets;
 use super::definition::{Definition, Rows, Source, place_of};
 use super::plan::{ALL, Planning, filtered, outside, partials, within};
 use super::registry::continuous;
-use super::shape::{column, over_scan};
 use super::states::{Answer, RowState, answer_of};
 use super::steps::{Steps, Time};
 use crate::error::Error;
 use crate::functions::{SessionVars, aggregate_name};
 use crate::scan::ChunkTable;
+use crate::shape::{column, over_scan};
 
 /// The setting that turns this off.
 pub(crate) const SETTING: &str = "timescaledb.enable_cagg_rewrites";

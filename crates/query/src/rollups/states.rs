@@ -10,9 +10,9 @@ use datafusion::logical_expr::{Expr, cast};
 use super::definition::{Definition, Source};
 use super::plan::Planning;
 use super::rewrite::replaced;
-use super::shape::column;
 use crate::error::Error;
 use crate::functions::{aggregate_name, parts_of};
+use crate::shape::column;
 
 /// A column of a store, by what it says of a hypertable's rows.
 #[derive(Debug, Clone)]

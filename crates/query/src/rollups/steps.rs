@@ -13,8 +13,8 @@ use datafusion::logical_expr::Expr;
 use datafusion::logical_expr::expr::ScalarFunction;
 
 use super::buckets::{Buckets, Width};
-use super::shape::column;
 use crate::functions::time_unit;
+use crate::shape::column;
 
 const SECOND_US: i64 = 1_000_000;
 /// So often at most a zone is asked for its offset.

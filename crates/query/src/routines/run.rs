@@ -341,6 +341,7 @@ impl Session {
                 ready,
                 bound_to: self.bound_to(),
                 renewed: parking_lot::Mutex::default(),
+                point: std::sync::OnceLock::new(),
                 normal: std::sync::OnceLock::new(),
             };
             // Boxed: a statement may call another procedure.

@@ -29,7 +29,7 @@ use crate::dml::{self, Dml, Given, Ran};
 use crate::error::Error;
 use crate::explain;
 use crate::insert::{self, Alike, InsertPlan, Source};
-use crate::outcome::{Outcome, OutputColumn};
+use crate::outcome::{Outcome, OutputColumn, RowStream};
 use crate::routines::{Event, has_triggers};
 use crate::statistics::{Counters, Timed};
 
@@ -203,6 +203,7 @@ impl Session {
             ready,
             bound_to: self.bound_to(),
             renewed: Mutex::default(),
+            point: OnceLock::new(),
             normal: OnceLock::new(),
         }))
     }
@@ -452,10 +453,20 @@ impl Session {
         shared.lock_tables(&prepared.ready)?;
         match &prepared.ready {
             Ready::Query(bound) => {
-                let plan = set_parameters(&bound.plan, &values)?;
+                let found = match prepared.point(&shared, &bound.plan) {
+                    Some(point) => point.rows(&shared, &values)?,
+                    None => None,
+                };
+                let stream: RowStream = match found {
+                    Some(rows) => Box::pin(futures::stream::iter([Ok(rows)])),
+                    None => {
+                        let plan = set_parameters(&bound.plan, &values)?;
+                        run::run(&shared, &plan).await?
+                    }
+                };
                 Ok(Outcome::Rows {
                     columns: prepared.columns.clone(),
-                    stream: present::rows(&shared, &bound.columns, run::run(&shared, &plan).await?),
+                    stream: present::rows(&shared, &bound.columns, stream),
                     verb: "SELECT".to_owned(),
                     counted: true,
                 })

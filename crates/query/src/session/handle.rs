@@ -8,6 +8,7 @@ use arrow::array::{ArrayRef, new_null_array};
 use chronolith_catalog::{Privilege, Rights};
 use chronolith_sql::{Normalised, Parsed};
 use chronolith_types::{SqlState, SqlType, TimeZone};
+use datafusion::logical_expr::LogicalPlan;
 use parking_lot::Mutex;
 
 use super::base::base_of;
@@ -19,6 +20,7 @@ use crate::audit::masked;
 use crate::cancel::Cancel;
 use crate::copy::CopyIn;
 use crate::error::Error;
+use crate::fast::Point;
 use crate::instance::{Activity, Instance};
 use crate::notify::Mailbox;
 use crate::outcome::{Notice, OutputColumn};
@@ -82,6 +84,8 @@ pub struct Prepared {
     pub(crate) bound_to: BoundTo,
     /// The same statement as it was last bound anew.
     pub(crate) renewed: Mutex<Option<Arc<Prepared>>>,
+    /// How it finds its one row without a plan, if it can; known once it has run.
+    pub(crate) point: OnceLock<Option<Point>>,
     /// Its text without constants, once it has run.
     pub(crate) normal: OnceLock<Arc<Normalised>>,
 }
@@ -93,6 +97,15 @@ pub(crate) struct BoundTo {
     pub(crate) user: String,
     pub(crate) search_path: Arc<[String]>,
     pub(crate) time_zone: String,
+}
+
+impl Prepared {
+    /// How its query, whose plan this is, finds its one row without one.
+    pub(super) fn point(&self, shared: &Shared, plan: &LogicalPlan) -> Option<&Point> {
+        let catalog = || shared.catalog();
+        let table = |id| catalog().table(shared.database, id).cloned();
+        self.point.get_or_init(|| Point::of(plan, table)).as_ref()
+    }
 }
 
 impl fmt::Debug for Prepared {

@@ -6,7 +6,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use chronolith_catalog::{Catalog, Change, Database, Rights, Table, View};
-use chronolith_engine::{Isolation, Locker, Transaction};
+use chronolith_engine::{Isolation, Locker, TableView, Transaction};
 use chronolith_sql::plpgsql::Block;
 use chronolith_types::{DatabaseId, RoutineId, SchemaId, SqlState, TableId, TimeZone};
 use datafusion::execution::SessionState;
@@ -455,6 +455,15 @@ impl Shared {
             effects: Some(Arc::new(effects)),
             random: Arc::clone(&state.random),
         })
+    }
+
+    /// A table's rows as the statement that runs sees them.
+    pub(crate) fn table_seen(&self, table: TableId) -> Option<TableView> {
+        let sight = self.with(|state| state.sight.clone());
+        match sight {
+            Some(sight) => sight.view(self, table),
+            None => self.with(|state| state.transaction.as_ref()?.table(table)),
+        }
     }
 
     /// DataFusion's state for one statement: functions see the session, scans its snapshot.

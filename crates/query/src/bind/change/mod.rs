@@ -25,7 +25,6 @@ use arrow::datatypes::SchemaRef;
 use chronolith_catalog::{Rights, Table};
 use chronolith_sql::{Statement, ast};
 use chronolith_types::{IndexId, SqlState, SqlType};
-use datafusion::common::ScalarValue;
 use datafusion::logical_expr::{Expr, LogicalPlan};
 
 use super::entry::{Bound, finish, twice};
@@ -33,6 +32,7 @@ use super::names::Names;
 use super::state::{Binder, Rel, Result, Use, ident_position};
 use crate::error::Error;
 use crate::evaluate::Planned;
+use crate::keyed::Key;
 use crate::outcome::OutputColumn;
 use crate::routines::Event;
 use crate::session::Locking;
@@ -123,22 +123,9 @@ pub(crate) struct CurrentOf {
 /// A change of the row that has a key.
 #[derive(Debug)]
 pub(crate) struct ByKey {
-    /// The key's constraint.
-    pub(crate) constraint: u32,
-    /// The places of its columns, and what they are.
-    pub(crate) values: Vec<(usize, KeyValue)>,
+    pub(crate) key: Key,
     /// Over locator and columns; its rows are those of the plan.
     pub(crate) over: Over,
-}
-
-/// A value that a key's column has.
-#[derive(Debug, Clone)]
-pub(crate) enum KeyValue {
-    Fixed(ScalarValue),
-    /// A parameter, counted from 0.
-    Param(usize),
-    /// What an expression gives that names no column.
-    Made(Box<Expr>, Planned),
 }
 
 /// What is done to rows.

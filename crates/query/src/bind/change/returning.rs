@@ -13,11 +13,11 @@ use super::super::entry::output_columns;
 use super::super::scope::{Scope, ScopeColumn};
 use super::super::select::filtered;
 use super::super::state::{Binder, Clause, Rel, Result, field, lift, project, told, unnamed};
-use super::target::{has_query, named};
+use super::target::named;
 use super::through::{Row, Step, lowered, stepped};
 use super::{Direct, Over, Returning};
 use crate::dml::nullable;
-use crate::evaluate::Planned;
+use crate::evaluate::{Planned, has_query};
 use crate::functions::canonical_form;
 use crate::scan::SlotTable;
 

@@ -280,23 +280,3 @@ fn outer(columns: &[Expr], found: &mut Vec<String>) {
         }
     }
 }
-
-/// Whether a query is within an expression.
-pub(super) fn has_query(expr: &Expr) -> bool {
-    let mut found = false;
-    let _ = expr.apply(|part| {
-        let query = matches!(
-            part,
-            Expr::ScalarSubquery(_)
-                | Expr::Exists(_)
-                | Expr::InSubquery(_)
-                | Expr::SetComparison(_)
-        );
-        found |= query;
-        Ok(match query {
-            true => TreeNodeRecursion::Stop,
-            false => TreeNodeRecursion::Continue,
-        })
-    });
-    found
-}

@@ -13,9 +13,10 @@ use super::super::names::Names;
 use super::super::scope::{Alias, Scope, ScopeColumn};
 use super::super::select::filtered;
 use super::super::state::{Binder, Calls, Clause, Place, Result, Use, position, project, typed};
-use super::target::{ChangeTarget, has_query};
+use super::target::ChangeTarget;
 use super::{Broken, Held, Over};
 use crate::error::Error;
+use crate::evaluate::has_query;
 use crate::functions::Typed;
 
 /// A view as rows are written through it.
