@@ -14,14 +14,15 @@ use arrow::util::display::{ArrayFormatter, FormatOptions};
 use bytes::{Buf, Bytes};
 use chronolith_platform::{Disk, RelPath, write_unnamed};
 use chronolith_types::{ColumnId, SqlType};
+use parking_lot::Mutex;
 use parquet::arrow::arrow_reader::{
-    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader,
-    ParquetRecordBatchReaderBuilder, RowSelection, RowSelector,
+    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, RowSelection, RowSelector,
 };
-use parquet::arrow::{PARQUET_FIELD_ID_META_KEY, ProjectionMask};
-use parquet::file::metadata::PageIndexPolicy;
+use parquet::arrow::{
+    FieldLevels, PARQUET_FIELD_ID_META_KEY, ProjectionMask, parquet_to_arrow_field_levels,
+};
+use parquet::file::metadata::{PageIndexPolicy, ParquetMetaDataReader};
 use parquet::file::reader::{ChunkReader, Length};
-use parquet::file::serialized_reader::SerializedPageReader;
 use roaring::RoaringBitmap;
 
 use crate::constant::repeated;
@@ -32,6 +33,7 @@ use crate::load::{self, Sorted};
 use crate::locator::{LOCATOR_COLUMN, Locator, locator_type};
 use crate::numbers::NumberReader;
 use crate::pack::{Packed, pack};
+use crate::pages::{Groups, Unpacking};
 use crate::stored;
 
 /// A file's length, and the checksums of regions that cover it.
@@ -308,14 +310,23 @@ impl ChunkReader for CheckedBytes {
 /// An open cold part, and which of its rows are deleted.
 #[derive(Debug, Clone)]
 pub struct ColdPart {
-    input: CheckedBytes,
-    metadata: ArrowReaderMetadata,
+    input: Arc<CheckedBytes>,
+    schema: arrow::datatypes::SchemaRef,
+    pages: Unpacking,
+    /// What the library makes of sets of its columns.
+    levels: Arc<Mutex<Vec<Levels>>>,
     /// Rows of each row group.
     groups: Arc<[Range<u64>]>,
     directory: Arc<Directory>,
     written: Arc<Written>,
     deleted: Option<Arc<RoaringBitmap>>,
 }
+
+/// Some of a part's columns, and what the library makes of them.
+type Levels = (Vec<usize>, Arc<FieldLevels>);
+
+/// Of so many sets of columns it is kept what the library makes of them.
+const LEVELS_MAX: usize = 8;
 
 /// What to read of a part.
 #[derive(Debug, Clone, Default)]
@@ -351,10 +362,16 @@ impl ColdPart {
         index.check(0..u64::MAX)?;
         let directory = Directory::decode(&index.bytes, directory)?;
         let input = CheckedBytes::open(disk, data, &written.data)?;
-        let options = ArrowReaderOptions::new().with_page_index_policy(PageIndexPolicy::Optional);
-        let metadata = ArrowReaderMetadata::load(&input, options).map_err(unwrap_external)?;
+        let metadata = ParquetMetaDataReader::new()
+            .with_page_index_policy(PageIndexPolicy::Optional)
+            .parse_and_finish(&input)
+            .and_then(Unpacking::new);
+        let pages = metadata.map_err(unwrap_external)?;
+        let known = Arc::clone(pages.metadata());
+        let known = ArrowReaderMetadata::try_new(known, ArrowReaderOptions::new());
+        let schema = Arc::clone(known.map_err(unwrap_external)?.schema());
         let mut at = 0;
-        let groups = metadata
+        let groups = pages
             .metadata()
             .row_groups()
             .iter()
@@ -365,8 +382,10 @@ impl ColdPart {
             })
             .collect();
         Ok(Self {
-            input,
-            metadata,
+            input: Arc::new(input),
+            schema,
+            pages,
+            levels: Arc::default(),
             groups,
             directory: Arc::new(directory),
             written: Arc::new(written),
@@ -525,21 +544,26 @@ impl ColdPart {
         roots.sort_unstable();
         roots.dedup();
         self.check_columns(&roots, wanted.rows.as_deref())?;
-        let mut builder = ParquetRecordBatchReaderBuilder::new_with_metadata(
-            self.input.clone(),
-            self.metadata.clone(),
+        let (numbers, selection) = match &wanted.rows {
+            Some(rows) => {
+                let (groups, selection) = self.touched(rows);
+                (groups, Some(selection))
+            }
+            None => ((0..self.groups.len()).collect(), None),
+        };
+        let groups = Groups {
+            input: Arc::clone(&self.input),
+            of: self.pages.clone(),
+            numbers: numbers.into(),
+        };
+        let levels = self.levels_of(&roots)?;
+        // The reader makes room for a batch at once.
+        let all = usize::try_from(self.written.rows).unwrap_or(usize::MAX);
+        let batch_rows = wanted.batch_rows.min(all).max(1);
+        let reader = ParquetRecordBatchReader::try_new_with_row_groups(
+            &levels, &groups, batch_rows, selection,
         );
-        let mask = ProjectionMask::roots(builder.parquet_schema(), roots.iter().copied());
-        builder = builder
-            .with_projection(mask)
-            .with_batch_size(wanted.batch_rows.max(1));
-        if let Some(rows) = &wanted.rows {
-            let (groups, selection) = self.touched(rows);
-            builder = builder
-                .with_row_groups(groups)
-                .with_row_selection(selection);
-        }
-        let reader = builder.build().map_err(unwrap_external)?;
+        let reader = reader.map_err(unwrap_external)?;
         let places = match (&self.deleted, wanted.locate) {
             (None, None) => None,
             _ => {
@@ -564,6 +588,22 @@ impl ColdPart {
                 .collect(),
             schema: layout.projected(wanted.projection),
         })
+    }
+
+    fn levels_of(&self, roots: &[usize]) -> Result<Arc<FieldLevels>, ChunkError> {
+        let mut known = self.levels.lock();
+        if let Some((_, levels)) = known.iter().find(|(of, _)| of == roots) {
+            return Ok(Arc::clone(levels));
+        }
+        let file = self.pages.metadata().file_metadata().schema_descr();
+        let mask = ProjectionMask::roots(file, roots.iter().copied());
+        let levels = parquet_to_arrow_field_levels(file, mask, Some(self.schema.fields()));
+        let levels = Arc::new(levels.map_err(unwrap_external)?);
+        if known.len() >= LEVELS_MAX {
+            known.remove(0);
+        }
+        known.push((roots.to_vec(), Arc::clone(&levels)));
+        Ok(levels)
     }
 
     /// The row groups that some ranges of rows lie in, and the ranges within those.
@@ -608,7 +648,7 @@ impl ColdPart {
         roots: &[usize],
         rows: Option<&[Range<u64>]>,
     ) -> Result<(), ChunkError> {
-        let metadata = self.metadata.metadata();
+        let metadata = self.pages.metadata();
         let schema = metadata.file_metadata().schema_descr();
         let mut start = 0;
         for group in metadata.row_groups() {
@@ -637,13 +677,13 @@ impl ColdPart {
     /// The type in which the file has a column; None for a column that is younger than the part.
     pub(crate) fn stored_type(&self, id: ColumnId) -> Option<&DataType> {
         let root = self.root_of(id)?;
-        Some(self.metadata.schema().field(root).data_type())
+        Some(self.schema.field(root).data_type())
     }
 
     /// Whether a column has NULLs.
     pub(crate) fn may_be_null(&self, id: ColumnId) -> bool {
         self.root_of(id)
-            .is_none_or(|root| self.metadata.schema().field(root).is_nullable())
+            .is_none_or(|root| self.schema.field(root).is_nullable())
     }
 
     /// A reader of a column's numbers in a row group; None for a column of other values, or that
@@ -653,7 +693,7 @@ impl ColdPart {
         group: usize,
         id: ColumnId,
     ) -> Result<Option<NumberReader>, ChunkError> {
-        let metadata = self.metadata.metadata();
+        let metadata = self.pages.metadata();
         let schema = metadata.file_metadata().schema_descr();
         let leaf = self.root_of(id).and_then(|root| {
             (0..schema.num_columns()).find(|l| schema.get_column_root_idx(*l) == root)
@@ -664,21 +704,16 @@ impl ColdPart {
         let column = rows.column(leaf);
         let (offset, length) = column.byte_range();
         self.input.check(offset..offset + length)?;
-        let pages = metadata
-            .offset_index()
-            .and_then(|index| Some(index.get(group)?.get(leaf)?.page_locations().clone()))
-            .filter(|pages| !pages.is_empty());
-        let count = usize::try_from(rows.num_rows()).unwrap_or(0);
-        let input = Arc::new(self.input.clone());
-        let pages = SerializedPageReader::new(input, column, count, pages)?;
+        let Some(pages) = self.pages.pages(&self.input, group, leaf)? else {
+            return Ok(None);
+        };
         Ok(NumberReader::new(schema.column(leaf), Box::new(pages)))
     }
 
     /// The file's column of a number; none for a column that is younger than the part.
     fn root_of(&self, id: ColumnId) -> Option<usize> {
         let id = id.to_string();
-        self.metadata
-            .schema()
+        self.schema
             .fields()
             .iter()
             .position(|field| field.metadata().get(PARQUET_FIELD_ID_META_KEY) == Some(&id))

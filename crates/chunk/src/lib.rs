@@ -25,6 +25,7 @@ pub mod load;
 mod locator;
 mod numbers;
 mod pack;
+mod pages;
 mod stored;
 mod view;
 

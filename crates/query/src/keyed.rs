@@ -39,26 +39,34 @@ enum KeyValue {
 }
 
 impl Key {
-    /// The key of a table that a condition names; `place` knows the places of the columns that the
-    /// condition names.
+    /// The key of a table that a condition names, and what else the condition says; `place` knows the
+    /// places of the columns that the condition names.
     pub(crate) fn of(
         table: &Table,
         condition: &Expr,
         place: impl Fn(&str) -> Option<usize>,
-    ) -> Option<Self> {
-        let known: Vec<(usize, KeyValue)> = split_conjunction(condition)
-            .into_iter()
-            .filter_map(|part| equal(table, &place, part))
+    ) -> Option<(Self, Option<Expr>)> {
+        let parts = split_conjunction(condition);
+        let known: Vec<(usize, (usize, KeyValue))> = parts
+            .iter()
+            .enumerate()
+            .filter_map(|(at, part)| Some((at, equal(table, &place, part)?)))
             .collect();
         table.unique_keys().into_iter().find_map(|(key, places)| {
-            let value = |place: &usize| {
-                let found = known.iter().find(|(known, _)| known == place);
-                found.map(|(place, value)| (*place, value.clone()))
-            };
-            Some(Self {
-                constraint: key.id,
-                values: places.iter().map(value).collect::<Option<Vec<_>>>()?,
-            })
+            let mut used = Vec::with_capacity(places.len());
+            let mut values = Vec::with_capacity(places.len());
+            for place in &places {
+                let (at, value) = known.iter().find(|(_, (known, _))| known == place)?;
+                used.push(*at);
+                values.push(value.clone());
+            }
+            let rest = parts
+                .iter()
+                .enumerate()
+                .filter(|(at, _)| !used.contains(at));
+            let rest = rest.map(|(_, part)| (*part).clone()).reduce(Expr::and);
+            let constraint = key.id;
+            Some((Self { constraint, values }, rest))
         })
     }
 
@@ -141,6 +149,10 @@ fn equal(
     };
     let place = place(&column.name)?;
     let form = table.columns.get(place)?.ty.arrow();
+    if form.is_floating() {
+        // Minus zero equals zero, and is another key.
+        return None;
+    }
     let value = match value {
         Expr::Literal(value, _) if value.data_type() == form => KeyValue::Fixed(value.clone()),
         Expr::Placeholder(of) if of.field.as_ref().is_some_and(|f| *f.data_type() == form) => {

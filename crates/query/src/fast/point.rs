@@ -61,7 +61,7 @@ impl Point {
         if all().any(may_differ) {
             return None;
         }
-        let filter = found.filters.iter().cloned().reduce(Expr::and);
+        let mut filter = found.filters.iter().cloned().reduce(Expr::and);
         let row = match found.node {
             LogicalPlan::EmptyRelation(empty) if empty.produce_one_row => None,
             LogicalPlan::TableScan(scan) => {
@@ -73,9 +73,11 @@ impl Point {
                 let table = table(provider.id())?;
                 let layout = provider.layout();
                 let place = |name: &str| layout.columns.iter().position(|of| of.name == name);
-                let key = Key::of(&table, filter.as_ref()?, place)?;
+                let (key, rest) = Key::of(&table, filter.as_ref()?, place)?;
+                filter = rest;
                 let mut columns = Vec::new();
-                for name in all().flat_map(|expr| expr.column_refs()) {
+                let named = found.outputs.iter().chain(&filter);
+                for name in named.flat_map(|expr| expr.column_refs()) {
                     // What a scan adds is no column of the table.
                     columns.push(place(&name.name)?);
                 }

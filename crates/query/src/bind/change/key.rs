@@ -42,7 +42,7 @@ impl Binder<'_> {
             return Ok(None);
         }
         let place = |name: &str| own.columns.iter().position(|found| found.column == name);
-        let Some(key) = Key::of(table, condition, place) else {
+        let Some((key, rest)) = Key::of(table, condition, place) else {
             return Ok(None);
         };
         if exprs.iter().chain([condition]).any(has_query) {
@@ -51,7 +51,7 @@ impl Binder<'_> {
         let mut fields: Vec<Field> = vec![field(locator, &locator_type())];
         fields.extend(own.columns.iter().map(|c| field(&c.column, &c.arrow)));
         let input = Arc::new(Schema::new(fields));
-        let over = self.over(input, Some(condition.clone()), exprs.to_vec())?;
+        let over = self.over(input, rest, exprs.to_vec())?;
         Ok(Some(ByKey { key, over }))
     }
 }
