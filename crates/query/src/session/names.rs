@@ -14,6 +14,7 @@ use datafusion::logical_expr::TableSource;
 
 use super::for_update::Locking;
 use super::shared::{Shared, no_schema};
+use super::stand_in;
 use crate::bind::{
     ChangeTarget, Names, OwnType, Relation, Table, TableColumn, Variable, WrittenView,
 };
@@ -177,6 +178,10 @@ impl SessionNames {
         if let Some(sequence) = self.sequence(schema, name) {
             return Ok(Some(sequence));
         }
+        self.shared.meant(self.home.table_named(schema.id, name));
+        if let Some((table, _)) = self.shared.chunk_named(Some(&schema.name), name)? {
+            self.shared.meant(Some(&table));
+        }
         relation_in(&self.home, &self.shared.instance.registry, schema, name)
     }
 }
@@ -300,7 +305,7 @@ fn primary_key_of(table: &CatalogTable) -> Vec<i16> {
 }
 
 /// A column's number in `pg_attribute`.
-fn attribute_of(column: impl TryInto<i16>) -> i16 {
+pub(super) fn attribute_of(column: impl TryInto<i16>) -> i16 {
     column.try_into().unwrap_or(i16::MAX)
 }
 
@@ -379,6 +384,12 @@ impl Names for SessionNames {
         name: &str,
         _verb: &'static str,
     ) -> Result<ChangeTarget, Error> {
+        if self.shared.find_table(schema, name)?.is_none()
+            && let Some(view) = self.shared.find_view(schema, name)?
+            && view.kept().is_none()
+        {
+            return stand_in::target(&self.shared, &self.home, &view);
+        }
         let catalog = find_changed(&self.shared, schema, name)?;
         let schema = self.home.schemas.get(&catalog.schema);
         let schema = schema.map_or("", |schema| schema.name.as_str());
@@ -389,6 +400,7 @@ impl Names for SessionNames {
         Ok(ChangeTarget {
             table,
             catalog,
+            instead: false,
             views: Vec::new(),
         })
     }
@@ -433,6 +445,7 @@ impl Names for SessionNames {
             columns: view.columns.clone(),
             query: chronolith_sql::query(&view.query)?,
             check: view.check,
+            instead: stand_in::taken(&self.home, view.id),
             defaults: defaults.collect::<Result<_, Error>>()?,
         }))
     }
