@@ -1,4 +1,4 @@
-"""Upserts, deletes and updates on Chronolith and on PostgreSQL 15, one after the other in one run.
+"""Upserts, deletes, updates and look-ups by key on Chronolith and on PostgreSQL 15, one after the other in one run.
 
     writes.py --chronolith DSN --postgres DSN [--rows 1000000]
 
@@ -77,15 +77,15 @@ def upsert_array(connection, rows, batch=10_000):
     return UPSERTS / seconds(run)
 
 
-def update_keys(connection, rows, count=2000):
+def by_keys(connection, text, rows, count=2000):
+    """How many a second of a statement that names one row by its key."""
+    named = " WHERE ts = timestamptz '2026-01-01+00' + %s * interval '1 second' AND symbol = %s AND exchange = 'X'"
+
     def run():
         for n in range(count):
             number = (n * 7919) % rows
-            connection.execute(
-                "UPDATE trades SET price = price + 1 WHERE ts = timestamptz '2026-01-01+00' +"
-                " %s * interval '1 second' AND symbol = %s AND exchange = 'X'",
-                (number // SYMBOLS, f"S{number % SYMBOLS}"),
-            )
+            cursor = connection.execute(text + named, (number // SYMBOLS, f"S{number % SYMBOLS}"))
+            assert cursor.rowcount == 1
 
     return count / seconds(run)
 
@@ -130,7 +130,10 @@ def measure(name, dsn, rows, kind):
         print(f"{name}: upserts, 10,000 a statement: {upsert_array(connection, rows):,.0f} rows/s")
         if kind == "compressed":
             connection.execute(pack)
-        print(f"{name}: updates by key, one a transaction: {update_keys(connection, rows):,.0f} /s")
+        select = "SELECT price, volume FROM trades"
+        print(f"{name}: look-ups by key: {by_keys(connection, select, rows):,.0f} /s")
+        update = "UPDATE trades SET price = price + 1"
+        print(f"{name}: updates by key, one a transaction: {by_keys(connection, update, rows):,.0f} /s")
         if kind == "compressed":
             connection.execute(pack)
         deleted, took = delete_series(connection)
