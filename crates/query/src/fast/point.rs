@@ -81,6 +81,10 @@ impl Point {
                     // What a scan adds is no column of the table.
                     columns.push(place(&name.name)?);
                 }
+                if columns.is_empty() {
+                    // Rows are cut from columns.
+                    columns.push(0);
+                }
                 columns.sort_unstable();
                 columns.dedup();
                 let fields = columns
