@@ -8,12 +8,13 @@ use chronolith_catalog::{
     Table as CatalogTable, Type, View,
 };
 use chronolith_sql::ast;
-use chronolith_types::{SqlType, TableId, TypeId};
+use chronolith_types::{ChunkId, SqlType, TableId, TypeId};
 use datafusion::datasource::provider_as_source;
 use datafusion::logical_expr::TableSource;
 
 use super::for_update::Locking;
 use super::shared::{Shared, no_schema};
+use super::stand_in;
 use crate::bind::{
     ChangeTarget, Names, OwnType, Relation, Table, TableColumn, Variable, WrittenView,
 };
@@ -25,7 +26,7 @@ use crate::insert::{domain_chain, find_changed};
 use crate::rights::RowPolicies;
 use crate::rollups::{CaggTable, Registry, continuous};
 use crate::routines::{Locals, Transitions};
-use crate::scan::{ChunkTable, SystemTable, Unpopulated, Wanted};
+use crate::scan::{ChunkTable, OneChunk, SystemTable, Unpopulated, Wanted};
 
 /// The columns of a table by where their values come from.
 pub(crate) struct GivenColumns {
@@ -104,6 +105,7 @@ impl SessionNames {
             name: name.to_owned(),
             columns,
             primary_key: Vec::new(),
+            chunk: None,
             source: provider_as_source(Arc::new(source)),
         }))
     }
@@ -117,8 +119,12 @@ impl SessionNames {
         schema: Option<&str>,
         name: &str,
     ) -> Result<Option<GivenColumns>, Error> {
-        let Some(table) = self.shared.find_table(schema, name)? else {
-            return Ok(None);
+        let table = match self.shared.chunk_named(schema, name)? {
+            Some((table, _)) => table,
+            None => match self.shared.find_table(schema, name)? {
+                Some(table) => table,
+                None => return Ok(None),
+            },
         };
         let columns = table.columns.iter();
         let (computed, given): (Vec<_>, Vec<_>) =
@@ -163,6 +169,7 @@ impl SessionNames {
                 })
                 .collect(),
             primary_key: Vec::new(),
+            chunk: None,
             source: provider_as_source(Arc::new(source)),
         }))
     }
@@ -170,6 +177,10 @@ impl SessionNames {
     fn user(&self, schema: &CatalogSchema, name: &str) -> Result<Option<Relation>, Error> {
         if let Some(sequence) = self.sequence(schema, name) {
             return Ok(Some(sequence));
+        }
+        self.shared.meant(self.home.table_named(schema.id, name));
+        if let Some((table, _)) = self.shared.chunk_named(Some(&schema.name), name)? {
+            self.shared.meant(Some(&table));
         }
         relation_in(&self.home, &self.shared.instance.registry, schema, name)
     }
@@ -185,6 +196,11 @@ pub(crate) fn relation_in(
     schema: &CatalogSchema,
     name: &str,
 ) -> Result<Option<Relation>, Error> {
+    if schema.name == Database::INTERNAL_SCHEMA
+        && let Some((table, chunk)) = catalogs::chunk_of(database, name)
+    {
+        return Ok(Some(Relation::Table(chunk_alone(table, chunk, name))));
+    }
     if let Some(table) = database.table_named(schema.id, name) {
         return Ok(Some(Relation::Table(table_of(&schema.name, table))));
     }
@@ -206,6 +222,7 @@ pub(crate) fn relation_in(
             name: name.to_owned(),
             columns: columns.collect(),
             primary_key: Vec::new(),
+            chunk: None,
             source: provider_as_source(Arc::new(source)),
         })));
     }
@@ -242,8 +259,21 @@ pub(crate) fn table_of(schema: &str, table: &Arc<CatalogTable>) -> Table {
         name: table.name.clone(),
         columns,
         primary_key: primary_key_of(table),
+        chunk: None,
         source: provider_as_source(Arc::new(source)),
     }
+}
+
+/// One chunk of a table as the binder sees it: with the table's number, for who may read the one may
+/// read the other, and under the chunk's name.
+fn chunk_alone(table: &Arc<CatalogTable>, chunk: ChunkId, name: &str) -> Table {
+    let layout = chronolith_engine::layout_for(table);
+    let source = OneChunk::new(ChunkTable::new(table.id, &table.name, layout), chunk);
+    let mut found = table_of(Database::INTERNAL_SCHEMA, table);
+    found.name = name.to_owned();
+    found.source = provider_as_source(Arc::new(source));
+    found.chunk = Some(chunk);
+    found
 }
 
 /// A materialized view as the binder sees it: the table of its rows under its own name and number.
@@ -275,7 +305,7 @@ fn primary_key_of(table: &CatalogTable) -> Vec<i16> {
 }
 
 /// A column's number in `pg_attribute`.
-fn attribute_of(column: impl TryInto<i16>) -> i16 {
+pub(super) fn attribute_of(column: impl TryInto<i16>) -> i16 {
     column.try_into().unwrap_or(i16::MAX)
 }
 
@@ -292,8 +322,9 @@ impl Names for SessionNames {
 
     fn relation(&self, schema: Option<&str>, name: &str) -> Result<Option<Relation>, Error> {
         if let Some(schema) = schema {
-            if catalogs::is_system_schema(schema) {
-                return Ok(self.system(schema, name));
+            let system = self.system(schema, name);
+            if system.is_some() || catalogs::is_system_schema(schema) {
+                return Ok(system);
             }
             let schema = self.shared.schema_meant(schema);
             let found = self.home.schema_named(&schema);
@@ -353,6 +384,12 @@ impl Names for SessionNames {
         name: &str,
         _verb: &'static str,
     ) -> Result<ChangeTarget, Error> {
+        if self.shared.find_table(schema, name)?.is_none()
+            && let Some(view) = self.shared.find_view(schema, name)?
+            && view.kept().is_none()
+        {
+            return stand_in::target(&self.shared, &self.home, &view);
+        }
         let catalog = find_changed(&self.shared, schema, name)?;
         let schema = self.home.schemas.get(&catalog.schema);
         let schema = schema.map_or("", |schema| schema.name.as_str());
@@ -363,6 +400,7 @@ impl Names for SessionNames {
         Ok(ChangeTarget {
             table,
             catalog,
+            instead: false,
             views: Vec::new(),
         })
     }
@@ -375,11 +413,18 @@ impl Names for SessionNames {
         super::for_update::bind_part(self, query, params)
     }
 
-    fn system_columns(&self, table: TableId) -> Option<Arc<dyn TableSource>> {
+    fn system_columns(
+        &self,
+        table: TableId,
+        chunk: Option<ChunkId>,
+    ) -> Option<Arc<dyn TableSource>> {
         let table = self.home.tables.get(&table)?;
         let layout = chronolith_engine::layout_for(table);
         let source = ChunkTable::new(table.id, &table.name, layout).with_system();
-        Some(provider_as_source(Arc::new(source)))
+        Some(match chunk {
+            Some(chunk) => provider_as_source(Arc::new(OneChunk::new(source, chunk))),
+            None => provider_as_source(Arc::new(source)),
+        })
     }
 
     fn written_view(&self, schema: Option<&str>, name: &str) -> Result<Option<WrittenView>, Error> {
@@ -400,6 +445,7 @@ impl Names for SessionNames {
             columns: view.columns.clone(),
             query: chronolith_sql::query(&view.query)?,
             check: view.check,
+            instead: stand_in::taken(&self.home, view.id),
             defaults: defaults.collect::<Result<_, Error>>()?,
         }))
     }
