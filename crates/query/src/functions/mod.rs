@@ -22,6 +22,7 @@ mod domains;
 mod enums;
 mod error;
 mod formats;
+mod frames;
 mod gapfill;
 mod io;
 mod json;
@@ -51,7 +52,7 @@ mod windows;
 pub use aggregates::{Parts, StateColumn, aggregate_name, parts_of, stored_type};
 pub(crate) use calendar::unit as time_unit;
 pub use calendar::{bucket_zone, time_precision};
-pub use casts::{extreme, sort_key};
+pub use casts::{extreme, nullable, sort_key};
 pub use composites::{
     field as row_field, is_composite, nulls as row_nulls, part as row_part, row_values,
     with_field as row_with_field,
@@ -59,6 +60,7 @@ pub use composites::{
 pub use domains::held;
 pub use enums::label;
 pub use error::FunctionError;
+pub use frames::{Bounds, Edge, Frame, Units, framed};
 pub(crate) use gapfill::{GapCall, GapKind, gap_argument, gap_buckets};
 pub use json::row_as_json;
 pub use random::Random;
