@@ -95,6 +95,9 @@ impl Run<'_> {
         change: &Change,
         given: Option<&Given>,
     ) -> Result<Step, Error> {
+        if let What::Instead { event, .. } = &change.what {
+            return self.instead(change, *event).await;
+        }
         let table = self.shared.catalog();
         let table = table.table(self.shared.database, change.table.id).cloned();
         let table = table.ok_or_else(|| Error::internal("a table that is changed is gone"))?;
@@ -152,6 +155,7 @@ impl Run<'_> {
                 self.delete(&mut changing).await?;
                 changing.gone = changing.rows.clone();
             }
+            What::Instead { .. } => return Err(Error::internal("a view that is a table")),
             What::Merge { actions, .. } => self.merge(&mut changing, actions).await?,
         }
         let triggers = changing.triggers.take();
@@ -484,7 +488,7 @@ impl Run<'_> {
         Ok(())
     }
 
-    fn held(&self, change: &Change) -> Result<Vec<(Broken, Maker)>, Error> {
+    pub(super) fn held(&self, change: &Change) -> Result<Vec<(Broken, Maker)>, Error> {
         let held = change.held.iter();
         held.map(|held| {
             let maker = Maker::new(self, &held.over, self.params)?;
@@ -623,6 +627,7 @@ fn events(what: &What) -> Vec<Event> {
         What::Insert { .. } => vec![Event::Insert],
         What::Update(_) => vec![Event::Update],
         What::Delete(_) => vec![Event::Delete],
+        What::Instead { event, .. } => vec![*event],
         What::Merge { actions, .. } => [
             (Action::Insert, Event::Insert),
             (Action::Update, Event::Update),
@@ -696,7 +701,7 @@ pub(super) fn twice(what: &str, hint: &str) -> Error {
 }
 
 /// 42501 for a row that row-level security does not let be made.
-fn refused(table: &str, policy: Option<&str>) -> Error {
+pub(super) fn refused(table: &str, policy: Option<&str>) -> Error {
     let policy = policy.map_or(String::new(), |name| format!(" \"{name}\""));
     Error::new(
         SqlState::INSUFFICIENT_PRIVILEGE,
