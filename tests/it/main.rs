@@ -9,4 +9,5 @@ mod rollups;
 mod sessions;
 mod slt;
 mod tidy;
+mod timescaledb;
 mod waits;
