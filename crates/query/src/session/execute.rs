@@ -21,6 +21,7 @@ use super::names::SessionNames;
 use super::present;
 use super::run;
 use super::shared::{Shared, State};
+use crate::arrivals;
 use crate::audit::{Logging, Slow, Spoken, masked};
 use crate::bind::{Bound, bind_call, bind_query, changes, locks_within, set_parameters};
 use crate::copy;
@@ -715,6 +716,9 @@ pub(crate) fn ready(
     types: &[Option<SqlType>],
 ) -> Result<Ready, Error> {
     Ok(match tree {
+        Tree::Query(query) if let Some(counted) = arrivals::counted(query) => {
+            Ready::Query(bind_query(names, &counted, types)?)
+        }
         Tree::Query(query) if changes(query) => {
             Ready::Change(Box::new(dml::bind_query(names, query, types)?))
         }
