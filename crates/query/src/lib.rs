@@ -42,6 +42,7 @@ mod scan;
 mod session;
 pub mod settings;
 mod shape;
+mod soft_limit;
 mod statistics;
 pub mod value;
 
