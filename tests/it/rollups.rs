@@ -9,6 +9,7 @@
 mod bench;
 mod history;
 mod queries;
+mod reshape;
 mod views;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};

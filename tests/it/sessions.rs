@@ -323,3 +323,21 @@ fn nobody_loses_an_update_under_row_locks() {
     let sum = watcher.query("SELECT b FROM t").unwrap();
     assert_eq!(sum.single::<i32>().unwrap(), 80);
 }
+
+/// What a session keeps of routines does not keep the session: its memory, and the database open.
+#[test]
+fn a_session_that_ran_a_routine_goes_when_it_is_dropped() {
+    let (dir, db) = open();
+    let mut connection = db.connect().unwrap();
+    for sql in [
+        "CREATE TABLE t (id int)",
+        "CREATE FUNCTION named(t regclass) RETURNS text LANGUAGE plpgsql AS \
+         $$ DECLARE name text; BEGIN name := t::text; RETURN name; END $$",
+        "SELECT named('t')",
+    ] {
+        connection.query(sql).unwrap();
+    }
+    drop(connection);
+    db.close().unwrap();
+    Database::open(dir.path()).unwrap();
+}

@@ -29,7 +29,7 @@ struct View {
 
 pub(crate) struct History {
     kind: Kind,
-    random: SimRandom,
+    pub(super) random: SimRandom,
     bench: Bench,
     theme: &'static Theme,
     views: Vec<View>,
@@ -42,7 +42,7 @@ pub(crate) struct History {
     crashes: u64,
 }
 
-type Outcome = Result<(), String>;
+pub(super) type Outcome = Result<(), String>;
 
 fn signed(number: u64) -> i64 {
     i64::try_from(number).unwrap()
@@ -148,14 +148,14 @@ impl History {
         Ok(())
     }
 
-    fn must(&mut self, sql: &str) -> Outcome {
+    pub(super) fn must(&mut self, sql: &str) -> Outcome {
         match self.bench.run(sql) {
             Ok(_) => Ok(()),
             Err(error) => Err(wrong(sql, &error)),
         }
     }
 
-    fn raw(&self) -> &'static str {
+    pub(super) fn raw(&self) -> &'static str {
         self.theme.raw
     }
 
@@ -183,7 +183,8 @@ impl History {
 
     fn step(&mut self) -> Outcome {
         let raw = self.raw();
-        match self.random.below(36) {
+        match self.random.below(39) {
+            36..=38 => self.reshape(),
             30..=33 => self.change_rows(),
             34 | 35 => self.upsert(),
             0..=9 => self.insert_some(),
@@ -430,7 +431,7 @@ impl History {
         Ok(())
     }
 
-    fn ask(&mut self, sql: &str) -> Result<Answer, String> {
+    pub(super) fn ask(&mut self, sql: &str) -> Result<Answer, String> {
         self.bench.ask(sql).map_err(|error| wrong(sql, &error))
     }
 
@@ -475,7 +476,7 @@ impl History {
         }
     }
 
-    fn frozen_any(&self) -> bool {
+    pub(super) fn frozen_any(&self) -> bool {
         self.views.iter().any(|view| !view.frozen.is_empty())
     }
 
@@ -587,7 +588,7 @@ impl History {
         Ok(())
     }
 
-    fn insert_some(&mut self) -> Outcome {
+    pub(super) fn insert_some(&mut self) -> Outcome {
         let raw = self.raw();
         // What a table with a key has already stays as it is.
         let else_ = match raw {
@@ -738,7 +739,7 @@ impl History {
     }
 
     /// Views equal their queries: so many of them, chosen at random.
-    fn check(&mut self, most: usize) -> Outcome {
+    pub(super) fn check(&mut self, most: usize) -> Outcome {
         let mut names: Vec<usize> = (0..self.views.len()).collect();
         while names.len() > most {
             let at = self.random.below(names.len() as u64);

@@ -31,7 +31,7 @@ use crate::error::Error;
 use crate::fast;
 use crate::nodes::Planner;
 use crate::scan::Snapshot;
-use crate::session::table_of;
+use crate::session::{table_of, wait_for};
 
 /// With more ranges than this at once, they are marked as one.
 const RANGES_MAX: usize = 16;
@@ -90,10 +90,7 @@ impl Maintainer {
         let seen = part.clone();
         let snapshot = Snapshot(Box::new(move |_, _| Some(seen.clone())));
         planner.config_mut().set_extension(Arc::new(snapshot));
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .build()
-            .map_err(|error| Error::internal(error.to_string()))?;
-        runtime.block_on(async {
+        let work = async {
             let plan = planner.create_physical_plan(&plan).await?;
             if !fast::is_fast(&plan) {
                 return Ok(None);
@@ -106,7 +103,15 @@ impl Maintainer {
                 Ok(RecordBatch::try_new(Arc::clone(&schema), columns)?)
             });
             batches.collect::<Result<Vec<_>, Error>>().map(Some)
-        })
+        };
+        // A part is packed by a thread of its own, or by whoever loads it: that may be a statement,
+        // whose thread has tasks already.
+        if tokio::runtime::Handle::try_current().is_ok() {
+            return wait_for(work);
+        }
+        let runtime = tokio::runtime::Builder::new_current_thread().build();
+        let runtime = runtime.map_err(|error| Error::internal(error.to_string()))?;
+        runtime.block_on(work)
     }
 
     /// The partials of rows that lie sorted; None where that is no help.

@@ -158,6 +158,8 @@ impl Drop for Session {
         if !self.nested {
             self.abandon();
             self.shared.leave_temporary();
+            // What was compiled of routines may look at catalogs through the session.
+            self.shared.compiled.lock().clear();
         }
     }
 }

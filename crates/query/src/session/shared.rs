@@ -473,12 +473,19 @@ impl Shared {
     /// DataFusion's state for one statement: functions see the session, scans its snapshot.
     pub(crate) fn planner(self: &Arc<Self>, vars: SessionVars) -> SessionState {
         let mut planner = self.planner.clone();
-        let shared = Arc::clone(self);
+        // What is kept of a routine knows the state that it was planned with: it must not keep the
+        // session, which keeps it.
+        let shared = Arc::downgrade(self);
         let sight = self.with(|state| state.sight.clone());
         let slots = sight.as_ref().map(|sight| Arc::clone(&sight.slots));
-        let view = move |table: TableId, times: &Range<i64>| match &sight {
-            Some(sight) => sight.view(&shared, table),
-            None => shared.with(|state| state.transaction.as_ref()?.table_between(table, times)),
+        let view = move |table: TableId, times: &Range<i64>| {
+            let shared = shared.upgrade()?;
+            match &sight {
+                Some(sight) => sight.view(&shared, table),
+                None => {
+                    shared.with(|state| state.transaction.as_ref()?.table_between(table, times))
+                }
+            }
         };
         let config = planner.config_mut();
         config.options_mut().extensions.insert(vars);
