@@ -6,6 +6,7 @@ mod jobs;
 mod queue;
 mod references;
 mod rollups;
+mod row_security;
 mod sessions;
 mod slt;
 mod tidy;

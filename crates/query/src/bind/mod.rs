@@ -57,8 +57,8 @@ mod uses;
 mod window;
 
 pub(crate) use change::{
-    Action, Broken, ByKey, Change, Conflict, CurrentOf, KeyValue, Over, Program, What, Writes,
-    bind_change, bind_changing_query, changes, unwritable,
+    Action, Broken, ByKey, Change, Conflict, CurrentOf, KeyValue, Over, Program, Subject, What,
+    Writes, bind_change, bind_changing_query, changes, unwritable,
 };
 pub use change::{ChangeTarget, WrittenView};
 pub(crate) use coerce::assignable;

@@ -11,6 +11,7 @@
 mod conflict;
 mod current;
 mod fired;
+mod held;
 mod over;
 mod plan;
 mod program;

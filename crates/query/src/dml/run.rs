@@ -15,12 +15,13 @@ use datafusion::execution::SessionState;
 use futures::StreamExt;
 
 use super::current::Current;
+use super::held::Held;
 use super::over::{Maker, value_of_key};
 use super::plan::Given;
 use super::returned::Returned;
 use super::rows::{columns, compact, kept, locators, of_table};
 use super::sight::Sight;
-use crate::bind::{Action, Broken, ByKey, Change, KeyValue, What, set_parameters};
+use crate::bind::{Action, ByKey, Change, KeyValue, Subject, What, set_parameters};
 use crate::error::Error;
 use crate::functions::SessionVars;
 use crate::insert::Checks;
@@ -79,9 +80,11 @@ pub(super) struct Changing<'c> {
     pub(super) count: u64,
     pub(super) maker: Option<Maker>,
     pub(super) returned: Returned,
-    /// What the views between statement and table hold new rows against.
-    pub(super) held: Vec<(Broken, Maker)>,
-    /// What they say of the first row that they do not show: it comes after all other errors.
+    /// What its rows are held against.
+    pub(super) held: Vec<Held>,
+    /// What row-level security says against a row that is there, or what is made of it.
+    pub(super) denied: Option<Error>,
+    /// What views say of the first row that they do not show: it comes after all other errors.
     pub(super) refused: Option<Error>,
     /// What fires for its rows.
     pub(super) triggers: Option<Triggers>,
@@ -129,7 +132,8 @@ impl Run<'_> {
             met: RowSet::default(),
             count: 0,
             maker,
-            held: self.held(change)?,
+            held: Held::of(self, change)?,
+            denied: None,
             refused: None,
             returned: Returned::new(self.shared, change.slot.is_none()),
             incoming: Incoming::of(self.shared, &table)?,
@@ -179,12 +183,15 @@ impl Run<'_> {
         changing: &Changing<'_>,
         new: RecordBatch,
     ) -> Result<RecordBatch, Error> {
-        let Some(triggers) = &changing.triggers else {
-            return changing.proposed.complete(&new);
-        };
-        let new = changing.proposed.computed(&new)?;
-        let (new, _) = triggers.before(Event::Insert, None, Some(&new)).await?;
-        changing.checks.complete(&new)
+        let mut new = changing.proposed.computed(&new)?;
+        if let Some(triggers) = &changing.triggers {
+            let passed = triggers.before(Event::Insert, None, Some(&new)).await?;
+            new = changing.checks.computed(&passed.0)?;
+        }
+        // Row-level security comes before what the table asks, and before its keys.
+        self.permitted(changing, &new).await?;
+        changing.checks.hold(&new)?;
+        Ok(new)
     }
 
     /// The rows of an INSERT.
@@ -301,7 +308,9 @@ impl Run<'_> {
             let mut more = columns(&batch, width + 1..batch.num_columns());
             let asked = changing.triggers.as_ref();
             if !asked.is_some_and(|triggers| triggers.wants_rows(Event::Update)) {
-                let new = changing.checks.complete(&new)?;
+                let Some(new) = self.updated(changing, &new).await? else {
+                    return Ok(());
+                };
                 note_changed(changing, &batch, &new)?;
                 self.add(changing, new, &more).await?;
                 continue;
@@ -313,7 +322,9 @@ impl Run<'_> {
             for column in &mut more {
                 *column = arrow::compute::filter(column, &keep.clone().into())?;
             }
-            let new = changing.checks.complete(&new)?;
+            let Some(new) = self.updated(changing, &new).await? else {
+                return Ok(());
+            };
             note_changed(changing, &left(&batch, &keep)?, &new)?;
             self.add(changing, new.clone(), &more).await?;
             if let Some(triggers) = &mut changing.triggers {
@@ -321,6 +332,20 @@ impl Run<'_> {
             }
         }
         Ok(())
+    }
+
+    /// What is made of rows, with what is computed; None where row-level security refuses one.
+    pub(super) async fn updated(
+        &self,
+        changing: &mut Changing<'_>,
+        new: &RecordBatch,
+    ) -> Result<Option<RecordBatch>, Error> {
+        let new = changing.checks.computed(new)?;
+        if !self.allowed(changing, &new, Subject::Updated).await? {
+            return Ok(None);
+        }
+        changing.checks.hold(&new)?;
+        Ok(Some(new))
     }
 
     async fn delete(&self, changing: &mut Changing<'_>) -> Result<(), Error> {
@@ -445,8 +470,11 @@ impl Run<'_> {
                     _ => None,
                 });
             }
-            if changing.triggers.is_some() {
+            if changing.triggers.is_some() || !changing.held.is_empty() {
                 self.merge_fired(changing, &batch, &done).await?;
+                if changing.denied.is_some() {
+                    return Ok(());
+                }
                 continue;
             }
             let batch = kept(&batch, &keep)?;
@@ -472,7 +500,7 @@ impl Run<'_> {
         more: &[arrow::array::ArrayRef],
     ) -> Result<(), Error> {
         changing.checks.note(&new)?;
-        self.hold(changing, &new, false).await?;
+        self.shown(changing, &new).await?;
         changing.count += new.num_rows() as u64;
         let mut rows = new.columns().to_vec();
         rows.extend_from_slice(more);
@@ -480,44 +508,6 @@ impl Run<'_> {
         if new.num_rows() > 0 {
             let new = compact(new)?;
             blocking_for(new.num_rows(), || changing.intake.push(new))?;
-        }
-        Ok(())
-    }
-
-    fn held(&self, change: &Change) -> Result<Vec<(Broken, Maker)>, Error> {
-        let held = change.held.iter();
-        held.map(|held| {
-            let maker = Maker::new(self, &held.over, self.params)?;
-            Ok((held.broken.clone(), maker))
-        })
-        .collect()
-    }
-
-    /// Holds new rows against the views that they are written through and against row-level security,
-    /// or with `proposed` against the latter alone.
-    pub(super) async fn hold(
-        &self,
-        changing: &mut Changing<'_>,
-        new: &RecordBatch,
-        proposed: bool,
-    ) -> Result<(), Error> {
-        if changing.refused.is_some() || new.num_rows() == 0 {
-            return Ok(());
-        }
-        for (broken, maker) in &changing.held {
-            if proposed && matches!(broken, Broken::View(_)) {
-                continue;
-            }
-            let missed = maker.make(self, new.columns().to_vec(), new.num_rows());
-            let missed = missed.await?;
-            if missed.num_rows() > 0 {
-                let row = missed.slice(0, 1);
-                changing.refused = Some(match broken {
-                    Broken::View(view) => changing.checks.not_shown(view, &row),
-                    Broken::Policy { table, policy } => refused(table, policy.as_deref()),
-                });
-                break;
-            }
         }
         Ok(())
     }
@@ -553,6 +543,7 @@ impl Run<'_> {
             maker,
             returned,
             checks,
+            denied,
             refused,
             mut incoming,
             ..
@@ -580,6 +571,9 @@ impl Run<'_> {
                 RowsLocked::Again => return Ok(Step::Again),
                 RowsLocked::Without(_) => return Err(Error::internal("rows were skipped")),
             }
+        }
+        if let Some(denied) = denied {
+            return Err(denied);
         }
         if !rows.is_empty() {
             if let Some(incoming) = &mut incoming {
@@ -693,13 +687,4 @@ pub(super) fn twice(what: &str, hint: &str) -> Error {
         format!("{what} command cannot affect row a second time"),
     )
     .hint(hint)
-}
-
-/// 42501 for a row that row-level security does not let be made.
-fn refused(table: &str, policy: Option<&str>) -> Error {
-    let policy = policy.map_or(String::new(), |name| format!(" \"{name}\""));
-    Error::new(
-        SqlState::INSUFFICIENT_PRIVILEGE,
-        format!("new row violates row-level security policy{policy} for table \"{table}\""),
-    )
 }

@@ -14,7 +14,7 @@ use super::super::scope::{Alias, Scope, ScopeColumn};
 use super::super::select::filtered;
 use super::super::state::{Binder, Calls, Clause, Place, Result, Use, position, project, typed};
 use super::target::{ChangeTarget, has_query};
-use super::{Broken, Held, Over};
+use super::{Broken, Held, Over, Subject};
 use crate::error::Error;
 use crate::functions::Typed;
 
@@ -403,6 +403,7 @@ impl Binder<'_> {
             let missed = Expr::IsNotTrue(Box::new(filter));
             let over: Over = self.over_row(&row.base.columns, steps, Some(missed), columns)?;
             held.push(Held {
+                subject: Subject::New,
                 broken: Broken::View(view.name.clone()),
                 over,
             });
