@@ -9,5 +9,6 @@ mod rollups;
 mod row_security;
 mod sessions;
 mod slt;
+mod statistics;
 mod tidy;
 mod waits;

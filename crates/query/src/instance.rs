@@ -148,7 +148,7 @@ impl Instance {
         let instance = Arc::new(Self {
             channels: Channels::default(),
             known_keys: Arc::default(),
-            statistics: Arc::default(),
+            statistics: Arc::new(Statistics::taken(&engine)),
             watchdog: Watchdog::new(engine.clock()),
             engine,
             runtime,
@@ -269,6 +269,17 @@ impl Instance {
     /// Ends what works behind the sessions; whoever closes the engine does so first.
     pub fn stop(&self) {
         self.filler.stop();
+    }
+
+    /// Closes the engine, and leaves what was counted for the next start.
+    ///
+    /// # Errors
+    /// As the disk gives them.
+    pub fn close(&self) -> Result<(), Error> {
+        self.stop();
+        self.engine.close()?;
+        self.statistics.leave(&self.engine, self.started_us);
+        Ok(())
     }
 
     /// A session begins; its number.

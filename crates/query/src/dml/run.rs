@@ -29,6 +29,7 @@ use crate::outcome::RowStream;
 use crate::references::Incoming;
 use crate::routines::{Event, Triggers, left};
 use crate::session::{Shared, blocking_for, physical, stream};
+use crate::statistics::Rows;
 
 /// What a change came to.
 #[derive(Debug)]
@@ -78,6 +79,8 @@ pub(super) struct Changing<'c> {
     pub(super) met: RowSet,
     /// How many rows are counted.
     pub(super) count: u64,
+    /// How many of them MERGE deletes.
+    pub(super) deleted: u64,
     pub(super) maker: Option<Maker>,
     pub(super) returned: Returned,
     /// What its rows are held against.
@@ -131,6 +134,7 @@ impl Run<'_> {
             gone: RowSet::default(),
             met: RowSet::default(),
             count: 0,
+            deleted: 0,
             maker,
             held: Held::of(self, change)?,
             denied: None,
@@ -454,6 +458,7 @@ impl Run<'_> {
                         }
                         changing.count += 1;
                         if *action == Action::Delete {
+                            changing.deleted += 1;
                             changing.gone.insert(locator);
                         }
                         *action == Action::Update
@@ -540,6 +545,7 @@ impl Run<'_> {
             gone,
             mut met,
             count,
+            deleted,
             maker,
             returned,
             checks,
@@ -595,6 +601,28 @@ impl Run<'_> {
         if let Some(incoming) = incoming.filter(|_| !rows.is_empty()) {
             incoming.settle(self.shared).await?;
         }
+        let changed = rows.len();
+        let counted = match &change.what {
+            What::Insert { .. } => Rows {
+                inserted: count.saturating_sub(changed),
+                updated: changed,
+                deleted: 0,
+            },
+            What::Update(_) => Rows {
+                updated: count,
+                ..Rows::default()
+            },
+            What::Delete(_) => Rows {
+                deleted: count,
+                ..Rows::default()
+            },
+            What::Merge { .. } => Rows {
+                inserted: count.saturating_sub(changed),
+                updated: changed.saturating_sub(deleted),
+                deleted,
+            },
+        };
+        self.shared.count_rows(table.id, counted);
         self.touched.entry(table.id).or_default().extend(&rows);
         Ok(Step::Done(Counted {
             rows: count,
