@@ -86,3 +86,44 @@ fn a_refresh_waits_for_readers_unless_concurrently() {
     other.execute("COMMIT").unwrap();
     other.execute("REFRESH MATERIALIZED VIEW v").unwrap();
 }
+
+#[test]
+fn a_statement_of_wrong_names_waits_for_who_may_make_them_right() {
+    let (_dir, db) = open();
+    let mut maker = db.connect().unwrap();
+    let mut watcher = db.connect().unwrap();
+    maker
+        .execute("CREATE TABLE t (a int); INSERT INTO t VALUES (1)")
+        .unwrap();
+    for (at, block) in ["", "BEGIN"].into_iter().enumerate() {
+        let mut reader = db.connect().unwrap();
+        let column = format!("c{at}");
+        maker
+            .execute(&format!("BEGIN; ALTER TABLE t ADD COLUMN {column} int"))
+            .unwrap();
+        let read = format!("SELECT count({column}) FROM t");
+        let write = format!("INSERT INTO t (a, {column}) VALUES (2, 2)");
+        reader.execute("SET lock_timeout = '50ms'").unwrap();
+        assert_eq!(code(reader.query(&read)), "55P03");
+        assert_eq!(code(reader.execute(&write)), "55P03");
+        let other = "SELECT c9 FROM t";
+        assert_eq!(code(reader.query(other)), "55P03");
+        reader.execute("SET lock_timeout = 0").unwrap();
+        let waits = pid(&mut reader);
+        let text = format!("{block}; {write}; SELECT 1 / a FROM t LIMIT 0");
+        let waiting = thread::spawn(move || {
+            reader.execute(&text).unwrap();
+            let counted = reader.query(&read).unwrap().single::<i64>().unwrap();
+            assert_eq!(code(reader.query(other)), "42703");
+            counted
+        });
+        until_waits(&mut watcher, waits);
+        maker.execute("COMMIT").unwrap();
+        assert_eq!(waiting.join().unwrap(), 1);
+        // Whoever met an error holds nothing.
+        maker.execute("SET lock_timeout = '50ms'").unwrap();
+        maker.execute("ALTER TABLE t ADD COLUMN z int").unwrap();
+        maker.execute("ALTER TABLE t DROP COLUMN z").unwrap();
+        maker.execute("SET lock_timeout = 0").unwrap();
+    }
+}

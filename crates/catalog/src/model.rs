@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use chronolith_types::{DatabaseId, RoleId, RoutineId, SchemaId, TableId, TypeId};
+use chronolith_types::{
+    ColumnId, DatabaseId, RoleId, RoutineId, SchemaId, SqlType, TableId, TypeId,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::acl::{Acls, ColumnAcls, DefaultAcl, PREDEFINED_ROLES};
@@ -12,7 +14,7 @@ use crate::job::Jobs;
 use crate::rollup::Materialized;
 use crate::routine::Routine;
 use crate::sequence::Sequence;
-use crate::table::Table;
+use crate::table::{Column, Table};
 use crate::trigger::Trigger;
 use crate::types::Type;
 
@@ -80,7 +82,7 @@ pub struct Database {
     /// Its publications, by their oids.
     #[serde(default)]
     pub publications: BTreeMap<u32, Arc<crate::publication::Publication>>,
-    /// The triggers of tables that have any, by name.
+    /// The triggers of tables and views that have any, by name.
     #[serde(default)]
     pub triggers: BTreeMap<TableId, Arc<Vec<Trigger>>>,
     /// Row-level security of tables that have any.
@@ -181,6 +183,28 @@ impl View {
     pub fn kept(&self) -> Option<&Materialized> {
         let materialized = self.materialized.as_ref();
         materialized.filter(|kept| kept.continuous.is_none())
+    }
+
+    /// It as a table of these columns, which has no rows of its own: what triggers of it see.
+    #[must_use]
+    pub fn as_table(&self, columns: Vec<(String, SqlType)>) -> Table {
+        let mut table = Table::named(self.id, self.schema, &self.name, self.owner);
+        for ((name, ty), place) in columns.into_iter().zip(0..) {
+            table.columns.push(Column {
+                id: ColumnId(place + 1),
+                name,
+                ty,
+                domain: None,
+                not_null: false,
+                default: self.defaults.get(&place).cloned(),
+                missing: None,
+                identity: None,
+                generated: None,
+                comment: None,
+            });
+            table.next_column = ColumnId(place + 2);
+        }
+        table
     }
 }
 

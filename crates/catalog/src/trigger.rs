@@ -14,6 +14,9 @@ pub struct Trigger {
     pub function: RoutineId,
     /// BEFORE, and not AFTER.
     pub before: bool,
+    /// INSTEAD OF, which views alone have.
+    #[serde(default)]
+    pub instead: bool,
     /// FOR EACH ROW, and not STATEMENT.
     pub row: bool,
     /// INSERT.
@@ -71,6 +74,19 @@ impl Trigger {
         matches!(self.enabled, 'O' | 'A')
     }
 
+    /// Whether it is called for each row before, or in the place of, what happens to it, and so says
+    /// what becomes of the row.
+    #[must_use]
+    pub fn decides(&self) -> bool {
+        self.row && (self.before || self.instead)
+    }
+
+    /// Whether it is called for each row that was changed.
+    #[must_use]
+    pub fn follows(&self) -> bool {
+        self.row && !self.before && !self.instead
+    }
+
     /// `pg_trigger.tgtype`.
     #[must_use]
     pub fn bits(&self) -> i16 {
@@ -81,5 +97,6 @@ impl Trigger {
             | bit(self.delete, 8)
             | bit(self.update, 16)
             | bit(self.truncate, 32)
+            | bit(self.instead, 64)
     }
 }

@@ -15,6 +15,8 @@ pub struct CreateTrigger {
     pub name: Spelled,
     /// BEFORE, and not AFTER.
     pub before: bool,
+    /// INSTEAD OF.
+    pub instead: bool,
     /// INSERT, UPDATE, DELETE and TRUNCATE.
     pub events: [bool; 4],
     /// UPDATE OF.
@@ -49,14 +51,17 @@ pub(crate) fn create(
         return Err(unsupported(c, "CREATE OR REPLACE CONSTRAINT TRIGGER"));
     }
     let name = c.ident()?;
-    let before = if constraint {
+    let (before, instead) = if constraint {
         c.expect(&["after"])?;
-        false
+        (false, false)
     } else {
         match c.accept_any(&["before", "after", "instead"]) {
-            Some("before") => true,
-            Some("after") => false,
-            Some(_) => return Err(unsupported(c, "an INSTEAD OF trigger")),
+            Some("before") => (true, false),
+            Some("after") => (false, false),
+            Some(_) => {
+                c.expect(&["of"])?;
+                (false, true)
+            }
             None => return Err(c.unexpected()),
         }
     };
@@ -161,6 +166,7 @@ pub(crate) fn create(
         or_replace,
         name,
         before,
+        instead,
         events,
         columns,
         table,

@@ -21,9 +21,9 @@ impl Catalog {
 }
 
 impl Database {
-    /// The triggers of a table, all of them.
+    /// The triggers of a table or view, all of them.
     pub(super) fn set_triggers(&mut self, table: TableId, triggers: &[Trigger]) -> Applied {
-        if !self.tables.contains_key(&table) {
+        if !self.tables.contains_key(&table) && !self.views.contains_key(&table) {
             return Err(CatalogError::NoRelation(table.to_string()));
         }
         match triggers.is_empty() {

@@ -38,6 +38,7 @@ impl Catalog {
                     return Err(CatalogError::NoRelation(id.to_string()));
                 };
                 database.drop_jobs_of(*id);
+                database.triggers.remove(id);
                 database.forget(id.0)?;
                 match &view.materialized {
                     Some(kept) if database.tables.contains_key(&kept.table) => {

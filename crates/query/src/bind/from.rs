@@ -334,7 +334,13 @@ impl Binder<'_> {
         })
     }
 
-    fn view(&mut self, schema: &str, name: &str, columns: &[String], sql: &str) -> Result<Rel> {
+    pub(super) fn view(
+        &mut self,
+        schema: &str,
+        name: &str,
+        columns: &[String],
+        sql: &str,
+    ) -> Result<Rel> {
         const VIEWS_MAX: usize = 50;
         if self.views >= VIEWS_MAX {
             return Err(Error::new(

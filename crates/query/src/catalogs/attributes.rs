@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use chronolith_catalog::{Column, Securable, Table};
+use chronolith_catalog::{Column, Securable, Table, View};
 use chronolith_types::SqlType;
 
 use super::context::Context;
@@ -225,7 +225,10 @@ fn attributes<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error
                             ty: Some(Cow::Owned(ty)),
                             domain: None,
                             not_null: false,
-                            has_default: false,
+                            has_default: view
+                                .defaults
+                                .keys()
+                                .any(|at| i64::from(*at) + 1 == number),
                             inherited: false,
                             identity: "",
                             generated: "",
@@ -243,10 +246,17 @@ pub(super) struct Default<'a> {
     pub(super) oid: u32,
     /// The oid of the relation.
     pub(super) relation: u32,
-    pub(super) table: &'a Table,
-    pub(super) column: &'a Column,
+    of: Of<'a>,
+    /// The column's number.
+    pub(super) number: i64,
     /// As it was written.
     pub(super) text: &'a str,
+}
+
+/// What a default is of.
+enum Of<'a> {
+    Table(&'a Table, &'a Column),
+    View(&'a View),
 }
 
 pub(super) fn each_default(context: &Context) -> Result<impl Iterator<Item = Default<'_>>, Error> {
@@ -255,21 +265,35 @@ pub(super) fn each_default(context: &Context) -> Result<impl Iterator<Item = Def
         Relation::Table(table) | Relation::Chunk(table, ..) => Some((relation.oid(), table)),
         _ => None,
     });
-    Ok(all
-        .flat_map(|(relation, table)| {
-            table.columns.iter().filter_map(move |column| {
-                let text = column.default.as_ref().or(column.generated.as_ref())?;
-                Some((relation, table, column, text))
-            })
+    let of_tables = all.flat_map(|(relation, table)| {
+        table.columns.iter().filter_map(move |column| {
+            let text = column.default.as_ref().or(column.generated.as_ref())?;
+            let number = i64::from(column.id.0);
+            Some((relation, Of::Table(table, column), number, text))
         })
+    });
+    let of_views = home.views.values().flat_map(|view| {
+        let defaults = view.defaults.iter();
+        defaults.map(move |(at, text)| (view.id.0, Of::View(view), i64::from(*at) + 1, text))
+    });
+    Ok(of_tables
+        .chain(of_views)
         .enumerate()
-        .map(|(place, (relation, table, column, text))| Default {
+        .map(|(place, (relation, of, number, text))| Default {
             oid: objects::default(place),
             relation,
-            table,
-            column,
+            of,
+            number,
             text,
         }))
+}
+
+/// What is shown of the default of a view's column.
+pub(super) fn view_default(context: &Context, view: &View, number: i64) -> Option<String> {
+    let table = view.as_table((context.view_columns)(view));
+    let mut columns = table.columns.iter();
+    let column = columns.find(|column| i64::from(column.id.0) == number)?;
+    default_text(context, &table, column)
 }
 
 /// What is shown of a column's default.
@@ -288,15 +312,13 @@ fn defaults<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> 
             continue;
         }
         let text = match shown {
-            true => default_text(context, default.table, default.column),
+            true => match default.of {
+                Of::Table(table, column) => default_text(context, table, column),
+                Of::View(view) => view_default(context, view, default.number),
+            },
             false => Some(default.text.to_owned()),
         };
-        rows.push(row![
-            default.oid,
-            default.relation,
-            i64::from(default.column.id.0),
-            text,
-        ]);
+        rows.push(row![default.oid, default.relation, default.number, text,]);
     }
     Ok(())
 }

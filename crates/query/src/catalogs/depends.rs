@@ -137,7 +137,7 @@ fn depends<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
         rows.push(row![class_oid("pg_type"), row_type, 0, class, oid, 0, 'i']);
     }
     for default in each_default(context)? {
-        let column = i64::from(default.column.id.0);
+        let column = default.number;
         let (oid, relation) = (default.oid, default.relation);
         let defaults = class_oid("pg_attrdef");
         rows.push(row![defaults, oid, 0, class, relation, column, 'a']);

@@ -321,7 +321,7 @@ fn columns<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
                         number,
                         ty: Cow::Owned(ty),
                         not_null: false,
-                        default: None,
+                        default: attributes::view_default(context, view, number),
                         generated: None,
                         identity: None,
                         writable: writes.next().unwrap_or(false),
@@ -337,15 +337,19 @@ fn columns<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
 fn views<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
     let home = context.home()?;
     for relation in objects::relations(home).filter(|relation| relation.kind() == 'v') {
+        let mut taken = Vec::new();
         let (text, check, writes) = match relation {
-            Relation::View(view) => (
-                Some(describe::view_text(context, view)),
-                view.check.map_or("NONE", |check| match check {
-                    CheckOption::Local => "LOCAL",
-                    CheckOption::Cascaded => "CASCADED",
-                }),
-                (context.view_writes)(view).updates(),
-            ),
+            Relation::View(view) => {
+                taken = crate::session::taken(home, view.id);
+                (
+                    Some(describe::view_text(context, view)),
+                    view.check.map_or("NONE", |check| match check {
+                        CheckOption::Local => "LOCAL",
+                        CheckOption::Cascaded => "CASCADED",
+                    }),
+                    (context.view_writes)(view).updates(),
+                )
+            }
             _ => (None, "NONE", false),
         };
         rows.push(row![
@@ -356,9 +360,9 @@ fn views<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
             check,
             yes(writes),
             yes(writes),
-            "NO",
-            "NO",
-            "NO",
+            yes(taken.contains(&"UPDATE")),
+            yes(taken.contains(&"DELETE")),
+            yes(taken.contains(&"INSERT")),
         ]);
     }
     Ok(())

@@ -33,6 +33,7 @@ mod routines;
 mod rows;
 pub(crate) mod sequences;
 mod server;
+mod standard_triggers;
 mod statistics;
 mod timescale;
 pub(crate) mod triggers;

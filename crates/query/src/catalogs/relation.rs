@@ -221,6 +221,7 @@ fn parse_line(line: &'static str) -> Option<SystemRelation> {
         "" => routines::fill_function(name).or_else(|| super::statistics::fill_function(name)),
         "information_schema" => information_schema::fill(name)
             .or_else(|| sequences::fill(name))
+            .or_else(|| super::standard_triggers::fill(name))
             .or_else(|| privileges::fill(name)),
         // Where bgw_job was until 2.28.
         "_timescaledb_config" => jobs::fill("_timescaledb_catalog", name),

@@ -1,27 +1,60 @@
 //! Triggers.
 
-use chronolith_catalog::{Database, Table, Trigger};
+use chronolith_catalog::{Database, Table, Trigger, View};
+use chronolith_types::SchemaId;
 
 use super::context::Context;
 use super::describe::quoted;
 use super::relation::Fill;
 use super::rows::{NULL, Rows, count, row};
 use crate::error::Error;
+use crate::routines::timing as when;
 
 pub(super) fn fill(name: &str) -> Option<Fill> {
     (name == "pg_trigger").then_some(triggers as Fill)
 }
 
-fn all(home: &Database) -> impl Iterator<Item = (&Table, &Trigger)> {
-    home.triggers.iter().flat_map(|(table, triggers)| {
-        let table = home.tables.get(table);
-        let of = move |trigger| Some((table?.as_ref(), trigger));
+/// What has triggers.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum On<'a> {
+    Table(&'a Table),
+    View(&'a View),
+}
+
+impl<'a> On<'a> {
+    pub(super) fn oid(self) -> u32 {
+        match self {
+            Self::Table(table) => table.id.0,
+            Self::View(view) => view.id.0,
+        }
+    }
+
+    pub(super) fn schema(self) -> SchemaId {
+        match self {
+            Self::Table(table) => table.schema,
+            Self::View(view) => view.schema,
+        }
+    }
+
+    pub(super) fn name(self) -> &'a str {
+        match self {
+            Self::Table(table) => &table.name,
+            Self::View(view) => &view.name,
+        }
+    }
+}
+
+pub(super) fn all(home: &Database) -> impl Iterator<Item = (On<'_>, &Trigger)> {
+    home.triggers.iter().flat_map(|(id, triggers)| {
+        let table = home.tables.get(id).map(|table| On::Table(table));
+        let on = table.or_else(|| home.views.get(id).map(|view| On::View(view)));
+        let of = move |trigger| Some((on?, trigger));
         triggers.iter().filter_map(of)
     })
 }
 
 fn triggers<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
-    for (table, trigger) in all(context.home()?) {
+    for (on, trigger) in all(context.home()?) {
         let columns: Vec<i64> = trigger
             .columns
             .iter()
@@ -29,7 +62,7 @@ fn triggers<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> 
             .collect();
         rows.push(row![
             trigger.id,
-            table.id.0,
+            on.oid(),
             0,
             &trigger.name,
             trigger.function.0,
@@ -61,19 +94,19 @@ fn triggers<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> 
 
 /// The rows of constraint triggers in `pg_constraint`.
 pub(super) fn constraints<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
-    for (table, trigger) in all(context.home()?) {
+    for (on, trigger) in all(context.home()?) {
         let Some(timing) = trigger.constraint else {
             continue;
         };
         rows.push(row![
             trigger.id,
             &trigger.name,
-            table.schema.0,
+            on.schema().0,
             't',
             timing.deferrable,
             timing.deferred,
             true,
-            table.id.0,
+            on.oid(),
             0,
             0,
             0,
@@ -125,7 +158,7 @@ pub(crate) fn triggerdef(
     pretty: bool,
 ) -> Result<Option<String>, Error> {
     let home = context.home()?;
-    let Some((table, trigger)) = all(home).find(|(_, trigger)| trigger.id == oid) else {
+    let Some((on, trigger)) = all(home).find(|(_, trigger)| trigger.id == oid) else {
         return Ok(None);
     };
     let mut events = Vec::new();
@@ -136,8 +169,11 @@ pub(crate) fn triggerdef(
         events.push("DELETE".to_owned());
     }
     if trigger.update {
-        let named: Vec<String> = table
-            .columns
+        let columns = match on {
+            On::Table(table) => table.columns.as_slice(),
+            On::View(_) => &[],
+        };
+        let named: Vec<String> = columns
             .iter()
             .filter(|column| trigger.columns.contains(&column.id))
             .map(|column| quoted(&column.name).into_owned())
@@ -160,7 +196,7 @@ pub(crate) fn triggerdef(
         true => quoted(name).into_owned(),
         false => format!("{}.{}", quoted(schema(id)), quoted(name)),
     };
-    let of = spelled(table.schema, &table.name, pretty && seen(table.schema));
+    let of = spelled(on.schema(), on.name(), pretty && seen(on.schema()));
     let called = home.routines.get(&trigger.function);
     let called = called.map_or_else(String::new, |routine| {
         spelled(routine.schema, &routine.name, seen(routine.schema))
@@ -202,7 +238,7 @@ pub(crate) fn triggerdef(
             None => "",
         },
         quoted(&trigger.name),
-        if trigger.before { "BEFORE" } else { "AFTER" },
+        when(trigger),
         events.join(" OR "),
         if trigger.row { "ROW" } else { "STATEMENT" },
         args.join(", ")

@@ -79,6 +79,8 @@ struct Sink {
     /// What fires for its rows; whether it has begun to.
     triggers: Option<Triggers>,
     fires: bool,
+    /// Whether it is a view, whose triggers take the rows.
+    instead: bool,
     /// Rows that were read; None before the first.
     rows: Option<Intake>,
     /// Where they stood in the data.
@@ -510,6 +512,7 @@ impl Sink {
                 false => None,
             },
             fires: false,
+            instead: triggers_take(shared, &table),
             table,
             schema,
             sources,
@@ -539,6 +542,9 @@ impl Sink {
         };
         if let Some(triggers) = &self.triggers {
             batch = fired(triggers, &batch, &mut stood).await?;
+            if self.instead {
+                return Ok(batch.num_rows() as u64);
+            }
             let computed = self.checks.computed(&batch);
             batch = computed.map_err(|error| (None, error))?;
         }
@@ -662,6 +668,12 @@ impl Sink {
         let batch = self.checks.computed(&filter_record_batch(&batch, kept)?)?;
         Ok((batch, Some(kept.clone())))
     }
+}
+
+/// Whether a table is but a view.
+fn triggers_take(shared: &Shared, table: &Table) -> bool {
+    let home = shared.home();
+    home.is_ok_and(|home| home.views.contains_key(&table.id))
 }
 
 /// Rows on their way through the triggers before them, and which were left.

@@ -330,7 +330,7 @@ fn one(shared: &Arc<Shared>, view: &View, action: &AlterAction) -> Result<(), Er
         return Err(not_materialized(&view.name));
     };
     let mut changed = View::clone(view);
-    let refused = match action {
+    match action {
         AlterAction::RenameTo(to) => {
             check_name(&to.value)?;
             changed.name.clone_from(&to.value);
@@ -339,7 +339,7 @@ fn one(shared: &Arc<Shared>, view: &View, action: &AlterAction) -> Result<(), Er
                 view: changed,
             })?;
             let (old, new) = ((view.schema, &*view.name), (view.schema, &*to.value));
-            return moved_views(shared, old, new, "renaming a materialized view");
+            moved_views(shared, old, new, "renaming a materialized view")
         }
         AlterAction::SetSchema(schema) => {
             changed.schema = shared.creation_schema(Some(&schema.value))?;
@@ -354,7 +354,7 @@ fn one(shared: &Arc<Shared>, view: &View, action: &AlterAction) -> Result<(), Er
                 view: changed,
             })?;
             let old = (view.schema, &*view.name);
-            return moved_views(shared, old, new, "moving a materialized view");
+            moved_views(shared, old, new, "moving a materialized view")
         }
         AlterAction::OwnerTo(role) => {
             changed.owner = role_of(shared, &role.value)?;
@@ -363,10 +363,10 @@ fn one(shared: &Arc<Shared>, view: &View, action: &AlterAction) -> Result<(), Er
                 id: rows,
                 owner: changed.owner,
             })?;
-            return shared.change(Change::ChangeView {
+            shared.change(Change::ChangeView {
                 database,
                 view: changed,
-            });
+            })
         }
         AlterAction::RenameColumn { from, to } => {
             check_name(&to.value)?;
@@ -390,13 +390,27 @@ fn one(shared: &Arc<Shared>, view: &View, action: &AlterAction) -> Result<(), Er
                 names,
                 (&from.value, &to.value),
             )?;
-            return keep_views(shared, view.schema, &view.name, "renaming a column");
+            keep_views(shared, view.schema, &view.name, "renaming a column")
         }
         AlterAction::SetOptions(options) | AlterAction::ResetOptions(options) => {
-            return check_options(options);
+            check_options(options)
         }
+        action => Err(refused(&view.name, "materialized view", action)),
+    }
+}
+
+/// What ALTER TABLE does to tables alone.
+pub(super) fn refused(name: &str, kind: &str, action: &AlterAction) -> Error {
+    let what = match action {
         AlterAction::RowSecurity { .. } => "ENABLE and DISABLE ROW LEVEL SECURITY",
-        AlterAction::Trigger { .. } => "ENABLE and DISABLE TRIGGER",
+        AlterAction::Trigger { name, enabled } => match (enabled, name) {
+            ('D', None) => "DISABLE TRIGGER ALL",
+            ('D', Some(_)) => "DISABLE TRIGGER",
+            ('A', _) => "ENABLE ALWAYS TRIGGER",
+            ('R', _) => "ENABLE REPLICA TRIGGER",
+            (_, None) => "ENABLE TRIGGER ALL",
+            _ => "ENABLE TRIGGER",
+        },
         AlterAction::AddColumn { .. } => "ADD COLUMN",
         AlterAction::DropColumn { .. } => "DROP COLUMN",
         AlterAction::SetType { .. } => "ALTER COLUMN ... SET DATA TYPE",
@@ -412,23 +426,19 @@ fn one(shared: &Arc<Shared>, view: &View, action: &AlterAction) -> Result<(), Er
         AlterAction::AddConstraint(_) => "ADD CONSTRAINT",
         AlterAction::DropConstraint { .. } => "DROP CONSTRAINT",
         AlterAction::RenameConstraint { .. } => {
-            return Err(Error::new(
+            return Error::new(
                 SqlState::WRONG_OBJECT_TYPE,
-                format!("\"{}\" is not a table", view.name),
-            ));
+                format!("\"{name}\" is not a table"),
+            );
         }
         AlterAction::Other(words) => {
-            return Err(Error::unsupported(format!(
-                "ALTER MATERIALIZED VIEW … {words}"
-            )));
+            return Error::unsupported(format!("ALTER {} … {words}", kind.to_uppercase()));
         }
+        _ => return Error::unsupported(format!("this form of ALTER {}", kind.to_uppercase())),
     };
-    Err(Error::new(
+    Error::new(
         SqlState::WRONG_OBJECT_TYPE,
-        format!(
-            "ALTER action {refused} cannot be performed on relation \"{}\"",
-            view.name
-        ),
+        format!("ALTER action {what} cannot be performed on relation \"{name}\""),
     )
-    .detail("This operation is not supported for materialized views."))
+    .detail(format!("This operation is not supported for {kind}s."))
 }

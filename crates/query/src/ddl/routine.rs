@@ -705,15 +705,18 @@ pub(super) fn drop(
     }
 }
 
-/// The triggers that call a function, with their tables.
+/// The triggers that call a function, with what they are on.
 fn readers_of(shared: &Arc<Shared>, routine: &Routine) -> Result<Vec<(String, String)>, Error> {
     let home = shared.home()?;
     let mut found = Vec::new();
     for (table, triggers) in &home.triggers {
         for trigger in triggers.iter().filter(|known| known.function == routine.id) {
-            let table = home.tables.get(table);
-            let table = table.map_or_else(String::new, |table| table.name.clone());
-            found.push((trigger.name.clone(), table));
+            let name = match (home.tables.get(table), home.views.get(table)) {
+                (Some(table), _) => format!("table {}", table.name),
+                (None, Some(view)) => format!("view {}", view.name),
+                (None, None) => String::new(),
+            };
+            found.push((trigger.name.clone(), name));
         }
     }
     Ok(found)
@@ -725,7 +728,7 @@ fn depended(shared: &Arc<Shared>, routine: &Routine) -> Result<Error, Error> {
     let lines: Vec<String> = readers_of(shared, routine)?
         .into_iter()
         .map(|(trigger, table)| {
-            format!("trigger {trigger} on table {table} depends on function {called}")
+            format!("trigger {trigger} on {table} depends on function {called}")
         })
         .collect();
     Ok(Error::new(

@@ -12,17 +12,20 @@ use crate::bind::bind_over;
 use crate::error::Error;
 use crate::insert::{undefined_column, undefined_table};
 use crate::outcome::Severity;
-use crate::session::{SessionNames, Shared};
+use crate::session::{SessionNames, Shared, view_as_table};
 
-fn table_of(shared: &Arc<Shared>, name: &Name) -> Result<Arc<Table>, Error> {
+/// The table of a name, or the view as one; and whether it is a view.
+fn table_of(shared: &Arc<Shared>, name: &Name) -> Result<(Arc<Table>, bool), Error> {
     if let Some(table) = shared.find_table(name.schema(), name.name())? {
-        return Ok(table);
+        return Ok((table, false));
     }
     match shared.find_view(name.schema(), name.name())? {
-        Some(view) => Err(Error::unsupported(format!(
-            "a trigger on \"{}\", which is no table,",
-            view.name
-        ))),
+        Some(view) if view.materialized.is_some() => Err(Error::new(
+            SqlState::WRONG_OBJECT_TYPE,
+            format!("relation \"{}\" cannot have triggers", view.name),
+        )
+        .detail("This operation is not supported for materialized views.")),
+        Some(view) => Ok((view_as_table(shared, &view)?, true)),
         None => Err(undefined_table(name.schema(), name.name())),
     }
 }
@@ -44,7 +47,8 @@ fn set(shared: &Arc<Shared>, table: &Table, mut triggers: Vec<Trigger>) -> Resul
 pub(super) fn create(shared: &Arc<Shared>, create: &CreateTrigger) -> Result<(), Error> {
     let name = &create.name.value;
     check_name(name)?;
-    let table = table_of(shared, &create.table)?;
+    let (table, view) = table_of(shared, &create.table)?;
+    check_kind(create, &table.name, view)?;
     shared.check_relation(table.id, Rights::TRIGGER)?;
     let routine = named(shared, &create.function)?.ok_or_else(|| {
         Error::new(
@@ -68,7 +72,8 @@ pub(super) fn create(shared: &Arc<Shared>, create: &CreateTrigger) -> Result<(),
         let found = found.ok_or_else(|| undefined_column(&column.value, &table.name))?;
         columns.push(found.id);
     }
-    check_transitions(create)?;
+    check_instead(create)?;
+    check_transitions(create, &table.name, view)?;
     if let Some(condition) = &create.condition {
         let [insert, _, delete, _] = create.events;
         match create.row {
@@ -77,7 +82,7 @@ pub(super) fn create(shared: &Arc<Shared>, create: &CreateTrigger) -> Result<(),
         }
     }
     let from = match &create.from {
-        Some(name) => Some(table_of(shared, name)?.id),
+        Some(name) => Some(table_of(shared, name)?.0.id),
         None => None,
     };
     let home = shared.home()?;
@@ -128,6 +133,7 @@ pub(super) fn create(shared: &Arc<Shared>, create: &CreateTrigger) -> Result<(),
         name: name.clone(),
         function: routine.id,
         before: create.before,
+        instead: create.instead,
         row: create.row,
         insert,
         update,
@@ -148,8 +154,48 @@ pub(super) fn create(shared: &Arc<Shared>, create: &CreateTrigger) -> Result<(),
     set(shared, &table, triggers)
 }
 
+/// Tables and views have triggers of different kinds.
+fn check_kind(create: &CreateTrigger, name: &str, view: bool) -> Result<(), Error> {
+    let [.., truncate] = create.events;
+    let why = match view {
+        false if create.instead => "Tables cannot have INSTEAD OF triggers.",
+        true if create.row && !create.instead => {
+            "Views cannot have row-level BEFORE or AFTER triggers."
+        }
+        true if truncate => "Views cannot have TRUNCATE triggers.",
+        _ => return Ok(()),
+    };
+    Err(wrong_kind(name, view, why))
+}
+
+fn wrong_kind(name: &str, view: bool, why: &str) -> Error {
+    let kind = if view { "view" } else { "table" };
+    Error::new(
+        SqlState::WRONG_OBJECT_TYPE,
+        format!("\"{name}\" is a {kind}"),
+    )
+    .detail(why)
+}
+
+/// What an INSTEAD OF trigger may not say.
+fn check_instead(create: &CreateTrigger) -> Result<(), Error> {
+    let why = match create {
+        CreateTrigger { instead: false, .. } => return Ok(()),
+        CreateTrigger { row: false, .. } => "must be FOR EACH ROW",
+        CreateTrigger {
+            condition: Some(_), ..
+        } => "cannot have WHEN conditions",
+        _ if !create.columns.is_empty() => "cannot have column lists",
+        _ => return Ok(()),
+    };
+    Err(Error::new(
+        SqlState::FEATURE_NOT_SUPPORTED,
+        format!("INSTEAD OF triggers {why}"),
+    ))
+}
+
 /// What may not be said of transition tables, and of TRUNCATE.
-fn check_transitions(create: &CreateTrigger) -> Result<(), Error> {
+fn check_transitions(create: &CreateTrigger, name: &str, view: bool) -> Result<(), Error> {
     let [insert, update, delete, truncate] = create.events;
     let refused = |text: &str| Error::new(SqlState::FEATURE_NOT_SUPPORTED, text);
     let wrong = |text: &str| Error::new(SqlState::INVALID_OBJECT_DEFINITION, text);
@@ -158,6 +204,10 @@ fn check_transitions(create: &CreateTrigger) -> Result<(), Error> {
     }
     if create.old_table.is_none() && create.new_table.is_none() {
         return Ok(());
+    }
+    if view {
+        let why = "Triggers on views cannot have transition tables.";
+        return Err(wrong_kind(name, view, why));
     }
     if create.before {
         return Err(wrong(
@@ -281,7 +331,7 @@ pub(super) fn drop(
     if_exists: bool,
 ) -> Result<(), Error> {
     let done = (|| {
-        let table = table_of(shared, table)?;
+        let (table, _) = table_of(shared, table)?;
         let home = shared.home()?;
         let mut triggers = of(&home, &table);
         let place = triggers.iter().position(|known| known.name == name.value);
@@ -322,7 +372,7 @@ pub(super) fn rename(
     to: &Spelled,
 ) -> Result<(), Error> {
     check_name(&to.value)?;
-    let table = table_of(shared, table)?;
+    let (table, _) = table_of(shared, table)?;
     let home = shared.home()?;
     let mut triggers = of(&home, &table);
     if triggers.iter().any(|known| known.name == to.value) {

@@ -9,6 +9,7 @@ use super::rows::{columns, locators, of_table};
 use super::run::{Changing, Run};
 use crate::bind::{Broken, Change, Subject};
 use crate::error::Error;
+use crate::insert::Checks;
 use crate::session::blocking_for;
 
 /// What rows are held against, ready to run.
@@ -29,6 +30,23 @@ impl Held {
             })
         })
         .collect()
+    }
+
+    /// What it says against one of some rows of its kind.
+    pub(super) async fn against(
+        &self,
+        run: &Run<'_>,
+        checks: &Checks,
+        rows: &RecordBatch,
+    ) -> Result<Option<Error>, Error> {
+        let missed = self
+            .maker
+            .make(run, rows.columns().to_vec(), rows.num_rows());
+        let missed = missed.await?;
+        Ok((missed.num_rows() > 0).then(|| match &self.broken {
+            Broken::View(view) => checks.not_shown(view, &missed.slice(0, 1)),
+            Broken::Policy { table, policy } => refused(self.subject, table, policy.as_deref()),
+        }))
     }
 }
 
@@ -51,15 +69,9 @@ impl Run<'_> {
             return Ok(None);
         }
         for held in changing.held.iter().filter(|held| held.subject == subject) {
-            let missed = held
-                .maker
-                .make(self, rows.columns().to_vec(), rows.num_rows());
-            let missed = missed.await?;
-            if missed.num_rows() > 0 {
-                return Ok(Some(match &held.broken {
-                    Broken::View(view) => changing.checks.not_shown(view, &missed.slice(0, 1)),
-                    Broken::Policy { table, policy } => refused(subject, table, policy.as_deref()),
-                }));
+            let error = held.against(self, &changing.checks, rows).await?;
+            if error.is_some() {
+                return Ok(error);
             }
         }
         Ok(None)

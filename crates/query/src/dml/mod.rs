@@ -12,6 +12,7 @@ mod conflict;
 mod current;
 mod fired;
 mod held;
+mod instead;
 mod over;
 mod plan;
 mod program;

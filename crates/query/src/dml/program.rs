@@ -11,7 +11,7 @@ use super::plan::Dml;
 use super::returned::Returned;
 use super::run::{Run, Step};
 use super::sight::{Held, Sight};
-use crate::bind::set_parameters;
+use crate::bind::{What, set_parameters};
 use crate::error::Error;
 use crate::outcome::RowStream;
 use crate::routines::has_triggers;
@@ -136,7 +136,11 @@ async fn once(
     for change in &dml.program.changes {
         sight.view(shared, change.table.id);
     }
-    if dml.program.changes.len() > 1 || dml.program.main.is_some() {
+    let instead = |change: &crate::bind::Change| matches!(change.what, What::Instead { .. });
+    if dml.program.changes.len() > 1
+        || dml.program.main.is_some()
+        || dml.program.changes.iter().any(instead)
+    {
         for found in &dml.program.uses {
             sight.view(shared, chronolith_types::TableId(found.relation));
         }

@@ -101,6 +101,9 @@ impl Run<'_> {
         change: &Change,
         given: Option<&Given>,
     ) -> Result<Step, Error> {
+        if let What::Instead { event, .. } = &change.what {
+            return self.instead(change, *event).await;
+        }
         let table = self.shared.catalog();
         let table = table.table(self.shared.database, change.table.id).cloned();
         let table = table.ok_or_else(|| Error::internal("a table that is changed is gone"))?;
@@ -160,6 +163,7 @@ impl Run<'_> {
                 self.delete(&mut changing).await?;
                 changing.gone = changing.rows.clone();
             }
+            What::Instead { .. } => return Err(Error::internal("a view that is a table")),
             What::Merge { actions, .. } => self.merge(&mut changing, actions).await?,
         }
         let triggers = changing.triggers.take();
@@ -616,6 +620,8 @@ impl Run<'_> {
                 deleted: count,
                 ..Rows::default()
             },
+            // What triggers do they count themselves.
+            What::Instead { .. } => Rows::default(),
             What::Merge { .. } => Rows {
                 inserted: count.saturating_sub(changed),
                 updated: changed.saturating_sub(deleted),
@@ -645,6 +651,7 @@ fn events(what: &What) -> Vec<Event> {
         What::Insert { .. } => vec![Event::Insert],
         What::Update(_) => vec![Event::Update],
         What::Delete(_) => vec![Event::Delete],
+        What::Instead { event, .. } => vec![*event],
         What::Merge { actions, .. } => [
             (Action::Insert, Event::Insert),
             (Action::Update, Event::Update),

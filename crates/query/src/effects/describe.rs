@@ -67,14 +67,21 @@ pub(super) fn call(
             return Ok(Some(ScalarValue::Boolean(visible)));
         }
         "pg_relation_is_updatable" => {
-            let events = describe::updatable(context, oid)?.map_or(0, |writes| writes.events());
+            let triggers = args.bool(1).unwrap_or(false);
+            let writes = describe::updatable(context, oid)?;
+            let events = writes.map_or(0, |writes| writes.events(triggers));
             return Ok(Some(ScalarValue::Int32(Some(events))));
         }
         "pg_column_is_updatable" => {
             let place = usize::try_from(column() - 1).ok();
             let writes = describe::updatable(context, oid)?;
             let may = writes.zip(place);
-            let may = may.and_then(|(writes, place)| writes.columns.get(place).copied());
+            let triggers = args.bool(2).unwrap_or(false);
+            let may = may.map(|(writes, place)| {
+                let by = writes.triggered;
+                let own = writes.columns.get(place).copied().unwrap_or(false);
+                own || triggers && by.update && by.delete
+            });
             return Ok(Some(ScalarValue::Boolean(Some(may.unwrap_or(false)))));
         }
         "pg_function_is_visible" => {

@@ -1,4 +1,4 @@
-//! Triggers of a table as a statement that changes it fires them.
+//! Triggers of a table or view as a statement that changes it fires them.
 
 use std::sync::Arc;
 
@@ -29,7 +29,7 @@ pub(crate) enum Event {
 }
 
 impl Event {
-    fn word(self) -> &'static str {
+    pub(crate) fn word(self) -> &'static str {
         match self {
             Self::Insert => "INSERT",
             Self::Update => "UPDATE",
@@ -38,7 +38,7 @@ impl Event {
         }
     }
 
-    fn is_of(self, trigger: &Trigger) -> bool {
+    pub(crate) fn is_of(self, trigger: &Trigger) -> bool {
         match self {
             Self::Insert => trigger.insert,
             Self::Update => trigger.update,
@@ -135,21 +135,19 @@ impl Triggers {
         }))
     }
 
-    fn any(&self, event: Event, before: bool, row: bool) -> bool {
+    fn any(&self, event: Event, kind: impl Fn(&Trigger) -> bool) -> bool {
         let mut fired = self.fired.iter();
-        fired.any(|(trigger, _)| {
-            event.is_of(trigger) && trigger.before == before && trigger.row == row
-        })
+        fired.any(|(trigger, _)| event.is_of(trigger) && kind(trigger))
     }
 
     /// Whether rows pass through triggers before an event.
     pub(crate) fn before_rows(&self, event: Event) -> bool {
-        self.any(event, true, true)
+        self.any(event, Trigger::decides)
     }
 
     /// Whether rows before an event are asked for.
     pub(crate) fn wants_rows(&self, event: Event) -> bool {
-        self.any(event, true, true) || self.any(event, false, true) || self.gathers(event)
+        self.any(event, |trigger| trigger.row) || self.gathers(event)
     }
 
     /// The triggers of the statement itself, before or after it.
@@ -166,8 +164,8 @@ impl Triggers {
         Ok(())
     }
 
-    /// Rows on their way through the triggers before an event: the new rows that are left of them
-    /// (of DELETE the old ones), and which were left.
+    /// Rows on their way through the triggers before an event, or in its place: the new rows that are
+    /// left of them (of DELETE the old ones), and which were left.
     ///
     /// # Errors
     /// Those of what they call.
@@ -191,7 +189,7 @@ impl Triggers {
             let mut after = new.map(|new| row(new, at)).transpose()?;
             let mut left = true;
             for (trigger, routine) in &self.fired {
-                let fits = trigger.row && trigger.before && event.is_of(trigger);
+                let fits = trigger.decides() && event.is_of(trigger);
                 if !fits || !self.touches(trigger, event) {
                     continue;
                 }
@@ -237,7 +235,7 @@ impl Triggers {
         if self.gathers(event) {
             self.transitions.add(event, old.as_ref(), new.as_ref());
         }
-        if self.any(event, false, true) {
+        if self.any(event, Trigger::follows) {
             self.queued.push((event, old, new));
         }
     }
@@ -254,7 +252,7 @@ impl Triggers {
                 let before = old.as_ref().map(|old| row(old, at)).transpose()?;
                 let after = new.as_ref().map(|new| row(new, at)).transpose()?;
                 for (trigger, routine) in &self.fired {
-                    let fits = trigger.row && !trigger.before && event.is_of(trigger);
+                    let fits = trigger.follows() && event.is_of(trigger);
                     if !fits || !self.touches(trigger, event) {
                         continue;
                     }
@@ -412,7 +410,7 @@ impl Triggers {
         let mut machine = Machine::new(session, &name, Some(routine), &[], outputs)?;
         let text = |text: &str| ScalarValue::Utf8View(Some(text.to_owned()));
         machine.give("tg_name", SqlType::Name, text(&trigger.name))?;
-        let when = if trigger.before { "BEFORE" } else { "AFTER" };
+        let when = timing(trigger);
         machine.give("tg_when", SqlType::Text, text(when))?;
         let level = if trigger.row { "ROW" } else { "STATEMENT" };
         machine.give("tg_level", SqlType::Text, text(level))?;
@@ -439,7 +437,7 @@ impl Triggers {
         trigger: &Trigger,
         machine: &mut Machine<'_>,
     ) -> Result<Option<Vec<ScalarValue>>, Error> {
-        if !trigger.row || !trigger.before {
+        if !trigger.decides() {
             return Ok(None);
         }
         let Some(given) = machine.returned() else {
@@ -461,6 +459,15 @@ impl Triggers {
             values.push(machine.fit(value, &from, to)?);
         }
         Ok(Some(values))
+    }
+}
+
+/// When a trigger fires, as it is said of it.
+pub(crate) fn timing(trigger: &Trigger) -> &'static str {
+    match (trigger.before, trigger.instead) {
+        (true, _) => "BEFORE",
+        (false, true) => "INSTEAD OF",
+        (false, false) => "AFTER",
     }
 }
 

@@ -33,6 +33,9 @@ use crate::outcome::{Outcome, OutputColumn};
 use crate::routines::{Event, has_triggers};
 use crate::statistics::{Counters, Timed};
 
+/// The class of SQLSTATEs that say what is wrong with names.
+const NAMES: &str = "42";
+
 /// A statement as far as it goes without running it.
 pub(crate) enum Ready {
     Query(Bound),
@@ -151,8 +154,15 @@ impl Session {
         statement: &Statement,
         types: &[Option<SqlType>],
     ) -> Result<Arc<Prepared>, Error> {
-        let names = SessionNames::new(&self.shared)?;
-        self.bind_among(&names, statement, types)
+        loop {
+            self.shared.named.lock().clear();
+            let names = SessionNames::new(&self.shared)?;
+            match self.bind_among(&names, statement, types) {
+                // What names mean is told of once nobody else is about to change it.
+                Err(error) if error.code.class() == NAMES && self.shared.lock_named()? => {}
+                bound => return bound,
+            }
+        }
     }
 
     pub(crate) fn bind_among(

@@ -14,6 +14,7 @@ use datafusion::logical_expr::TableSource;
 
 use super::for_update::Locking;
 use super::shared::{Shared, no_schema};
+use super::stand_in;
 use crate::bind::{
     ChangeTarget, Names, OwnType, Relation, Table, TableColumn, Variable, WrittenView,
 };
@@ -171,6 +172,7 @@ impl SessionNames {
         if let Some(sequence) = self.sequence(schema, name) {
             return Ok(Some(sequence));
         }
+        self.shared.meant(self.home.table_named(schema.id, name));
         relation_in(&self.home, &self.shared.instance.registry, schema, name)
     }
 }
@@ -275,7 +277,7 @@ fn primary_key_of(table: &CatalogTable) -> Vec<i16> {
 }
 
 /// A column's number in `pg_attribute`.
-fn attribute_of(column: impl TryInto<i16>) -> i16 {
+pub(super) fn attribute_of(column: impl TryInto<i16>) -> i16 {
     column.try_into().unwrap_or(i16::MAX)
 }
 
@@ -353,6 +355,12 @@ impl Names for SessionNames {
         name: &str,
         _verb: &'static str,
     ) -> Result<ChangeTarget, Error> {
+        if self.shared.find_table(schema, name)?.is_none()
+            && let Some(view) = self.shared.find_view(schema, name)?
+            && view.kept().is_none()
+        {
+            return stand_in::target(&self.shared, &self.home, &view);
+        }
         let catalog = find_changed(&self.shared, schema, name)?;
         let schema = self.home.schemas.get(&catalog.schema);
         let schema = schema.map_or("", |schema| schema.name.as_str());
@@ -363,6 +371,7 @@ impl Names for SessionNames {
         Ok(ChangeTarget {
             table,
             catalog,
+            instead: false,
             views: Vec::new(),
         })
     }
@@ -400,6 +409,7 @@ impl Names for SessionNames {
             columns: view.columns.clone(),
             query: chronolith_sql::query(&view.query)?,
             check: view.check,
+            instead: stand_in::taken(&self.home, view.id),
             defaults: defaults.collect::<Result<_, Error>>()?,
         }))
     }

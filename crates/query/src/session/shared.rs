@@ -47,6 +47,8 @@ pub(crate) struct Shared {
     /// What it has locked. Never waited for with `state` locked.
     pub(crate) locker: Arc<Locker>,
     pub(crate) mailbox: Arc<Mailbox>,
+    /// The tables that the names of the statement that was bound last meant.
+    pub(super) named: Mutex<Vec<TableId>>,
     state: Mutex<State>,
     /// Whose turn it is to run a routine, for each depth.
     pub(crate) turns: Vec<Mutex<()>>,
@@ -227,6 +229,7 @@ impl Shared {
             database: database.id,
             database_name: database.name.clone(),
             cancel,
+            named: Mutex::default(),
             state: Mutex::new(State {
                 random: Arc::default(),
                 user: user.to_owned(),
@@ -569,12 +572,22 @@ impl Shared {
             self.enter(&schema)?;
             let found = home.schema_named(&schema);
             let schema = found.ok_or_else(|| no_schema(&schema))?;
-            return Ok(home.table_named(schema.id, name).cloned());
+            return Ok(self.meant(home.table_named(schema.id, name)));
         }
         Ok(self.search_path().iter().find_map(|path| {
             let schema = home.schema_named(path)?;
-            home.table_named(schema.id, name).cloned()
+            self.meant(home.table_named(schema.id, name))
         }))
+    }
+
+    /// Notes the table that a name means.
+    pub(super) fn meant(&self, table: Option<&Arc<Table>>) -> Option<Arc<Table>> {
+        let table = table?;
+        let mut named = self.named.lock();
+        if !named.contains(&table.id) {
+            named.push(table.id);
+        }
+        Some(Arc::clone(table))
     }
 }
 

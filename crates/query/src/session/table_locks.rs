@@ -65,6 +65,27 @@ impl Shared {
         }
     }
 
+    /// Waits for whoever changes the tables that were named, and so may change what is wrong with a
+    /// statement that could not be bound; whether it waited. Outside a transaction nothing stays
+    /// locked.
+    ///
+    /// # Errors
+    /// 55P03, 57014, 40P01
+    pub(super) fn lock_named(&self) -> Result<bool, Error> {
+        let named = std::mem::take(&mut *self.named.lock());
+        let mark = self.locker.mark();
+        let mut waited = false;
+        for table in named {
+            waited |= self.lock_waiting(table, LockMode::AccessShare)?;
+        }
+        match self.with(|state| state.transaction.is_some()) {
+            false => self.locker.release_to(mark),
+            true if waited => self.transact(|transaction| transaction.begin_statement())?,
+            true => {}
+        }
+        Ok(waited)
+    }
+
     /// Locks the relations that a statement changes the definition of, and sees what was committed
     /// while it waited.
     ///

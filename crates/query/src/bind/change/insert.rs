@@ -17,6 +17,7 @@ use super::{Change, Subject, What, named_columns};
 use crate::bind::{Target, bind_scalar};
 use crate::error::Error;
 use crate::insert::{completed, name_of_column, places_of, provided, target_of, undefined_column};
+use crate::routines::Event;
 
 impl Binder<'_> {
     pub(super) fn insert(&mut self, insert: &ast::Insert) -> Result<Change> {
@@ -145,7 +146,13 @@ impl Binder<'_> {
             keyed: conflict.as_ref().is_some_and(|found| found.keyed),
             inserts: named_columns(&into, &row, inserted),
             updates: named_columns(&into, &row, sets.iter().flatten().copied()),
-            what: What::Insert { plan, conflict },
+            what: match into.instead {
+                true => What::Instead {
+                    event: Event::Insert,
+                    plan,
+                },
+                false => What::Insert { plan, conflict },
+            },
             by_key: None,
             current: None,
             sets: sets.unwrap_or_default(),

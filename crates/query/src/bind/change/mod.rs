@@ -9,6 +9,7 @@ mod assign;
 mod conflict;
 mod infer;
 mod insert;
+mod instead;
 mod key;
 mod merge;
 mod returning;
@@ -33,6 +34,7 @@ use super::state::{Binder, Rel, Result, Use, ident_position};
 use crate::error::Error;
 use crate::evaluate::Planned;
 use crate::outcome::OutputColumn;
+use crate::routines::Event;
 use crate::session::Locking;
 
 pub use target::ChangeTarget;
@@ -170,6 +172,9 @@ pub(crate) enum What {
     Update(LogicalPlan),
     /// Locator, columns for RETURNING.
     Delete(LogicalPlan),
+    /// What triggers of a view are called for: its columns as they are (but for INSERT), as they are
+    /// to be (but for DELETE), columns for RETURNING.
+    Instead { event: Event, plan: LogicalPlan },
     /// Locator or NULL, number of the action or NULL, the table's columns as they are to be.
     Merge {
         plan: LogicalPlan,
@@ -184,6 +189,7 @@ impl What {
             Self::Insert { .. } => "INSERT",
             Self::Update(_) => "UPDATE",
             Self::Delete(_) => "DELETE",
+            Self::Instead { event, .. } => event.word(),
             Self::Merge { .. } => "MERGE",
         }
     }
@@ -194,6 +200,7 @@ impl What {
             Self::Insert { plan, .. }
             | Self::Update(plan)
             | Self::Delete(plan)
+            | Self::Instead { plan, .. }
             | Self::Merge { plan, .. } => plan,
         }
     }

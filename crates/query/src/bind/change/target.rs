@@ -24,6 +24,8 @@ pub struct ChangeTarget {
     pub table: Table,
     /// What is known of it.
     pub catalog: Arc<catalog::Table>,
+    /// Whether it is a view, whose triggers are called instead.
+    pub instead: bool,
     /// The views through which it is named, the outermost first.
     pub views: Vec<WrittenView>,
 }
@@ -70,7 +72,8 @@ impl Binder<'_> {
             [.., schema, table] => (Some(*schema), *table),
             [] => return Err(Error::new(SqlState::SYNTAX_ERROR, "a name is missing")),
         };
-        if schema.is_none() && self.ctes.iter().any(|(name, _)| name == table) {
+        let with = |binder: &Self| binder.ctes.iter().any(|(name, _)| name == table);
+        if schema.is_none() && with(self) && self.names.written_view(None, table)?.is_none() {
             // PostgreSQL looks for tables alone, and says so where there is none.
             let found = self.names.target(schema, table, verb);
             return found.map_err(|error| {
@@ -90,19 +93,21 @@ impl Binder<'_> {
             self.names.enter(schema).map_err(|error| error.at(at))?;
         }
         let (views, base) = self
-            .chain(schema, table, verb)
+            .chain(schema, table, verb, true)
             .map_err(|error| placed(error, at))?;
         let found = self.names.target(base.0.as_deref(), &base.1, verb);
         let found = found.map_err(|error| placed(error, at))?;
         Ok(ChangeTarget { views, ..found })
     }
 
-    /// The views of a name, the outermost first, and the relation below them.
+    /// The views of a name, the outermost first, and the relation below them; with `triggers` one
+    /// whose INSTEAD OF triggers take the rows is that relation.
     pub(super) fn chain(
         &mut self,
         schema: Option<&str>,
         table: &str,
         verb: &str,
+        triggers: bool,
     ) -> Result<(Vec<WrittenView>, Base)> {
         let mut views = Vec::new();
         let mut base = (schema.map(str::to_owned), table.to_owned());
@@ -118,6 +123,9 @@ impl Binder<'_> {
                     format!("cannot execute MERGE on relation \"{}\"", view.name),
                 )
                 .detail("This operation is not supported for views."));
+            }
+            if triggers && view.instead.contains(&verb) {
+                return Ok((views, base));
             }
             if views.len() >= VIEWS_MAX {
                 return Err(Error::new(
@@ -148,6 +156,9 @@ impl Binder<'_> {
             return Err(unsupported(format!("{verb} of {factor}")));
         };
         let target = self.change_target(name, verb)?;
+        if target.instead {
+            return self.changed_instead(target, alias.as_ref(), cursor);
+        }
         let mut table = target.table.clone();
         table.columns.push(TableColumn {
             name: chronolith_chunk::LOCATOR_COLUMN.to_owned(),
@@ -156,10 +167,7 @@ impl Binder<'_> {
         });
         let mut rel = self.scan(&table)?;
         if cursor.is_some() && !target.views.is_empty() {
-            return Err(Error::new(
-                SqlState::FEATURE_NOT_SUPPORTED,
-                "WHERE CURRENT OF on a view is not implemented",
-            ));
+            return Err(current_of_view());
         }
         let current = match cursor {
             None => None,
@@ -228,6 +236,14 @@ impl Binder<'_> {
             }
         }
     }
+}
+
+/// 0A000 for WHERE CURRENT OF of a view, as PostgreSQL has it.
+pub(super) fn current_of_view() -> Error {
+    Error::new(
+        SqlState::FEATURE_NOT_SUPPORTED,
+        "WHERE CURRENT OF on a view is not implemented",
+    )
 }
 
 /// The error of a name that is not there says where it stands, that of a relation of the wrong kind

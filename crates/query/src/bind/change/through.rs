@@ -33,6 +33,8 @@ pub struct WrittenView {
     pub query: Box<ast::Query>,
     /// What rows are held against.
     pub check: Option<CheckOption>,
+    /// What triggers of its own are called instead of.
+    pub instead: Vec<&'static str>,
     /// Defaults of its columns, by their places.
     pub defaults: BTreeMap<u32, ast::Expr>,
 }
@@ -457,14 +459,28 @@ pub(crate) struct Writes {
     pub(crate) deletes: bool,
     /// Which columns can be given values.
     pub(crate) columns: Vec<bool>,
+    /// What can be done with INSTEAD OF triggers.
+    pub(crate) triggered: Triggered,
+}
+
+/// What can be done to a relation with INSTEAD OF triggers, by its own or those of a view below it.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Triggered {
+    pub(crate) insert: bool,
+    pub(crate) update: bool,
+    pub(crate) delete: bool,
 }
 
 impl Writes {
     /// Those of a view; none of one that cannot be bound.
     pub(crate) fn of(names: &dyn Names, schema: &str, name: &str) -> Self {
         let mut binder = Binder::new(names, &[]);
-        let Ok((views, base)) = binder.chain(Some(schema), name, "DELETE") else {
-            return Self::default();
+        let triggered = binder.triggered(schema, name);
+        let Ok((views, base)) = binder.chain(Some(schema), name, "DELETE", false) else {
+            return Self {
+                triggered,
+                ..Self::default()
+            };
         };
         let row = names.target(base.0.as_deref(), &base.1, "UPDATE");
         let row = row.and_then(|target| {
@@ -473,6 +489,7 @@ impl Writes {
         });
         Self {
             deletes: row.is_ok(),
+            triggered,
             columns: row.map_or_else(
                 |_| Vec::new(),
                 |row| {
@@ -489,15 +506,18 @@ impl Writes {
     }
 
     /// The events as `pg_relation_is_updatable` has them.
-    pub(crate) fn events(&self) -> i32 {
+    pub(crate) fn events(&self, triggers: bool) -> i32 {
         const UPDATE: i32 = 1 << 2;
         const INSERT: i32 = 1 << 3;
         const DELETE: i32 = 1 << 4;
-        match (self.deletes, self.updates()) {
-            (false, _) => 0,
-            (true, false) => DELETE,
-            (true, true) => UPDATE | INSERT | DELETE,
-        }
+        let by = match triggers {
+            true => self.triggered,
+            false => Triggered::default(),
+        };
+        let bit = |on: bool, bit: i32| if on { bit } else { 0 };
+        bit(self.updates() || by.update, UPDATE)
+            | bit(self.updates() || by.insert, INSERT)
+            | bit(self.deletes || by.delete, DELETE)
     }
 }
 

@@ -19,6 +19,7 @@ use super::through::Row;
 use super::{Change, Subject, What, named_columns};
 use crate::error::Error;
 use crate::functions::Typed;
+use crate::routines::Event;
 
 impl Binder<'_> {
     pub(super) fn update(&mut self, update: &ast::Update) -> Result<Change> {
@@ -46,7 +47,11 @@ impl Binder<'_> {
         let given = set.iter().flatten().map(|value| &value.expr);
         self.reads(target.oid, &own, given);
         let keyed = sets_key(&target.target.catalog, &set);
+        let instead = target.target.instead;
         let (mut exprs, new) = self.new_row(&target.locator, &target.row.base, set);
+        if instead {
+            exprs.splice(..1, as_it_is(&target.row));
+        }
         let returning = match &update.returning {
             None => None,
             Some(items) => {
@@ -72,7 +77,7 @@ impl Binder<'_> {
         let condition = condition.filter(|_| from.is_empty());
         let locator = &target.locator;
         let table = &target.target.catalog;
-        let by_key = match self.is_secured(&target.target)? {
+        let by_key = match instead || self.is_secured(&target.target)? {
             true => None,
             false => self.by_key(table, &target.row, locator, condition.as_ref(), &exprs)?,
         };
@@ -93,7 +98,13 @@ impl Binder<'_> {
             table: target.target.catalog,
             rights: Rights::UPDATE,
             current: target.current,
-            what: What::Update(project(all.plan, exprs)?),
+            what: match (instead, project(all.plan, exprs)?) {
+                (true, plan) => What::Instead {
+                    event: Event::Update,
+                    plan,
+                },
+                (false, plan) => What::Update(plan),
+            },
             inserts: BTreeSet::new(),
             updates,
             sets,
@@ -129,7 +140,10 @@ impl Binder<'_> {
         let own = rel.scope.clone();
         let all = self.with_others(rel, delete.using.as_deref().unwrap_or_default())?;
         let (all, condition) = self.wanted(all, oid, &own, delete.selection.as_ref())?;
-        let mut exprs = vec![column(&locator)];
+        let mut exprs = match target.instead {
+            true => as_it_is(&row),
+            false => vec![column(&locator)],
+        };
         let returning = match &delete.returning {
             None => None,
             Some(items) => {
@@ -151,7 +165,7 @@ impl Binder<'_> {
         };
         let condition = condition.filter(|_| delete.using.is_none());
         let table = &target.catalog;
-        let by_key = match self.is_secured(&target)? {
+        let by_key = match target.instead || self.is_secured(&target)? {
             true => None,
             false => self.by_key(table, &row, &locator, condition.as_ref(), &exprs)?,
         };
@@ -164,7 +178,13 @@ impl Binder<'_> {
             table: target.catalog,
             rights: Rights::DELETE,
             current,
-            what: What::Delete(project(all.plan, exprs)?),
+            what: match (target.instead, project(all.plan, exprs)?) {
+                (true, plan) => What::Instead {
+                    event: Event::Delete,
+                    plan,
+                },
+                (false, plan) => What::Delete(plan),
+            },
             inserts: BTreeSet::new(),
             updates: BTreeSet::new(),
             sets: Vec::new(),
@@ -230,6 +250,14 @@ impl Binder<'_> {
         }
         (exprs, new)
     }
+}
+
+/// The columns of a row that triggers get to see.
+fn as_it_is(row: &Row) -> Vec<Expr> {
+    let columns = row.base.columns.iter();
+    // RETURNING may name the same columns.
+    let old = |name: &str| column(name).alias(format!("{name} before"));
+    columns.map(|of| old(&of.column)).collect()
 }
 
 /// Whether an UPDATE reads the rows that it changes, and so needs the right to.

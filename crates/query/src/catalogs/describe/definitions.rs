@@ -347,6 +347,7 @@ pub(crate) fn updatable(context: &Context, oid: u32) -> Result<Option<Writes>, E
         Some(Relation::View(view)) => Some((context.view_writes)(view)),
         Some(Relation::Table(table) | Relation::Chunk(table, ..)) => Some(Writes {
             deletes: true,
+            triggered: Default::default(),
             columns: vec![true; table.columns.len()],
         }),
         _ => None,

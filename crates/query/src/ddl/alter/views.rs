@@ -183,7 +183,7 @@ pub(super) fn view(shared: &Arc<Shared>, of: &AlterTable) -> Result<(), Error> {
                     }
                 }
             }
-            _ => return Err(Error::unsupported("this form of ALTER VIEW")),
+            action => return Err(super::materialized::refused(&view.name, "view", action)),
         }
     }
     let now = (view.schema, view.name.clone());
