@@ -271,6 +271,21 @@ impl Instance {
         self.filler.stop();
     }
 
+    /// What a setting holds for who connects: by the command line, or by the files.
+    #[must_use]
+    pub fn setting(&self, name: &str) -> Option<String> {
+        let (settings, conf) = (self.settings.read(), self.conf());
+        let given = settings.get(name).map(String::as_str);
+        given.or_else(|| conf.value(name)).map(str::to_owned)
+    }
+
+    /// What a session's client calls itself, and its address.
+    pub(crate) fn session(&self, pid: i32) -> Option<(String, Option<String>)> {
+        let sessions = self.sessions.lock();
+        let found = sessions.get(&pid)?;
+        Some((found.application_name.clone(), found.client.clone()))
+    }
+
     /// Closes the engine, and leaves what was counted for the next start.
     ///
     /// # Errors

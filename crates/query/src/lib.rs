@@ -42,6 +42,7 @@ pub mod settings;
 mod statistics;
 pub mod value;
 
+pub use audit::Failed;
 pub use error::Error;
 pub use instance::{Instance, QueryOptions};
 pub use jobs::Scheduler;

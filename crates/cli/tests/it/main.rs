@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod bad_input;
+mod certificates;
 mod commands;
 mod crash;
 mod dump;
@@ -11,4 +12,5 @@ mod market;
 mod matrix;
 mod program;
 mod settings;
+mod sockets;
 mod wire;
