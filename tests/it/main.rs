@@ -3,6 +3,7 @@
 mod audit;
 mod isolation;
 mod jobs;
+mod mistakes;
 mod queue;
 mod references;
 mod rollups;

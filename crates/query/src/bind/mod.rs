@@ -38,6 +38,7 @@ mod insert;
 mod lateral;
 mod literal;
 mod locked;
+mod mistaken;
 mod names;
 mod operate;
 mod overload;
