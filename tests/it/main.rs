@@ -12,4 +12,5 @@ mod sessions;
 mod slt;
 mod statistics;
 mod tidy;
+mod timescaledb;
 mod waits;

@@ -119,6 +119,15 @@ pub struct JobStats {
     /// Failures since the last success.
     #[serde(default)]
     pub failures_in_a_row: u32,
+    /// Runs since the last other one of which nobody saw the end.
+    #[serde(default)]
+    pub crashes_in_a_row: u32,
+    /// How long runs took that went well, µs in all.
+    #[serde(default)]
+    pub success_us: i64,
+    /// How long runs took that failed, µs in all.
+    #[serde(default)]
+    pub failure_us: i64,
 }
 
 impl JobStats {
@@ -280,14 +289,22 @@ impl JobStats {
         self.last_finish = run.finish_us;
         self.next_start = next_start;
         self.succeeded = Some(run.end == JobEnd::Success);
+        let finish_us = run.finish_us.unwrap_or(run.start_us);
+        let took_us = finish_us.saturating_sub(run.start_us).max(0);
+        self.crashes_in_a_row = match run.end {
+            JobEnd::Crash => self.crashes_in_a_row.saturating_add(1),
+            _ => 0,
+        };
         match run.end {
             JobEnd::Success => {
                 self.successes += 1;
+                self.success_us = self.success_us.saturating_add(took_us);
                 self.failures_in_a_row = 0;
                 self.last_success = run.finish_us;
             }
             JobEnd::Failure { .. } => {
                 self.failures += 1;
+                self.failure_us = self.failure_us.saturating_add(took_us);
                 self.failures_in_a_row = self.failures_in_a_row.saturating_add(1);
             }
             JobEnd::Crash => {

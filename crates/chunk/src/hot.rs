@@ -511,6 +511,13 @@ impl HotPart {
             .collect()
     }
 
+    /// The last of the times that its rows have or had: those of deleted ones too.
+    pub(crate) fn last_time(&self, layout: &Layout) -> Option<i64> {
+        let facts = self.facts(layout);
+        let times = facts.iter().filter_map(|facts| facts.times);
+        times.map(|(_, last)| last).max()
+    }
+
     /// A number that two hot parts share only when the rows of one are the first rows of the other.
     #[must_use]
     pub fn generation(&self) -> u64 {

@@ -71,6 +71,16 @@ impl ChunkView {
         hot + self.cold.iter().map(|part| part.rows()).sum::<u64>()
     }
 
+    /// The last of the times that its rows have or had: those of deleted ones count until they are
+    /// packed away. None without rows, or without a time column.
+    #[must_use]
+    pub fn last_time(&self, layout: &Layout) -> Option<i64> {
+        let cold = self.cold.iter().flat_map(|part| &part.directory().series);
+        let cold = cold.filter_map(|series| Some(series.times?.1)).max();
+        let hot = self.hot.iter().filter_map(|part| part.last_time(layout));
+        hot.max().max(cold)
+    }
+
     /// Whether any of its rows may lie within some times.
     #[must_use]
     pub fn meets(&self, time: &Range<i64>) -> bool {

@@ -98,6 +98,23 @@ impl TableView {
         Some(Locator { chunk, source, row }.into())
     }
 
+    /// The same table with the rows of one of its chunks alone.
+    #[must_use]
+    pub fn only(self, chunk: ChunkId) -> Self {
+        let chunks = self.chunks.iter().filter(|(id, _)| *id == chunk);
+        Self {
+            chunks: chunks.cloned().collect(),
+            ..self
+        }
+    }
+
+    /// The last time of its rows, as [`ChunkView::last_time`] tells it.
+    #[must_use]
+    pub fn last_time(&self) -> Option<i64> {
+        let mut chunks = self.chunks.iter().rev();
+        chunks.find_map(|(_, chunk)| chunk.last_time(&self.layout))
+    }
+
     /// How many rows it has.
     #[must_use]
     pub fn rows(&self) -> u64 {

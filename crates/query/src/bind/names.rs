@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use chronolith_catalog::{PolicyCommand, Routine, Type};
 use chronolith_sql::ast;
-use chronolith_types::{SqlType, TableId, TypeId};
+use chronolith_types::{ChunkId, SqlType, TableId, TypeId};
 use datafusion::logical_expr::TableSource;
 
 use super::change::{ChangeTarget, WrittenView};
@@ -71,9 +71,13 @@ pub trait Names {
         Err(Error::unsupported(verb))
     }
 
-    /// A table with what the system has of each row behind its columns; None for what has no such
-    /// rows.
-    fn system_columns(&self, _table: TableId) -> Option<Arc<dyn TableSource>> {
+    /// A table, or one chunk of it, with what the system has of each row behind its columns; None
+    /// for what has no such rows.
+    fn system_columns(
+        &self,
+        _table: TableId,
+        _chunk: Option<ChunkId>,
+    ) -> Option<Arc<dyn TableSource>> {
         None
     }
 
@@ -252,6 +256,8 @@ pub struct Table {
     pub primary_key: Vec<i16>,
     /// What DataFusion scans; each field has the physical form of its column.
     pub source: Arc<dyn TableSource>,
+    /// The chunk of the table that it is, where one is read by its own name.
+    pub chunk: Option<ChunkId>,
 }
 
 impl std::fmt::Debug for Table {

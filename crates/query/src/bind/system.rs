@@ -79,7 +79,7 @@ impl Binder<'_> {
         if !self.system.read {
             return None;
         }
-        let source = self.names.system_columns(TableId(table.oid))?;
+        let source = self.names.system_columns(TableId(table.oid), table.chunk)?;
         Some(Table {
             source,
             ..table.clone()
@@ -202,7 +202,7 @@ impl Binder<'_> {
                 let oid = ScalarValue::UInt32(Some(oid));
                 Found::Here(Typed::literal(oid, SqlType::Oid))
             };
-            if self.names.system_columns(TableId(oid)).is_none() {
+            if self.names.system_columns(TableId(oid), None).is_none() {
                 return Ok(match name {
                     "tableoid" => plain(),
                     _ => Found::None,

@@ -108,6 +108,8 @@ pub(crate) struct Context {
     pub(crate) view_writes: Box<ViewWrites>,
     /// The buckets of a continuous aggregate; none when its query no longer binds.
     pub(crate) buckets: Box<BucketCalls>,
+    /// Where the last bucket of a continuous aggregate ends; none without one.
+    pub(crate) last_bucket_end: Box<LastBucketEnds>,
     /// What is shown of an expression over a table's columns.
     pub(crate) expression: Box<Expressions>,
     /// What is shown of a view's query.
@@ -129,6 +131,9 @@ pub(crate) type SequenceValues = dyn Fn(TableId) -> Option<(i64, bool)> + Send +
 
 /// The buckets of a continuous aggregate.
 pub(crate) type BucketCalls = dyn Fn(TableId) -> Option<BucketCall> + Send + Sync;
+
+/// Where the last bucket of a continuous aggregate ends, which a view and its store are.
+pub(crate) type LastBucketEnds = dyn Fn(TableId, TableId) -> Option<i64> + Send + Sync;
 
 /// Names and types of a view's columns.
 pub(crate) type ViewColumns = dyn Fn(&View) -> Vec<(String, SqlType)> + Send + Sync;

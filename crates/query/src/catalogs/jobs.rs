@@ -1,7 +1,8 @@
 //! Jobs and how their runs went, as TimescaleDB's views show them.
 
 use chronolith_catalog::{Database, Job, JobEnd, JobRun, Privilege, Role, Table};
-use chronolith_types::{RoleId, TableId};
+use chronolith_types::text::write_json_string;
+use chronolith_types::{Interval, RoleId, TableId};
 
 use super::context::Context;
 use super::objects::Relation;
@@ -20,6 +21,8 @@ pub(super) fn fill(schema: &str, name: &str) -> Option<Fill> {
         ("timescaledb_information", "job_errors") => errors,
         ("timescaledb_information", "job_history") => history,
         ("_timescaledb_catalog", "bgw_job") => catalog_jobs,
+        ("_timescaledb_internal", "bgw_job_stat") => catalog_stats,
+        ("_timescaledb_internal", "bgw_job_stat_history") => catalog_history,
         _ => return None,
     })
 }
@@ -124,7 +127,7 @@ fn stats<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
         };
         let duration = match (run.last_start, run.last_finish) {
             (Some(start), Some(finish)) if finish > start => {
-                Cell::Interval(chronolith_types::Interval::from_us(finish - start))
+                Cell::Interval(Interval::from_us(finish - start))
             }
             _ => Cell::Null,
         };
@@ -241,4 +244,72 @@ fn catalog_jobs<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Err
         ]);
     }
     Ok(())
+}
+
+/// Of jobs that have begun to run.
+fn catalog_stats<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
+    for job in all(context)? {
+        let run = &job.stats;
+        let Some(start) = run.last_start else {
+            continue;
+        };
+        rows.push(row![
+            job.id.0,
+            start,
+            run.last_finish.unwrap_or(NEVER),
+            run.next_start.unwrap_or(NEVER),
+            run.last_success.unwrap_or(NEVER),
+            run.succeeded.unwrap_or(false),
+            count(run.runs),
+            Interval::from_us(run.success_us),
+            Interval::from_us(run.failure_us),
+            count(run.successes),
+            count(run.failures),
+            count(run.crashes),
+            count(u64::from(run.failures_in_a_row)),
+            count(u64::from(run.crashes_in_a_row)),
+            0,
+        ]);
+    }
+    Ok(())
+}
+
+/// Runs, with what was run and how it failed as one document.
+fn catalog_history<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
+    for (number, run) in runs(context)? {
+        rows.push(row![
+            count(number),
+            run.job.0,
+            run.pid,
+            run.start_us,
+            run.finish_us,
+            run.end == JobEnd::Success,
+            run_document(run),
+        ]);
+    }
+    Ok(())
+}
+
+/// Keys stand in the order that jsonb has them in.
+fn run_document(run: &JobRun) -> String {
+    let mut text = String::from("{\"job\": {");
+    let put = |text: &mut String, key: &str, value: &str| {
+        text.push_str(key);
+        write_json_string(value, text);
+    };
+    if let Some(config) = &run.config {
+        text.push_str("\"config\": ");
+        text.push_str(config);
+        text.push_str(", ");
+    }
+    put(&mut text, "\"proc_name\": ", &run.proc_name);
+    put(&mut text, ", \"proc_schema\": ", &run.proc_schema);
+    text.push('}');
+    if let JobEnd::Failure { code, message } = &run.end {
+        put(&mut text, ", \"error_data\": {\"message\": ", message);
+        put(&mut text, ", \"sqlerrcode\": ", code);
+        text.push('}');
+    }
+    text.push('}');
+    text
 }

@@ -173,8 +173,10 @@ impl<'a> Relation<'a> {
     /// Oid and name of its schema.
     pub(super) fn schema(self, home: &'a Database) -> (u32, &'a str) {
         let id = match self {
-            Self::System(relation) => return system_schema(relation.schema()),
-            Self::Chunk(..) => {
+            Self::System(relation) if relation.schema() != Database::INTERNAL_SCHEMA => {
+                return system_schema(relation.schema());
+            }
+            Self::System(_) | Self::Chunk(..) => {
                 let internal = home.schema_named(Database::INTERNAL_SCHEMA);
                 return internal.map_or((0, Database::INTERNAL_SCHEMA), |schema| {
                     (schema.id.0, Database::INTERNAL_SCHEMA)
@@ -371,24 +373,22 @@ pub(super) fn by_name<'a>(home: &'a Database, schema: &str, name: &str) -> Optio
     })
 }
 
-/// A chunk by its name, which holds its numbers.
-fn chunk_named<'a>(home: &'a Database, name: &str) -> Option<Relation<'a>> {
+/// A chunk by its name, which holds its numbers, and the hypertable that it belongs to.
+pub(crate) fn chunk_of<'a>(home: &'a Database, name: &str) -> Option<(&'a Arc<Table>, ChunkId)> {
     let numbers = name.strip_prefix("_hyper_")?.strip_suffix("_chunk")?;
     let (_, chunk) = numbers.split_once('_')?;
     let id = ChunkId(chunk.parse().ok()?);
     home.tables.values().find_map(|table| {
         let hypertable = table.hypertable.as_ref()?;
         let chunk = table.chunks.get(&id)?;
-        (chunk.name(hypertable.id) == name).then_some(Relation::Chunk(table, hypertable, chunk))
+        (chunk.name(hypertable.id) == name).then_some((table, id))
     })
 }
 
-/// The hypertable that a chunk of a name belongs to.
-pub(crate) fn table_of_chunk<'a>(home: &'a Database, name: &str) -> Option<&'a Table> {
-    match chunk_named(home, name)? {
-        Relation::Chunk(table, ..) => Some(table),
-        _ => None,
-    }
+fn chunk_named<'a>(home: &'a Database, name: &str) -> Option<Relation<'a>> {
+    let (table, id) = chunk_of(home, name)?;
+    let hypertable = table.hypertable.as_ref()?;
+    Some(Relation::Chunk(table, hypertable, table.chunks.get(&id)?))
 }
 
 /// Oids and names of all schemas.

@@ -2,7 +2,8 @@
 //!
 //! `relations.tsv` is recorded from PostgreSQL 15 and TimescaleDB 2.28, one line a relation: schema,
 //! name, oid, kind, oid of its row type and of that one's array, and its columns, where `!` is NOT NULL.
-//! TimescaleDB's oids, which differ from server to server, are 15000 and up here.
+//! TimescaleDB's oids, which differ from server to server, are 15000 and up here. What is in
+//! `_timescaledb_internal` lies in a schema of each database's own: there are its chunks.
 
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock};
@@ -146,6 +147,10 @@ pub(super) const SCHEMAS: &[SystemSchema] = &[
         oid: 14_994,
         name: "_timescaledb_config",
     },
+    SystemSchema {
+        oid: 14_989,
+        name: "_timescaledb_cache",
+    },
 ];
 
 /// The oid of `pg_catalog`.
@@ -189,6 +194,7 @@ fn parse_line(line: &'static str) -> Option<SystemRelation> {
     let columns = fields
         .next()?
         .split(',')
+        .filter(|column| !column.is_empty())
         .map(|column| {
             let (name, ty) = column.split_once(' ')?;
             let bare = ty.strip_suffix('!');

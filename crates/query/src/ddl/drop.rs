@@ -21,7 +21,7 @@ use crate::insert::undefined_table;
 use crate::outcome::Severity;
 use crate::references::referring;
 use crate::routines::{Event, Triggers};
-use crate::session::{Shared, no_schema};
+use crate::session::{Shared, changes_chunk, no_schema};
 
 pub(super) fn run(shared: &Arc<Shared>, of: &Drop) -> Result<(), Error> {
     let mut left: Vec<usize> = (0..of.names.len()).collect();
@@ -163,6 +163,9 @@ pub(super) fn schemas(
 
 fn table(shared: &Arc<Shared>, name: &Name, cascade: bool) -> Result<(), Error> {
     let home = shared.home()?;
+    if shared.chunk_named(name.schema(), name.name())?.is_some() {
+        return Err(changes_chunk(name.name()));
+    }
     for schema in schemas(shared, &home, name.schema())? {
         check_kind(&home, schema, name.name(), "table")?;
         if let Some(table) = home.table_named(schema, name.name()) {

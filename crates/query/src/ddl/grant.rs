@@ -20,7 +20,7 @@ use crate::error::Error;
 use crate::insert::undefined_table;
 use crate::outcome::Severity;
 use crate::rights::denied;
-use crate::session::{Shared, no_schema};
+use crate::session::{Shared, changes_chunk, no_schema};
 
 const INVALID_GRANT_OPERATION: SqlState = SqlState::new(b"0LP01");
 const PRIVILEGE_NOT_GRANTED: SqlState = SqlState::new(b"01007");
@@ -270,6 +270,9 @@ fn relation(home: &Database, oid: u32) -> Option<Thing> {
 }
 
 fn relation_of(shared: &Shared, home: &Database, name: &Name) -> Result<Thing, Error> {
+    if shared.chunk_named(name.schema(), name.name())?.is_some() {
+        return Err(changes_chunk(name.name()));
+    }
     for schema in schemas(shared, home, name.schema())? {
         let table = home.table_named(schema, name.name()).map(|table| table.id);
         let found = table

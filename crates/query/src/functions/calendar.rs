@@ -546,7 +546,7 @@ fn shown_second(second: f64) -> String {
     }
 }
 
-fn wall_now_us() -> i64 {
+pub(super) fn wall_now_us() -> i64 {
     chrono::Utc::now().timestamp_micros()
 }
 

@@ -44,6 +44,7 @@ mod text;
 mod times;
 mod timescale;
 mod udf;
+mod uuids;
 mod value;
 mod vars;
 mod windows;

@@ -5,7 +5,7 @@ use chronolith_types::{RegKind, SqlType};
 
 use super::table::{Imp, Proc, ProcKind, Volatile};
 use super::value::Value;
-use super::{aggregates, gapfill, policies, times};
+use super::{aggregates, gapfill, policies, times, uuids};
 
 fn proc(
     oid: u32,
@@ -93,6 +93,13 @@ pub(super) fn procs() -> Vec<Proc> {
             rows.push(row);
         }
     }
+    // Behind all others: a right that was granted on one of those names it by its number.
+    for row in uuids::procs(&mut |name, args, result, imp| {
+        proc(0, name, ProcKind::Scalar, args, result, imp)
+    }) {
+        let oid = next(&rows);
+        rows.push(Proc { oid, ..row });
+    }
     rows
 }
 
@@ -100,7 +107,8 @@ fn next(rows: &[Proc]) -> u32 {
     9000 + u32::try_from(rows.len()).unwrap_or(0)
 }
 
-/// name | kind (f function, s set, p procedure) | arguments | how many have defaults | result | columns of a record
+/// name | kind (f function, s set, p procedure), `strict`, `stable` | arguments | how many have
+/// defaults | result | columns of a record
 ///
 /// `dimension` is what `by_range` and `by_hash` make: text for the session alone.
 const EFFECTS: &str = "\
@@ -109,10 +117,10 @@ create_hypertable|s|relation regclass,dimension cstring,create_default_indexes b
 refresh_continuous_aggregate|p|continuous_aggregate regclass,window_start any,window_end any,force boolean,options jsonb|2|void|
 by_range|f|column_name name,partition_interval any,partition_func regproc|2|cstring|
 by_hash|f|column_name name,number_partitions integer,partition_func regproc|1|cstring|
-show_chunks|s|relation regclass,older_than any,newer_than any,created_before any,created_after any|4|regclass|
+show_chunks|s stable|relation regclass,older_than any,newer_than any,created_before any,created_after any|4|regclass|
 drop_chunks|s|relation regclass,older_than any,newer_than any,verbose boolean,created_before any,created_after any|5|text|
 compress_chunk|f|uncompressed_chunk regclass,if_not_compressed boolean,recompress boolean|2|regclass|
-decompress_chunk|f|uncompressed_chunk regclass,if_compressed boolean|1|regclass|
+decompress_chunk|f strict|uncompressed_chunk regclass,if_compressed boolean|1|regclass|
 convert_to_columnstore|p|chunk regclass,if_not_columnstore boolean,recompress boolean|2|void|
 convert_to_rowstore|p|chunk regclass,if_columnstore boolean|1|void|
 recompress_chunk|p|chunk regclass,if_not_compressed boolean|1|void|
@@ -130,29 +138,30 @@ detach_chunk|p|chunk regclass|0|void|
 attach_tablespace|f|tablespace name,hypertable regclass,if_not_attached boolean|1|void|
 detach_tablespace|f|tablespace name,hypertable regclass,if_attached boolean|2|integer|
 detach_tablespaces|f|hypertable regclass|0|integer|
-show_tablespaces|s|hypertable regclass|0|name|
+show_tablespaces|s strict|hypertable regclass|0|name|
 move_chunk|f|chunk regclass,destination_tablespace name,index_destination_tablespace name,reorder_index regclass,verbose boolean|3|void|
 reorder_chunk|f|chunk regclass,index regclass,verbose boolean|2|void|
 enable_chunk_skipping|s|hypertable regclass,column_name name,if_not_exists boolean|1|record|column_stats_id integer,enabled boolean
 disable_chunk_skipping|s|hypertable regclass,column_name name,if_not_exists boolean|1|record|hypertable_id integer,column_name name,disabled boolean
-set_integer_now_func|f|hypertable regclass,integer_now_func regproc,replace_if_exists boolean|1|void|
-hypertable_size|f|hypertable regclass|0|bigint|
-hypertable_index_size|f|index_name regclass|0|bigint|
-hypertable_approximate_size|f|hypertable regclass|0|bigint|
-approximate_row_count|f|relation regclass|0|bigint|
-hypertable_detailed_size|s|hypertable regclass|0|record|table_bytes bigint,index_bytes bigint,toast_bytes bigint,total_bytes bigint,node_name name
+set_integer_now_func|f strict|hypertable regclass,integer_now_func regproc,replace_if_exists boolean|1|void|
+hypertable_size|f strict|hypertable regclass|0|bigint|
+hypertable_index_size|f strict|index_name regclass|0|bigint|
+hypertable_approximate_size|f strict|hypertable regclass|0|bigint|
+approximate_row_count|f strict|relation regclass|0|bigint|
+hypertable_detailed_size|s strict|hypertable regclass|0|record|table_bytes bigint,index_bytes bigint,toast_bytes bigint,total_bytes bigint,node_name name
 hypertable_approximate_detailed_size|s|relation regclass|0|record|table_bytes bigint,index_bytes bigint,toast_bytes bigint,total_bytes bigint
-chunks_detailed_size|s|hypertable regclass|0|record|chunk_schema name,chunk_name name,table_bytes bigint,index_bytes bigint,toast_bytes bigint,total_bytes bigint,node_name name
-chunk_compression_stats|s|hypertable regclass|0|record|chunk_schema name,chunk_name name,compression_status text,before_compression_table_bytes bigint,before_compression_index_bytes bigint,before_compression_toast_bytes bigint,before_compression_total_bytes bigint,after_compression_table_bytes bigint,after_compression_index_bytes bigint,after_compression_toast_bytes bigint,after_compression_total_bytes bigint,node_name name
-chunk_columnstore_stats|s|hypertable regclass|0|record|chunk_schema name,chunk_name name,compression_status text,before_compression_table_bytes bigint,before_compression_index_bytes bigint,before_compression_toast_bytes bigint,before_compression_total_bytes bigint,after_compression_table_bytes bigint,after_compression_index_bytes bigint,after_compression_toast_bytes bigint,after_compression_total_bytes bigint,node_name name
-hypertable_compression_stats|s|hypertable regclass|0|record|total_chunks bigint,number_compressed_chunks bigint,before_compression_table_bytes bigint,before_compression_index_bytes bigint,before_compression_toast_bytes bigint,before_compression_total_bytes bigint,after_compression_table_bytes bigint,after_compression_index_bytes bigint,after_compression_toast_bytes bigint,after_compression_total_bytes bigint,node_name name
-hypertable_columnstore_stats|s|hypertable regclass|0|record|total_chunks bigint,number_compressed_chunks bigint,before_compression_table_bytes bigint,before_compression_index_bytes bigint,before_compression_toast_bytes bigint,before_compression_total_bytes bigint,after_compression_table_bytes bigint,after_compression_index_bytes bigint,after_compression_toast_bytes bigint,after_compression_total_bytes bigint,node_name name";
+chunks_detailed_size|s strict|hypertable regclass|0|record|chunk_schema name,chunk_name name,table_bytes bigint,index_bytes bigint,toast_bytes bigint,total_bytes bigint,node_name name
+chunk_compression_stats|s strict stable|hypertable regclass|0|record|chunk_schema name,chunk_name name,compression_status text,before_compression_table_bytes bigint,before_compression_index_bytes bigint,before_compression_toast_bytes bigint,before_compression_total_bytes bigint,after_compression_table_bytes bigint,after_compression_index_bytes bigint,after_compression_toast_bytes bigint,after_compression_total_bytes bigint,node_name name
+chunk_columnstore_stats|s strict stable|hypertable regclass|0|record|chunk_schema name,chunk_name name,compression_status text,before_compression_table_bytes bigint,before_compression_index_bytes bigint,before_compression_toast_bytes bigint,before_compression_total_bytes bigint,after_compression_table_bytes bigint,after_compression_index_bytes bigint,after_compression_toast_bytes bigint,after_compression_total_bytes bigint,node_name name
+hypertable_compression_stats|s strict stable|hypertable regclass|0|record|total_chunks bigint,number_compressed_chunks bigint,before_compression_table_bytes bigint,before_compression_index_bytes bigint,before_compression_toast_bytes bigint,before_compression_total_bytes bigint,after_compression_table_bytes bigint,after_compression_index_bytes bigint,after_compression_toast_bytes bigint,after_compression_total_bytes bigint,node_name name
+hypertable_columnstore_stats|s strict stable|hypertable regclass|0|record|total_chunks bigint,number_compressed_chunks bigint,before_compression_table_bytes bigint,before_compression_index_bytes bigint,before_compression_toast_bytes bigint,before_compression_total_bytes bigint,after_compression_table_bytes bigint,after_compression_index_bytes bigint,after_compression_toast_bytes bigint,after_compression_total_bytes bigint,node_name name";
 
 fn effect(oid: u32, line: &'static str) -> Option<Proc> {
     let mut fields = line.split('|');
     let name = fields.next()?;
     let (schema, name) = name.split_once('.').unwrap_or(("public", name));
-    let kind = match fields.next()? {
+    let mut words = fields.next()?.split(' ');
+    let kind = match words.next()? {
         "s" => ProcKind::SetReturning,
         "p" => ProcKind::Procedure,
         _ => ProcKind::Scalar,
@@ -167,6 +176,13 @@ fn effect(oid: u32, line: &'static str) -> Option<Proc> {
     row.schema = schema;
     row.defaults = defaults;
     row.columns = columns;
+    for word in words {
+        match word {
+            "strict" => row.strict = true,
+            "stable" => row.volatility = Volatile::Stable,
+            _ => return None,
+        }
+    }
     // remove_policies takes any number of names.
     if name == "remove_policies" {
         row.variadic = Some(SqlType::Text);

@@ -122,6 +122,7 @@ impl Transitions {
                 })
                 .collect(),
             primary_key: Vec::new(),
+            chunk: None,
             source: provider_as_source(Arc::new(source)),
         })))
     }

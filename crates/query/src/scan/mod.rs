@@ -15,6 +15,6 @@ mod unpopulated;
 
 pub(crate) use exec::ChunkScan;
 pub(crate) use filter::asks_for;
-pub(crate) use provider::{ChunkTable, Snapshot, SystemRows, SystemTable, Wanted};
+pub(crate) use provider::{ChunkTable, OneChunk, Snapshot, SystemRows, SystemTable, Wanted};
 pub(crate) use slot::{SlotTable, Slots};
 pub(crate) use unpopulated::Unpopulated;

@@ -10,7 +10,7 @@ use arrow::record_batch::RecordBatch;
 use async_trait::async_trait;
 use chronolith_chunk::{Layout, ScanRequest};
 use chronolith_engine::TableView;
-use chronolith_types::{SqlState, TableId};
+use chronolith_types::{ChunkId, SqlState, TableId};
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::{DataFusionError, Result as DfResult, ScalarValue};
 use datafusion::datasource::TableType;
@@ -109,6 +109,63 @@ impl TableProvider for ChunkTable {
         filters: &[Expr],
         limit: Option<usize>,
     ) -> DfResult<Arc<dyn ExecutionPlan>> {
+        self.plan(state, projection, filters, limit, None)
+    }
+}
+
+/// A chunk that is read by its own name. What knows how to answer from tables as they are, or from
+/// continuous aggregates over them, does not see the table in it.
+#[derive(Debug)]
+pub(crate) struct OneChunk {
+    of: ChunkTable,
+    chunk: ChunkId,
+}
+
+impl OneChunk {
+    pub(crate) fn new(of: ChunkTable, chunk: ChunkId) -> Self {
+        Self { of, chunk }
+    }
+}
+
+#[async_trait]
+impl TableProvider for OneChunk {
+    fn schema(&self) -> SchemaRef {
+        self.of.schema()
+    }
+
+    fn table_type(&self) -> TableType {
+        TableType::Base
+    }
+
+    fn supports_filters_pushdown(
+        &self,
+        filters: &[&Expr],
+    ) -> DfResult<Vec<TableProviderFilterPushDown>> {
+        self.of.supports_filters_pushdown(filters)
+    }
+
+    async fn scan(
+        &self,
+        state: &dyn Session,
+        projection: Option<&Vec<usize>>,
+        filters: &[Expr],
+        limit: Option<usize>,
+    ) -> DfResult<Arc<dyn ExecutionPlan>> {
+        self.of
+            .plan(state, projection, filters, limit, Some(self.chunk))
+    }
+}
+
+impl ChunkTable {
+    /// A scan of all its chunks, or of one.
+    fn plan(
+        &self,
+        state: &dyn Session,
+        projection: Option<&Vec<usize>>,
+        filters: &[Expr],
+        limit: Option<usize>,
+        only: Option<ChunkId>,
+    ) -> DfResult<Arc<dyn ExecutionPlan>> {
         let snapshot = state
             .config()
             .get_extension::<Snapshot>()
@@ -138,6 +195,10 @@ impl TableProvider for ChunkTable {
                 format!("relation \"{}\" does not exist", self.name),
             )
         })?;
+        let view = match only {
+            Some(chunk) => view.only(chunk),
+            None => view,
+        };
         // A filter that may let more through must see the rows before they are counted.
         let limit = limit.filter(|_| request.equals.is_empty());
         Ok(Arc::new(ChunkScan::new(

@@ -13,8 +13,8 @@ use super::names::SessionNames;
 use super::shared::Shared;
 use crate::bind::{Writes, bind_kept, deparse, deparse_query};
 use crate::catalogs::{
-    self, BucketCalls, Context, Expressions, Lazy, Packing, Packings, SequenceValues, Size, Sizes,
-    Sorting, ViewColumns, ViewQueries, ViewWrites,
+    self, BucketCalls, Context, Expressions, LastBucketEnds, Lazy, Packing, Packings,
+    SequenceValues, Size, Sizes, Sorting, ViewColumns, ViewQueries, ViewWrites,
 };
 
 impl Shared {
@@ -43,6 +43,7 @@ impl Shared {
             view_columns: self.view_columns(),
             view_writes: self.view_writes(),
             buckets: self.bucket_calls(),
+            last_bucket_end: self.last_bucket_ends(),
             expression: self.expressions(),
             view_query: self.view_queries(),
             sequence_value: self.sequence_values(),
@@ -61,6 +62,17 @@ impl Shared {
             let home = shared.home().ok()?;
             let definition = shared.instance.registry.definition(&home, view).ok()?;
             Some(definition.bucket_call.clone())
+        })
+    }
+
+    fn last_bucket_ends(self: &Arc<Self>) -> Box<LastBucketEnds> {
+        let shared = Arc::clone(self);
+        Box::new(move |view, store| {
+            let store = shared.with(|state| state.transaction.as_ref()?.table(store))?;
+            let last = store.last_time()?;
+            let home = shared.home().ok()?;
+            let definition = shared.instance.registry.definition(&home, view).ok()?;
+            definition.buckets.next(last)
         })
     }
 

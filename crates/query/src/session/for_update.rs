@@ -10,7 +10,7 @@ use chronolith_catalog::{PolicyCommand, Rights, Routine, Type};
 use chronolith_chunk::RowSet;
 use chronolith_engine::{RowMode, RowsLocked, TableView, Wait};
 use chronolith_sql::{WEAKER_LOCK, ast};
-use chronolith_types::{SqlState, SqlType, TableId, TypeId};
+use chronolith_types::{ChunkId, SqlState, SqlType, TableId, TypeId};
 use datafusion::common::ScalarValue;
 use datafusion::execution::memory_pool::MemoryConsumer;
 use datafusion::logical_expr::{Expr, LogicalPlan, TableSource};
@@ -104,8 +104,12 @@ impl Names for Locators<'_> {
         Ok(Some(Relation::Table(table)))
     }
 
-    fn system_columns(&self, table: TableId) -> Option<Arc<dyn TableSource>> {
-        self.names.system_columns(table)
+    fn system_columns(
+        &self,
+        table: TableId,
+        chunk: Option<ChunkId>,
+    ) -> Option<Arc<dyn TableSource>> {
+        self.names.system_columns(table, chunk)
     }
 
     fn enter(&self, schema: &str) -> Result<(), Error> {

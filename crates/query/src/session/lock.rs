@@ -1,6 +1,6 @@
 //! LOCK TABLE.
 
-use chronolith_catalog::{Database, Rights, Table};
+use chronolith_catalog::{Rights, Table};
 use chronolith_engine::{LockMode, LockTarget, Wait};
 use chronolith_sql::{Lock, LockKind};
 use chronolith_types::{SqlState, TableId};
@@ -9,7 +9,6 @@ use super::block::Block;
 use super::execute::command;
 use super::handle::Session;
 use super::shared::Shared;
-use crate::catalogs;
 use crate::error::Error;
 use crate::labels::is_dumped;
 use crate::outcome::{Outcome, Severity};
@@ -83,6 +82,11 @@ impl Session {
             let first = tried.next().unwrap_or(Ok(()));
             first.or_else(|error| tried.find(Result::is_ok).unwrap_or(Err(error)))
         };
+        // A chunk has no rows of its own.
+        if let Some((table, _)) = shared.chunk_named(name.schema(), name.name())? {
+            check(table.id)?;
+            return Ok(vec![(table.id, table.name.clone())]);
+        }
         if let Some(table) = shared.find_table(name.schema(), name.name())? {
             check(table.id)?;
             self.warn_of_frozen(&table);
@@ -91,14 +95,6 @@ impl Session {
         if let Some(view) = shared.find_view(name.schema(), name.name())? {
             check(view.id)?;
             return Ok(vec![(view.id, view.name.clone())]);
-        }
-        // A chunk has no rows of its own.
-        if name.schema() == Some(Database::INTERNAL_SCHEMA) {
-            let home = shared.home()?;
-            if let Some(table) = catalogs::table_of_chunk(&home, name.name()) {
-                check(table.id)?;
-                return Ok(vec![(table.id, table.name.clone())]);
-            }
         }
         Err(Error::new(
             SqlState::UNDEFINED_TABLE,

@@ -8,7 +8,7 @@ use chronolith_catalog::{
     Table as CatalogTable, Type, View,
 };
 use chronolith_sql::ast;
-use chronolith_types::{SqlType, TableId, TypeId};
+use chronolith_types::{ChunkId, SqlType, TableId, TypeId};
 use datafusion::datasource::provider_as_source;
 use datafusion::logical_expr::TableSource;
 
@@ -26,7 +26,7 @@ use crate::insert::{domain_chain, find_changed};
 use crate::rights::RowPolicies;
 use crate::rollups::{CaggTable, Registry, continuous};
 use crate::routines::{Locals, Transitions};
-use crate::scan::{ChunkTable, SystemTable, Unpopulated, Wanted};
+use crate::scan::{ChunkTable, OneChunk, SystemTable, Unpopulated, Wanted};
 
 /// The columns of a table by where their values come from.
 pub(crate) struct GivenColumns {
@@ -105,6 +105,7 @@ impl SessionNames {
             name: name.to_owned(),
             columns,
             primary_key: Vec::new(),
+            chunk: None,
             source: provider_as_source(Arc::new(source)),
         }))
     }
@@ -118,8 +119,12 @@ impl SessionNames {
         schema: Option<&str>,
         name: &str,
     ) -> Result<Option<GivenColumns>, Error> {
-        let Some(table) = self.shared.find_table(schema, name)? else {
-            return Ok(None);
+        let table = match self.shared.chunk_named(schema, name)? {
+            Some((table, _)) => table,
+            None => match self.shared.find_table(schema, name)? {
+                Some(table) => table,
+                None => return Ok(None),
+            },
         };
         let columns = table.columns.iter();
         let (computed, given): (Vec<_>, Vec<_>) =
@@ -164,6 +169,7 @@ impl SessionNames {
                 })
                 .collect(),
             primary_key: Vec::new(),
+            chunk: None,
             source: provider_as_source(Arc::new(source)),
         }))
     }
@@ -173,6 +179,9 @@ impl SessionNames {
             return Ok(Some(sequence));
         }
         self.shared.meant(self.home.table_named(schema.id, name));
+        if let Some((table, _)) = self.shared.chunk_named(Some(&schema.name), name)? {
+            self.shared.meant(Some(&table));
+        }
         relation_in(&self.home, &self.shared.instance.registry, schema, name)
     }
 }
@@ -187,6 +196,11 @@ pub(crate) fn relation_in(
     schema: &CatalogSchema,
     name: &str,
 ) -> Result<Option<Relation>, Error> {
+    if schema.name == Database::INTERNAL_SCHEMA
+        && let Some((table, chunk)) = catalogs::chunk_of(database, name)
+    {
+        return Ok(Some(Relation::Table(chunk_alone(table, chunk, name))));
+    }
     if let Some(table) = database.table_named(schema.id, name) {
         return Ok(Some(Relation::Table(table_of(&schema.name, table))));
     }
@@ -208,6 +222,7 @@ pub(crate) fn relation_in(
             name: name.to_owned(),
             columns: columns.collect(),
             primary_key: Vec::new(),
+            chunk: None,
             source: provider_as_source(Arc::new(source)),
         })));
     }
@@ -244,8 +259,21 @@ pub(crate) fn table_of(schema: &str, table: &Arc<CatalogTable>) -> Table {
         name: table.name.clone(),
         columns,
         primary_key: primary_key_of(table),
+        chunk: None,
         source: provider_as_source(Arc::new(source)),
     }
+}
+
+/// One chunk of a table as the binder sees it: with the table's number, for who may read the one may
+/// read the other, and under the chunk's name.
+fn chunk_alone(table: &Arc<CatalogTable>, chunk: ChunkId, name: &str) -> Table {
+    let layout = chronolith_engine::layout_for(table);
+    let source = OneChunk::new(ChunkTable::new(table.id, &table.name, layout), chunk);
+    let mut found = table_of(Database::INTERNAL_SCHEMA, table);
+    found.name = name.to_owned();
+    found.source = provider_as_source(Arc::new(source));
+    found.chunk = Some(chunk);
+    found
 }
 
 /// A materialized view as the binder sees it: the table of its rows under its own name and number.
@@ -294,8 +322,9 @@ impl Names for SessionNames {
 
     fn relation(&self, schema: Option<&str>, name: &str) -> Result<Option<Relation>, Error> {
         if let Some(schema) = schema {
-            if catalogs::is_system_schema(schema) {
-                return Ok(self.system(schema, name));
+            let system = self.system(schema, name);
+            if system.is_some() || catalogs::is_system_schema(schema) {
+                return Ok(system);
             }
             let schema = self.shared.schema_meant(schema);
             let found = self.home.schema_named(&schema);
@@ -384,11 +413,18 @@ impl Names for SessionNames {
         super::for_update::bind_part(self, query, params)
     }
 
-    fn system_columns(&self, table: TableId) -> Option<Arc<dyn TableSource>> {
+    fn system_columns(
+        &self,
+        table: TableId,
+        chunk: Option<ChunkId>,
+    ) -> Option<Arc<dyn TableSource>> {
         let table = self.home.tables.get(&table)?;
         let layout = chronolith_engine::layout_for(table);
         let source = ChunkTable::new(table.id, &table.name, layout).with_system();
-        Some(provider_as_source(Arc::new(source)))
+        Some(match chunk {
+            Some(chunk) => provider_as_source(Arc::new(OneChunk::new(source, chunk))),
+            None => provider_as_source(Arc::new(source)),
+        })
     }
 
     fn written_view(&self, schema: Option<&str>, name: &str) -> Result<Option<WrittenView>, Error> {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use chronolith_catalog::{Catalog, Change, Database, Rights, Table, View};
 use chronolith_engine::{Isolation, Locker, Transaction};
 use chronolith_sql::plpgsql::Block;
-use chronolith_types::{DatabaseId, RoutineId, SchemaId, SqlState, TableId, TimeZone};
+use chronolith_types::{ChunkId, DatabaseId, RoutineId, SchemaId, SqlState, TableId, TimeZone};
 use datafusion::execution::SessionState;
 use datafusion::execution::session_state::SessionStateBuilder;
 use datafusion::prelude::SessionConfig;
@@ -558,6 +558,23 @@ impl Shared {
         Ok(first.and_then(|schema| home.view_named(schema.id, name).cloned()))
     }
 
+    /// The chunk of a name with its schema, and the hypertable that it belongs to.
+    ///
+    /// # Errors
+    /// When the session's database is gone.
+    pub(crate) fn chunk_named(
+        &self,
+        schema: Option<&str>,
+        name: &str,
+    ) -> Result<Option<(Arc<Table>, ChunkId)>, Error> {
+        if schema != Some(Database::INTERNAL_SCHEMA) {
+            return Ok(None);
+        }
+        let home = self.home()?;
+        let found = crate::catalogs::chunk_of(&home, name);
+        Ok(found.map(|(table, chunk)| (Arc::clone(table), chunk)))
+    }
+
     /// A table of a name, by the search path when it has no schema.
     ///
     /// # Errors
@@ -571,8 +588,11 @@ impl Shared {
         if let Some(schema) = schema.map(|schema| self.schema_meant(schema)) {
             self.enter(&schema)?;
             let found = home.schema_named(&schema);
-            let schema = found.ok_or_else(|| no_schema(&schema))?;
-            return Ok(self.meant(home.table_named(schema.id, name)));
+            let id = found.ok_or_else(|| no_schema(&schema))?.id;
+            if self.chunk_named(Some(&schema), name)?.is_some() {
+                return Err(changes_chunk(name));
+            }
+            return Ok(self.meant(home.table_named(id, name)));
         }
         Ok(self.search_path().iter().find_map(|path| {
             let schema = home.schema_named(path)?;
@@ -589,6 +609,12 @@ impl Shared {
         }
         Some(Arc::clone(table))
     }
+}
+
+/// Why a chunk is not changed by its own name.
+pub(crate) fn changes_chunk(name: &str) -> Error {
+    Error::unsupported(format!("changing the chunk \"{name}\" by its own name"))
+        .hint("Change its rows by the hypertable's name, and chunks by drop_chunks and its kin.")
 }
 
 pub(crate) fn no_schema(name: &str) -> Error {

@@ -72,6 +72,7 @@ pub(super) fn target(
             })
             .collect(),
         primary_key: Vec::new(),
+        chunk: None,
         source: provider_as_source(Arc::new(EmptyTable::new(Arc::new(fields)))),
     };
     Ok(ChangeTarget {

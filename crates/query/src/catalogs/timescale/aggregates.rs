@@ -1,8 +1,10 @@
 //! Continuous aggregates: what they are computed from, where their rows are, and what is still owed.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 use chronolith_catalog::{Continuous, Database, Mark, Rollup, Table, View};
+use chronolith_types::SqlType;
 
 use super::Entry;
 use crate::catalogs::context::Context;
@@ -25,6 +27,8 @@ pub(super) fn fill_catalog(name: &str) -> Option<Fill> {
         "continuous_agg" => catalog,
         "continuous_aggs_bucket_function" => buckets,
         "continuous_aggs_materialization_invalidation_log" => marks,
+        "continuous_aggs_watermark" => watermarks,
+        "continuous_aggs_invalidation_threshold" => thresholds,
         _ => return None,
     })
 }
@@ -146,6 +150,49 @@ fn marks<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
                 last,
             ]);
         }
+    }
+    Ok(())
+}
+
+/// Before all times and numbers of a type, as TimescaleDB counts them: its times begin in 4714 BC.
+fn beginning(ty: &SqlType) -> i64 {
+    const FIRST_US: i64 = -210_866_803_200_000_000;
+    match ty {
+        SqlType::Int2 => i16::MIN.into(),
+        SqlType::Int4 => i32::MIN.into(),
+        SqlType::Int8 => i64::MIN,
+        _ => FIRST_US,
+    }
+}
+
+/// Where the last bucket ends that is kept.
+fn watermark(context: &Context, aggregate: &Aggregate<'_>) -> i64 {
+    let ty = &aggregate.store.time.ty;
+    let end = (context.last_bucket_end)(aggregate.view.id, aggregate.store.table.id);
+    end.map_or_else(|| beginning(ty), |end| dimension_us(ty, end).unwrap_or(end))
+}
+
+/// Nothing lies behind it that only the source has: rows are added as they come. What was there
+/// before the aggregate was, and is not filled in yet, is among [`marks`].
+fn watermarks<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
+    for aggregate in all(context.home()?) {
+        let id = aggregate.store.hypertable.id.0;
+        rows.push(row![id, watermark(context, &aggregate)]);
+    }
+    Ok(())
+}
+
+/// Up to where a hypertable's aggregates are kept: the furthest of them.
+fn thresholds<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
+    let mut furthest = BTreeMap::new();
+    for aggregate in all(context.home()?) {
+        let end = watermark(context, &aggregate);
+        let known = furthest.entry(aggregate.source.hypertable.id.0);
+        let known = known.or_insert(end);
+        *known = end.max(*known);
+    }
+    for (hypertable, end) in furthest {
+        rows.push(row![hypertable, end]);
     }
     Ok(())
 }

@@ -20,6 +20,9 @@ pub(super) fn fill(name: &str) -> Option<Fill> {
         "chunk" => chunks,
         "dimension" => dimensions,
         "dimension_slice" => slices,
+        "chunk_constraint" => constraints,
+        "chunk_column_stats" => skipped,
+        "tablespace" => tablespaces,
         "metadata" => metadata,
         _ => return None,
     })
@@ -141,6 +144,52 @@ fn slices<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
                 us(chunk.range.end),
             ]);
         }
+    }
+    Ok(())
+}
+
+/// Until 2.28 slices had no chunk of their own, and this table told whose they are: of the time
+/// dimension alone, as chunks are cut by nothing else.
+fn constraints<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
+    for entry in entries(context)? {
+        for (_, chunk) in objects::chunks(entry.table) {
+            let name = format!("constraint_{}", chunk.id);
+            rows.push(row![chunk.id.0, chunk.id.0, name, NULL]);
+        }
+    }
+    Ok(())
+}
+
+/// Columns that somebody wants chunks to be skipped by: the row of the hypertable. Ranges are those
+/// of the chunks' directories and statistics, so there are no rows of chunks.
+fn skipped<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
+    for entry in entries(context)? {
+        for skipping in &entry.hypertable.skipping {
+            let Some(column) = entry.table.column(skipping.column) else {
+                continue;
+            };
+            rows.push(row![
+                skipping.id,
+                entry.hypertable.id.0,
+                NULL,
+                &column.name,
+                i64::MIN,
+                i64::MAX,
+                true,
+            ]);
+        }
+    }
+    Ok(())
+}
+
+/// Those that are attached, numbered anew each time.
+fn tablespaces<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
+    let attached = entries(context)?.flat_map(|entry| {
+        let names = entry.hypertable.tablespaces.iter();
+        names.map(move |name| (entry.hypertable.id.0, name))
+    });
+    for (number, (hypertable, name)) in (1..).zip(attached) {
+        rows.push(row![number, hypertable, name]);
     }
     Ok(())
 }

@@ -8,6 +8,7 @@ mod aggregates;
 mod catalog;
 mod compression;
 mod hypertables;
+mod sizes;
 
 use chronolith_catalog::{Column, Database, Hypertable, Table};
 
@@ -26,6 +27,7 @@ pub(super) fn fill(schema: &str, name: &str) -> Option<Fill> {
         "_timescaledb_catalog" => catalog::fill(name)
             .or_else(|| compression::fill_catalog(name))
             .or_else(|| aggregates::fill_catalog(name)),
+        "_timescaledb_internal" => sizes::fill(name),
         _ => None,
     }
 }
