@@ -127,3 +127,42 @@ fn a_statement_of_wrong_names_waits_for_who_may_make_them_right() {
         maker.execute("SET lock_timeout = 0").unwrap();
     }
 }
+
+#[test]
+fn rows_are_locked_through_the_views_that_show_them() {
+    let (_dir, db) = open();
+    let mut one = db.connect().unwrap();
+    let mut other = db.connect().unwrap();
+    let mut watcher = db.connect().unwrap();
+    one.execute("CREATE TABLE t (a int PRIMARY KEY, b int)")
+        .unwrap();
+    one.execute("INSERT INTO t SELECT g, 0 FROM generate_series(1, 5) g")
+        .unwrap();
+    one.execute("CREATE VIEW v AS SELECT x.b AS shown, x.a AS key FROM t x WHERE x.a < 4")
+        .unwrap();
+    one.execute("CREATE VIEW w (k, twice) AS SELECT key, shown * 2 FROM v WHERE key > 1")
+        .unwrap();
+    one.execute("BEGIN").unwrap();
+    let rows = one.query("SELECT k FROM w WHERE twice = 0 FOR UPDATE");
+    assert_eq!(rows.unwrap().len(), 2);
+    // What the views do not show is free.
+    other
+        .execute("UPDATE t SET b = 0 WHERE a IN (1, 4, 5)")
+        .unwrap();
+    let refused = other.query("SELECT * FROM t WHERE a = 2 FOR SHARE NOWAIT");
+    assert_eq!(code(refused), "55P03");
+    let refused = other.query("SELECT * FROM v WHERE key = 3 FOR SHARE NOWAIT");
+    assert_eq!(code(refused), "55P03");
+    let queue = "SELECT key FROM v ORDER BY key DESC LIMIT 1 FOR UPDATE SKIP LOCKED";
+    assert_eq!(other.query(queue).unwrap().single::<i32>().unwrap(), 1);
+    // Who waits sees what was committed meanwhile, and whether the views still show it.
+    let number = pid(&mut other);
+    let waiter = thread::spawn(move || {
+        let rows = other.query("SELECT k, twice FROM w ORDER BY k FOR NO KEY UPDATE");
+        rows.unwrap().len()
+    });
+    until_waits(&mut watcher, number);
+    one.execute("UPDATE t SET a = 10 WHERE a = 2; COMMIT")
+        .unwrap();
+    assert_eq!(waiter.join().unwrap(), 1);
+}

@@ -100,7 +100,7 @@ pub(crate) fn readable(text: &str, tokens: Vec<TokenWithSpan>) -> Vec<TokenWithS
     made
 }
 
-fn unquoted(token: &TokenWithSpan) -> Option<&str> {
+pub(crate) fn unquoted(token: &TokenWithSpan) -> Option<&str> {
     match &token.token {
         Token::Word(word) if word.quote_style.is_none() => Some(word.value.as_str()),
         _ => None,
@@ -123,7 +123,7 @@ fn keyword(word: &str, span: Span) -> TokenWithSpan {
     TokenWithSpan::new(token, span)
 }
 
-fn name(value: String, span: Span) -> TokenWithSpan {
+pub(crate) fn name(value: String, span: Span) -> TokenWithSpan {
     let word = Word {
         value,
         quote_style: Some('"'),

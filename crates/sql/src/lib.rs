@@ -30,6 +30,7 @@ mod routine;
 mod sequence;
 mod session;
 mod statement;
+mod targets;
 mod tokens;
 mod trigger;
 mod typed;
@@ -57,6 +58,7 @@ pub use sequence::{
 };
 pub use sqlparser::ast;
 pub use statement::*;
+pub use targets::{Assigned, assigned, is_part, part_call};
 pub use tokens::WEAKER_LOCK;
 pub use trigger::CreateTrigger;
 pub use types::{check_modifiers, type_of, type_or_name};

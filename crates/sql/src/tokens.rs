@@ -40,6 +40,7 @@ pub(crate) fn tokenize(text: &str) -> Result<Vec<TokenWithSpan>, SqlError> {
     rows(&mut tokens);
     all_fields(&mut tokens);
     let tokens = crate::typed::typed(plain_operators(tokens));
+    let tokens = crate::targets::readable(text, tokens);
     let tokens = crate::changes::readable(text, tokens);
     let tokens = crate::sequence::overriding(tokens);
     let tokens = lock_strengths(locks_last(tokens));
@@ -160,7 +161,8 @@ fn limiting(tokens: &[TokenWithSpan], from: usize) -> usize {
 }
 
 /// `FOR NO KEY UPDATE` and `FOR KEY SHARE`, which the parser does not know.
-fn lock_strengths(mut tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
+fn lock_strengths(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
+    let mut tokens = locked_apart(tokens);
     let forms: [(&[&str], usize); 2] = [
         (&["for", "no", "key", "update"], 2),
         (&["for", "key", "share"], 1),
@@ -191,6 +193,47 @@ fn lock_strengths(mut tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
             };
         }
         at += 1;
+    }
+    tokens
+}
+
+/// `FOR UPDATE OF a, b NOWAIT`, of which the parser knows the first table alone, as a clause for each.
+fn locked_apart(mut tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
+    let word = |token: Option<&TokenWithSpan>, words: &[&str]| is_word(token, words);
+    let mut at = 0;
+    while at < tokens.len() {
+        let end = match word(tokens.get(at), &["for"]) {
+            true => locking(&tokens, at),
+            false => at,
+        };
+        let of = (at..end).find(|place| word(tokens.get(*place), &["of"]));
+        let next = of.and_then(|of| {
+            let mut after = (of + 1..end).skip_while(|place| {
+                let token = tokens.get(*place).map(|token| &token.token);
+                matches!(token, Some(Token::Word(_) | Token::Period))
+                    && !word(tokens.get(*place), &["for", "nowait", "skip"])
+            });
+            let comma = after.next()?;
+            let is = tokens.get(comma).map(|token| &token.token) == Some(&Token::Comma);
+            is.then_some(comma)
+        });
+        let (Some(of), Some(comma)) = (of, next) else {
+            at += 1;
+            continue;
+        };
+        // What is said behind the last of them is said of all.
+        let last = (comma..end).find(|place| word(tokens.get(*place), &["for", "nowait", "skip"]));
+        let last = last.unwrap_or(end);
+        let wait = match tokens.get(last) {
+            token if word(token, &["nowait"]) => 1,
+            token if word(token, &["skip"]) => 2,
+            _ => 0,
+        };
+        let wait = tokens.get(last..last + wait).unwrap_or_default();
+        let again = tokens.get(at..=of).unwrap_or_default();
+        let put: Vec<TokenWithSpan> = wait.iter().chain(again).cloned().collect();
+        at = comma + wait.len();
+        tokens.splice(comma..=comma, put);
     }
     tokens
 }

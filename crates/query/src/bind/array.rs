@@ -158,12 +158,26 @@ impl Binder<'_> {
     }
 
     /// The item or the slice of an array that its subscripts name.
-    fn part_of(
+    pub(super) fn part_of(
         &mut self,
         place: Place<'_>,
         list: Typed,
         subscripts: &[&Subscript],
     ) -> Result<Typed> {
+        let (sliced, bounds) = self.bounds(place, subscripts)?;
+        match sliced {
+            true => functions::slice(list, bounds).map_err(told),
+            false => Ok(functions::item(list, bounds)),
+        }
+    }
+
+    /// Subscripts as whole numbers: one for each dimension, or with slices among them two for each,
+    /// and whether there are.
+    pub(super) fn bounds(
+        &mut self,
+        place: Place<'_>,
+        subscripts: &[&Subscript],
+    ) -> Result<(bool, Vec<Typed>)> {
         if subscripts.len() > DIMENSIONS_MAX {
             let count = subscripts.len();
             return Err(Error::new(
@@ -175,7 +189,8 @@ impl Binder<'_> {
         }
         let mut whole = |expr: &ast::Expr| {
             let value = self.expr(place, expr)?;
-            self.coerce(value, &SqlType::Int8, CastContext::Assignment)
+            self.coerce(value, &SqlType::Int4, CastContext::Assignment)
+                .and_then(|value| self.coerce(value, &SqlType::Int8, CastContext::Implicit))
                 .map_err(|error| error.at(position(expr)))
         };
         let sliced = |of: &&&Subscript| matches!(of, Subscript::Slice { .. });
@@ -186,7 +201,7 @@ impl Binder<'_> {
                     indexes.push(whole(index)?);
                 }
             }
-            return Ok(functions::item(list, indexes));
+            return Ok((false, indexes));
         }
         let fixed = |bound: i64| Typed::literal(ScalarValue::Int64(Some(bound)), SqlType::Int8);
         let mut bounds = Vec::with_capacity(subscripts.len() * 2);
@@ -211,7 +226,7 @@ impl Binder<'_> {
                 }
             }
         }
-        functions::slice(list, bounds).map_err(told)
+        Ok((true, bounds))
     }
 
     /// `left op ANY (right)` and `ALL`.

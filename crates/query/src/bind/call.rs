@@ -48,6 +48,9 @@ impl Binder<'_> {
             .first()
             .and_then(|part| part.as_ident())
             .and_then(ident_position);
+        if let Some((part, value)) = chronolith_sql::part_call(function)? {
+            return self.part_call(place, &part, value);
+        }
         let (schema, name) = spelled(function);
         let around = std::mem::replace(&mut self.documents, name.contains("json"));
         let bound = match self.names.routines(schema.as_deref(), &name) {

@@ -43,6 +43,7 @@ mod names;
 mod operate;
 mod overload;
 mod params;
+mod part;
 mod query;
 mod reference;
 mod resolve;

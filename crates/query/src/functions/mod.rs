@@ -12,6 +12,7 @@
 mod aggregates;
 mod angles;
 mod arrays;
+mod assigned;
 mod bytes;
 mod calendar;
 mod casts;
@@ -50,6 +51,7 @@ mod vars;
 mod windows;
 
 pub use aggregates::{Parts, StateColumn, aggregate_name, parts_of, stored_type};
+pub(crate) use assigned::{ITEM as SET_ITEM, SLICE as SET_SLICE, with_item, with_slice};
 pub(crate) use calendar::unit as time_unit;
 pub use calendar::{bucket_zone, time_precision};
 pub use casts::{extreme, sort_key};

@@ -734,6 +734,7 @@ pub(crate) fn ready(
             if insert.on.is_none()
                 && insert.returning.is_none()
                 && !insert.source.as_deref().is_some_and(locks_within)
+                && !insert.columns.iter().any(chronolith_sql::is_part)
                 && !is_changed(shared, &insert.table) =>
         {
             Ready::Insert(Box::new(insert::bind(shared, names, insert, types)?))

@@ -1,34 +1,29 @@
 //! SELECT … FOR UPDATE and FOR SHARE: rows that are locked before they are given.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use arrow::array::{Array, AsArray, BooleanArray};
 use arrow::datatypes::{DataType, Decimal128Type};
 use arrow::record_batch::RecordBatch;
-use chronolith_catalog::{PolicyCommand, Rights, Routine, Type};
+use chronolith_catalog::Rights;
 use chronolith_chunk::RowSet;
 use chronolith_engine::{RowMode, RowsLocked, TableView, Wait};
 use chronolith_sql::{WEAKER_LOCK, ast};
-use chronolith_types::{ChunkId, SqlState, SqlType, TableId, TypeId};
+use chronolith_types::{SqlState, SqlType, TableId};
 use datafusion::common::ScalarValue;
 use datafusion::execution::memory_pool::MemoryConsumer;
-use datafusion::logical_expr::{Expr, LogicalPlan, TableSource};
+use datafusion::logical_expr::{Expr, LogicalPlan};
 use futures::StreamExt;
-use parking_lot::Mutex;
 
+use super::locators::{LOCATOR, Locators};
 use super::names::SessionNames;
 use super::run;
 use super::shared::Shared;
-use crate::bind::{Bound, Names, OwnType, Relation, TableColumn, bind_query, set_parameters};
+use crate::bind::{Bound, Names, bind_query, set_parameters};
 use crate::dml::{Held, Sight, value_of};
 use crate::error::Error;
-use crate::functions::SessionVars;
 use crate::outcome::{OutputColumn, RowStream};
-use crate::rights::RowPolicies;
-
-/// What no client can call a column.
-const LOCATOR: &str = "\u{1}locator";
 
 /// A query that locks the rows of tables, bound.
 #[derive(Debug)]
@@ -43,126 +38,15 @@ pub struct Locking {
 }
 
 /// A table whose rows are locked.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 struct Target {
     table: TableId,
+    /// The views that it is named through, the outermost first.
+    views: Vec<TableId>,
     /// Which column says where its rows lie.
     place: usize,
     mode: RowMode,
     wait: Wait,
-}
-
-/// Names under which tables also say where their rows lie.
-struct Locators<'n> {
-    names: &'n SessionNames,
-    verb: &'static str,
-    /// The tables that are to be locked, once they were looked up.
-    tables: Mutex<HashMap<String, Option<TableId>>>,
-}
-
-impl Names for Locators<'_> {
-    fn row_policies(
-        &self,
-        table: TableId,
-        view: Option<u32>,
-        command: PolicyCommand,
-        check: bool,
-    ) -> Result<Option<RowPolicies>, Error> {
-        let seen = self.names.row_policies(table, view, command, check)?;
-        let locked = || self.tables.lock().values().any(|of| *of == Some(table));
-        if command != PolicyCommand::Select || seen.is_none() || !locked() {
-            return Ok(seen);
-        }
-        // Who locks rows may be about to update them: only those that he may are there.
-        let updated = self
-            .names
-            .row_policies(table, view, PolicyCommand::Update, false)?;
-        Ok(seen.zip(updated).map(|(seen, updated)| seen.and(&updated)))
-    }
-
-    fn relation(&self, schema: Option<&str>, name: &str) -> Result<Option<Relation>, Error> {
-        let wanted = self.tables.lock().contains_key(name);
-        if !wanted {
-            return self.names.relation(schema, name);
-        }
-        match self.names.relation(schema, name)? {
-            Some(Relation::Table(_)) => {}
-            Some(Relation::View { .. }) => {
-                return Err(Error::unsupported(format!("{} of a view", self.verb)));
-            }
-            None => return Ok(None),
-        }
-        let target = self.names.target(schema, name, self.verb)?;
-        let mut table = target.table;
-        table.columns.push(TableColumn {
-            name: LOCATOR.to_owned(),
-            ty: SqlType::Numeric(Some((38, 0))),
-            attribute: -1,
-        });
-        let id = Some(target.catalog.id);
-        self.tables.lock().insert(name.to_owned(), id);
-        Ok(Some(Relation::Table(table)))
-    }
-
-    fn system_columns(
-        &self,
-        table: TableId,
-        chunk: Option<ChunkId>,
-    ) -> Option<Arc<dyn TableSource>> {
-        self.names.system_columns(table, chunk)
-    }
-
-    fn enter(&self, schema: &str) -> Result<(), Error> {
-        self.names.enter(schema)
-    }
-
-    fn user_type(&self, schema: Option<&str>, name: &str) -> Result<Option<OwnType>, Error> {
-        self.names.user_type(schema, name)
-    }
-
-    fn parameter(&self, of: Option<&str>, name: &str) -> Option<usize> {
-        self.names.parameter(of, name)
-    }
-
-    fn routines(&self, schema: Option<&str>, name: &str) -> Result<Vec<Arc<Routine>>, Error> {
-        self.names.routines(schema, name)
-    }
-
-    fn may_execute(&self, routine: &Routine) -> Result<(), Error> {
-        self.names.may_execute(routine)
-    }
-
-    fn schema_of(&self, routine: &Routine) -> Option<String> {
-        self.names.schema_of(routine)
-    }
-
-    fn domain_chain(&self, domain: TypeId) -> Vec<Arc<Type>> {
-        self.names.domain_chain(domain)
-    }
-
-    fn row_of(&self, relation: TableId) -> Option<Vec<(String, SqlType)>> {
-        self.names.row_of(relation)
-    }
-
-    fn rows_named(
-        &self,
-        schema: Option<&str>,
-        name: &str,
-    ) -> Result<Option<(String, SqlType)>, Error> {
-        self.names.rows_named(schema, name)
-    }
-
-    fn required(&self, relation: TableId) -> Option<usize> {
-        self.names.required(relation)
-    }
-
-    fn row_type(&self, relation: TableId) -> Option<SqlType> {
-        self.names.row_type(relation)
-    }
-
-    fn vars(&self) -> &SessionVars {
-        self.names.vars()
-    }
 }
 
 /// A table of FROM: its own name, and what the statement calls it.
@@ -384,15 +268,8 @@ fn bind_named(
     all: &[(&Named<'_>, RowMode, Wait)],
     verb: &'static str,
 ) -> Result<Locking, Error> {
-    let locators = Locators {
-        names,
-        verb,
-        tables: Mutex::new(
-            all.iter()
-                .map(|(named, ..)| (named.table.to_owned(), None))
-                .collect(),
-        ),
-    };
+    let wanted = all.iter().map(|(named, ..)| named.table);
+    let locators = Locators::new(names, verb, wanted);
     let mut query = query.clone();
     query.locks.clear();
     if let ast::SetExpr::Select(select) = query.body.as_mut() {
@@ -413,14 +290,15 @@ fn bind_named(
             false => error,
         }
     })?;
-    let ids = locators.tables.into_inner();
     let first = bound.columns.len().saturating_sub(all.len());
     let tables = all
         .iter()
         .zip(first..)
         .filter_map(|((named, mode, wait), place)| {
+            let (table, views) = locators.found(named.table)?;
             Some(Target {
-                table: ids.get(named.table).copied().flatten()?,
+                table,
+                views,
                 place,
                 mode: *mode,
                 wait: *wait,
@@ -513,7 +391,12 @@ impl Locking {
     /// Looks whether the current role may lock rows of the tables.
     pub(crate) fn check(&self, shared: &Shared) -> Result<(), Error> {
         for target in &self.tables {
-            shared.check_columns(target.table, Rights::UPDATE, &BTreeSet::new())?;
+            let named = *target.views.first().unwrap_or(&target.table);
+            shared.check_columns(named, Rights::UPDATE, &BTreeSet::new())?;
+            let below = target.views.iter().skip(1).chain([&target.table]);
+            for (view, relation) in target.views.iter().zip(below) {
+                shared.check_below(*view, *relation, Rights::UPDATE)?;
+            }
         }
         shared.check_uses(&self.bound.uses)
     }
@@ -623,7 +506,7 @@ impl Locking {
         shown: &[usize],
     ) -> Result<Option<Vec<RecordBatch>>, Error> {
         let views = self.views(shared, sight)?.into_iter();
-        let views: Vec<(TableView, Target)> = views.zip(self.tables.iter().copied()).collect();
+        let views: Vec<(TableView, Target)> = views.zip(self.tables.iter().cloned()).collect();
         let plan = set_parameters(&self.bound.plan, params)?;
         let skips = self.tables.iter().any(|target| target.wait == Wait::Skip);
         let (plan, mut skip, mut fetch) = match skips {
@@ -668,7 +551,7 @@ impl Locking {
         }
         drop(stream);
         for ((view, target), rows) in views.iter().zip(&rows) {
-            if !rows.is_empty() && lock(shared, view, rows, *target)? == RowsLocked::Again {
+            if !rows.is_empty() && lock(shared, view, rows, target)? == RowsLocked::Again {
                 return Ok(None);
             }
         }
@@ -687,7 +570,7 @@ impl Locking {
             let locators = batch.column(target.place);
             let mut rows = RowSet::default();
             rows.insert_all(locators);
-            match lock(shared, view, &rows, *target)? {
+            match lock(shared, view, &rows, target)? {
                 RowsLocked::All => {}
                 RowsLocked::Again => return Ok(None),
                 RowsLocked::Without(busy) => {
@@ -707,7 +590,7 @@ fn lock(
     shared: &Arc<Shared>,
     view: &TableView,
     rows: &RowSet,
-    target: Target,
+    target: &Target,
 ) -> Result<RowsLocked, Error> {
     let count = usize::try_from(rows.len()).unwrap_or(usize::MAX);
     shared.away(count, |transaction| {

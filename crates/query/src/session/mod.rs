@@ -20,6 +20,7 @@ mod execute;
 mod for_update;
 mod handle;
 mod limits;
+mod locators;
 mod lock;
 mod modes;
 mod names;

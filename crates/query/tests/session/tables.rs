@@ -230,3 +230,26 @@ fn a_block_that_others_made_fail_can_be_ended() {
         assert_eq!(db.query("SELECT count(*) FROM t"), ["0"]);
     }
 }
+
+#[test]
+fn a_copy_to_a_view_is_handed_to_its_triggers() {
+    let mut db = Db::new();
+    db.run("CREATE TABLE t (a int, b text)");
+    db.run("CREATE VIEW v AS SELECT a, upper(b) AS b FROM t");
+    let error = db.copy("COPY v FROM STDIN", "1\tx\n").unwrap_err();
+    assert_eq!(error.code.as_str(), "42809");
+    db.run(
+        "CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
+         IF new.a < 0 THEN RETURN NULL; END IF; \
+         INSERT INTO t VALUES (new.a * 10, new.b); RETURN new; END $$",
+    );
+    db.run("CREATE TRIGGER i INSTEAD OF INSERT ON v FOR EACH ROW EXECUTE FUNCTION f()");
+    let tag = db.copy("COPY v (a, b) FROM STDIN", "1\tx\n-1\ty\n2\tz\n");
+    assert_eq!(tag.unwrap(), ["COPY 2"]);
+    assert_eq!(db.query("SELECT a, b FROM t ORDER BY a"), ["10|x", "20|z"]);
+    // What a trigger meets ends the COPY, and nothing of it is left.
+    db.run("CREATE UNIQUE INDEX ON t (a)");
+    let error = db.copy("COPY v FROM STDIN", "5\tx\n2\ty\n").unwrap_err();
+    assert_eq!(error.code.as_str(), "23505");
+    assert_eq!(db.query("SELECT count(*) FROM t"), ["2"]);
+}

@@ -100,23 +100,43 @@ impl Reader<'_> {
         while self.nth(n) == &Token::Period && matches!(self.nth(n + 1), Token::Word(_)) {
             n += 2;
         }
-        if self.nth(n) == &Token::LBracket {
-            let mut open = 0_usize;
-            loop {
-                match self.nth(n) {
-                    Token::LBracket => open += 1,
-                    Token::RBracket => open = open.saturating_sub(1),
-                    Token::EOF | Token::SemiColon => return Ok(None),
-                    _ => {}
+        let whole = n;
+        loop {
+            match self.nth(n) {
+                Token::LBracket => {
+                    let mut open = 0_usize;
+                    loop {
+                        match self.nth(n) {
+                            Token::LBracket => open += 1,
+                            Token::RBracket => open = open.saturating_sub(1),
+                            Token::EOF | Token::SemiColon => return Ok(None),
+                            _ => {}
+                        }
+                        n += 1;
+                        if open == 0 {
+                            break;
+                        }
+                    }
                 }
-                n += 1;
-                if open == 0 && self.nth(n) != &Token::LBracket {
-                    break;
-                }
+                Token::Period if n > whole && matches!(self.nth(n + 1), Token::Word(_)) => n += 2,
+                _ => break,
             }
         }
         if !matches!(self.nth(n), Token::Assignment | Token::Eq) {
             return Ok(None);
+        }
+        if n > whole {
+            // The variable gets a value that is its own but for the part.
+            let part = self.text_to(self.at + n).to_owned();
+            let mut parts = vec![self.ident()?];
+            while self.take(&Token::Period) {
+                parts.push(self.ident()?);
+            }
+            self.at += n - whole + 1;
+            let value = self.sql_statement()?;
+            let target = Target { parts, index: None };
+            let value = value.of_part(&part);
+            return Ok(Some(StmtKind::Assign { target, value }));
         }
         let target = self.target()?;
         self.at += 1;

@@ -2,6 +2,8 @@
 
 use sqlparser::ast;
 
+use crate::targets::part_of;
+
 use crate::{Parsed, TypeRef};
 
 /// A piece of SQL: an expression, or a query that gives its value.
@@ -15,6 +17,25 @@ pub struct Sql {
     pub expr: Option<Box<ast::Expr>>,
     /// `SELECT` and the text.
     pub query: Box<ast::Query>,
+}
+
+impl Sql {
+    /// What a variable becomes of which a part gets the value.
+    pub(super) fn of_part(mut self, part: &str) -> Self {
+        self.text = format!("{part} := {}", self.text);
+        if let Some(value) = self.expr.take() {
+            self.expr = Some(Box::new(part_of(part, *value)));
+        }
+        if let ast::SetExpr::Select(select) = self.query.body.as_mut()
+            && let Some(
+                ast::SelectItem::UnnamedExpr(value)
+                | ast::SelectItem::ExprWithAlias { expr: value, .. },
+            ) = select.projection.first_mut()
+        {
+            *value = part_of(part, value.clone());
+        }
+        self
+    }
 }
 
 /// A statement of SQL.

@@ -1,18 +1,20 @@
 //! SET.
 
 use chronolith_catalog as catalog;
+use chronolith_sql::Assigned;
 use chronolith_sql::ast::{self, Assignment, AssignmentTarget};
-use chronolith_types::{SqlState, SqlType};
+use chronolith_types::SqlState;
 use datafusion::logical_expr::Expr;
 
 use super::super::insert::{Target, is_default};
 use super::super::literal::null;
+use super::super::part::Source;
 use super::super::scope::Scope;
-use super::super::state::{Binder, Clause, Place, Result, ident_position, position, told, typed};
+use super::super::state::{Binder, Clause, Place, Result, ident_position, position, typed};
 use super::ChangeTarget;
 use super::through::{From, Row};
 use crate::error::Error;
-use crate::functions::{Typed, is_composite, row_field, row_with_field};
+use crate::functions::{SET_ITEM, SET_SLICE, Typed};
 use crate::insert::target_of;
 
 impl Binder<'_> {
@@ -31,19 +33,14 @@ impl Binder<'_> {
         };
         for assignment in list {
             match &assignment.target {
-                AssignmentTarget::ColumnName(name) if name.0.len() > 1 => {
-                    self.assign_field(place, given, &mut set, name, &assignment.value)?;
-                }
                 AssignmentTarget::ColumnName(name) => {
-                    let (at, target) = given.column(name)?;
-                    takes(table, at, Some(&assignment.value))?;
-                    let value = self.assigned(place, &assignment.value, &target)?;
-                    put(given, &mut set, at, value, name)?;
+                    let value = Source::Tree(&assignment.value);
+                    self.assign_to(place, given, &mut set, name, &value)?;
                 }
                 AssignmentTarget::Tuple(names) => {
-                    let values = self.row(place, given, names, &assignment.value)?;
-                    for (name, (at, _, value)) in names.iter().zip(values) {
-                        put(given, &mut set, at, value, name)?;
+                    let values = self.row(place, names, &assignment.value)?;
+                    for (name, value) in names.iter().zip(&values) {
+                        self.assign_to(place, given, &mut set, name, value)?;
                     }
                 }
             }
@@ -51,103 +48,50 @@ impl Binder<'_> {
         Ok(set)
     }
 
-    /// `SET column.field = value`: the row as it is, or was set before, with that field.
-    fn assign_field(
+    /// A value for a column, or a part of one.
+    fn assign_to(
         &mut self,
         place: Place<'_>,
         given: &Given<'_>,
         set: &mut [Option<Typed>],
         name: &ast::ObjectName,
-        tree: &ast::Expr,
+        value: &Source<'_>,
     ) -> Result<()> {
-        let idents: Vec<_> = name.0.iter().filter_map(|part| part.as_ident()).collect();
-        let Some((first, path)) = idents.split_first() else {
-            return Err(Error::new(SqlState::SYNTAX_ERROR, "a name is missing"));
+        let table = given.table;
+        let tree = match value {
+            Source::Tree(tree) => Some(*tree),
+            Source::Made(..) => None,
         };
-        let found = given.place(&first.value).and_then(|found| found.ok());
-        let composite = |at: &usize| {
-            let column = given.table.columns.get(*at);
-            column.is_some_and(|column| is_composite(&column.ty))
-        };
-        let Some(at) = found.filter(composite) else {
-            return given.column(name).map(|_| ());
-        };
-        takes(given.table, at, Some(tree))?;
-        let before = match set.get(at).cloned().flatten() {
-            Some(before)
-                if matches!(&before.expr, Expr::ScalarFunction(call)
-                if call.func.name() == "row_with") =>
+        let Assigned { column, path } = chronolith_sql::assigned(name)?;
+        let (at, target) = given.column(&ast::ObjectName::from(vec![column.clone()]))?;
+        takes(table, at, tree)?;
+        if path.is_empty() {
+            let value = match value {
+                Source::Tree(tree) => self.assigned(place, tree, &target)?,
+                Source::Made(value, position) => self.assign(value.clone(), &target, *position)?,
+            };
+            return put(given, set, at, value);
+        }
+        // What was set of it before stays; but all of it is not set beside a part.
+        let whole = match set.get(at).cloned().flatten() {
+            Some(before) if is_part(&before.expr) => before,
+            Some(before) => return put(given, set, at, before),
+            None => match given
+                .shown
+                .unwrap_or(place.scope)
+                .columns
+                .get(given.shown_at(at))
             {
-                before
-            }
-            Some(before) => return put(given, set, at, before, name),
-            None => match place.scope.columns.get(given.shown_at(at)) {
                 Some(own) => typed(own),
                 None => return Err(Error::internal("a column that is not in scope")),
             },
         };
-        let value = self.expr(place, tree)?;
-        let value = self.within(before, path, value, &first.value, position(tree))?;
+        let at_name = ident_position(&column);
+        let value = self.with_part(place, whole, &path, value, &column, at_name)?;
         if let Some(slot) = set.get_mut(at) {
             *slot = Some(value);
         }
         Ok(())
-    }
-
-    /// A row with another value at the end of a path of fields.
-    fn within(
-        &mut self,
-        row: Typed,
-        path: &[&ast::Ident],
-        value: Typed,
-        column: &str,
-        at: Option<u32>,
-    ) -> Result<Typed> {
-        let Some((field, rest)) = path.split_first() else {
-            return Ok(value);
-        };
-        let shown = row.ty.without_typmod();
-        let known = match &row.ty {
-            SqlType::User(user) => user.fields(),
-            _ => None,
-        };
-        let name = &field.value;
-        let known = known.ok_or_else(|| {
-            let message = format!(
-                "cannot assign to field \"{name}\" of column \"{column}\" because its type \
-                 {shown} is not a composite type"
-            );
-            Error::new(SqlState::DATATYPE_MISMATCH, message).at(ident_position(field))
-        })?;
-        let place = known.iter().position(|(known, _)| known == name);
-        let Some((place, (_, ty))) = place.and_then(|place| Some((place, known.get(place)?)))
-        else {
-            let message = format!(
-                "cannot assign to field \"{name}\" of column \"{column}\" because there is no \
-                 such column in data type {shown}"
-            );
-            let error = Error::new(SqlState::UNDEFINED_COLUMN, message);
-            return Err(error.at(ident_position(field)));
-        };
-        let value = match rest {
-            [] => {
-                let target = Target {
-                    name: name.clone(),
-                    ty: ty.clone(),
-                    default: None,
-                };
-                self.assign(value, &target, at).map_err(|mut error| {
-                    error.message = error.message.replacen("column", "subfield", 1);
-                    error
-                })?
-            }
-            rest => {
-                let inner = row_field(row.clone(), place).map_err(told)?;
-                let inner = inner.ok_or_else(|| Error::internal("a field is gone"))?;
-                self.within(inner, rest, value, name, at)?
-            }
-        };
-        row_with_field(row, place, value).map_err(told)
     }
 
     /// One value as its column takes it; DEFAULT is the column's.
@@ -173,14 +117,12 @@ impl Binder<'_> {
     }
 
     /// `(a, b) = (1, 2)` and `(a, b) = (SELECT …)`.
-    fn row(
+    fn row<'t>(
         &mut self,
         place: Place<'_>,
-        given: &Given<'_>,
         names: &[ast::ObjectName],
-        tree: &ast::Expr,
-    ) -> Result<Vec<(usize, Target, Typed)>> {
-        let table = given.table;
+        tree: &'t ast::Expr,
+    ) -> Result<Vec<Source<'t>>> {
         let differ = || {
             Error::new(
                 SqlState::SYNTAX_ERROR,
@@ -188,39 +130,33 @@ impl Binder<'_> {
             )
             .at(position(tree))
         };
-        let mut made = Vec::with_capacity(names.len());
         match tree {
-            ast::Expr::Tuple(values) => {
-                if values.len() != names.len() {
-                    return Err(differ());
-                }
-                for (name, value) in names.iter().zip(values) {
-                    let (at, target) = given.column(name)?;
-                    takes(table, at, Some(value))?;
-                    let value = self.assigned(place, value, &target)?;
-                    made.push((at, target, value));
-                }
-            }
+            ast::Expr::Tuple(values) => match values.len() == names.len() {
+                true => Ok(values.iter().map(Source::Tree).collect()),
+                false => Err(differ()),
+            },
             ast::Expr::Subquery(query) => {
-                for (number, name) in names.iter().enumerate() {
-                    let (at, target) = given.column(name)?;
-                    takes(table, at, None)?;
+                let mut made = Vec::with_capacity(names.len());
+                for number in 0..names.len() {
                     let value = self.one_of_row(place, query, number, names.len());
                     let value = value?.ok_or_else(differ)?;
-                    let value = self.assign(value, &target, position(query.as_ref()))?;
-                    made.push((at, target, value));
+                    made.push(Source::Made(value, position(query.as_ref())));
                 }
+                Ok(made)
             }
-            _ => {
-                return Err(Error::new(
-                    SqlState::FEATURE_NOT_SUPPORTED,
-                    "source for a multiple-column UPDATE item must be a sub-SELECT or ROW() expression",
-                )
-                .at(position(tree)));
-            }
+            _ => Err(Error::new(
+                SqlState::FEATURE_NOT_SUPPORTED,
+                "source for a multiple-column UPDATE item must be a sub-SELECT or ROW() expression",
+            )
+            .at(position(tree))),
         }
-        Ok(made)
     }
+}
+
+/// Whether a column's value is its own but for parts.
+fn is_part(value: &Expr) -> bool {
+    matches!(value, Expr::ScalarFunction(call)
+        if ["row_with", SET_ITEM, SET_SLICE].contains(&call.func.name()))
 }
 
 /// Whether a column of a key is set, or computed of what may be.
@@ -234,13 +170,7 @@ pub(super) fn sets_key(table: &catalog::Table, set: &[Option<Typed>]) -> bool {
     })
 }
 
-fn put(
-    given: &Given<'_>,
-    set: &mut [Option<Typed>],
-    at: usize,
-    value: Typed,
-    name: &ast::ObjectName,
-) -> Result<()> {
+fn put(given: &Given<'_>, set: &mut [Option<Typed>], at: usize, value: Typed) -> Result<()> {
     match set.get_mut(at) {
         Some(slot @ None) => {
             *slot = Some(value);
@@ -252,8 +182,7 @@ fn put(
             Err(Error::new(
                 SqlState::SYNTAX_ERROR,
                 format!("multiple assignments to same column \"{column}\""),
-            )
-            .at(position(name).filter(|_| given.row.is_none())))
+            ))
         }
     }
 }
@@ -303,13 +232,13 @@ impl<'a> Given<'a> {
         }
     }
 
-    /// A table that is named as it is.
-    pub(super) fn plain(table: &'a catalog::Table) -> Self {
+    /// A table that is named as it is, and its row.
+    pub(super) fn plain(table: &'a catalog::Table, row: &'a Scope) -> Self {
         Self {
             table,
             name: &table.name,
             row: None,
-            shown: None,
+            shown: Some(row),
             insert: false,
         }
     }

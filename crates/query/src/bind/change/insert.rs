@@ -11,11 +11,13 @@ use super::super::names::Table;
 use super::super::scope::{Alias, Scope, ScopeColumn};
 use super::super::state::{Binder, Result, lift, project};
 use super::assign::Given;
+use super::parts::{NOWHERE, Parts};
 use super::secured::Asked;
 use super::through::{From, Row};
 use super::{Change, Subject, What, named_columns};
 use crate::bind::{Target, bind_scalar};
 use crate::error::Error;
+use crate::functions::Typed;
 use crate::insert::{completed, name_of_column, places_of, provided, target_of, undefined_column};
 use crate::routines::Event;
 
@@ -29,9 +31,10 @@ impl Binder<'_> {
         let alias = insert.table_alias.as_ref();
         let alias = alias.map(|alias| alias.alias.value.as_str());
         let row = self.row_of(&into, alias)?;
-        let (mut places, targets) = match into.views.is_empty() {
+        let parts = Parts::of(&insert.columns)?;
+        let (places, targets) = match into.views.is_empty() {
             true => {
-                let places = places_of(&catalog, &insert.columns)?;
+                let places = places_of(&catalog, &parts.columns)?;
                 let columns = places
                     .iter()
                     .filter_map(|place| catalog.columns.get(*place));
@@ -39,7 +42,7 @@ impl Binder<'_> {
                 (places, targets)
             }
             false => {
-                let shown = shown_places(into.named().1, &row, &insert.columns)?;
+                let shown = shown_places(into.named().1, &row, &parts.columns)?;
                 let targets = shown
                     .iter()
                     .map(|at| shown_target(&catalog, &row, *at))
@@ -47,6 +50,12 @@ impl Binder<'_> {
                 (shown, targets)
             }
         };
+        let wholes = targets;
+        let targets = parts.targets(&wholes)?;
+        let mut places = parts.spread(&places);
+        if let Some(source) = &insert.source {
+            parts.refuse_defaults(source)?;
+        }
         let (mut plan, mut given) = match &insert.source {
             Some(source) => {
                 let rel = self.insert_source(source, &targets)?;
@@ -63,6 +72,32 @@ impl Binder<'_> {
                 SqlState::SYNTAX_ERROR,
                 "INSERT has more target columns than expressions",
             ));
+        }
+        if parts.any() {
+            // Columns of which parts are given come behind those that are given as they are.
+            places.truncate(given);
+            let known = plan.schema().columns();
+            let mut exprs: Vec<Expr> = known.iter().cloned().map(Expr::Column).collect();
+            let values: Vec<Typed> = exprs
+                .iter()
+                .zip(&targets)
+                .map(|(expr, target)| Typed {
+                    expr: expr.clone(),
+                    ty: target.ty.clone(),
+                    arrow: target.ty.arrow(),
+                })
+                .collect();
+            for (place, value) in self.gathered(&parts, &wholes, &places, &values)? {
+                exprs.push(value.expr.alias(self.fresh_as("part")));
+                places.push(place);
+                given += 1;
+            }
+            plan = project(plan, exprs)?;
+            for (at, place) in places.iter_mut().enumerate() {
+                if parts.is_part(at) {
+                    *place = NOWHERE;
+                }
+            }
         }
         if row.defaults.iter().any(Option::is_some) {
             // What views have defaults for is given where the statement does not.
@@ -237,6 +272,10 @@ fn shown_target(table: &catalog::Table, row: &Row, at: usize) -> Result<Target> 
 fn written(into: &Given<'_>, shown: &[usize]) -> Result<Vec<usize>> {
     let mut places = Vec::with_capacity(shown.len());
     for at in shown {
+        if *at == NOWHERE {
+            places.push(NOWHERE);
+            continue;
+        }
         let place = into.place_at(*at);
         let place = place.ok_or_else(|| Error::internal("a column that is not there"))??;
         if places.contains(&place) {

@@ -9,11 +9,13 @@ use chronolith_types::SqlState;
 use datafusion::common::{JoinType, ScalarValue};
 use datafusion::logical_expr::{Expr, lit};
 
+use super::super::part::Source;
 use super::super::scope::Scope;
 use super::super::state::{
     Binder, Clause, Place, Rel, Result, column, position, project, typed, unsupported,
 };
 use super::assign::{Given, sets_key};
+use super::parts::Parts;
 use super::secured::Asked;
 use super::target::Changed;
 use super::{Action, Change, Subject, What};
@@ -161,8 +163,11 @@ impl Binder<'_> {
                 match marked {
                     true => (Action::Nothing, kept(), Vec::new()),
                     false => {
-                        let row =
-                            self.assignments(scope, &Given::plain(table), &update.assignments)?;
+                        let row = self.assignments(
+                            scope,
+                            &Given::plain(table, own),
+                            &update.assignments,
+                        )?;
                         let given = super::set_places(&row);
                         (Action::Update, row, given)
                     }
@@ -199,10 +204,17 @@ impl Binder<'_> {
             return Err(Error::new(SqlState::SYNTAX_ERROR, "syntax error"));
         };
         let defaults = is(&insert.columns, DEFAULT_VALUES);
+        let parts = match defaults {
+            true => Parts::default(),
+            false => Parts::of(&insert.columns)?,
+        };
         let places = match defaults {
             true => Vec::new(),
-            false => places_of(table, &insert.columns)?,
+            false => places_of(table, &parts.columns)?,
         };
+        let wholes = places.iter().filter_map(|place| table.columns.get(*place));
+        let wholes = wholes.map(target_of).collect::<Result<Vec<_>>>()?;
+        let places = parts.spread(&places);
         let given: &[ast::Expr] = if defaults { &[] } else { given };
         if given.len() > places.len() {
             return Err(Error::new(
@@ -225,6 +237,15 @@ impl Binder<'_> {
         let mut row = Vec::with_capacity(table.columns.len());
         for (at, of) in table.columns.iter().enumerate() {
             let target = target_of(of)?;
+            if let Some(number) = parts.in_parts(&places, at) {
+                let trees = given.iter().map(Source::Tree).collect::<Vec<_>>();
+                let whole = wholes.get(number);
+                let whole = whole.ok_or_else(|| Error::internal("a column that is not there"))?;
+                row.push(Some(
+                    self.gathered_one(place, &parts, number, whole, &trees)?,
+                ));
+                continue;
+            }
             let found = places.iter().position(|place| *place == at);
             let tree = found.and_then(|found| given.get(found)).unwrap_or(&default);
             row.push(Some(self.assigned(place, tree, &target)?));

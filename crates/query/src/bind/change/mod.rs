@@ -12,6 +12,7 @@ mod insert;
 mod instead;
 mod key;
 mod merge;
+mod parts;
 mod returning;
 mod secured;
 mod target;

@@ -199,8 +199,15 @@ impl Binder<'_> {
         if others.is_empty() {
             return Ok(target);
         }
-        let right = self.from(others)?;
-        self.combine(target, right, JoinType::Inner, &JoinConstraint::None)
+        let others = self.from(others)?;
+        let mut scope = target.scope.clone();
+        scope.columns.extend(others.scope.columns.iter().cloned());
+        let relations = others.scope.relations.iter();
+        scope.relations.extend(relations.cloned());
+        // The side of a join that stands first is gathered in memory where nobody knows how many rows
+        // either has, and the target's are the more.
+        let all = self.combine(others, target, JoinType::Inner, &JoinConstraint::None)?;
+        Ok(Rel { scope, ..all })
     }
 
     /// The rows that WHERE wants, and what it says.
