@@ -1,9 +1,11 @@
 """What the systems ask of the database, measured: MasterTrade's inserts and queries on one connection,
-Bot3's twenty feeds beside a reader, and how much both take on disk.
+Bot3's twenty feeds beside a reader, IntradayJules' loads, checks and analytics (typical ones are to take
+less than a second), Stockula's roll-ups over roll-ups and option chains (storage is to shrink by 90 %), and
+how much they take on disk.
 
-    systems.py --chronolith DSN [--seconds 10]       (psycopg 3 and asyncpg)
+    systems.py --chronolith DSN [--seconds 10] [--days 365]       (psycopg 3 and asyncpg)
 
-The schemas are those of examples/mastertrade and examples/bot3; the tables must not be there yet.
+The schemas are those of examples; the tables must not be there yet.
 """
 
 import argparse
@@ -209,13 +211,99 @@ def bot3(dsn, seconds):
         one.join()
 
 
+def copy(connection, name, table, columns, rows):
+    """Loads rows by COPY, one transaction; how long it took."""
+    began = time.perf_counter()
+    count = 0
+    with connection.cursor() as cursor:
+        with cursor.copy(f"COPY {table} ({columns}) FROM STDIN") as lines:
+            for row in rows:
+                lines.write_row(row)
+                count += 1
+    took = time.perf_counter() - began
+    print(f"{name}: {count:,} rows by COPY, {count / took:,.0f} rows/s", flush=True)
+
+
+def walk(symbols, begin, count, step, seed):
+    """Bars of symbols, one a step: time, symbol, open, high, low, close, volume."""
+    random_walk = random.Random(seed)
+    for number in range(count):
+        at = begin + step * number
+        for place, symbol in enumerate(symbols):
+            base = 100 + place * 13 + random_walk.randrange(-300, 300) / 100
+            high, low = base + random_walk.randrange(100) / 100, base - random_walk.randrange(100) / 100
+            yield at, symbol, round(base, 2), round(high, 2), round(low, 2), round((high + low) / 2, 2), \
+                random_walk.randrange(1, 100_000)
+
+
+def intradayjules(dsn, days):
+    schema(dsn, "intradayjules")
+    begin = datetime.datetime(2025, 1, 1, tzinfo=datetime.timezone.utc)
+    minutes = days * 1440
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        connection.execute("INSERT INTO trading.symbols VALUES ('NVDA', 'NVIDIA'), ('MSFT', 'Microsoft')")
+        copy(connection, "IntradayJules: minute bars of two tickers", "trading.market_data",
+             "timestamp, symbol, open, high, low, close, volume",
+             walk(("NVDA", "MSFT"), begin, minutes, datetime.timedelta(minutes=1), 1))
+        last = begin + datetime.timedelta(minutes=minutes - 1)
+        for kind in ("as loaded", "compressed"):
+            ask(connection, f"IntradayJules, {kind}: an hour of one ticker",
+                "SELECT * FROM trading.market_data WHERE symbol = 'NVDA'"
+                f" AND timestamp > '{last}'::timestamptz - interval '1 hour' ORDER BY timestamp")
+            ask(connection, f"IntradayJules, {kind}: correlation by day", "SELECT * FROM analytics.correlation", 20)
+            ask(connection, f"IntradayJules, {kind}: freshness",
+                f"SELECT * FROM monitoring.check_data_freshness('{last}')", 50)
+            ask(connection, f"IntradayJules, {kind}: checks of all bars", "SELECT * FROM monitoring.validate_ohlc()", 10)
+            if kind == "as loaded":
+                compress(connection, "trading.market_data")
+
+
+def stockula(dsn, days):
+    schema(dsn, "stockula")
+    begin = datetime.datetime(2020, 1, 1, tzinfo=datetime.timezone.utc)
+    symbols = [f"ST{number:03}" for number in range(100)]
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        connection.execute("INSERT INTO stocks (symbol) SELECT unnest(%s::text[])", (symbols,))
+        copy(connection, "Stockula: hourly prices of 100 stocks", "price_history",
+             "time, symbol, open_price, high_price, low_price, close_price, volume",
+             walk(symbols, begin, days * 24, datetime.timedelta(hours=1), 2))
+        chain = ((symbol, kind, "2030-07-19", strike, at, round(5 + strike % 7 * 0.1, 2), 6, strike * 3, 10, 0.25, 0.5)
+                 for at in (begin + datetime.timedelta(days=day) for day in range(days))
+                 for symbol in symbols[:10] for kind in "CP" for strike in range(80, 120, 2))
+        copy(connection, "Stockula: option chains of ten stocks", "options",
+             "symbol, kind, expiration_date, strike, time, bid, ask, volume, open_interest, implied_volatility, delta",
+             chain)
+        for kind in ("as loaded", "compressed"):
+            ask(connection, f"Stockula, {kind}: months of one stock",
+                "SELECT * FROM price_history_monthly WHERE symbol = 'ST007' ORDER BY month")
+            ask(connection, f"Stockula, {kind}: a year's days of one stock",
+                "SELECT * FROM price_history_daily WHERE symbol = 'ST007' ORDER BY bucket DESC LIMIT 252")
+            ask(connection, f"Stockula, {kind}: quarters of all stocks, from raw rows by the months",
+                "SELECT time_bucket('3 months', time), symbol, sum(trading_value) FROM price_history GROUP BY 1, 2", 20)
+            ask(connection, f"Stockula, {kind}: a chain as it stands",
+                "SELECT DISTINCT ON (kind, strike) kind, strike, bid FROM options WHERE symbol = 'ST007'"
+                " AND expiration_date = '2030-07-19' ORDER BY kind, strike, time DESC", 50)
+            if kind == "as loaded":
+                compress(connection, "price_history")
+                compress(connection, "options")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--chronolith", required=True)
     parser.add_argument("--seconds", type=int, default=10)
+    parser.add_argument("--days", type=int, default=365)
+    parser.add_argument("--only", choices=["mastertrade", "bot3", "intradayjules", "stockula"])
     args = parser.parse_args()
-    mastertrade(args.chronolith)
-    bot3(args.chronolith, args.seconds)
+    runs = {
+        "mastertrade": lambda: mastertrade(args.chronolith),
+        "bot3": lambda: bot3(args.chronolith, args.seconds),
+        "intradayjules": lambda: intradayjules(args.chronolith, args.days),
+        "stockula": lambda: stockula(args.chronolith, args.days),
+    }
+    for name, run in runs.items():
+        if args.only in (None, name):
+            run()
 
 
 if __name__ == "__main__":

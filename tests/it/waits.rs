@@ -166,3 +166,99 @@ fn rows_are_locked_through_the_views_that_show_them() {
         .unwrap();
     assert_eq!(waiter.join().unwrap(), 1);
 }
+
+#[test]
+fn chunks_are_rewritten_under_readers_and_writers() {
+    let (_dir, db) = open();
+    let mut owner = db.connect().unwrap();
+    let mut reader = db.connect().unwrap();
+    let mut writer = db.connect().unwrap();
+    owner
+        .execute("CREATE TABLE h (ts timestamptz NOT NULL, v int, UNIQUE (ts))")
+        .unwrap();
+    owner
+        .query("SELECT create_hypertable('h', 'ts', chunk_time_interval => interval '1 day')")
+        .unwrap();
+    owner
+        .execute("ALTER TABLE h SET (timescaledb.compress)")
+        .unwrap();
+    owner
+        .execute("INSERT INTO h SELECT '2026-01-05'::timestamptz + g * interval '1 hour', g FROM generate_series(0, 71) g")
+        .unwrap();
+    // Nobody waits here: who would, is told 55P03.
+    for session in [&mut owner, &mut reader, &mut writer] {
+        session.execute("SET lock_timeout = '2s'").unwrap();
+    }
+    let sum = "SELECT sum(v) FROM h";
+    let changes = [
+        "SELECT compress_chunk(c) FROM show_chunks('h') c",
+        "SELECT decompress_chunk(c) FROM show_chunks('h') c",
+        "CALL split_chunk('_timescaledb_internal._hyper_1_1_chunk')",
+        "CALL merge_chunks('{_timescaledb_internal._hyper_1_2_chunk,_timescaledb_internal._hyper_1_3_chunk}'::regclass[])",
+        "SELECT compress_chunk(c) FROM show_chunks('h') c",
+    ];
+    let mut expected = (0..72).sum::<i64>();
+    for (round, change) in (1_i64..).zip(changes) {
+        reader
+            .execute("BEGIN ISOLATION LEVEL REPEATABLE READ")
+            .unwrap();
+        assert_eq!(
+            reader.query(sum).unwrap().single::<i64>().unwrap(),
+            expected
+        );
+        writer.execute("BEGIN").unwrap();
+        let hour = round;
+        writer
+            .execute(&format!(
+                "UPDATE h SET v = v + 1000 WHERE v % 1000 = {hour}"
+            ))
+            .unwrap();
+        writer
+            .execute(&format!("INSERT INTO h VALUES ('2026-01-05 00:30'::timestamptz + {round} * interval '1 hour', 0)"))
+            .unwrap();
+        let done = match change.starts_with("CALL") {
+            true => owner.execute(change).map(|_| ()),
+            false => owner.query(change).map(|_| ()),
+        };
+        done.unwrap_or_else(|error| panic!("{change}: {error:?}"));
+        // Both go on, each with what it saw and did.
+        assert_eq!(
+            reader.query(sum).unwrap().single::<i64>().unwrap(),
+            expected
+        );
+        reader.execute("COMMIT").unwrap();
+        match writer.execute("COMMIT") {
+            Ok(_) => expected += 1000,
+            // What a merge or split takes from under new rows is told of, and nothing is done; the
+            // transaction is over.
+            Err(error) => assert_eq!(error.code.to_string(), "40001", "{change}"),
+        }
+        assert_eq!(
+            owner.query(sum).unwrap().single::<i64>().unwrap(),
+            expected,
+            "{change}"
+        );
+    }
+    // A chunk that is dropped is there for who reads it, and not for who writes to it.
+    reader
+        .execute("BEGIN ISOLATION LEVEL REPEATABLE READ")
+        .unwrap();
+    assert_eq!(
+        reader.query(sum).unwrap().single::<i64>().unwrap(),
+        expected
+    );
+    writer
+        .execute("BEGIN; INSERT INTO h VALUES ('2026-01-05 00:15', 5)")
+        .unwrap();
+    owner
+        .query("SELECT drop_chunks('h', older_than => '2027-01-01'::timestamptz)")
+        .unwrap();
+    assert_eq!(
+        reader.query(sum).unwrap().single::<i64>().unwrap(),
+        expected
+    );
+    reader.execute("COMMIT").unwrap();
+    assert_eq!(code(writer.execute("COMMIT")), "40001");
+    let left = owner.query("SELECT count(*) FROM h").unwrap();
+    assert_eq!(left.single::<i64>().unwrap(), 0);
+}

@@ -160,6 +160,10 @@ impl Catalog {
             Change::Job { database, change } => {
                 Arc::make_mut(&mut self.database(*database)?.jobs).change(change)
             }
+            Change::Arrival { database, change } => {
+                Arc::make_mut(&mut self.database(*database)?.arrival).change(change);
+                Ok(())
+            }
             Change::SetSetting { name, value } => {
                 set(&mut self.settings, name, value.as_ref());
                 Ok(())

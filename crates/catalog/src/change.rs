@@ -9,6 +9,7 @@ use chronolith_types::{
 use serde::{Deserialize, Serialize};
 
 use crate::acl::{Acl, DefaultAcl};
+use crate::arrival::ArrivalChange;
 use crate::comment::Comment;
 use crate::extension::Extension;
 use crate::job::JobChange;
@@ -404,6 +405,11 @@ pub enum Change {
         database: DatabaseId,
         table: TableId,
         persistence: Persistence,
+    },
+    /// More has come of a dump of TimescaleDB's.
+    Arrival {
+        database: DatabaseId,
+        change: ArrivalChange,
     },
     /// Numbers are in use up to these, though what had them may be gone.
     Reserve {

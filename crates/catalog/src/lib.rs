@@ -11,6 +11,7 @@
 
 mod acl;
 mod apply;
+mod arrival;
 mod change;
 mod checkpoint;
 mod comment;
@@ -30,6 +31,7 @@ mod trigger;
 mod types;
 
 pub use acl::{Acl, DefaultAcl, DependentGrants, Grant, Rights, Securable};
+pub use arrival::{Arrival, ArrivalChange, ArrivedAggregate, ArrivedPart, ArrivedRow};
 pub use change::Change;
 pub use checkpoint::{Checkpoint, CheckpointError, decode, encode};
 pub use comment::Comment;

@@ -107,6 +107,9 @@ pub struct Database {
     /// ALTER DATABASE … SET.
     #[serde(default)]
     pub settings: BTreeMap<String, String>,
+    /// What has come of a dump of TimescaleDB's.
+    #[serde(default, skip_serializing_if = "no_arrival")]
+    pub arrival: Arc<crate::arrival::Arrival>,
     /// The number the next hypertable gets.
     pub next_hypertable: i32,
     /// The number the next chunk gets.
@@ -269,6 +272,10 @@ impl Role {
     }
 }
 
+fn no_arrival(arrival: &Arc<crate::arrival::Arrival>) -> bool {
+    arrival.is_empty()
+}
+
 impl Database {
     /// The schema whose tables are the chunks.
     pub const INTERNAL_SCHEMA: &'static str = "_timescaledb_internal";
@@ -302,6 +309,7 @@ impl Database {
             jobs: Arc::default(),
             acls: Arc::default(),
             column_acls: Arc::default(),
+            arrival: Arc::default(),
             default_acls: Vec::new(),
             comments: Arc::default(),
             settings: BTreeMap::new(),

@@ -8,6 +8,7 @@
 //! - Every error that leaves has a SQLSTATE and PostgreSQL's words.
 //! - Functions and operators bind by the very tables that `pg_catalog` shows.
 
+mod arrivals;
 mod audit;
 pub mod bind;
 pub mod cancel;

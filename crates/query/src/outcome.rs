@@ -133,6 +133,18 @@ pub enum Severity {
     Warning,
 }
 
+impl Severity {
+    /// Whether a client hears of it that asks for a level of `client_min_messages` and above.
+    pub(crate) fn is_told(self, least: &str) -> bool {
+        match self {
+            Self::Debug => least.starts_with("debug"),
+            Self::Info => true,
+            Self::Notice => !matches!(least, "warning" | "error"),
+            Self::Warning => least != "error",
+        }
+    }
+}
+
 /// A message beside the result.
 #[derive(Debug, Clone)]
 pub struct Notice {

@@ -341,8 +341,9 @@ pub(crate) fn name_of(name: &ast::ObjectName) -> Name {
 fn truncate(c: &mut Cursor<'_>) -> Result<Statement, SqlError> {
     c.expect(&["truncate"])?;
     c.accept(&["table"]);
+    let mut only = true;
     let tables = c.list(|c| {
-        c.accept(&["only"]);
+        only &= c.accept(&["only"]);
         let name = c.name()?;
         c.take(&Token::Mul);
         Ok(name)
@@ -354,6 +355,7 @@ fn truncate(c: &mut Cursor<'_>) -> Result<Statement, SqlError> {
     let cascade = c.accept_any(&["cascade", "restrict"]) == Some("cascade");
     Ok(Statement::Truncate {
         tables,
+        only,
         cascade,
         restart_identity,
     })

@@ -182,6 +182,8 @@ pub enum Statement {
     Truncate {
         /// The tables.
         tables: Vec<Name>,
+        /// ONLY, of all of them.
+        only: bool,
         /// CASCADE.
         cascade: bool,
         /// RESTART IDENTITY.

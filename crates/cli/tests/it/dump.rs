@@ -6,12 +6,12 @@ use std::process::Command;
 use crate::program::Serving;
 
 /// PostgreSQL's own programs, at the version that the server answers as.
-fn tool(name: &str) -> Option<PathBuf> {
+pub(crate) fn tool(name: &str) -> Option<PathBuf> {
     let found = PathBuf::from("/usr/lib/postgresql/15/bin").join(name);
     found.exists().then_some(found)
 }
 
-fn call(tool: &Path, server: &Serving, database: &str, args: &[&str]) -> String {
+pub(crate) fn call(tool: &Path, server: &Serving, database: &str, args: &[&str]) -> String {
     let output = Command::new(tool)
         .args(["-h", "127.0.0.1", "-U", "postgres", "-d", database, "-p"])
         .arg(server.port.to_string())

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, AsArray, BooleanArray, new_null_array};
 use arrow::compute::filter_record_batch;
-use arrow::datatypes::{Schema, SchemaRef};
+use arrow::datatypes::{Field, Schema, SchemaRef};
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use bytes::{Bytes, BytesMut};
 use chronolith_catalog::{Rights, Table};
@@ -20,6 +20,7 @@ use super::binary;
 use super::lines::{Fields, LineError, Splitter, parse_block};
 use super::options::CopyOptions;
 use super::parse_options;
+use crate::arrivals::{self, Told};
 use crate::bind::{Names, Target, bind_over, bind_scalar};
 use crate::error::Error;
 use crate::insert::{Checks, find_target, target_of, undefined_column};
@@ -36,7 +37,7 @@ const BLOCK_BYTES: usize = 1 << 20;
 pub(crate) struct CopyIn {
     shared: Arc<Shared>,
     form: Arc<Form>,
-    sink: Sink,
+    sink: Destination,
     buffer: BytesMut,
     splitter: Splitter,
     /// Bytes of the buffer known to be whole rows; in the binary format.
@@ -68,6 +69,13 @@ struct Parsed {
     ended: bool,
 }
 
+/// What the rows are for.
+enum Destination {
+    Table(Box<Sink>),
+    /// What a dump of TimescaleDB's tells.
+    Told(Told),
+}
+
 /// Where parsed rows go.
 struct Sink {
     table: Arc<Table>,
@@ -85,6 +93,9 @@ struct Sink {
     rows: Option<Intake>,
     /// Where they stood in the data.
     read: Vec<Stood>,
+    /// The schema and name of the table of a dump that they are of, where a part of this one was
+    /// that.
+    arrives: Option<(String, String)>,
 }
 
 /// Where rows of a block stood in the data.
@@ -135,15 +146,24 @@ pub(crate) fn begin_in(shared: &Arc<Shared>, copy: &Copy) -> Result<(CopyIn, Out
             "COPY FROM takes a table",
         ));
     };
-    let view = shared.find_view(name.schema(), name.name())?;
+    if arrivals::is_told(shared, name)? {
+        return begin_told(shared, copy, name.name(), columns);
+    }
+    let part = arrivals::part(shared, name)?;
+    let view = match part {
+        None => shared.find_view(name.schema(), name.name())?,
+        Some(_) => None,
+    };
     if view.is_some_and(|view| view.kept().is_some()) {
         return Err(Error::new(
             SqlState::WRONG_OBJECT_TYPE,
             format!("cannot copy to materialized view \"{}\"", name.name()),
         ));
     }
-    let table = find_target(shared, name.schema(), name.name())
-        .map_err(|error| error.at(u32::try_from(name.position).ok()))?;
+    let arrives = part.as_ref().and(name.schema());
+    let arrives = arrives.map(|schema| (schema.to_owned(), name.name().to_owned()));
+    let found = part.map_or_else(|| find_target(shared, name.schema(), name.name()), Ok);
+    let table = found.map_err(|error| error.at(u32::try_from(name.position).ok()))?;
     let named = columns
         .iter()
         .map(|column| table.column_named(&column.value));
@@ -199,21 +219,44 @@ pub(crate) fn begin_in(shared: &Arc<Shared>, copy: &Copy) -> Result<(CopyIn, Out
         zone: shared.time_zone(),
         schema: layout.projected(&places),
     };
-    let sink = Sink::new(shared, table, &places, copy)?;
-    let copy = CopyIn {
-        shared: Arc::clone(shared),
-        form: Arc::new(form),
-        sink,
-        buffer: BytesMut::new(),
-        splitter: Splitter::default(),
-        whole: 0,
-        first: true,
-        ended: false,
-        parsing: VecDeque::new(),
-        lines: 0,
-        rows: 0,
+    let mut sink = Sink::new(shared, table, &places, copy)?;
+    sink.arrives = arrives;
+    let sink = Destination::Table(Box::new(sink));
+    Ok((CopyIn::new(shared, form, sink), outcome))
+}
+
+/// Begins to take rows for a table of TimescaleDB's: texts, whatever they are there.
+fn begin_told(
+    shared: &Arc<Shared>,
+    copy: &Copy,
+    table: &str,
+    columns: &[chronolith_sql::Spelled],
+) -> Result<(CopyIn, Outcome), Error> {
+    let names: Vec<String> = columns.iter().map(|column| column.value.clone()).collect();
+    let options = parse_options(copy, &names)?;
+    if options.format == CopyFormat::Binary {
+        return Err(
+            Error::unsupported("COPY of binary rows to TimescaleDB's own tables")
+                .hint("Dump with pg_dump, which writes texts."),
+        );
+    }
+    let outcome = Outcome::CopyIn {
+        format: options.format,
+        columns: names.len(),
     };
-    Ok((copy, outcome))
+    let fields = names
+        .iter()
+        .map(|name| Field::new(name, SqlType::Text.arrow(), true));
+    let form = Form {
+        options,
+        relation: table.to_owned(),
+        types: vec![SqlType::Text; names.len()],
+        zone: shared.time_zone(),
+        schema: Arc::new(Schema::new(fields.collect::<Vec<_>>())),
+        names,
+    };
+    let sink = Destination::Told(Told::new(table, &form.names));
+    Ok((CopyIn::new(shared, form, sink), outcome))
 }
 
 /// 42P10 for a column that is computed.
@@ -233,6 +276,22 @@ pub(super) fn generated(column: &str) -> Error {
 }
 
 impl CopyIn {
+    fn new(shared: &Arc<Shared>, form: Form, sink: Destination) -> Self {
+        Self {
+            shared: Arc::clone(shared),
+            form: Arc::new(form),
+            sink,
+            buffer: BytesMut::new(),
+            splitter: Splitter::default(),
+            whole: 0,
+            first: true,
+            ended: false,
+            parsing: VecDeque::new(),
+            lines: 0,
+            rows: 0,
+        }
+    }
+
     /// Takes a piece of the data.
     async fn data(&mut self, data: &Bytes) -> Result<(), Error> {
         self.shared.cancel.check()?;
@@ -304,10 +363,16 @@ impl CopyIn {
         self.ended = parsed.ended;
         // A header is a line, but no row.
         let header = parsed.lines.saturating_sub(parsed.batch.num_rows() as u64);
-        let rows = self
-            .sink
-            .write(&self.shared, &parsed.batch, before + header)
-            .await;
+        let rows = match &mut self.sink {
+            Destination::Told(told) => {
+                told.write(&parsed.batch);
+                Ok(parsed.batch.num_rows() as u64)
+            }
+            Destination::Table(sink) => {
+                let batch = &parsed.batch;
+                sink.write(&self.shared, batch, before + header).await
+            }
+        };
         self.rows += rows.map_err(|(line, error)| {
             let line = line.unwrap_or(self.lines);
             error.context(format!("COPY {}, line {line}", self.form.relation))
@@ -342,7 +407,10 @@ impl CopyIn {
         while !self.parsing.is_empty() {
             self.write_oldest().await?;
         }
-        let finished = self.sink.finish(&self.shared).await;
+        let finished = match &mut self.sink {
+            Destination::Told(told) => told.finish(&self.shared).map_err(|error| (None, error)),
+            Destination::Table(sink) => sink.finish(&self.shared).await,
+        };
         finished.map_err(|(line, error)| {
             let relation = &self.form.relation;
             error.context(match line {
@@ -519,6 +587,7 @@ impl Sink {
             filter,
             rows: None,
             read: Vec::new(),
+            arrives: None,
         })
     }
 
@@ -590,7 +659,7 @@ impl Sink {
     }
 
     /// The data has ended. An error comes with the line that is at fault, where it is known.
-    async fn finish(&mut self, shared: &Shared) -> Result<(), (Option<u64>, Error)> {
+    async fn finish(&mut self, shared: &Arc<Shared>) -> Result<(), (Option<u64>, Error)> {
         self.fire_before().await.map_err(|error| (None, error))?;
         if let Some(rows) = self.rows.take() {
             self.hand_over(shared, rows)?;
@@ -599,6 +668,10 @@ impl Sink {
             triggers.after().await.map_err(|error| (None, error))?;
             let done = triggers.statement(Event::Insert, false).await;
             done.map_err(|error| (None, error))?;
+        }
+        if let Some((schema, name)) = &self.arrives {
+            let loaded = arrivals::loaded(shared, schema, name).await;
+            loaded.map_err(|error| (None, error))?;
         }
         Ok(())
     }

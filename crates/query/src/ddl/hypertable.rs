@@ -41,6 +41,8 @@ pub(crate) struct Plan {
     pub(crate) default_indexes: bool,
     pub(crate) if_not_exists: bool,
     pub(crate) migrate_data: bool,
+    /// The number that it is to have, where that is free.
+    pub(crate) number: Option<HypertableId>,
 }
 
 /// Makes it one; its number, and whether it was not one before.
@@ -118,7 +120,13 @@ pub(crate) fn make(shared: &Arc<Shared>, plan: &Plan) -> Result<(HypertableId, b
     if view.is_some() {
         shared.transact(|transaction| transaction.truncate(table.id))?;
     }
-    let id = HypertableId(shared.home()?.next_hypertable);
+    let home = shared.home()?;
+    let free = |id: &HypertableId| {
+        let known = home.tables.values().filter_map(|of| of.hypertable.as_ref());
+        known.into_iter().all(|of| of.id != *id)
+    };
+    let number = plan.number.filter(free);
+    let id = number.unwrap_or(HypertableId(home.next_hypertable));
     shared.change(Change::MakeHypertable {
         database: shared.database,
         table: table.id,
@@ -191,6 +199,7 @@ pub(super) fn from_options(
             default_indexes: options.create_default_indexes,
             if_not_exists: false,
             migrate_data: false,
+            number: None,
         },
     )?;
     // A table that is made so has a columnstore unless it is told to have none.

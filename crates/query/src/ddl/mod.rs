@@ -36,5 +36,7 @@ pub(crate) use options::TableOptions;
 pub(crate) use routine::{declared, domain_of, row_type};
 pub(crate) use run::{owner, run};
 pub(crate) use sequence::not_a_sequence;
-pub(crate) use table::check_name;
-pub(crate) use view::{columns_of as view_columns, keep_columns, readers, text_of as view_text};
+pub(crate) use table::{check_name, create as create_table};
+pub(crate) use view::{
+    columns_of as view_columns, create as create_view, keep_columns, readers, text_of as view_text,
+};

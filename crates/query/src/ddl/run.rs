@@ -10,6 +10,7 @@ use super::{
     alter, comment, drop, extension, grant, index, materialized, owned, policy, publication, role,
     routine, schema, sequence, table, trigger, user_types, view,
 };
+use crate::arrivals;
 use crate::error::Error;
 use crate::labels;
 use crate::session::Shared;
@@ -23,6 +24,9 @@ pub(crate) async fn run(
     statement: &Statement,
     tag: &str,
 ) -> Result<String, Error> {
+    if arrivals::run(shared, statement)? {
+        return Ok(tag.to_owned());
+    }
     shared.lock_defined(statement)?;
     match statement {
         Statement::CreateTable(create) => table::create(shared, create)?,
@@ -120,6 +124,7 @@ pub(crate) async fn run(
             tables,
             cascade,
             restart_identity,
+            only: _,
         } => drop::truncate(shared, tables, *cascade, *restart_identity).await?,
         Statement::Comment {
             kind,

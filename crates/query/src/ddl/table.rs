@@ -29,7 +29,7 @@ use crate::session::{SessionNames, Shared};
 /// PostgreSQL's NAMEDATALEN less one.
 pub(super) const NAME_BYTES_MAX: usize = 63;
 
-pub(super) fn create(shared: &Arc<Shared>, create: &CreateTable) -> Result<(), Error> {
+pub(crate) fn create(shared: &Arc<Shared>, create: &CreateTable) -> Result<(), Error> {
     for (asked, what) in [
         (!create.inherits.is_empty(), "INHERITS"),
         (create.partition_by.is_some(), "PARTITION BY"),

@@ -13,7 +13,7 @@ use crate::error::Error;
 use crate::outcome::Severity;
 use crate::session::{SessionNames, Shared};
 
-pub(super) fn create(shared: &Arc<Shared>, create: &CreateView) -> Result<(), Error> {
+pub(crate) fn create(shared: &Arc<Shared>, create: &CreateView) -> Result<(), Error> {
     let mut said = Said::default();
     for option in &create.options {
         said.option(option)?;

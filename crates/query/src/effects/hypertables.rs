@@ -31,6 +31,7 @@ pub(super) fn create(shared: &Arc<Shared>, args: Args<'_>) -> Result<ScalarValue
             default_indexes: args.bool(2).unwrap_or(true),
             if_not_exists: args.bool(3).unwrap_or(false),
             migrate_data: args.bool(4).unwrap_or(false),
+            number: None,
         };
         let (id, created) = make(shared, &plan)?;
         return records(
@@ -83,6 +84,7 @@ pub(super) fn create(shared: &Arc<Shared>, args: Args<'_>) -> Result<ScalarValue
         default_indexes: args.bool(7).unwrap_or(true),
         if_not_exists: args.bool(8).unwrap_or(false),
         migrate_data: args.bool(10).unwrap_or(false),
+        number: None,
     };
     let (id, created) = make(shared, &plan)?;
     if let Some(space) = space.filter(|_| created) {

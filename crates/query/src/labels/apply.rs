@@ -100,13 +100,14 @@ fn make_hypertable(shared: &Arc<Shared>, table: &Table, series: &Series) -> Resu
         default_indexes: false,
         if_not_exists: true,
         migrate_data: true,
+        number: None,
     };
     hypertable::make(shared, &plan)?;
     settle(shared, table.id, series)
 }
 
 /// Gives a hypertable the properties that its label says.
-fn settle(shared: &Arc<Shared>, id: TableId, series: &Series) -> Result<(), Error> {
+pub(crate) fn settle(shared: &Arc<Shared>, id: TableId, series: &Series) -> Result<(), Error> {
     let table = table_of(shared, id)?;
     let column = |name: &String| -> Result<ColumnId, Error> {
         let found = table.column_named(name);
@@ -220,11 +221,26 @@ fn add_chunks(shared: &Arc<Shared>, id: TableId, runs: &[(i64, i64, i64)]) -> Re
     Ok(())
 }
 
-/// A view that was dumped as one becomes a continuous aggregate again; the table of its rows.
-fn make_continuous(
+/// What a view is to be as a continuous aggregate.
+#[derive(Debug)]
+pub(crate) struct Made<'a> {
+    /// Its query.
+    pub(crate) query: &'a str,
+    pub(crate) materialized_only: bool,
+    /// WITH DATA.
+    pub(crate) populated: bool,
+    /// What its times without a zone are of.
+    pub(crate) time_zone: &'a str,
+}
+
+/// Makes a view a continuous aggregate; the table of its rows.
+///
+/// # Errors
+/// 42809 for one that is one already, and those of CREATE MATERIALIZED VIEW.
+pub(crate) fn convert(
     shared: &Arc<Shared>,
     view: &View,
-    aggregate: &Aggregate,
+    made: &Made<'_>,
 ) -> Result<TableId, Error> {
     if view.materialized.is_some() {
         return Err(Error::new(
@@ -245,9 +261,9 @@ fn make_continuous(
          timescaledb.materialized_only = {}) AS {} {}",
         quoted(schema),
         quoted(&view.name),
-        aggregate.materialized_only,
-        view.query.trim_end().trim_end_matches(';'),
-        match aggregate.populated {
+        made.materialized_only,
+        made.query.trim_end().trim_end_matches(';'),
+        match made.populated {
             true => "WITH DATA",
             false => "WITH NO DATA",
         },
@@ -258,13 +274,27 @@ fn make_continuous(
     else {
         return Err(Error::internal("a view's text that makes none"));
     };
-    let zone = aggregate.time_zone.as_deref().unwrap_or("UTC");
-    rollups::convert(shared, &create, view, zone)?;
+    rollups::convert(shared, &create, view, made.time_zone)?;
     let home = shared.home()?;
     let made = home.views.get(&view.id);
     let made = made.and_then(|view| view.materialized.as_ref());
     let store = made.ok_or_else(|| Error::internal("a store that is not there"))?;
-    let store = store.table;
+    Ok(store.table)
+}
+
+/// A view that was dumped as one becomes a continuous aggregate again; the table of its rows.
+fn make_continuous(
+    shared: &Arc<Shared>,
+    view: &View,
+    aggregate: &Aggregate,
+) -> Result<TableId, Error> {
+    let made = Made {
+        query: &view.query,
+        materialized_only: aggregate.materialized_only,
+        populated: aggregate.populated,
+        time_zone: aggregate.time_zone.as_deref().unwrap_or("UTC"),
+    };
+    let store = convert(shared, view, &made)?;
     settle(shared, store, &aggregate.store)?;
     indexes(shared, store, &aggregate.indexes)?;
     restore::freeze(shared, store, aggregate)?;
@@ -307,7 +337,8 @@ fn indexes(shared: &Arc<Shared>, store: TableId, wanted: &[Index]) -> Result<(),
 }
 
 /// What jobs are for.
-enum Of {
+#[derive(Debug)]
+pub(crate) enum Of {
     /// Policies, which look after it.
     Relation(TableId),
     /// Those that run a routine of a schema and name.
@@ -315,7 +346,7 @@ enum Of {
 }
 
 /// Makes jobs anew. They keep their numbers where these are free, and begin with their next turn.
-fn add_jobs(shared: &Arc<Shared>, told: &[Value], of: Of) -> Result<(), Error> {
+pub(crate) fn add_jobs(shared: &Arc<Shared>, told: &[Value], of: Of) -> Result<(), Error> {
     for told in told {
         let unreadable =
             |error: serde_json::Error| invalid(format!("invalid job in a security label: {error}"));

@@ -11,9 +11,9 @@ use chronolith_catalog::Index;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-pub(crate) use apply::run;
+pub(crate) use apply::{Made, Of, add_jobs, convert, run, settle};
 pub(crate) use describe::all;
-pub(crate) use restore::{before_index, indexed, is_dumped};
+pub(crate) use restore::{before_index, indexed, is_dumped, replace};
 
 /// Who understands the labels.
 pub(crate) const PROVIDER: &str = "chronolith";
@@ -36,68 +36,68 @@ struct Label {
 /// A hypertable.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Series {
-    column: String,
+pub(crate) struct Series {
+    pub(crate) column: String,
     /// µs, or whole numbers.
-    chunk_interval: i64,
+    pub(crate) chunk_interval: i64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    integer_now: Option<(String, String)>,
+    pub(crate) integer_now: Option<(String, String)>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    dimensions: Vec<Cut>,
+    pub(crate) dimensions: Vec<Cut>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    compression: Option<Packed>,
+    pub(crate) compression: Option<Packed>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    skipping: Vec<String>,
+    pub(crate) skipping: Vec<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    tablespaces: Vec<String>,
+    pub(crate) tablespaces: Vec<String>,
     /// Times at which chunks are compressed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    compressed: Vec<(i64, i64)>,
+    pub(crate) compressed: Vec<(i64, i64)>,
     /// Its chunks: where one begins, how wide it is, and how many of that width follow upon each
     /// other.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    chunks: Vec<(i64, i64, i64)>,
+    pub(crate) chunks: Vec<(i64, i64, i64)>,
 }
 
 /// A dimension beside that of time: one of the two is there.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Cut {
-    column: String,
+pub(crate) struct Cut {
+    pub(crate) column: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    partitions: Option<i16>,
+    pub(crate) partitions: Option<i16>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    interval: Option<i64>,
+    pub(crate) interval: Option<i64>,
 }
 
 /// How chunks are compressed.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Packed {
+pub(crate) struct Packed {
     /// None where nobody named them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    segment_by: Option<Vec<String>>,
+    pub(crate) segment_by: Option<Vec<String>>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    order_by: Vec<Ordered>,
+    pub(crate) order_by: Vec<Ordered>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    chunk_interval: Option<i64>,
+    pub(crate) chunk_interval: Option<i64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    indexes: Option<Vec<Sparse>>,
+    pub(crate) indexes: Option<Vec<Sparse>>,
 }
 
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Ordered {
-    column: String,
-    descending: bool,
-    nulls_first: bool,
+pub(crate) struct Ordered {
+    pub(crate) column: String,
+    pub(crate) descending: bool,
+    pub(crate) nulls_first: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Sparse {
-    kind: String,
-    columns: Vec<String>,
+pub(crate) struct Sparse {
+    pub(crate) kind: String,
+    pub(crate) columns: Vec<String>,
 }
 
 /// A continuous aggregate, whose query is its view's.

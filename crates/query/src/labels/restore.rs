@@ -12,6 +12,7 @@ use std::sync::Arc;
 use arrow::array::{AsArray, BooleanArray};
 use arrow::compute::filter_record_batch;
 use arrow::datatypes::Decimal128Type;
+use arrow::record_batch::RecordBatch;
 use chronolith_catalog::{Change, Database, Restoring, Rollup, Table};
 use chronolith_chunk::{RowSet, ScanRequest, cold};
 use chronolith_engine::LockMode;
@@ -112,19 +113,41 @@ pub(crate) fn indexed(shared: &Arc<Shared>, table: TableId) -> Result<(), Error>
 }
 
 fn take(shared: &Arc<Shared>, store: TableId, restoring: &Restoring) -> Result<(), Error> {
-    shared.transact(|transaction| transaction.begin_change())?;
     let store = table_of(shared, store)?;
-    let views = shared.transact(|transaction| {
-        Ok::<_, Error>((
-            transaction.table(store.id),
-            transaction.table(restoring.table),
-        ))
+    let dumped = shared.transact(|transaction| {
+        transaction.begin_change()?;
+        Ok::<_, Error>(transaction.table(restoring.table))
     })?;
-    let (Some(known), Some(dumped)) = views else {
-        return Err(Error::internal("rows that are not there"));
-    };
+    let dumped = dumped.ok_or_else(|| Error::internal("rows that are not there"))?;
+    let all = ScanRequest::all((0..dumped.layout.columns.len()).collect());
+    let chunks = dumped.chunks.iter();
+    let rows = chunks.flat_map(|(_, chunk)| chunk.scan(&dumped.layout, &all));
+    let rows = rows.map(|batch| batch.map_err(Error::from));
+    replace(shared, &store, &restoring.ranges, rows)?;
+    shared.change_unguarded(Change::DropTable {
+        database: shared.database,
+        id: restoring.table,
+    })
+}
+
+/// Puts rows, those of them that lie within ranges, in the place of what a store has there, and
+/// freezes the ranges.
+///
+/// # Errors
+/// Those of reading and writing rows.
+pub(crate) fn replace(
+    shared: &Arc<Shared>,
+    store: &Table,
+    ranges: &[Range<i64>],
+    rows: impl Iterator<Item = Result<RecordBatch, Error>>,
+) -> Result<(), Error> {
+    let known = shared.transact(|transaction| {
+        transaction.begin_change()?;
+        Ok::<_, Error>(transaction.table(store.id))
+    })?;
+    let known = known.ok_or_else(|| Error::internal("a store without rows"))?;
     let mut gone = RowSet::default();
-    for range in &restoring.ranges {
+    for range in ranges {
         let within = ScanRequest {
             time: range.clone(),
             locators: true,
@@ -145,29 +168,23 @@ fn take(shared: &Arc<Shared>, store: TableId, restoring: &Restoring) -> Result<(
     let time = store.hypertable.as_ref().map(|hypertable| hypertable.time);
     let place = store.columns.iter().position(|of| Some(of.id) == time);
     let place = place.ok_or_else(|| Error::internal("a store without its time"))?;
-    let frozen = |time: i64| restoring.ranges.iter().any(|range| range.contains(&time));
-    let all = ScanRequest::all((0..dumped.layout.columns.len()).collect());
+    let frozen = |time: i64| ranges.iter().any(|range| range.contains(&time));
     let mut intake = shared.transact(|transaction| transaction.intake(store.id))?;
-    for (_, chunk) in dumped.chunks.iter() {
-        for batch in chunk.scan(&dumped.layout, &all) {
-            let batch = batch?;
-            let times = cold::times(batch.column(place))?;
-            let wanted: BooleanArray = times.iter().map(|time| Some(frozen(*time))).collect();
-            let batch = filter_record_batch(&batch, &wanted)?;
-            blocking(|| intake.push(batch).map_err(Error::from))?;
-        }
+    for batch in rows {
+        let batch = batch?;
+        let times = cold::times(batch.column(place))?;
+        let wanted: BooleanArray = times.iter().map(|time| Some(frozen(*time))).collect();
+        let batch = filter_record_batch(&batch, &wanted)?;
+        blocking(|| intake.push(batch).map_err(Error::from))?;
     }
     blocking(|| {
         let finish = |transaction: &mut _| intake.finish(transaction).map_err(|(_, error)| error);
         shared.transact(finish)
     })?;
-    for range in &restoring.ranges {
+    for range in ranges {
         settle(shared, store.id, range)?;
     }
-    shared.change_unguarded(Change::DropTable {
-        database: shared.database,
-        id: restoring.table,
-    })
+    Ok(())
 }
 
 /// What is there of a range is what there is to be; what is computed from it follows.

@@ -180,6 +180,7 @@ impl Guard<'_> {
             }
             // What follows from other changes, or keeps them up.
             Change::AddChunk { .. }
+            | Change::Arrival { .. }
             | Change::SetRollup { .. }
             | Change::Invalidate { .. }
             | Change::Revalidate { .. }

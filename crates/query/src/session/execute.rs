@@ -21,6 +21,7 @@ use super::names::SessionNames;
 use super::present;
 use super::run;
 use super::shared::{Shared, State};
+use crate::arrivals;
 use crate::audit::{Logging, Slow, Speaker, Spoken, masked, parameters};
 use crate::bind::{Bound, bind_call, bind_query, changes, locks_within, set_parameters};
 use crate::copy;
@@ -139,10 +140,12 @@ impl Session {
             .and_then(|()| self.refuse_in_failed(&statement.parsed.statement))
             .and_then(|()| {
                 // Names are looked up in what the transaction sees, if there is one. One that failed
-                // for what others did would fail again, and could never be ended.
+                // for what others did would fail again, and could never be ended; and what ends one
+                // names nothing: it is the commit that fails then, and the block is over.
                 let idle = self.shared.with(|state| state.transaction.is_none());
-                if !idle && self.block != Block::Failed {
-                    self.enter_for(&statement.parsed.statement)?;
+                let tree = &statement.parsed.statement;
+                if !idle && self.block != Block::Failed && !ends_block(tree) {
+                    self.enter_for(tree)?;
                 }
                 self.bind_statement(statement, types)
             });
@@ -355,11 +358,7 @@ impl Session {
     }
 
     pub(super) fn refuse_in_failed(&self, tree: &Tree) -> Result<(), Error> {
-        let ends = matches!(
-            tree,
-            Tree::Commit { .. } | Tree::Rollback { .. } | Tree::RollbackTo(_)
-        );
-        if self.block == Block::Failed && !ends {
+        if self.block == Block::Failed && !ends_block(tree) {
             return Err(Error::new(
                 SqlState::IN_FAILED_SQL_TRANSACTION,
                 "current transaction is aborted, commands ignored until end of transaction block",
@@ -716,6 +715,9 @@ pub(crate) fn ready(
     types: &[Option<SqlType>],
 ) -> Result<Ready, Error> {
     Ok(match tree {
+        Tree::Query(query) if let Some(counted) = arrivals::counted(query) => {
+            Ready::Query(bind_query(names, &counted, types)?)
+        }
         Tree::Query(query) if changes(query) => {
             Ready::Change(Box::new(dml::bind_query(names, query, types)?))
         }
@@ -877,4 +879,12 @@ pub(super) fn rows(
         verb: verb.to_owned(),
         counted,
     }
+}
+
+/// Whether a statement ends a block, or what was done in it since a savepoint.
+fn ends_block(tree: &Tree) -> bool {
+    matches!(
+        tree,
+        Tree::Commit { .. } | Tree::Rollback { .. } | Tree::RollbackTo(_)
+    )
 }

@@ -358,6 +358,10 @@ impl Shared {
     /// A message beside the result.
     pub(crate) fn notice(&self, severity: Severity, body: Error) {
         self.with(|state| {
+            let least = state.settings.get("client_min_messages");
+            if !severity.is_told(least.unwrap_or("notice")) {
+                return;
+            }
             state.notices.push(Notice {
                 severity,
                 body: Arc::new(body),
