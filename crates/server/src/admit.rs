@@ -176,7 +176,7 @@ async fn greet(
     // What stays on the machine is not encrypted, as in PostgreSQL.
     let tls = shared.tls.as_ref().filter(|_| peer.ip().is_some());
     let mut hello = match startup::first(socket, tls).await {
-        Ok(First::Session(hello)) => hello,
+        Ok(First::Session(hello)) => *hello,
         Ok(First::Cancel { pid, secret }) => {
             let slot = shared.cancels.lock().get(&pid).and_then(|registered| {
                 scram::equal(&registered.secret, &secret).then(|| Arc::clone(&registered.slot))

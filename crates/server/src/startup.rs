@@ -24,7 +24,7 @@ pub(crate) enum First {
     /// To stop what another connection runs.
     Cancel { pid: i32, secret: Vec<u8> },
     /// A session.
-    Session(Hello),
+    Session(Box<Hello>),
 }
 
 /// A startup packet, read.
@@ -122,7 +122,7 @@ pub(crate) async fn first(
             }
             _ => {
                 return match hello(code, rest) {
-                    Ok((startup, negotiate)) => Ok(First::Session(Hello {
+                    Ok((startup, negotiate)) => Ok(First::Session(Box::new(Hello {
                         socket,
                         startup,
                         binding,
@@ -130,7 +130,7 @@ pub(crate) async fn first(
                         long_keys: code & 0xffff >= 2,
                         negotiate,
                         rest: BytesMut::new(),
-                    })),
+                    }))),
                     Err(failure) => Err((Some(socket), End::Fatal(failure))),
                 };
             }
