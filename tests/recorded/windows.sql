@@ -15,7 +15,7 @@ select id, $a over (order by v, id $e) from w order by id
 select id, $b over (order by v $r) from w order by id
 select id, $b over (partition by g order by v desc $r) from w order by id
 @y = exclude current row ;; exclude group ;; exclude ties ;; exclude no others
-select id, $b over (order by v rows between 2 preceding and 2 following $y) from w order by id
+select id, $b over (order by v, id rows between 2 preceding and 2 following $y) from w order by id
 select id, $b over (order by v range between 1 preceding and 1 following $y) from w order by id
 select id, $b over (order by v groups between 1 preceding and 1 following $y) from w order by id
 select id, first_value(id) over (order by v, id rows between 2 preceding and 2 following $y), last_value(id) over (order by v, id rows between 2 preceding and 2 following $y), nth_value(id, 2) over (order by v, id rows between 2 preceding and 2 following $y) from w order by id

@@ -40,6 +40,7 @@ pub mod routines;
 mod scan;
 mod session;
 pub mod settings;
+mod soft_limit;
 mod statistics;
 pub mod value;
 

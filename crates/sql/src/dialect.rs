@@ -132,7 +132,7 @@ impl Dialect for Postgres {
         supports_string_escape_constant supports_array_typedef_with_brackets
         supports_geometric_types supports_notnull_operator supports_interval_options
         supports_insert_table_alias supports_comma_separated_trim
-        supports_named_fn_args_with_assignment_operator
+        supports_named_fn_args_with_assignment_operator supports_from_first_insert
     }
 }
 

@@ -246,7 +246,7 @@ mod tests {
     #[test]
     fn what_is_assigned_to_is_told_from_what_is_read() {
         assert_eq!(
-            targets("update t set a[1] = b[2], c.d[3:4] = 5, e = f[1] where g[1] = 2, h[1] = 3"),
+            targets("update t set a[1] = b[2], c.d[3:4] = 5, e = f[1] where g[1] = 2 and h[1] = 3"),
             ["a[1]", "c.d[3:4]"]
         );
         assert_eq!(

@@ -4,12 +4,14 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use arrow::datatypes::Schema;
+use chronolith_sql::Recursion;
 use chronolith_sql::ast::{self, SetExpr, SetOperator, SetQuantifier};
 use chronolith_types::{SqlState, SqlType};
 use datafusion::catalog::cte_worktable::CteWorkTable;
 use datafusion::datasource::provider_as_source;
-use datafusion::logical_expr::LogicalPlanBuilder;
+use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder};
 
+use super::recursion::{check_fresh, check_listed, recursion, unsupported_side, widened};
 use super::scope::{Alias, Scope, ScopeColumn};
 use super::state::{
     Binder, Rel, Result, column, field, ident_position, lift, project, typed, unsupported,
@@ -47,11 +49,13 @@ impl Binder<'_> {
                 self.ctes.push((name, Rc::new(Cte::Silent)));
                 continue;
             }
+            let itself = with.recursive && names_itself(&cte.query, &name);
+            let recursion = recursion(cte, itself)?;
             let mut plain = false;
             let mut rel = if let Some(Some(changed)) = changed {
                 changed
-            } else if with.recursive && names_itself(&cte.query, &name) {
-                self.recursive(&name, cte)?
+            } else if itself {
+                self.recursive(&name, cte, recursion.as_ref())?
             } else {
                 let bound = self.query(&cte.query, None)?;
                 plain = true;
@@ -134,7 +138,12 @@ impl Binder<'_> {
         }))
     }
 
-    fn recursive(&mut self, name: &str, cte: &ast::Cte) -> Result<Rel> {
+    fn recursive(
+        &mut self,
+        name: &str,
+        cte: &ast::Cte,
+        recursion: Option<&Recursion>,
+    ) -> Result<Rel> {
         let at = ident_position(&cte.alias.name);
         let SetExpr::SetOperation {
             op: SetOperator::Union,
@@ -161,6 +170,22 @@ impl Binder<'_> {
         let bound = self.body(left, &[], None)?;
         let mut first = self.settled_rel(bound)?;
         rename(&mut first, &cte.alias)?;
+        let names: Vec<String> = first
+            .scope
+            .columns
+            .iter()
+            .map(|of| of.name.clone())
+            .collect();
+        let width = names.len();
+        let mut right = std::borrow::Cow::Borrowed(right.as_ref());
+        if let Some(recursion) = recursion {
+            if matches!(left.as_ref(), SetExpr::SetOperation { .. }) {
+                return Err(unsupported_side("left", at));
+            }
+            check_listed(recursion, &first.scope.columns, at)?;
+            right = std::borrow::Cow::Owned(widened(recursion, name, &right, at)?);
+            first = self.begun(recursion, first)?;
+        }
         // Two recursive queries of one name must not share a working table.
         let working = format!("{name}_{}", self.fresh());
         let known = self.ctes.len();
@@ -177,7 +202,7 @@ impl Binder<'_> {
             .iter()
             .map(|found| found.ty.without_typmod())
             .collect::<Vec<_>>();
-        let next = self.body(right, &[], Some(&types));
+        let next = self.body(&right, &[], Some(&types));
         self.ctes.truncate(known);
         let next = next?;
         if next.scope.columns.len() != types.len() {
@@ -187,10 +212,15 @@ impl Binder<'_> {
             )
             .at(at));
         }
-        let mut exprs = Vec::with_capacity(types.len());
-        for (number, (to, from)) in
-            (1_usize..).zip(first.scope.columns.iter().zip(&next.scope.columns))
-        {
+        let mut values = Vec::with_capacity(types.len());
+        for (number, (to, from)) in (1_usize..).zip(
+            first
+                .scope
+                .columns
+                .iter()
+                .zip(&next.scope.columns)
+                .take(width),
+        ) {
             let value = self
                 .coerce(typed(from), &to.ty.without_typmod(), CastContext::Implicit)
                 .ok()
@@ -198,20 +228,32 @@ impl Binder<'_> {
                     let common = self.common(&[to.ty.clone(), from.ty.clone()], "UNION");
                     common.is_ok_and(|ty| ty.without_typmod() == to.ty.without_typmod())
                 });
-            let Some(value) = value else {
+            let Some(mut value) = value else {
                 return Err(mismatch(name, number, &to.ty, &from.ty).at(at));
             };
             if value.arrow != to.arrow {
-                let value = crate::functions::canonical_form(value).map_err(super::state::told)?;
+                value = crate::functions::canonical_form(value).map_err(super::state::told)?;
                 if value.arrow != to.arrow {
                     return Err(mismatch(name, number, &to.ty, &from.ty).at(at));
                 }
-                exprs.push(value.expr.alias(&to.column));
-                continue;
             }
-            exprs.push(value.expr.alias(&to.column));
+            values.push(value);
         }
+        if let Some(recursion) = recursion {
+            check_fresh(recursion, &names, at)?;
+            let before = next.scope.columns.iter().skip(width);
+            let before: Vec<_> = before.map(typed).collect();
+            let more = self.continued(recursion, &names, &values, &before)?;
+            values.extend(more);
+        }
+        let targets = first.scope.columns.iter();
+        let exprs = values
+            .into_iter()
+            .zip(targets)
+            .map(|(value, to)| value.expr.alias(&to.column))
+            .collect();
         let term = project(next.plan, exprs)?;
+        first.plan = open(first.plan, &first.scope.columns)?;
         let plan = LogicalPlanBuilder::from(first.plan)
             .to_recursive_query(working, term, distinct)
             .map_err(lift)?
@@ -222,6 +264,27 @@ impl Binder<'_> {
             scope: first.scope,
         })
     }
+}
+
+/// The first rows of a recursive query, in columns that may be NULL as those of further rows may:
+/// the optimiser finds out more of one side than of the other.
+fn open(plan: LogicalPlan, columns: &[ScopeColumn]) -> Result<LogicalPlan> {
+    let schema = Arc::clone(plan.schema());
+    let mut exprs = Vec::with_capacity(columns.len());
+    for found in columns {
+        let value = typed(found);
+        let known = schema.field_with_unqualified_name(&found.column);
+        let expr = match known.is_ok_and(|field| !field.is_nullable()) {
+            true => {
+                crate::functions::nullable(value)
+                    .map_err(super::state::told)?
+                    .expr
+            }
+            false => value.expr,
+        };
+        exprs.push(expr.alias(&found.column));
+    }
+    project(plan, exprs)
 }
 
 fn mismatch(name: &str, number: usize, first: &SqlType, overall: &SqlType) -> Error {

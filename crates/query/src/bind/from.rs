@@ -5,7 +5,7 @@ use chronolith_catalog::PolicyCommand;
 use chronolith_sql::ast::{
     self, FunctionArg, JoinConstraint, JoinOperator, TableAlias, TableFactor, TableWithJoins,
 };
-use chronolith_sql::quoted;
+use chronolith_sql::{ROWS_FROM, quoted};
 use chronolith_types::{SqlState, SqlType};
 use datafusion::common::{Column, JoinType};
 use datafusion::functions::core;
@@ -593,6 +593,9 @@ impl Binder<'_> {
         parts: &FunctionParts<'_>,
         keep: bool,
     ) -> Result<Rel> {
+        if parts.name == ROWS_FROM {
+            return self.rows_from(left, parts, keep);
+        }
         let at = parts.at;
         let nothing = Scope::default();
         let place = Place {
@@ -647,7 +650,7 @@ impl Binder<'_> {
         self.unnested(left, lists, parts, keep)
     }
 
-    fn rows_of(
+    pub(super) fn rows_of(
         &mut self,
         name: &str,
         args: Vec<super::call::Arg>,
@@ -688,6 +691,7 @@ impl Binder<'_> {
             ty,
             columns,
             output,
+            name: None,
         })
     }
 
@@ -704,8 +708,13 @@ impl Binder<'_> {
         let alias = parts.alias.map(|alias| alias.name.value.clone());
         let table = alias.clone().unwrap_or_else(|| parts.name.clone());
         let single = lists.len() == 1;
-        for rows in lists {
+        for mut rows in lists {
             let internal = self.fresh_as(&parts.name);
+            if !single && !rows.set {
+                // Beside others it is a row, and not the same in all of theirs.
+                rows.value = super::array::make(vec![rows.value], rows.ty.clone(), parts.at)?;
+                rows.set = true;
+            }
             let arrow = if rows.set {
                 sets.push((internal.clone(), rows.value.expr));
                 item_of(&rows.value.arrow)
@@ -713,7 +722,14 @@ impl Binder<'_> {
                 exprs.push(rows.value.expr.alias(&internal));
                 rows.value.arrow
             };
-            made.push((internal, arrow, rows.ty, rows.columns, rows.output));
+            made.push((
+                internal,
+                arrow,
+                rows.ty,
+                rows.columns,
+                rows.output,
+                rows.name,
+            ));
         }
         let ordinal = parts.ordinality.then(|| self.fresh());
         let one_row = sets.is_empty();
@@ -731,7 +747,7 @@ impl Binder<'_> {
         }
         let mut columns = Vec::new();
         let mut fields = Vec::new();
-        for (internal, arrow, ty, record, output) in made {
+        for (internal, arrow, ty, record, output, called) in made {
             let new = |name: String, column: String, ty: SqlType, arrow: DataType| ScopeColumn {
                 table: Some(table.clone()),
                 column,
@@ -759,7 +775,7 @@ impl Binder<'_> {
                 let name = match &alias {
                     _ if output.is_some() => output.unwrap_or_default(),
                     Some(alias) if single => alias.clone(),
-                    _ => parts.name.clone(),
+                    _ => called.unwrap_or_else(|| parts.name.clone()),
                 };
                 columns.push(new(name, internal, ty, arrow));
             } else {
@@ -825,6 +841,8 @@ pub(super) struct Rows {
     pub columns: Vec<(String, SqlType)>,
     /// The name of the one column when it is not the function's.
     pub output: Option<String>,
+    /// The function's name, where it is another than that of the rows.
+    pub name: Option<String>,
 }
 
 #[derive(Clone)]

@@ -668,6 +668,7 @@ impl Binder<'_> {
             ty: result,
             columns,
             output,
+            name: None,
         };
         self.unnested(left, vec![rows], parts, keep)
     }

@@ -1,27 +1,16 @@
 //! Window functions.
 
 use arrow::datatypes::DataType;
-use chronolith_sql::ast::{self, WindowFrameUnits as AstUnits};
+use chronolith_sql::ast;
 use chronolith_types::{SqlState, SqlType};
 use datafusion::common::ScalarValue;
 use datafusion::logical_expr::expr::{Sort, WindowFunction, WindowFunctionParams};
 use datafusion::logical_expr::{Cast, Expr, WindowFrame, WindowFrameBound, WindowFrameUnits};
 
-use super::state::{
-    Binder, Clause, Place, Result, column, ident_position, position, told, unsupported,
-};
+use super::frame::Framing;
+use super::state::{Binder, Clause, Place, Result, column, ident_position, told, unsupported};
 use crate::error::Error;
-use crate::functions::{CastContext, Typed};
-
-/// Whether values of a type only come before and behind each other: a range of them is one of
-/// their groups.
-fn without_distance(ty: &SqlType) -> bool {
-    matches!(ty, SqlType::Jsonb | SqlType::Uuid | SqlType::Record)
-        || chronolith_types::packed::is_packed(ty)
-}
-
-/// What numerics are brought to where offsets are added to them.
-const MEASURED: SqlType = SqlType::Numeric(Some((38, 18)));
+use crate::functions::{Typed, framed as framed_call};
 
 impl Binder<'_> {
     pub(super) fn window_call(
@@ -74,24 +63,36 @@ impl Binder<'_> {
             let value = self.settled(value)?;
             partition_by.push(self.groupable(value)?.expr);
         }
-        let measured = spec.window_frame.as_ref().is_some_and(|frame| {
-            let bounds = std::iter::once(&frame.start_bound).chain(&frame.end_bound);
-            frame.units == AstUnits::Range
-                && bounds.into_iter().any(|bound| {
-                    use ast::WindowFrameBound::{Following, Preceding};
-                    matches!(bound, Preceding(Some(_)) | Following(Some(_)))
-                })
-        });
+        let ranged = spec.window_frame.as_ref().is_some_and(super::frame::ranged);
         let mut order_by = Vec::with_capacity(spec.order_by.len());
+        let mut of = None;
         for key in &spec.order_by {
             let value = self.expr(inner, &key.expr)?;
-            let value = match measured {
+            of.get_or_insert_with(|| value.ty.clone());
+            let value = match ranged {
                 true => self.measurable(value)?,
                 false => value,
             };
             order_by.push((self.sort_of(value.clone(), &key.options)?, value));
         }
-        let window_frame = self.frame(inner, spec.window_frame.as_ref(), &order_by, at)?;
+        let framed = self.frame(
+            inner,
+            spec.window_frame.as_ref(),
+            &order_by,
+            of.as_ref(),
+            at,
+        )?;
+        let (built, window_frame, filter) = match framed {
+            Framing::Known(frame) => (built, frame, parts.filter),
+            Framing::Own { frame, bounds } => {
+                let (built, filter) = framed_call(built, frame, bounds, parts.filter);
+                // It looks at no other.
+                let start = WindowFrameBound::Preceding(ScalarValue::UInt64(None));
+                let end = WindowFrameBound::CurrentRow;
+                let window_frame = WindowFrame::new_bounds(WindowFrameUnits::Rows, start, end);
+                (built, window_frame, filter)
+            }
+        };
         let ignore = match &function.null_treatment {
             Some(ast::NullTreatment::IgnoreNulls) => {
                 return Err(unsupported("IGNORE NULLS").at(at));
@@ -105,7 +106,7 @@ impl Binder<'_> {
                 partition_by,
                 order_by: order_by.into_iter().map(|(sort, _)| sort).collect(),
                 window_frame,
-                filter: parts.filter.map(Box::new),
+                filter: filter.map(Box::new),
                 null_treatment: ignore,
                 distinct: false,
             },
@@ -126,8 +127,11 @@ impl Binder<'_> {
             }
         };
         let wanted = built.ty.arrow();
-        let numeric = matches!(built.ty, SqlType::Numeric(_));
-        let (expr, arrow) = if built.arrow == wanted || numeric {
+        // Numerics have a form of their own, and so have rows.
+        let own = matches!(built.ty, SqlType::Numeric(_))
+            || matches!(&built.arrow, DataType::Struct(_))
+            || matches!(&built.arrow, DataType::List(item) if matches!(item.data_type(), DataType::Struct(_)));
+        let (expr, arrow) = if built.arrow == wanted || own {
             (column(&name), built.arrow)
         } else {
             let cast = Cast::new(Box::new(column(&name)), wanted.clone());
@@ -203,186 +207,6 @@ impl Binder<'_> {
         }
         spec.window_frame = spec.window_frame.or(base.window_frame);
         Ok(spec)
-    }
-
-    fn frame(
-        &mut self,
-        place: Place<'_>,
-        frame: Option<&ast::WindowFrame>,
-        order_by: &[(Sort, Typed)],
-        at: Option<u32>,
-    ) -> Result<WindowFrame> {
-        let first = order_by.first().map(|(_, key)| &key.ty);
-        let peers = first.is_some_and(without_distance);
-        let Some(frame) = frame else {
-            if peers {
-                let start = WindowFrameBound::Preceding(ScalarValue::UInt64(None));
-                let end = WindowFrameBound::CurrentRow;
-                let units = WindowFrameUnits::Groups;
-                return Ok(WindowFrame::new_bounds(units, start, end));
-            }
-            return Ok(WindowFrame::new((!order_by.is_empty()).then_some(false)));
-        };
-        let units = match frame.units {
-            AstUnits::Rows => WindowFrameUnits::Rows,
-            AstUnits::Range => WindowFrameUnits::Range,
-            AstUnits::Groups => WindowFrameUnits::Groups,
-        };
-        let start = self.bound(place, &frame.start_bound, units, order_by, at)?;
-        let end = match &frame.end_bound {
-            Some(bound) => self.bound(place, bound, units, order_by, at)?,
-            None => WindowFrameBound::CurrentRow,
-        };
-        let wrong = match (&start, &end) {
-            (WindowFrameBound::Following(v), _) if v.is_null() => {
-                Some("frame start cannot be UNBOUNDED FOLLOWING")
-            }
-            (_, WindowFrameBound::Preceding(v)) if v.is_null() => {
-                Some("frame end cannot be UNBOUNDED PRECEDING")
-            }
-            (WindowFrameBound::CurrentRow, WindowFrameBound::Preceding(_)) => {
-                Some("frame starting from current row cannot have preceding rows")
-            }
-            (WindowFrameBound::Following(_), WindowFrameBound::CurrentRow) => {
-                Some("frame starting from following row cannot end with current row")
-            }
-            (WindowFrameBound::Following(_), WindowFrameBound::Preceding(_)) => {
-                Some("frame starting from following row cannot have preceding rows")
-            }
-            _ => None,
-        };
-        if let Some(wrong) = wrong {
-            return Err(Error::new(SqlState::new(b"42P20"), wrong).at(at));
-        }
-        if units == WindowFrameUnits::Range {
-            let offset = |bound: &WindowFrameBound| match bound {
-                WindowFrameBound::Preceding(v) | WindowFrameBound::Following(v) => !v.is_null(),
-                WindowFrameBound::CurrentRow => false,
-            };
-            if (offset(&start) || offset(&end)) && order_by.len() != 1 {
-                return Err(Error::new(
-                    SqlState::new(b"42P20"),
-                    "RANGE with offset PRECEDING/FOLLOWING requires exactly one ORDER BY column",
-                )
-                .at(at));
-            }
-            if order_by.is_empty() {
-                // All rows are peers of one another.
-                return Ok(WindowFrame::new(None));
-            }
-        }
-        if units == WindowFrameUnits::Range && peers {
-            return Ok(WindowFrame::new_bounds(
-                WindowFrameUnits::Groups,
-                start,
-                end,
-            ));
-        }
-        if units == WindowFrameUnits::Groups && order_by.is_empty() {
-            return Err(Error::new(
-                SqlState::new(b"42P20"),
-                "GROUPS mode requires an ORDER BY clause",
-            )
-            .at(at));
-        }
-        Ok(WindowFrame::new_bounds(units, start, end))
-    }
-
-    fn bound(
-        &mut self,
-        place: Place<'_>,
-        bound: &ast::WindowFrameBound,
-        units: WindowFrameUnits,
-        order_by: &[(Sort, Typed)],
-        at: Option<u32>,
-    ) -> Result<WindowFrameBound> {
-        let (offset, preceding) = match bound {
-            ast::WindowFrameBound::CurrentRow => return Ok(WindowFrameBound::CurrentRow),
-            ast::WindowFrameBound::Preceding(offset) => (offset, true),
-            ast::WindowFrameBound::Following(offset) => (offset, false),
-        };
-        let value = match offset {
-            None => ScalarValue::UInt64(None),
-            Some(offset) => self.offset(place, offset, units, order_by, at)?,
-        };
-        Ok(if preceding {
-            WindowFrameBound::Preceding(value)
-        } else {
-            WindowFrameBound::Following(value)
-        })
-    }
-
-    fn offset(
-        &mut self,
-        place: Place<'_>,
-        offset: &ast::Expr,
-        units: WindowFrameUnits,
-        order_by: &[(Sort, Typed)],
-        at: Option<u32>,
-    ) -> Result<ScalarValue> {
-        let value = self.expr(place, offset)?;
-        let at = position(offset).or(at);
-        if units != WindowFrameUnits::Range {
-            let value = self.coerce(value, &SqlType::Int8, CastContext::Implicit)?;
-            return match value.as_literal() {
-                Some(ScalarValue::Int64(Some(count))) => match u64::try_from(*count) {
-                    Ok(count) => Ok(ScalarValue::UInt64(Some(count))),
-                    Err(_) => Err(Error::new(
-                        SqlState::INVALID_PRECEDING_OR_FOLLOWING_SIZE,
-                        "frame starting offset must not be negative",
-                    )
-                    .at(at)),
-                },
-                _ => Err(unsupported("a frame offset that is no constant").at(at)),
-            };
-        }
-        let key = order_by.first().map(|(_, key)| key.clone());
-        let to = match key.as_ref().map(|key| &key.ty) {
-            Some(
-                SqlType::Date
-                | SqlType::Timestamp
-                | SqlType::Timestamptz
-                | SqlType::Time
-                | SqlType::Interval,
-            ) => SqlType::Interval,
-            Some(SqlType::Numeric(_)) => MEASURED,
-            Some(ty) if ty.category() != 'N' => {
-                return Err(Error::new(
-                    SqlState::FEATURE_NOT_SUPPORTED,
-                    format!(
-                        "RANGE with offset PRECEDING/FOLLOWING is not supported for column type {}",
-                        ty.without_typmod()
-                    ),
-                )
-                .at(at));
-            }
-            Some(ty) => ty.without_typmod(),
-            None => SqlType::Int8,
-        };
-        let context = match to {
-            MEASURED => CastContext::Explicit,
-            _ => CastContext::Implicit,
-        };
-        let value = self.coerce(value, &to, context)?;
-        match value.as_literal() {
-            Some(literal) if !literal.is_null() => {
-                let arrow = key.map_or(DataType::Int64, |key| key.arrow);
-                if to == SqlType::Interval {
-                    Ok(literal.clone())
-                } else {
-                    literal.cast_to(&arrow).map_err(super::state::lift)
-                }
-            }
-            _ => Err(unsupported("a frame offset that is no constant").at(at)),
-        }
-    }
-
-    /// A key that offsets can be added to: a plain numeric's form keeps more than its value.
-    fn measurable(&mut self, key: Typed) -> Result<Typed> {
-        match key.ty {
-            SqlType::Numeric(_) => self.coerce(key, &MEASURED, CastContext::Explicit),
-            _ => Ok(key),
-        }
     }
 
     /// A value whose type is known: text when nothing said otherwise.

@@ -19,6 +19,7 @@ use super::latest;
 use super::read::{Bucketing, Source, bucketing, buckets_of_store, literal};
 use crate::functions::{SessionVars, aggregate_name};
 use crate::guard;
+use crate::soft_limit::SoftLimits;
 
 /// The setting that turns everything here off.
 pub(crate) const SETTING: &str = "chronolith.enable_fast_paths";
@@ -41,6 +42,7 @@ pub(crate) fn rules() -> Vec<Rule> {
             *rule = Arc::new(guard::ProjectionPushdown);
         }
     }
+    rules.push(Arc::new(SoftLimits));
     rules.push(Arc::new(guard::Guards));
     rules
 }

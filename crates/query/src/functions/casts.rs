@@ -160,7 +160,9 @@ pub(super) fn apply(
 /// See [`super::canonical_form`].
 pub(super) fn canonical(value: Typed) -> Result<Typed, FunctionError> {
     let form = value.ty.arrow();
-    if value.arrow == form {
+    // A list of rows has the form of its rows.
+    let rows = matches!(&value.ty, SqlType::Array(item) if **item == SqlType::Record);
+    if value.arrow == form || rows {
         return Ok(value);
     }
     if value.as_literal().is_some_and(ScalarValue::is_null) {
@@ -186,6 +188,19 @@ pub(super) fn canonical(value: Typed) -> Result<Typed, FunctionError> {
         return Ok(Typed::literal(folded, ty));
     }
     Ok(call)
+}
+
+/// The same value, of which nothing is known.
+pub fn nullable(value: Typed) -> Result<Typed, FunctionError> {
+    let row = Row {
+        name: "nullable",
+        function: |_, args| Ok(args.first().cloned().unwrap_or(Value::Null)),
+        strict: true,
+        volatility: Volatile::Volatile,
+        ty: value.ty.clone(),
+        arrow: value.arrow.clone(),
+    };
+    udf::row_call(row, vec![value])
 }
 
 /// Names of objects are looked up by the session: `regclass_in(text)` and its kin.

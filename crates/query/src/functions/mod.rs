@@ -23,6 +23,7 @@ mod domains;
 mod enums;
 mod error;
 mod formats;
+mod frames;
 mod gapfill;
 mod io;
 mod json;
@@ -54,7 +55,7 @@ pub use aggregates::{Parts, StateColumn, aggregate_name, parts_of, stored_type};
 pub(crate) use assigned::{ITEM as SET_ITEM, SLICE as SET_SLICE, with_item, with_slice};
 pub(crate) use calendar::unit as time_unit;
 pub use calendar::{bucket_zone, time_precision};
-pub use casts::{extreme, sort_key};
+pub use casts::{extreme, nullable, sort_key};
 pub use composites::{
     field as row_field, is_composite, nulls as row_nulls, part as row_part, row_values,
     with_field as row_with_field,
@@ -62,6 +63,7 @@ pub use composites::{
 pub use domains::held;
 pub use enums::label;
 pub use error::FunctionError;
+pub use frames::{Bounds, Edge, Frame, Units, framed};
 pub(crate) use gapfill::{GapCall, GapKind, gap_argument, gap_buckets};
 pub use json::row_as_json;
 pub use random::Random;

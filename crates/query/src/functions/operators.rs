@@ -106,7 +106,7 @@ fn call(
                 Volatile::Immutable
             },
             ty: result.clone(),
-            arrow: result.arrow(),
+            arrow: super::table::form_like(result, &args),
         },
         args,
     )

@@ -225,7 +225,7 @@ impl Proc {
         match self.imp {
             Imp::Scalar(build) => build(args, result),
             Imp::Rows(function) => {
-                let (ty, arrow) = self.result_form(result);
+                let (ty, arrow) = self.result_form(result, &args);
                 let call = udf::Row {
                     name: self.name,
                     function,
@@ -237,7 +237,7 @@ impl Proc {
                 udf::row_call(call, args)
             }
             Imp::Effect(name) => {
-                let (ty, arrow) = self.result_form(result);
+                let (ty, arrow) = self.result_form(result, &args);
                 Ok(udf::effect_call(
                     name,
                     self.volatility,
@@ -296,9 +296,9 @@ impl Proc {
     }
 
     /// SQL and Arrow type of what the expression returns.
-    fn result_form(&self, result: &SqlType) -> (SqlType, DataType) {
+    fn result_form(&self, result: &SqlType, args: &[Typed]) -> (SqlType, DataType) {
         let (ty, arrow) = if self.columns.is_empty() {
-            (result.clone(), result.arrow())
+            (result.clone(), form_like(result, args))
         } else {
             let fields = self
                 .columns
@@ -313,6 +313,24 @@ impl Proc {
         } else {
             (ty, arrow)
         }
+    }
+}
+
+/// The form of a result; rows, and lists of them, have that of the arguments they come from.
+pub(super) fn form_like(result: &SqlType, args: &[Typed]) -> DataType {
+    let rows = args.iter().find_map(|arg| match (&arg.ty, &arg.arrow) {
+        (SqlType::Record, DataType::Struct(_)) => Some(&arg.arrow),
+        (SqlType::Array(item), DataType::List(field)) if **item == SqlType::Record => {
+            Some(field.data_type()).filter(|form| matches!(form, DataType::Struct(_)))
+        }
+        _ => None,
+    });
+    match (result, rows) {
+        (SqlType::Record, Some(form)) => form.clone(),
+        (SqlType::Array(item), Some(form)) if **item == SqlType::Record => DataType::List(
+            Arc::new(arrow::datatypes::Field::new("item", form.clone(), true)),
+        ),
+        _ => result.arrow(),
     }
 }
 

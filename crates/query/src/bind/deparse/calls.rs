@@ -4,6 +4,7 @@ use chronolith_sql::ast::{
     self, DuplicateTreatment, FunctionArg, FunctionArgExpr, FunctionArgumentClause,
     FunctionArguments,
 };
+use chronolith_sql::{Exclusion, exclusion};
 use chronolith_types::SqlType;
 
 use super::read::{Reader, Typed};
@@ -288,18 +289,22 @@ impl Reader<'_, '_> {
         }
         let frame = match &spec.window_frame {
             None => None,
-            Some(frame) => Some(Frame {
-                units: match frame.units {
-                    ast::WindowFrameUnits::Rows => "ROWS",
-                    ast::WindowFrameUnits::Range => "RANGE",
-                    ast::WindowFrameUnits::Groups => "GROUPS",
-                },
-                start: self.frame_bound(&frame.start_bound)?,
-                end: match &frame.end_bound {
-                    Some(end) => Some(self.frame_bound(end)?),
-                    None => None,
-                },
-            }),
+            Some(frame) => {
+                let (start, exclusion) = exclusion(frame);
+                Some(Frame {
+                    units: match frame.units {
+                        ast::WindowFrameUnits::Rows => "ROWS",
+                        ast::WindowFrameUnits::Range => "RANGE",
+                        ast::WindowFrameUnits::Groups => "GROUPS",
+                    },
+                    start: self.frame_bound(&start)?,
+                    end: match &frame.end_bound {
+                        Some(end) => Some(self.frame_bound(end)?),
+                        None => None,
+                    },
+                    exclusion: exclusion.map(Exclusion::words),
+                })
+            }
         };
         Ok(Window {
             base: spec.window_name.as_ref().map(|name| name.value.clone()),

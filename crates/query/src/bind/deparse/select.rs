@@ -113,6 +113,9 @@ impl Reader<'_, '_> {
     }
 
     fn cte(&mut self, cte: &ast::Cte, list: &ast::With) -> Result<With> {
+        if cte.from.is_some() {
+            return Err(unsupported("showing SEARCH and CYCLE"));
+        }
         let alone = ast::With {
             cte_tables: vec![cte.clone()],
             ..list.clone()

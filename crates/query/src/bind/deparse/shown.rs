@@ -107,6 +107,7 @@ pub(super) struct Frame {
     pub units: &'static str,
     pub start: Bound,
     pub end: Option<Bound>,
+    pub exclusion: Option<&'static str>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -510,6 +511,10 @@ impl Writer {
             if let Some(end) = &frame.end {
                 self.out.push_str(" AND ");
                 self.bound(end);
+            }
+            if let Some(exclusion) = frame.exclusion {
+                self.out.push(' ');
+                self.out.push_str(exclusion);
             }
         }
         self.out.push(')');

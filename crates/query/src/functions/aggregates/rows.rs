@@ -237,6 +237,7 @@ pub(super) fn array_agg(args: &[Typed]) -> Result<AggregateUse, FunctionError> {
     let mut args = args.to_vec();
     if let Some(arg) = args.first_mut()
         && arg.arrow != element.arrow()
+        && !matches!(arg.arrow, DataType::Struct(_))
     {
         let form = element.arrow();
         *arg = super::super::udf::row_call(
