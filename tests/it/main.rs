@@ -3,11 +3,14 @@
 mod audit;
 mod isolation;
 mod jobs;
+mod mistakes;
 mod queue;
 mod references;
 mod rollups;
+mod row_security;
 mod sessions;
 mod slt;
+mod statistics;
 mod tidy;
 mod timescaledb;
 mod waits;

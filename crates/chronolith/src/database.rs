@@ -265,7 +265,8 @@ impl Database {
         Ok(())
     }
 
-    /// Ends this database: stops its jobs, flushes what is committed, and refuses further writes.
+    /// Ends this database: stops its jobs, flushes what is committed, refuses further writes, and keeps
+    /// what the `pg_stat_…` views have counted for the next opening.
     ///
     /// # Errors
     /// As [`Database::flush`].
@@ -273,9 +274,7 @@ impl Database {
         if let Some(scheduler) = &self.inner.scheduler {
             scheduler.stop();
         }
-        self.inner.instance.stop();
-        self.engine().close()?;
-        Ok(())
+        self.inner.instance.close()
     }
 
     /// Reads the files of an administrator again, as `pg_reload_conf()` does. What is wrong in one

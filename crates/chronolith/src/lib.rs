@@ -59,7 +59,7 @@ pub use chronolith_engine::{AuditProblem, AuditReport};
 pub use chronolith_query::hosts;
 pub use chronolith_query::value::ColumnBuilder;
 pub use chronolith_query::{
-    CopyFormat, CopyRows, Mailbox, Notice, Notification, Outcome, OutputColumn, Prepared,
+    CopyFormat, CopyRows, Failed, Mailbox, Notice, Notification, Outcome, OutputColumn, Prepared,
     RowStream, Session, SessionOptions, Severity, TransactionStatus, cancel::Cancel, password,
 };
 pub use chronolith_types::{SqlState, SqlType, TimeZone};

@@ -54,11 +54,11 @@ fn main() -> ExitCode {
 fn log_of(args: &Args) -> Log {
     match &args.command {
         // What is wrong with its settings is told when it starts.
-        Command::Serve(args) => serve::log_of(args).unwrap_or(Log::SERVER),
+        Command::Serve(args) => serve::log_of(args).unwrap_or(Log::server()),
         Command::Demo(_)
         | Command::Sql(_)
         | Command::Inspect(_)
         | Command::Verify(_)
-        | Command::Audit(_) => Log::COMMAND,
+        | Command::Audit(_) => Log::command(),
     }
 }

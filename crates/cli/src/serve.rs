@@ -32,6 +32,7 @@ pub(crate) fn run(args: &ServeArgs) -> Result<ExitCode> {
         rest.1.push(("ssl".to_owned(), "on".to_owned()));
     }
     server.listen = vec![args.listen];
+    server.local.data_dir.clone_from(&data_dir);
     server.plaintext = args.plaintext;
     let container = Container::of_environment()?;
     let new = container::is_new(&data_dir)?;
@@ -57,13 +58,13 @@ pub(crate) fn run(args: &ServeArgs) -> Result<ExitCode> {
 /// What the settings say of the log.
 pub(crate) fn log_of(args: &ServeArgs) -> Result<Log> {
     let table = directory::table(&args.settings)?;
-    let mut log = Log::SERVER;
+    let mut log = Log::server();
     let file = table
         .iter()
         .filter_map(|(name, value)| Some((name.as_str(), value.as_str()?)));
     let given = args.settings.set.iter();
     for (name, value) in file.chain(given.map(|(name, value)| (name.as_str(), value.as_str()))) {
-        let taken = log.set(&name.to_lowercase(), &value.to_lowercase());
+        let taken = log.set(&name.to_lowercase(), value);
         taken.map_err(|problem| anyhow!(problem))?;
     }
     Ok(log)
@@ -106,13 +107,17 @@ type DatabaseSettings = (toml::Table, Vec<(String, String)>);
 /// Adds what the data directory's files say of settings that count before it is opened; nothing that
 /// was said elsewhere is changed.
 fn from_files(table: &mut toml::Table, data_dir: &Path) {
-    const OWN: [&str; 6] = [
+    const OWN: [&str; 10] = [
         "hot_memory",
         "query_memory",
         "threads",
         "max_connections",
         "superuser_reserved_connections",
         "authentication_timeout",
+        "unix_socket_directories",
+        "unix_socket_permissions",
+        "unix_socket_group",
+        "chronolith.max_connections_per_address",
     ];
     if !data_dir.is_dir() {
         return;
@@ -120,7 +125,9 @@ fn from_files(table: &mut toml::Table, data_dir: &Path) {
     for (name, value) in chronolith::file_settings(data_dir) {
         let value = match name.as_str() {
             // Beside the files that name them.
-            "ssl_cert_file" | "ssl_key_file" => data_dir.join(value).display().to_string(),
+            "ssl_cert_file" | "ssl_key_file" | "ssl_ca_file" if !value.is_empty() => {
+                data_dir.join(value).display().to_string()
+            }
             name if OWN.contains(&name) => value,
             _ => continue,
         };
@@ -154,8 +161,12 @@ fn split(
         }
     }
     server.tls = match (tls.certificate, tls.key) {
-        (Some(certificate), Some(key)) => Some(TlsFiles { certificate, key }),
-        (None, None) => None,
+        (Some(certificate), Some(key)) => Some(TlsFiles {
+            certificate,
+            key,
+            authorities: tls.authorities,
+        }),
+        (None, None) if tls.authorities.is_none() => None,
         _ => bail!("TLS needs both ssl_cert_file and ssl_key_file"),
     };
     Ok((server, (table, rest)))
@@ -170,6 +181,7 @@ fn shown(name: &str) -> bool {
 struct TlsNames {
     certificate: Option<PathBuf>,
     key: Option<PathBuf>,
+    authorities: Option<PathBuf>,
 }
 
 /// Sets what is the server's; whether it was. The names are PostgreSQL's.
@@ -183,6 +195,22 @@ fn take(server: &mut ServerConfig, tls: &mut TlsNames, name: &str, value: &str) 
     match name.to_lowercase().as_str() {
         "ssl_cert_file" => tls.certificate = Some(PathBuf::from(value)),
         "ssl_key_file" => tls.key = Some(PathBuf::from(value)),
+        "ssl_ca_file" => {
+            tls.authorities = Some(value)
+                .filter(|name| !name.is_empty())
+                .map(PathBuf::from);
+        }
+        "unix_socket_directories" => {
+            let names = value.split(',').map(|name| name.trim().trim_matches('"'));
+            let names = names.filter(|name| !name.is_empty());
+            server.local.directories = names.map(PathBuf::from).collect();
+        }
+        "unix_socket_permissions" => server.local.permissions = permissions(value)?,
+        "unix_socket_group" => {
+            let group = value.trim();
+            server.local.group = Some(group.to_owned()).filter(|group| !group.is_empty());
+        }
+        "chronolith.max_connections_per_address" => server.address_connections_max = number()?,
         "max_connections" => server.connections_max = number()?,
         "superuser_reserved_connections" => server.connections_reserved = number()?,
         "authentication_timeout" => {
@@ -192,6 +220,18 @@ fn take(server: &mut ServerConfig, tls: &mut TlsNames, name: &str, value: &str) 
         _ => return Ok(false),
     }
     Ok(true)
+}
+
+/// Permissions of a file: octal where they begin with 0, as PostgreSQL reads numbers.
+fn permissions(value: &str) -> Result<u32> {
+    let value = value.trim();
+    let read = match value.strip_prefix('0') {
+        Some(digits) if !digits.is_empty() => u32::from_str_radix(digits, 8),
+        _ => value.parse(),
+    };
+    read.ok()
+        .filter(|mode| *mode <= 0o777)
+        .with_context(|| format!("unix_socket_permissions takes 0000 to 0777, not \"{value}\""))
 }
 
 fn runtime(threads: usize) -> Result<Runtime> {

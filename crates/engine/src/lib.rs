@@ -25,6 +25,7 @@ mod files;
 mod intake;
 mod keys;
 mod layout;
+mod left;
 mod load;
 mod locks;
 mod maintain;

@@ -9,6 +9,7 @@ use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{Column, DFSchema, DataFusionError, ScalarValue};
 use datafusion::logical_expr::execution_props::ExecutionProps;
+use datafusion::logical_expr::expr::InList;
 use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
 use datafusion::logical_expr::{Case, Expr};
 use datafusion::physical_expr::{PhysicalExpr, create_physical_expr};
@@ -30,7 +31,8 @@ pub(crate) fn computable(
     create_physical_expr(&expr, columns, props, &PhysicalPlanningContext::default())
 }
 
-/// COALESCE as the CASE that it stands for: as a function it is never called.
+/// COALESCE as the CASE that it stands for: as a function it is never called. IN of what is computed
+/// as comparisons.
 pub(crate) fn chosen(expr: Expr) -> Transformed<Expr> {
     match expr {
         Expr::ScalarFunction(call) if call.func.name() == "coalesce" => {
@@ -45,6 +47,22 @@ pub(crate) fn chosen(expr: Expr) -> Transformed<Expr> {
                 .map(|arg| (Box::new(arg.clone().is_not_null()), Box::new(arg)))
                 .collect();
             Transformed::yes(Expr::Case(Case::new(None, arms, last)))
+        }
+        // The library computes the list when the expression is planned, where `current_user` is not
+        // that of the statement that runs it.
+        Expr::InList(list) if !list.list.iter().all(|of| matches!(of, Expr::Literal(..))) => {
+            let InList {
+                expr,
+                list,
+                negated,
+            } = list;
+            let equal = list.into_iter().map(|of| expr.as_ref().clone().eq(of));
+            let any = equal.reduce(Expr::or);
+            let any = any.unwrap_or_else(|| Expr::Literal(ScalarValue::Boolean(Some(false)), None));
+            Transformed::yes(match negated {
+                true => Expr::Not(Box::new(any)),
+                false => any,
+            })
         }
         other => Transformed::no(other),
     }

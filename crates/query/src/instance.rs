@@ -148,7 +148,7 @@ impl Instance {
         let instance = Arc::new(Self {
             channels: Channels::default(),
             known_keys: Arc::default(),
-            statistics: Arc::default(),
+            statistics: Arc::new(Statistics::taken(&engine)),
             watchdog: Watchdog::new(engine.clock()),
             engine,
             runtime,
@@ -269,6 +269,32 @@ impl Instance {
     /// Ends what works behind the sessions; whoever closes the engine does so first.
     pub fn stop(&self) {
         self.filler.stop();
+    }
+
+    /// What a setting holds for who connects: by the command line, or by the files.
+    #[must_use]
+    pub fn setting(&self, name: &str) -> Option<String> {
+        let (settings, conf) = (self.settings.read(), self.conf());
+        let given = settings.get(name).map(String::as_str);
+        given.or_else(|| conf.value(name)).map(str::to_owned)
+    }
+
+    /// What a session's client calls itself, and its address.
+    pub(crate) fn session(&self, pid: i32) -> Option<(String, Option<String>)> {
+        let sessions = self.sessions.lock();
+        let found = sessions.get(&pid)?;
+        Some((found.application_name.clone(), found.client.clone()))
+    }
+
+    /// Closes the engine, and leaves what was counted for the next start.
+    ///
+    /// # Errors
+    /// As the disk gives them.
+    pub fn close(&self) -> Result<(), Error> {
+        self.stop();
+        self.engine.close()?;
+        self.statistics.leave(&self.engine, self.started_us);
+        Ok(())
     }
 
     /// A session begins; its number.

@@ -46,6 +46,7 @@ mod soft_limit;
 mod statistics;
 pub mod value;
 
+pub use audit::Failed;
 pub use error::Error;
 pub use instance::{Instance, QueryOptions};
 pub use jobs::Scheduler;

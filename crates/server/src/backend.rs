@@ -65,6 +65,14 @@ pub trait Backend: Send + Sync + 'static {
     }
     /// A client came in, or was refused. Returns when that is written down.
     fn tell(&self, _startup: &Startup, _refused: Option<&Failure>) {}
+    /// Whether it is logged who connects: `log_connections`.
+    fn logs_connections(&self) -> bool {
+        false
+    }
+    /// Whether it is logged who leaves: `log_disconnections`.
+    fn logs_disconnections(&self) -> bool {
+        false
+    }
     /// Begins a session of an authenticated client.
     async fn connect(&self, startup: &Startup) -> Result<Box<dyn Session>, Failure>;
 }
@@ -231,6 +239,24 @@ impl Status {
     }
 }
 
+/// What failed, as the log shows it.
+#[derive(Debug, Clone, Copy)]
+pub enum Failed<'a> {
+    /// Nothing that has a text.
+    Nothing,
+    /// A text.
+    Text(&'a str),
+    /// A statement in a portal.
+    Statement {
+        /// The portal's name.
+        portal: &'a str,
+        /// The statement.
+        statement: &'a Described,
+        /// Its parameters.
+        params: &'a [ArrayRef],
+    },
+}
+
 /// One connected session. Dropping it rolls back what is open.
 #[async_trait]
 pub trait Session: Send {
@@ -329,6 +355,8 @@ pub trait Session: Send {
     fn idle_limit(&self) -> Option<(Duration, Failure)> {
         None
     }
+    /// Writes into the log that a client is told of a failure.
+    fn log_failure(&self, _failure: &Failure, _failed: Failed<'_>) {}
     /// Takes the messages that came up since the last call.
     fn take_notices(&mut self) -> Vec<Notice>;
     /// Its off switch.

@@ -9,17 +9,36 @@ use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
+use arrow::array::ArrayRef;
 use chronolith_types::SqlState;
 use futures::FutureExt;
 use pgwire::messages::PgWireFrontendMessage as Message;
 
-use crate::backend::{News, Outcome, Plan, Reported, Session, Status};
+use crate::backend::{Described, Failed, News, Outcome, Plan, Reported, Session, Status};
 use crate::failure::{Failure, Severity};
 use crate::guard::Incoming;
 use crate::out;
 use crate::wire::{self, AbortOnDrop, End, Wire};
 use extended::{Portal, Prepared};
 use results::Rows;
+
+impl Running {
+    fn failed(&self) -> Failed<'_> {
+        match self {
+            Self::Nothing => Failed::Nothing,
+            Self::Text(text) => Failed::Text(text),
+            Self::Statement {
+                portal,
+                statement,
+                params,
+            } => Failed::Statement {
+                portal,
+                statement,
+                params,
+            },
+        }
+    }
+}
 
 /// A failure of the statement, or the end of the connection.
 enum Stop {
@@ -52,6 +71,19 @@ pub(crate) struct Connection {
     /// An error of the extended protocol: everything up to Sync is skipped.
     skipping: bool,
     reported: Reported,
+    /// What the message at hand runs, for the log.
+    running: Running,
+}
+
+/// What a message of the extended protocol runs.
+enum Running {
+    Nothing,
+    Text(String),
+    Statement {
+        portal: String,
+        statement: Arc<Described>,
+        params: Vec<ArrayRef>,
+    },
 }
 
 impl Connection {
@@ -66,6 +98,7 @@ impl Connection {
             portals: HashMap::new(),
             skipping: false,
             reported,
+            running: Running::Nothing,
         }
     }
 
@@ -78,7 +111,13 @@ impl Connection {
     pub(crate) async fn run(mut self) {
         if let End::Fatal(failure) = self.serve().await {
             if failure.code != SqlState::ADMIN_SHUTDOWN {
-                tracing::info!("FATAL: {}", failure.message);
+                tracing::error!(
+                    severity = "FATAL",
+                    pid = self.session.pid(),
+                    state_code = failure.code.as_str(),
+                    "{}",
+                    failure.message
+                );
             }
             out::failure(&mut self.wire.out, Severity::Fatal, &failure);
             let farewell = self.wire.flush();
@@ -118,6 +157,10 @@ impl Connection {
                     .catch_unwind()
                     .await;
                 let done = self.survive(work).await;
+                if let Err(Stop::Failed(failure)) = &done {
+                    self.session
+                        .log_failure(failure, Failed::Text(&query.query));
+                }
                 self.settle(done)?;
                 self.ready().await?;
             }
@@ -125,6 +168,7 @@ impl Connection {
                 let ok = !std::mem::take(&mut self.skipping);
                 let ended = self.wire.watched(self.session.sync(ok)).await?;
                 if let Err(failure) = ended {
+                    self.session.log_failure(&failure, Failed::Nothing);
                     out::failure(&mut self.wire.out, Severity::Error, &failure);
                 }
                 self.ready().await?;
@@ -142,7 +186,9 @@ impl Connection {
                 if done.is_err() {
                     self.skipping = true;
                 }
-                if matches!(done, Err(Stop::Failed(_))) {
+                let running = std::mem::replace(&mut self.running, Running::Nothing);
+                if let Err(Stop::Failed(failure)) = &done {
+                    self.session.log_failure(failure, running.failed());
                     self.session.fail().await;
                 }
                 self.settle(done)?;

@@ -3,11 +3,13 @@
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use chronolith::hosts::{Method, Network, Rules, Visitor};
+use chronolith::hosts::{ClientCert, Method, Network, Rule, Rules, Visitor};
 use chronolith_types::SqlState;
 
 use crate::backend::{Backend, RoleAuth, Startup};
 use crate::failure::Failure;
+use crate::local::user_name;
+use crate::startup::wrong_password;
 
 /// What a client has to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,12 +22,57 @@ pub(crate) enum Proof {
     Password,
 }
 
+/// Where a client is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Peer {
+    /// At the other end of a network, or of the machine's own.
+    Address(SocketAddr),
+    /// At a socket of the file system: its user, as the kernel says it.
+    Local(Option<u32>),
+}
+
+impl Peer {
+    /// Its address; none at a socket of the file system.
+    pub(crate) fn ip(self) -> Option<IpAddr> {
+        match self {
+            Self::Address(address) => Some(address.ip().to_canonical()),
+            Self::Local(_) => None,
+        }
+    }
+
+    /// Whether it is on this machine.
+    fn is_near(self) -> bool {
+        self.ip().is_none_or(|address| address.is_loopback())
+    }
+}
+
 /// The two ends of a connection.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct Ends {
-    pub(crate) peer: SocketAddr,
+    pub(crate) peer: Peer,
     pub(crate) local: Option<SocketAddr>,
     pub(crate) encrypted: bool,
+    /// The common name of the certificate that the client has shown; None inside for one without.
+    pub(crate) certificate: Option<Option<String>>,
+    /// Whether clients are asked for certificates.
+    pub(crate) asks: bool,
+}
+
+/// What a client owes, all told.
+#[derive(Debug)]
+pub(crate) struct Owed {
+    pub(crate) proof: Proof,
+    /// Its certificate names somebody else: said once it has proved the rest.
+    pub(crate) refused: Option<Failure>,
+}
+
+impl From<Proof> for Owed {
+    fn from(proof: Proof) -> Self {
+        Self {
+            proof,
+            refused: None,
+        }
+    }
 }
 
 fn refused(message: String) -> Failure {
@@ -40,12 +87,11 @@ pub(crate) async fn proof(
     backend: &dyn Backend,
     startup: &Startup,
     role: Option<&RoleAuth>,
-    ends: Ends,
-) -> Result<Proof, Failure> {
-    let peer = ends.peer.ip().to_canonical();
+    ends: &Ends,
+) -> Result<Owed, Failure> {
     match backend.rules() {
-        Some(rules) => by_rules(&rules, startup, role, ends, peer).await,
-        None => without_rules(backend, startup, role, peer),
+        Some(rules) => by_rules(&rules, startup, role, ends).await,
+        None => without_rules(backend, startup, role, ends.peer.is_near()).map(Owed::from),
     }
 }
 
@@ -54,9 +100,8 @@ fn without_rules(
     backend: &dyn Backend,
     startup: &Startup,
     role: Option<&RoleAuth>,
-    peer: IpAddr,
+    local: bool,
 ) -> Result<Proof, Failure> {
-    let local = peer.is_loopback();
     // Where nobody has a password, an unknown role's name is no secret worth a mock exchange.
     if role.is_none() && local && !backend.has_password() {
         return Err(refused(format!("role \"{}\" does not exist", startup.user)));
@@ -72,9 +117,8 @@ async fn by_rules(
     rules: &Rules,
     startup: &Startup,
     role: Option<&RoleAuth>,
-    ends: Ends,
-    peer: IpAddr,
-) -> Result<Proof, Failure> {
+    ends: &Ends,
+) -> Result<Owed, Failure> {
     let networks = match rules.asks_for_networks() {
         true => networks(),
         false => Vec::new(),
@@ -92,7 +136,7 @@ async fn by_rules(
         member_of: role
             .map(|role| role.member_of.as_slice())
             .unwrap_or_default(),
-        address: Some(peer),
+        address: ends.peer.ip(),
         encrypted: ends.encrypted,
         here: ends.local.map(|local| local.ip().to_canonical()),
         networks: &networks,
@@ -103,6 +147,8 @@ async fn by_rules(
             true => "SSL encryption",
             false => "no encryption",
         };
+        let peer = ends.peer.ip();
+        let peer = peer.map_or_else(|| "[local]".to_owned(), |peer| peer.to_string());
         format!(
             "host \"{peer}\", user \"{}\", database \"{}\", {encryption}",
             startup.user, startup.database
@@ -111,18 +157,21 @@ async fn by_rules(
     let Some(rule) = rules.find(&visitor) else {
         return Err(refused(format!("no pg_hba.conf entry for {}", who())));
     };
-    match rule.method {
-        Method::Trust if peer.is_loopback() => Ok(Proof::None),
+    let misnamed = certificate(rule, startup, ends)?;
+    let proof = match rule.method {
+        Method::Trust if ends.peer.is_near() => Ok(Proof::None),
         Method::Trust => Err(refused(format!(
             "pg_hba.conf trusts {}, but clients of other machines are never trusted",
             who()
         ))
         .hint(format!("Write scram-sha-256 in line {}.", rule.line))),
-        // Peers come by sockets of the file system alone.
-        Method::Reject | Method::Peer => Err(refused(format!(
+        Method::Reject => Err(refused(format!(
             "pg_hba.conf rejects connection for {}",
             who()
         ))),
+        Method::Peer => by_peer(startup, ends.peer),
+        // The certificate is all of it.
+        Method::Cert => Ok(Proof::None),
         Method::Scram | Method::Md5 => Ok(Proof::Scram),
         Method::Password if ends.encrypted => Ok(Proof::Password),
         Method::Password => Err(refused(format!(
@@ -133,7 +182,68 @@ async fn by_rules(
             "Connect with sslmode=require, or write scram-sha-256 in line {}.",
             rule.line
         ))),
+    };
+    Ok(Owed {
+        proof: proof?,
+        refused: misnamed,
+    })
+}
+
+/// The operating system's word for who is at the other end.
+fn by_peer(startup: &Startup, peer: Peer) -> Result<Proof, Failure> {
+    let name = match peer {
+        Peer::Local(Some(uid)) => user_name(uid),
+        _ => None,
+    };
+    if name.as_deref() == Some(startup.user.as_str()) {
+        return Ok(Proof::None);
     }
+    match &name {
+        Some(name) => tracing::info!(
+            "provided user name ({}) and authenticated user name ({name}) do not match",
+            startup.user
+        ),
+        None => tracing::info!("the operating system does not name the peer"),
+    }
+    Err(refused(format!(
+        "Peer authentication failed for user \"{}\"",
+        startup.user
+    )))
+}
+
+/// Holds a client's certificate against a rule: why it is refused once it has proved the rest.
+fn certificate(rule: &Rule, startup: &Startup, ends: &Ends) -> Result<Option<Failure>, Failure> {
+    if rule.certificate == ClientCert::Any {
+        return Ok(None);
+    }
+    if !ends.asks {
+        return Err(Failure::new(
+            SqlState::CONFIG_FILE_ERROR,
+            "client certificates can only be checked if a root certificate store is available",
+        ));
+    }
+    let Some(name) = &ends.certificate else {
+        return Err(refused(
+            "connection requires a valid client certificate".to_owned(),
+        ));
+    };
+    let user = &startup.user;
+    if rule.certificate == ClientCert::Signed || name.as_ref() == Some(user) {
+        return Ok(None);
+    }
+    tracing::info!(
+        "certificate validation failed for user \"{user}\": the certificate names {}",
+        name.as_deref().unwrap_or("nobody")
+    );
+    Ok(Some(match rule.method {
+        Method::Cert => refused(format!(
+            "certificate authentication failed for user \"{user}\""
+        )),
+        Method::Trust => refused(format!(
+            "\"trust\" authentication failed for user \"{user}\""
+        )),
+        _ => wrong_password(user),
+    }))
 }
 
 /// The networks that this machine is part of, as the kernel lists them.

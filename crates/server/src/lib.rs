@@ -11,12 +11,15 @@
 //! - Every message that a client sends is answered as the protocol says, or the connection ends
 //!   with a FATAL error; a panic ends one session only.
 
+mod admit;
 mod backend;
 mod connection;
+mod crowd;
 mod encode;
 mod failure;
 mod gate;
 mod guard;
+mod local;
 mod out;
 mod scram;
 mod server;
@@ -29,12 +32,13 @@ mod wire;
 mod tests;
 
 pub use backend::{
-    Backend, Canceller, Column, CopyStream, Described, News, Notice, Notification, Outcome,
+    Backend, Canceller, Column, CopyStream, Described, Failed, News, Notice, Notification, Outcome,
     Parameter, Plan, Reported, RoleAuth, RowStream, Session, Startup, Status,
 };
 pub use encode::OutputStyle;
 pub use failure::{Failure, ServerError, Severity};
 pub use guard::{Budget, Limits, PREAUTH_FRAME_BYTES_MAX};
+pub use local::LocalSockets;
 pub use server::{Server, ServerConfig};
 pub use session::backend;
 pub use tls::TlsFiles;

@@ -1,28 +1,28 @@
 //! The listening socket, and what all connections share.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::net::SocketAddr;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
-use chronolith_types::SqlState;
 use parking_lot::Mutex;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
-use crate::backend::{Backend, Startup};
-use crate::connection::Connection;
-use crate::failure::{Failure, ServerError, Severity};
-use crate::gate::{self, Ends, Proof};
-use crate::guard::{Budget, Guard, Limits};
-use crate::out;
-use crate::scram::{self, Verifier};
-use crate::startup::{self, First};
+use crate::admit::{self, Registered};
+use crate::backend::Backend;
+use crate::crowd::Crowd;
+use crate::failure::ServerError;
+use crate::gate::Peer;
+use crate::guard::{Budget, Limits};
+use crate::local::{LocalListener, LocalSockets};
+use crate::scram;
 use crate::tls::{Tls, TlsFiles};
-use crate::wire::{self, CancelSlot, End, Socket, Wire};
+use crate::wire::{self, Socket};
 
 /// How the server listens and what it allows.
 #[derive(Debug, Clone)]
@@ -37,8 +37,14 @@ pub struct ServerConfig {
     pub connections_max: usize,
     /// Of these, kept for superusers. Default 3.
     pub connections_reserved: usize,
+    /// Sockets of the file system beside those of the network.
+    pub local: LocalSockets,
+    /// Connections of one address at once; 0 for as many as there may be. Default 0.
+    pub address_connections_max: usize,
     /// Sockets that have not authenticated yet, at once. Default 256.
     pub unauthenticated_max: usize,
+    /// Those of one address. Default 128, so that none takes all places from the others.
+    pub address_unauthenticated_max: usize,
     /// How long authentication may take. Default 10 s.
     pub auth_timeout: Duration,
     /// How long a client that failed to authenticate waits for the answer. Default 200 ms: enough
@@ -58,7 +64,10 @@ impl Default for ServerConfig {
             plaintext: false,
             connections_max: 100,
             connections_reserved: 3,
+            local: LocalSockets::default(),
+            address_connections_max: 0,
             unauthenticated_max: 256,
+            address_unauthenticated_max: 128,
             auth_timeout: Duration::from_secs(10),
             failure_delay: Duration::from_millis(200),
             frame_bytes_max: 64 << 20,
@@ -69,9 +78,52 @@ impl Default for ServerConfig {
 
 /// A server that listens, and may not have begun to accept.
 pub struct Server {
-    listeners: Vec<TcpListener>,
+    listeners: Vec<Listener>,
     addresses: Vec<SocketAddr>,
     shared: Arc<Shared>,
+}
+
+/// Where clients come in.
+#[derive(Debug)]
+enum Listener {
+    Network(TcpListener),
+    Local(LocalListener),
+}
+
+/// A client that came in.
+pub(crate) struct Caller {
+    pub(crate) socket: Box<dyn Socket>,
+    pub(crate) peer: Peer,
+    pub(crate) local: Option<SocketAddr>,
+    /// The same socket once more: seen to while the session's own thread is busy.
+    pub(crate) beside: Option<OwnedFd>,
+}
+
+impl Listener {
+    async fn accept(&self) -> io::Result<Caller> {
+        match self {
+            Self::Network(listener) => {
+                let (socket, peer) = listener.accept().await?;
+                let _ = socket.set_nodelay(true);
+                Ok(Caller {
+                    peer: Peer::Address(peer),
+                    local: socket.local_addr().ok(),
+                    beside: socket.as_fd().try_clone_to_owned().ok(),
+                    socket: Box::new(socket),
+                })
+            }
+            Self::Local(local) => {
+                let (socket, _) = local.listener.accept().await?;
+                let uid = socket.peer_cred().ok().map(|peer| peer.uid());
+                Ok(Caller {
+                    peer: Peer::Local(uid),
+                    local: None,
+                    beside: socket.as_fd().try_clone_to_owned().ok(),
+                    socket: Box::new(socket),
+                })
+            }
+        }
+    }
 }
 
 impl std::fmt::Debug for Server {
@@ -82,36 +134,18 @@ impl std::fmt::Debug for Server {
     }
 }
 
-struct Shared {
-    backend: Arc<dyn Backend>,
-    config: ServerConfig,
-    tls: Option<Tls>,
-    limits: Limits,
+/// What all connections share.
+pub(crate) struct Shared {
+    pub(crate) backend: Arc<dyn Backend>,
+    pub(crate) config: ServerConfig,
+    pub(crate) tls: Option<Tls>,
+    pub(crate) limits: Limits,
     /// Makes mock salts that are the same each time.
-    mock_secret: [u8; 32],
-    cancels: Mutex<BTreeMap<i32, Registered>>,
-    sessions: AtomicUsize,
-    unauthenticated: Arc<Semaphore>,
-}
-
-struct Registered {
-    secret: [u8; 4],
-    slot: Arc<CancelSlot>,
-}
-
-/// What a session occupies; given back when dropped.
-struct Seat {
-    shared: Arc<Shared>,
-    pid: Option<i32>,
-}
-
-impl Drop for Seat {
-    fn drop(&mut self) {
-        self.shared.sessions.fetch_sub(1, Ordering::AcqRel);
-        if let Some(pid) = self.pid {
-            self.shared.cancels.lock().remove(&pid);
-        }
-    }
+    pub(crate) mock_secret: [u8; 32],
+    pub(crate) cancels: Mutex<BTreeMap<i32, Registered>>,
+    pub(crate) sessions: AtomicUsize,
+    pub(crate) unauthenticated: Arc<Semaphore>,
+    pub(crate) crowd: Arc<Crowd>,
 }
 
 impl Server {
@@ -150,7 +184,13 @@ impl Server {
             };
             let listener = TcpListener::bind(address).await.map_err(problem)?;
             addresses.push(listener.local_addr().map_err(problem)?);
-            listeners.push(listener);
+            listeners.push(Listener::Network(listener));
+        }
+        // As in PostgreSQL the port is in the name, whether it is listened on or not.
+        let port = addresses.first().map_or(5432, SocketAddr::port);
+        for directory in &config.local.directories {
+            let socket = LocalListener::bind(&config.local, directory, port)?;
+            listeners.push(Listener::Local(socket));
         }
         let mut mock_secret = [0; 32];
         scram::random(&mut mock_secret).map_err(|f| ServerError::Refused(f.message))?;
@@ -166,6 +206,7 @@ impl Server {
             mock_secret,
             cancels: Mutex::default(),
             sessions: AtomicUsize::new(0),
+            crowd: Arc::default(),
         };
         Ok(Self {
             listeners,
@@ -192,6 +233,11 @@ impl Server {
                 address.ip(),
                 address.port()
             );
+        }
+        for listener in &self.listeners {
+            if let Listener::Local(local) = listener {
+                tracing::info!("listening on Unix socket \"{}\"", local.path.display());
+            }
         }
         let backend = &self.shared.backend;
         let first = backend.role("postgres");
@@ -221,17 +267,17 @@ impl Server {
 }
 
 /// Takes connections of one listening socket until the server stops; waits for their end.
-async fn accept(listener: TcpListener, shared: Arc<Shared>, stopped: watch::Receiver<bool>) {
+async fn accept(listener: Listener, shared: Arc<Shared>, stopped: watch::Receiver<bool>) {
     let mut stop = stopped.clone();
     let mut sessions = JoinSet::new();
     let mut pause = Duration::from_millis(10);
     loop {
         tokio::select! {
             accepted = listener.accept() => match accepted {
-                Ok((socket, peer)) => {
+                Ok(caller) => {
                     pause = Duration::from_millis(10);
                     let shared = Arc::clone(&shared);
-                    sessions.spawn(serve(socket, peer, shared, stopped.clone()));
+                    sessions.spawn(admit::serve(caller, shared, stopped.clone()));
                 }
                 Err(error) => {
                     // EMFILE and its like pass when sessions end.
@@ -250,211 +296,4 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>, stopped: watch::Rece
     }
     drop(listener);
     while sessions.join_next().await.is_some() {}
-}
-
-async fn tell(mut socket: Box<dyn Socket>, failure: &Failure) {
-    use tokio::io::AsyncWriteExt;
-    let mut message = Vec::new();
-    out::failure(&mut message, Severity::Fatal, failure);
-    let send = async {
-        let _ = socket.write_all(&message).await;
-        let _ = socket.shutdown().await;
-    };
-    let _told = tokio::time::timeout(Duration::from_secs(2), send).await;
-}
-
-fn too_many() -> Failure {
-    Failure::new(
-        SqlState::TOO_MANY_CONNECTIONS,
-        "sorry, too many clients already",
-    )
-}
-
-async fn serve(
-    socket: TcpStream,
-    peer: SocketAddr,
-    shared: Arc<Shared>,
-    stopped: watch::Receiver<bool>,
-) {
-    let _ = socket.set_nodelay(true);
-    let local = socket.local_addr().ok();
-    // The same socket once more: seen to while the session's own thread is busy.
-    let beside = socket.as_fd().try_clone_to_owned().ok();
-    let socket: Box<dyn Socket> = Box::new(socket);
-    let Ok(permit) = Arc::clone(&shared.unauthenticated).try_acquire_owned() else {
-        tell(socket, &too_many()).await;
-        return;
-    };
-    let greet = greet(socket, peer, local, &shared, stopped.clone());
-    let connection = tokio::time::timeout(shared.config.auth_timeout, greet).await;
-    drop(permit);
-    match connection {
-        Ok(Some((connection, seat))) => {
-            let noticing = beside.map(|fd| connection.notice_end(fd));
-            connection.run().await;
-            drop(noticing);
-            drop(seat);
-        }
-        Ok(None) => {}
-        Err(_) => tracing::debug!("authentication of {peer} timed out"),
-    }
-}
-
-/// An address with its port; one of four bytes is written as such.
-fn canonical(of: SocketAddr) -> String {
-    SocketAddr::new(of.ip().to_canonical(), of.port()).to_string()
-}
-
-/// Authenticates; none when the connection has ended.
-async fn greet(
-    socket: Box<dyn Socket>,
-    peer: SocketAddr,
-    local: Option<SocketAddr>,
-    shared: &Arc<Shared>,
-    stopped: watch::Receiver<bool>,
-) -> Option<(Connection, Seat)> {
-    let mut hello = match startup::first(socket, shared.tls.as_ref()).await {
-        Ok(First::Session(hello)) => hello,
-        Ok(First::Cancel { pid, secret }) => {
-            let slot = shared.cancels.lock().get(&pid).and_then(|registered| {
-                scram::equal(&registered.secret, &secret).then(|| Arc::clone(&registered.slot))
-            });
-            if let Some(slot) = slot {
-                slot.cancel();
-            }
-            return None;
-        }
-        Err((Some(socket), End::Fatal(failure))) => {
-            tell(socket, &failure).await;
-            return None;
-        }
-        Err(_) => return None,
-    };
-    hello.startup.client = Some(canonical(peer));
-    hello.startup.server = local.map(canonical);
-    let mut wire = Wire::new(hello.socket, Guard::new(shared.limits.clone()), stopped);
-    wire.input = hello.rest;
-    let startup = hello.startup;
-    if let Some(unknown) = &hello.negotiate {
-        startup::negotiate(&mut wire.out, unknown);
-    }
-    let hello = Known {
-        startup,
-        ends: Ends {
-            peer,
-            local,
-            encrypted: !matches!(hello.binding, scram::Binding::Plain),
-        },
-        binding: hello.binding,
-    };
-    match admit(&mut wire, &hello, shared).await {
-        Ok((session, seat)) => {
-            let reported = session.reported();
-            Some((Connection::new(wire, session, reported), seat))
-        }
-        Err(End::Closed) => None,
-        Err(End::Fatal(failure)) => {
-            tracing::info!("FATAL: {}", failure.message);
-            tell_of(shared, &hello.startup, Some(&failure)).await;
-            if failure.code == SqlState::INVALID_PASSWORD {
-                tokio::time::sleep(shared.config.failure_delay).await;
-            }
-            out::failure(&mut wire.out, Severity::Fatal, &failure);
-            let _told = wire.flush().await;
-            None
-        }
-    }
-}
-
-/// Has it written down that a client came in, or was refused. That waits for the disk.
-async fn tell_of(shared: &Arc<Shared>, startup: &Startup, refused: Option<&Failure>) {
-    let (shared, startup) = (Arc::clone(shared), startup.clone());
-    let refused = refused.cloned();
-    let write = move || shared.backend.tell(&startup, refused.as_ref());
-    if let Err(error) = tokio::task::spawn_blocking(write).await {
-        tracing::error!("a login could not be told of: {error}");
-    }
-}
-
-struct Known {
-    startup: Startup,
-    binding: scram::Binding,
-    ends: Ends,
-}
-
-async fn admit(
-    wire: &mut Wire,
-    hello: &Known,
-    shared: &Arc<Shared>,
-) -> Result<(Box<dyn crate::backend::Session>, Seat), End> {
-    let user = &hello.startup.user;
-    let role = shared.backend.role(user);
-    let backend = &*shared.backend;
-    let proof = gate::proof(backend, &hello.startup, role.as_ref(), hello.ends).await?;
-    let kept = role.as_ref().and_then(|role| role.verifier.as_deref());
-    match proof {
-        Proof::None => {}
-        Proof::Scram => {
-            let verifier = kept
-                .and_then(Verifier::parse)
-                .unwrap_or_else(|| Verifier::mock(user, &shared.mock_secret));
-            startup::scram(wire, user, verifier, &hello.binding).await?;
-        }
-        Proof::Password => startup::password(wire, user, kept).await?,
-    }
-    // Told only to who knows the password, and as if it were wrong.
-    if proof != Proof::None && role.as_ref().is_some_and(|role| role.expired) {
-        return Err(startup::wrong_password(user).into());
-    }
-    let role = role.ok_or_else(|| {
-        Failure::new(
-            SqlState::INVALID_AUTHORIZATION_SPECIFICATION,
-            format!("role \"{user}\" does not exist"),
-        )
-    })?;
-    if !role.login {
-        return Err(Failure::new(
-            SqlState::INVALID_AUTHORIZATION_SPECIFICATION,
-            format!("role \"{user}\" is not permitted to log in"),
-        )
-        .into());
-    }
-    let taken = shared.sessions.fetch_add(1, Ordering::AcqRel);
-    let mut seat = Seat {
-        shared: Arc::clone(shared),
-        pid: None,
-    };
-    let max = shared.config.connections_max;
-    if taken >= max {
-        return Err(too_many().into());
-    }
-    if !role.superuser && taken >= max.saturating_sub(shared.config.connections_reserved) {
-        return Err(Failure::new(
-            SqlState::TOO_MANY_CONNECTIONS,
-            "remaining connection slots are reserved for non-replication superuser connections",
-        )
-        .into());
-    }
-    let session = shared.backend.connect(&hello.startup).await?;
-    tell_of(shared, &hello.startup, None).await;
-    out::authentication(&mut wire.out, 0, &[]);
-    for (name, value) in session.reported().iter() {
-        out::parameter_status(&mut wire.out, name, value);
-    }
-    let pid = session.pid();
-    let mut secret = [0; 4];
-    scram::random(&mut secret)?;
-    out::backend_key(&mut wire.out, pid, &secret);
-    shared.cancels.lock().insert(
-        pid,
-        Registered {
-            secret,
-            slot: Arc::clone(&wire.slot),
-        },
-    );
-    seat.pid = Some(pid);
-    out::ready(&mut wire.out, session.status().byte());
-    wire.guard.authenticated();
-    wire.flush().await?;
-    Ok((session, seat))
 }

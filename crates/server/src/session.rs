@@ -16,8 +16,8 @@ use chronolith_types::SqlType;
 use futures::StreamExt;
 
 use crate::backend::{
-    Backend, Canceller, Column, Described, News, Notice, Notification, Outcome, Parameter, Plan,
-    Reported, RoleAuth, Session, Startup, Status,
+    Backend, Canceller, Column, Described, Failed, News, Notice, Notification, Outcome, Parameter,
+    Plan, Reported, RoleAuth, Session, Startup, Status,
 };
 use crate::encode::OutputStyle;
 use crate::failure::{Failure, Severity};
@@ -30,6 +30,13 @@ pub fn backend(db: Database) -> Arc<dyn Backend> {
 
 struct Facade {
     db: Database,
+}
+
+impl Facade {
+    fn is_on(&self, name: &str) -> bool {
+        let value = self.db.instance().setting(name);
+        value.is_some_and(|value| matches!(value.as_str(), "on" | "true" | "yes" | "1"))
+    }
 }
 
 #[async_trait]
@@ -55,6 +62,14 @@ impl Backend for Facade {
         self.db
             .instance()
             .audit_login(user, database, client, refused);
+    }
+
+    fn logs_connections(&self) -> bool {
+        self.is_on("log_connections")
+    }
+
+    fn logs_disconnections(&self) -> bool {
+        self.is_on("log_disconnections")
     }
 
     fn has_password(&self) -> bool {
@@ -281,6 +296,35 @@ impl Session for Open {
         let bound: &Bound = statement.plan.0.downcast_ref().ok_or_else(foreign)?;
         let outcome = self.session.execute(bound, params).await?;
         Ok(Outcome::from(outcome))
+    }
+
+    fn log_failure(&self, failure: &Failure, failed: Failed<'_>) {
+        let error = chronolith::Error {
+            code: failure.code,
+            message: failure.message.clone(),
+            detail: failure.detail.clone(),
+            hint: failure.hint.clone(),
+            position: failure.position,
+            context: failure.context.clone(),
+            ..chronolith::Error::default()
+        };
+        let failed = match failed {
+            Failed::Nothing => chronolith::Failed::Nothing,
+            Failed::Text(text) => chronolith::Failed::Text(text),
+            Failed::Statement {
+                portal,
+                statement,
+                params,
+            } => match statement.plan.0.downcast_ref::<Bound>() {
+                Some(bound) => chronolith::Failed::Statement {
+                    portal,
+                    statement: bound,
+                    params,
+                },
+                None => chronolith::Failed::Nothing,
+            },
+        };
+        self.session.log_failure(&error, failed);
     }
 
     async fn begin_simple(&mut self, statements: usize) -> Result<(), Failure> {

@@ -24,7 +24,7 @@ pub(crate) enum First {
     /// To stop what another connection runs.
     Cancel { pid: i32, secret: Vec<u8> },
     /// A session.
-    Session(Hello),
+    Session(Box<Hello>),
 }
 
 /// A startup packet, read.
@@ -32,6 +32,10 @@ pub(crate) struct Hello {
     pub(crate) socket: Box<dyn Socket>,
     pub(crate) startup: Startup,
     pub(crate) binding: Binding,
+    /// The certificate that the client showed, which one whom the server trusts has signed.
+    pub(crate) certificate: Option<Vec<u8>>,
+    /// Whether it speaks a protocol whose keys of cancelling may be long.
+    pub(crate) long_keys: bool,
     /// The reply to a newer minor version or to unknown options, if one is due.
     pub(crate) negotiate: Option<Vec<String>>,
     /// Sent with or behind the startup packet, as a cancelling client may.
@@ -64,6 +68,7 @@ pub(crate) async fn first(
     tls: Option<&Tls>,
 ) -> Result<First, (Option<Box<dyn Socket>>, End)> {
     let mut binding = Binding::Plain;
+    let mut certificate = None;
     // Each of SSL and GSS may be asked for once.
     for _ in 0..3 {
         let body = match packet(&mut socket).await {
@@ -85,6 +90,9 @@ pub(crate) async fn first(
                 }
                 match tls.acceptor.accept(socket).await {
                     Ok(stream) => {
+                        let shown = stream.get_ref().1.peer_certificates();
+                        let shown = shown.and_then(|chain| chain.first());
+                        certificate = shown.map(|shown| shown.to_vec());
                         socket = Box::new(stream);
                         binding = tls
                             .end_point
@@ -114,13 +122,15 @@ pub(crate) async fn first(
             }
             _ => {
                 return match hello(code, rest) {
-                    Ok((startup, negotiate)) => Ok(First::Session(Hello {
+                    Ok((startup, negotiate)) => Ok(First::Session(Box::new(Hello {
                         socket,
                         startup,
                         binding,
+                        certificate,
+                        long_keys: code & 0xffff >= 2,
                         negotiate,
                         rest: BytesMut::new(),
-                    })),
+                    }))),
                     Err(failure) => Err((Some(socket), End::Fatal(failure))),
                 };
             }

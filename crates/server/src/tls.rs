@@ -5,8 +5,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use ring::digest;
-use rustls::ServerConfig;
+use rustls::crypto::CryptoProvider;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::WebPkiClientVerifier;
+use rustls::server::danger::ClientCertVerifier;
+use rustls::{RootCertStore, ServerConfig};
 use tokio_rustls::TlsAcceptor;
 
 use crate::failure::ServerError;
@@ -18,6 +21,8 @@ pub struct TlsFiles {
     pub certificate: PathBuf,
     /// PEM; readable by its owner alone.
     pub key: PathBuf,
+    /// PEM, those whose signatures on clients' certificates count; without them nobody is asked for one.
+    pub authorities: Option<PathBuf>,
 }
 
 /// Ready to shake hands.
@@ -48,10 +53,14 @@ impl Tls {
             .ok_or_else(|| problem(&files.key, "no private key in it"))?;
         let end_point = chain.first().and_then(|cert| end_point(cert));
         let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let clients = match &files.authorities {
+            None => WebPkiClientVerifier::no_client_auth(),
+            Some(path) => clients(path, &provider)?,
+        };
         let config = ServerConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .map_err(|e| problem(&files.certificate, e))?
-            .with_no_client_auth()
+            .with_client_cert_verifier(clients)
             .with_single_cert(chain, key)
             .map_err(|e| problem(&files.certificate, e))?;
         Ok(Self {
@@ -59,6 +68,57 @@ impl Tls {
             end_point,
         })
     }
+}
+
+/// Who looks at clients' certificates: a client may have none, but no other than one that is signed.
+fn clients(
+    path: &Path,
+    provider: &Arc<CryptoProvider>,
+) -> Result<Arc<dyn ClientCertVerifier>, ServerError> {
+    let pem = fs::read(path).map_err(|e| problem(path, e))?;
+    let mut roots = RootCertStore::empty();
+    for certificate in rustls_pemfile::certs(&mut pem.as_slice()) {
+        let certificate = certificate.map_err(|e| problem(path, e))?;
+        roots.add(certificate).map_err(|e| problem(path, e))?;
+    }
+    if roots.is_empty() {
+        return Err(problem(path, "no certificate in it"));
+    }
+    WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider))
+        .allow_unauthenticated()
+        .build()
+        .map_err(|e| problem(path, e))
+}
+
+/// The common name in a certificate's subject; None without one, and for one with a zero byte, which
+/// others would read as its end.
+pub(crate) fn common_name(certificate: &[u8]) -> Option<String> {
+    const COMMON_NAME: &[u8] = &[0x55, 0x04, 0x03];
+    let (body, _) = element(certificate, 0x30)?;
+    let (mut fields, _) = element(body, 0x30)?;
+    // Version (where it is told), serial number, algorithm, issuer, validity, subject.
+    if let Some((_, rest)) = element(fields, 0xa0) {
+        fields = rest;
+    }
+    for tag in [0x02, 0x30, 0x30, 0x30] {
+        (_, fields) = element(fields, tag)?;
+    }
+    let (mut names, _) = element(fields, 0x30)?;
+    while !names.is_empty() {
+        let (set, rest) = element(names, 0x31)?;
+        names = rest;
+        let (pair, _) = element(set, 0x30)?;
+        let (oid, value) = element(pair, 0x06)?;
+        if oid != COMMON_NAME {
+            continue;
+        }
+        // UTF8String, PrintableString, TeletexString, IA5String.
+        let text = [0x0c, 0x13, 0x14, 0x16];
+        let (text, _) = text.iter().find_map(|tag| element(value, *tag))?;
+        let text = std::str::from_utf8(text).ok()?;
+        return (!text.contains('\0')).then(|| text.to_owned());
+    }
+    None
 }
 
 /// A key that others can read is refused, as PostgreSQL does.

@@ -60,6 +60,11 @@ pub(crate) fn create(c: &mut Cursor<'_>) -> Result<Statement, SqlError> {
     let name = c.ident()?;
     let (mut all, mut found) = (false, Vec::new());
     if c.accept(&["for", "all", "tables"]) {
+        if c.sees(&["in", "schema"]) {
+            let mut error = c.unexpected();
+            error.hint = Some("Write FOR TABLES IN SCHEMA, without ALL.".to_owned());
+            return Err(error);
+        }
         all = true;
     } else if c.accept(&["for"]) {
         found = objects(c)?;

@@ -68,6 +68,28 @@ async fn sigterm_ends_the_server_cleanly() {
     assert_eq!(a, 7);
 }
 
+#[tokio::test]
+async fn statistics_outlive_sigterm_and_not_kill_9() {
+    let dir = tempfile::tempdir().unwrap();
+    let count = async |serving: &Serving| -> i64 {
+        let client = serving.connect().await;
+        let sql = "SELECT n_tup_ins FROM pg_stat_user_tables WHERE relname = 't'";
+        client.query_one(sql, &[]).await.unwrap().get(0)
+    };
+    let serving = Serving::start(dir.path(), &[]);
+    let client = serving.connect().await;
+    client
+        .batch_execute("CREATE TABLE t (a int); INSERT INTO t VALUES (7), (8)")
+        .await
+        .unwrap();
+    assert_eq!(serving.terminate(), Some(0));
+    let serving = Serving::start(dir.path(), &[]);
+    assert_eq!(count(&serving).await, 2);
+    serving.kill();
+    let serving = Serving::start(dir.path(), &[]);
+    assert_eq!(count(&serving).await, 0);
+}
+
 #[test]
 fn a_second_process_is_refused() {
     let dir = tempfile::tempdir().unwrap();

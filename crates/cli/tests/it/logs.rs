@@ -244,3 +244,145 @@ async fn rules_are_read_at_the_start_and_again_when_asked_to() {
         stderr(&ended)
     );
 }
+
+#[tokio::test]
+async fn errors_are_logged_with_their_statements_and_parameters() {
+    let dir = tempfile::tempdir().unwrap();
+    let serving = Serving::start(
+        dir.path(),
+        &[
+            "-c",
+            "log_statement=all",
+            "-c",
+            "log_parameter_max_length_on_error=3",
+            "-c",
+            "log_line_prefix=<%u@%d %e> ",
+        ],
+    );
+    let client = serving.connect().await;
+    assert!(client.batch_execute("SELECT *\nFROM nosuch").await.is_err());
+    assert!(client.batch_execute("SELEC 2").await.is_err());
+    let divided = client
+        .query(
+            "SELECT 10 / $1::int, $2::text, $3::text",
+            &[&0, &"it's long", &None::<&str>],
+        )
+        .await;
+    assert!(divided.is_err());
+    client
+        .batch_execute("SET log_min_error_statement = 'fatal'; SET log_statement = 'none'")
+        .await
+        .unwrap();
+    assert!(client.batch_execute("SELECT 1 FROM bare").await.is_err());
+    client
+        .batch_execute("SET log_min_messages = 'fatal'")
+        .await
+        .unwrap();
+    assert!(client.batch_execute("SELECT 1 FROM silent").await.is_err());
+    client
+        .batch_execute("SET log_min_messages = 'warning'")
+        .await
+        .unwrap();
+    assert!(client.batch_execute("SELECT 1 FROM last").await.is_err());
+    let log = serving.log_with("\"last\"");
+    let who = "<postgres@postgres";
+    for lines in [
+        format!(
+            "{who} 42P01> ERROR:  relation \"nosuch\" does not exist at character 15\n\
+             {who} 42P01> STATEMENT:  SELECT *\n\tFROM nosuch\n"
+        ),
+        format!("{who} 42601> ERROR:  syntax error at or near \"SELEC\" at character 1\n"),
+        format!(
+            ": SELECT 10 / $1::int, $2::text, $3::text\n\
+             {who} 00000> DETAIL:  parameters: $1 = '0', $2 = 'it''s long', $3 = NULL\n"
+        ),
+        format!(
+            "{who} 22012> ERROR:  division by zero\n\
+             {who} 22012> CONTEXT:  unnamed portal with parameters: $1 = '0', $2 = 'it''...', $3 = NULL\n\
+             {who} 22012> STATEMENT:  SELECT 10 / $1::int, $2::text, $3::text\n"
+        ),
+        format!(
+            "{who} 42P01> ERROR:  relation \"bare\" does not exist at character 15\n{who} 42P01> ERROR:  relation \"last\""
+        ),
+    ] {
+        assert!(log.contains(&lines), "no\n{lines}\nin\n{log}");
+    }
+    assert!(!log.contains("silent"), "{log}");
+}
+
+#[tokio::test]
+async fn who_comes_and_goes_is_logged_when_it_is_asked_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let more = ["-c", "log_connections=on", "-c", "log_disconnections=on"];
+    let serving = Serving::start(dir.path(), &more);
+    let client = serving.connect().await;
+    client.batch_execute("SELECT 1").await.unwrap();
+    drop(client);
+    let refused = serving.connect_as("nobody").await;
+    assert!(refused.is_err());
+    let log = serving.log_with("nobody");
+    for text in [
+        "LOG:  connection received: host=127.0.0.1 port=",
+        "LOG:  connection authorized: user=postgres database=postgres",
+        "FATAL:  role \"nobody\" does not exist",
+    ] {
+        assert!(log.contains(text), "no {text} in\n{log}");
+    }
+    let log = serving.log_with("disconnection");
+    let line = log.lines().find(|line| line.contains("disconnection"));
+    let line = line.unwrap_or_else(|| panic!("{log}"));
+    assert!(
+        line.contains("LOG:  disconnection: session time: 0:00:0"),
+        "{line}"
+    );
+    assert!(
+        line.contains(" user=postgres database=postgres host=127.0.0.1 port="),
+        "{line}"
+    );
+}
+
+#[tokio::test]
+async fn no_secret_is_in_the_log_whatever_becomes_of_its_statement() {
+    for form in ["stderr", "jsonlog"] {
+        let dir = tempfile::tempdir().unwrap();
+        let form = format!("log_destination={form}");
+        let serving = Serving::start(
+            dir.path(),
+            &[
+                "-c",
+                &form,
+                "-c",
+                "log_statement=all",
+                "-c",
+                "log_min_duration_statement=0",
+                "-c",
+                "log_parameter_max_length_on_error=-1",
+                "-c",
+                "log_connections=on",
+            ],
+        );
+        let client = serving.connect().await;
+        for text in [
+            format!("CREATE ROLE anna LOGIN PASSWORD '{CANARY}'"),
+            format!("ALTER ROLE anna ENCRYPTED PASSWORD '{CANARY}' VALID UNTIL 'infinity'"),
+            format!("ALTER ROLE nobody PASSWORD '{CANARY}'"),
+            format!("CREATE ROLE anna PASSWORD '{CANARY}'"),
+            format!("ALTER ROLE anna PASSWORD '{CANARY}"),
+            format!("DO $$ BEGIN EXECUTE 'ALTER ROLE nobody PASSWORD ''{CANARY}'''; END $$"),
+            format!("SELECT nosuch('host=db user=anna password={CANARY} dbname=x')"),
+            format!("SELECT nosuch('postgresql://anna:{CANARY}@db:5432/x')"),
+            format!("CREATE SUBSCRIPTION s CONNECTION 'host=db password={CANARY}' PUBLICATION p"),
+        ] {
+            drop(client.batch_execute(&text).await);
+            drop(client.query(&text, &[]).await);
+        }
+        client
+            .batch_execute("SELECT 'the end of it'")
+            .await
+            .unwrap();
+        let log = serving.log_with("the end of it");
+        assert!(log.contains("PASSWORD '********'"), "{log}");
+        let told = log.lines().find(|line| line.contains(CANARY));
+        assert!(told.is_none(), "{told:?}");
+    }
+}

@@ -4,6 +4,7 @@
 
 mod arrival;
 mod bad_input;
+mod certificates;
 mod commands;
 mod crash;
 mod dump;
@@ -12,4 +13,5 @@ mod market;
 mod matrix;
 mod program;
 mod settings;
+mod sockets;
 mod wire;

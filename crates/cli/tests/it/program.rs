@@ -40,8 +40,12 @@ pub(crate) struct Serving {
 impl Serving {
     pub(crate) fn start(dir: &Path, more: &[&str]) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_chronolith"))
-            .args(["serve", "--listen", "127.0.0.1:0", "--data-dir"])
+            .args(["serve", "--data-dir"])
             .arg(dir)
+            .args(match more.contains(&"--listen") {
+                true => &[][..],
+                false => &["--listen", "127.0.0.1:0"],
+            })
             .args(more)
             .env_remove("RUST_LOG")
             .env_remove("POSTGRES_PASSWORD")

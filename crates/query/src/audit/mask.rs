@@ -6,9 +6,36 @@ use std::borrow::Cow;
 const MASK: &str = "'********'";
 const WORD: &[u8] = b"password";
 
-/// A text in which no literal follows the word PASSWORD. Also within quotes, for what a body or a
-/// DO block runs is a text within the text.
+/// A text in which no literal follows the word PASSWORD, and no password stands in a connection string.
+/// Also within quotes, for what a body or a DO block runs is a text within the text.
 pub(crate) fn masked(text: &str) -> Cow<'_, str> {
+    match (in_addresses(text), behind_words(text)) {
+        (None, masked) => masked,
+        (Some(text), _) => Cow::Owned(behind_words(&text).into_owned()),
+    }
+}
+
+/// `scheme://user:password@host` with the password masked; None where there is none.
+fn in_addresses(text: &str) -> Option<String> {
+    let mut shown = String::new();
+    let mut done = 0;
+    for (at, _) in text.match_indices("://") {
+        let rest = text.get(at + 3..).unwrap_or_default();
+        let end = rest.find(|c: char| c.is_whitespace() || matches!(c, '/' | '\'' | '"'));
+        let place = rest.get(..end.unwrap_or(rest.len())).unwrap_or_default();
+        if let Some(behind) = place.rfind('@')
+            && let Some(before) = place.get(..behind).and_then(|who| who.find(':'))
+            && let Some(kept) = text.get(done..at + 3 + before + 1)
+        {
+            shown.push_str(kept);
+            shown.push_str("********");
+            done = at + 3 + behind;
+        }
+    }
+    (done > 0).then(|| shown + text.get(done..).unwrap_or_default())
+}
+
+fn behind_words(text: &str) -> Cow<'_, str> {
     let bytes = text.as_bytes();
     let mut shown = String::new();
     // Up to here `shown` has all of it.
@@ -22,6 +49,12 @@ pub(crate) fn masked(text: &str) -> Cow<'_, str> {
             shown.push_str(before);
             shown.push_str(MASK);
             (done, at) = (end, end);
+        } else if let Some((begin, end)) = given(bytes, at)
+            && let Some(before) = text.get(done..begin)
+        {
+            shown.push_str(before);
+            shown.push_str("********");
+            (done, at) = (end, end);
         }
     }
     match (done, text.get(done..)) {
@@ -30,6 +63,18 @@ pub(crate) fn masked(text: &str) -> Cow<'_, str> {
         // Ends are behind quotes, which are characters of their own.
         (_, None) => Cow::Owned(shown),
     }
+}
+
+/// The value of `password=value` in a connection string, which has no blanks around its sign: where it
+/// begins and ends. A column that is compared with a parameter or another column is none.
+fn given(bytes: &[u8], from: usize) -> Option<(usize, usize)> {
+    let rest = bytes.get(from..)?.strip_prefix(b"=")?;
+    let ends = |byte: &u8| byte.is_ascii_whitespace() || b"'\"&;,()".contains(byte);
+    let length = rest.iter().position(ends).unwrap_or(rest.len());
+    // Quotes end it: it is within a literal.
+    let within = rest.get(length).is_some_and(|byte| *byte != b')');
+    let named = rest.first().is_none_or(|first| *first == b'$');
+    (length > 0 && within && !named).then_some((from + 1, from + 1 + length))
 }
 
 /// The next time that the word stands by itself.
@@ -188,6 +233,22 @@ mod tests {
             (
                 "SELECT password, 'x' FROM t WHERE passwords 'y'",
                 "SELECT password, 'x' FROM t WHERE passwords 'y'",
+            ),
+            (
+                "SELECT dblink('host=a password=s3cret port=1')",
+                "SELECT dblink('host=a password=******** port=1')",
+            ),
+            (
+                "SELECT dblink('user=a password=s3cret')",
+                "SELECT dblink('user=a password=********')",
+            ),
+            (
+                "SELECT 'postgresql://a:s3c@ret@h:5432/db?x=1', 'https://x.y/z:1'",
+                "SELECT 'postgresql://a:********@h:5432/db?x=1', 'https://x.y/z:1'",
+            ),
+            (
+                "SELECT * FROM u WHERE password=$1 AND password = 'x'",
+                "SELECT * FROM u WHERE password=$1 AND password = 'x'",
             ),
             (
                 "ALTER ROLE é PASSWORD 'é' LOGIN -- é",

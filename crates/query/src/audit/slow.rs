@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use super::failed::{Cut, Errors};
 use super::mask::masked;
-use crate::session::State;
+use crate::session::{Shared, State};
 use crate::settings::Settings;
 
 /// Which statements `log_statement` names, each kind with those before it.
@@ -26,6 +27,9 @@ pub(crate) struct Logging {
     /// `log_duration`: how long each took.
     durations: bool,
     which: Which,
+    /// `log_parameter_max_length`.
+    params: Cut,
+    errors: Errors,
 }
 
 impl Logging {
@@ -40,11 +44,18 @@ impl Logging {
                 Some("all") => Which::All,
                 _ => Which::None,
             },
+            params: Cut::of(settings, "log_parameter_max_length"),
+            errors: Errors::of(settings),
         }
     }
 }
 
 impl State {
+    /// What they say of logging errors.
+    pub(super) fn errors_logged(&mut self) -> Errors {
+        self.logging().errors
+    }
+
     /// What the settings say of logging statements; looked up when one of them has changed.
     pub(crate) fn logging(&mut self) -> Logging {
         let revision = self.settings.revision();
@@ -67,15 +78,40 @@ fn which(tag: &str, reads: bool) -> Which {
     }
 }
 
-/// Who runs a statement, and how.
+/// Who a line of the log is about.
 #[derive(Debug, Clone)]
-pub(crate) struct Spoken {
+pub(crate) struct Speaker {
     pub(crate) user: String,
     pub(crate) database: String,
     pub(crate) pid: i32,
+    pub(crate) application: String,
+    /// The client's address; None for one of this machine's file system, or of the program itself.
+    pub(crate) client: Option<String>,
+}
+
+impl Speaker {
+    pub(crate) fn of(shared: &Shared) -> Self {
+        let known = shared.instance.session(shared.pid);
+        let (application, client) = known.unwrap_or_default();
+        Self {
+            user: shared.with(|state| state.user.clone()),
+            database: shared.database_name.clone(),
+            pid: shared.pid,
+            application,
+            client,
+        }
+    }
+}
+
+/// A statement that somebody runs, and how.
+#[derive(Debug, Clone)]
+pub(crate) struct Spoken {
+    pub(crate) by: Speaker,
     /// `statement`, or `execute` with the name it was prepared under.
     pub(crate) how: String,
     pub(crate) text: Arc<str>,
+    /// Its parameters.
+    pub(crate) params: Option<String>,
 }
 
 /// A statement that is to be logged when it ends.
@@ -88,16 +124,21 @@ pub(crate) struct Slow {
 }
 
 impl Logging {
-    /// Whether nothing is ever logged.
+    /// How much of parameters is shown.
+    pub(crate) fn params(self) -> Cut {
+        self.params
+    }
+
+    /// Whether no statement is ever logged.
     pub(crate) fn is_silent(self) -> bool {
-        self == Self::default()
+        self.slow_ms.is_none() && !self.durations && self.which == Which::None
     }
 
     /// A statement begins: logs it if its kind is to be; what is to be done at its end.
     pub(crate) fn begin(self, tag: &str, reads: bool, spoken: Spoken) -> Option<Slow> {
         let told = self.which > Which::None && which(tag, reads) <= self.which;
         if told {
-            spoken.log(&format!("{}: {}", spoken.how, masked(&spoken.text)));
+            spoken.log(&format!("{}: {}", spoken.how, masked(&spoken.text)), true);
         }
         (self.slow_ms.is_some() || self.durations).then_some(Slow {
             spoken,
@@ -117,22 +158,27 @@ impl Slow {
         let ms = ns as f64 / 1e6;
         let spoken = &self.spoken;
         match slow && !self.told {
-            true => spoken.log(&format!(
-                "duration: {ms:.3} ms  {}: {}",
-                spoken.how,
-                masked(&spoken.text)
-            )),
-            false => spoken.log(&format!("duration: {ms:.3} ms")),
+            true => {
+                let text = masked(&spoken.text);
+                let message = format!("duration: {ms:.3} ms  {}: {text}", spoken.how);
+                spoken.log(&message, true);
+            }
+            false => spoken.log(&format!("duration: {ms:.3} ms"), false),
         }
     }
 }
 
 impl Spoken {
-    fn log(&self, message: &str) {
+    fn log(&self, message: &str, with_params: bool) {
+        let params = self.params.as_ref().filter(|_| with_params);
+        let detail = params.map(|params| format!("parameters: {params}"));
         tracing::info!(
-            user = self.user,
-            dbname = self.database,
-            pid = self.pid,
+            user = self.by.user,
+            dbname = self.by.database,
+            pid = self.by.pid,
+            application_name = self.by.application,
+            remote_host = self.by.client,
+            detail,
             "{message}"
         );
     }

@@ -39,6 +39,7 @@ mod insert;
 mod lateral;
 mod literal;
 mod locked;
+mod mistaken;
 mod names;
 mod operate;
 mod overload;
@@ -61,8 +62,8 @@ mod uses;
 mod window;
 
 pub(crate) use change::{
-    Action, Broken, ByKey, Change, Conflict, CurrentOf, Over, Program, What, Writes, bind_change,
-    bind_changing_query, changes, unwritable,
+    Action, Broken, ByKey, Change, Conflict, CurrentOf, Over, Program, Subject, What, Writes,
+    bind_change, bind_changing_query, changes, unwritable,
 };
 pub use change::{ChangeTarget, WrittenView};
 pub(crate) use coerce::assignable;

@@ -7,6 +7,7 @@ use datafusion::common::ScalarValue;
 use datafusion::logical_expr::Expr;
 use datafusion::logical_expr::expr::Case;
 
+use super::mistaken;
 use super::scope::{Found, Scope, ScopeColumn};
 use super::state::{
     Binder, Clause, Place, Result, field, ident_position, lift, position, told, typed, unsupported,
@@ -53,11 +54,14 @@ impl Binder<'_> {
             )
             .at(at));
         }
-        Err(Error::new(
+        let error = Error::new(
             SqlState::UNDEFINED_COLUMN,
             format!("column \"{name}\" does not exist"),
-        )
-        .at(at))
+        );
+        Err(match mistaken::hint(place.scope, name) {
+            Some(hint) => error.hint(hint).at(at),
+            None => error.at(at),
+        })
     }
 
     /// A table's row as a value, or the one value that a function's rows are.
@@ -175,11 +179,14 @@ impl Binder<'_> {
             return Ok(found);
         }
         if look(place.scope) || self.outer.iter().any(look) {
-            return Err(Error::new(
+            let error = Error::new(
                 SqlState::UNDEFINED_COLUMN,
                 format!("column {spelled} does not exist"),
-            )
-            .at(at));
+            );
+            return Err(match mistaken::hint(place.scope, name) {
+                Some(hint) => error.hint(hint).at(at),
+                None => error.at(at),
+            });
         }
         if schema.is_none()
             && let Some(found) = self.argument(Some(table), name)?

@@ -1,4 +1,4 @@
-//! Counters: what was done since the start, as the `pg_stat_…` views show it.
+//! Counters: what was done since the first start after a crash, as the `pg_stat_…` views show it.
 
 use chronolith_types::TableId;
 
@@ -133,7 +133,15 @@ fn tables<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
     let home = context.home()?;
     for relation in objects::user_relations(home).filter(|relation| relation.kind() == 'r') {
         let mut row = row![relation.oid(), relation.schema(home).1, relation.name()];
-        row.resize(11, Cell::Null);
+        let counted = context
+            .statistics
+            .tables
+            .of(context.database, TableId(relation.oid()));
+        row.resize(7, Cell::Null);
+        for rows in [counted.inserted, counted.updated, counted.deleted] {
+            row.push(count(rows).into());
+        }
+        row.push(Cell::Null);
         row.push(count(relation.size(context).rows).into());
         row.resize(23, Cell::Null);
         rows.push(row);

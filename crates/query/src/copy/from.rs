@@ -696,7 +696,10 @@ impl Sink {
             })
         });
         match finished {
-            Ok(_) => self.checks.settle(shared).map_err(|error| (None, error)),
+            Ok(rows) => {
+                shared.count_inserted(self.table.id, rows);
+                self.checks.settle(shared).map_err(|error| (None, error))
+            }
             Err(error) => Err((at.and_then(|row| self.line_of(row)), error)),
         }
     }

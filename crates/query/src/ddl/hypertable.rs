@@ -69,12 +69,9 @@ pub(crate) fn make(shared: &Arc<Shared>, plan: &Plan) -> Result<(HypertableId, b
         );
         return Ok((known.id, false));
     }
-    let (_, column) = table.column_named(&plan.column).ok_or_else(|| {
-        Error::new(
-            SqlState::UNDEFINED_COLUMN,
-            format!("column \"{}\" does not exist", plan.column),
-        )
-    })?;
+    let (_, column) = table
+        .column_named(&plan.column)
+        .ok_or_else(|| no_column(&table, &plan.column))?;
     let mut column = column.clone();
     let interval = width_of(&column.name, &column.ty, plan.width)?;
     warn_of_width(shared, &column.ty, interval);
@@ -403,5 +400,28 @@ pub(crate) fn width_from_text(text: &str) -> Result<Width, Error> {
     match text.trim().parse::<i64>() {
         Ok(number) => Ok(Width::Number(number)),
         Err(_) => Ok(Width::Span(Interval::parse(text.as_bytes())?)),
+    }
+}
+
+/// 42703 for a table that is to be divided by a column that it has not.
+fn no_column(table: &Table, name: &str) -> Error {
+    let error = Error::new(
+        SqlState::UNDEFINED_COLUMN,
+        format!("column \"{name}\" does not exist"),
+    );
+    let times = |column: &&Column| {
+        matches!(
+            column.ty,
+            SqlType::Timestamptz | SqlType::Timestamp | SqlType::Date
+        )
+    };
+    let times = table.columns.iter().filter(times);
+    let names: Vec<String> = times.map(|column| format!("\"{}\"", column.name)).collect();
+    match names.as_slice() {
+        [] => error,
+        names => error.hint(format!(
+            "The table's columns of times are {}.",
+            names.join(", ")
+        )),
     }
 }

@@ -15,7 +15,7 @@ use futures::StreamExt;
 use super::over::Maker;
 use super::rows::{columns, locators, of_table};
 use super::run::{Changing, Run, count_of, note_changed, twice};
-use crate::bind::Conflict;
+use crate::bind::{Conflict, Subject};
 use crate::error::Error;
 use crate::insert::Unique;
 use crate::outcome::RowStream;
@@ -97,8 +97,6 @@ impl Run<'_> {
             let batch = batch?;
             let new = of_table(&changing.table, batch.columns().to_vec(), batch.num_rows())?;
             let new = self.fresh_rows(changing, new).await?;
-            // Whether a row may be made does not depend on whether one is there already.
-            self.hold(changing, &new, true).await?;
             let mut met = self.met(changing, &arbiters, &new)?;
             if !self.settle(changing, &mut met)? {
                 return Ok(false);
@@ -116,6 +114,9 @@ impl Run<'_> {
                 continue;
             };
             let changed = self.changed(changing, update, &new, &met).await?;
+            let Some(changed) = changed else {
+                return Ok(true);
+            };
             // RETURNING gives rows in the order in which they were proposed.
             let mut order: Vec<(u32, u32)> = Vec::with_capacity(added.num_rows());
             order.extend((0..).zip(fresh.values()).map(|(at, row)| (*row, at)));
@@ -228,14 +229,15 @@ impl Run<'_> {
         Ok(true)
     }
 
-    /// The rows that are there as DO UPDATE makes them, and which proposed row each comes from.
+    /// The rows that are there as DO UPDATE makes them, and which proposed row each comes from; None
+    /// where row-level security refuses one.
     async fn changed(
         &self,
         changing: &mut Changing<'_>,
         update: &Maker,
         new: &RecordBatch,
         met: &[Option<i128>],
-    ) -> Result<(RecordBatch, Vec<u32>), Error> {
+    ) -> Result<Option<(RecordBatch, Vec<u32>)>, Error> {
         let width = changing.table.columns.len();
         let touched = self.touched.get(&changing.table.id);
         let mut rows: Vec<(u32, i128)> = Vec::new();
@@ -244,7 +246,7 @@ impl Run<'_> {
             rows.extend(locator.filter(free).map(|locator| (row, locator)));
         }
         if rows.is_empty() {
-            return Ok((new.slice(0, 0), Vec::new()));
+            return Ok(Some((new.slice(0, 0), Vec::new())));
         }
         let found: Vec<i128> = rows.iter().map(|(_, locator)| *locator).collect();
         for locator in &found {
@@ -252,6 +254,13 @@ impl Run<'_> {
         }
         let all: Vec<usize> = (0..width).collect();
         let old = blocking_rows(changing, &all, &found)?;
+        if changing.asks_of(Subject::Met) {
+            // Also those that WHERE would leave as they are, as PostgreSQL sees it.
+            let there = of_table(&changing.table, columns(&old, 0..width), old.num_rows())?;
+            if !self.allowed(changing, &there, Subject::Met).await? {
+                return Ok(None);
+            }
+        }
         let places = UInt32Array::from_iter_values(rows.iter().map(|(row, _)| *row));
         let proposed = take_record_batch(new, &places)?;
         // The locator comes last there, and first here.
@@ -276,9 +285,11 @@ impl Run<'_> {
         )?;
         let asked = changing.triggers.as_ref();
         if !asked.is_some_and(|triggers| triggers.wants_rows(Event::Update)) {
-            let rows = changing.checks.complete(&rows)?;
+            let Some(rows) = self.updated(changing, &rows).await? else {
+                return Ok(None);
+            };
             note_changed(changing, &made, &rows)?;
-            return Ok((rows, from));
+            return Ok(Some((rows, from)));
         }
         // The old rows in the order of those that are made of them.
         let places: std::collections::HashMap<i128, u32> =
@@ -294,13 +305,15 @@ impl Run<'_> {
             .await?;
         let mut stayed = keep.iter();
         from.retain(|_| stayed.next().copied().unwrap_or(true));
-        let rows = changing.checks.complete(&rows)?;
+        let Some(rows) = self.updated(changing, &rows).await? else {
+            return Ok(None);
+        };
         note_changed(changing, &left(&made, &keep)?, &rows)?;
         if let Some(triggers) = &mut changing.triggers {
             let old = left(&old, &keep)?;
             triggers.changed(Event::Update, Some(old), Some(rows.clone()));
         }
-        Ok((rows, from))
+        Ok(Some((rows, from)))
     }
 }
 

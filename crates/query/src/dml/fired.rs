@@ -1,9 +1,10 @@
-//! MERGE into a table with triggers: its rows go through them in their order.
+//! MERGE into a table with triggers or row-level security: its rows go through them in their order.
 
 use arrow::record_batch::RecordBatch;
 
 use super::rows::{columns, kept, of_table};
 use super::run::{Changing, Run, note_changed};
+use crate::bind::Subject;
 use crate::error::Error;
 use crate::routines::{Event, left};
 
@@ -22,6 +23,9 @@ impl Run<'_> {
             if let Some(event) = event {
                 let rows = batch.slice(from, rows);
                 self.merge_alike(changing, &rows, event).await?;
+                if changing.denied.is_some() {
+                    return Ok(());
+                }
             }
             from += rows;
         }
@@ -37,6 +41,16 @@ impl Run<'_> {
     ) -> Result<(), Error> {
         let width = changing.table.columns.len();
         let mut count = changing.count;
+        let subject = match event {
+            Event::Update => Some(Subject::ToUpdate),
+            Event::Delete => Some(Subject::ToDelete),
+            _ => None,
+        };
+        if let Some(subject) = subject
+            && !self.allowed_at(changing, batch, subject).await?
+        {
+            return Ok(());
+        }
         let new = match event {
             Event::Delete => None,
             _ => {
@@ -78,7 +92,13 @@ impl Run<'_> {
             return Ok(());
         }
         let rows = rows.ok_or_else(|| Error::internal("new rows of a MERGE"))?;
-        let rows = changing.checks.complete(&rows)?;
+        let rows = match event {
+            Event::Update => self.updated(changing, &rows).await?,
+            _ => Some(rows),
+        };
+        let Some(rows) = rows else {
+            return Ok(());
+        };
         if event == Event::Update {
             let batch = match &keep {
                 Some(keep) => kept(batch, keep)?,

@@ -4,11 +4,12 @@
 use arrow::record_batch::RecordBatch;
 use futures::StreamExt;
 
+use super::held::Held;
 use super::over::Maker;
 use super::returned::Returned;
 use super::rows::{columns, of_table};
-use super::run::{Counted, Run, Step, refused};
-use crate::bind::{Broken, Change, set_parameters};
+use super::run::{Counted, Run, Step};
+use crate::bind::{Change, set_parameters};
 use crate::error::Error;
 use crate::insert::Checks;
 use crate::routines::{Event, Triggers};
@@ -24,7 +25,7 @@ impl Run<'_> {
             Some(returning) => Some(Maker::new(self, &returning.over, self.params)?),
             None => None,
         };
-        let held = self.held(change)?;
+        let held = Held::of(self, change)?;
         let checks = Checks::of(self.shared, view)?;
         let mut returned = Returned::new(self.shared, change.slot.is_none());
         let plan = set_parameters(change.what.plan(), self.params)?;
@@ -46,14 +47,9 @@ impl Run<'_> {
             let passed = triggers.before(event, old.as_ref(), new.as_ref());
             let (rows, keep) = passed.await?;
             count += rows.num_rows() as u64;
-            for (broken, over) in &held {
-                let missed = over.make(self, rows.columns().to_vec(), rows.num_rows());
-                let missed = missed.await?;
-                if missed.num_rows() > 0 {
-                    return Err(match broken {
-                        Broken::View(view) => checks.not_shown(view, &missed.slice(0, 1)),
-                        Broken::Policy { table, policy } => refused(table, policy.as_deref()),
-                    });
+            for held in &held {
+                if let Some(error) = held.against(self, &checks, &rows).await? {
+                    return Err(error);
                 }
             }
             let Some(maker) = maker.as_ref().filter(|_| rows.num_rows() > 0) else {

@@ -11,6 +11,7 @@
 mod conflict;
 mod current;
 mod fired;
+mod held;
 mod instead;
 mod over;
 mod plan;

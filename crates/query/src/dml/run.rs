@@ -15,12 +15,13 @@ use datafusion::execution::SessionState;
 use futures::StreamExt;
 
 use super::current::Current;
+use super::held::Held;
 use super::over::Maker;
 use super::plan::Given;
 use super::returned::Returned;
 use super::rows::{columns, compact, kept, locators, of_table};
 use super::sight::Sight;
-use crate::bind::{Action, Broken, ByKey, Change, What, set_parameters};
+use crate::bind::{Action, ByKey, Change, Subject, What, set_parameters};
 use crate::error::Error;
 use crate::functions::SessionVars;
 use crate::insert::Checks;
@@ -28,6 +29,7 @@ use crate::outcome::RowStream;
 use crate::references::Incoming;
 use crate::routines::{Event, Triggers, left};
 use crate::session::{Shared, blocking_for, physical, stream};
+use crate::statistics::Rows;
 
 /// What a change came to.
 #[derive(Debug)]
@@ -77,11 +79,15 @@ pub(super) struct Changing<'c> {
     pub(super) met: RowSet,
     /// How many rows are counted.
     pub(super) count: u64,
+    /// How many of them MERGE deletes.
+    pub(super) deleted: u64,
     pub(super) maker: Option<Maker>,
     pub(super) returned: Returned,
-    /// What the views between statement and table hold new rows against.
-    pub(super) held: Vec<(Broken, Maker)>,
-    /// What they say of the first row that they do not show: it comes after all other errors.
+    /// What its rows are held against.
+    pub(super) held: Vec<Held>,
+    /// What row-level security says against a row that is there, or what is made of it.
+    pub(super) denied: Option<Error>,
+    /// What views say of the first row that they do not show: it comes after all other errors.
     pub(super) refused: Option<Error>,
     /// What fires for its rows.
     pub(super) triggers: Option<Triggers>,
@@ -131,8 +137,10 @@ impl Run<'_> {
             gone: RowSet::default(),
             met: RowSet::default(),
             count: 0,
+            deleted: 0,
             maker,
-            held: self.held(change)?,
+            held: Held::of(self, change)?,
+            denied: None,
             refused: None,
             returned: Returned::new(self.shared, change.slot.is_none()),
             incoming: Incoming::of(self.shared, &table)?,
@@ -183,12 +191,15 @@ impl Run<'_> {
         changing: &Changing<'_>,
         new: RecordBatch,
     ) -> Result<RecordBatch, Error> {
-        let Some(triggers) = &changing.triggers else {
-            return changing.proposed.complete(&new);
-        };
-        let new = changing.proposed.computed(&new)?;
-        let (new, _) = triggers.before(Event::Insert, None, Some(&new)).await?;
-        changing.checks.complete(&new)
+        let mut new = changing.proposed.computed(&new)?;
+        if let Some(triggers) = &changing.triggers {
+            let passed = triggers.before(Event::Insert, None, Some(&new)).await?;
+            new = changing.checks.computed(&passed.0)?;
+        }
+        // Row-level security comes before what the table asks, and before its keys.
+        self.permitted(changing, &new).await?;
+        changing.checks.hold(&new)?;
+        Ok(new)
     }
 
     /// The rows of an INSERT.
@@ -280,7 +291,9 @@ impl Run<'_> {
             let mut more = columns(&batch, width + 1..batch.num_columns());
             let asked = changing.triggers.as_ref();
             if !asked.is_some_and(|triggers| triggers.wants_rows(Event::Update)) {
-                let new = changing.checks.complete(&new)?;
+                let Some(new) = self.updated(changing, &new).await? else {
+                    return Ok(());
+                };
                 note_changed(changing, &batch, &new)?;
                 self.add(changing, new, &more).await?;
                 continue;
@@ -292,7 +305,9 @@ impl Run<'_> {
             for column in &mut more {
                 *column = arrow::compute::filter(column, &keep.clone().into())?;
             }
-            let new = changing.checks.complete(&new)?;
+            let Some(new) = self.updated(changing, &new).await? else {
+                return Ok(());
+            };
             note_changed(changing, &left(&batch, &keep)?, &new)?;
             self.add(changing, new.clone(), &more).await?;
             if let Some(triggers) = &mut changing.triggers {
@@ -300,6 +315,20 @@ impl Run<'_> {
             }
         }
         Ok(())
+    }
+
+    /// What is made of rows, with what is computed; None where row-level security refuses one.
+    pub(super) async fn updated(
+        &self,
+        changing: &mut Changing<'_>,
+        new: &RecordBatch,
+    ) -> Result<Option<RecordBatch>, Error> {
+        let new = changing.checks.computed(new)?;
+        if !self.allowed(changing, &new, Subject::Updated).await? {
+            return Ok(None);
+        }
+        changing.checks.hold(&new)?;
+        Ok(Some(new))
     }
 
     async fn delete(&self, changing: &mut Changing<'_>) -> Result<(), Error> {
@@ -408,6 +437,7 @@ impl Run<'_> {
                         }
                         changing.count += 1;
                         if *action == Action::Delete {
+                            changing.deleted += 1;
                             changing.gone.insert(locator);
                         }
                         *action == Action::Update
@@ -424,8 +454,11 @@ impl Run<'_> {
                     _ => None,
                 });
             }
-            if changing.triggers.is_some() {
+            if changing.triggers.is_some() || !changing.held.is_empty() {
                 self.merge_fired(changing, &batch, &done).await?;
+                if changing.denied.is_some() {
+                    return Ok(());
+                }
                 continue;
             }
             let batch = kept(&batch, &keep)?;
@@ -451,7 +484,7 @@ impl Run<'_> {
         more: &[arrow::array::ArrayRef],
     ) -> Result<(), Error> {
         changing.checks.note(&new)?;
-        self.hold(changing, &new, false).await?;
+        self.shown(changing, &new).await?;
         changing.count += new.num_rows() as u64;
         let mut rows = new.columns().to_vec();
         rows.extend_from_slice(more);
@@ -459,44 +492,6 @@ impl Run<'_> {
         if new.num_rows() > 0 {
             let new = compact(new)?;
             blocking_for(new.num_rows(), || changing.intake.push(new))?;
-        }
-        Ok(())
-    }
-
-    pub(super) fn held(&self, change: &Change) -> Result<Vec<(Broken, Maker)>, Error> {
-        let held = change.held.iter();
-        held.map(|held| {
-            let maker = Maker::new(self, &held.over, self.params)?;
-            Ok((held.broken.clone(), maker))
-        })
-        .collect()
-    }
-
-    /// Holds new rows against the views that they are written through and against row-level security,
-    /// or with `proposed` against the latter alone.
-    pub(super) async fn hold(
-        &self,
-        changing: &mut Changing<'_>,
-        new: &RecordBatch,
-        proposed: bool,
-    ) -> Result<(), Error> {
-        if changing.refused.is_some() || new.num_rows() == 0 {
-            return Ok(());
-        }
-        for (broken, maker) in &changing.held {
-            if proposed && matches!(broken, Broken::View(_)) {
-                continue;
-            }
-            let missed = maker.make(self, new.columns().to_vec(), new.num_rows());
-            let missed = missed.await?;
-            if missed.num_rows() > 0 {
-                let row = missed.slice(0, 1);
-                changing.refused = Some(match broken {
-                    Broken::View(view) => changing.checks.not_shown(view, &row),
-                    Broken::Policy { table, policy } => refused(table, policy.as_deref()),
-                });
-                break;
-            }
         }
         Ok(())
     }
@@ -529,9 +524,11 @@ impl Run<'_> {
             gone,
             mut met,
             count,
+            deleted,
             maker,
             returned,
             checks,
+            denied,
             refused,
             mut incoming,
             ..
@@ -560,6 +557,9 @@ impl Run<'_> {
                 RowsLocked::Without(_) => return Err(Error::internal("rows were skipped")),
             }
         }
+        if let Some(denied) = denied {
+            return Err(denied);
+        }
         if !rows.is_empty() {
             if let Some(incoming) = &mut incoming {
                 blocking_for(count_of(&rows), || incoming.read(&view, &rows))?;
@@ -580,6 +580,30 @@ impl Run<'_> {
         if let Some(incoming) = incoming.filter(|_| !rows.is_empty()) {
             incoming.settle(self.shared).await?;
         }
+        let changed = rows.len();
+        let counted = match &change.what {
+            What::Insert { .. } => Rows {
+                inserted: count.saturating_sub(changed),
+                updated: changed,
+                deleted: 0,
+            },
+            What::Update(_) => Rows {
+                updated: count,
+                ..Rows::default()
+            },
+            What::Delete(_) => Rows {
+                deleted: count,
+                ..Rows::default()
+            },
+            // What triggers do they count themselves.
+            What::Instead { .. } => Rows::default(),
+            What::Merge { .. } => Rows {
+                inserted: count.saturating_sub(changed),
+                updated: changed.saturating_sub(deleted),
+                deleted,
+            },
+        };
+        self.shared.count_rows(table.id, counted);
         self.touched.entry(table.id).or_default().extend(&rows);
         Ok(Step::Done(Counted {
             rows: count,
@@ -673,13 +697,4 @@ pub(super) fn twice(what: &str, hint: &str) -> Error {
         format!("{what} command cannot affect row a second time"),
     )
     .hint(hint)
-}
-
-/// 42501 for a row that row-level security does not let be made.
-pub(super) fn refused(table: &str, policy: Option<&str>) -> Error {
-    let policy = policy.map_or(String::new(), |name| format!(" \"{name}\""));
-    Error::new(
-        SqlState::INSUFFICIENT_PRIVILEGE,
-        format!("new row violates row-level security policy{policy} for table \"{table}\""),
-    )
 }

@@ -101,6 +101,7 @@ pub(super) fn call(shared: &Arc<Shared>, name: &str, args: Args<'_>) -> Result<S
         "pg_stat_reset" => {
             superuser(shared, name)?;
             shared.instance.statistics.databases.reset(shared.database);
+            shared.instance.statistics.tables.reset(shared.database);
             Ok(ScalarValue::Null)
         }
         "pg_stat_statements_reset" => {

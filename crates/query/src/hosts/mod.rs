@@ -13,4 +13,4 @@ pub use address::{Address, Network};
 pub use held::Hosts;
 pub(crate) use held::{entries, reason};
 pub use read::{Entry, read};
-pub use rules::{Kind, Method, Rule, Rules, Visitor, Word};
+pub use rules::{ClientCert, Kind, Method, Rule, Rules, Visitor, Word};

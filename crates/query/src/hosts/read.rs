@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use super::address::{Address, Network, parse};
-use super::rules::{Kind, Method, Rule, Word};
+use super::rules::{ClientCert, Kind, Method, Rule, Word};
 use super::words::{Include, Line, lines};
 
 /// A line of the file that is no comment.
@@ -18,9 +18,7 @@ pub struct Entry {
 }
 
 /// PostgreSQL's methods that this server has not.
-const ELSEWHERE: [&str; 8] = [
-    "ident", "gss", "sspi", "pam", "bsd", "ldap", "cert", "radius",
-];
+const ELSEWHERE: [&str; 7] = ["ident", "gss", "sspi", "pam", "bsd", "ldap", "radius"];
 
 /// Reads a file's text. `ssl` is whether the server has a certificate, `include` reads the files
 /// that it names with `@`.
@@ -102,6 +100,9 @@ fn rule(line: Line) -> Result<Rule, String> {
         Some(Method::Peer) if kind != Kind::Local => {
             return Err("peer authentication is only supported on local sockets".to_owned());
         }
+        Some(Method::Cert) if kind != Kind::HostSsl => {
+            return Err("cert authentication is only supported on hostssl connections".to_owned());
+        }
         Some(method) => method,
         None if ELSEWHERE.contains(&word.as_str()) => {
             return Err(format!(
@@ -111,8 +112,20 @@ fn rule(line: Line) -> Result<Rule, String> {
         None => return Err(format!("invalid authentication method \"{word}\"")),
     };
     let mut options = Vec::new();
+    let mut certificate = ClientCert::Any;
     for word in fields.flatten() {
-        options.push(option(method, kind, word.text)?);
+        let text = option(method, kind, word.text)?;
+        certificate = match text.as_str() {
+            "clientcert=verify-ca" => ClientCert::Signed,
+            "clientcert=verify-full" => ClientCert::Named,
+            _ => certificate,
+        };
+        options.push(text);
+    }
+    if method == Method::Cert && certificate == ClientCert::Any {
+        // The method means that, and says so where rules are shown.
+        certificate = ClientCert::Named;
+        options.push("clientcert=verify-full".to_owned());
     }
     Ok(Rule {
         line: line.number,
@@ -122,6 +135,7 @@ fn rule(line: Line) -> Result<Rule, String> {
         address,
         method,
         options,
+        certificate,
     })
 }
 
@@ -137,18 +151,34 @@ fn masked(address: IpAddr, mask: &str) -> Result<Network, String> {
 
 /// An option that the method has.
 fn option(method: Method, kind: Kind, text: String) -> Result<String, String> {
-    let Some((name, _)) = text.split_once('=') else {
+    let Some((name, value)) = text.split_once('=') else {
         return Err(format!(
             "authentication option not in name=value format: {text}"
         ));
     };
     match name {
-        "map" if method == Method::Peer => Ok(text),
+        "map" if matches!(method, Method::Peer | Method::Cert) => Err(
+            "authentication option \"map\" is not supported by this build: users are not mapped"
+                .to_owned(),
+        ),
         "map" => Err("authentication option \"map\" is only valid for authentication methods ident, peer, gssapi, sspi, and cert".to_owned()),
-        "clientcert" if kind == Kind::HostSsl => {
-            Err("certificates of clients are not supported".to_owned())
+        "clientcert" | "clientname" if kind != Kind::HostSsl => {
+            Err(format!("{name} can only be configured for \"hostssl\" rows"))
         }
-        "clientcert" => Err("clientcert can only be configured for \"hostssl\" rows".to_owned()),
+        "clientcert" => match value {
+            "verify-full" => Ok(text),
+            "verify-ca" if method == Method::Cert => Err(
+                "clientcert only accepts \"verify-full\" when using \"cert\" authentication"
+                    .to_owned(),
+            ),
+            "verify-ca" => Ok(text),
+            _ => Err(format!("invalid value for clientcert: \"{value}\"")),
+        },
+        "clientname" => match value {
+            "CN" => Ok(text),
+            "DN" => Err("clientname=DN is not supported by this build".to_owned()),
+            _ => Err(format!("invalid value for clientname: \"{value}\"")),
+        },
         _ => Err(format!("unrecognized authentication option name: \"{name}\"")),
     }
 }

@@ -97,6 +97,22 @@ fn a_line_that_is_no_rule_is_told_as_postgresql_tells_it() {
             "clientcert can only be configured for \"hostssl\" rows",
         ),
         (
+            "host all all all md5 clientname=CN",
+            "clientname can only be configured for \"hostssl\" rows",
+        ),
+        (
+            "hostssl all all all md5 clientcert=no-verify",
+            "invalid value for clientcert: \"no-verify\"",
+        ),
+        (
+            "hostssl all all all cert clientcert=verify-ca",
+            "clientcert only accepts \"verify-full\" when using \"cert\" authentication",
+        ),
+        (
+            "host all all all cert",
+            "cert authentication is only supported on hostssl connections",
+        ),
+        (
             "hostssl all all all trust",
             "hostssl record cannot match because SSL is disabled",
         ),

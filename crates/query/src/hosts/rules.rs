@@ -79,6 +79,20 @@ pub enum Method {
     Password,
     /// By the operating system's word for it.
     Peer,
+    /// By a certificate that names the role.
+    Cert,
+}
+
+/// What a rule asks of a client's certificate.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum ClientCert {
+    /// Nothing.
+    #[default]
+    Any,
+    /// That one whom the server trusts has signed it.
+    Signed,
+    /// … and that its common name is the role's.
+    Named,
 }
 
 impl Method {
@@ -92,17 +106,19 @@ impl Method {
             Self::Md5 => "md5",
             Self::Password => "password",
             Self::Peer => "peer",
+            Self::Cert => "cert",
         }
     }
 
     pub(super) fn parse(text: &str) -> Option<Self> {
-        const ALL: [Method; 6] = [
+        const ALL: [Method; 7] = [
             Method::Trust,
             Method::Reject,
             Method::Scram,
             Method::Md5,
             Method::Password,
             Method::Peer,
+            Method::Cert,
         ];
         ALL.into_iter().find(|method| method.name() == text)
     }
@@ -125,6 +141,8 @@ pub struct Rule {
     pub method: Method,
     /// `name=value`, as they were given.
     pub options: Vec<String>,
+    /// What it asks of their certificates.
+    pub certificate: ClientCert,
 }
 
 /// A client before it is let in.

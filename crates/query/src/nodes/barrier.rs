@@ -1,4 +1,4 @@
-//! A place that no condition of a query is moved beyond.
+//! A place that no condition of a query is moved beyond, save those that tell nothing of rows.
 //!
 //! Row-level security hides rows before anything of the statement sees them: a function in WHERE
 //! could tell of rows that it is called with. The planner would move such a condition to where the
@@ -35,6 +35,12 @@ impl Barrier {
         LogicalPlan::Extension(Extension {
             node: Arc::new(Self { input }),
         })
+    }
+}
+
+impl Barrier {
+    pub(super) fn input(&self) -> &LogicalPlan {
+        &self.input
     }
 }
 

@@ -22,7 +22,7 @@ use super::present;
 use super::run;
 use super::shared::{Shared, State};
 use crate::arrivals;
-use crate::audit::{Logging, Slow, Spoken, masked};
+use crate::audit::{Logging, Slow, Speaker, Spoken, masked, parameters};
 use crate::bind::{Bound, bind_call, bind_query, changes, locks_within, set_parameters};
 use crate::copy;
 use crate::ddl;
@@ -231,7 +231,7 @@ impl Session {
         prepared: &Arc<Prepared>,
         params: &[ArrayRef],
     ) -> Result<Outcome, Error> {
-        let timed = self.timed(prepared);
+        let timed = self.timed(prepared, params);
         match self.execute_one(prepared, params).await {
             Ok(outcome) => Ok(self.counted(timed, outcome)),
             Err(error) => {
@@ -242,7 +242,7 @@ impl Session {
     }
 
     /// The statement's run begins.
-    fn timed(&self, prepared: &Prepared) -> Timed {
+    fn timed(&self, prepared: &Prepared, params: &[ArrayRef]) -> Timed {
         let shared = &self.shared;
         let normal = prepared.normal.get_or_init(|| {
             let rows = matches!(
@@ -261,17 +261,16 @@ impl Session {
         let logging = shared.with(State::logging);
         match logging.is_silent() {
             true => timed,
-            false => timed.logged(self.logged(prepared, logging)),
+            false => timed.logged(self.logged(prepared, params, logging)),
         }
     }
 
     /// Logs what is to be logged of a statement that begins.
-    fn logged(&self, prepared: &Prepared, logging: Logging) -> Option<Slow> {
+    fn logged(&self, prepared: &Prepared, params: &[ArrayRef], logging: Logging) -> Option<Slow> {
         let shared = &self.shared;
         let spoken = Spoken {
-            user: shared.with(|state| state.user.clone()),
-            database: shared.database_name.clone(),
-            pid: shared.pid,
+            by: Speaker::of(shared),
+            params: parameters(self, &prepared.params, params, logging.params()),
             how: match self.simple {
                 true => "statement".to_owned(),
                 false => match self.name_of(prepared) {

@@ -13,6 +13,7 @@ use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_plan::ExecutionPlan;
 
 use crate::cancel::Cancel;
+use crate::nodes::with_barriers;
 
 /// A rule that first asks whether anybody still waits for what it makes.
 #[derive(Debug)]
@@ -74,7 +75,8 @@ pub(super) fn logical(cancel: &Arc<Cancel>) -> Vec<Arc<dyn OptimizerRule + Send 
             rule,
         })
     };
-    Optimizer::new().rules.into_iter().map(stopping).collect()
+    let rules = with_barriers(Optimizer::new().rules);
+    rules.into_iter().map(stopping).collect()
 }
 
 /// Our rules of physical plans, which stop.

@@ -90,6 +90,13 @@ pub struct Known {
     pub words: &'static str,
 }
 
+/// Settings that are shown as permissions of files are.
+const OCTAL: [&str; 3] = [
+    "data_directory_mode",
+    "log_file_mode",
+    "unix_socket_permissions",
+];
+
 static TABLE: LazyLock<Vec<Known>> = LazyLock::new(|| {
     include_str!("settings.tsv")
         .lines()
@@ -221,6 +228,13 @@ impl Known {
     }
 
     fn normalise_number(&self, text: &str) -> Result<String, Error> {
+        // As C reads numbers: permissions are written so.
+        if self.kind == Kind::Integer
+            && let Some(digits) = text.strip_prefix('0').filter(|digits| !digits.is_empty())
+            && let Ok(octal) = u32::from_str_radix(digits, 8)
+        {
+            return self.normalise_number(&octal.to_string());
+        }
         let split = text
             .find(|c: char| !(c.is_ascii_digit() || matches!(c, '.' | '-' | '+' | 'e' | 'E')))
             .unwrap_or(text.len());
@@ -263,6 +277,11 @@ impl Known {
     /// The value as SHOW prints it: a number in the largest unit that divides it.
     #[must_use]
     pub fn show(&self, value: &str) -> String {
+        if OCTAL.contains(&self.name)
+            && let Ok(mode) = value.parse::<u32>()
+        {
+            return format!("{mode:04o}");
+        }
         let (Some((factor, time)), Ok(number)) = (unit_factor(self.unit), value.parse::<f64>())
         else {
             return value.to_owned();
@@ -319,6 +338,9 @@ mod tests {
         assert_eq!(timeout.normalise("5s").unwrap(), "5000");
         assert_eq!(timeout.show("5000"), "5s");
         assert_eq!(timeout.show("0"), "0");
+        let mode = find("unix_socket_permissions").unwrap();
+        assert_eq!(mode.normalise("0770").unwrap(), "504");
+        assert_eq!(mode.show("504"), "0770");
     }
 
     #[test]

@@ -78,6 +78,14 @@ impl Databases {
         Arc::clone(self.0.write().entry(database).or_default())
     }
 
+    /// All of them.
+    pub(crate) fn all(&self) -> Vec<(DatabaseId, Arc<Counters>)> {
+        let all = self.0.read();
+        let all = all.iter();
+        all.map(|(id, counters)| (*id, Arc::clone(counters)))
+            .collect()
+    }
+
     /// Begins one's anew.
     pub(crate) fn reset(&self, database: DatabaseId) {
         self.0.write().remove(&database);

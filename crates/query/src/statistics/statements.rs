@@ -53,6 +53,23 @@ impl Spread {
         self.squares += apart * (ms - self.mean);
     }
 
+    /// All but the count: sum, least, greatest, mean, squares.
+    pub(super) fn parts(&self) -> [f64; 5] {
+        [self.total, self.min, self.max, self.mean, self.squares]
+    }
+
+    /// Of so many, with its other parts.
+    pub(super) fn of(count: u64, [total, min, max, mean, squares]: [f64; 5]) -> Self {
+        Self {
+            count,
+            total,
+            min,
+            max,
+            mean,
+            squares,
+        }
+    }
+
     /// Their mean; 0 without any.
     pub(crate) fn mean(&self) -> f64 {
         self.mean
@@ -105,6 +122,19 @@ impl Default for Statements {
 }
 
 impl Statements {
+    /// With what was counted before.
+    pub(super) fn of(all: Vec<(Key, Entry)>, forgotten: u64, reset_us: i64) -> Self {
+        let statements = Self::default();
+        statements.forgotten.store(forgotten, Ordering::Relaxed);
+        statements.reset_us.store(reset_us, Ordering::Relaxed);
+        for (key, entry) in all {
+            if let Some(shard) = statements.shards.get(place_of(key.id)) {
+                shard.lock().insert(key, entry);
+            }
+        }
+        statements
+    }
+
     /// Counts one run of a statement.
     pub(crate) fn add(
         &self,
@@ -118,8 +148,7 @@ impl Statements {
             database,
             id: of.id,
         };
-        let place = usize::from(of.id.to_ne_bytes()[0]) % SHARDS;
-        let Some(shard) = self.shards.get(place) else {
+        let Some(shard) = self.shards.get(place_of(of.id)) else {
             return;
         };
         let mut shard = shard.lock();
@@ -179,6 +208,11 @@ impl Statements {
             self.reset_us.store(now_us, Ordering::Relaxed);
         }
     }
+}
+
+/// The lock of a statement.
+fn place_of(id: i64) -> usize {
+    usize::from(id.to_le_bytes()[0]) % SHARDS
 }
 
 fn cut(text: &str) -> String {

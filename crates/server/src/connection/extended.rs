@@ -7,10 +7,13 @@ use chronolith_types::{SqlState, SqlType};
 use pgwire::messages::extendedquery::{Bind, Close, Describe, Execute, Parse};
 
 use super::results::Rows;
-use super::{Connection, Stop};
+use super::{Connection, Running, Stop};
 use crate::backend::{Described, Outcome, Parameter};
 use crate::failure::Failure;
 use crate::out;
+
+/// Texts up to here are kept while they are read, for the log of a failure.
+const LOGGED_BYTES_MAX: usize = 1 << 20;
 
 /// A prepared statement; none inside for the empty one.
 pub(super) type Prepared = Option<Arc<Described>>;
@@ -59,6 +62,10 @@ impl Connection {
                     }),
             })
             .collect::<Result<Vec<_>, _>>()?;
+        // Of a long one the log has no need.
+        if message.query.len() <= LOGGED_BYTES_MAX {
+            self.running = Running::Text(message.query.clone());
+        }
         let statements = self.session.parse(&message.query)?;
         let prepared = match statements.as_slice() {
             [] => None,
@@ -108,6 +115,13 @@ impl Connection {
         let portal = message.portal_name.unwrap_or_default();
         let name = message.statement_name.unwrap_or_default();
         let statement = self.statement(&name)?;
+        if let Some(statement) = &statement {
+            self.running = Running::Statement {
+                portal: portal.clone(),
+                statement: Arc::clone(statement),
+                params: Vec::new(),
+            };
+        }
         let wanted = statement.as_ref().map_or(0, |s| s.params.len());
         let given = message.parameters.len();
         if given != wanted {
@@ -220,6 +234,11 @@ impl Connection {
             out::bare(&mut self.wire.out, b'I');
             self.portals.insert(name, portal);
             return Ok(());
+        };
+        self.running = Running::Statement {
+            portal: name.clone(),
+            statement: Arc::clone(&statement),
+            params: portal.params.clone(),
         };
         if matches!(portal.state, PortalState::Ready) {
             let work = self.session.execute(&statement, &portal.params);

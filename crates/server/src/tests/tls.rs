@@ -32,6 +32,7 @@ impl Certificate {
         let files = TlsFiles {
             certificate: dir.path().join("server.crt"),
             key: dir.path().join("server.key"),
+            authorities: None,
         };
         std::fs::write(&files.certificate, made.cert.pem()).unwrap();
         std::fs::write(&files.key, made.signing_key.serialize_pem()).unwrap();

@@ -201,4 +201,5 @@ pub(super) fn no_arbiter() -> Error {
         SqlState::INVALID_COLUMN_REFERENCE,
         "there is no unique or exclusion constraint matching the ON CONFLICT specification",
     )
+    .hint("Give the table a primary key or a unique index of just these columns; that of a hypertable has its time column too.")
 }

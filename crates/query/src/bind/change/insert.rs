@@ -12,8 +12,9 @@ use super::super::scope::{Alias, Scope, ScopeColumn};
 use super::super::state::{Binder, Result, lift, project};
 use super::assign::Given;
 use super::parts::{NOWHERE, Parts};
+use super::secured::Asked;
 use super::through::{From, Row};
-use super::{Change, What, named_columns};
+use super::{Change, Subject, What, named_columns};
 use crate::bind::{Target, bind_scalar};
 use crate::error::Error;
 use crate::functions::Typed;
@@ -156,12 +157,20 @@ impl Binder<'_> {
         let sets = conflict.as_ref().map(|conflict| conflict.sets.clone());
         self.reads_below(&into);
         let read = conflict.is_some() || returning.is_some();
-        let mut held = self.held_by_policies(&into, PolicyCommand::Insert, read)?;
-        if !held.is_empty() && conflict.as_ref().is_some_and(|on| on.update.is_some()) {
-            return Err(Error::unsupported(
-                "ON CONFLICT DO UPDATE of a table with row-level security",
-            ));
+        let mut asked = vec![Asked::made(Subject::Inserted, PolicyCommand::Insert)];
+        if read {
+            asked.push(Asked::there(Subject::Inserted, PolicyCommand::Select));
         }
+        if conflict.as_ref().is_some_and(|on| on.update.is_some()) {
+            // Who names keys reads: what is met must be there for both, and what is made of it too.
+            asked.extend([
+                Asked::there(Subject::Met, PolicyCommand::Update),
+                Asked::there(Subject::Met, PolicyCommand::Select),
+                Asked::made(Subject::Updated, PolicyCommand::Update),
+                Asked::there(Subject::Updated, PolicyCommand::Select),
+            ]);
+        }
+        let mut held = self.held_by_policies(&into, &asked)?;
         held.extend(self.held_rows(&into)?);
         Ok(Change {
             named: into.named().0,

@@ -16,8 +16,9 @@ use super::super::state::{
 };
 use super::assign::{Given, sets_key};
 use super::parts::Parts;
+use super::secured::Asked;
 use super::target::Changed;
-use super::{Action, Change, What};
+use super::{Action, Change, Subject, What};
 use crate::error::Error;
 use crate::functions::Typed;
 use crate::insert::{places_of, target_of};
@@ -47,10 +48,7 @@ impl Binder<'_> {
             locator,
             ..
         } = self.changed(&merge.table, "MERGE", &[PolicyCommand::Select], None)?;
-        if self.is_secured(&into)? {
-            return Err(unsupported("MERGE into a table with row-level security"));
-        }
-        let table = into.catalog;
+        let table = std::sync::Arc::clone(&into.catalog);
         let own = target.scope.clone();
         let source = self.factor(&merge.source)?;
         let sources = source.scope.clone();
@@ -79,6 +77,12 @@ impl Binder<'_> {
         }
         let keyed = |when: &When| when.action == Action::Update && sets_key(&table, &when.row);
         let keyed = whens.iter().any(keyed);
+        let asked: Vec<Asked> = [Action::Insert, Action::Update, Action::Delete]
+            .into_iter()
+            .filter(|action| whens.iter().any(|when| when.action == *action))
+            .flat_map(asked_of)
+            .collect();
+        let held = self.held_by_policies(&into, &asked)?;
         let rel = self.choose(all, &locator, &whens)?;
         let plan = self.made(rel, &own, &whens)?;
         let of = |action: Action| {
@@ -91,7 +95,7 @@ impl Binder<'_> {
         Ok(Change {
             named: table.id.0,
             views: Vec::new(),
-            held: Vec::new(),
+            held,
             table,
             rights,
             what: What::Merge {
@@ -306,6 +310,21 @@ impl Binder<'_> {
             exprs.push(cased(cases, null).alias(name));
         }
         project(chosen.plan, exprs)
+    }
+}
+
+/// What row-level security is asked of the rows of an action: those that are changed, and what is
+/// made of them.
+fn asked_of(action: Action) -> Vec<Asked> {
+    match action {
+        Action::Insert => vec![Asked::made(Subject::Inserted, PolicyCommand::Insert)],
+        Action::Update => vec![
+            Asked::there(Subject::ToUpdate, PolicyCommand::Update),
+            Asked::made(Subject::Updated, PolicyCommand::Update),
+            Asked::there(Subject::Updated, PolicyCommand::Select),
+        ],
+        Action::Delete => vec![Asked::there(Subject::ToDelete, PolicyCommand::Delete)],
+        Action::Nothing => Vec::new(),
     }
 }
 

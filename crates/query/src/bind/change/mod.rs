@@ -92,16 +92,35 @@ pub(crate) struct Change {
     pub(crate) slot: Option<usize>,
 }
 
-/// WITH CHECK OPTION of a view.
+/// What rows are held against: WITH CHECK OPTION of a view, row-level security.
 #[derive(Debug)]
 pub(crate) struct Held {
+    /// Which rows.
+    pub(crate) subject: Subject,
     /// What a row breaks.
     pub(crate) broken: Broken,
     /// Over the table's columns; its rows are those that break it.
     pub(crate) over: Over,
 }
 
-/// What a new row breaks.
+/// Rows that are held against something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Subject {
+    /// All that are made.
+    New,
+    /// Those that are to be inserted, also where one like them is there already.
+    Inserted,
+    /// What an update makes of them.
+    Updated,
+    /// Those that are there and are met by ones to be inserted.
+    Met,
+    /// Those that MERGE is about to update.
+    ToUpdate,
+    /// Those that MERGE is about to delete.
+    ToDelete,
+}
+
+/// What a row breaks.
 #[derive(Debug, Clone)]
 pub(crate) enum Broken {
     /// WITH CHECK OPTION of a view.

@@ -9,10 +9,39 @@ use super::super::names::Table;
 use super::super::scope::Scope;
 use super::super::select::filtered;
 use super::super::state::{Binder, Clause, Place, Rel, Result, typed};
-use super::{Broken, ChangeTarget, Held};
+use super::{Broken, ChangeTarget, Held, Subject};
 use crate::error::Error;
 use crate::nodes::Barrier;
 use crate::rights::RowPolicies;
+
+/// What is asked of rows by the policies of a command.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Asked {
+    subject: Subject,
+    command: PolicyCommand,
+    /// Whether the command makes them: else it finds them.
+    made: bool,
+}
+
+impl Asked {
+    /// That a command may make rows.
+    pub(super) fn made(subject: Subject, command: PolicyCommand) -> Self {
+        Self {
+            subject,
+            command,
+            made: true,
+        }
+    }
+
+    /// That rows are there for a command.
+    pub(super) fn there(subject: Subject, command: PolicyCommand) -> Self {
+        Self {
+            subject,
+            command,
+            made: false,
+        }
+    }
+}
 
 impl Binder<'_> {
     /// The rows of a table that are there for all of some commands.
@@ -103,31 +132,24 @@ impl Binder<'_> {
         })
     }
 
-    /// What row-level security holds new rows of a target against: what a command may make, and with
-    /// `read` that they are there for who makes them.
+    /// What row-level security holds rows of a target against.
     pub(super) fn held_by_policies(
         &mut self,
         target: &ChangeTarget,
-        command: PolicyCommand,
-        read: bool,
+        asked: &[Asked],
     ) -> Result<Vec<Held>> {
         let around = self.view;
         self.view = target.views.last().map(|view| view.oid).or(around);
-        let held = self.held_of(target, command, read);
+        let held = self.held_of(target, asked);
         self.view = around;
         held
     }
 
-    fn held_of(
-        &mut self,
-        target: &ChangeTarget,
-        command: PolicyCommand,
-        read: bool,
-    ) -> Result<Vec<Held>> {
+    fn held_of(&mut self, target: &ChangeTarget, asked: &[Asked]) -> Result<Vec<Held>> {
         let table = &target.table;
         let mut held = Vec::new();
-        let asked = [(command, true)].into_iter();
-        for (command, check) in asked.chain(read.then_some((PolicyCommand::Select, false))) {
+        for asked in asked {
+            let (command, check) = (asked.command, asked.made);
             let found = self
                 .names
                 .row_policies(TableId(table.oid), self.view, command, check)?;
@@ -136,11 +158,12 @@ impl Binder<'_> {
             };
             let base = self.row_of_table(table, None);
             let any = self.any_of(table, &base, &policies.permissive)?;
-            held.push(self.held_to(target, &base, any, None)?);
+            held.push(self.held_to(target, asked.subject, &base, any, None)?);
             for (name, text) in &policies.restrictive {
                 let base = self.row_of_table(table, None);
                 let one = self.policy(table, &base, text)?;
-                held.push(self.held_to(target, &base, one, Some(name.clone()))?);
+                let name = Some(name.clone());
+                held.push(self.held_to(target, asked.subject, &base, one, name)?);
             }
         }
         Ok(held)
@@ -149,6 +172,7 @@ impl Binder<'_> {
     fn held_to(
         &mut self,
         target: &ChangeTarget,
+        subject: Subject,
         base: &Scope,
         met: Expr,
         policy: Option<String>,
@@ -157,6 +181,7 @@ impl Binder<'_> {
         let columns: Vec<Expr> = base.columns.iter().map(|c| typed(c).expr).collect();
         let over = self.over_row(&base.columns, &[], Some(missed), columns)?;
         Ok(Held {
+            subject,
             broken: Broken::Policy {
                 table: target.catalog.name.clone(),
                 policy,

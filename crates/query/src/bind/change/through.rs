@@ -14,7 +14,7 @@ use super::super::scope::{Alias, Scope, ScopeColumn};
 use super::super::select::filtered;
 use super::super::state::{Binder, Calls, Clause, Place, Result, Use, position, project, typed};
 use super::target::ChangeTarget;
-use super::{Broken, Held, Over};
+use super::{Broken, Held, Over, Subject};
 use crate::error::Error;
 use crate::evaluate::has_query;
 use crate::functions::Typed;
@@ -406,6 +406,7 @@ impl Binder<'_> {
             let missed = Expr::IsNotTrue(Box::new(filter));
             let over: Over = self.over_row(&row.base.columns, steps, Some(missed), columns)?;
             held.push(Held {
+                subject: Subject::New,
                 broken: Broken::View(view.name.clone()),
                 over,
             });

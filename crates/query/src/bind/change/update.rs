@@ -13,9 +13,10 @@ use super::super::scope::{Scope, ScopeColumn};
 use super::super::select::filtered;
 use super::super::state::{Binder, Clause, Place, Rel, Result, column, position, project, typed};
 use super::assign::{Given, sets_key};
+use super::secured::Asked;
 use super::target::Changed;
 use super::through::Row;
-use super::{Change, What, named_columns};
+use super::{Change, Subject, What, named_columns};
 use crate::error::Error;
 use crate::functions::Typed;
 use crate::routines::Event;
@@ -82,7 +83,12 @@ impl Binder<'_> {
         };
         self.reads_below(&target.target);
         let updates = named_columns(&target.target, &target.row, sets.iter().copied());
-        let mut held = self.held_by_policies(&target.target, PolicyCommand::Update, read)?;
+        let asked = [
+            Asked::made(Subject::Updated, PolicyCommand::Update),
+            Asked::there(Subject::Updated, PolicyCommand::Select),
+        ];
+        let asked = asked.get(..=usize::from(read)).unwrap_or(&asked);
+        let mut held = self.held_by_policies(&target.target, asked)?;
         held.extend(self.held_rows(&target.target)?);
         Ok(Change {
             by_key,

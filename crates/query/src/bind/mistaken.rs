@@ -1,0 +1,56 @@
+//! Columns that people look for in views that have them not: what they mean is elsewhere.
+
+use super::scope::Scope;
+
+/// Views, columns that they have not, and where what these mean is.
+const MISTAKEN: [(&str, &[&str], &str); 4] = [
+    (
+        "pg_stat_statements",
+        &[
+            "total_time",
+            "min_time",
+            "max_time",
+            "mean_time",
+            "stddev_time",
+        ],
+        "Times of running are total_exec_time, min_exec_time, max_exec_time, mean_exec_time and stddev_exec_time since PostgreSQL 13.",
+    ),
+    (
+        "hypertables",
+        &["compressed_chunks", "uncompressed_chunks"],
+        "The view has num_chunks. Count timescaledb_information.chunks by is_compressed, or call hypertable_columnstore_stats.",
+    ),
+    (
+        "compression_settings",
+        &[
+            "before_compression_table_bytes",
+            "before_compression_index_bytes",
+            "before_compression_toast_bytes",
+            "before_compression_total_bytes",
+            "after_compression_table_bytes",
+            "after_compression_index_bytes",
+            "after_compression_toast_bytes",
+            "after_compression_total_bytes",
+            "number_compressed_chunks",
+            "total_chunks",
+        ],
+        "Sizes before and after compression are what hypertable_columnstore_stats(hypertable) returns.",
+    ),
+    (
+        "continuous_aggregates",
+        &["job_id", "last_run_started_at", "next_start"],
+        "Jobs of continuous aggregates are in timescaledb_information.jobs, whose hypertable_name is the name of the view.",
+    ),
+];
+
+/// A sentence for who names a column that none of some relations has.
+pub(super) fn hint(scope: &Scope, column: &str) -> Option<&'static str> {
+    let named = |view: &str| {
+        let mut relations = scope.relations.iter();
+        relations.any(|of| of.name == view || of.hides.as_deref() == Some(view))
+    };
+    MISTAKEN
+        .iter()
+        .find(|(view, columns, _)| columns.contains(&column) && named(view))
+        .map(|(_, _, hint)| *hint)
+}
