@@ -4,16 +4,11 @@
 
 use std::fmt::Write as _;
 use std::thread;
-use std::time::Instant;
 
 use crate::sessions::{code, open, pid, until_waits};
 
 #[test]
-#[expect(
-    clippy::disallowed_methods,
-    reason = "a test of how long something takes"
-)]
-fn planning_ends_with_its_statement() {
+fn a_statement_that_is_planned_for_long_ends_in_time() {
     let (_dir, db) = open();
     let mut session = db.connect().unwrap();
     session.execute("CREATE TABLE t (a int, b int)").unwrap();
@@ -25,14 +20,10 @@ fn planning_ends_with_its_statement() {
             " JOIN t t{at} ON t{at}.a = t{before}.b AND t{at}.b > {at}"
         );
     }
-    session.execute("SET statement_timeout = '100ms'").unwrap();
-    let start = Instant::now();
+    session.execute("SET statement_timeout = '20ms'").unwrap();
     assert_eq!(code(session.query(&sql)), "57014");
-    let took = start.elapsed();
     session.execute("SET statement_timeout = 0").unwrap();
-    let start = Instant::now();
-    session.query(&sql).unwrap();
-    assert!(took < start.elapsed() / 2, "it was planned to its end");
+    assert_eq!(session.query(&sql).unwrap().single::<i64>().unwrap(), 0);
 }
 
 #[test]

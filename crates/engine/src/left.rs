@@ -6,12 +6,11 @@
 
 use std::io;
 
-use chronolith_platform::{OpenMode, RelPath};
+use chronolith_platform::{OpenMode, RelPath, read_whole, write_whole};
 
 use crate::engine::Engine;
 
 const NAME: &str = "statistics";
-const MAKING: &str = "statistics.tmp";
 /// No more is read.
 const BYTES_MAX: u64 = 256 << 20;
 
@@ -24,14 +23,7 @@ impl Engine {
         if self.poisoned() {
             return Ok(());
         }
-        let disk = &self.platform.disk;
-        let (name, making, root) = paths()?;
-        forget(disk.remove(&making))?;
-        let file = disk.open(&making, OpenMode::CreateNew)?;
-        file.write_at(bytes, 0)?;
-        file.sync()?;
-        disk.rename(&making, &name)?;
-        disk.sync_dir(&root)
+        write_whole(&*self.platform.disk, &name()?, bytes)
     }
 
     /// What was left, which is gone from then on.
@@ -39,49 +31,25 @@ impl Engine {
     /// # Errors
     /// As the disk gives them.
     pub fn take_left(&self) -> io::Result<Option<Vec<u8>>> {
-        let disk = &self.platform.disk;
-        let (name, making, root) = paths()?;
-        forget(disk.remove(&making))?;
-        let file = match disk.open(&name, OpenMode::Read) {
-            Ok(file) => file,
+        let (disk, name) = (&*self.platform.disk, name()?);
+        let length = match disk.open(&name, OpenMode::Read) {
+            Ok(file) => file.len(),
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(error),
         };
-        let bytes = read(&*file);
-        drop(file);
+        let bytes = match length? {
+            ..=BYTES_MAX => read_whole(disk, &name),
+            _ => Err(io::Error::other("the file of statistics is too large")),
+        };
         disk.remove(&name)?;
         // Its name must not come back by a crash, with counts that go on from there.
-        disk.sync_dir(&root)?;
+        disk.sync_dir(&name.parent())?;
         bytes.map(Some)
     }
 }
 
-fn read(file: &dyn chronolith_platform::File) -> io::Result<Vec<u8>> {
-    let length = file.len()?;
-    if length > BYTES_MAX {
-        return Err(io::Error::other("the file of statistics is too large"));
-    }
-    let mut bytes = vec![0; usize::try_from(length).unwrap_or_default()];
-    let mut done = 0;
-    while let Some(rest) = bytes.get_mut(done..).filter(|rest| !rest.is_empty()) {
-        match file.read_at(rest, done as u64)? {
-            0 => return Err(io::ErrorKind::UnexpectedEof.into()),
-            some => done += some,
-        }
-    }
-    Ok(bytes)
-}
-
-fn forget(removed: io::Result<()>) -> io::Result<()> {
-    match removed {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        other => other,
-    }
-}
-
-fn paths() -> io::Result<(RelPath, RelPath, RelPath)> {
-    let path = |name: &str| RelPath::new(name).map_err(io::Error::other);
-    Ok((path(NAME)?, path(MAKING)?, RelPath::root()))
+fn name() -> io::Result<RelPath> {
+    RelPath::new(NAME).map_err(io::Error::other)
 }
 
 #[cfg(test)]

@@ -159,12 +159,12 @@ fn bytes(args: &[Value]) -> [u8; 16] {
 
 /// A UUID of a time, with what it has of `rest` beside it.
 fn made(us: i64, rest: [u8; 16]) -> Answer {
-    let ms = us.div_euclid(US_PER_MS);
-    if !(0..1 << 48).contains(&ms) {
-        return Err(dates::timestamp_range());
-    }
+    let ms = u128::try_from(us.div_euclid(US_PER_MS)).ok();
     let part = us.rem_euclid(US_PER_MS) * PARTS / US_PER_MS;
-    let first = u128::from((ms << 16 | 0x7000 | part).unsigned_abs());
+    let (Some(ms @ 0..0x1_0000_0000_0000), Ok(part)) = (ms, u128::try_from(part)) else {
+        return Err(dates::timestamp_range());
+    };
+    let first = ms << 16 | 0x7000 | part;
     let mask = (1_u128 << 62) - 1;
     let last = u128::from_be_bytes(rest) & mask | 1 << 63;
     Ok(Value::Uuid((first << 64 | last).to_be_bytes()))

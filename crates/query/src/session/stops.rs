@@ -89,3 +89,36 @@ pub(super) fn physical(cancel: &Arc<Cancel>) -> Vec<Arc<dyn PhysicalOptimizerRul
     };
     crate::fast::rules().into_iter().map(stopping).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+    use datafusion::logical_expr::LogicalPlanBuilder;
+    use datafusion::optimizer::OptimizerContext;
+    use datafusion::physical_plan::empty::EmptyExec;
+
+    use super::*;
+
+    #[test]
+    fn no_rule_is_followed_for_who_has_gone() {
+        let cancel = Arc::new(Cancel::default());
+        let context = OptimizerContext::new();
+        let plan = LogicalPlanBuilder::empty(true).build().unwrap();
+        let schema = Arc::new(arrow::datatypes::Schema::empty());
+        let made: Arc<dyn ExecutionPlan> = Arc::new(EmptyExec::new(schema));
+        let options = ConfigOptions::new();
+        let follow = || {
+            let logical = logical(&cancel).into_iter();
+            let logical = logical.map(|rule| rule.rewrite(plan.clone(), &context).is_ok());
+            let physical = physical(&cancel).into_iter();
+            let physical = physical.map(|rule| rule.optimize(Arc::clone(&made), &options).is_ok());
+            logical.chain(physical).collect::<Vec<bool>>()
+        };
+        cancel.arm();
+        let before = follow();
+        assert!(before.len() > 20 && before.iter().all(|followed| *followed));
+        cancel.cancel();
+        assert!(follow().iter().all(|followed| !followed));
+    }
+}
