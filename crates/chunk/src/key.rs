@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, Decimal256Array};
+use arrow::array::{Array, ArrayRef, AsArray, Decimal256Array, UInt32Array};
 use arrow::buffer::NullBuffer;
+use arrow::compute::take;
 use arrow::datatypes::{DataType, Decimal256Type, SchemaRef};
 use arrow::record_batch::RecordBatch;
 use arrow::row::{RowConverter, Rows, SortField};
@@ -97,6 +98,17 @@ impl KeyEncoder {
     pub fn keys(&self, batch: &RecordBatch) -> Result<Keys, ChunkError> {
         let columns = batch.project(&self.columns)?;
         self.keys_of(columns.columns())
+    }
+
+    /// The same of some rows of a batch, by their places.
+    ///
+    /// # Errors
+    /// When the batch has not all columns of the layout, or not these rows.
+    pub fn keys_at(&self, batch: &RecordBatch, rows: &UInt32Array) -> Result<Keys, ChunkError> {
+        let columns = batch.project(&self.columns)?;
+        let columns = columns.columns().iter();
+        let columns = columns.map(|column| Ok(take(column, rows, None)?));
+        self.keys_of(&columns.collect::<Result<Vec<_>, ChunkError>>()?)
     }
 
     /// The same for the key's columns alone.

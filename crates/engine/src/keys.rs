@@ -2,8 +2,7 @@
 
 use std::collections::HashMap;
 
-use arrow::record_batch::RecordBatch;
-use chronolith_chunk::{HotPart, KeyEncoder, hash};
+use chronolith_chunk::{HotPart, KeyEncoder, Keys, hash};
 use hashbrown::HashTable;
 
 use crate::error::EngineError;
@@ -63,13 +62,7 @@ impl KeySet {
             if next > self.covered {
                 let skip = self.covered.saturating_sub(first);
                 let keys = encoder.keys(&batch.slice(skip, batch.num_rows() - skip))?;
-                self.rows.reserve(keys.len(), |(short, _)| spread(*short));
-                for (at, key) in keys.iter().enumerate() {
-                    let row = u32::try_from(first + skip + at);
-                    if let (Some(key), Ok(row)) = (key, row) {
-                        self.put(hot, encoder, key, row);
-                    }
-                }
+                self.put(hot, encoder, &keys, first + skip)?;
                 self.covered = next;
             }
             first = next;
@@ -79,42 +72,83 @@ impl KeySet {
 }
 
 impl KeySet {
-    /// Adds a key's row, in the place of one that is deleted where there is one: a key that is
-    /// updated over and over has one entry.
-    fn put(&mut self, hot: &HotPart, encoder: &KeyEncoder, key: &[u8], row: u32) {
-        let short = short(key);
-        let place = spread(short);
-        let known = self.rows.find_mut(place, |(of, row)| {
-            *of == short && hot.is_deleted(*row) && has_key(hot, encoder, *row, key)
-        });
-        match known {
-            Some(known) => {
-                self.older.insert(row, known.1);
-                known.1 = row;
-            }
-            None => {
-                self.rows
-                    .insert_unique(place, (short, row), |(short, _)| spread(*short));
+    /// Adds the keys of rows, the first of which has a number; each in the place of a deleted row of
+    /// its key where there is one: a key that is updated over and over has one entry.
+    fn put(
+        &mut self,
+        hot: &HotPart,
+        encoder: &KeyEncoder,
+        keys: &Keys,
+        first: usize,
+    ) -> Result<(), EngineError> {
+        let mut alike = Vec::new();
+        for (at, key) in keys.iter().enumerate() {
+            let Some(short) = key.map(short) else {
+                continue;
+            };
+            for (of, row) in self.rows.iter_hash(spread(short)) {
+                if *of == short && hot.is_deleted(*row) {
+                    alike.push((*row, at));
+                }
             }
         }
+        let before = same_keys(hot, encoder, alike, keys.len(), |at| keys.get(at))?;
+        self.rows.reserve(keys.len(), |(short, _)| spread(*short));
+        for ((at, key), before) in keys.iter().enumerate().zip(before) {
+            let (Some(key), Ok(row)) = (key, u32::try_from(first + at)) else {
+                continue;
+            };
+            let short = short(key);
+            let place = spread(short);
+            let known = before.and_then(|before| {
+                let known = self.rows.find_mut(place, |known| *known == (short, before));
+                Some((before, known?))
+            });
+            match known {
+                Some((before, known)) => {
+                    self.older.insert(row, before);
+                    known.1 = row;
+                }
+                None => {
+                    self.rows
+                        .insert_unique(place, (short, row), |(short, _)| spread(*short));
+                }
+            }
+        }
+        Ok(())
     }
 }
 
-fn has_key(hot: &HotPart, encoder: &KeyEncoder, row: u32, key: &[u8]) -> bool {
-    let keys = row_of(hot, row).and_then(|row| encoder.keys(&row).ok());
-    keys.is_some_and(|keys| keys.get(0) == Some(key))
-}
-
-/// The one row of a number.
-fn row_of(hot: &HotPart, row: u32) -> Option<RecordBatch> {
-    let mut row = usize::try_from(row).ok()?;
+/// Of each of some keys, the row that has it, among rows that may have it: their numbers with those of
+/// the keys.
+fn same_keys<'k>(
+    hot: &HotPart,
+    encoder: &KeyEncoder,
+    mut alike: Vec<(u32, usize)>,
+    count: usize,
+    key: impl Fn(usize) -> Option<&'k [u8]>,
+) -> Result<Vec<Option<u32>>, EngineError> {
+    let mut found = vec![None; count];
+    alike.sort_unstable();
+    let (mut alike, mut first) = (alike.as_slice(), 0);
     for batch in hot.all_batches() {
-        if row < batch.num_rows() {
-            return Some(batch.slice(row, 1));
+        let end = first + u32::try_from(batch.num_rows()).unwrap_or(u32::MAX);
+        let (here, later) = alike.split_at(alike.partition_point(|(row, _)| *row < end));
+        if !here.is_empty() {
+            let places = here.iter().map(|(row, _)| row - first);
+            let known = encoder.keys_at(batch, &places.collect())?;
+            for ((row, at), known) in here.iter().zip(known.iter()) {
+                if let Some(found) = found.get_mut(*at)
+                    && known.is_some()
+                    && known == key(*at)
+                {
+                    *found = Some(*row);
+                }
+            }
         }
-        row -= batch.num_rows();
+        (alike, first) = (later, end);
     }
-    None
+    Ok(found)
 }
 
 impl KeyCache {
@@ -143,8 +177,8 @@ impl KeyCache {
         encoder: &KeyEncoder,
         keys: impl Iterator<Item = &'a [u8]>,
     ) -> Result<Option<usize>, EngineError> {
-        let mut found = self.rows(place, constraint, hot, encoder, keys)?;
-        Ok(found.position(|row| row.is_some()))
+        let found = self.rows(place, constraint, hot, encoder, keys)?;
+        Ok(found.iter().position(Option::is_some))
     }
 
     /// The row of a hot part that has each of some keys and is not deleted.
@@ -155,20 +189,25 @@ impl KeyCache {
         hot: &HotPart,
         encoder: &KeyEncoder,
         keys: impl Iterator<Item = &'a [u8]>,
-    ) -> Result<impl Iterator<Item = Option<u32>>, EngineError> {
+    ) -> Result<Vec<Option<u32>>, EngineError> {
         let set = self.sets.entry((place, constraint)).or_default();
         let before = set.bytes();
         set.catch_up(hot, encoder)?;
         self.bytes = (self.bytes + set.bytes()).saturating_sub(before);
         let rows = hot.all_rows();
-        Ok(keys.map(move |key| {
+        let keys: Vec<&[u8]> = keys.collect();
+        // Rows whose keys have the same half of a hash: nearly always the only one.
+        let mut alike = Vec::new();
+        for (at, key) in keys.iter().enumerate() {
             let short = short(key);
-            let mut alike = set.rows.iter_hash(spread(short));
-            alike.find_map(|(of, newest)| {
+            for (of, newest) in set.rows.iter_hash(spread(short)) {
                 // A set may know rows that a reader's older part has not.
-                let row = set.version(*newest, rows).filter(|_| *of == short)?;
-                (!hot.is_deleted(row) && has_key(hot, encoder, row, key)).then_some(row)
-            })
-        }))
+                let row = set.version(*newest, rows).filter(|_| *of == short);
+                if let Some(row) = row.filter(|row| !hot.is_deleted(*row)) {
+                    alike.push((row, at));
+                }
+            }
+        }
+        same_keys(hot, encoder, alike, keys.len(), |at| keys.get(at).copied())
     }
 }

@@ -116,21 +116,16 @@ impl Transaction {
                 let rows: Vec<Option<u32>> = match (source, old) {
                     (Locator::HOT, false) => {
                         let mut cache = self.engine.keys.lock();
-                        let rows = cache.rows(place, constraint, hot, &encoder, asked)?;
-                        rows.collect()
+                        cache.rows(place, constraint, hot, &encoder, asked)?
                     }
                     // The engine's cache knows newer rows than those of an old snapshot.
                     (Locator::HOT, true) => {
                         let cache = &mut self.old_cache;
-                        cache
-                            .rows(place, constraint, hot, &encoder, asked)?
-                            .collect()
+                        cache.rows(place, constraint, hot, &encoder, asked)?
                     }
                     _ => {
                         let cache = &mut self.own_cache;
-                        cache
-                            .rows(place, constraint, hot, &encoder, asked)?
-                            .collect()
+                        cache.rows(place, constraint, hot, &encoder, asked)?
                     }
                 };
                 note(&mut wanted, source, rows);
