@@ -31,6 +31,7 @@ impl History {
             2 => {
                 let widths = match raw {
                     "counts" => ["50", "100", "170"],
+                    "days" => ["interval '2 days'", "interval '1 day'", "interval '9 days'"],
                     _ => [
                         "interval '12 hours'",
                         "interval '1 day'",
