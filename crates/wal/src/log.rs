@@ -246,7 +246,10 @@ impl Log {
         if self.written_bytes <= self.reserved_bytes || group >= RESERVED_BYTES / 4 {
             return;
         }
-        let left = self.options.segment_bytes_max.saturating_sub(self.written_bytes);
+        let left = self
+            .options
+            .segment_bytes_max
+            .saturating_sub(self.written_bytes);
         let room = usize::try_from(left.min(RESERVED_BYTES)).unwrap_or_default();
         match self.file.write_at(&vec![0; room], self.written_bytes) {
             Ok(()) => self.reserved_bytes = self.written_bytes + room as u64,

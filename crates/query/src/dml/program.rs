@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
-use chronolith_engine::{LockMode, Wait};
 use arrow::record_batch::RecordBatch;
+use chronolith_engine::{LockMode, Wait};
 use datafusion::common::ScalarValue;
 
 use super::current::Current;

@@ -18,7 +18,7 @@ use datafusion::physical_expr::PhysicalExpr;
 
 use super::checks::props_of;
 use crate::error::Error;
-use crate::evaluate::computable;
+use crate::evaluate::{computable, has_query};
 use crate::routines::is_routine;
 use crate::session::Shared;
 
@@ -51,6 +51,9 @@ impl Cells {
         let Some(rows) = cells(plan) else {
             return Ok(None);
         };
+        if rows.iter().flatten().any(has_query) {
+            return Ok(None);
+        }
         let fields: Vec<Field> = (1..)
             .zip(params)
             .map(|(number, ty)| Field::new(format!("${number}"), ty.arrow(), true))
@@ -87,7 +90,9 @@ impl Cells {
     /// has all of them: no cell asks for what a run before it may have changed.
     pub(crate) fn repeats(&self) -> bool {
         let asks = |cell: &Cell| match cell {
-            Cell::Each(expr) => expr.exists(|node| Ok(changes_between_runs(node))).unwrap_or(true),
+            Cell::Each(expr) => expr
+                .exists(|node| Ok(changes_between_runs(node)))
+                .unwrap_or(true),
             Cell::Value(_) | Cell::Param(_) | Cell::Fixed(_) => false,
         };
         match self.rows.as_slice() {

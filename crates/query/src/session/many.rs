@@ -81,7 +81,12 @@ impl Session {
                 }
             }
         }
-        Some(builders.into_iter().map(|mut builder| builder.finish()).collect())
+        Some(
+            builders
+                .into_iter()
+                .map(|mut builder| builder.finish())
+                .collect(),
+        )
     }
 
     /// Runs a statement that [repeats](Prepared::repeats) once for each of `runs` values of its
@@ -175,10 +180,13 @@ impl Session {
         let Some(table) = catalog.table(self.shared.database, table) else {
             return true;
         };
-        let to_itself = table.constraints.iter().any(|constraint| match &constraint.kind {
-            ConstraintKind::ForeignKey(reference) => reference.table == table.id,
-            _ => false,
-        });
+        let to_itself = table
+            .constraints
+            .iter()
+            .any(|constraint| match &constraint.kind {
+                ConstraintKind::ForeignKey(reference) => reference.table == table.id,
+                _ => false,
+            });
         to_itself
             || has_triggers(&self.shared, table, None)
             || self.shared.has_row_policies(table.id).unwrap_or(true)

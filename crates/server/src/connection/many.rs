@@ -72,7 +72,11 @@ impl Connection {
 
     /// The statement of a Bind, if its runs may be made in one go.
     fn repeating(&mut self, bind: &Bind) -> Option<Arc<Described>> {
-        if bind.portal_name.as_ref().is_some_and(|name| !name.is_empty()) {
+        if bind
+            .portal_name
+            .as_ref()
+            .is_some_and(|name| !name.is_empty())
+        {
             return None;
         }
         let name = bind.statement_name.as_deref().unwrap_or_default();
