@@ -208,7 +208,6 @@ fn what_sees_the_runs_before_it_is_run_alone() {
         "INSERT INTO plain VALUES ($1::int, counted())",
         "INSERT INTO plain VALUES ($1::int, (random() * 0)::int)",
         "INSERT INTO plain VALUES ($1::int, (SELECT count(*) FROM plain))",
-        "INSERT INTO plain SELECT $1::int",
         "INSERT INTO plain VALUES ($1::int) RETURNING a",
         "INSERT INTO plain VALUES ($1::int, 0), ($1::int + 10, 0)",
         "INSERT INTO plain VALUES ($1::int) ON CONFLICT (a) DO UPDATE SET b = $1::int",
