@@ -263,8 +263,9 @@ impl Session for FakeSession {
 
     async fn execute_many(&mut self, _: &Described, runs: &[&[Parameter]]) -> bool {
         self.at_once.fetch_add(runs.len(), Ordering::Relaxed);
-        let zero = |run: &&[Parameter]| run[0].value.as_deref() == Some(&[0; 8]);
-        !runs.iter().any(zero)
+        let value = |run: &&[Parameter]| run[0].value.as_deref()?.try_into().ok();
+        let mut values = runs.iter().map(|run| value(run).map(i64::from_be_bytes));
+        values.all(|value| value.is_some_and(|value| value != 0))
     }
 
     async fn begin_simple(&mut self, _: usize) -> Result<(), Failure> {
