@@ -115,7 +115,12 @@ impl Error {
     /// The same with CONTEXT.
     #[must_use]
     pub fn context(mut self, context: impl Into<String>) -> Self {
-        self.context = Some(context.into());
+        let context = context.into();
+        // The innermost comes first.
+        self.context = Some(match self.context {
+            Some(known) => format!("{known}\n{context}"),
+            None => context,
+        });
         self
     }
 }
@@ -136,6 +141,7 @@ impl From<ValueError> for Error {
     fn from(error: ValueError) -> Self {
         Self {
             detail: error.detail,
+            context: error.context,
             ..Self::new(error.code, error.message)
         }
     }
@@ -205,6 +211,7 @@ impl From<FunctionError> for Error {
         let mut told = Self::new(error.code, error.message);
         told.detail = error.detail;
         told.hint = error.hint;
+        told.context = error.context;
         told
     }
 }

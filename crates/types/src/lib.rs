@@ -13,6 +13,7 @@ mod digits;
 mod form;
 mod ids;
 pub mod interval;
+mod json_fault;
 pub mod numeric;
 pub mod packed;
 pub mod row;

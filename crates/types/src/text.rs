@@ -1,6 +1,7 @@
 //! The text forms of the other types: truth, whole numbers, floats, bytes, UUIDs, JSON, arrays.
 
 use crate::digits::Digits;
+use crate::json_fault::{Fault, fault};
 use crate::sqlstate::SqlState;
 use crate::value::ValueError;
 
@@ -390,15 +391,24 @@ pub fn parse_uuid(text: &[u8]) -> Result<[u8; 16], ValueError> {
 pub fn check_json(text: &[u8]) -> Result<(), ValueError> {
     serde_json::from_slice::<serde::de::IgnoredAny>(text)
         .map(|_| ())
-        .map_err(|error| json_error(&error))
+        .map_err(|error| not_json(text, &error))
 }
 
-fn json_error(error: &serde_json::Error) -> ValueError {
-    ValueError::new(
+/// 22P02 for a text that is no JSON, as its reader found.
+pub fn not_json(text: &[u8], error: &serde_json::Error) -> ValueError {
+    let refused = ValueError::new(
         SqlState::INVALID_TEXT_REPRESENTATION,
         "invalid input syntax for type json",
-    )
-    .detail(error.to_string())
+    );
+    match std::str::from_utf8(text).ok().and_then(fault) {
+        Some(Fault { detail, context }) => ValueError {
+            detail: Some(detail),
+            context: Some(context),
+            ..refused
+        },
+        // It is the reader that does not take it: a number without end, a lonely surrogate.
+        None => refused.detail(error.to_string()),
+    }
 }
 
 /// The form in which jsonb keeps and shows a text: keys ordered by length and then by bytes, the
@@ -408,7 +418,7 @@ fn json_error(error: &serde_json::Error) -> ValueError {
 /// 22P02
 pub fn canonical_jsonb(text: &[u8]) -> Result<String, ValueError> {
     let value: serde_json::Value =
-        serde_json::from_slice(text).map_err(|error| json_error(&error))?;
+        serde_json::from_slice(text).map_err(|error| not_json(text, &error))?;
     let mut out = String::with_capacity(text.len());
     write_jsonb(&value, &mut out)?;
     Ok(out)

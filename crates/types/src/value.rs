@@ -12,6 +12,8 @@ pub struct ValueError {
     pub message: String,
     /// More about it.
     pub detail: Option<String>,
+    /// Where in the value it is wrong.
+    pub context: Option<String>,
 }
 
 impl ValueError {
@@ -22,6 +24,7 @@ impl ValueError {
             code,
             message: message.into(),
             detail: None,
+            context: None,
         }
     }
 

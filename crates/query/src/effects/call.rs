@@ -211,5 +211,6 @@ fn told(error: Error) -> FunctionError {
         message: error.message,
         detail: error.detail,
         hint: error.hint,
+        context: error.context,
     }
 }

@@ -17,6 +17,8 @@ pub struct FunctionError {
     pub detail: Option<String>,
     /// What to do about it.
     pub hint: Option<String>,
+    /// Where in a value it is wrong.
+    pub context: Option<String>,
 }
 
 impl FunctionError {
@@ -27,6 +29,7 @@ impl FunctionError {
             message: message.into(),
             detail: None,
             hint: None,
+            context: None,
         }
     }
 

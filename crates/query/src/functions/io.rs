@@ -61,6 +61,7 @@ impl From<ValueError> for FunctionError {
             message: error.message,
             detail: error.detail,
             hint: None,
+            context: error.context,
         }
     }
 }

@@ -1,6 +1,7 @@
 //! json and jsonb: the forms of documents, and which function does what with them.
 
-use chronolith_types::{SqlState, SqlType};
+use chronolith_types::SqlType;
+use chronolith_types::text::not_json;
 use serde_json::{Map, Value as Json};
 
 use super::error::FunctionError;
@@ -22,13 +23,7 @@ pub(super) use path::{check as check_path, exists as path_exists, matches as pat
 pub(super) use read::{contains, exists, get, path, type_of};
 
 pub(super) fn parse(text: &str) -> Result<Json, FunctionError> {
-    serde_json::from_str(text).map_err(|error| {
-        FunctionError::new(
-            SqlState::INVALID_TEXT_REPRESENTATION,
-            "invalid input syntax for type json",
-        )
-        .with_detail(error.to_string())
-    })
+    serde_json::from_str(text).map_err(|error| not_json(text.as_bytes(), &error).into())
 }
 
 /// jsonb's own form of a document: keys by length and then bytes, one space after `:` and `,`.
