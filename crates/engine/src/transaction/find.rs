@@ -1,7 +1,7 @@
 //! Rows by their keys, wherever they lie.
 
 use arrow::record_batch::RecordBatch;
-use chronolith_chunk::{KeyEncoder, Locator};
+use chronolith_chunk::Locator;
 use chronolith_types::ChunkId;
 
 use super::delete::source_of;
@@ -73,7 +73,7 @@ impl Transaction {
         let Some((_, columns)) = keys.find(|(known, _)| known.id == constraint) else {
             return Ok(found);
         };
-        let encoder = KeyEncoder::new(layout, &columns)?;
+        let encoder = layout.encoder(&columns)?;
         let keys = encoder.keys(rows)?;
         let by_time = layout.time.filter(|time| columns.contains(time));
         let times = match by_time {

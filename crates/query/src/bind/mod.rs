@@ -60,6 +60,7 @@ mod state;
 mod subquery;
 mod system;
 mod uses;
+mod values;
 mod window;
 
 pub(crate) use change::{
