@@ -248,6 +248,7 @@ impl Binder<'_> {
         match find(place.scope) {
             Found::One(found) => {
                 self.touch(&found.column);
+                self.follow_name(&found.column, at);
                 if let Some(at) = at {
                     self.places.entry(found.column.clone()).or_insert(at);
                 }
@@ -262,6 +263,7 @@ impl Binder<'_> {
                     let value = outer(found);
                     let internal = found.column.clone();
                     self.touch(&internal);
+                    self.follow_name(&internal, at);
                     return Ok(Some(value));
                 }
                 Found::Many => return Err(ambiguous()),
