@@ -39,6 +39,16 @@ fn known_mistakes_get_a_hint() {
             "hypertable_columnstore_stats",
         ),
         (
+            "SELECT symbl FROM price_data",
+            "42703",
+            "Perhaps you meant to reference the column \"price_data.symbol\".",
+        ),
+        (
+            "SELECT p.stats FROM price_data p, reports r WHERE r.status = p.symbol",
+            "42703",
+            "Perhaps you meant to reference the column \"r.status\".",
+        ),
+        (
             "SELECT add_compression_policy('price_data', INTERVAL '7 days')",
             "55000",
             "Enable columnstore",

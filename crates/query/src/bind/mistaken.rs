@@ -1,4 +1,6 @@
-//! Columns that people look for in views that have them not: what they mean is elsewhere.
+//! Columns that relations have not: what people mean by them is elsewhere, or spelled another way.
+
+use strsim::levenshtein;
 
 use super::scope::Scope;
 
@@ -43,8 +45,50 @@ const MISTAKEN: [(&str, &[&str], &str); 4] = [
     ),
 ];
 
-/// A sentence for who names a column that none of some relations has.
-pub(super) fn hint(scope: &Scope, column: &str) -> Option<&'static str> {
+/// A sentence for who names a column that none of some relations has; `table` is the relation that was
+/// named with it.
+pub(super) fn hint(scope: &Scope, table: Option<&str>, column: &str) -> Option<String> {
+    let elsewhere = elsewhere(scope, column).map(str::to_owned);
+    elsewhere.or_else(|| spelled(scope, table, column))
+}
+
+/// So many letters may be others.
+const LETTERS_MAX: usize = 3;
+
+/// The one or two columns whose names are nearest, when they are near enough: less than half of the name
+/// is another. A relation's name that is another counts too.
+fn spelled(scope: &Scope, table: Option<&str>, column: &str) -> Option<String> {
+    let mut nearest: Vec<(&str, &str)> = Vec::new();
+    let mut least = LETTERS_MAX + 1;
+    for known in &scope.columns {
+        let Some(of) = known.table.as_deref() else {
+            continue;
+        };
+        let letters = levenshtein(&known.name, column);
+        if letters > column.len() / 2 {
+            continue;
+        }
+        let apart = letters + table.map_or(0, |table| levenshtein(table, of));
+        if apart < least {
+            least = apart;
+            nearest.clear();
+        }
+        if apart == least && apart <= LETTERS_MAX {
+            nearest.push((of, &known.name));
+        }
+    }
+    match nearest.as_slice() {
+        [(of, name)] => Some(format!(
+            "Perhaps you meant to reference the column \"{of}.{name}\"."
+        )),
+        [(of, name), (other, second)] => Some(format!(
+            "Perhaps you meant to reference the column \"{of}.{name}\" or the column \"{other}.{second}\"."
+        )),
+        _ => None,
+    }
+}
+
+fn elsewhere(scope: &Scope, column: &str) -> Option<&'static str> {
     let named = |view: &str| {
         let mut relations = scope.relations.iter();
         relations.any(|of| of.name == view || of.hides.as_deref() == Some(view))

@@ -58,7 +58,7 @@ impl Binder<'_> {
             SqlState::UNDEFINED_COLUMN,
             format!("column \"{name}\" does not exist"),
         );
-        Err(match mistaken::hint(place.scope, name) {
+        Err(match mistaken::hint(place.scope, None, name) {
             Some(hint) => error.hint(hint).at(at),
             None => error.at(at),
         })
@@ -183,7 +183,7 @@ impl Binder<'_> {
                 SqlState::UNDEFINED_COLUMN,
                 format!("column {spelled} does not exist"),
             );
-            return Err(match mistaken::hint(place.scope, name) {
+            return Err(match mistaken::hint(place.scope, Some(table), name) {
                 Some(hint) => error.hint(hint).at(at),
                 None => error.at(at),
             });
