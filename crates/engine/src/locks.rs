@@ -193,6 +193,21 @@ impl LockManager {
         self.locks.lock().move_rows(from, place);
     }
 
+    /// Whether anybody has locked the key of a row.
+    pub(crate) fn has_shared(&self) -> bool {
+        self.locks.lock().has_shared()
+    }
+
+    /// Which of some rows have keys that somebody has locked.
+    pub(crate) fn shared(&self, space: RowSpace, rows: &RoaringBitmap) -> RoaringBitmap {
+        self.locks.lock().shared(space, rows)
+    }
+
+    /// A row has a next version, of the same key: whoever has locked its key keeps that.
+    pub(crate) fn follow(&self, from: (RowSpace, u32), to: (RowSpace, u32)) {
+        self.locks.lock().follow(from, to);
+    }
+
     /// Whether anybody has rows of a place locked, or waits for some.
     #[must_use]
     pub fn has_rows(&self, space: RowSpace) -> bool {

@@ -22,6 +22,7 @@ use datafusion::logical_expr::{
     Volatility,
 };
 
+use super::coerce::castable;
 use super::expr::{symbol_of, truth};
 use super::state::{Binder, Place, Result, column, field, lift, position, told, unsupported};
 use crate::error::Error;
@@ -120,17 +121,20 @@ impl Binder<'_> {
                         .part_of(place, value, &all)
                         .map_err(|error| error.at(at))?;
                 }
-                SqlType::Jsonb | SqlType::Json => {
-                    let Subscript::Index { index } = subscript else {
-                        return Err(unsupported("a slice of jsonb").at(at));
-                    };
-                    let index = self.expr(place, index)?;
-                    value = self.operate("->", vec![value, index], at)?;
+                SqlType::Jsonb => {
+                    let mut all = vec![subscript];
+                    while let Some(AccessExpr::Subscript(subscript)) =
+                        chain.next_if(|next| matches!(next, AccessExpr::Subscript(_)))
+                    {
+                        all.push(subscript);
+                    }
+                    let steps = self.json_steps(place, &all, at)?;
+                    value = functions::json_part(value, steps).map_err(told)?;
                 }
                 // A name is its bytes, counted from 0.
                 SqlType::Name => {
                     let Subscript::Index { index } = subscript else {
-                        return Err(unsupported("a slice of a name").at(at));
+                        return Err(unsupported_slice("slices").at(at));
                     };
                     let one = || {
                         let one = datafusion::common::ScalarValue::Int32(Some(1));
@@ -155,6 +159,38 @@ impl Binder<'_> {
             }
         }
         Ok(value)
+    }
+
+    /// The subscripts of jsonb: texts, and whole numbers where they are such.
+    pub(super) fn json_steps(
+        &mut self,
+        place: Place<'_>,
+        subscripts: &[&Subscript],
+        at: Option<u32>,
+    ) -> Result<Vec<Typed>> {
+        let mut steps = Vec::with_capacity(subscripts.len());
+        for subscript in subscripts {
+            let Subscript::Index { index } = subscript else {
+                let slice = "jsonb subscript does not support slices";
+                return Err(Error::new(SqlState::DATATYPE_MISMATCH, slice).at(at));
+            };
+            let value = self.expr(place, index)?;
+            let fits = |ty: &SqlType| castable(&value.ty, ty, CastContext::Implicit);
+            let ty = match &value.ty {
+                SqlType::Unknown => SqlType::Text,
+                _ if fits(&SqlType::Int4) => SqlType::Int4,
+                _ if fits(&SqlType::Text) => SqlType::Text,
+                other => {
+                    let other = other.without_typmod();
+                    let message = format!("subscript type {other} is not supported");
+                    return Err(Error::new(SqlState::DATATYPE_MISMATCH, message)
+                        .hint("jsonb subscript must be coercible to either integer or text.")
+                        .at(position(index)));
+                }
+            };
+            steps.push(self.coerce(value, &ty, CastContext::Implicit)?);
+        }
+        Ok(steps)
     }
 
     /// The item or the slice of an array that its subscripts name.
@@ -426,6 +462,12 @@ impl Binder<'_> {
             Ok(value)
         }
     }
+}
+
+/// 0A000 for more than one byte of a name.
+pub(super) fn unsupported_slice(what: &str) -> Error {
+    let message = format!("{what} of fixed-length arrays not implemented");
+    Error::new(SqlState::FEATURE_NOT_SUPPORTED, message)
 }
 
 /// A list of values, at once when all are constants.

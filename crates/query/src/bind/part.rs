@@ -4,6 +4,7 @@ use chronolith_sql::Assigned;
 use chronolith_sql::ast::{self, AccessExpr, Subscript};
 use chronolith_types::{SqlState, SqlType};
 
+use super::array::unsupported_slice;
 use super::insert::{Target, is_default};
 use super::state::{Binder, Place, Result, position, told, unsupported};
 use crate::error::Error;
@@ -90,7 +91,9 @@ fn field(
 fn element(ty: &SqlType, at: Option<u32>) -> Result<SqlType> {
     match ty {
         SqlType::Array(element) => Ok(element.as_ref().clone()),
-        SqlType::Jsonb | SqlType::Name | SqlType::Int2Vector | SqlType::OidVector => {
+        SqlType::Jsonb => Ok(SqlType::Jsonb),
+        SqlType::Name => Ok(SqlType::InternalChar),
+        SqlType::Int2Vector | SqlType::OidVector => {
             let what = format!("assigning to a part of {}", ty.without_typmod());
             Err(unsupported(what).at(at))
         }
@@ -179,7 +182,13 @@ impl Binder<'_> {
                     true => whole.ty.clone(),
                     false => element,
                 };
-                let (slices, bounds) = self.bounds(place, &first)?;
+                let (slices, bounds) = match whole.ty {
+                    SqlType::Jsonb => (false, self.json_steps(place, &first, at)?),
+                    SqlType::Name if sliced(&first) => {
+                        return Err(unsupported_slice("updates on slices").at(at));
+                    }
+                    _ => self.bounds(place, &first)?,
+                };
                 let value = match rest {
                     [] => {
                         let target = Target {
@@ -204,15 +213,29 @@ impl Binder<'_> {
                         })?
                     }
                     _ if slices => return Err(unsupported("a part of a slice").at(at)),
+                    rest if !matches!(whole.ty, SqlType::Array(_)) => {
+                        return Err(match rest.first() {
+                            Some(AccessExpr::Dot(ast::Expr::Identifier(name))) => {
+                                match field(&ty, name, &of.value, at) {
+                                    Err(error) => error,
+                                    Ok(_) => Error::internal("a scalar that has fields"),
+                                }
+                            }
+                            _ => unsupported("this field of a row").at(at),
+                        });
+                    }
                     rest => {
                         let inner = functions::item(whole.clone(), bounds.clone());
                         self.with_part(place, inner, rest, value, of, at)?
                     }
                 };
-                match slices {
-                    true => functions::with_slice(whole, value, bounds).map_err(told),
-                    false => functions::with_item(whole, value, bounds).map_err(told),
+                match (&whole.ty, slices) {
+                    (SqlType::Jsonb, _) => functions::json_with_part(whole, value, bounds),
+                    (SqlType::Name, _) => functions::with_byte(whole, value, bounds),
+                    (_, true) => functions::with_slice(whole, value, bounds),
+                    (_, false) => functions::with_item(whole, value, bounds),
                 }
+                .map_err(told)
             }
         }
     }

@@ -1,4 +1,5 @@
-//! Arrays with another item, or other items in a slice, as assignments make them.
+//! Arrays with another item, or other items in a slice, and names with another byte, as assignments make
+//! them.
 
 use chronolith_types::array::{DIMENSIONS_MAX, Dimension, Shape};
 use chronolith_types::{SqlState, SqlType};
@@ -13,6 +14,9 @@ use super::value::Value;
 pub(crate) const ITEM: &str = "array_with";
 /// The same of slices.
 pub(crate) const SLICE: &str = "array_with_slice";
+
+/// The same of names.
+pub(crate) const BYTE: &str = "name_with";
 
 /// An array with another item: a whole number (bigint) for each dimension says which.
 ///
@@ -37,6 +41,18 @@ pub(crate) fn with_slice(
     bounds: Vec<Typed>,
 ) -> Result<Typed, FunctionError> {
     call(SLICE, set_slice, list, items, bounds)
+}
+
+/// A name with another of its bytes, counted from 0.
+///
+/// # Errors
+/// None that well-typed values meet.
+pub(crate) fn with_byte(
+    name: Typed,
+    byte: Typed,
+    subscripts: Vec<Typed>,
+) -> Result<Typed, FunctionError> {
+    call(BYTE, set_byte, name, byte, subscripts)
 }
 
 fn call(
@@ -156,6 +172,32 @@ fn widened(
     items.splice(..0, std::iter::repeat_n(Value::Null, before));
     items.resize(length, Value::Null);
     Ok(shape)
+}
+
+fn set_byte(_: &mut Context<'_>, args: &[Value]) -> Result<Value, FunctionError> {
+    /// Bytes of a name, the zero at its end among them.
+    const LENGTH: usize = 64;
+    let [name, byte, subscripts @ ..] = args else {
+        return Ok(Value::Null);
+    };
+    let asked = numbers(subscripts)?;
+    if name.is_null() || byte.is_null() {
+        return Ok(name.clone());
+    }
+    let [asked] = asked.as_slice() else {
+        return Err(wrong("wrong number of array subscripts"));
+    };
+    let mut bytes = name.as_str().as_bytes().to_vec();
+    bytes.resize(LENGTH, 0);
+    let slot = usize::try_from(*asked)
+        .ok()
+        .and_then(|at| bytes.get_mut(at));
+    let slot = slot.ok_or_else(|| wrong("array subscript out of range"))?;
+    *slot = byte.as_str().bytes().next().unwrap_or_default();
+    // What is behind a zero is not shown.
+    let end = bytes.iter().position(|byte| *byte == 0).unwrap_or(LENGTH);
+    bytes.truncate(end.min(LENGTH - 1));
+    Ok(Value::text(String::from_utf8_lossy(&bytes)))
 }
 
 fn set_slice(_: &mut Context<'_>, args: &[Value]) -> Result<Value, FunctionError> {

@@ -114,8 +114,8 @@ fn hold_keys(
         if let Some((missing, _)) = pairs.find(|(_, there)| !there) {
             return Err(not_present(link, &keys, missing));
         }
-        // An update that leaves the key alone makes another row of it, which is not locked: the
-        // commit looks again.
+        // The lock goes where an update that leaves the key alone puts the row; where it could not, the
+        // commit sees it.
     } else {
         let view = transaction.table(parent);
         look(link, &keys, view.as_ref())?;
