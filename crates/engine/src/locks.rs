@@ -24,6 +24,7 @@
 mod held;
 mod list;
 mod modes;
+mod shared;
 #[cfg(test)]
 mod tests;
 mod weak;

@@ -56,7 +56,7 @@ pub(super) struct Wish {
 #[derive(Debug, Default)]
 pub(super) struct Owner {
     pub(super) pid: i32,
-    taken: Vec<Taken>,
+    pub(super) taken: Vec<Taken>,
     /// How many of these a mark counts: they grow no more.
     sealed: usize,
     /// How many grants were made of notes.
@@ -77,8 +77,8 @@ pub(super) struct Grant {
 #[derive(Debug)]
 pub(super) struct RowGrant {
     pub(super) owner: u64,
-    mode: RowMode,
-    rows: RoaringBitmap,
+    pub(super) mode: RowMode,
+    pub(super) rows: RoaringBitmap,
 }
 
 /// Who stands in somebody's way.
@@ -96,7 +96,7 @@ pub(super) struct Locks {
     pub(super) rows: HashMap<RowSpace, Vec<RowGrant>>,
     keys: HashMap<KeySpace, HashMap<u64, u64>>,
     /// Whether a row's key may be locked by somebody.
-    has_shared: bool,
+    pub(super) has_shared: bool,
     /// Strong locks of tables are counted.
     pub(super) strong: Arc<Strong>,
     /// Weak ones that are no grants yet.
@@ -830,68 +830,6 @@ impl Locks {
             }
         }
         self.settle(&touched);
-    }
-
-    /// Whether anybody has locked the key of a row.
-    pub(super) fn has_shared(&mut self) -> bool {
-        let shared = |grant: &RowGrant| grant.mode == RowMode::KeyShare;
-        // Looked for only until there is none.
-        self.has_shared = self.has_shared && self.rows.values().flatten().any(shared);
-        self.has_shared
-    }
-
-    /// Which of some rows have keys that somebody has locked.
-    pub(super) fn shared(&self, space: RowSpace, rows: &RoaringBitmap) -> RoaringBitmap {
-        let mut found = RoaringBitmap::new();
-        for grant in self.rows.get(&space).into_iter().flatten() {
-            if grant.mode == RowMode::KeyShare {
-                found |= &grant.rows & rows;
-            }
-        }
-        found
-    }
-
-    /// Whoever has locked a row's key has locked it where the row's next version is. Nobody is woken:
-    /// who waits for the row waits for the one who has changed it.
-    pub(super) fn follow(&mut self, from: (RowSpace, u32), to: (RowSpace, u32)) {
-        let mut owners = Vec::new();
-        let Some(grants) = self.rows.get_mut(&from.0) else {
-            return;
-        };
-        for grant in grants.iter_mut() {
-            if grant.mode == RowMode::KeyShare && grant.rows.remove(from.1) {
-                owners.push(grant.owner);
-            }
-        }
-        grants.retain(|grant| !grant.rows.is_empty());
-        if grants.is_empty() {
-            self.rows.remove(&from.0);
-        }
-        for owner in owners {
-            let grants = self.rows.entry(to.0).or_default();
-            let same =
-                |known: &&mut RowGrant| known.owner == owner && known.mode == RowMode::KeyShare;
-            match grants.iter_mut().find(same) {
-                Some(known) => drop(known.rows.insert(to.1)),
-                None => grants.push(RowGrant {
-                    owner,
-                    mode: RowMode::KeyShare,
-                    rows: std::iter::once(to.1).collect(),
-                }),
-            }
-            let taken = self.owners.get_mut(&owner).map(|known| &mut known.taken);
-            for taken in taken.into_iter().flatten() {
-                let Taken::Rows(RowMode::KeyShare, rows) = taken else {
-                    continue;
-                };
-                if rows
-                    .get_mut(&from.0)
-                    .is_some_and(|rows| rows.remove(from.1))
-                {
-                    rows.entry(to.0).or_default().insert(to.1);
-                }
-            }
-        }
     }
 
     /// Who stands first in the way of somebody who waits; itself where nobody does any more.

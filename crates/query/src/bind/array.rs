@@ -22,9 +22,9 @@ use datafusion::logical_expr::{
     Volatility,
 };
 
-use super::coerce::castable;
 use super::expr::{symbol_of, truth};
 use super::state::{Binder, Place, Result, column, field, lift, position, told, unsupported};
+use super::steps::unsupported_slice;
 use crate::error::Error;
 use crate::evaluate::computable;
 use crate::functions::{self, CastContext, Typed, canonical_form};
@@ -133,18 +133,11 @@ impl Binder<'_> {
                 }
                 // A name is its bytes, counted from 0.
                 SqlType::Name => {
-                    let Subscript::Index { index } = subscript else {
-                        return Err(unsupported_slice("slices").at(at));
-                    };
-                    let one = || {
-                        let one = datafusion::common::ScalarValue::Int32(Some(1));
-                        Typed::literal(one, SqlType::Int4)
-                    };
-                    let index = self.expr(place, index)?;
-                    let from = self.operate("+", vec![index, one()], at)?;
-                    let text = self.coerce(value, &SqlType::Text, CastContext::Explicit)?;
-                    let byte = self.call_plain("substr", vec![text, from, one()], at)?;
-                    value = self.coerce(byte, &SqlType::InternalChar, CastContext::Explicit)?;
+                    if matches!(subscript, Subscript::Slice { .. }) {
+                        return Err(unsupported_slice("slices"));
+                    }
+                    let (_, bounds) = self.bounds(place, &[subscript])?;
+                    value = functions::byte(value, bounds).map_err(told)?;
                 }
                 other => {
                     return Err(Error::new(
@@ -159,38 +152,6 @@ impl Binder<'_> {
             }
         }
         Ok(value)
-    }
-
-    /// The subscripts of jsonb: texts, and whole numbers where they are such.
-    pub(super) fn json_steps(
-        &mut self,
-        place: Place<'_>,
-        subscripts: &[&Subscript],
-        at: Option<u32>,
-    ) -> Result<Vec<Typed>> {
-        let mut steps = Vec::with_capacity(subscripts.len());
-        for subscript in subscripts {
-            let Subscript::Index { index } = subscript else {
-                let slice = "jsonb subscript does not support slices";
-                return Err(Error::new(SqlState::DATATYPE_MISMATCH, slice).at(at));
-            };
-            let value = self.expr(place, index)?;
-            let fits = |ty: &SqlType| castable(&value.ty, ty, CastContext::Implicit);
-            let ty = match &value.ty {
-                SqlType::Unknown => SqlType::Text,
-                _ if fits(&SqlType::Int4) => SqlType::Int4,
-                _ if fits(&SqlType::Text) => SqlType::Text,
-                other => {
-                    let other = other.without_typmod();
-                    let message = format!("subscript type {other} is not supported");
-                    return Err(Error::new(SqlState::DATATYPE_MISMATCH, message)
-                        .hint("jsonb subscript must be coercible to either integer or text.")
-                        .at(position(index)));
-                }
-            };
-            steps.push(self.coerce(value, &ty, CastContext::Implicit)?);
-        }
-        Ok(steps)
     }
 
     /// The item or the slice of an array that its subscripts name.
@@ -462,12 +423,6 @@ impl Binder<'_> {
             Ok(value)
         }
     }
-}
-
-/// 0A000 for more than one byte of a name.
-pub(super) fn unsupported_slice(what: &str) -> Error {
-    let message = format!("{what} of fixed-length arrays not implemented");
-    Error::new(SqlState::FEATURE_NOT_SUPPORTED, message)
 }
 
 /// A list of values, at once when all are constants.

@@ -4,11 +4,12 @@ use chronolith_sql::Assigned;
 use chronolith_sql::ast::{self, AccessExpr, Subscript};
 use chronolith_types::{SqlState, SqlType};
 
-use super::array::unsupported_slice;
+use super::coerce::castable;
 use super::insert::{Target, is_default};
 use super::state::{Binder, Place, Result, position, told, unsupported};
+use super::steps::unsupported_slice;
 use crate::error::Error;
-use crate::functions::{self, Typed, row_field, row_with_field};
+use crate::functions::{self, CastContext, Typed, row_field, row_with_field};
 
 /// What is assigned.
 #[derive(Debug, Clone)]
@@ -185,7 +186,7 @@ impl Binder<'_> {
                 let (slices, bounds) = match whole.ty {
                     SqlType::Jsonb => (false, self.json_steps(place, &first, at)?),
                     SqlType::Name if sliced(&first) => {
-                        return Err(unsupported_slice("updates on slices").at(at));
+                        return Err(unsupported_slice("updates on slices"));
                     }
                     _ => self.bounds(place, &first)?,
                 };
@@ -266,6 +267,18 @@ impl Binder<'_> {
             [name] => self.expr(place, &ast::Expr::Identifier(name.clone()))?,
             _ => self.expr(place, &ast::Expr::CompoundIdentifier(names))?,
         };
-        self.with_part(place, whole, path, &Source::Tree(value), &last, None)
+        let mut source = Source::Tree(value);
+        if !is_default(value) {
+            // What nothing else casts becomes the other type by way of its text, as in all assignments
+            // of PL/pgSQL.
+            let ty = part_type(&whole.ty, path, &last, None)?;
+            let bound = self.expr(place, value)?;
+            if bound.ty != SqlType::Unknown && !castable(&bound.ty, &ty, CastContext::Assignment) {
+                let text = self.coerce(bound, &SqlType::Text, CastContext::Explicit)?;
+                let made = self.coerce(text, &ty, CastContext::Explicit)?;
+                source = Source::Made(made, None);
+            }
+        }
+        self.with_part(place, whole, path, &source, &last, None)
     }
 }

@@ -174,9 +174,42 @@ fn widened(
     Ok(shape)
 }
 
+/// One byte of a name, counted from 0; NULL outside of it.
+///
+/// # Errors
+/// None that well-typed values meet.
+pub(crate) fn byte(name: Typed, subscripts: Vec<Typed>) -> Result<Typed, FunctionError> {
+    let mut args = vec![name];
+    args.extend(subscripts);
+    let row = Row {
+        name: "name_item",
+        function: get_byte,
+        strict: true,
+        volatility: Volatile::Immutable,
+        ty: SqlType::InternalChar,
+        arrow: SqlType::InternalChar.arrow(),
+    };
+    udf::row_call(row, args)
+}
+
+/// Bytes of a name, the zero at its end among them.
+const NAME_BYTES: usize = 64;
+
+fn get_byte(_: &mut Context<'_>, args: &[Value]) -> Result<Value, FunctionError> {
+    let [name, asked] = args else {
+        return Ok(Value::Null);
+    };
+    let Some(at) = usize::try_from(asked.as_int())
+        .ok()
+        .filter(|at| *at < NAME_BYTES)
+    else {
+        return Ok(Value::Null);
+    };
+    let byte = name.as_str().as_bytes().get(at..=at).unwrap_or_default();
+    Ok(Value::text(String::from_utf8_lossy(byte)))
+}
+
 fn set_byte(_: &mut Context<'_>, args: &[Value]) -> Result<Value, FunctionError> {
-    /// Bytes of a name, the zero at its end among them.
-    const LENGTH: usize = 64;
     let [name, byte, subscripts @ ..] = args else {
         return Ok(Value::Null);
     };
@@ -188,15 +221,18 @@ fn set_byte(_: &mut Context<'_>, args: &[Value]) -> Result<Value, FunctionError>
         return Err(wrong("wrong number of array subscripts"));
     };
     let mut bytes = name.as_str().as_bytes().to_vec();
-    bytes.resize(LENGTH, 0);
+    bytes.resize(NAME_BYTES, 0);
     let slot = usize::try_from(*asked)
         .ok()
         .and_then(|at| bytes.get_mut(at));
     let slot = slot.ok_or_else(|| wrong("array subscript out of range"))?;
     *slot = byte.as_str().bytes().next().unwrap_or_default();
     // What is behind a zero is not shown.
-    let end = bytes.iter().position(|byte| *byte == 0).unwrap_or(LENGTH);
-    bytes.truncate(end.min(LENGTH - 1));
+    let end = bytes
+        .iter()
+        .position(|byte| *byte == 0)
+        .unwrap_or(NAME_BYTES);
+    bytes.truncate(end.min(NAME_BYTES - 1));
     Ok(Value::text(String::from_utf8_lossy(&bytes)))
 }
 

@@ -53,7 +53,7 @@ mod windows;
 
 pub use aggregates::{Parts, StateColumn, aggregate_name, parts_of, stored_type};
 pub(crate) use assigned::{
-    BYTE as SET_BYTE, ITEM as SET_ITEM, SLICE as SET_SLICE, with_byte, with_item, with_slice,
+    BYTE as SET_BYTE, ITEM as SET_ITEM, SLICE as SET_SLICE, byte, with_byte, with_item, with_slice,
 };
 pub(crate) use calendar::unit as time_unit;
 pub use calendar::{bucket_zone, time_precision};

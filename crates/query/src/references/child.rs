@@ -58,6 +58,20 @@ impl Outgoing {
         Ok((!links.is_empty()).then_some(Self { links }))
     }
 
+    /// Leaves out what rows refer to by columns that a change leaves alone: they referred to it before.
+    /// None when nothing is left.
+    pub(crate) fn of_set(mut self, table: &Table, sets: &[usize]) -> Option<Self> {
+        let generated = |place: &usize| {
+            let column = table.columns.get(*place);
+            column.is_none_or(|column| column.generated.is_some())
+        };
+        self.links.retain(|(link, _)| {
+            let mut places = link.child_places.iter();
+            places.any(|place| sets.contains(place) || generated(place))
+        });
+        (!self.links.is_empty()).then_some(self)
+    }
+
     /// Takes note of new rows.
     ///
     /// # Errors
