@@ -546,22 +546,19 @@ impl History {
             let name = view.spec.name;
             if view.spec.recomputed {
                 let (_, width) = view.spec.bucket.unwrap();
-                let fresh: Vec<(String, String)> = ranges
-                    .iter()
-                    .filter(|range| !view.frozen.contains(range))
-                    .cloned()
-                    .collect();
+                let mut fresh = within("bucket", width, &ranges);
                 if view.frozen.is_empty() {
                     keep.push(format!(
                         "CREATE TABLE frozen_{name} AS SELECT * FROM {name} WITH NO DATA"
                     ));
+                } else {
+                    // A chunk that was cut, or is read in another zone, has a range written anew.
+                    let frozen = within("bucket", width, &view.frozen);
+                    fresh = format!("({fresh}) AND NOT ({frozen})");
                 }
-                if !fresh.is_empty() {
-                    let fresh = within("bucket", width, &fresh);
-                    keep.push(format!(
-                        "INSERT INTO frozen_{name} SELECT * FROM {name} WHERE {fresh}"
-                    ));
-                }
+                keep.push(format!(
+                    "INSERT INTO frozen_{name} SELECT * FROM {name} WHERE {fresh}"
+                ));
                 continue;
             }
             if view.frozen.is_empty() {

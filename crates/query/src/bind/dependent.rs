@@ -86,7 +86,7 @@ pub(super) fn as_existence(plan: LogicalPlan) -> LogicalPlan {
 }
 
 /// Whether the outer row is named in conditions alone, and in those of `equal`ity alone.
-fn is_flat(plan: &LogicalPlan, equal: bool) -> bool {
+pub(super) fn is_flat(plan: &LogicalPlan, equal: bool) -> bool {
     match plan {
         LogicalPlan::Projection(projection) => {
             !projection.expr.iter().any(is_outer) && is_flat(&projection.input, equal)
@@ -119,7 +119,7 @@ fn equals_outer(expr: &Expr) -> bool {
 }
 
 /// Whether an expression names the outer row, in a query within it too.
-fn is_outer(expr: &Expr) -> bool {
+pub(super) fn is_outer(expr: &Expr) -> bool {
     let found = expr.exists(|node| {
         Ok(match node {
             Expr::OuterReferenceColumn(..) => true,
@@ -336,17 +336,27 @@ impl Binder<'_> {
             free.push(name.clone());
             args.push(value.clone());
         }
-        let call = Dependent {
-            plan: Arc::new(plan),
-            free,
-            form: form.clone(),
-            signature: Signature::user_defined(Volatility::Volatile),
-        };
-        Expr::ScalarFunction(ScalarFunction::new_udf(
-            Arc::new(ScalarUDF::new_from_impl(call)),
-            args,
-        ))
+        dependent(plan, free, args, form)
     }
+}
+
+/// The one value of a query, run for each row of values for what it names of the rows around.
+pub(super) fn dependent(
+    plan: LogicalPlan,
+    free: Vec<Expr>,
+    args: Vec<Expr>,
+    form: &DataType,
+) -> Expr {
+    let call = Dependent {
+        plan: Arc::new(plan),
+        free,
+        form: form.clone(),
+        signature: Signature::user_defined(Volatility::Volatile),
+    };
+    Expr::ScalarFunction(ScalarFunction::new_udf(
+        Arc::new(ScalarUDF::new_from_impl(call)),
+        args,
+    ))
 }
 
 /// Runs a query for each row of its arguments.

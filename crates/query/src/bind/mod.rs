@@ -26,6 +26,7 @@ mod cte;
 mod deparse;
 mod dependent;
 mod documents;
+mod embedded;
 mod entry;
 mod expr;
 mod fields;
@@ -70,6 +71,7 @@ pub use change::{ChangeTarget, WrittenView};
 pub(crate) use coerce::assignable;
 pub(crate) use coerce::castable;
 pub use deparse::{deparse, deparse_query};
+pub(crate) use embedded::{Embedded, with_leftover};
 pub use entry::{
     Bound, bind_among_variables, bind_arguments, bind_assigned, bind_call, bind_cast, bind_kept,
     bind_over, bind_query, bind_scalar, bind_value,

@@ -75,7 +75,9 @@ impl Binder<'_> {
         refuse(select)?;
         self.calls.push(Calls::default());
         self.named_windows.push(select.named_window.clone());
+        let documents = self.documents;
         let bound = self.select_here(select, keys, expected);
+        self.documents = documents;
         self.calls.pop();
         self.named_windows.pop();
         bound
@@ -87,6 +89,8 @@ impl Binder<'_> {
         keys: &[OrderByExpr],
         expected: Option<&[SqlType]>,
     ) -> Result<Rel> {
+        // Where a document is made of what is selected, the rows below are rows still.
+        let documents = std::mem::replace(&mut self.documents, false);
         let mut rel = self.from(&select.from)?;
         let mut restriction = None;
         if let Some(condition) = &select.selection {
@@ -99,7 +103,9 @@ impl Binder<'_> {
             restriction = Some(condition.clone());
             rel.plan = filtered(rel.plan, condition)?;
         }
+        self.documents = documents;
         let mut items = self.items(&rel.scope, &select.projection, expected, Clause::Select)?;
+        self.documents = false;
         let mut having = match &select.having {
             Some(having) => {
                 let place = Place {

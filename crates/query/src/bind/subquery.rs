@@ -103,6 +103,8 @@ impl Binder<'_> {
         }
         let plan = normalised(plan, &mut || self.fresh()).map_err(lift)?;
         match shape(&plan) {
+            // No join can stand for one within the condition of another.
+            _ if place.clause == Clause::On => Ok(self.dependent(place, plan, &found.arrow)),
             Shape::Aggregated => Ok(Expr::ScalarSubquery(subquery(plan))),
             Shape::Plain => {
                 let (value, count) = (self.fresh(), self.fresh());
@@ -135,7 +137,8 @@ impl Binder<'_> {
     fn count_in(&mut self, place: Place<'_>, plan: LogicalPlan) -> Result<Expr> {
         let name = self.fresh();
         let count = count_of(plan, &name)?;
-        if self.depends(place, &count) && shape(&count) != Shape::Aggregated {
+        let joins = place.clause != Clause::On && shape(&count) == Shape::Aggregated;
+        if self.depends(place, &count) && !joins {
             return Ok(self.dependent(place, count, &arrow::datatypes::DataType::Int64));
         }
         Ok(Expr::ScalarSubquery(subquery(count)))
@@ -221,13 +224,10 @@ impl Binder<'_> {
             Ok(datafusion::common::tree_node::TreeNodeRecursion::Continue)
         })
         .map_err(lift)?;
-        let field = plan.schema().fields().first().cloned();
-        let (Some(field), false) = (field, unfit) else {
-            return Err(unsupported("IN (SELECT …) of an outer value in this place").at(at));
+        let Some(field) = plan.schema().fields().first().cloned() else {
+            return Err(unsupported("IN (SELECT …) of no column").at(at));
         };
         let item = column(field.name());
-        // In the inner query the value is the outer query's.
-        let outer = outward(value.clone())?;
         let filtered = |plan: &LogicalPlan, condition: Expr| -> Result<LogicalPlan> {
             LogicalPlanBuilder::from(plan.clone())
                 .filter(condition)
@@ -235,7 +235,21 @@ impl Binder<'_> {
                 .build()
                 .map_err(lift)
         };
-        let hits = self.count_in(place, filtered(&plan, item.clone().eq(outer))?)?;
+        let hits = if unfit {
+            // What cannot stand in the inner query is handed in.
+            let handed = Expr::OuterReferenceColumn(
+                Arc::new(super::state::field(&self.fresh(), field.data_type())),
+                datafusion::common::Column::new_unqualified(self.fresh()),
+            );
+            let name = self.fresh();
+            let count = count_of(filtered(&plan, item.clone().eq(handed.clone()))?, &name)?;
+            let form = arrow::datatypes::DataType::Int64;
+            self.dependent_on(place, count, &form, &[(handed, value.clone())])
+        } else {
+            // In the inner query the value is the outer query's.
+            let outer = outward(value.clone())?;
+            self.count_in(place, filtered(&plan, item.clone().eq(outer))?)?
+        };
         let nulls = self.count_in(place, filtered(&plan, item.is_null())?)?;
         let all = self.count_in(place, plan)?;
         let unknown = nulls
@@ -388,7 +402,8 @@ impl Binder<'_> {
         ));
         let form = arrow::datatypes::DataType::List(item);
         let empty = ScalarValue::List(ScalarValue::new_list_nullable(&[], &found.arrow));
-        let list = if self.depends(place, &plan) && shape(&plan) != Shape::Aggregated {
+        let joins = place.clause != Clause::On && shape(&plan) == Shape::Aggregated;
+        let list = if self.depends(place, &plan) && !joins {
             self.dependent(place, plan, &form)
         } else {
             Expr::ScalarSubquery(subquery(plan))

@@ -216,6 +216,7 @@ impl Shared {
         let planner = SessionStateBuilder::new()
             .with_config(config)
             .with_runtime_env(Arc::clone(&instance.runtime))
+            .with_analyzer_rule(Arc::new(crate::bind::Embedded))
             .with_optimizer_rules(super::stops::logical(&cancel))
             .with_physical_optimizer_rules(super::stops::physical(&cancel))
             .with_query_planner(Arc::new(Planner))

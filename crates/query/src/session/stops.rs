@@ -12,6 +12,7 @@ use datafusion::optimizer::{OptimizerConfig, OptimizerRule};
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_plan::ExecutionPlan;
 
+use crate::bind::with_leftover;
 use crate::cancel::Cancel;
 use crate::nodes::with_barriers;
 
@@ -75,7 +76,7 @@ pub(super) fn logical(cancel: &Arc<Cancel>) -> Vec<Arc<dyn OptimizerRule + Send 
             rule,
         })
     };
-    let rules = with_barriers(Optimizer::new().rules);
+    let rules = with_leftover(with_barriers(Optimizer::new().rules));
     rules.into_iter().map(stopping).collect()
 }
 
