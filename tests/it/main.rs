@@ -3,6 +3,7 @@
 mod audit;
 mod isolation;
 mod jobs;
+mod many;
 mod mistakes;
 mod queue;
 mod references;

@@ -254,6 +254,20 @@ impl Facts {
     }
 }
 
+/// The rows of a batch among which are all that have some values; None for all of them.
+fn rows_among(
+    layout: &Layout,
+    equals: &[(usize, Vec<String>)],
+    batch: &RecordBatch,
+    lazy: &Lazy,
+) -> Option<Vec<u32>> {
+    if equals.is_empty() || batch.num_rows() < INDEXED_ROWS_MIN {
+        return None;
+    }
+    let facts = lazy.get_or_init(|| Arc::new(Facts::of(layout, batch)));
+    facts.rows_of(equals)
+}
+
 /// Texts and bytes whose buffers are many, or hold nothing, copied into a few: every copy of a row
 /// would hold on to all of them, and batches that are joined to those of all their rows.
 fn tidied(batch: RecordBatch) -> Result<RecordBatch, ChunkError> {
@@ -436,11 +450,8 @@ impl HotPart {
 
     /// Each batch, and its rows that are deleted.
     pub(crate) fn marked(&self) -> impl Iterator<Item = (&RecordBatch, Option<&RoaringBitmap>)> {
-        let gone = self.gone.as_ref();
-        self.batches.iter().enumerate().map(move |(at, batch)| {
-            let marked = gone.and_then(|gone| gone.of.get(at)?.as_ref());
-            (batch, marked.map(|marked| &*marked.rows))
-        })
+        let batches = self.batches.iter().enumerate();
+        batches.map(|(at, batch)| (batch, self.mark(at).map(|marked| &*marked.rows)))
     }
 
     /// What is in it now; free of cost, and never changed by what is appended later.
@@ -480,16 +491,8 @@ impl HotPart {
     ) -> Vec<(RecordBatch, Option<UInt32Array>)> {
         let known = self.batches.iter().zip(self.facts.iter()).enumerate();
         let asked = known.map(|(at, (batch, lazy))| {
-            let gone = self.gone.as_ref();
-            let marked = gone.and_then(|gone| gone.of.get(at)?.as_ref());
-            let rows = match equals {
-                [] => None,
-                _ if batch.num_rows() < INDEXED_ROWS_MIN => None,
-                equals => lazy
-                    .get_or_init(|| Arc::new(Facts::of(layout, batch)))
-                    .rows_of(equals),
-            };
-            match (rows, marked) {
+            let marked = self.mark(at);
+            match (rows_among(layout, equals, batch, lazy), marked) {
                 (None, None) => (batch.clone(), None),
                 (None, Some(marked)) => (marked.live(batch), None),
                 (Some(mut rows), marked) => {
@@ -499,6 +502,36 @@ impl HotPart {
             }
         });
         asked.collect()
+    }
+
+    /// Its batches with their deleted rows, and of each the live rows among which are all that have
+    /// some values; None for all of a batch's.
+    pub(crate) fn asked_places(
+        &self,
+        layout: &Layout,
+        equals: &[(usize, Vec<String>)],
+    ) -> impl Iterator<Item = (&RecordBatch, Option<Vec<u32>>)> {
+        let known = self.batches.iter().zip(self.facts.iter()).enumerate();
+        known.map(move |(at, (batch, lazy))| {
+            let gone = self.mark(at).map(|marked| &*marked.rows);
+            let rows = match (rows_among(layout, equals, batch, lazy), gone) {
+                (Some(mut rows), Some(gone)) => {
+                    rows.retain(|row| !gone.contains(*row));
+                    Some(rows)
+                }
+                (None, Some(gone)) => {
+                    let kept = kept(gone, batch.num_rows());
+                    Some(kept.values().set_indices_u32().collect())
+                }
+                (rows, None) => rows,
+            };
+            (batch, rows)
+        })
+    }
+
+    /// The deleted rows of a batch.
+    fn mark(&self, at: usize) -> Option<&Marked> {
+        self.gone.as_ref()?.of.get(at)?.as_ref()
     }
 
     /// What is known of each batch, found out when it is first asked for.
@@ -593,11 +626,7 @@ impl HotPart {
                 skip -= batch.num_rows();
                 continue;
             }
-            let mark = self
-                .gone
-                .as_ref()
-                .and_then(|gone| gone.of.get(at)?.as_ref());
-            marks.push(match (mark, skip) {
+            marks.push(match (self.mark(at), skip) {
                 (Some(marked), 0) => Some(marked.clone()),
                 (Some(marked), _) => Marked::new(between(&marked.rows, number(skip), u32::MAX)),
                 (None, _) => None,

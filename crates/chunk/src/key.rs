@@ -6,6 +6,7 @@ use arrow::array::{Array, ArrayRef, AsArray, Decimal256Array, UInt32Array};
 use arrow::buffer::NullBuffer;
 use arrow::compute::take;
 use arrow::datatypes::{DataType, Decimal256Type, SchemaRef};
+use arrow::error::ArrowError;
 use arrow::record_batch::RecordBatch;
 use arrow::row::{RowConverter, Rows, SortField};
 use chronolith_types::{NUMERIC_ANY, Numeric};
@@ -96,8 +97,26 @@ impl KeyEncoder {
     /// # Errors
     /// When it has not.
     pub fn keys(&self, batch: &RecordBatch) -> Result<Keys, ChunkError> {
-        let columns = batch.project(&self.columns)?;
-        self.keys_of(columns.columns())
+        self.keys_of(&self.columns_of(batch)?)
+    }
+
+    /// The same from one row on.
+    ///
+    /// # Errors
+    /// When the batch has not all columns of the layout, or not so many rows.
+    pub fn keys_from(&self, batch: &RecordBatch, row: usize) -> Result<Keys, ChunkError> {
+        let rows = batch.num_rows().checked_sub(row);
+        let rows = rows.ok_or_else(|| behind("the keys of rows"))?;
+        let columns = self.columns_of(batch)?;
+        let columns = columns.iter().map(|column| column.slice(row, rows));
+        self.keys_of(&columns.collect::<Vec<_>>())
+    }
+
+    /// The key's columns; without a batch of them, whose schema would cost more than a key.
+    fn columns_of(&self, batch: &RecordBatch) -> Result<Vec<ArrayRef>, ChunkError> {
+        let missing = || behind("a column of a key");
+        let column = |at: &usize| batch.columns().get(*at).cloned().ok_or_else(missing);
+        self.columns.iter().map(column).collect()
     }
 
     /// The same of some rows of a batch, by their places.
@@ -105,9 +124,17 @@ impl KeyEncoder {
     /// # Errors
     /// When the batch has not all columns of the layout, or not these rows.
     pub fn keys_at(&self, batch: &RecordBatch, rows: &UInt32Array) -> Result<Keys, ChunkError> {
-        let columns = batch.project(&self.columns)?;
-        let columns = columns.columns().iter();
-        let columns = columns.map(|column| Ok(take(column, rows, None)?));
+        let columns = self.columns_of(batch)?;
+        let columns = columns.iter().map(|column| match rows.values().as_ref() {
+            [row] if rows.null_count() == 0 => {
+                let row = usize::try_from(*row).unwrap_or(usize::MAX);
+                match row < column.len() {
+                    true => Ok(column.slice(row, 1)),
+                    false => Err(behind("the key of a row")),
+                }
+            }
+            _ => Ok(take(column, rows, None)?),
+        });
         self.keys_of(&columns.collect::<Result<Vec<_>, ChunkError>>()?)
     }
 
@@ -123,6 +150,13 @@ impl KeyEncoder {
         let rows = self.converter.convert_columns(&columns)?;
         Ok(Keys { rows, nulls })
     }
+}
+
+/// What is asked of a batch that it has not: a fault of ours.
+fn behind(what: &str) -> ChunkError {
+    ChunkError::Columns(ArrowError::InvalidArgumentError(format!(
+        "{what} that a batch has not"
+    )))
 }
 
 /// A number for rows in any order: the same for the same rows, and for others hardly ever.

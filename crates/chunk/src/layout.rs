@@ -5,8 +5,11 @@ use std::sync::Arc;
 use arrow::array::ArrayRef;
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use chronolith_types::{ColumnId, SqlType};
+use parking_lot::Mutex;
 
 use crate::constant::repeated;
+use crate::error::ChunkError;
+use crate::key::KeyEncoder;
 
 /// A table's columns and how its rows are packed.
 #[derive(Debug, Clone)]
@@ -25,6 +28,18 @@ pub struct Layout {
     lightly: bool,
     /// The Arrow schema of a batch with all columns.
     schema: SchemaRef,
+    encoders: Encoders,
+}
+
+/// Encoders of a layout's keys, each made when it is first asked for: to make one costs more than to
+/// encode the key of a row.
+#[derive(Debug, Default)]
+struct Encoders(Mutex<Vec<(Vec<usize>, Arc<KeyEncoder>)>>);
+
+impl Clone for Encoders {
+    fn clone(&self) -> Self {
+        Self::default()
+    }
 }
 
 /// A column.
@@ -68,7 +83,22 @@ impl Layout {
             missing: Vec::new(),
             lightly: false,
             schema,
+            encoders: Encoders::default(),
         }
+    }
+
+    /// What makes keys of the columns at some places.
+    ///
+    /// # Errors
+    /// When a column's type has no order.
+    pub fn encoder(&self, columns: &[usize]) -> Result<Arc<KeyEncoder>, ChunkError> {
+        let mut known = self.encoders.0.lock();
+        if let Some((_, encoder)) = known.iter().find(|(of, _)| of == columns) {
+            return Ok(Arc::clone(encoder));
+        }
+        let encoder = Arc::new(KeyEncoder::new(self, columns)?);
+        known.push((columns.to_vec(), Arc::clone(&encoder)));
+        Ok(encoder)
     }
 
     /// The same for files that are packed quickly and read a few rows at a time, or as small as can

@@ -20,7 +20,6 @@ use arrow::row::{RowConverter, SortField};
 use crate::cold::time_array;
 use crate::error::ChunkError;
 use crate::hash::hash;
-use crate::key::KeyEncoder;
 use crate::layout::Layout;
 
 /// What sorting gave.
@@ -345,7 +344,7 @@ impl Input<'_> {
         if rows.is_empty() {
             return Ok(None);
         }
-        let encoder = KeyEncoder::new(self.layout, key)?;
+        let encoder = self.layout.encoder(key)?;
         let places = UInt32Array::from(rows.to_vec());
         let columns = key
             .iter()

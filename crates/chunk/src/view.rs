@@ -10,7 +10,7 @@ use roaring::RoaringBitmap;
 
 use crate::cold::{ColdPart, Wanted, time_array, with_locators};
 use crate::error::ChunkError;
-use crate::hot::{HotSnapshot, kept};
+use crate::hot::HotSnapshot;
 use crate::layout::Layout;
 use crate::locator::Locator;
 
@@ -212,23 +212,57 @@ fn located(
 ) -> Vec<Result<RecordBatch, ChunkError>> {
     let Located { chunk, source } = located;
     let mut first = 0u32;
-    let mut found = Vec::new();
-    for (batch, deleted) in part.marked() {
-        let end = first + u32::try_from(batch.num_rows()).unwrap_or(0);
-        let locators = (first..end).map(|row| i128::from(Locator { chunk, source, row }));
+    let asked = part.asked_places(layout, &request.equals);
+    let found = asked.map(|(batch, rows)| {
+        let (start, end) = (first, first + u32::try_from(batch.num_rows()).unwrap_or(0));
         first = end;
-        let whole = with_locators(batch, locators);
-        found.push(whole.and_then(|whole| {
-            let mut request = request.clone();
-            request.projection.push(batch.num_columns());
-            let whole = match deleted {
-                Some(deleted) => filter_record_batch(&whole, &kept(deleted, whole.num_rows()))?,
-                None => whole,
-            };
-            cut(layout, &request, &whole)
-        }));
-    }
-    found
+        let locator = |row| i128::from(Locator { chunk, source, row });
+        let projected = batch.project(&request.projection)?;
+        match within(layout, request, batch, rows)? {
+            None => with_locators(&projected, (start..end).map(locator)),
+            // Only these are copied: a series of many costs what it has.
+            Some(rows) => {
+                let rows = UInt32Array::from(rows);
+                let some = take_record_batch(&projected, &rows)?;
+                with_locators(&some, rows.values().iter().map(|row| locator(start + row)))
+            }
+        }
+    });
+    found.collect()
+}
+
+/// Of some rows of a batch, or of all, those that lie within the times asked for.
+fn within(
+    layout: &Layout,
+    request: &ScanRequest,
+    batch: &RecordBatch,
+    rows: Option<Vec<u32>>,
+) -> Result<Option<Vec<u32>>, ChunkError> {
+    let place = match layout.time {
+        Some(place) if !request.all_times() => place,
+        _ => return Ok(rows),
+    };
+    let column = batch.column(place);
+    let inside = |time: &i64| request.time.contains(time);
+    Ok(match rows {
+        None => {
+            let times = time_array(column)?;
+            match times.iter().all(inside) {
+                true => None,
+                false => {
+                    let rows = (0u32..).zip(&times).filter(|(_, time)| inside(time));
+                    Some(rows.map(|(row, _)| row).collect())
+                }
+            }
+        }
+        Some(rows) => {
+            let rows = UInt32Array::from(rows);
+            let times = time_array(&take(column, &rows, None)?)?;
+            let rows = rows.values().iter().zip(&times);
+            let rows = rows.filter(|(_, time)| inside(time));
+            Some(rows.map(|(row, _)| *row).collect())
+        }
+    })
 }
 
 impl ChunkView {
@@ -270,9 +304,12 @@ impl ChunkView {
         {
             let end = first + u32::try_from(batch.num_rows()).unwrap_or(0);
             let asked = rows.range(first..end).map(|row| row - first);
-            let live = asked.filter(|row| deleted.is_none_or(|gone| !gone.contains(*row)));
-            let live: UInt32Array = live.collect();
-            if !live.is_empty() {
+            let mut live = asked
+                .filter(|row| deleted.is_none_or(|gone| !gone.contains(*row)))
+                .peekable();
+            // Of a few rows most batches have none.
+            if live.peek().is_some() {
+                let live: UInt32Array = live.collect();
                 let some = take_record_batch(&batch.project(projection)?, &live)?;
                 let chunk = self.chunk;
                 let locators = live.values().iter().map(|row| {
@@ -363,16 +400,9 @@ fn cut_rows(
     rows: &UInt32Array,
 ) -> Result<RecordBatch, ChunkError> {
     let projected = batch.project(&request.projection)?;
-    let within = match layout.time {
-        Some(place) if !request.all_times() && !rows.is_empty() => {
-            let times = time_array(&take(batch.column(place), rows, None)?)?;
-            let rows = rows.values().iter().zip(times);
-            let rows = rows.filter(|(_, time)| request.time.contains(time));
-            rows.map(|(row, _)| *row).collect()
-        }
-        _ => rows.clone(),
-    };
-    Ok(take_record_batch(&projected, &within)?)
+    let within = within(layout, request, batch, Some(rows.values().to_vec()))?;
+    let rows = within.map_or_else(|| rows.clone(), UInt32Array::from);
+    Ok(take_record_batch(&projected, &rows)?)
 }
 
 /// The rows of a hot batch that lie within the times asked for.

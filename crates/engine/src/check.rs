@@ -7,7 +7,7 @@ use std::sync::Arc;
 use arrow::array::Array;
 use arrow::record_batch::RecordBatch;
 use chronolith_catalog::{Change, Constraint, ConstraintKind, Table};
-use chronolith_chunk::{ChunkView, HotPart, KeyEncoder, Layout, ScanRequest, hash};
+use chronolith_chunk::{ChunkView, HotPart, Layout, ScanRequest, hash};
 use chronolith_types::{ChunkId, ColumnId, PartId};
 
 use crate::error::EngineError;
@@ -180,7 +180,7 @@ fn duplicate_within(
     times: &Range<i64>,
     hashes_max: usize,
 ) -> Result<Option<(RecordBatch, usize)>, EngineError> {
-    let encoder = KeyEncoder::new(layout, places)?;
+    let encoder = layout.encoder(places)?;
     let request = ScanRequest {
         time: times.clone(),
         ..ScanRequest::all(places.to_vec())

@@ -61,7 +61,7 @@ impl KeySet {
             let next = first + batch.num_rows();
             if next > self.covered {
                 let skip = self.covered.saturating_sub(first);
-                let keys = encoder.keys(&batch.slice(skip, batch.num_rows() - skip))?;
+                let keys = encoder.keys_from(batch, skip)?;
                 self.put(hot, encoder, &keys, first + skip)?;
                 self.covered = next;
             }

@@ -211,7 +211,7 @@ impl Claim {
     ) -> Result<Vec<Self>, EngineError> {
         let mut claims = Vec::new();
         for (constraint, columns) in table.unique_keys() {
-            let encoder = KeyEncoder::new(layout, &columns)?;
+            let encoder = layout.encoder(&columns)?;
             let mut keys = Vec::new();
             let mut key_rows = Vec::new();
             for (row, key) in encoder.keys(rows)?.iter().enumerate() {
@@ -286,7 +286,7 @@ impl Engine {
 struct Made {
     layout: Arc<Layout>,
     columns: Vec<usize>,
-    encoder: KeyEncoder,
+    encoder: Arc<KeyEncoder>,
 }
 
 fn made(claim: &Claim) -> Result<Option<Made>, EngineError> {
@@ -298,7 +298,7 @@ fn made(claim: &Claim) -> Result<Option<Made>, EngineError> {
     let Some((_, columns)) = keys.find(|(known, _)| known.id == claim.constraint) else {
         return Ok(None);
     };
-    let encoder = KeyEncoder::new(&layout, &columns)?;
+    let encoder = layout.encoder(&columns)?;
     Ok(Some(Made {
         layout,
         columns,

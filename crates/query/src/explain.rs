@@ -118,7 +118,7 @@ async fn reports(
             let table = table.table(shared.database, insert.table);
             let table = table.map(|table| table.name.clone()).unwrap_or_default();
             let rows = match of.analyze {
-                true => Some(insert::run(shared, insert, values).await?),
+                true => Some(insert::run(shared, insert, values, None).await?),
                 false => None,
             };
             let plan = match &insert.source {
@@ -147,7 +147,7 @@ async fn reports(
                 });
             }
             if of.analyze {
-                let rows = match dml::run(shared, dml, values).await? {
+                let rows = match dml::run(shared, dml, values, None).await? {
                     Ran::Changed { rows, .. } => rows,
                     Ran::Query(mut stream) => {
                         let mut rows = 0;

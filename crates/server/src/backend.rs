@@ -284,6 +284,15 @@ pub trait Session: Send {
         statement: &Described,
         params: &[ArrayRef],
     ) -> Result<Outcome, Failure>;
+    /// Whether several runs of a statement, one after the other, may be made in one go.
+    fn repeats(&self, _statement: &Described) -> bool {
+        false
+    }
+    /// Runs a statement that repeats once for each of the values given, in one go: each inserted one
+    /// row. False when nothing was done, and the runs are to be made one by one.
+    async fn execute_many(&mut self, _statement: &Described, _runs: &[&[Parameter]]) -> bool {
+        false
+    }
     /// A simple-query message of so many statements begins.
     async fn begin_simple(&mut self, statements: usize) -> Result<(), Failure>;
     /// It ends; its implicit transaction commits, or rolls back when something failed.

@@ -2,6 +2,7 @@
 
 mod extended;
 mod idle;
+mod many;
 mod results;
 
 use std::any::Any;
@@ -70,6 +71,8 @@ pub(crate) struct Connection {
     resting: bool,
     /// An error of the extended protocol: everything up to Sync is skipped.
     skipping: bool,
+    /// So many Binds that are here already are each to be run alone.
+    one_by_one: usize,
     reported: Reported,
     /// What the message at hand runs, for the log.
     running: Running,
@@ -97,6 +100,7 @@ impl Connection {
             unnamed: None,
             portals: HashMap::new(),
             skipping: false,
+            one_by_one: 0,
             reported,
             running: Running::Nothing,
         }
@@ -223,7 +227,7 @@ impl Connection {
     async fn extended(&mut self, message: Message) -> Result<(), Stop> {
         match message {
             Message::Parse(m) => self.parse(m).await,
-            Message::Bind(m) => self.bind(m),
+            Message::Bind(m) => self.bind_or_run(m).await,
             Message::Describe(m) => self.describe(&m),
             Message::Execute(m) => self.execute(m).await,
             Message::Close(m) => {

@@ -298,6 +298,25 @@ impl Session for Open {
         Ok(Outcome::from(outcome))
     }
 
+    fn repeats(&self, statement: &Described) -> bool {
+        let bound: Option<&Bound> = statement.plan.0.downcast_ref();
+        bound.is_some_and(|bound| bound.repeats())
+    }
+
+    async fn execute_many(&mut self, statement: &Described, runs: &[&[Parameter]]) -> bool {
+        let Some(bound) = statement.plan.0.downcast_ref::<Bound>() else {
+            return false;
+        };
+        let values = runs.iter().map(|given| {
+            let given = given.iter();
+            given.map(|parameter| (parameter.binary, parameter.value.as_deref()))
+        });
+        match self.session.parameters_of_many(bound, values) {
+            Some(params) => self.session.execute_many(bound, &params, runs.len()).await,
+            None => false,
+        }
+    }
+
     fn log_failure(&self, failure: &Failure, failed: Failed<'_>) {
         let error = chronolith::Error {
             code: failure.code,

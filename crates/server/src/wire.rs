@@ -1,5 +1,6 @@
 //! A connection's two directions: guarded messages in, buffered replies out.
 
+use std::collections::VecDeque;
 use std::fmt;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
@@ -122,6 +123,8 @@ pub(crate) struct Wire {
     read: ReadHalf<Box<dyn Socket>>,
     write: WriteHalf<Box<dyn Socket>>,
     pub(crate) input: BytesMut,
+    /// Messages that were read, and are to be read again.
+    again: VecDeque<Incoming>,
     /// Replies that wait to be sent; what is before `sent` has been.
     pub(crate) out: Vec<u8>,
     sent: usize,
@@ -144,6 +147,7 @@ impl Wire {
             read,
             write,
             input: BytesMut::with_capacity(8 * 1024),
+            again: VecDeque::new(),
             out: Vec::with_capacity(8 * 1024),
             sent: 0,
             mark: 0,
@@ -157,7 +161,7 @@ impl Wire {
     /// The next message. Does not flush: what a client does not wait for is not hurried.
     pub(crate) async fn next(&mut self) -> Result<Incoming, End> {
         loop {
-            if let Some(message) = self.guard.message(&mut self.input)? {
+            if let Some(message) = self.buffered()? {
                 return Ok(message);
             }
             self.fill().await?;
@@ -166,7 +170,17 @@ impl Wire {
 
     /// A message that has been read already.
     pub(crate) fn buffered(&mut self) -> Result<Option<Incoming>, End> {
-        Ok(self.guard.message(&mut self.input)?)
+        match self.again.pop_front() {
+            Some(message) => Ok(Some(message)),
+            None => Ok(self.guard.message(&mut self.input)?),
+        }
+    }
+
+    /// Messages come again, before all others.
+    pub(crate) fn unread(&mut self, messages: Vec<Incoming>) {
+        for message in messages.into_iter().rev() {
+            self.again.push_front(message);
+        }
     }
 
     /// The next frame as it is: its type and body.

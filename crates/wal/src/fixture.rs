@@ -95,7 +95,9 @@ fn a_new_log_is_written_as_the_example() {
         }
         log.sync().unwrap();
     }
-    let written = read_whole(&disk, &segment::path(&dir(), 1).unwrap()).unwrap();
+    let mut written = read_whole(&disk, &segment::path(&dir(), 1).unwrap()).unwrap();
+    let room = written.split_off(v1().len());
+    assert!(!room.is_empty() && room.iter().all(|byte| *byte == 0));
     let hex: Vec<String> = written
         .chunks(8)
         .map(|row| row.iter().map(|byte| format!("{byte:02x} ")).collect())

@@ -17,6 +17,11 @@ use crate::segment::{self, SegmentHeader};
 /// small logs meet this way too.
 const THROUGH_BYTES: usize = if cfg!(test) { 300 } else { 256 << 10 };
 
+/// Room of zeros that is made behind a small group, so that the syncs of those after it have no
+/// new length and no new blocks to write: on ext4 they take two thirds to half of the time. A group
+/// of a quarter of it makes none, as its own bytes cost more than that.
+const RESERVED_BYTES: u64 = if cfg!(test) { 1200 } else { 256 << 10 };
+
 /// How a log is kept.
 #[derive(Debug, Clone)]
 pub struct LogOptions {
@@ -59,6 +64,8 @@ pub struct Log {
     synced_bytes: u64,
     /// Bytes of the current segment that are written; past the safe ones, those of a group.
     written_bytes: u64,
+    /// Up to where the current segment has room, or what is written where that is more.
+    reserved_bytes: u64,
     /// What comes behind them.
     buffer: Vec<u8>,
     /// What befell the group in writing: the next sync tells.
@@ -112,6 +119,7 @@ impl Log {
             file,
             synced_bytes: segment::HEADER_BYTES as u64,
             written_bytes: segment::HEADER_BYTES as u64,
+            reserved_bytes: segment::HEADER_BYTES as u64,
             buffer: Vec::new(),
             failure: None,
             durable: position,
@@ -214,6 +222,7 @@ impl Log {
         if let Some(source) = self.failure.take() {
             return Err(self.undo(source));
         }
+        self.reserve();
         if let Err(source) = self.file.sync() {
             // The kernel may have dropped the pages and would call a second sync a success.
             self.poisoned = true;
@@ -230,11 +239,31 @@ impl Log {
         Ok(self.durable.last)
     }
 
+    /// Makes room behind a group that has used up what there was; its own sync makes it safe too,
+    /// so that nothing but zeros and records can lie behind what is synced.
+    fn reserve(&mut self) {
+        let group = self.written_bytes - self.synced_bytes;
+        if self.written_bytes <= self.reserved_bytes || group >= RESERVED_BYTES / 4 {
+            return;
+        }
+        let left = self
+            .options
+            .segment_bytes_max
+            .saturating_sub(self.written_bytes);
+        let room = usize::try_from(left.min(RESERVED_BYTES)).unwrap_or_default();
+        match self.file.write_at(&vec![0; room], self.written_bytes) {
+            Ok(()) => self.reserved_bytes = self.written_bytes + room as u64,
+            // The log does without. What was written of it is zeros, and the disk may need them.
+            Err(_) => drop(self.file.set_len(self.written_bytes)),
+        }
+    }
+
     /// The group could not be written: take back what was.
     fn undo(&mut self, source: io::Error) -> WalError {
         let segment = self.number;
         self.appended = self.durable;
         self.written_bytes = self.synced_bytes;
+        self.reserved_bytes = self.synced_bytes;
         let full = matches!(
             source.kind(),
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge
@@ -255,11 +284,14 @@ impl Log {
         let number = self.number + 1;
         match begin(&*self.disk, &self.dir, self.epoch, number, self.durable) {
             Ok((file, header)) => {
+                // Zeros that nobody will fill; where the cut is lost they do no harm.
+                drop(self.file.set_len(self.synced_bytes));
                 self.file = file;
                 self.number = number;
                 self.segments.insert(number, held(&header));
                 self.synced_bytes = segment::HEADER_BYTES as u64;
                 self.written_bytes = self.synced_bytes;
+                self.reserved_bytes = self.synced_bytes;
                 self.durable.chain = header.crc32c;
                 self.appended = self.durable;
                 Ok(())

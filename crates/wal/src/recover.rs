@@ -61,11 +61,11 @@ where
         previous = Some(number);
         let path = segment::path(dir, number).map_err(failed("open", number))?;
         let bytes = read_whole(disk, &path).map_err(failed("read", number))?;
-        replayed.bytes += bytes.len() as u64;
         let Some(header) = SegmentHeader::decode(&bytes) else {
             // A segment gets records only after its header is safe, and is begun only when the
             // one before it is: a newest one that is torn is one that never was.
             if newest && bytes.len() <= segment::HEADER_BYTES {
+                replayed.bytes += bytes.len() as u64;
                 replayed.cut_bytes += bytes.len() as u64;
                 disk.remove(&path).map_err(failed("remove", number))?;
                 disk.sync_dir(dir).map_err(failed("remove", number))?;
@@ -84,6 +84,7 @@ where
                 source: error.into(),
             })
         })?;
+        replayed.bytes += end.good_bytes as u64;
         match end.stop {
             Some(Stop::Damaged(reason)) => {
                 return Err(corrupt(number, end.good_bytes as u64, reason));
@@ -93,7 +94,9 @@ where
                 return Err(corrupt(number, end.good_bytes as u64, reason));
             }
             Some(Stop::Torn) => {
-                replayed.cut_bytes += bytes.len().saturating_sub(end.good_bytes) as u64;
+                let cut = bytes.len().saturating_sub(end.good_bytes) as u64;
+                replayed.bytes += cut;
+                replayed.cut_bytes += cut;
             }
             None => {}
         }

@@ -20,7 +20,7 @@ pub(crate) struct End {
     pub(crate) last: Lsn,
     /// Its checksum: the chain goes on from it.
     pub(crate) chain: u32,
-    /// What stopped the reading before the end of the file.
+    /// What stopped the reading before the end of the file, or of all but zeros.
     pub(crate) stop: Option<Stop>,
 }
 
@@ -68,6 +68,8 @@ pub(crate) fn read<E>(
                 end.stop = Some(Stop::Damaged(Corruption::BrokenChain));
                 return Ok(end);
             }
+            // Room that no group has used.
+            None if rest.iter().all(|byte| *byte == 0) => return Ok(end),
             None => {
                 end.stop = Some(if was_safe(rest, epoch, expected) {
                     Stop::Damaged(Corruption::BadChecksum)

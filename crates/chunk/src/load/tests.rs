@@ -127,14 +127,14 @@ fn two_rows_of_one_key_are_found_wherever_they_lie() {
         let batches: Vec<RecordBatch> = (0..2).map(|n| rows(&layout, &random, n * 9, 9)).collect();
         for key in [vec![0, 1, 2], vec![2, 0]] {
             let all = concat_batches(layout.schema(), &batches).unwrap();
-            let keys = KeyEncoder::new(&layout, &key).unwrap().keys(&all).unwrap();
+            let keys = layout.encoder(&key).unwrap().keys(&all).unwrap();
             let mut seen = std::collections::HashSet::new();
             let twice = keys.iter().flatten().any(|key| !seen.insert(key.to_vec()));
             match sort(&layout, batches.clone(), std::slice::from_ref(&key)).unwrap() {
                 Sorted::Rows { .. } => assert!(!twice, "seed {seed}"),
                 Sorted::Twice { key: 0, row } => {
                     assert!(twice, "seed {seed}");
-                    let of_row = KeyEncoder::new(&layout, &key).unwrap().keys(&row).unwrap();
+                    let of_row = layout.encoder(&key).unwrap().keys(&row).unwrap();
                     let alike = keys.iter().filter(|key| *key == of_row.get(0)).count();
                     assert!(alike > 1);
                     found[key.len() - 2] += 1;

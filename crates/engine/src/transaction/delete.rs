@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use arrow::array::UInt32Array;
 use arrow::compute::take_record_batch;
-use chronolith_chunk::{ChunkError, KeyEncoder, Locator, RowSet};
+use chronolith_chunk::{ChunkError, Locator, RowSet};
 use chronolith_types::ChunkId;
 use roaring::RoaringBitmap;
 
@@ -187,7 +187,7 @@ impl Transaction {
         }
         let layout = layout_for(table);
         for (constraint, columns) in keys {
-            let encoder = KeyEncoder::new(&layout, &columns)?;
+            let encoder = layout.encoder(&columns)?;
             let Some(known) = self.own_keys.get_mut(&(place, constraint.id)) else {
                 continue;
             };
@@ -218,7 +218,7 @@ impl Transaction {
             };
             let layout = layout_for(table);
             for (constraint, columns) in table.unique_keys() {
-                let encoder = KeyEncoder::new(&layout, &columns)?;
+                let encoder = layout.encoder(&columns)?;
                 let known = self.own_keys.entry((*place, constraint.id)).or_default();
                 for batch in own.batches() {
                     known.extend(encoder.keys(batch)?.iter().flatten().map(Into::into));

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use arrow::record_batch::RecordBatch;
-use chronolith_chunk::{KeyEncoder, Locator};
+use chronolith_chunk::Locator;
 use chronolith_types::{ChunkId, DatabaseId};
 
 use super::delete::{called, source_of};
@@ -97,7 +97,7 @@ impl Engine {
         let Some((_, columns)) = keys.find(|(known, _)| known.id == constraint) else {
             return Ok(found);
         };
-        let encoder = KeyEncoder::new(layout, &columns)?;
+        let encoder = layout.encoder(&columns)?;
         let keys = encoder.keys(rows)?;
         let by_time = layout.time.filter(|time| columns.contains(time));
         let times = match by_time {

@@ -61,6 +61,7 @@ mod steps;
 mod subquery;
 mod system;
 mod uses;
+mod values;
 mod window;
 
 pub(crate) use change::{

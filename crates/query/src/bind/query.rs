@@ -4,17 +4,15 @@ use arrow::datatypes::DataType;
 use chronolith_sql::ast::{self, LimitClause, OrderByExpr, OrderByKind, SetExpr};
 use chronolith_types::{SqlState, SqlType};
 use datafusion::common::ScalarValue;
-use datafusion::logical_expr::{
-    Expr, LogicalPlan, LogicalPlanBuilder, SortExpr, Values, cast, lit, when,
-};
+use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, SortExpr, cast, lit, when};
 
 use super::scope::{Scope, ScopeColumn};
 use super::select::numbered_and_ranked;
 use super::state::{
-    Binder, Clause, Place, Rel, Result, column, lift, position, typed, unnamed, unsupported,
+    Binder, Clause, Place, Rel, Result, column, lift, position, typed, unsupported,
 };
 use crate::error::Error;
-use crate::functions::{CastContext, Typed};
+use crate::functions::CastContext;
 
 impl Binder<'_> {
     /// A query; `expected` are the types that untyped constants of its select list are to have.
@@ -314,102 +312,6 @@ impl Binder<'_> {
             return Err(Error::new(code, format!("{clause} must not be negative")).at(at));
         }
         Ok(value.expr)
-    }
-
-    // ------------------------------------------------------------------ values
-
-    fn values(&mut self, values: &ast::Values, expected: Option<&[SqlType]>) -> Result<Rel> {
-        let nothing = Scope::default();
-        let place = Place {
-            scope: &nothing,
-            clause: Clause::Values,
-        };
-        let width = values.rows.first().map_or(0, |row| row.len());
-        let mut columns: Vec<Vec<Typed>> = (0..width).map(|_| Vec::new()).collect();
-        for row in &values.rows {
-            if row.len() != width {
-                return Err(Error::new(
-                    SqlState::SYNTAX_ERROR,
-                    "VALUES lists must all be the same length",
-                )
-                .at(row.first().and_then(position)));
-            }
-            for (cell, column) in row.iter().zip(&mut columns) {
-                column.push(self.expr(place, cell)?);
-            }
-        }
-        let mut items = Vec::with_capacity(width);
-        for (at, column) in columns.into_iter().enumerate() {
-            let all_unknown = column.iter().all(|cell| cell.ty == SqlType::Unknown);
-            let column = match expected.and_then(|types| types.get(at)) {
-                Some(ty) if all_unknown => {
-                    let mut typed = Vec::with_capacity(column.len());
-                    for cell in column {
-                        typed.push(self.settle(cell, ty)?);
-                    }
-                    typed
-                }
-                _ => column,
-            };
-            items.push(self.unify(column, "VALUES")?);
-        }
-        self.values_of(items, values.rows.len())
-    }
-
-    /// Rows of cells given by columns, each of one type and form.
-    pub(super) fn values_of(
-        &mut self,
-        columns: Vec<(Vec<Typed>, SqlType)>,
-        count: usize,
-    ) -> Result<Rel> {
-        let mut rows: Vec<Vec<Expr>> = (0..count).map(|_| Vec::new()).collect();
-        let mut scope = Scope::default();
-        let mut exprs = Vec::with_capacity(columns.len());
-        let mut alike = count > 0 && !columns.is_empty();
-        for (number, (cells, ty)) in (1_usize..).zip(columns) {
-            let arrow = cells
-                .first()
-                .map_or_else(|| ty.arrow(), |cell| cell.arrow.clone());
-            alike &= cells.len() == count && cells.iter().all(|cell| cell.arrow == arrow);
-            for (row, cell) in rows.iter_mut().zip(cells) {
-                row.push(cell.expr);
-            }
-            let internal = self.fresh();
-            exprs.push(column(&format!("column{number}")).alias(&internal));
-            scope.columns.push(ScopeColumn {
-                column: internal,
-                ty,
-                arrow,
-                ..unnamed(&format!("column{number}"))
-            });
-        }
-        let schema = scope
-            .columns
-            .iter()
-            .enumerate()
-            .map(|(at, found)| super::state::field(&format!("column{}", at + 1), &found.arrow))
-            .collect::<Vec<_>>();
-        let schema = datafusion::common::DFSchema::from_unqualified_fields(
-            schema.into(),
-            std::collections::HashMap::new(),
-        )
-        .map_err(lift)?;
-        let schema = std::sync::Arc::new(schema);
-        let plan = match alike {
-            // What asks each cell for its type, which is known, costs more than all else.
-            true => LogicalPlan::Values(Values {
-                schema,
-                values: rows,
-            }),
-            false => LogicalPlanBuilder::values_with_schema(rows, &schema)
-                .map_err(lift)?
-                .build()
-                .map_err(lift)?,
-        };
-        Ok(Rel {
-            plan: super::state::project(plan, exprs)?,
-            scope,
-        })
     }
 }
 

@@ -143,7 +143,7 @@ async fn fill(
     let places: Vec<usize> = (0..found.columns.len()).collect();
     let plan = insert::completed(&names, &found, bound.plan, &places)?;
     let filled = InsertPlan::new(table, plan, Vec::new())?;
-    insert::run(shared, &filled, &[]).await
+    insert::run(shared, &filled, &[], None).await
 }
 
 /// REFRESH MATERIALIZED VIEW.

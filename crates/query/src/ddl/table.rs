@@ -785,7 +785,7 @@ pub(super) async fn create_as(
         return Ok("CREATE TABLE AS".to_owned());
     }
     let filled = InsertPlan::new(id, plan, Vec::new())?;
-    let rows = insert::run(shared, &filled, &[]).await?;
+    let rows = insert::run(shared, &filled, &[], None).await?;
     Ok(format!("SELECT {rows}"))
 }
 

@@ -7,10 +7,12 @@ use arrow::record_batch::RecordBatch;
 use chronolith_catalog::Rights;
 use chronolith_sql::{Literals, Statement, ast};
 use chronolith_types::{SqlType, TableId};
+use datafusion::common::tree_node::TreeNode;
+use datafusion::logical_expr::Expr;
 
-use crate::bind::{Program, What, bind_change, bind_changing_query};
+use crate::bind::{Over, Program, What, bind_change, bind_changing_query};
 use crate::error::Error;
-use crate::insert::{self, Cells, Source};
+use crate::insert::{self, Cells, Source, changes_between_runs};
 use crate::session::{SessionNames, Shared};
 
 /// A program with what can be made ready of it.
@@ -79,7 +81,37 @@ pub(crate) fn bind_literals(
     })
 }
 
+/// Whether what is made of a row depends on the row alone, in each run.
+fn is_alike(update: &Over) -> bool {
+    let differs = |node: &Expr| matches!(node, Expr::Placeholder(_)) || changes_between_runs(node);
+    let differs = |expr: &Expr| expr.exists(|node| Ok(differs(node))).unwrap_or(true);
+    update.direct.as_ref().is_some_and(|direct| {
+        let mut exprs = direct.filter.iter().chain(&direct.exprs);
+        !exprs.any(differs)
+    })
+}
+
 impl Dml {
+    /// Whether so many runs with other parameters, one after the other, give what one run gives that
+    /// has all of them, as long as that one changes so many rows: see [`Cells::repeats`].
+    pub(crate) fn repeats(&self) -> Option<&Cells> {
+        let ([change], [Some(Given::Cells(cells))]) =
+            (self.program.changes.as_slice(), self.given.as_slice())
+        else {
+            return None;
+        };
+        let What::Insert { conflict, .. } = &change.what else {
+            return None;
+        };
+        let update = conflict.as_ref().and_then(|of| of.update.as_ref());
+        let alone = self.program.main.is_none()
+            && self.program.locks.is_empty()
+            && change.returning.is_none()
+            && change.held.is_empty()
+            && change.views.is_empty();
+        (alone && update.is_none_or(is_alike) && cells.repeats()).then_some(cells)
+    }
+
     fn of(program: Program) -> Result<Self, Error> {
         let given = program.changes.iter().map(|change| match &change.what {
             What::Insert { plan, .. } => Ok(Cells::of(plan, &program.params)?.map(Given::Cells)),

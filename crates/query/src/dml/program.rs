@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
+use arrow::record_batch::RecordBatch;
 use chronolith_engine::{LockMode, Wait};
 use datafusion::common::ScalarValue;
 
@@ -31,7 +32,8 @@ pub(crate) enum Ran {
 /// Where a statement of several parts goes back to.
 const POINT: &str = "\0statement";
 
-/// Runs a statement that changes rows.
+/// Runs a statement that changes rows. With many values of its parameters it is an INSERT that writes
+/// the rows of them all: see [`Dml::repeats`].
 ///
 /// # Errors
 /// Whatever it meets; the transaction is then to be rolled back, at least to a savepoint.
@@ -39,6 +41,7 @@ pub(crate) async fn run(
     shared: &Arc<Shared>,
     dml: &Dml,
     params: &[ScalarValue],
+    many: Option<&RecordBatch>,
 ) -> Result<Ran, Error> {
     // Alone, a change writes nothing before it is sure of its rows.
     let fires = |change: &crate::bind::Change| has_triggers(shared, &change.table, None);
@@ -59,7 +62,7 @@ pub(crate) async fn run(
         attempts.begin(seen)?;
         let deferred = several.then(|| shared.with(|state| state.deferred.clone()));
         let mark = locker.mark();
-        let ran = once(shared, dml, params).await?;
+        let ran = once(shared, dml, params, many).await?;
         if ran.is_none() {
             // Who is about to look again needs nothing of what the attempt took, and others may
             // wait for a part of it while it waits for theirs.
@@ -129,6 +132,7 @@ async fn once(
     shared: &Arc<Shared>,
     dml: &Dml,
     params: &[ScalarValue],
+    many: Option<&RecordBatch>,
 ) -> Result<Option<Ran>, Error> {
     let sight = Arc::new(Sight::default());
     let _held = Held::new(shared, Some(Arc::clone(&sight)));
@@ -151,6 +155,7 @@ async fn once(
         vars: OnceLock::new(),
         sight,
         params,
+        many,
         touched: HashMap::new(),
         currents: Vec::new(),
     };

@@ -55,6 +55,8 @@ pub(super) struct Run<'a> {
     /// The same.
     pub(super) vars: OnceLock<Arc<SessionVars>>,
     pub(super) params: &'a [ScalarValue],
+    /// The same of many runs that are made in one go.
+    pub(super) many: Option<&'a RecordBatch>,
     /// Rows that parts before have changed: no other part changes them.
     pub(super) touched: HashMap<TableId, RowSet>,
     /// The rows of WHERE CURRENT OF.
@@ -215,7 +217,10 @@ impl Run<'_> {
         given: Option<&Given>,
     ) -> Result<RowStream, Error> {
         let batch = match given {
-            Some(Given::Cells(cells)) => cells.batch(self.shared, &changing.table, self.params)?,
+            Some(Given::Cells(cells)) => match self.many {
+                Some(many) => cells.repeated(many, self.shared, &changing.table)?,
+                None => cells.batch(self.shared, &changing.table, self.params)?,
+            },
             Some(Given::Rows(rows, _)) => rows.clone(),
             None => return self.stream(changing).await,
         };

@@ -29,6 +29,6 @@ pub(crate) async fn within(
     let types: Vec<Option<SqlType>> = types.iter().cloned().map(Some).collect();
     let bound = bind(&names, &statement.statement, &types)?;
     // What it does may have others run within it.
-    Box::pin(run(shared, &bound, params)).await?;
+    Box::pin(run(shared, &bound, params, None)).await?;
     Ok(())
 }

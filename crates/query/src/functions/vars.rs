@@ -4,6 +4,7 @@ use std::any::Any;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fmt;
+use std::ops::Deref;
 use std::sync::{Arc, OnceLock};
 
 use arrow::record_batch::RecordBatch;
@@ -105,14 +106,34 @@ impl Default for SessionVars {
 
 impl SessionVars {
     /// The variables that `options` carry; the defaults when they carry none.
-    pub fn of(options: &ConfigOptions) -> std::borrow::Cow<'_, Self> {
+    pub fn of(options: &ConfigOptions) -> Known<'_> {
         match options.extensions.get::<Self>() {
-            Some(vars) => std::borrow::Cow::Borrowed(vars),
+            Some(vars) => Known::Carried(vars),
             None => {
                 let late = options.extensions.get::<LateVars>();
                 let calling = late.and_then(|_| CALLING.with_borrow(|of| of.last().cloned()));
-                std::borrow::Cow::Owned(calling.map_or_else(Self::default, Arc::unwrap_or_clone))
+                Known::Callers(calling.unwrap_or_default())
             }
+        }
+    }
+}
+
+/// The variables that a function knows.
+#[derive(Debug)]
+pub enum Known<'a> {
+    /// Those that travel with its plan.
+    Carried(&'a SessionVars),
+    /// Those of who calls it, or the defaults.
+    Callers(Arc<SessionVars>),
+}
+
+impl Deref for Known<'_> {
+    type Target = SessionVars;
+
+    fn deref(&self) -> &SessionVars {
+        match self {
+            Self::Carried(vars) => vars,
+            Self::Callers(vars) => vars,
         }
     }
 }

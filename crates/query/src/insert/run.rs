@@ -16,11 +16,13 @@ use crate::dml::compact;
 use crate::error::Error;
 use crate::session::{self, Shared, blocking, blocking_for};
 
-/// Runs a bound INSERT; how many rows it wrote.
+/// Runs a bound INSERT; how many rows it wrote. With many values of its parameters it writes the rows
+/// of them all: see [`Cells::repeats`](super::values::Cells::repeats).
 pub(crate) async fn run(
     shared: &Arc<Shared>,
     insert: &InsertPlan,
     params: &[ScalarValue],
+    many: Option<&RecordBatch>,
 ) -> Result<u64, Error> {
     let table = shared
         .catalog()
@@ -49,7 +51,12 @@ pub(crate) async fn run(
     };
     let plan = match &insert.source {
         Source::Rows(batch, _) => return write(batch),
-        Source::Cells(cells) => return write(&cells.batch(shared, &table, params)?),
+        Source::Cells(cells) => {
+            return write(&match many {
+                Some(many) => cells.repeated(many, shared, &table)?,
+                None => cells.batch(shared, &table, params)?,
+            });
+        }
         Source::Plan(plan) => set_parameters(plan, params)?,
     };
     // What the statement reads must not grow while it writes: the transaction gets the rows when

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use arrow::array::ArrayRef;
-use arrow::datatypes::{Field, Schema};
+use arrow::datatypes::{Field, Schema, SchemaRef};
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use chronolith_catalog::Table;
 use chronolith_types::SqlType;
@@ -18,7 +18,8 @@ use datafusion::physical_expr::PhysicalExpr;
 
 use super::checks::props_of;
 use crate::error::Error;
-use crate::evaluate::computable;
+use crate::evaluate::{computable, has_query};
+use crate::routines::is_routine;
 use crate::session::Shared;
 
 /// The rows of VALUES, as near to values as they come before parameters are known.
@@ -50,6 +51,9 @@ impl Cells {
         let Some(rows) = cells(plan) else {
             return Ok(None);
         };
+        if rows.iter().flatten().any(has_query) {
+            return Ok(None);
+        }
         let fields: Vec<Field> = (1..)
             .zip(params)
             .map(|(number, ty)| Field::new(format!("${number}"), ty.arrow(), true))
@@ -82,8 +86,31 @@ impl Cells {
         Ok(())
     }
 
-    /// The rows of one row of cells.
-    fn repeated(
+    /// Whether so many runs with other parameters, one after the other, give what one run gives that
+    /// has all of them: no cell asks for what a run before it may have changed.
+    pub(crate) fn repeats(&self) -> bool {
+        let asks = |cell: &Cell| match cell {
+            Cell::Each(expr) => expr
+                .exists(|node| Ok(changes_between_runs(node)))
+                .unwrap_or(true),
+            Cell::Value(_) | Cell::Param(_) | Cell::Fixed(_) => false,
+        };
+        match self.rows.as_slice() {
+            [row] => self.many.is_none() && !row.iter().any(asks),
+            _ => false,
+        }
+    }
+
+    /// The types of its parameters.
+    pub(crate) fn params(&self) -> SchemaRef {
+        Arc::clone(self.params.inner())
+    }
+
+    /// The rows of one row of cells, each with its values of the parameters.
+    ///
+    /// # Errors
+    /// Whatever computing a cell meets.
+    pub(crate) fn repeated(
         &self,
         many: &RecordBatch,
         shared: &Arc<Shared>,
@@ -188,6 +215,16 @@ impl Cell {
         }
         let expr = computable(&over, params, &ExecutionProps::new())?;
         Ok(Self::Fixed(expr))
+    }
+}
+
+/// Whether a call may give something else in the next run of a statement.
+pub(crate) fn changes_between_runs(node: &Expr) -> bool {
+    match node {
+        Expr::ScalarFunction(call) => {
+            call.func.signature().volatility == Volatility::Volatile || is_routine(&call.func)
+        }
+        _ => false,
     }
 }
 

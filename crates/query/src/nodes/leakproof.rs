@@ -13,7 +13,7 @@ use datafusion::optimizer::{OptimizerConfig, OptimizerRule};
 use std::sync::Arc;
 
 use super::barrier::Barrier;
-use crate::routines::RoutineCall;
+use crate::routines::is_routine;
 
 /// Takes what tells nothing from above barriers to below them.
 #[derive(Debug, Default)]
@@ -144,7 +144,7 @@ fn is_of_no_row(expr: &Expr) -> bool {
             | Expr::Exists(_)
             | Expr::InSubquery(_)
             | Expr::SetComparison(_) => false,
-            Expr::ScalarFunction(call) => call.func.inner().downcast_ref::<RoutineCall>().is_none(),
+            Expr::ScalarFunction(call) => !is_routine(&call.func),
             _ => true,
         };
         Ok(match constant {

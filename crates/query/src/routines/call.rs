@@ -97,6 +97,11 @@ impl RoutineCall {
     }
 }
 
+/// Whether a function is a user's.
+pub(crate) fn is_routine(function: &ScalarUDF) -> bool {
+    function.inner().downcast_ref::<RoutineCall>().is_some()
+}
+
 impl PartialEq for RoutineCall {
     fn eq(&self, other: &Self) -> bool {
         self.routine.id == other.routine.id

@@ -12,6 +12,7 @@ mod transitions;
 mod triggers;
 
 pub use call::RoutineCall;
+pub(crate) use call::is_routine;
 pub(crate) use check::check;
 pub(crate) use deferred::{Deferred, hold_later, is_deferred, settle as settle_deferred};
 pub(crate) use plpgsql::{Compiled, Locals};

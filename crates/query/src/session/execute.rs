@@ -97,7 +97,7 @@ impl Ready {
     }
 
     /// Looks whether the current role may do it.
-    fn check(&self, shared: &Shared) -> Result<(), Error> {
+    pub(super) fn check(&self, shared: &Shared) -> Result<(), Error> {
         match self {
             Self::Query(bound)
             | Self::CopyOut(bound)
@@ -242,7 +242,7 @@ impl Session {
     }
 
     /// The statement's run begins.
-    fn timed(&self, prepared: &Prepared, params: &[ArrayRef]) -> Timed {
+    pub(super) fn timed(&self, prepared: &Prepared, params: &[ArrayRef]) -> Timed {
         let shared = &self.shared;
         let normal = prepared.normal.get_or_init(|| {
             let rows = matches!(
@@ -374,6 +374,16 @@ impl Session {
         params: &[ArrayRef],
     ) -> Result<Outcome, Error> {
         let tree = &prepared.statement.parsed.statement;
+        self.begin_run(tree)?;
+        if let Some(outcome) = self.control(tree).await? {
+            return Ok(outcome);
+        }
+        self.enter_for(tree)?;
+        self.rerun(prepared, params).await
+    }
+
+    /// A statement's run begins, in whatever transaction.
+    pub(super) fn begin_run(&mut self, tree: &Tree) -> Result<(), Error> {
         self.binary_rows = false;
         self.begin_watch(true)?;
         self.refuse_in_failed(tree)?;
@@ -385,11 +395,7 @@ impl Session {
             activity.changed_us = now;
             activity.transaction_us.get_or_insert(now);
         });
-        if let Some(outcome) = self.control(tree).await? {
-            return Ok(outcome);
-        }
-        self.enter_for(tree)?;
-        self.rerun(prepared, params).await
+        Ok(())
     }
 
     pub(super) async fn rerun(
@@ -398,17 +404,22 @@ impl Session {
         params: &[ArrayRef],
     ) -> Result<Outcome, Error> {
         loop {
-            let now = self.bound_to();
-            let bound = match prepared.bound_to == now {
-                true => Arc::clone(prepared),
-                false => self.bound_anew(prepared, &now)?,
-            };
+            let bound = self.bound_now(prepared)?;
             if !self.shared.lock_tables(&bound.ready)? {
                 return self.dispatch(&bound, params).await;
             }
             // What was waited for may have changed what names mean, and the rows.
             self.shared
                 .transact(|transaction| transaction.begin_statement())?;
+        }
+    }
+
+    /// A statement as its names are meant now.
+    pub(super) fn bound_now(&mut self, prepared: &Arc<Prepared>) -> Result<Arc<Prepared>, Error> {
+        let now = self.bound_to();
+        match prepared.bound_to == now {
+            true => Ok(Arc::clone(prepared)),
+            false => self.bound_anew(prepared, &now),
         }
     }
 
@@ -470,11 +481,11 @@ impl Session {
                 })
             }
             Ready::Insert(plan) => {
-                let rows = insert::run(&shared, plan, &values).await?;
+                let rows = insert::run(&shared, plan, &values, None).await?;
                 Ok(command(format!("INSERT 0 {rows}")))
             }
             Ready::Change(dml) => {
-                let ran = dml::run(&shared, dml, &values).await?;
+                let ran = dml::run(&shared, dml, &values, None).await?;
                 Ok(changed(&shared, prepared, dml, ran))
             }
             Ready::Procedure(procedure) => {
@@ -532,11 +543,7 @@ impl Session {
                     // What sqlx asks of each statement that it describes.
                     Tree::Execute { name, args } => {
                         let (named, params) = self.with_arguments(name, args).await?;
-                        let now = self.bound_to();
-                        let bound = match named.bound_to == now {
-                            true => named,
-                            false => self.bound_anew(&named, &now)?,
-                        };
+                        let bound = self.bound_now(&named)?;
                         let values = run::scalars(&params)?;
                         explain::run(&shared, of, &bound.ready, &values).await?
                     }
@@ -561,7 +568,7 @@ impl Session {
                     return Err(Error::internal("a copy of nothing"));
                 };
                 let (columns, rows) = match inner.as_ref() {
-                    Ready::Change(dml) => match dml::run(&shared, dml, &values).await? {
+                    Ready::Change(dml) => match dml::run(&shared, dml, &values, None).await? {
                         Ran::Query(rows)
                         | Ran::Changed {
                             returned: Some(rows),

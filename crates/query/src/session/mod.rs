@@ -22,6 +22,7 @@ mod handle;
 mod limits;
 mod locators;
 mod lock;
+mod many;
 mod modes;
 mod names;
 mod notify;

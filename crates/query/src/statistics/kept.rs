@@ -196,7 +196,7 @@ mod tests {
         let who = (RoleId(10), DatabaseId(5));
         let statement = normalised("SELECT 1", false);
         for ms in [1.0, 2.0, 4.5] {
-            statistics.statements.add(who, &statement, ms, 1);
+            statistics.statements.add(who, &statement, ms, 1, 1);
         }
         statistics
     }

@@ -135,12 +135,13 @@ impl Statements {
         statements
     }
 
-    /// Counts one run of a statement.
+    /// Counts runs of a statement that took as long.
     pub(crate) fn add(
         &self,
         (role, database): (RoleId, DatabaseId),
         of: &Normalised,
         ms: f64,
+        runs: u64,
         rows: u64,
     ) {
         let key = Key {
@@ -159,7 +160,9 @@ impl Statements {
             text: cut(&of.text),
             ..Entry::default()
         });
-        entry.runs.add(ms);
+        for _ in 0..runs {
+            entry.runs.add(ms);
+        }
         entry.rows += rows;
     }
 
@@ -248,11 +251,11 @@ mod tests {
         let statements = Statements::default();
         let often = normalised("SELECT often", false);
         for _ in 0..3 {
-            statements.add(WHO, &often, 1.0, 1);
+            statements.add(WHO, &often, 1.0, 1, 1);
         }
         for number in 0..2 * ENTRIES_MAX {
             let text = format!("SELECT c{number}");
-            statements.add(WHO, &normalised(&text, false), 1.0, 1);
+            statements.add(WHO, &normalised(&text, false), 1.0, 1, 1);
         }
         let all = statements.all();
         assert!(all.len() <= ENTRIES_MAX);
@@ -267,8 +270,8 @@ mod tests {
     fn reset_takes_what_it_names() {
         let statements = Statements::default();
         let (one, two) = (normalised("SELECT a", false), normalised("SELECT b", false));
-        statements.add(WHO, &one, 1.0, 1);
-        statements.add(WHO, &two, 1.0, 1);
+        statements.add(WHO, &one, 1.0, 1, 1);
+        statements.add(WHO, &two, 1.0, 1, 1);
         let of_one = Reset {
             id: Some(one.id),
             ..Reset::default()

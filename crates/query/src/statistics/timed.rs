@@ -55,6 +55,11 @@ impl Timed {
 
     /// The run has ended well, with so many rows.
     pub(crate) fn end(&self, rows: u64) {
+        self.end_many(1, rows);
+    }
+
+    /// So many runs, which were made in one go, have ended well, with so many rows in all.
+    pub(crate) fn end_many(&self, runs: u64, rows: u64) {
         let now = self.instance.engine.clock().monotonic_ns();
         let ns = now.saturating_sub(self.began_ns);
         Counters::add(&self.counters.active_us, ns / 1000);
@@ -62,7 +67,8 @@ impl Timed {
             slow.end(ns);
         }
         let statements = &self.instance.statistics.statements;
-        statements.add(self.who, &self.of, ns as f64 / 1e6, rows);
+        let each = ns as f64 / 1e6 / runs.max(1) as f64;
+        statements.add(self.who, &self.of, each, runs, rows);
     }
 
     /// It has failed: only why is counted.

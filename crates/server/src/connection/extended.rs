@@ -25,6 +25,18 @@ pub(super) struct Portal {
     state: PortalState,
 }
 
+impl Portal {
+    /// One that has run.
+    pub(super) fn done(statement: Arc<Described>, tag: String) -> Self {
+        Self {
+            statement: Some(statement),
+            params: Vec::new(),
+            formats: Vec::new(),
+            state: PortalState::Done(tag),
+        }
+    }
+}
+
 enum PortalState {
     Ready,
     /// A query that SQL knows as a cursor.
@@ -89,7 +101,7 @@ impl Connection {
         Ok(())
     }
 
-    fn statement(&mut self, name: &str) -> Result<Prepared, Failure> {
+    pub(super) fn statement(&mut self, name: &str) -> Result<Prepared, Failure> {
         let found = match name.is_empty() {
             true => self.unnamed.clone(),
             false => self.session.kept(name),
@@ -355,7 +367,7 @@ impl Connection {
 }
 
 /// Format codes for `count` values: none means text, one is for all; None when they do not fit.
-fn formats(codes: &[i16], count: usize) -> Option<Result<Vec<bool>, Failure>> {
+pub(super) fn formats(codes: &[i16], count: usize) -> Option<Result<Vec<bool>, Failure>> {
     let binary = |code: &i16| match code {
         0 => Ok(false),
         1 => Ok(true),

@@ -2,10 +2,10 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI32, AtomicU64, AtomicUsize, Ordering};
 
-use arrow::array::{ArrayRef, Int64Array, StringViewArray, TimestampMicrosecondArray};
-use arrow::datatypes::{Field, Schema};
+use arrow::array::{ArrayRef, AsArray, Int64Array, StringViewArray, TimestampMicrosecondArray};
+use arrow::datatypes::{Field, Int64Type, Schema};
 use arrow::record_batch::RecordBatch;
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -22,6 +22,8 @@ pub(super) struct Fake {
     pub(super) verifier: Option<String>,
     /// The text of a `pg_hba.conf`.
     pub(super) rules: Option<&'static str>,
+    /// How many runs it was asked to make in one go.
+    pub(super) at_once: Arc<AtomicUsize>,
 }
 
 #[async_trait]
@@ -58,6 +60,7 @@ impl Backend for Fake {
             off: Arc::default(),
             pid: NEXT_PID.fetch_add(1, Ordering::Relaxed),
             kept: HashMap::new(),
+            at_once: Arc::clone(&self.at_once),
         }))
     }
 }
@@ -70,6 +73,7 @@ struct FakeSession {
     off: Arc<Off>,
     pid: i32,
     kept: HashMap<String, Option<Arc<Described>>>,
+    at_once: Arc<AtomicUsize>,
 }
 
 #[derive(Default)]
@@ -126,6 +130,7 @@ impl Session for FakeSession {
         let sql = statement.0.downcast_ref::<String>().unwrap();
         let (params, columns) = match sql.as_str() {
             "echo" => (vec![SqlType::Int8], vec![column("n", SqlType::Int8)]),
+            "insert" => (vec![SqlType::Int8], vec![]),
             "many" | "forever" => (vec![], vec![column("n", SqlType::Int8)]),
             "ticks" => (
                 vec![],
@@ -201,6 +206,11 @@ impl Session for FakeSession {
                 self.status = Status::Idle;
                 command("COMMIT")
             }
+            // It takes any number but zero.
+            "insert" => match params[0].as_primitive::<Int64Type>().value(0) {
+                0 => Err(Failure::new(SqlState::CHECK_VIOLATION, "zero")),
+                _ => command("INSERT 0 1"),
+            },
             "echo" => {
                 let array = Arc::clone(&params[0]);
                 Ok(rows(columns.clone(), vec![batch(&columns, vec![array])]))
@@ -245,6 +255,17 @@ impl Session for FakeSession {
                 rows: Arc::new(AtomicU64::new(2)),
             }),
         }
+    }
+
+    fn repeats(&self, statement: &Described) -> bool {
+        statement.plan.0.downcast_ref::<String>().unwrap() == "insert"
+    }
+
+    async fn execute_many(&mut self, _: &Described, runs: &[&[Parameter]]) -> bool {
+        self.at_once.fetch_add(runs.len(), Ordering::Relaxed);
+        let value = |run: &&[Parameter]| run[0].value.as_deref()?.try_into().ok();
+        let mut values = runs.iter().map(|run| value(run).map(i64::from_be_bytes));
+        values.all(|value| value.is_some_and(|value| value != 0))
     }
 
     async fn begin_simple(&mut self, _: usize) -> Result<(), Failure> {

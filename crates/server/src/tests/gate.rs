@@ -14,6 +14,7 @@ fn ruled(rules: &'static str) -> Fake {
     Fake {
         verifier: Some(pencil()),
         rules: Some(rules),
+        ..Fake::default()
     }
 }
 

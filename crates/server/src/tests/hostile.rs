@@ -106,7 +106,7 @@ async fn thousands_of_malformed_sessions_leave_the_server_alive() {
     assert_eq!(&first, b"R");
 }
 
-fn frame(kind: u8, body: &[u8]) -> Vec<u8> {
+pub(super) fn frame(kind: u8, body: &[u8]) -> Vec<u8> {
     let length = u32::try_from(body.len() + 4).unwrap();
     [&[kind][..], &length.to_be_bytes(), body].concat()
 }

@@ -4,6 +4,7 @@ mod fake;
 mod gate;
 mod hostile;
 mod limits;
+mod pipelines;
 mod protocol;
 mod scram;
 mod shutdown;

@@ -141,7 +141,7 @@ impl ExecutionPlan for ExpandExec {
         partition: usize,
         context: Arc<TaskContext>,
     ) -> DfResult<SendableRecordBatchStream> {
-        let vars = SessionVars::of(context.session_config().options()).into_owned();
+        let vars = SessionVars::of(context.session_config().options()).clone();
         let metrics = BaselineMetrics::new(&self.metrics, partition);
         let sets = Arc::clone(&self.sets);
         let schema = Arc::clone(&self.schema);
