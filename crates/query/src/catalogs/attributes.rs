@@ -145,7 +145,9 @@ fn attributes<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error
                 }
             }
             Relation::Index(table, index) => {
-                for (number, key) in (1..).zip(index_keys(table, index)) {
+                let keys = index_keys(table, index);
+                let names = objects::index_columns(&keys);
+                for ((number, key), name) in (1..).zip(&keys).zip(names) {
                     push(
                         context,
                         rows,
@@ -153,7 +155,7 @@ fn attributes<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error
                             relation: oid,
                             acls,
                             number,
-                            name: if key.attribute == 0 { "expr" } else { key.text }.into(),
+                            name: name.into(),
                             ty: key.ty.map(Cow::Borrowed),
                             domain: None,
                             not_null: false,

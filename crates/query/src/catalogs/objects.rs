@@ -467,6 +467,14 @@ pub(super) fn index_keys<'a>(table: &'a Table, index: &'a Index) -> Vec<IndexKey
     index.keys.iter().filter_map(read).collect()
 }
 
+/// The names that an index has its keys under: those of columns, of functions and the like.
+pub(super) fn index_columns(keys: &[IndexKey<'_>]) -> Vec<String> {
+    crate::ddl::told_apart(keys.iter().map(|key| match key.attribute {
+        0 => crate::ddl::word_of(key.text),
+        _ => key.text.to_owned(),
+    }))
+}
+
 /// A time or number of a hypertable's dimension in µs; none for a dimension of numbers.
 pub(super) fn dimension_us(ty: &SqlType, value: i64) -> Option<i64> {
     // Dates too are counted so wherever rows lie.

@@ -6,8 +6,10 @@
 use std::sync::Arc;
 
 use chronolith_catalog::{Change, Constraint, ConstraintKind, ConstraintMarks, Index};
-use chronolith_sql::CreateIndex;
+use chronolith_sql::{CreateIndex, ast};
 use chronolith_types::{IndexId, SqlState};
+use datafusion::common::tree_node::TreeNode;
+use datafusion::logical_expr::{Expr, Volatility};
 
 use super::hypertable;
 use super::materialized::table_or_rows;
@@ -15,11 +17,63 @@ use super::options;
 use super::table::{check_name, free_name, names_of};
 use crate::bind::{bind_over, name_of};
 use crate::error::Error;
+use crate::functions::DOMAIN_CHECK;
 use crate::insert::{Uniques, undefined_column, undefined_table};
 use crate::labels;
 use crate::outcome::Severity;
 use crate::rollups;
 use crate::session::{SessionNames, Shared};
+
+/// What an expression is called where it is the key of an index.
+pub(crate) fn word_of(key: &str) -> String {
+    // Behind the parenthesis that ends it stands the order.
+    let end = key.rfind(')').map_or(key.len(), |at| at + 1);
+    match chronolith_sql::expression(key.get(..end).unwrap_or(key)) {
+        Ok(tree) => word_for(&tree),
+        Err(_) => "expr".to_owned(),
+    }
+}
+
+fn word_for(key: &ast::Expr) -> String {
+    match name_of(key) {
+        nothing if nothing == "?column?" => "expr".to_owned(),
+        name => name,
+    }
+}
+
+/// Words that no two are alike of: a number stands behind those that were there before.
+pub(crate) fn told_apart(words: impl IntoIterator<Item = String>) -> Vec<String> {
+    let mut names: Vec<String> = Vec::new();
+    for word in words {
+        let mut free = word.clone();
+        let mut number = 0_u32;
+        while names.contains(&free) {
+            number += 1;
+            free = format!("{word}{number}");
+        }
+        names.push(free);
+    }
+    names
+}
+
+/// Whether an expression gives the same value for ever. What a domain's checks call does not matter.
+fn is_immutable(expr: &Expr) -> Result<bool, Error> {
+    let changes = |node: &Expr| match node {
+        Expr::ScalarFunction(call) => {
+            call.func.signature().volatility != Volatility::Immutable
+                && call.func.name() != DOMAIN_CHECK
+        }
+        _ => false,
+    };
+    Ok(!expr.exists(|node| Ok(changes(node)))?)
+}
+
+fn not_immutable(part: &str) -> Error {
+    Error::new(
+        SqlState::INVALID_OBJECT_DEFINITION,
+        format!("functions in index {part} must be marked IMMUTABLE"),
+    )
+}
 
 pub(super) fn create(shared: &Arc<Shared>, create: &CreateIndex) -> Result<(), Error> {
     let at = u32::try_from(create.table.position).ok();
@@ -92,7 +146,10 @@ pub(super) fn create(shared: &Arc<Shared>, create: &CreateIndex) -> Result<(), E
                 column.value.clone()
             }
             None => {
-                bind_over(&names, &key.expr.expr, &table.name, &columns)?;
+                let bound = bind_over(&names, &key.expr.expr, &table.name, &columns)?;
+                if !is_immutable(&bound.expr)? {
+                    return Err(not_immutable("expression"));
+                }
                 format!("({})", key.expr.text)
             }
         };
@@ -110,7 +167,10 @@ pub(super) fn create(shared: &Arc<Shared>, create: &CreateIndex) -> Result<(), E
         }
     }
     if let Some(predicate) = &create.predicate {
-        bind_over(&names, &predicate.expr, &table.name, &columns)?;
+        let bound = bind_over(&names, &predicate.expr, &table.name, &columns)?;
+        if !is_immutable(&bound.expr)? {
+            return Err(not_immutable("predicate"));
+        }
     }
     let home = shared.home()?;
     let taken = |name: &str| home.relation_exists(table.schema, name);
@@ -131,17 +191,10 @@ pub(super) fn create(shared: &Arc<Shared>, create: &CreateIndex) -> Result<(), E
             name.value.clone()
         }
         None => {
-            let words: Vec<String> = create
-                .keys
-                .iter()
-                .map(|key| match &key.column {
-                    Some(column) => column.value.clone(),
-                    None => match name_of(&key.expr.expr) {
-                        nothing if nothing == "?column?" => "expr".to_owned(),
-                        name => name,
-                    },
-                })
-                .collect();
+            let words = told_apart(create.keys.iter().map(|key| match &key.column {
+                Some(column) => column.value.clone(),
+                None => word_for(&key.expr.expr),
+            }));
             free_name(&table.name, &words, "idx", taken)
         }
     };

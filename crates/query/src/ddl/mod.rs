@@ -32,6 +32,7 @@ mod view;
 
 pub(crate) use alter::{keep_views, moved_views, role_of};
 pub(crate) use drop::drop_table;
+pub(crate) use index::{told_apart, word_of};
 pub(crate) use options::TableOptions;
 pub(crate) use routine::{declared, domain_of, row_type};
 pub(crate) use run::{owner, run};

@@ -13,6 +13,7 @@ use chronolith_sql::{
 use chronolith_types::{ColumnId, IndexId, SchemaId, SqlState, SqlType, TableId};
 
 use super::hypertable;
+use super::index::{told_apart, word_of};
 use super::materialized::table_or_rows;
 use super::options::{self, TableOptions};
 use super::run::owner;
@@ -276,9 +277,9 @@ fn copy_indexes(shared: &Arc<Shared>, table: &mut Table, source: &Table) -> Resu
     for index in source.indexes.iter().filter(|i| !i.constraint && !i.unique) {
         let word = |key: &String| match key.split(' ').next() {
             Some(column) if !key.starts_with('(') => column.to_owned(),
-            _ => "expr".to_owned(),
+            _ => word_of(key),
         };
-        let words: Vec<String> = index.keys.iter().map(word).collect();
+        let words = told_apart(index.keys.iter().map(word));
         let taken = |name: &str| {
             table.indexes.iter().any(|known| known.name == name)
                 || home.relation_exists(table.schema, name)

@@ -7,6 +7,9 @@ use super::table::{Typed, Volatile};
 use super::udf::{self, Context, Row};
 use super::value::Value;
 
+/// What holds a value against the checks of its domains.
+pub const DOMAIN_CHECK: &str = "domain_value";
+
 /// The first argument, if what follows it holds: by threes, a domain, the name of one of its checks
 /// (nothing for NOT NULL) and whether it holds.
 ///
@@ -20,7 +23,7 @@ pub fn held(args: Vec<Typed>) -> Result<Typed, FunctionError> {
         return Ok(value);
     }
     let row = Row {
-        name: "domain_value",
+        name: DOMAIN_CHECK,
         function: check,
         strict: false,
         // Not folded while planning: it may stand where it is never reached.

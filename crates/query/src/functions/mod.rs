@@ -62,7 +62,7 @@ pub use composites::{
     field as row_field, is_composite, nulls as row_nulls, part as row_part, row_values,
     with_field as row_with_field,
 };
-pub use domains::held;
+pub use domains::{DOMAIN_CHECK, held};
 pub use enums::label;
 pub use error::FunctionError;
 pub use frames::{Bounds, Edge, Frame, Units, framed};

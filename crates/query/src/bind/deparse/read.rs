@@ -315,9 +315,8 @@ impl Reader<'_, '_> {
             } => self.case(tree, operand.as_deref(), conditions, else_result.as_deref()),
             ast::Expr::Array(array) => {
                 let ty = self.type_of(tree)?;
-                let element = ty.element().cloned().unwrap_or(SqlType::Text);
-                let items = self.all_as(&array.elem, &element)?;
-                Ok((Shown::Array(items), ty))
+                let items = self.items_of(&array.elem, &ty)?;
+                Ok((items, ty))
             }
             ast::Expr::IsUnknown(inner) => self.test(inner, "IS UNKNOWN"),
             ast::Expr::IsNotUnknown(inner) => self.test(inner, "IS NOT UNKNOWN"),
@@ -398,15 +397,33 @@ impl Reader<'_, '_> {
         Ok((cast(shown, &bare, &ty), ty))
     }
 
+    /// `ARRAY[…]` of a type.
+    fn items_of(&mut self, items: &[ast::Expr], ty: &SqlType) -> Result<Shown> {
+        let Some(first) = items.first() else {
+            return Ok(Shown::NoItems(ty.without_typmod()));
+        };
+        let mut bare = first;
+        while let ast::Expr::Nested(within) = bare {
+            bare = within;
+        }
+        // An array of arrays has the type of its items.
+        let item = match (bare, ty.element()) {
+            (ast::Expr::Array(_), _) => ty.without_typmod(),
+            (_, Some(element)) => element.without_typmod(),
+            (_, None) => SqlType::Text,
+        };
+        Ok(Shown::Array(self.all_as(items, &item)?))
+    }
+
     fn cast(&mut self, inner: &ast::Expr, declared: &ast::DataType) -> Result<Typed> {
         let to = self.declared(declared)?;
         let mut bare = inner;
         while let ast::Expr::Nested(within) = bare {
             bare = within;
         }
-        if let (ast::Expr::Array(array), Some(element)) = (bare, to.element()) {
-            let items = self.all_as(&array.elem, &element.without_typmod())?;
-            return Ok((Shown::Array(items), to));
+        if let (ast::Expr::Array(array), Some(_)) = (bare, to.element()) {
+            let items = self.items_of(&array.elem, &to)?;
+            return Ok((items, to));
         }
         let (shown, from) = self.read(inner)?;
         if let Shown::Constant(text, SqlType::Unknown) = shown {

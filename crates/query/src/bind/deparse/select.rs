@@ -523,6 +523,10 @@ impl Reader<'_, '_> {
             parts.table()
         } else {
             match factor {
+                // Nobody shows how a sample is taken.
+                TableFactor::Table {
+                    sample: Some(_), ..
+                } => return Err(unsupported("showing TABLESAMPLE")),
                 TableFactor::Table { name, alias, .. } => {
                     let parts: Vec<_> = name.0.iter().filter_map(|part| part.as_ident()).collect();
                     match (alias, parts.as_slice()) {

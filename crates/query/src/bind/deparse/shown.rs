@@ -33,6 +33,8 @@ pub(super) enum Shown {
     Variadic(Box<Shown>),
     Aggregate(Box<Aggregate>),
     Array(Vec<Shown>),
+    /// An array of a type that has no items.
+    NoItems(SqlType),
     Row(Vec<Shown>),
     Subscript(Box<Shown>, Vec<Subscript>),
     Collate(Box<Shown>, String),
@@ -152,6 +154,7 @@ impl Shown {
             | Self::Variadic(_)
             | Self::Aggregate(_)
             | Self::Array(_)
+            | Self::NoItems(_)
             | Self::Row(_)
             | Self::Subscript(..)
             | Self::Cast(_, _, Way::Function)
@@ -305,6 +308,10 @@ impl Writer {
                 self.out.push_str("ARRAY[");
                 self.listed(items);
                 self.out.push(']');
+            }
+            Shown::NoItems(ty) => {
+                self.out.push_str("ARRAY[]::");
+                self.out.push_str(&ty.to_string());
             }
             Shown::Row(items) => {
                 self.out.push_str("ROW(");

@@ -82,7 +82,7 @@ pub(crate) fn function_arguments(
 fn arguments_of(routine: &Routine, identity: bool) -> String {
     let mut args = Vec::with_capacity(routine.args.len());
     for arg in &routine.args {
-        if arg.mode == ArgMode::Table || (identity && !arg.mode.goes_in()) {
+        if arg.mode == ArgMode::Table {
             continue;
         }
         // A procedure's are shown with their mode.
