@@ -54,6 +54,6 @@ pub use locks::{
 };
 pub use rollups::{Derived, RollupError, Rollups};
 pub use route::check_not_null;
-pub use transaction::{Claimed, Exported, Isolation, Met, RowsLocked, Seen, Transaction};
+pub use transaction::{Claimed, Exported, Isolation, Met, RowsLocked, Seen, Touched, Transaction};
 pub use view::TableView;
 pub use watch::Hold;

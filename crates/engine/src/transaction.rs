@@ -41,6 +41,7 @@ mod rewrite;
 mod sequences;
 mod share;
 mod snapshot;
+mod touched;
 
 pub use computed::Met;
 pub(crate) use delete::{called, source_of};
@@ -50,6 +51,8 @@ pub use lock::{Claimed, RowsLocked, Seen};
 pub(crate) use points::Point;
 use points::{Before, Claims, Rows, Savepoint};
 use rewrite::Rewrite;
+pub use touched::Touched;
+use touched::Touches;
 
 /// What a transaction sees of those that commit beside it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -108,6 +111,7 @@ pub struct Transaction {
     old_cache: KeyCache,
     /// What others may begin with, as long as it lasts.
     exported: Vec<Arc<Exported>>,
+    touched: Touches,
 }
 
 impl Transaction {
@@ -148,6 +152,7 @@ impl Transaction {
             own_cache: KeyCache::default(),
             old_cache: KeyCache::default(),
             exported: Vec::new(),
+            touched: Touches::new(),
         }
     }
 

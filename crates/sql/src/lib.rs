@@ -54,7 +54,7 @@ pub use policy::PolicyStatement;
 pub use publication::{AlterPublication, CreatePublication, PublicationAction, PublicationObject};
 pub use rename::{
     alias_columns, edited, names_column, names_relation, names_word, qualified_names, quoted,
-    reads_column, rename_column, rename_relation,
+    reads_column, rename_column, rename_places, rename_relation,
 };
 pub use routine::{
     AlterRoutine, CreateRoutine, Returns, RoutineAction, RoutineArg, RoutineMarks, TypeRef,

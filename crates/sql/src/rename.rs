@@ -184,6 +184,102 @@ pub fn reads_column(
         .any(|word| names.contains(&word)))
 }
 
+/// A query in which a column has another name wherever it is named: at characters, from 1, behind what
+/// qualifies it. Outputs that are called after it, whose expressions begin at others, go on being
+/// called so. With it the characters at which the names begin then; None where something else stands
+/// there.
+///
+/// # Errors
+/// `42601` for a text that is no SQL.
+pub fn rename_places(
+    text: &str,
+    (places, outputs): (&[usize], &[usize]),
+    (from, to): (&str, &str),
+) -> Result<Option<(String, Vec<usize>)>, SqlError> {
+    let tokens = tokenize(text)?;
+    let at = |place: usize| {
+        let mut tokens = tokens.iter();
+        tokens.position(|token| character(token.span.start) == place)
+    };
+    let mut pieces = Vec::new();
+    for place in places {
+        let Some(mut last) = at(*place) else {
+            return Ok(None);
+        };
+        while tokens.get(last + 1).map(|token| &token.token) == Some(&Token::Period) {
+            last += 2;
+        }
+        let named = tokens
+            .get(last)
+            .filter(|token| matches!(&token.token, Token::Word(word) if word.value == from));
+        let Some(token) = named else {
+            return Ok(None);
+        };
+        let (start, end) = (character(token.span.start), character(token.span.end));
+        pieces.push((start, end, quoted(to)));
+    }
+    for start in outputs {
+        let Some(end) = at(*start).and_then(|first| output_end(&tokens, first)) else {
+            return Ok(None);
+        };
+        // Others are called so by themselves.
+        if places.iter().any(|place| (*start..end).contains(place)) {
+            pieces.push((end, end, format!(" AS {}", quoted(from))));
+        }
+    }
+    let then = places.iter().map(|place| {
+        let before = pieces.iter().filter(|(start, ..)| start < place);
+        before.fold(*place, |at, (start, end, new)| {
+            at + new.chars().count() + start - end
+        })
+    });
+    Ok(Some((edited(text, &pieces), then.collect())))
+}
+
+/// Behind which character an expression of SELECT ends that begins with a token.
+fn output_end(tokens: &[TokenWithSpan], first: usize) -> Option<usize> {
+    let mut depth = 0_usize;
+    let mut end = None;
+    for token in tokens.get(first..)? {
+        let over = match &token.token {
+            Token::LParen | Token::LBracket => {
+                depth += 1;
+                false
+            }
+            Token::RParen | Token::RBracket if depth > 0 => {
+                depth -= 1;
+                false
+            }
+            Token::RParen | Token::RBracket => true,
+            Token::Comma => depth == 0,
+            Token::Word(word) if word.quote_style.is_none() => {
+                depth == 0
+                    && matches!(
+                        word.keyword,
+                        Keyword::FROM
+                            | Keyword::WHERE
+                            | Keyword::GROUP
+                            | Keyword::HAVING
+                            | Keyword::WINDOW
+                            | Keyword::UNION
+                            | Keyword::EXCEPT
+                            | Keyword::INTERSECT
+                            | Keyword::ORDER
+                            | Keyword::LIMIT
+                            | Keyword::OFFSET
+                            | Keyword::FETCH
+                    )
+            }
+            _ => false,
+        };
+        if over {
+            break;
+        }
+        end = Some(character(token.span.end));
+    }
+    end
+}
+
 /// A query that reads a relation's first columns under names of its own, where it gives them none
 /// already.
 ///
@@ -373,5 +469,23 @@ mod tests {
             edited("SELECT * FROM a, b", &edits),
             "SELECT x, y FROM s.a, \"S\".b"
         );
+    }
+
+    #[test]
+    fn names_at_places_follow_and_outputs_keep_theirs() {
+        let text = "SELECT t.a::int[], a + 1 FROM s.t WHERE a > 0";
+        let (first, second) = (text.find("t.a").unwrap() + 1, text.find("a +").unwrap() + 1);
+        let third = text.find("a >").unwrap() + 1;
+        let places = [first, second, third];
+        let renamed = rename_places(text, (&places, &[first]), ("a", "A b"));
+        let (new, then) = renamed.unwrap().unwrap();
+        assert_eq!(
+            new,
+            "SELECT t.\"A b\"::int[] AS a, \"A b\" + 1 FROM s.t WHERE \"A b\" > 0"
+        );
+        let at = |place: usize, name: &str| new.get(place - 1..).unwrap().starts_with(name);
+        assert!(at(then[0], "t."));
+        assert!(at(then[1], "\"A b\" +") && at(then[2], "\"A b\" >"));
+        assert_eq!(rename_places(text, (&[1], &[]), ("a", "b")).unwrap(), None);
     }
 }

@@ -183,8 +183,9 @@ impl History {
 
     fn step(&mut self) -> Outcome {
         let raw = self.raw();
-        match self.random.below(39) {
+        match self.random.below(40) {
             36..=38 => self.reshape(),
+            39 => self.truncate_view(),
             30..=33 => self.change_rows(),
             34 | 35 => self.upsert(),
             0..=9 => self.insert_some(),
@@ -355,9 +356,7 @@ impl History {
             return Ok(());
         }
         self.must(&format!("DROP MATERIALIZED VIEW {name}"))?;
-        for kept in ["ghost", "shadow", "frozen"] {
-            self.must(&format!("DROP TABLE IF EXISTS {kept}_{name}"))?;
-        }
+        self.drop_kept(name)?;
         self.views.retain(|view| view.spec.name != name);
         Ok(())
     }
@@ -457,8 +456,12 @@ impl History {
                     self.change_rows()?;
                 }
                 if self.random.below(3) == 0 && !self.frozen_any() {
-                    let raw = self.raw();
-                    self.must(&format!("TRUNCATE {raw}"))?;
+                    let truncated = match (self.random.below(2), self.some_view()) {
+                        (0, Some(view)) => view,
+                        _ => self.raw(),
+                    };
+                    self.must(&format!("TRUNCATE {truncated}"))?;
+                    self.insert_some()?;
                 }
                 if self.random.below(2) == 0 {
                     self.check(1)?;
@@ -510,6 +513,27 @@ impl History {
             self.must(&sql)?;
         }
         self.must(&format!("TRUNCATE {raw}"))
+    }
+
+    /// A view forgets what rows of dropped chunks left behind, and is its query over the others.
+    fn truncate_view(&mut self) -> Outcome {
+        let Some(name) = self.some_view() else {
+            return Ok(());
+        };
+        self.must(&format!("TRUNCATE {name}"))?;
+        let Some(view) = self.views.iter_mut().find(|view| view.spec.name == name) else {
+            return Ok(());
+        };
+        view.frozen.clear();
+        self.drop_kept(name)
+    }
+
+    /// What the test keeps of a view's dropped rows is not needed any more.
+    fn drop_kept(&mut self, name: &str) -> Outcome {
+        for kept in ["ghost", "shadow", "frozen"] {
+            self.must(&format!("DROP TABLE IF EXISTS {kept}_{name}"))?;
+        }
+        Ok(())
     }
 
     /// Rows go with their chunks; what was computed from them stays.

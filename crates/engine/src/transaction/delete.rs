@@ -9,7 +9,7 @@ use chronolith_chunk::{ChunkError, Locator, RowSet};
 use chronolith_types::ChunkId;
 use roaring::RoaringBitmap;
 
-use super::{Isolation, Transaction};
+use super::{Isolation, Touched, Transaction};
 use crate::error::EngineError;
 use crate::layout::layout_for;
 use crate::moves::{Deletion, Source};
@@ -85,8 +85,14 @@ impl Transaction {
             }
         }
         let mut count = 0;
+        let table = self.found(view.table.id)?;
         for (place, source, rows) in fresh.into_iter().filter(|(.., rows)| !rows.is_empty()) {
             count += rows.len();
+            let how = Touched {
+                inserted: false,
+                deleted: true,
+            };
+            self.touch(&table, place, how);
             let deletion = Deletion {
                 place,
                 source,

@@ -8,7 +8,7 @@ use arrow::record_batch::RecordBatch;
 use chronolith_catalog::{Change, Part, Table};
 use chronolith_types::{ChunkId, PartId, TableId};
 
-use super::Transaction;
+use super::{Touched, Transaction};
 use crate::clash::{Clash, LoadClaim};
 use crate::error::EngineError;
 use crate::intake::Intake;
@@ -105,6 +105,11 @@ impl Transaction {
             added,
             compressed: None,
         })?;
+        let how = Touched {
+            inserted: true,
+            deleted: false,
+        };
+        self.touch(&table, place, how);
         self.loads.push(Arc::new(claim));
         Ok(())
     }
@@ -195,6 +200,11 @@ impl Transaction {
             }
             self.claims.push(Arc::new(claim));
         }
+        let how = Touched {
+            inserted: true,
+            deleted: false,
+        };
+        self.touch(&table, place, how);
         self.own.entry(place).or_default().append(rows.clone())?;
         self.rows.push((place, rows));
         Ok(())

@@ -125,6 +125,7 @@ impl Transaction {
     }
 
     pub(crate) fn undo_to(&mut self, point: Point) -> Result<(), EngineError> {
+        self.touched.clear();
         self.rows.truncate(point.rows);
         self.claims.truncate(point.claims);
         self.checked.truncate(point.checked);

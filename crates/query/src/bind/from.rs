@@ -247,6 +247,7 @@ impl Binder<'_> {
                 let rel = self.scan(&found)?;
                 let rel = self.secured(&found, rel, &[PolicyCommand::Select])?;
                 self.readable(found.oid, &rel.scope);
+                self.follow_relation(found.oid, &rel.scope);
                 Ok(rel)
             }
             Some(Relation::View {
@@ -262,6 +263,7 @@ impl Binder<'_> {
                 self.view = around;
                 let view = view?;
                 self.readable(oid, &view.scope);
+                self.follow_relation(oid, &view.scope);
                 Ok(view)
             }
             None => {
@@ -403,6 +405,7 @@ impl Binder<'_> {
             )
             .at(ident_position(&alias.name)));
         }
+        self.follow_alias(&rel.scope.columns, alias);
         let mut names = alias.columns.iter();
         for column in &mut rel.scope.columns {
             column.table = Some(alias.name.value.clone());
@@ -471,6 +474,7 @@ impl Binder<'_> {
             let a = self.using(&left.scope, name, "left", *at)?;
             let b = self.using(&right.scope, name, "right", *at)?;
             self.touch_all([&a, &b]);
+            self.follow_merged([&a, &b]);
             let equal = self.operate("=", vec![typed(&a), typed(&b)], *at)?;
             conditions.push(equal.expr);
             merged.push((a, b));

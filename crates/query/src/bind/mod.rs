@@ -30,6 +30,7 @@ mod embedded;
 mod entry;
 mod expr;
 mod fields;
+mod following;
 mod frame;
 mod from;
 mod gapfill;
@@ -78,6 +79,7 @@ pub use entry::{
     bind_over, bind_query, bind_scalar, bind_value,
 };
 pub(crate) use entry::{bind_held, bind_part, bind_policy};
+pub(crate) use following::named_in;
 pub(crate) use gapfill::{End, limit_of};
 pub(crate) use insert::bind_returned;
 pub use insert::{Target, bind_insert_source};

@@ -254,6 +254,7 @@ impl Binder<'_> {
         match find(place.scope) {
             Found::One(found) => {
                 self.touch(&found.column);
+                self.follow_name(&found.column, at);
                 if let Some(at) = at {
                     self.places.entry(found.column.clone()).or_insert(at);
                 }
@@ -268,6 +269,7 @@ impl Binder<'_> {
                     let value = outer(found);
                     let internal = found.column.clone();
                     self.touch(&internal);
+                    self.follow_name(&internal, at);
                     return Ok(Some(value));
                 }
                 Found::Many => return Err(ambiguous()),

@@ -231,6 +231,7 @@ impl Binder<'_> {
                         expected,
                         items.len(),
                     )?);
+                    self.follow_output(tree, &name);
                 }
                 SelectItem::ExprWithAlias { expr, alias } => {
                     items.push(self.item(

@@ -11,6 +11,7 @@ use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
 
 use super::change::Change;
 use super::cte::Cte;
+use super::following::Following;
 use super::names::Names;
 use super::params::Params;
 use super::routine::Frame;
@@ -60,6 +61,8 @@ pub(super) struct Binder<'a> {
     pub securing: Vec<u32>,
     /// What the text says when every relation has its schema and every `*` is written out.
     pub edits: Vec<Edit>,
+    /// The column that the text is to name otherwise.
+    pub following: Option<Following>,
     /// The tables that have a primary key, scan by scan.
     pub keyed: Vec<Keyed>,
     /// Whether rows are arguments of a function that makes json of them.
@@ -191,6 +194,7 @@ impl<'a> Binder<'a> {
             readable: HashMap::new(),
             securing: Vec::new(),
             edits: Vec::new(),
+            following: None,
             keyed: Vec::new(),
             documents: false,
             changing: false,

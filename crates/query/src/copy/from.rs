@@ -697,8 +697,9 @@ impl Sink {
         });
         match finished {
             Ok(rows) => {
-                shared.count_inserted(self.table.id, rows);
-                self.checks.settle(shared).map_err(|error| (None, error))
+                let counted = shared.count_inserted(self.table.id, rows);
+                let settled = counted.and_then(|()| self.checks.settle(shared));
+                settled.map_err(|error| (None, error))
             }
             Err(error) => Err((at.and_then(|row| self.line_of(row)), error)),
         }

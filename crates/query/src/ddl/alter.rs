@@ -12,14 +12,16 @@ use chronolith_types::{RoleId, SqlState, TableId};
 use super::alter_type;
 use super::columnstore;
 use super::constraint;
+use super::dependents::{self, Dependents};
 use super::drop;
 use super::hypertable;
 use super::materialized;
 use super::options::{Reset, TableOptions};
+use super::renamed::Renamed;
 use super::schema::no_role;
 use super::sequence;
 use super::table::{check_default, check_name, column_of, default_text};
-use super::view::kind_of;
+use super::view::readers;
 use crate::dml;
 use crate::error::Error;
 use crate::insert::{self, undefined_column, undefined_table};
@@ -28,7 +30,7 @@ use crate::session::{SessionNames, Shared, evaluate};
 use crate::value::{is_null, write_text};
 
 pub(super) use constraints::{add_constraint, replace_constraint};
-use constraints::{drop_computed, drop_constraint, refuse_computed, validate};
+use constraints::{drop_constraint, refuse_computed, validate};
 pub(super) use views::rename_kept_column;
 use views::view;
 pub(crate) use views::{keep_views, moved_views};
@@ -254,16 +256,10 @@ fn rename_column(
     to: &str,
 ) -> Result<(), Error> {
     let old: Vec<String> = table.columns.iter().map(|of| of.name.clone()).collect();
+    let of = (table.id, table.schema, table.name.as_str());
+    let renamed = Renamed::of(shared, of, &old, (&from.value, to))?;
     rename_kept_column(shared, table, from, to)?;
-    if let Some(place) = old.iter().position(|name| *name == from.value) {
-        let names = old.get(..=place).unwrap_or_default();
-        super::view::keep_columns(
-            shared,
-            (table.schema, &table.name),
-            names,
-            (&from.value, to),
-        )?;
-    }
+    renamed.map_or(Ok(()), |renamed| renamed.keep(shared))?;
     keep_views(shared, table.schema, &table.name, "renaming a column")
 }
 
@@ -430,7 +426,19 @@ pub(super) fn drop_column(
             ));
         }
     }
-    super::policy::drop_of_column(shared, table, &column.name, cascade)?;
+    let home = shared.home()?;
+    let of = drop::label(shared, "table", &table.name, table.id.0);
+    let shown = format!("column {} of {of}", column.name);
+    let mut direct = dependents::policies(shared, table, column, &of)?;
+    direct.extend(dependents::computed(table, column, &of)?);
+    direct.extend(dependents::defaults(shared, &home, table, Some(column.id))?);
+    for key in &table.constraints {
+        let columns = key.kind.unique_columns();
+        if columns.is_some_and(|columns| columns.contains(&column.id)) {
+            let key = Some(key.id);
+            direct.extend(dependents::references(shared, &home, table, key, &shown));
+        }
+    }
     for index in table.indexes.iter().filter(|index| {
         index.keys.iter().any(|key| {
             let word = |c: char| !(c.is_alphanumeric() || c == '_');
@@ -442,15 +450,6 @@ pub(super) fn drop_column(
             table: table.id,
             id: index.id,
         })?;
-    }
-    drop_computed(shared, table, column, cascade)?;
-    for key in &table.constraints {
-        let columns = key.kind.unique_columns();
-        if columns.is_some_and(|columns| columns.contains(&column.id)) {
-            let on = drop::label(shared, "table", &table.name, table.id.0);
-            let shown = format!("column {} of {on}", column.name);
-            drop::drop_references(shared, table, Some(key.id), &shown, cascade)?;
-        }
     }
     // A check goes with any of its columns.
     for constraint in &table.constraints {
@@ -464,35 +463,20 @@ pub(super) fn drop_column(
             })?;
         }
     }
+    // Which views read the column is seen once it is gone. One that reads the table and such a view
+    // too is told as one that reads the column.
     shared.change(Change::DropColumn {
         database: shared.database,
         table: table.id,
         column: column.id,
     })?;
-    for view in super::view::broken(shared, table.schema, &table.name)? {
-        let of = drop::label(shared, "table", &table.name, table.id.0);
-        let of = format!("column {} of {of}", column.name);
-        if !cascade {
-            return Err(Error::new(
-                SqlState::DEPENDENT_OBJECTS_STILL_EXIST,
-                format!("cannot drop {of} because other objects depend on it"),
-            )
-            .detail(format!("{} {} depends on {of}", kind_of(&view), view.name))
-            .hint("Use DROP ... CASCADE to drop the dependent objects too."));
-        }
-        shared.notice(
-            Severity::Notice,
-            Error::new(
-                SqlState::SUCCESSFUL_COMPLETION,
-                format!("drop cascades to {} {}", kind_of(&view), view.name),
-            ),
-        );
-        shared.change(Change::DropView {
-            database: shared.database,
-            id: view.id,
-        })?;
-    }
-    Ok(())
+    let broken = super::view::broken(shared, table.schema, &table.name)?;
+    let read = readers(&home, table.schema, &table.name);
+    let direct_readers = read.filter(|view| broken.iter().any(|of| of.id == view.id));
+    direct.extend(direct_readers.map(|view| dependents::of_view(shared, view, &shown)));
+    let dependents = Dependents::of(shared, &home, direct);
+    dependents.settle(shared, &shown, cascade)?;
+    dependents.drop(shared)
 }
 
 pub(crate) fn role_of(shared: &Arc<Shared>, name: &str) -> Result<RoleId, Error> {

@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use chronolith_catalog::{Change, Database, Privilege, Rights, Table, View};
+use chronolith_catalog::{Change, Constraint, Database, Privilege, Rights, Table, View};
 use chronolith_engine::{LockMode, Wait};
 use chronolith_sql::{Drop, Name, ObjectKind};
 use chronolith_types::{SchemaId, SqlState};
 
+use super::dependents::{self, Dependents};
 use super::drop_schema;
 use super::hypertable::table_of;
 use super::role::superuser_only;
@@ -14,7 +15,7 @@ use super::routine;
 use super::run::demand;
 use super::schema::no_role;
 use super::sequence;
-use super::view::{kind_of, readers};
+use super::view::kind_of;
 use crate::effects::object_name;
 use crate::error::Error;
 use crate::insert::undefined_table;
@@ -177,135 +178,40 @@ fn table(shared: &Arc<Shared>, name: &Name, cascade: bool) -> Result<(), Error> 
 }
 
 pub(crate) fn drop_table(shared: &Arc<Shared>, table: &Table, cascade: bool) -> Result<(), Error> {
-    let target = Target {
-        schema: table.schema,
-        name: &table.name,
-        shown: label(shared, "table", &table.name, table.id.0),
-    };
-    drop_readers(shared, &target, cascade)?;
-    sequence::drop_of_table(shared, table, None, cascade)?;
-    drop_references(shared, table, None, &target.shown, cascade)?;
+    let home = shared.home()?;
+    let shown = label(shared, "table", &table.name, table.id.0);
+    let mut direct = dependents::views(shared, &home, (table.schema, &table.name), &shown);
+    direct.extend(dependents::references(shared, &home, table, None, &shown));
+    direct.extend(dependents::defaults(shared, &home, table, None)?);
+    let dependents = Dependents::of(shared, &home, direct);
+    dependents.settle(shared, &shown, cascade)?;
+    dependents.drop(shared)?;
     shared.change(Change::DropTable {
         database: shared.database,
         id: table.id,
     })
 }
 
-/// Foreign keys that refer to a table go with it, or keep it; or those that refer to one of its
-/// keys.
+/// Foreign keys that refer to one of a table's keys go with it, or keep it.
 pub(super) fn drop_references(
     shared: &Arc<Shared>,
     table: &Table,
-    key: Option<u32>,
+    key: &Constraint,
     shown: &str,
     cascade: bool,
 ) -> Result<(), Error> {
     let home = shared.home()?;
-    let mut found = referring(&home, table.id);
-    found.retain(|(child, constraint)| {
-        let reference = constraint.kind.reference();
-        let of_key = reference.is_some_and(|of| key.is_none_or(|key| of.key == key));
-        of_key && (child.id != table.id || key.is_some())
-    });
-    let words = |child: &Table, constraint: &str| {
-        let child = label(shared, "table", &child.name, child.id.0);
-        format!("constraint {constraint} on {child}")
-    };
-    if !cascade && !found.is_empty() {
-        let on = match key {
-            None => shown.to_owned(),
-            // A column that is dropped takes its keys with it.
-            Some(_) if shown.starts_with("column ") => shown.to_owned(),
-            Some(key) => {
-                let key = table.constraints.iter().find(|of| of.id == key);
-                format!("index {}", key.map_or("", |key| key.name.as_str()))
-            }
-        };
-        let lines: Vec<String> = found
-            .iter()
-            .map(|(child, of)| format!("{} depends on {on}", words(child, &of.name)))
-            .collect();
-        return Err(Error::new(
-            SqlState::DEPENDENT_OBJECTS_STILL_EXIST,
-            format!("cannot drop {shown} because other objects depend on it"),
-        )
-        .detail(lines.join("\n"))
-        .hint("Use DROP ... CASCADE to drop the dependent objects too."));
-    }
-    let gone = found
-        .iter()
-        .map(|(child, of)| format!("drop cascades to {}", words(child, &of.name)));
-    tell_dropped(shared, gone.collect());
-    for (child, constraint) in found {
-        shared.change_unguarded(Change::DropConstraint {
-            database: shared.database,
-            table: child.id,
-            name: constraint.name,
-        })?;
-    }
-    Ok(())
+    let on = format!("index {}", key.name);
+    let direct = dependents::references(shared, &home, table, Some(key.id), &on);
+    let dependents = Dependents::of(shared, &home, direct);
+    dependents.settle(shared, shown, cascade)?;
+    dependents.drop(shared)
 }
 
 /// A kind and a name, with its schema when it is not found without.
 pub(super) fn label(shared: &Arc<Shared>, kind: &str, name: &str, oid: u32) -> String {
     let shown = object_name(&shared.catalog_context(), "regclass", oid);
     format!("{kind} {}", shown.as_deref().unwrap_or(name))
-}
-
-/// What is dropped.
-struct Target<'a> {
-    schema: SchemaId,
-    name: &'a str,
-    /// As messages name it.
-    shown: String,
-}
-
-/// Views that read a relation, and those that read them, go with it, or keep it.
-fn drop_readers(shared: &Arc<Shared>, target: &Target<'_>, cascade: bool) -> Result<(), Error> {
-    let home = shared.home()?;
-    let mut found: Vec<(Arc<View>, String)> = Vec::new();
-    let mut lines = Vec::new();
-    let mut at = 0_usize;
-    loop {
-        let (schema, name, shown) = match at.checked_sub(1).map(|at| found.get(at)) {
-            None => (target.schema, target.name.to_owned(), target.shown.clone()),
-            Some(Some((view, shown))) => (view.schema, view.name.clone(), shown.clone()),
-            Some(None) => break,
-        };
-        at += 1;
-        for view in readers(&home, schema, &name) {
-            if found.iter().any(|(known, _)| known.id == view.id) {
-                continue;
-            }
-            let reader = label(shared, kind_of(view), &view.name, view.id.0);
-            lines.push(format!("{reader} depends on {shown}"));
-            found.push((Arc::clone(view), reader));
-        }
-    }
-    if !cascade && !found.is_empty() {
-        return Err(Error::new(
-            SqlState::DEPENDENT_OBJECTS_STILL_EXIST,
-            format!(
-                "cannot drop {} because other objects depend on it",
-                target.shown
-            ),
-        )
-        .detail(lines.join("\n"))
-        .hint("Use DROP ... CASCADE to drop the dependent objects too."));
-    }
-    let gone: Vec<String> = found
-        .iter()
-        .map(|(_, shown)| format!("drop cascades to {shown}"))
-        .collect();
-    tell_dropped(shared, gone);
-    // Those that read others go before them, whoever they belong to.
-    for (view, _) in found.iter().rev() {
-        shared.change_unguarded(Change::DropView {
-            database: shared.database,
-            id: view.id,
-        })?;
-    }
-    Ok(())
 }
 
 /// The notice of what goes with what is dropped.
@@ -337,12 +243,12 @@ fn view(shared: &Arc<Shared>, name: &Name, kind: ObjectKind, cascade: bool) -> R
 }
 
 pub(super) fn drop_view(shared: &Arc<Shared>, view: &View, cascade: bool) -> Result<(), Error> {
-    let target = Target {
-        schema: view.schema,
-        name: &view.name,
-        shown: label(shared, kind_of(view), &view.name, view.id.0),
-    };
-    drop_readers(shared, &target, cascade)?;
+    let home = shared.home()?;
+    let shown = label(shared, kind_of(view), &view.name, view.id.0);
+    let direct = dependents::views(shared, &home, (view.schema, &view.name), &shown);
+    let dependents = Dependents::of(shared, &home, direct);
+    dependents.settle(shared, &shown, cascade)?;
+    dependents.drop(shared)?;
     shared.change(Change::DropView {
         database: shared.database,
         id: view.id,

@@ -12,6 +12,7 @@ use chronolith_types::{SqlState, TableId};
 
 use super::alter::{keep_views, moved_views, role_of};
 use super::options::TableOptions;
+use super::renamed::Renamed;
 use super::table::{begin, check_name, take_columns};
 use super::view::text_of;
 use crate::bind::bind_query;
@@ -62,6 +63,7 @@ pub(super) async fn create(
     };
     let names = SessionNames::new(shared)?;
     let bound = bind_query(&names, &create.query, &[])?;
+    shared.refuse_temporary(&bound.uses)?;
     if !bound.params.is_empty() {
         return Err(Error::new(
             SqlState::FEATURE_NOT_SUPPORTED,
@@ -375,20 +377,15 @@ fn one(shared: &Arc<Shared>, view: &View, action: &AlterAction) -> Result<(), Er
                     column.clone_from(&to.value);
                 }
             }
+            let of = (view.id, view.schema, view.name.as_str());
+            let renamed = Renamed::of(shared, of, &names, (&from.value, &to.value))?;
             let table = super::hypertable::table_of(shared, rows)?;
             super::alter::rename_kept_column(shared, &table, from, &to.value)?;
             shared.change(Change::ChangeView {
                 database,
                 view: changed,
             })?;
-            let place = names.iter().position(|name| *name == from.value);
-            let names = names.get(..=place.unwrap_or(0)).unwrap_or_default();
-            super::view::keep_columns(
-                shared,
-                (view.schema, &view.name),
-                names,
-                (&from.value, &to.value),
-            )?;
+            renamed.map_or(Ok(()), |renamed| renamed.keep(shared))?;
             keep_views(shared, view.schema, &view.name, "renaming a column")
         }
         AlterAction::SetOptions(options) | AlterAction::ResetOptions(options) => {

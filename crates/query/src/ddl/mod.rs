@@ -9,6 +9,7 @@ mod attributes;
 pub(crate) mod columnstore;
 pub(crate) mod comment;
 mod constraint;
+mod dependents;
 mod drop;
 mod drop_schema;
 mod extension;
@@ -20,6 +21,7 @@ pub(crate) mod options;
 mod owned;
 mod policy;
 mod publication;
+mod renamed;
 mod role;
 mod routine;
 mod run;
@@ -34,10 +36,11 @@ pub(crate) use alter::{keep_views, moved_views, role_of};
 pub(crate) use drop::drop_table;
 pub(crate) use index::{told_apart, word_of};
 pub(crate) use options::TableOptions;
+pub(crate) use renamed::Renamed;
 pub(crate) use routine::{declared, domain_of, row_type};
 pub(crate) use run::{owner, run};
 pub(crate) use sequence::not_a_sequence;
 pub(crate) use table::{check_name, create as create_table};
 pub(crate) use view::{
-    columns_of as view_columns, create as create_view, keep_columns, readers, text_of as view_text,
+    columns_of as view_columns, create as create_view, readers, text_of as view_text,
 };

@@ -138,43 +138,29 @@ pub(super) fn drop(
     set(shared, &table, security)
 }
 
-/// The policies that name a column go with it, or keep it.
-pub(super) fn drop_of_column(
+/// The policies of a table that name a column, with their oids.
+pub(super) fn of_column(
     shared: &Arc<Shared>,
     table: &Table,
     column: &str,
-    cascade: bool,
-) -> Result<(), Error> {
-    let mut security = security_of(shared, table)?;
+) -> Result<Vec<(u32, String)>, Error> {
     let mut named = Vec::new();
-    for policy in &security.policies {
+    for policy in security_of(shared, table)?.policies {
+        let mut names = false;
         for text in policy.using.iter().chain(&policy.check) {
-            if chronolith_sql::names_column(text, column)? && !named.contains(&policy.name) {
-                named.push(policy.name.clone());
-            }
+            names |= chronolith_sql::names_column(text, column)?;
+        }
+        if names {
+            named.push((policy.id, policy.name));
         }
     }
-    if named.is_empty() {
-        return Ok(());
-    }
-    let of = &table.name;
-    if !cascade {
-        let lines = named.iter().map(|name| {
-            format!("policy {name} on table {of} depends on column {column} of table {of}")
-        });
-        return Err(Error::new(
-            SqlState::DEPENDENT_OBJECTS_STILL_EXIST,
-            format!("cannot drop column {column} of table {of} because other objects depend on it"),
-        )
-        .detail(lines.collect::<Vec<_>>().join("\n"))
-        .hint("Use DROP ... CASCADE to drop the dependent objects too."));
-    }
-    let gone = named.iter();
-    let gone = gone.map(|name| format!("drop cascades to policy {name} on table {of}"));
-    super::drop::tell_dropped(shared, gone.collect());
-    security
-        .policies
-        .retain(|policy| !named.contains(&policy.name));
+    Ok(named)
+}
+
+/// A policy goes with a column that it names.
+pub(super) fn drop_named(shared: &Arc<Shared>, table: &Table, name: &str) -> Result<(), Error> {
+    let mut security = security_of(shared, table)?;
+    security.policies.retain(|policy| policy.name != name);
     set(shared, table, security)
 }
 

@@ -9,7 +9,8 @@ use chronolith_sql::{
 use chronolith_types::{ColumnId, SchemaId, SqlState, SqlType, TableId};
 
 use super::alter::role_of;
-use super::drop::{check_kind, label, schemas, tell_dropped};
+use super::dependents::{self, Dependents};
+use super::drop::{check_kind, label, schemas};
 use super::run::owner;
 use super::table::{check_name, free_name};
 use crate::catalogs::sequences::names_sequence;
@@ -392,69 +393,15 @@ pub(super) fn drop(shared: &Arc<Shared>, name: &Name, of: &Drop) -> Result<(), E
 /// A sequence with the defaults that name it.
 pub(super) fn drop_one(shared: &Arc<Shared>, found: &Sequence, cascade: bool) -> Result<(), Error> {
     let shown = label(shared, "sequence", &found.name, found.id.0);
-    drop_users(shared, found.id, &shown, None, cascade)?;
+    let home = shared.home()?;
+    let callers = dependents::callers(shared, &home, found.id, &found.name, None);
+    let dependents = Dependents::of(shared, &home, callers);
+    dependents.settle(shared, &shown, cascade)?;
+    dependents.drop(shared)?;
     shared.change(Change::DropSequence {
         database: shared.database,
         id: found.id,
     })
-}
-
-/// Takes away defaults that name a sequence, but those of a table that goes too.
-fn drop_users(
-    shared: &Arc<Shared>,
-    id: TableId,
-    shown: &str,
-    but: Option<TableId>,
-    cascade: bool,
-) -> Result<(), Error> {
-    let home = shared.home()?;
-    let mut users = users(&home, id);
-    users.retain(|(table, _)| Some(table.id) != but);
-    let words = |table: &Table, column: &Column| {
-        let table = label(shared, "table", &table.name, table.id.0);
-        format!("default value for column {} of {table}", column.name)
-    };
-    if !cascade && !users.is_empty() {
-        let lines: Vec<String> = users
-            .iter()
-            .map(|(table, column)| format!("{} depends on {shown}", words(table, column)))
-            .collect();
-        return Err(Error::new(
-            SqlState::DEPENDENT_OBJECTS_STILL_EXIST,
-            format!("cannot drop {shown} because other objects depend on it"),
-        )
-        .detail(lines.join("\n"))
-        .hint("Use DROP ... CASCADE to drop the dependent objects too."));
-    }
-    let gone = users
-        .iter()
-        .map(|(table, column)| format!("drop cascades to {}", words(table, column)));
-    tell_dropped(shared, gone.collect());
-    for (table, column) in users {
-        shared.change_unguarded(Change::ChangeColumn {
-            database: shared.database,
-            table: table.id,
-            column: Column {
-                default: None,
-                ..column
-            },
-        })?;
-    }
-    Ok(())
-}
-
-/// Looks whether the sequences of a table that is dropped are used by others.
-pub(super) fn drop_of_table(
-    shared: &Arc<Shared>,
-    table: &Table,
-    column: Option<ColumnId>,
-    cascade: bool,
-) -> Result<(), Error> {
-    for sequence in owned(shared, table.id, column)? {
-        let shown = label(shared, "sequence", &sequence.name, sequence.id.0);
-        drop_users(shared, sequence.id, &shown, Some(table.id), cascade)?;
-    }
-    Ok(())
 }
 
 /// The sequences that go with a table, or with one of its columns.

@@ -129,6 +129,13 @@ impl Said {
             })
         };
         match option.name.as_str() {
+            "timescaledb.continuous" | "tsdb.continuous" => {
+                return Err(Error::new(
+                    SqlState::FEATURE_NOT_SUPPORTED,
+                    "cannot create continuous aggregate with CREATE VIEW",
+                )
+                .hint("Use CREATE MATERIALIZED VIEW to create a continuous aggregate."));
+            }
             "check_option" => self.check = Some(check_option(option.value.as_deref())?),
             "security_invoker" => self.invoker = Some(boolean()?),
             "security_barrier" => self.barrier = Some(boolean()?),
@@ -239,38 +246,6 @@ pub(super) fn follow(
             database: shared.database,
             view,
         })?;
-    }
-    Ok(())
-}
-
-/// Has views read the columns of a relation, one of which has got another name, by the names that
-/// they had: those up to that one.
-pub(crate) fn keep_columns(
-    shared: &Arc<Shared>,
-    relation: (SchemaId, &str),
-    names: &[String],
-    (renamed, to): (&str, &str),
-) -> Result<(), Error> {
-    let home = shared.home()?;
-    let schema = home.schemas.get(&relation.0);
-    let schema = schema.map_or("", |schema| schema.name.as_str());
-    for view in readers(&home, relation.0, relation.1) {
-        let place = names.len().saturating_sub(1);
-        let read = (schema, relation.1);
-        // One that says the new name has it from elsewhere, and is not to find it here too.
-        if !chronolith_sql::reads_column(&view.query, read, place, renamed)?
-            && !chronolith_sql::names_word(&view.query, to)?
-        {
-            continue;
-        }
-        let mut view = View::clone(view);
-        view.query = chronolith_sql::alias_columns(&view.query, read, names)?;
-        let id = view.id;
-        shared.change(Change::ChangeView {
-            database: shared.database,
-            view,
-        })?;
-        crate::rollups::check_kept(shared, id)?;
     }
     Ok(())
 }

@@ -29,7 +29,7 @@ use crate::outcome::RowStream;
 use crate::references::Incoming;
 use crate::routines::{Event, Triggers, left};
 use crate::session::{Shared, blocking_for, physical, stream};
-use crate::statistics::Rows;
+use crate::statistics::{Operation, Rows};
 
 /// What a change came to.
 #[derive(Debug)]
@@ -592,34 +592,35 @@ impl Run<'_> {
             incoming.settle(self.shared).await?;
         }
         let changed = rows.len();
-        let counted = match &change.what {
-            What::Insert { .. } => Rows {
-                inserted: count.saturating_sub(changed),
-                updated: changed,
-                deleted: 0,
-            },
-            What::Update(_) => Rows {
-                updated: count,
-                ..Rows::default()
-            },
-            What::Delete(_) => Rows {
-                deleted: count,
-                ..Rows::default()
-            },
+        let (operation, counted) = match &change.what {
+            What::Insert { .. } => {
+                let inserted = count.saturating_sub(changed);
+                (Operation::Insert, rows_of(inserted, changed, 0))
+            }
+            What::Update(_) => (Operation::Update, rows_of(0, count, 0)),
+            What::Delete(_) => (Operation::Delete, rows_of(0, 0, count)),
             // What triggers do they count themselves.
-            What::Instead { .. } => Rows::default(),
-            What::Merge { .. } => Rows {
-                inserted: count.saturating_sub(changed),
-                updated: changed.saturating_sub(deleted),
-                deleted,
-            },
+            What::Instead { .. } => (Operation::Merge, Rows::default()),
+            What::Merge { .. } => {
+                let inserted = count.saturating_sub(changed);
+                let updated = changed.saturating_sub(deleted);
+                (Operation::Merge, rows_of(inserted, updated, deleted))
+            }
         };
-        self.shared.count_rows(table.id, counted);
+        self.shared.count_rows(table.id, operation, counted)?;
         self.touched.entry(table.id).or_default().extend(&rows);
         Ok(Step::Done(Counted {
             rows: count,
             returned: maker.is_some().then_some(returned),
         }))
+    }
+}
+
+fn rows_of(inserted: u64, updated: u64, deleted: u64) -> Rows {
+    Rows {
+        inserted,
+        updated,
+        deleted,
     }
 }
 

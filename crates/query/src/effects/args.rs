@@ -5,6 +5,7 @@ use arrow::datatypes::{DataType, Field, Fields};
 use chronolith_types::{Interval, SqlState};
 use datafusion::common::ScalarValue;
 
+use super::refresh::shown;
 use crate::ddl::hypertable::Width;
 use crate::error::Error;
 
@@ -76,7 +77,7 @@ impl<'a> Args<'a> {
             }
             other => Err(Error::new(
                 SqlState::INVALID_PARAMETER_VALUE,
-                format!("invalid interval type {}", other.data_type()),
+                format!("invalid interval type {}", shown(other)),
             )),
         }
     }

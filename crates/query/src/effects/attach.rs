@@ -3,16 +3,18 @@
 //! Rows are copied, so that whatever holds for rows that come or go holds here: keys, loads that
 //! outgrow memory, buckets of continuous aggregates. Nobody else writes to either table meanwhile.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use arrow::array::Array;
 use arrow::record_batch::RecordBatch;
 use chronolith_catalog::{
-    Change, Chunk, Constraint, ConstraintKind, Hypertable, Index, Reference, Table,
+    Change, Chunk, Column, Constraint, ConstraintKind, DimensionKind, Hypertable, Index, Reference,
+    Table,
 };
 use chronolith_chunk::{ScanRequest, cold};
 use chronolith_engine::{EngineError, Isolation, LockMode, TableView};
-use chronolith_types::{ChunkId, ColumnId, IndexId, SqlState, SqlType, TableId};
+use chronolith_types::{ChunkId, ColumnId, IndexId, SqlState, TableId};
 use datafusion::common::ScalarValue;
 use serde_json::{Map, Value};
 
@@ -197,38 +199,48 @@ pub(super) fn attach(shared: &Arc<Shared>, args: Args<'_>) -> Result<ScalarValue
     if parent.rollup.is_some() {
         return Err(Error::unsupported("attach_chunk to a continuous aggregate"));
     }
-    if !known.dimensions.is_empty() {
-        return Err(Error::unsupported(
-            "attach_chunk to a hypertable with further dimensions",
-        ));
-    }
     let time = parent.column(known.time);
     let time = time.ok_or_else(|| Error::internal("a hypertable without its time"))?;
-    let range = slice(shared, &parent, &time.name, &time.ty, slices)?;
+    let slices = Slices::read(&parent, slices)?;
+    let range = slices.range(shared, time)?;
+    // Chunks are cut by time alone: who has further dimensions brings a slice of a chunk.
+    let same = |chunk: &&Arc<Chunk>| !known.dimensions.is_empty() && chunk.range == range;
+    let there = parent.chunks.values().find(same).map(|chunk| chunk.id);
     let meets = |chunk: &Arc<Chunk>| chunk.range.start < range.end && range.start < chunk.range.end;
-    if parent.chunks.values().any(meets) {
+    if there.is_none() && parent.chunks.values().any(meets) {
         return Err(Error::new(
             CHUNK_COLLISION,
             "chunk creation failed due to collision",
         ));
     }
     let places = fit(&parent, &child)?;
-    let chunk = ChunkId(shared.home()?.next_chunk);
+    let next = ChunkId(shared.home()?.next_chunk);
     let view = view_of(shared, child.id)?;
     let at = places[place_of(&parent, known.time)];
-    hold_range(&view, &child, at, &range, chunk)?;
+    hold_range(&view, &child, at, &range, there.unwrap_or(next))?;
+    for dimension in &known.dimensions {
+        let column = parent.column(dimension.column);
+        let column = column.ok_or_else(|| Error::internal("a dimension without its column"))?;
+        let range = slices.range(shared, column)?;
+        // Rows of all hashes lie in one chunk here.
+        if matches!(dimension.kind, DimensionKind::Range { .. }) {
+            let at = places[place_of(&parent, dimension.column)];
+            hold_range(&view, &child, at, &range, there.unwrap_or(next))?;
+        }
+    }
     hold_rules(shared, &parent, &child)?;
-    let taken = shared.transact(|transaction| Ok::<_, Error>(transaction.allocate_oid()))?;
-    let created_us = shared.instance.engine.clock().wall_us();
     drop_table(shared, &child, false)?;
-    shared.change(Change::AddChunk {
-        database: shared.database,
-        table: parent.id,
-        chunk,
-        oid: taken,
-        range,
-        created_us,
-    })?;
+    if there.is_none() {
+        let oid = shared.transact(|transaction| Ok::<_, Error>(transaction.allocate_oid()))?;
+        shared.change(Change::AddChunk {
+            database: shared.database,
+            table: parent.id,
+            chunk: next,
+            oid,
+            range,
+            created_us: shared.instance.engine.clock().wall_us(),
+        })?;
+    }
     let schema = view_of(shared, parent.id)?.layout.projected(&all(&parent));
     let ordered = rows(&view, None).map(|batch| {
         let batch = batch?;
@@ -242,6 +254,14 @@ pub(super) fn attach(shared: &Arc<Shared>, args: Args<'_>) -> Result<ScalarValue
     // Chunks keep most keys by themselves.
     if let Some(uniques) = Uniques::of(shared, &parent)? {
         uniques.hold_all(shared)?;
+    }
+    // Its rows may refer to each other.
+    let parent = table_of(shared, parent.id)?;
+    for constraint in &parent.constraints {
+        let reference = constraint.kind.reference();
+        if reference.is_some_and(|reference| reference.table == parent.id) {
+            hold_all(shared, &parent, constraint)?;
+        }
     }
     Ok(ScalarValue::Null)
 }
@@ -297,50 +317,70 @@ fn attachable(shared: &Arc<Shared>, oid: u32) -> Result<Arc<Table>, Error> {
     Ok(table)
 }
 
-/// The range of a chunk, from JSON: for the column of time two bounds, as numbers in the unit that
-/// chunks are counted in, or as texts that the column's type reads.
-fn slice(
-    shared: &Arc<Shared>,
-    table: &Table,
-    column: &str,
-    ty: &SqlType,
-    slices: &str,
-) -> Result<std::ops::Range<i64>, Error> {
-    let wrong = |detail: String| {
-        invalid(format!(
-            "invalid hypercube for hypertable \"{}\"",
-            table.name
-        ))
-        .detail(detail)
-    };
-    let slices: Map<String, Value> = serde_json::from_str(slices)
-        .map_err(|_| wrong("The slices are not a JSON object.".to_owned()))?;
-    if let Some(other) = slices.keys().find(|name| *name != column) {
-        return Err(wrong(format!(
-            "Column \"{other}\" is no dimension of the hypertable."
-        )));
+/// The ranges of a chunk, from JSON: for each dimension's column two bounds, as numbers in the unit
+/// that it is cut in, or as texts that the column's type reads.
+struct Slices {
+    hypertable: String,
+    of: Map<String, Value>,
+}
+
+impl Slices {
+    fn read(table: &Table, slices: &str) -> Result<Self, Error> {
+        let (read, hypertable) = (serde_json::from_str(slices), table.name.clone());
+        let not_read = read.is_err();
+        let of = read.unwrap_or_default();
+        let slices = Self { hypertable, of };
+        if not_read {
+            return Err(slices.wrong("The slices are not a JSON object."));
+        }
+        let hypertable = table.hypertable.as_ref();
+        let further = hypertable.map(|of| of.dimensions.iter());
+        let further = further.into_iter().flatten().map(|of| of.column);
+        let columns = hypertable.map(|of| of.time).into_iter().chain(further);
+        let columns = columns.filter_map(|id| table.column(id));
+        let known: Vec<&str> = columns.map(|column| column.name.as_str()).collect();
+        match slices
+            .of
+            .keys()
+            .find(|name| !known.contains(&name.as_str()))
+        {
+            Some(other) => {
+                let detail = format!("Column \"{other}\" is no dimension of the hypertable.");
+                Err(slices.wrong(detail))
+            }
+            None => Ok(slices),
+        }
     }
-    let bounds = slices.get(column).and_then(Value::as_array);
-    let Some([start, end]) = bounds.map(Vec::as_slice) else {
-        return Err(wrong(format!(
-            "Dimension \"{column}\" needs an array of a start and an end."
-        )));
-    };
-    let bound = |value: &Value| match value {
-        Value::Number(number) => number
-            .as_i64()
-            .ok_or_else(|| wrong(format!("Bound {number} is not a whole number."))),
-        Value::String(text) => point(shared, &ScalarValue::Utf8View(Some(text.clone())), ty),
-        other => Err(wrong(format!(
-            "Bound {other} is neither a number nor a text."
-        ))),
-    };
-    let (start, end) = (bound(start)?, bound(end)?);
-    match start < end {
-        true => Ok(start..end),
-        false => Err(wrong(format!(
-            "Dimension \"{column}\" ends before it starts."
-        ))),
+
+    fn wrong(&self, detail: impl Into<String>) -> Error {
+        let message = format!("invalid hypercube for hypertable \"{}\"", self.hypertable);
+        invalid(message).detail(detail)
+    }
+
+    /// The slice of a dimension.
+    fn range(&self, shared: &Arc<Shared>, column: &Column) -> Result<Range<i64>, Error> {
+        let name = &column.name;
+        let bounds = self.of.get(name).and_then(Value::as_array);
+        let Some([start, end]) = bounds.map(Vec::as_slice) else {
+            return Err(self.wrong(format!(
+                "Dimension \"{name}\" needs an array of a start and an end."
+            )));
+        };
+        let bound = |value: &Value| match value {
+            Value::Number(number) => number
+                .as_i64()
+                .ok_or_else(|| self.wrong(format!("Bound {number} is not a whole number."))),
+            Value::String(text) => {
+                let text = ScalarValue::Utf8View(Some(text.clone()));
+                point(shared, &text, &column.ty)
+            }
+            other => Err(self.wrong(format!("Bound {other} is neither a number nor a text."))),
+        };
+        let (start, end) = (bound(start)?, bound(end)?);
+        match start < end {
+            true => Ok(start..end),
+            false => Err(self.wrong(format!("Dimension \"{name}\" ends before it starts."))),
+        }
     }
 }
 
@@ -396,7 +436,7 @@ fn hold_range(
     view: &TableView,
     child: &Table,
     at: usize,
-    range: &std::ops::Range<i64>,
+    range: &Range<i64>,
     chunk: ChunkId,
 ) -> Result<(), Error> {
     let only = ScanRequest::all(vec![at]);
@@ -453,11 +493,8 @@ fn hold_rules(shared: &Arc<Shared>, parent: &Table, child: &Table) -> Result<(),
                     Error::new(error.code, message)
                 })?;
             }
-            ConstraintKind::ForeignKey(reference) if reference.table == parent.id => {
-                return Err(Error::unsupported(
-                    "attach_chunk to a hypertable that refers to itself",
-                ));
-            }
+            // Held once the rows are there.
+            ConstraintKind::ForeignKey(reference) if reference.table == parent.id => {}
             ConstraintKind::ForeignKey(reference) => {
                 let columns = reference.columns.iter().map(column);
                 let own = Constraint {

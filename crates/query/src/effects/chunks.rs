@@ -10,6 +10,7 @@ use chronolith_types::{SqlState, SqlType, TableId};
 use datafusion::common::ScalarValue;
 
 use super::args::{Args, integer, list, text};
+use super::refresh::shown;
 use crate::ddl::hypertable::hypertable_of;
 use crate::error::Error;
 use crate::functions::literal_from_text;
@@ -295,7 +296,7 @@ pub(crate) fn point(
     let wrong = || {
         Error::new(
             SqlState::INVALID_PARAMETER_VALUE,
-            format!("invalid time argument type \"{}\"", value.data_type()),
+            format!("invalid time argument type \"{}\"", shown(value)),
         )
         .hint(format!("Try casting the argument to \"{time}\"."))
     };

@@ -155,7 +155,8 @@ fn instant(
     }
 }
 
-fn shown(value: &ScalarValue) -> &'static str {
+/// The type of a moment, as messages name it.
+pub(super) fn shown(value: &ScalarValue) -> &'static str {
     match value {
         ScalarValue::IntervalMonthDayNano(_) => "interval",
         ScalarValue::TimestampMicrosecond(_, Some(_)) => "timestamp with time zone",
@@ -164,6 +165,10 @@ fn shown(value: &ScalarValue) -> &'static str {
         ScalarValue::Int64(_) => "bigint",
         ScalarValue::Int32(_) => "integer",
         ScalarValue::Int16(_) => "smallint",
+        ScalarValue::Float64(_) => "double precision",
+        ScalarValue::Float32(_) => "real",
+        ScalarValue::Boolean(_) => "boolean",
+        ScalarValue::Decimal128(..) | ScalarValue::Decimal256(..) => "numeric",
         _ => "text",
     }
 }

@@ -102,6 +102,7 @@ pub(super) fn call(shared: &Arc<Shared>, name: &str, args: Args<'_>) -> Result<S
             superuser(shared, name)?;
             shared.instance.statistics.databases.reset(shared.database);
             shared.instance.statistics.tables.reset(shared.database);
+            shared.instance.statistics.chunks.reset(shared.database);
             Ok(ScalarValue::Null)
         }
         "pg_stat_statements_reset" => {

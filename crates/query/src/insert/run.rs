@@ -46,7 +46,7 @@ pub(crate) async fn run(
         let first = |error| first_fault(shared, insert.table, &checks, &batch, error);
         let rows = taken.map_err(first)?;
         checks.settle(shared)?;
-        shared.count_inserted(insert.table, rows);
+        shared.count_inserted(insert.table, rows)?;
         Ok(rows)
     };
     let plan = match &insert.source {
@@ -74,7 +74,7 @@ pub(crate) async fn run(
         shared.transact(|transaction| intake.finish(transaction).map_err(|(_, error)| error))
     })?;
     checks.settle(shared)?;
-    shared.count_inserted(insert.table, rows);
+    shared.count_inserted(insert.table, rows)?;
     Ok(rows)
 }
 

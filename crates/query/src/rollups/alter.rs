@@ -9,9 +9,7 @@ use chronolith_types::{ColumnId, SqlState, TableId};
 
 use super::definition::Definition;
 use super::options::CaggOptions;
-use crate::ddl::{
-    check_name, columnstore, hypertable, keep_columns, keep_views, moved_views, role_of,
-};
+use crate::ddl::{Renamed, check_name, columnstore, hypertable, keep_views, moved_views, role_of};
 use crate::error::Error;
 use crate::outcome::Severity;
 use crate::session::Shared;
@@ -117,6 +115,8 @@ fn rename_column(
     if let Some(known) = view.columns.get_mut(place) {
         known.clone_from(&to.value);
     }
+    let of = (old.id, old.schema, old.name.as_str());
+    let renamed = Renamed::of(shared, of, &old.columns, (&from.value, &to.value))?;
     // Columns of groups are called as readers call them.
     let home = shared.home()?;
     let registry = &shared.instance.registry;
@@ -138,15 +138,12 @@ fn rename_column(
             })?;
         }
     }
-    let (schema, name) = (view.schema, view.name.clone());
     shared.change(Change::ChangeView {
         database: shared.database,
         view,
     })?;
-    // Readers go on under the names that they know.
-    let names = old.columns.get(..=place).unwrap_or_default();
-    keep_columns(shared, (schema, &name), names, (&from.value, &to.value))?;
-    keep_views(shared, schema, &name, "renaming a column")
+    renamed.map_or(Ok(()), |renamed| renamed.keep(shared))?;
+    keep_views(shared, old.schema, &old.name, "renaming a column")
 }
 
 /// Refuses a change of its text that makes a continuous aggregate another one. Of other views

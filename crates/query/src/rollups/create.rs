@@ -67,6 +67,7 @@ fn make(
             "cannot create continuous aggregate on hypertable with row security",
         ));
     }
+    shared.refuse_temporary(&bound.uses)?;
     // It is kept up without anybody's rights from here on.
     shared.check_uses(&bound.uses)?;
     let columns = view_columns(create, &bound)?;

@@ -324,6 +324,16 @@ impl Definition {
         })
     }
 
+    /// What the columns of the continuous aggregates are called that it reads.
+    pub(crate) fn names_read(&self, database: &Database) -> Vec<Vec<String>> {
+        let reads = |table: TableId| self.reads.iter().any(|(of, _)| *of == table);
+        let views = database.views.values().filter(|view| {
+            let kept = view.materialized.as_ref();
+            kept.is_some_and(|kept| reads(kept.table))
+        });
+        views.map(|view| view.columns.clone()).collect()
+    }
+
     /// The tables that it reads beside its source.
     pub(crate) fn beside(&self, source: TableId) -> Vec<TableId> {
         let reads = self.reads.iter().map(|(table, _)| *table);

@@ -37,6 +37,8 @@ impl fmt::Debug for Registry {
 struct Known {
     query: String,
     columns: Vec<String>,
+    /// The columns of the continuous aggregates that it reads.
+    read: Vec<Vec<String>>,
     definition: Arc<Definition>,
 }
 
@@ -103,6 +105,7 @@ impl Registry {
             && known.query == found.query
             && known.columns == found.columns
             && known.definition.holds(database)
+            && known.definition.names_read(database) == known.read
         {
             return Ok(Arc::clone(&known.definition));
         }
@@ -110,6 +113,7 @@ impl Registry {
         let known = Known {
             query: found.query.clone(),
             columns: found.columns.clone(),
+            read: definition.names_read(database),
             definition: Arc::clone(&definition),
         };
         self.known.lock().insert(key, Arc::new(known));

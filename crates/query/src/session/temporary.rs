@@ -78,6 +78,21 @@ impl Shared {
         }
     }
 
+    /// Refuses to keep rows of what goes with the session.
+    ///
+    /// # Errors
+    /// 0A000 where a query reads such a relation.
+    pub(crate) fn refuse_temporary(&self, uses: &[crate::bind::Use]) -> Result<(), Error> {
+        let passing = |of: &crate::bind::Use| self.is_temporary(TableId(of.relation));
+        match uses.iter().any(passing) {
+            true => Err(Error::new(
+                SqlState::FEATURE_NOT_SUPPORTED,
+                "materialized views must not use temporary tables or views",
+            )),
+            false => Ok(()),
+        }
+    }
+
     /// Whether a relation lies in the session's own schema.
     pub(crate) fn is_temporary(&self, relation: TableId) -> bool {
         let Some(schema) = self.temporary_schema() else {

@@ -5,6 +5,7 @@
 //! after a crash they begin at nought, as PostgreSQL's do.
 //! Counting takes no lock that statements of other texts or databases wait for.
 
+mod chunks;
 mod databases;
 mod kept;
 mod statements;
@@ -14,11 +15,13 @@ mod timed;
 use chronolith_engine::Engine;
 use chronolith_types::TableId;
 
+pub(crate) use chunks::{Activity, Chunks, Operation};
 pub(crate) use databases::{Counters, Databases};
 pub(crate) use statements::{Reset, Statements};
 pub(crate) use tables::{Rows, Tables};
 pub(crate) use timed::Timed;
 
+use crate::error::Error;
 use crate::session::Shared;
 
 /// All counters of an open engine.
@@ -30,6 +33,8 @@ pub(crate) struct Statistics {
     pub(crate) databases: Databases,
     /// By table.
     pub(crate) tables: Tables,
+    /// By compressed chunk, since the start.
+    pub(crate) chunks: Chunks,
 }
 
 impl Statistics {
@@ -58,18 +63,31 @@ impl Statistics {
 }
 
 impl Shared {
-    /// Counts rows that a statement of this session changed.
-    pub(crate) fn count_rows(&self, table: TableId, rows: Rows) {
-        let tables = &self.instance.statistics.tables;
-        tables.add(self.database, table, rows);
+    /// Counts rows that a statement of this session changed, and that it changed their chunks.
+    pub(crate) fn count_rows(
+        &self,
+        table: TableId,
+        operation: Operation,
+        rows: Rows,
+    ) -> Result<(), Error> {
+        let statistics = &self.instance.statistics;
+        statistics.tables.add(self.database, table, rows);
+        let touched =
+            self.transact(|transaction| Ok::<_, Error>(transaction.take_touched(table)))?;
+        if !touched.is_empty() {
+            let now_us = self.instance.engine.clock().wall_us();
+            let chunks = &statistics.chunks;
+            chunks.add(self.database, operation, &touched, now_us);
+        }
+        Ok(())
     }
 
     /// Counts rows that it inserted.
-    pub(crate) fn count_inserted(&self, table: TableId, inserted: u64) {
+    pub(crate) fn count_inserted(&self, table: TableId, inserted: u64) -> Result<(), Error> {
         let rows = Rows {
             inserted,
             ..Rows::default()
         };
-        self.count_rows(table, rows);
+        self.count_rows(table, Operation::Insert, rows)
     }
 }

@@ -13,6 +13,7 @@ use chronolith_query::{Error, Instance, Outcome, QueryOptions, Session, SessionO
 use futures::StreamExt;
 
 mod catalogs;
+mod dependents;
 mod expressions;
 mod fast;
 mod first;

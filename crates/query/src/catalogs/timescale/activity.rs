@@ -1,4 +1,4 @@
-//! `stat_chunk_activity`: how compressed chunks are packed.
+//! `stat_chunk_activity`: how compressed chunks are packed, and what statements did to them.
 
 use super::entries;
 use crate::catalogs::context::Context;
@@ -6,6 +6,7 @@ use crate::catalogs::objects;
 use crate::catalogs::relation::Fill;
 use crate::catalogs::rows::{Cell, Rows, count};
 use crate::error::Error;
+use crate::statistics::Activity;
 
 pub(super) fn fill(name: &str) -> Option<Fill> {
     match name {
@@ -44,9 +45,10 @@ impl Spread {
     }
 }
 
-/// A batch is a series of a part here. What is done to chunks is not counted, so that no reader pays
-/// for it: those columns are NULL.
+/// A batch is a series of a part here. No batch is unpacked or dropped by a statement, and there are
+/// no Bloom filters; what is read is not counted, so that no reader pays for it.
 fn chunks<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
+    let database = context.home()?.id;
     for entry in entries(context)? {
         for (hypertable, chunk) in objects::chunks(entry.table) {
             if !chunk.compressed {
@@ -72,11 +74,50 @@ fn chunks<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
                 ],
                 None => [const { Cell::Null }; 4],
             });
-            row.resize_with(rows.width(), || Cell::Null);
+            row.resize_with(SIZES_END, || Cell::Null);
+            for _ in ["all", "the last"] {
+                row.extend(BATCHES);
+            }
+            let activity = context.statistics.chunks.of(database, chunk.id);
+            row.extend(counted(activity));
             rows.push(row);
         }
     }
     Ok(())
+}
+
+/// How many columns tell how a chunk is packed.
+const SIZES_END: usize = 19;
+
+/// What statements do to batches: deleted, decompressed, rows decompressed, scanned, checked by a
+/// Bloom filter, pruned, without one, false positives, filtered compressed and decompressed.
+const BATCHES: [Cell<'static>; 10] = [
+    Cell::Int(0),
+    Cell::Int(0),
+    Cell::Int(0),
+    Cell::Null,
+    Cell::Int(0),
+    Cell::Int(0),
+    Cell::Null,
+    Cell::Int(0),
+    Cell::Null,
+    Cell::Null,
+];
+
+/// Statements that read, inserted, updated and deleted, the first and the last of them.
+fn counted(activity: Option<Activity>) -> [Cell<'static>; 6] {
+    let Some(of) = activity else {
+        let none = || Cell::Int(0);
+        return [Cell::Null, none(), none(), none(), Cell::Null, Cell::Null];
+    };
+    [
+        Cell::Null,
+        count(of.inserts).into(),
+        count(of.updates).into(),
+        count(of.deletes).into(),
+        of.first_us.into(),
+        of.last_us.into(),
+    ]
 }
 
 #[cfg(test)]

@@ -157,48 +157,6 @@ pub(super) fn refuse_computed(table: &Table, column: &Column, set: bool) -> Resu
     })
 }
 
-/// Columns that are computed from one that is dropped go with it, or keep it.
-pub(super) fn drop_computed(
-    shared: &Arc<Shared>,
-    table: &Table,
-    column: &Column,
-    cascade: bool,
-) -> Result<(), Error> {
-    let mut computed = Vec::new();
-    for other in table.columns.iter().filter(|other| other.id != column.id) {
-        if let Some(text) = &other.generated
-            && chronolith_sql::names_column(text, &column.name)?
-        {
-            computed.push(other);
-        }
-    }
-    let on = drop::label(shared, "table", &table.name, table.id.0);
-    if !cascade && !computed.is_empty() {
-        let shown = format!("column {} of {on}", column.name);
-        let lines = computed
-            .iter()
-            .map(|other| format!("column {} of {on} depends on {shown}", other.name));
-        return Err(Error::new(
-            SqlState::DEPENDENT_OBJECTS_STILL_EXIST,
-            format!("cannot drop {shown} because other objects depend on it"),
-        )
-        .detail(lines.collect::<Vec<_>>().join("\n"))
-        .hint("Use DROP ... CASCADE to drop the dependent objects too."));
-    }
-    let gone = computed
-        .iter()
-        .map(|other| format!("drop cascades to column {} of {on}", other.name));
-    drop::tell_dropped(shared, gone.collect());
-    for other in computed {
-        shared.change(Change::DropColumn {
-            database: shared.database,
-            table: table.id,
-            column: other.id,
-        })?;
-    }
-    Ok(())
-}
-
 pub(super) fn drop_constraint(
     shared: &Arc<Shared>,
     table: &Table,
@@ -221,7 +179,7 @@ pub(super) fn drop_constraint(
     };
     let on = drop::label(shared, "table", &table.name, table.id.0);
     let shown = format!("constraint {} on {on}", found.name);
-    drop::drop_references(shared, table, Some(found.id), &shown, cascade)?;
+    drop::drop_references(shared, table, found, &shown, cascade)?;
     let key = found.kind.unique_columns().is_some();
     let index = table.indexes.iter().find(|i| i.name == name.value);
     if let Some(index) = index.filter(|_| key) {

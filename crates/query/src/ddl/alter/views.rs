@@ -7,6 +7,7 @@ use chronolith_sql::{AlterAction, AlterTable, Spelled, SqlText};
 use chronolith_types::{SchemaId, SqlState};
 
 use super::super::drop;
+use super::super::renamed::Renamed;
 use super::super::table::{check_default, check_name, default_text};
 use super::super::view::Said;
 use super::{change_column, role_of};
@@ -141,7 +142,20 @@ pub(super) fn view(shared: &Arc<Shared>, of: &AlterTable) -> Result<(), Error> {
         };
     };
     if view.materialized.is_some() {
-        return Err(not_a_view(&view.name));
+        let named = |action: &AlterAction| {
+            matches!(
+                action,
+                AlterAction::RenameTo(_)
+                    | AlterAction::RenameColumn { .. }
+                    | AlterAction::SetSchema(_)
+                    | AlterAction::OwnerTo(_)
+            )
+        };
+        // A continuous aggregate is a view to whoever does not ask for more.
+        return match view.kept().is_none() && of.actions.iter().all(named) {
+            true => super::super::materialized::alter(shared, of),
+            false => Err(not_a_view(&view.name)),
+        };
     }
     let mut view = chronolith_catalog::View::clone(&view);
     let (schema, name) = (view.schema, view.name.clone());
@@ -243,12 +257,13 @@ pub(super) fn rename_view_column(
     if let Some(name) = changed.columns.get_mut(place) {
         to.clone_into(name);
     }
+    let of = (view.id, view.schema, view.name.as_str());
+    let renamed = Renamed::of(shared, of, &view.columns, (&from.value, to))?;
     shared.change(Change::ChangeView {
         database: shared.database,
         view: changed,
     })?;
-    let names = view.columns.get(..=place).unwrap_or_default();
-    super::super::view::keep_columns(shared, (view.schema, &view.name), names, (&from.value, to))?;
+    renamed.map_or(Ok(()), |renamed| renamed.keep(shared))?;
     keep_views(shared, view.schema, &view.name, "renaming a column")
 }
 
