@@ -72,15 +72,80 @@ fn a_parent_that_is_referred_to_waits_to_be_deleted() {
 }
 
 #[test]
-fn a_parent_that_was_updated_meanwhile_is_looked_for_at_the_commit() {
-    on_all(|[mut one, mut two, _]| {
+fn a_parent_that_was_updated_meanwhile_waits_to_be_deleted() {
+    on_all(|[mut one, mut two, mut three]| {
         one.execute("BEGIN").unwrap();
+        one.execute("INSERT INTO child VALUES (1, 'p', 7), (2, 'p', 8)")
+            .unwrap();
+        // By one statement, by several of one transaction, and beside others that go.
+        two.execute("UPDATE parent SET note = 5 WHERE id = 7")
+            .unwrap();
+        two.execute("BEGIN; UPDATE parent SET note = note + 1 WHERE id < 100")
+            .unwrap();
+        two.execute("UPDATE parent SET note = note + 1 WHERE id < 50")
+            .unwrap();
+        two.execute("DELETE FROM parent WHERE id = 200; COMMIT")
+            .unwrap();
+        two.execute("SET lock_timeout = '100ms'").unwrap();
+        for sql in [
+            "DELETE FROM parent WHERE id = 7",
+            "UPDATE parent SET id = -8 WHERE id = 8",
+            "SELECT FROM parent WHERE id = 7 FOR UPDATE",
+        ] {
+            assert_eq!(code(two.execute(sql)), "55P03", "{sql}");
+        }
+        // Locks move with the rows, and rows of others' are free.
+        three.execute("CHECKPOINT").unwrap();
+        let late = two.execute("DELETE FROM parent WHERE id = 8");
+        assert_eq!(code(late), "55P03");
+        two.execute("DELETE FROM parent WHERE id IN (6, 10)")
+            .unwrap();
+        two.execute("SET lock_timeout = 0").unwrap();
+        let waiter = waiting(two, &mut three, "DELETE FROM parent WHERE id = 7");
+        three
+            .execute("UPDATE parent SET note = 0 WHERE id = 7")
+            .unwrap();
+        one.execute("COMMIT").unwrap();
+        let (mut two, done) = waiter.join().unwrap();
+        assert_eq!(done.unwrap_err().code.to_string(), "23503");
+        assert_eq!(children(&mut two), 2);
+    });
+}
+
+#[test]
+fn a_parent_that_was_updated_meanwhile_goes_when_who_referred_to_it_goes_back() {
+    on_all(|[mut one, mut two, mut three]| {
+        one.execute("BEGIN; SAVEPOINT s").unwrap();
         one.execute("INSERT INTO child VALUES (1, 'p', 7)").unwrap();
         two.execute("UPDATE parent SET note = 5 WHERE id = 7")
             .unwrap();
-        two.execute("DELETE FROM parent WHERE id = 7").unwrap();
-        assert_eq!(code(one.execute("COMMIT")), "23503");
-        assert_eq!(children(&mut two), 0);
+        let waiter = waiting(two, &mut three, "DELETE FROM parent WHERE id = 7");
+        one.execute("ROLLBACK TO s").unwrap();
+        let (_, done) = waiter.join().unwrap();
+        assert_eq!(done.unwrap(), 1);
+    });
+}
+
+#[test]
+fn keys_that_were_locked_by_name_stay_locked() {
+    on_all(|[mut one, mut two, _]| {
+        one.execute("BEGIN").unwrap();
+        let locked = "SELECT note FROM parent WHERE id IN (3, 4) FOR KEY SHARE";
+        assert_eq!(one.query(locked).unwrap().len(), 2);
+        two.execute("BEGIN; UPDATE parent SET note = 9 WHERE id IN (3, 5)")
+            .unwrap();
+        two.execute("ROLLBACK").unwrap();
+        two.execute("UPDATE parent SET note = 5 WHERE id IN (3, 4)")
+            .unwrap();
+        for id in [3, 4] {
+            let sql = format!("SELECT FROM parent WHERE id = {id} FOR UPDATE NOWAIT");
+            assert_eq!(code(two.query(&sql)), "55P03");
+            let sql = format!("SELECT FROM parent WHERE id = {id} FOR NO KEY UPDATE NOWAIT");
+            two.query(&sql).unwrap();
+        }
+        one.execute("COMMIT").unwrap();
+        let all = "SELECT FROM parent WHERE id < 10 FOR UPDATE NOWAIT";
+        assert_eq!(two.query(all).unwrap().len(), 9);
     });
 }
 

@@ -5,6 +5,8 @@
 use std::fmt::Write as _;
 use std::thread;
 
+use chronolith::Database;
+
 use crate::sessions::{code, open, pid, until_waits};
 
 #[test]
@@ -176,16 +178,16 @@ fn chunks_are_rewritten_under_readers_and_writers() {
     owner
         .execute("INSERT INTO h SELECT '2026-01-05'::timestamptz + g * interval '1 hour', g FROM generate_series(0, 71) g")
         .unwrap();
-    // Nobody waits here: who would, is told 55P03.
+    // Who would wait here is told 55P03.
     for session in [&mut owner, &mut reader, &mut writer] {
-        session.execute("SET lock_timeout = '2s'").unwrap();
+        session.execute("SET lock_timeout = '300ms'").unwrap();
     }
     let sum = "SELECT sum(v) FROM h";
     let changes = [
         "SELECT compress_chunk(c) FROM show_chunks('h') c",
         "SELECT decompress_chunk(c) FROM show_chunks('h') c",
         "CALL split_chunk('_timescaledb_internal._hyper_1_1_chunk')",
-        "CALL merge_chunks('{_timescaledb_internal._hyper_1_2_chunk,_timescaledb_internal._hyper_1_3_chunk}'::regclass[])",
+        "CALL merge_chunks('{_timescaledb_internal._hyper_1_1_chunk,_timescaledb_internal._hyper_1_4_chunk}'::regclass[])",
         "SELECT compress_chunk(c) FROM show_chunks('h') c",
     ];
     let mut expected = (0..72).sum::<i64>();
@@ -207,30 +209,38 @@ fn chunks_are_rewritten_under_readers_and_writers() {
         writer
             .execute(&format!("INSERT INTO h VALUES ('2026-01-05 00:30'::timestamptz + {round} * interval '1 hour', 0)"))
             .unwrap();
-        let done = match change.starts_with("CALL") {
+        let mut run = |change: &str| match change.starts_with("CALL") {
             true => owner.execute(change).map(|_| ()),
             false => owner.query(change).map(|_| ()),
         };
-        done.unwrap_or_else(|error| panic!("{change}: {error:?}"));
-        // Both go on, each with what it saw and did.
+        // What leaves rows in their chunks lets writers go on; what does not waits for them.
+        let waits = change.starts_with("CALL");
+        match waits {
+            true => assert_eq!(code(run(change)), "55P03", "{change}"),
+            false => run(change).unwrap_or_else(|error| panic!("{change}: {error:?}")),
+        }
+        // All go on, each with what it saw and did.
+        assert_eq!(
+            reader.query(sum).unwrap().single::<i64>().unwrap(),
+            expected
+        );
+        writer.execute("COMMIT").unwrap();
+        if waits {
+            run(change).unwrap_or_else(|error| panic!("{change}: {error:?}"));
+        }
         assert_eq!(
             reader.query(sum).unwrap().single::<i64>().unwrap(),
             expected
         );
         reader.execute("COMMIT").unwrap();
-        match writer.execute("COMMIT") {
-            Ok(_) => expected += 1000,
-            // What a merge or split takes from under new rows is told of, and nothing is done; the
-            // transaction is over.
-            Err(error) => assert_eq!(error.code.to_string(), "40001", "{change}"),
-        }
+        expected += 1000;
         assert_eq!(
             owner.query(sum).unwrap().single::<i64>().unwrap(),
             expected,
             "{change}"
         );
     }
-    // A chunk that is dropped is there for who reads it, and not for who writes to it.
+    // A chunk that is dropped is there for who reads it.
     reader
         .execute("BEGIN ISOLATION LEVEL REPEATABLE READ")
         .unwrap();
@@ -238,18 +248,156 @@ fn chunks_are_rewritten_under_readers_and_writers() {
         reader.query(sum).unwrap().single::<i64>().unwrap(),
         expected
     );
-    writer
-        .execute("BEGIN; INSERT INTO h VALUES ('2026-01-05 00:15', 5)")
-        .unwrap();
-    owner
-        .query("SELECT drop_chunks('h', older_than => '2027-01-01'::timestamptz)")
-        .unwrap();
+    owner.query(DROP).unwrap();
     assert_eq!(
         reader.query(sum).unwrap().single::<i64>().unwrap(),
         expected
     );
     reader.execute("COMMIT").unwrap();
-    assert_eq!(code(writer.execute("COMMIT")), "40001");
     let left = owner.query("SELECT count(*) FROM h").unwrap();
     assert_eq!(left.single::<i64>().unwrap(), 0);
+}
+
+const DROP: &str = "SELECT drop_chunks('h', older_than => '2027-01-01'::timestamptz)";
+
+/// Two days of hours in two chunks.
+fn two_days(layout: &str) -> (tempfile::TempDir, Database) {
+    let (dir, db) = open();
+    let mut owner = db.connect().unwrap();
+    for sql in [
+        "CREATE TABLE h (ts timestamptz NOT NULL, v int, UNIQUE (ts))",
+        "SELECT create_hypertable('h', 'ts', chunk_time_interval => interval '1 day')",
+        "ALTER TABLE h SET (timescaledb.compress)",
+        "INSERT INTO h SELECT '2026-01-05'::timestamptz + g * interval '1 hour', g FROM generate_series(0, 47) g",
+    ] {
+        owner.query(sql).unwrap();
+    }
+    if layout == "compressed" {
+        let compress = "SELECT compress_chunk(c) FROM show_chunks('h') c";
+        owner.query(compress).unwrap();
+    }
+    (dir, db)
+}
+
+#[test]
+fn chunks_that_have_writers_are_dropped_when_these_are_done() {
+    for layout in ["hot", "compressed"] {
+        for write in [
+            "INSERT INTO h VALUES ('2026-01-05 00:15', 5)",
+            "UPDATE h SET v = 100 WHERE ts = '2026-01-05 01:00'",
+            "UPDATE h SET v = 100 WHERE v < 10",
+            "DELETE FROM h WHERE v = 3",
+            "SELECT FROM h WHERE v = 3 FOR KEY SHARE",
+            "INSERT INTO h VALUES ('2026-01-05 01:00', 5) ON CONFLICT (ts) DO UPDATE SET v = 5",
+        ] {
+            let (_dir, db) = two_days(layout);
+            let mut writer = db.connect().unwrap();
+            let mut owner = db.connect().unwrap();
+            let mut watcher = db.connect().unwrap();
+            writer.execute("BEGIN; SAVEPOINT s").unwrap();
+            writer.query(write).unwrap();
+            owner.execute("SET lock_timeout = '50ms'").unwrap();
+            let split = "CALL split_chunk('_timescaledb_internal._hyper_1_1_chunk')";
+            for change in [DROP, split] {
+                assert_eq!(code(owner.query(change)), "55P03", "{write}: {change}");
+            }
+            // Other chunks are free, and others may write to this one too.
+            owner
+                .query("SELECT drop_chunks('h', newer_than => '2026-01-06'::timestamptz)")
+                .unwrap();
+            let other = "INSERT INTO h VALUES ('2026-01-05 00:45', 7)";
+            owner.execute(other).unwrap();
+            owner.execute("SET lock_timeout = 0").unwrap();
+            let number = pid(&mut owner);
+            let dropping = thread::spawn(move || owner.query(DROP).map(|rows| rows.len()));
+            until_waits(&mut watcher, number);
+            // Who goes back does not keep it.
+            writer.execute("ROLLBACK TO s").unwrap();
+            assert_eq!(dropping.join().unwrap().unwrap(), 1, "{write}");
+            writer.execute("COMMIT").unwrap();
+            let left = watcher.query("SELECT count(*) FROM h").unwrap();
+            assert_eq!(left.single::<i64>().unwrap(), 0);
+        }
+    }
+}
+
+#[test]
+fn who_writes_to_a_chunk_that_is_dropped_waits() {
+    for layout in ["hot", "compressed"] {
+        let (_dir, db) = two_days(layout);
+        let mut owner = db.connect().unwrap();
+        let mut watcher = db.connect().unwrap();
+        owner.execute("BEGIN").unwrap();
+        owner.query(DROP).unwrap();
+        let begins = ["BEGIN", "BEGIN ISOLATION LEVEL REPEATABLE READ"];
+        let writes = [
+            "INSERT INTO h VALUES ('2026-01-05 00:15', 5)",
+            "INSERT INTO h SELECT '2026-01-05'::timestamptz + g * interval '1 hour', g FROM generate_series(1, 30) g",
+            "UPDATE h SET v = 100 WHERE v < 10",
+            "UPDATE h SET v = 100 WHERE ts = '2026-01-05 01:00'",
+            "DELETE FROM h",
+        ];
+        let mut waiting = Vec::new();
+        for begin in begins {
+            for write in writes {
+                let mut writer = db.connect().unwrap();
+                writer.execute(begin).unwrap();
+                // The snapshot is of before.
+                writer.query("SELECT count(*) FROM h").unwrap();
+                writer
+                    .execute("SET lock_timeout = '50ms'; SAVEPOINT s")
+                    .unwrap();
+                assert_eq!(code(writer.execute(write)), "55P03", "{write}");
+                writer
+                    .execute("ROLLBACK TO s; SET lock_timeout = 0")
+                    .unwrap();
+                let number = pid(&mut writer);
+                let thread = thread::spawn(move || {
+                    let done = writer.execute(write);
+                    let done = done.map_err(|error| error.code.to_string());
+                    drop(writer.execute("ROLLBACK"));
+                    (begin, write, done)
+                });
+                until_waits(&mut watcher, number);
+                waiting.push(thread);
+            }
+        }
+        owner.execute("COMMIT").unwrap();
+        for thread in waiting {
+            let (begin, write, done) = thread.join().unwrap();
+            let expected = match (begin, write) {
+                ("BEGIN", write) if write.contains("generate_series") => Ok(30),
+                ("BEGIN", write) if write.starts_with("INSERT") => Ok(1),
+                ("BEGIN", _) => Ok(0),
+                _ => Err("40001".to_owned()),
+            };
+            assert_eq!(done, expected, "{begin}: {write}");
+        }
+    }
+}
+
+#[test]
+fn who_drops_chunks_and_who_writes_to_them_may_wait_for_each_other() {
+    let (_dir, db) = two_days("hot");
+    let mut owner = db.connect().unwrap();
+    let mut writer = db.connect().unwrap();
+    let mut watcher = db.connect().unwrap();
+    writer
+        .execute("BEGIN; INSERT INTO h VALUES ('2026-01-05 00:15', 5)")
+        .unwrap();
+    owner.execute("BEGIN").unwrap();
+    owner
+        .query("SELECT drop_chunks('h', newer_than => '2026-01-06'::timestamptz)")
+        .unwrap();
+    let number = pid(&mut writer);
+    let waiting = thread::spawn(move || {
+        let done = writer.execute("INSERT INTO h VALUES ('2026-01-06 00:15', 5)");
+        done.and_then(|_| writer.execute("COMMIT"))
+    });
+    until_waits(&mut watcher, number);
+    assert_eq!(code(owner.query(DROP)), "40P01");
+    owner.execute("ROLLBACK").unwrap();
+    waiting.join().unwrap().unwrap();
+    let left = watcher.query("SELECT count(*) FROM h").unwrap();
+    assert_eq!(left.single::<i64>().unwrap(), 50);
 }

@@ -110,6 +110,8 @@ struct Group {
     dropped: Vec<Arc<OpenPart>>,
     /// Rows that its records move.
     moved: Vec<(Place, Arc<Moved>)>,
+    /// Rows that its records delete.
+    deleted: Vec<Arc<Deletion>>,
     bytes: u64,
 }
 
@@ -162,7 +164,7 @@ impl Engine {
                 for part in &group.named {
                     part.set_named(true);
                 }
-                self.publish(state, std::mem::take(&mut group.moved));
+                self.publish(state, std::mem::take(&mut group.moved), &group.deleted);
                 for part in &group.dropped {
                     self.cold_keys.lock().forget(part.id);
                     // The record that drops it is safe: the files go with their last reader.
@@ -192,10 +194,13 @@ impl Engine {
     }
 
     /// Makes a state the one that is read.
-    fn publish(&self, state: State, moved: Vec<(Place, Arc<Moved>)>) {
-        // Who pins between would know rows by where they were, and never learn that they moved.
-        let mut moves = (!moved.is_empty()).then(|| self.moves.lock());
+    fn publish(&self, state: State, moved: Vec<(Place, Arc<Moved>)>, deleted: &[Arc<Deletion>]) {
+        // Who pins between would know rows by where they were, and never learn that they moved; who
+        // locks a row between would have one that is gone.
+        let busy = !moved.is_empty() || !deleted.is_empty();
+        let mut moves = busy.then(|| self.moves.lock());
         if let Some(moves) = &mut moves {
+            self.follow_keys(moves, &state, deleted);
             for (place, moved) in moved {
                 moved.move_locks(place, &self.locks);
                 moves.add(moved, self.config.hot_bytes_max / 8);
@@ -287,6 +292,7 @@ impl Engine {
             .into_iter()
             .filter_map(|packed| Some((packed.place, packed.moved?)));
         group.moved.extend(moved);
+        group.deleted.append(&mut work.deletions);
         group.named.extend(work.loaded.into_values());
         group.dropped.append(&mut dropped);
         Ok(lsn)

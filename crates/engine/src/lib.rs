@@ -22,6 +22,7 @@ mod dependants;
 mod engine;
 mod error;
 mod files;
+mod follow;
 mod intake;
 mod keys;
 mod layout;

@@ -24,6 +24,7 @@
 mod held;
 mod list;
 mod modes;
+mod shared;
 #[cfg(test)]
 mod tests;
 mod weak;
@@ -191,6 +192,21 @@ impl LockManager {
     /// which; none for a row that is no more.
     pub fn move_rows(&self, from: RowSpace, place: impl FnMut(u32) -> Option<(RowSpace, u32)>) {
         self.locks.lock().move_rows(from, place);
+    }
+
+    /// Whether anybody has locked the key of a row.
+    pub(crate) fn has_shared(&self) -> bool {
+        self.locks.lock().has_shared()
+    }
+
+    /// Which of some rows have keys that somebody has locked.
+    pub(crate) fn shared(&self, space: RowSpace, rows: &RoaringBitmap) -> RoaringBitmap {
+        self.locks.lock().shared(space, rows)
+    }
+
+    /// A row has a next version, of the same key: whoever has locked its key keeps that.
+    pub(crate) fn follow(&self, from: (RowSpace, u32), to: (RowSpace, u32)) {
+        self.locks.lock().follow(from, to);
     }
 
     /// Whether anybody has rows of a place locked, or waits for some.

@@ -232,6 +232,15 @@ pub(crate) fn locked_as(source: Source, rows: &RoaringBitmap) -> RoaringBitmap {
     rows.iter().map(|row| row.wrapping_add(left)).collect()
 }
 
+/// The numbers that rows have by those by which they are locked.
+pub(crate) fn unlocked(source: Source, rows: &RoaringBitmap) -> RoaringBitmap {
+    let Source::Hot { left, .. } = source else {
+        return rows.clone();
+    };
+    let left = low(left);
+    rows.iter().map(|row| row.wrapping_sub(left)).collect()
+}
+
 fn low(number: u64) -> u32 {
     u32::try_from(number & u64::from(u32::MAX)).unwrap_or(0)
 }

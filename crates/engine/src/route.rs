@@ -108,12 +108,15 @@ fn check_times(layout: &Layout, place: usize, times: &[i64]) -> Result<(), Engin
     }
 }
 
+/// Rows, and the range of the chunk that they are in.
+pub(crate) type Routed = (Range<i64>, RecordBatch);
+
 /// Cuts a batch into the ranges of its rows' chunks, in order of arrival within each.
 pub(crate) fn split(
     table: &Table,
     layout: &Layout,
     batch: &RecordBatch,
-) -> Result<Vec<(Range<i64>, RecordBatch)>, EngineError> {
+) -> Result<Vec<Routed>, EngineError> {
     let (Some(hypertable), Some(place)) = (&table.hypertable, layout.time) else {
         return Ok(vec![(i64::MIN..i64::MAX, batch.clone())]);
     };

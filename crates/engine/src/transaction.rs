@@ -28,6 +28,7 @@ use crate::watch::Watch;
 mod arrival;
 mod boundaries;
 mod change;
+mod chunk_locks;
 mod computed;
 mod delete;
 mod derive;
@@ -43,7 +44,9 @@ mod snapshot;
 mod touched;
 
 pub use computed::Met;
+pub(crate) use delete::{called, source_of};
 pub use export::Exported;
+pub(crate) use find::OwnCaches;
 pub use lock::{Claimed, RowsLocked, Seen};
 pub(crate) use points::Point;
 use points::{Before, Claims, Rows, Savepoint};

@@ -20,6 +20,10 @@ const CURRENT_OF: &str = "\0current of ";
 pub const DO_NOTHING: &str = "\0do nothing";
 /// MERGE's `INSERT DEFAULT VALUES`, as the column that INSERT names.
 pub const DEFAULT_VALUES: &str = "\0default values";
+/// The last column of MERGE's INSERT with OVERRIDING SYSTEM VALUE.
+pub const OVERRIDING_SYSTEM: &str = "\0overriding system value";
+/// The same of OVERRIDING USER VALUE.
+pub const OVERRIDING_USER: &str = "\0overriding user value";
 
 /// What ON CONFLICT names when it is more than columns: the columns or expressions of an index, and
 /// its predicate.
@@ -90,6 +94,7 @@ pub(crate) fn readable(text: &str, tokens: Vec<TokenWithSpan>) -> Vec<TokenWithS
             Some("current") => current(before, rest, &mut made),
             Some("do") if merge => nothing(before, rest, &mut made),
             Some("insert") if merge => defaults(before, rest, &mut made),
+            Some("overriding") if merge => overriding(rest, &mut made),
             _ => 0,
         };
         if taken == 0 {
@@ -277,6 +282,32 @@ fn defaults(
     made.extend([keyword("INSERT", span), open.clone()]);
     made.extend([name(DEFAULT_VALUES.to_owned(), span), close.clone()]);
     made.extend([keyword("VALUES", span), open, keyword("NULL", span), close]);
+    3
+}
+
+/// `INSERT (…) OVERRIDING SYSTEM VALUE` of MERGE: the list of columns ends with what says so.
+fn overriding(tokens: &[TokenWithSpan], made: &mut Vec<TokenWithSpan>) -> usize {
+    let marked = match () {
+        () if words(tokens, &["overriding", "system", "value"]) => OVERRIDING_SYSTEM,
+        () if words(tokens, &["overriding", "user", "value"]) => OVERRIDING_USER,
+        () => return 0,
+    };
+    let insert = made
+        .iter()
+        .rposition(|token| unquoted(token) == Some("insert"));
+    let before = insert.and_then(|insert| made.get(insert.checked_sub(1)?));
+    let (Some(first), Some("then")) = (tokens.first(), before.and_then(unquoted)) else {
+        return 0;
+    };
+    let token = |token| TokenWithSpan::new(token, first.span);
+    let listed = made.last().is_some_and(|last| last.token == Token::RParen);
+    made.pop_if(|_| listed);
+    let opens = if listed { Token::Comma } else { Token::LParen };
+    made.extend([
+        token(opens),
+        name(marked.to_owned(), first.span),
+        token(Token::RParen),
+    ]);
     3
 }
 

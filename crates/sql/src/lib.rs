@@ -39,7 +39,10 @@ mod typed;
 mod types;
 mod user_types;
 
-pub use changes::{ConflictTarget, DEFAULT_VALUES, DO_NOTHING, conflict_target, current_of};
+pub use changes::{
+    ConflictTarget, DEFAULT_VALUES, DO_NOTHING, OVERRIDING_SYSTEM, OVERRIDING_USER,
+    conflict_target, current_of,
+};
 pub use cursor::{expression, query};
 pub use error::SqlError;
 pub use forms::{Cycle, Exclusion, ROWS_FROM, Recursion, Search, exclusion};

@@ -348,6 +348,9 @@ fn whole_tables(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
             tokens.get(at + 1).map(|token| &token.token),
             Some(Token::Word(_))
         );
+        // `INSERT INTO t TABLE u`
+        let into = at.checked_sub(2).and_then(|into| tokens.get(into));
+        let query = query || unquoted(into).as_deref() == Some("into");
         query && named && unquoted(tokens.get(at)).as_deref() == Some("table")
     };
     let places = (0..tokens.len())

@@ -56,7 +56,7 @@ pub(super) struct Wish {
 #[derive(Debug, Default)]
 pub(super) struct Owner {
     pub(super) pid: i32,
-    taken: Vec<Taken>,
+    pub(super) taken: Vec<Taken>,
     /// How many of these a mark counts: they grow no more.
     sealed: usize,
     /// How many grants were made of notes.
@@ -77,8 +77,8 @@ pub(super) struct Grant {
 #[derive(Debug)]
 pub(super) struct RowGrant {
     pub(super) owner: u64,
-    mode: RowMode,
-    rows: RoaringBitmap,
+    pub(super) mode: RowMode,
+    pub(super) rows: RoaringBitmap,
 }
 
 /// Who stands in somebody's way.
@@ -95,6 +95,8 @@ pub(super) struct Locks {
     pub(super) objects: HashMap<LockTarget, Vec<Grant>>,
     pub(super) rows: HashMap<RowSpace, Vec<RowGrant>>,
     keys: HashMap<KeySpace, HashMap<u64, u64>>,
+    /// Whether a row's key may be locked by somebody.
+    pub(super) has_shared: bool,
     /// Strong locks of tables are counted.
     pub(super) strong: Arc<Strong>,
     /// Weak ones that are no grants yet.
@@ -288,6 +290,7 @@ impl Locks {
     }
 
     fn grant_rows(&mut self, owner: u64, space: RowSpace, mode: RowMode, mut rows: RoaringBitmap) {
+        self.has_shared |= mode == RowMode::KeyShare;
         let grants = self.rows.entry(space).or_default();
         let place = grants
             .iter()

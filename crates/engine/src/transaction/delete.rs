@@ -278,7 +278,7 @@ impl Transaction {
 }
 
 /// What a view calls a source, as it can be found by later.
-pub(super) fn source_of(view: &TableView, place: Place, source: u32) -> Option<Source> {
+pub(crate) fn source_of(view: &TableView, place: Place, source: u32) -> Option<Source> {
     let mut chunks = view.chunks.iter();
     let (_, chunk) = chunks.find(|(id, _)| *id == place.chunk)?;
     match source {
@@ -289,6 +289,19 @@ pub(super) fn source_of(view: &TableView, place: Place, source: u32) -> Option<S
             let at = usize::try_from(cold - Locator::COLD).ok()?;
             let part = view.table.chunks.get(&place.chunk)?.parts.get(at)?;
             Some(Source::Part(part.id))
+        }
+    }
+}
+
+/// What a view calls a source.
+pub(crate) fn called(view: &TableView, place: Place, source: Source) -> Option<u32> {
+    match source {
+        Source::Hot { .. } => Some(Locator::HOT),
+        Source::Own => Some(Locator::OWN),
+        Source::Part(id) => {
+            let parts = &view.table.chunks.get(&place.chunk)?.parts;
+            let at = parts.iter().position(|part| part.id == id)?;
+            Some(Locator::COLD + u32::try_from(at).ok()?)
         }
     }
 }

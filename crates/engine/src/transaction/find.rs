@@ -1,14 +1,17 @@
 //! Rows by their keys, wherever they lie.
 
+use std::sync::Arc;
+
 use arrow::record_batch::RecordBatch;
 use chronolith_chunk::Locator;
-use chronolith_types::ChunkId;
+use chronolith_types::{ChunkId, DatabaseId};
 
-use super::delete::source_of;
+use super::delete::{called, source_of};
 use super::{Isolation, Transaction};
 use crate::coldkeys::Sought;
+use crate::engine::Engine;
 use crate::error::EngineError;
-use crate::moves::Source;
+use crate::keys::KeyCache;
 use crate::record::TableKey;
 use crate::route;
 use crate::view::TableView;
@@ -45,15 +48,7 @@ impl Transaction {
         if !self.state.deleted_among(place, source, &rows).is_empty() {
             return None;
         }
-        let source = match source {
-            Source::Hot { .. } => Locator::HOT,
-            Source::Own => Locator::OWN,
-            Source::Part(id) => {
-                let parts = &to.table.chunks.get(&place.chunk)?.parts;
-                let at = parts.iter().position(|part| part.id == id)?;
-                Locator::COLD + u32::try_from(at).ok()?
-            }
-        };
+        let source = called(to, place, source)?;
         let chunk = u32::try_from(place.chunk.0).ok()?;
         let row = rows.min()?;
         Some(Locator { chunk, source, row }.into())
@@ -66,6 +61,35 @@ impl Transaction {
         constraint: u32,
         rows: &RecordBatch,
         old: bool,
+    ) -> Result<Vec<Option<i128>>, EngineError> {
+        let engine = Arc::clone(&self.engine);
+        let caches = OwnCaches {
+            // The engine's cache knows newer rows than those of an old snapshot.
+            hot: old.then_some(&mut self.old_cache),
+            own: Some(&mut self.own_cache),
+        };
+        engine.find_in(self.database, view, constraint, rows, caches)
+    }
+}
+
+/// What knows the keys of rows in memory where the engine's own does not.
+#[derive(Debug, Default)]
+pub(crate) struct OwnCaches<'c> {
+    /// Of committed rows.
+    hot: Option<&'c mut KeyCache>,
+    /// Of the transaction's.
+    own: Option<&'c mut KeyCache>,
+}
+
+impl Engine {
+    /// Of each row of a batch the locator of the row in a view that has the same key.
+    pub(crate) fn find_in(
+        &self,
+        database: DatabaseId,
+        view: &TableView,
+        constraint: u32,
+        rows: &RecordBatch,
+        mut caches: OwnCaches<'_>,
     ) -> Result<Vec<Option<i128>>, EngineError> {
         let layout = &view.layout;
         let mut found = vec![None; rows.num_rows()];
@@ -92,7 +116,7 @@ impl Transaction {
                 .filter(|row| keys.get(*row).is_some() && found.get(*row) == Some(&None))
                 .collect();
             let number = chunk.chunk;
-            let place = TableKey::new(self.database, view.table.id).place(*id);
+            let place = TableKey::new(database, view.table.id).place(*id);
             let mut note = |wanted: &mut Vec<usize>, source: u32, rows: Vec<Option<u32>>| {
                 let mut left = Vec::new();
                 for (row, there) in wanted.iter().zip(rows) {
@@ -113,18 +137,14 @@ impl Transaction {
                 }
                 let source = u32::try_from(at).unwrap_or(0);
                 let asked = wanted.iter().filter_map(|row| keys.get(*row));
-                let rows: Vec<Option<u32>> = match (source, old) {
-                    (Locator::HOT, false) => {
-                        let mut cache = self.engine.keys.lock();
-                        cache.rows(place, constraint, hot, &encoder, asked)?
-                    }
-                    // The engine's cache knows newer rows than those of an old snapshot.
-                    (Locator::HOT, true) => {
-                        let cache = &mut self.old_cache;
-                        cache.rows(place, constraint, hot, &encoder, asked)?
-                    }
-                    _ => {
-                        let cache = &mut self.own_cache;
+                let cache = match source {
+                    Locator::HOT => &mut caches.hot,
+                    _ => &mut caches.own,
+                };
+                let rows = match cache {
+                    Some(cache) => cache.rows(place, constraint, hot, &encoder, asked)?,
+                    None => {
+                        let mut cache = self.keys.lock();
                         cache.rows(place, constraint, hot, &encoder, asked)?
                     }
                 };
@@ -150,7 +170,7 @@ impl Transaction {
                     rows,
                     key_rows: &wanted,
                 };
-                let rows = self.engine.cold_rows(known.id, part, &sought)?;
+                let rows = self.cold_rows(known.id, part, &sought)?;
                 note(&mut wanted, source, rows);
             }
         }

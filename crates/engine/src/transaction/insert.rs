@@ -29,11 +29,9 @@ impl Transaction {
     /// # Errors
     /// 23502, 23505, and 42P01 for a table that is not there.
     pub fn insert(&mut self, table: TableId, batch: &RecordBatch) -> Result<u64, EngineError> {
-        let table = self.found(table)?;
-        let layout = layout_for(&table);
-        let batch = route::fitting(&table, &layout, batch)?;
+        let (table, routed) = self.route(table, batch)?;
         let point = self.point();
-        let inserted = route::split(&table, &layout, &batch)?
+        let inserted = routed
             .into_iter()
             .try_for_each(|(range, rows)| self.insert_into(&table, range, rows));
         if let Err(error) = inserted {
@@ -73,7 +71,11 @@ impl Transaction {
         parts: Vec<(Part, Arc<OpenPart>)>,
     ) -> Result<(), EngineError> {
         let overtaken = || EngineError::Overtaken(made_for.name.clone());
-        let table = self.found(made_for.id)?;
+        let mut table = self.found(made_for.id)?;
+        while !self.keep_chunks(&table, std::iter::once(range.start))? {
+            self.go_on(&table)?;
+            table = self.found(made_for.id)?;
+        }
         if !same_shape(&table, made_for) {
             return Err(overtaken());
         }

@@ -7,14 +7,13 @@ use arrow::record_batch::RecordBatch;
 use chronolith_catalog::Table;
 use chronolith_chunk::{RowSet, hash};
 use chronolith_types::{ChunkId, TableId};
-use roaring::RoaringBitmap;
 
 use super::delete::source_of;
 use super::{Isolation, Transaction};
 use crate::error::EngineError;
 use crate::layout::layout_for;
 use crate::locks::{KeySpace, LockMark, Locker, RowMode, Wait};
-use crate::moves::{Source, lock_space, locked_as};
+use crate::moves::{Source, lock_space, locked_as, unlocked};
 use crate::record::TableKey;
 use crate::route::{self, Claim};
 use crate::state::State;
@@ -93,6 +92,7 @@ impl Transaction {
         mode: RowMode,
         wait: Wait,
     ) -> Result<RowsLocked, EngineError> {
+        self.keep_chunks_of(view, rows, mode)?;
         let key = TableKey::new(self.database, view.table.id);
         let locker = self.locker();
         let engine = Arc::clone(&self.engine);
@@ -318,13 +318,4 @@ impl Transaction {
             None => Ok(()),
         }
     }
-}
-
-/// Numbers of locked rows as a view counts them.
-fn unlocked(source: Source, rows: &RoaringBitmap) -> RoaringBitmap {
-    let Source::Hot { left, .. } = source else {
-        return rows.clone();
-    };
-    let left = u32::try_from(left & u64::from(u32::MAX)).unwrap_or(0);
-    rows.iter().map(|row| row.wrapping_sub(left)).collect()
 }

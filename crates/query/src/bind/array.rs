@@ -24,6 +24,7 @@ use datafusion::logical_expr::{
 
 use super::expr::{symbol_of, truth};
 use super::state::{Binder, Place, Result, column, field, lift, position, told, unsupported};
+use super::steps::unsupported_slice;
 use crate::error::Error;
 use crate::evaluate::computable;
 use crate::functions::{self, CastContext, Typed, canonical_form};
@@ -120,27 +121,23 @@ impl Binder<'_> {
                         .part_of(place, value, &all)
                         .map_err(|error| error.at(at))?;
                 }
-                SqlType::Jsonb | SqlType::Json => {
-                    let Subscript::Index { index } = subscript else {
-                        return Err(unsupported("a slice of jsonb").at(at));
-                    };
-                    let index = self.expr(place, index)?;
-                    value = self.operate("->", vec![value, index], at)?;
+                SqlType::Jsonb => {
+                    let mut all = vec![subscript];
+                    while let Some(AccessExpr::Subscript(subscript)) =
+                        chain.next_if(|next| matches!(next, AccessExpr::Subscript(_)))
+                    {
+                        all.push(subscript);
+                    }
+                    let steps = self.json_steps(place, &all, at)?;
+                    value = functions::json_part(value, steps).map_err(told)?;
                 }
                 // A name is its bytes, counted from 0.
                 SqlType::Name => {
-                    let Subscript::Index { index } = subscript else {
-                        return Err(unsupported("a slice of a name").at(at));
-                    };
-                    let one = || {
-                        let one = datafusion::common::ScalarValue::Int32(Some(1));
-                        Typed::literal(one, SqlType::Int4)
-                    };
-                    let index = self.expr(place, index)?;
-                    let from = self.operate("+", vec![index, one()], at)?;
-                    let text = self.coerce(value, &SqlType::Text, CastContext::Explicit)?;
-                    let byte = self.call_plain("substr", vec![text, from, one()], at)?;
-                    value = self.coerce(byte, &SqlType::InternalChar, CastContext::Explicit)?;
+                    if matches!(subscript, Subscript::Slice { .. }) {
+                        return Err(unsupported_slice("slices"));
+                    }
+                    let (_, bounds) = self.bounds(place, &[subscript])?;
+                    value = functions::byte(value, bounds).map_err(told)?;
                 }
                 other => {
                     return Err(Error::new(

@@ -6,7 +6,9 @@ use chronolith_sql::ast::{
 use chronolith_types::{SqlState, SqlType};
 
 use super::overload::signature;
-use super::state::{Binder, Clause, Place, Result, column, ident_position, told, unsupported};
+use super::state::{
+    Binder, Clause, Place, Result, column, ident_position, position, told, unsupported,
+};
 use crate::error::Error;
 use crate::functions::{Proc, ProcKind, Typed, procs};
 
@@ -15,6 +17,21 @@ pub(super) struct Arg {
     pub name: Option<String>,
     pub value: Typed,
     pub variadic: bool,
+}
+
+/// Whether an argument may stand behind others.
+fn in_order(before: &[Arg], name: Option<&str>) -> Result<()> {
+    let wrong = |message: String| Err(Error::new(SqlState::SYNTAX_ERROR, message));
+    let named = |arg: &&Arg| arg.name.is_some();
+    match name {
+        None if before.iter().any(|arg| named(&arg)) => {
+            wrong("positional argument cannot follow named argument".to_owned())
+        }
+        Some(name) if before.iter().any(|arg| arg.name.as_deref() == Some(name)) => {
+            wrong(format!("argument name \"{name}\" used more than once"))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// A function found for a call, with its arguments cast.
@@ -279,6 +296,13 @@ impl Binder<'_> {
                 continue;
             }
             let variadic = name.as_deref() == Some("variadic");
+            if !variadic {
+                in_order(&bound, name.as_deref()).map_err(|error| match arg {
+                    FunctionArg::Unnamed(FunctionArgExpr::Expr(tree)) => error.at(position(tree)),
+                    FunctionArg::Named { name, .. } => error.at(ident_position(name)),
+                    _ => error,
+                })?;
+            }
             bound.push(Arg {
                 name: name.filter(|_| !variadic),
                 value,

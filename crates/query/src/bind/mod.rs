@@ -58,6 +58,7 @@ mod select;
 mod sets;
 mod special;
 mod state;
+mod steps;
 mod subquery;
 mod system;
 mod uses;

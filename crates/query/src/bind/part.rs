@@ -4,10 +4,12 @@ use chronolith_sql::Assigned;
 use chronolith_sql::ast::{self, AccessExpr, Subscript};
 use chronolith_types::{SqlState, SqlType};
 
+use super::coerce::castable;
 use super::insert::{Target, is_default};
 use super::state::{Binder, Place, Result, position, told, unsupported};
+use super::steps::unsupported_slice;
 use crate::error::Error;
-use crate::functions::{self, Typed, row_field, row_with_field};
+use crate::functions::{self, CastContext, Typed, row_field, row_with_field};
 
 /// What is assigned.
 #[derive(Debug, Clone)]
@@ -90,7 +92,9 @@ fn field(
 fn element(ty: &SqlType, at: Option<u32>) -> Result<SqlType> {
     match ty {
         SqlType::Array(element) => Ok(element.as_ref().clone()),
-        SqlType::Jsonb | SqlType::Name | SqlType::Int2Vector | SqlType::OidVector => {
+        SqlType::Jsonb => Ok(SqlType::Jsonb),
+        SqlType::Name => Ok(SqlType::InternalChar),
+        SqlType::Int2Vector | SqlType::OidVector => {
             let what = format!("assigning to a part of {}", ty.without_typmod());
             Err(unsupported(what).at(at))
         }
@@ -179,7 +183,13 @@ impl Binder<'_> {
                     true => whole.ty.clone(),
                     false => element,
                 };
-                let (slices, bounds) = self.bounds(place, &first)?;
+                let (slices, bounds) = match whole.ty {
+                    SqlType::Jsonb => (false, self.json_steps(place, &first, at)?),
+                    SqlType::Name if sliced(&first) => {
+                        return Err(unsupported_slice("updates on slices"));
+                    }
+                    _ => self.bounds(place, &first)?,
+                };
                 let value = match rest {
                     [] => {
                         let target = Target {
@@ -204,15 +214,29 @@ impl Binder<'_> {
                         })?
                     }
                     _ if slices => return Err(unsupported("a part of a slice").at(at)),
+                    rest if !matches!(whole.ty, SqlType::Array(_)) => {
+                        return Err(match rest.first() {
+                            Some(AccessExpr::Dot(ast::Expr::Identifier(name))) => {
+                                match field(&ty, name, &of.value, at) {
+                                    Err(error) => error,
+                                    Ok(_) => Error::internal("a scalar that has fields"),
+                                }
+                            }
+                            _ => unsupported("this field of a row").at(at),
+                        });
+                    }
                     rest => {
                         let inner = functions::item(whole.clone(), bounds.clone());
                         self.with_part(place, inner, rest, value, of, at)?
                     }
                 };
-                match slices {
-                    true => functions::with_slice(whole, value, bounds).map_err(told),
-                    false => functions::with_item(whole, value, bounds).map_err(told),
+                match (&whole.ty, slices) {
+                    (SqlType::Jsonb, _) => functions::json_with_part(whole, value, bounds),
+                    (SqlType::Name, _) => functions::with_byte(whole, value, bounds),
+                    (_, true) => functions::with_slice(whole, value, bounds),
+                    (_, false) => functions::with_item(whole, value, bounds),
                 }
+                .map_err(told)
             }
         }
     }
@@ -243,6 +267,18 @@ impl Binder<'_> {
             [name] => self.expr(place, &ast::Expr::Identifier(name.clone()))?,
             _ => self.expr(place, &ast::Expr::CompoundIdentifier(names))?,
         };
-        self.with_part(place, whole, path, &Source::Tree(value), &last, None)
+        let mut source = Source::Tree(value);
+        if !is_default(value) {
+            // What nothing else casts becomes the other type by way of its text, as in all assignments
+            // of PL/pgSQL.
+            let ty = part_type(&whole.ty, path, &last, None)?;
+            let bound = self.expr(place, value)?;
+            if bound.ty != SqlType::Unknown && !castable(&bound.ty, &ty, CastContext::Assignment) {
+                let text = self.coerce(bound, &SqlType::Text, CastContext::Explicit)?;
+                let made = self.coerce(text, &ty, CastContext::Explicit)?;
+                source = Source::Made(made, None);
+            }
+        }
+        self.with_part(place, whole, path, &source, &last, None)
     }
 }

@@ -143,8 +143,14 @@ impl Binder<'_> {
             bare = inner;
         }
         if let ast::Expr::Identifier(table) = bare
-            && matches!(place.scope.by_name(&table.value), Found::None)
             && place.scope.has_table(None, &table.value)
+            && (matches!(place.scope.by_name(&table.value), Found::None)
+                // `a.b` is first of all the column of a table, `(a).b` is none.
+                || (matches!(root, ast::Expr::Identifier(_))
+                    && !matches!(
+                        place.scope.by_qualified(None, &table.value, name),
+                        Found::None
+                    )))
         {
             return self.qualified(place, &[table.clone(), ast::Ident::new(name)]);
         }

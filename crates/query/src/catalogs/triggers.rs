@@ -148,6 +148,59 @@ pub(crate) fn constraintdef(context: &Context, oid: u32) -> Result<Option<String
     }))
 }
 
+/// A condition as it is shown: with parentheses around every operator.
+fn shown(condition: &str) -> String {
+    use chronolith_sql::ast::{BinaryOperator, Expr, UnaryOperator};
+    fn alike<'e>(expr: &'e Expr, of: &BinaryOperator, found: &mut Vec<&'e Expr>) {
+        match expr {
+            Expr::BinaryOp { left, op, right } if op == of => {
+                alike(left, of, found);
+                alike(right, of, found);
+            }
+            other => found.push(other),
+        }
+    }
+    fn written(expr: &Expr) -> String {
+        match expr {
+            Expr::Nested(inner) => written(inner),
+            Expr::BinaryOp {
+                op: op @ (BinaryOperator::And | BinaryOperator::Or),
+                ..
+            } => {
+                let mut parts = Vec::new();
+                alike(expr, op, &mut parts);
+                let parts: Vec<String> = parts.into_iter().map(written).collect();
+                format!("({})", parts.join(&format!(" {op} ")))
+            }
+            Expr::BinaryOp { left, op, right } => {
+                format!("({} {op} {})", written(left), written(right))
+            }
+            Expr::UnaryOp {
+                op: UnaryOperator::Not,
+                expr,
+            } => format!("(NOT {})", written(expr)),
+            Expr::IsDistinctFrom(left, right) => {
+                format!("({} IS DISTINCT FROM {})", written(left), written(right))
+            }
+            Expr::IsNotDistinctFrom(left, right) => {
+                format!(
+                    "(NOT ({} IS DISTINCT FROM {}))",
+                    written(left),
+                    written(right)
+                )
+            }
+            Expr::IsNull(inner) => format!("({} IS NULL)", written(inner)),
+            Expr::IsNotNull(inner) => format!("({} IS NOT NULL)", written(inner)),
+            other => other.to_string(),
+        }
+    }
+    match chronolith_sql::expression(condition) {
+        Ok(expr) => written(&expr),
+        // It was read when it was made; as it was written it is right all the same.
+        Err(_) => condition.to_owned(),
+    }
+}
+
 /// `pg_get_triggerdef(oid, pretty)`.
 ///
 /// # Errors
@@ -225,7 +278,7 @@ pub(crate) fn triggerdef(
         }
     }
     let condition = trigger.condition.as_ref();
-    let condition = condition.map_or_else(String::new, |text| format!("WHEN ({text}) "));
+    let condition = condition.map_or_else(String::new, |text| format!("WHEN ({}) ", shown(text)));
     let args: Vec<String> = trigger
         .args
         .iter()

@@ -56,8 +56,7 @@ pub(super) async fn run(shared: &Arc<Shared>, of: &AlterTable) -> Result<(), Err
         }
         let missing = undefined_table(schema, name);
         if of.if_exists {
-            let message = format!("{}, skipping", missing.message);
-            shared.notice(Severity::Notice, Error::new(missing.code, message));
+            shared.skip(&missing);
             return Ok(());
         }
         return Err(missing.at(u32::try_from(of.name.position).ok()));
@@ -169,8 +168,7 @@ async fn one(shared: &Arc<Shared>, id: TableId, action: &AlterAction) -> Result<
                 if !if_exists {
                     return Err(missing);
                 }
-                let message = format!("{}, skipping", missing.message);
-                shared.notice(Severity::Notice, Error::new(missing.code, message));
+                shared.skip(&missing);
                 return Ok(());
             }
             change_column(shared, id, column)
@@ -404,8 +402,7 @@ pub(super) fn drop_column(
     let column = match find(table, name) {
         Ok(column) => column,
         Err(missing) if if_exists => {
-            let message = format!("{}, skipping", missing.message);
-            shared.notice(Severity::Notice, Error::new(missing.code, message));
+            shared.skip(&missing);
             return Ok(());
         }
         Err(missing) => return Err(missing),
@@ -508,8 +505,7 @@ fn index(shared: &Arc<Shared>, of: &AlterTable) -> Result<(), Error> {
     let Some((table, id)) = found else {
         let missing = undefined_table(of.name.schema(), of.name.name());
         if of.if_exists {
-            let message = format!("{}, skipping", missing.message);
-            shared.notice(Severity::Notice, Error::new(missing.code, message));
+            shared.skip(&missing);
             return Ok(());
         }
         return Err(missing);

@@ -17,7 +17,7 @@ use datafusion::common::DFSchema;
 use super::hypertable;
 use super::table::check_default;
 use super::view::readers;
-use crate::bind::{Names, Target, bind_assigned};
+use crate::bind::{Names, Target, bind_assigned, bind_scalar};
 use crate::error::Error;
 use crate::insert::Checks;
 use crate::session::{SessionNames, Shared, blocking};
@@ -152,9 +152,12 @@ fn check_old_default(shared: &Arc<Shared>, column: &Column, to: &SqlType) -> Res
         return Ok(());
     };
     let expr = chronolith_sql::expression(default)?;
-    // A default is kept as it was written: `'1'` is a text where it was one.
-    let own = check_default(shared, &column.name, &column.ty, &expr)?;
-    if !crate::bind::assignable(&own.ty, to) {
+    // A default is kept as it was written: `'1'` is a text where it was one, and `1` a whole number.
+    let mut own = bind_scalar(&SessionNames::new(shared)?, &expr, None)?.ty;
+    if own == SqlType::Unknown {
+        own = check_default(shared, &column.name, &column.ty, &expr)?.ty;
+    }
+    if !crate::bind::assignable(&own, to) {
         return Err(Error::new(
             SqlState::DATATYPE_MISMATCH,
             format!(

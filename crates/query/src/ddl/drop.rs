@@ -68,7 +68,7 @@ fn one(shared: &Arc<Shared>, of: &Drop, place: usize) -> Result<(), Error> {
         ObjectKind::Sequence => sequence::drop(shared, name, of),
         ObjectKind::Publication => super::publication::drop(shared, name),
         ObjectKind::Function | ObjectKind::Procedure => {
-            routine::drop(shared, of.kind, name, signature)
+            routine::drop(shared, of.kind, name, signature, of.cascade)
         }
         ObjectKind::Aggregate => Err(missing("aggregate", name, SqlState::UNDEFINED_FUNCTION)),
         ObjectKind::Type | ObjectKind::Domain => {

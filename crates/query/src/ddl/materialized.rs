@@ -18,7 +18,7 @@ use super::view::text_of;
 use crate::bind::bind_query;
 use crate::error::Error;
 use crate::insert::{self, InsertPlan, undefined_table};
-use crate::outcome::{OutputColumn, Severity};
+use crate::outcome::OutputColumn;
 use crate::rollups;
 use crate::session::{SessionNames, Shared};
 
@@ -298,8 +298,7 @@ pub(super) fn alter(shared: &Arc<Shared>, of: &AlterTable) -> Result<(), Error> 
         }
         let missing = undefined_table(schema, name);
         if of.if_exists {
-            let message = format!("{}, skipping", missing.message);
-            shared.notice(Severity::Notice, Error::new(missing.code, message));
+            shared.skip(&missing);
             return Ok(());
         }
         return Err(missing);

@@ -694,8 +694,19 @@ pub(super) fn drop(
     kind: ObjectKind,
     name: &Name,
     types: Option<&Vec<SqlType>>,
+    cascade: bool,
 ) -> Result<(), Error> {
-    match find(shared, kind, name, types)? {
+    let found = find(shared, kind, name, types)?;
+    if let Some(found) = found.as_ref().filter(|_| cascade) {
+        let readers = readers_of(shared, found)?;
+        let lines = readers.iter();
+        let lines: Vec<String> = lines
+            .map(|(trigger, table)| format!("drop cascades to trigger {trigger} on {table}"))
+            .collect();
+        super::trigger::drop_of(shared, found.id)?;
+        super::drop::tell_dropped(shared, lines);
+    }
+    match found {
         Some(found) if !readers_of(shared, &found)?.is_empty() => Err(depended(shared, &found)?),
         Some(found) => shared.change(Change::DropRoutine {
             database: shared.database,

@@ -285,8 +285,7 @@ fn find_or_skip(
 ) -> Result<Option<Arc<Sequence>>, Error> {
     match find(shared, name) {
         Err(missing) if if_exists && missing.code == SqlState::UNDEFINED_TABLE => {
-            let message = format!("{}, skipping", missing.message);
-            shared.notice(Severity::Notice, Error::new(missing.code, message));
+            shared.skip(&missing);
             Ok(None)
         }
         found => found.map(Some),
@@ -586,8 +585,7 @@ pub(super) fn alter_identity(
             let Some(identity) = column_now.identity.take() else {
                 let missing = unready(&words("is not an identity column"));
                 if *if_exists {
-                    let message = format!("{}, skipping", missing.message);
-                    shared.notice(Severity::Notice, Error::new(missing.code, message));
+                    shared.skip(&missing);
                     return Ok(());
                 }
                 return Err(missing);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use chronolith_catalog::{Change, Database, Rights, Table, Trigger, TriggerTiming};
 use chronolith_sql::{CreateTrigger, Name, Spelled};
-use chronolith_types::{SqlState, SqlType};
+use chronolith_types::{RoutineId, SqlState, SqlType};
 
 use super::routine::named;
 use super::table::check_name;
@@ -42,6 +42,23 @@ fn set(shared: &Arc<Shared>, table: &Table, mut triggers: Vec<Trigger>) -> Resul
         table: table.id,
         triggers,
     })
+}
+
+/// A function goes, and the triggers that call it.
+pub(super) fn drop_of(shared: &Arc<Shared>, function: RoutineId) -> Result<(), Error> {
+    let home = shared.home()?;
+    for (table, triggers) in &home.triggers {
+        let calls = |trigger: &&Trigger| trigger.function == function;
+        if triggers.iter().any(|trigger| calls(&trigger)) {
+            let left = triggers.iter().filter(|trigger| !calls(trigger));
+            shared.change(Change::SetTriggers {
+                database: shared.database,
+                table: *table,
+                triggers: left.cloned().collect(),
+            })?;
+        }
+    }
+    Ok(())
 }
 
 pub(super) fn create(shared: &Arc<Shared>, create: &CreateTrigger) -> Result<(), Error> {

@@ -126,10 +126,16 @@ impl Run<'_> {
                 triggers.statement(*event, true).await?;
             }
         }
+        let mut checks = Checks::of(self.shared, &table)?;
+        // A trigger may set any column.
+        let before = |of: &Triggers| of.before_rows(Event::Update);
+        if matches!(change.what, What::Update(_)) && !triggers.as_ref().is_some_and(before) {
+            checks = checks.of_set(&change.sets);
+        }
         let mut changing = Changing {
             change,
             triggers,
-            checks: Checks::of(self.shared, &table)?,
+            checks,
             proposed: Checks::filling(self.shared, &table, missing)?,
             intake: self
                 .shared

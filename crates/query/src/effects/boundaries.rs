@@ -32,7 +32,7 @@ fn named(args: Args<'_>) -> Result<Vec<u32>, Error> {
     oids.iter().map(|oid| oid.ok_or_else(none)).collect()
 }
 
-/// `merge_chunks` and `merge_chunks_concurrently`: no reader or writer of rows waits either way.
+/// `merge_chunks` and `merge_chunks_concurrently`: readers do not wait either way, writers do.
 pub(super) fn merge(shared: &Arc<Shared>, args: Args<'_>) -> Result<ScalarValue, Error> {
     let oids = named(args)?;
     if oids.len() < 2 {

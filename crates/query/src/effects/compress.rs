@@ -68,7 +68,7 @@ pub(super) fn run(
             continue;
         }
         let oid = args.need(args.oid(0), "chunk")?;
-        let (table, chunk) = locked_chunk(shared, oid, LockMode::Exclusive)?;
+        let (table, chunk) = locked_chunk(shared, oid, LockMode::ShareUpdateExclusive)?;
         // What was not compressed is not decompressed, and is not named as such.
         if call.is_strict() && (call.packs() || chunk.compressed) {
             *answer = ScalarValue::UInt32(Some(oid));

@@ -166,7 +166,7 @@ pub(super) fn reorder(shared: &Arc<Shared>, args: Args<'_>) -> Result<ScalarValu
 
 /// Rows in memory become a part, whose order is that of series and time: no index orders better.
 fn order(shared: &Arc<Shared>, oid: u32, index: Option<u32>) -> Result<ScalarValue, Error> {
-    let (table, chunk) = locked_chunk(shared, oid, LockMode::Exclusive)?;
+    let (table, chunk) = locked_chunk(shared, oid, LockMode::ShareUpdateExclusive)?;
     if let Some(index) = index
         && !table.indexes.iter().any(|known| known.id.0 == index)
     {

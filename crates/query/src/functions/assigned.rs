@@ -1,4 +1,5 @@
-//! Arrays with another item, or other items in a slice, as assignments make them.
+//! Arrays with another item, or other items in a slice, and names with another byte, as assignments make
+//! them.
 
 use chronolith_types::array::{DIMENSIONS_MAX, Dimension, Shape};
 use chronolith_types::{SqlState, SqlType};
@@ -13,6 +14,9 @@ use super::value::Value;
 pub(crate) const ITEM: &str = "array_with";
 /// The same of slices.
 pub(crate) const SLICE: &str = "array_with_slice";
+
+/// The same of names.
+pub(crate) const BYTE: &str = "name_with";
 
 /// An array with another item: a whole number (bigint) for each dimension says which.
 ///
@@ -37,6 +41,18 @@ pub(crate) fn with_slice(
     bounds: Vec<Typed>,
 ) -> Result<Typed, FunctionError> {
     call(SLICE, set_slice, list, items, bounds)
+}
+
+/// A name with another of its bytes, counted from 0.
+///
+/// # Errors
+/// None that well-typed values meet.
+pub(crate) fn with_byte(
+    name: Typed,
+    byte: Typed,
+    subscripts: Vec<Typed>,
+) -> Result<Typed, FunctionError> {
+    call(BYTE, set_byte, name, byte, subscripts)
 }
 
 fn call(
@@ -156,6 +172,68 @@ fn widened(
     items.splice(..0, std::iter::repeat_n(Value::Null, before));
     items.resize(length, Value::Null);
     Ok(shape)
+}
+
+/// One byte of a name, counted from 0; NULL outside of it.
+///
+/// # Errors
+/// None that well-typed values meet.
+pub(crate) fn byte(name: Typed, subscripts: Vec<Typed>) -> Result<Typed, FunctionError> {
+    let mut args = vec![name];
+    args.extend(subscripts);
+    let row = Row {
+        name: "name_item",
+        function: get_byte,
+        strict: true,
+        volatility: Volatile::Immutable,
+        ty: SqlType::InternalChar,
+        arrow: SqlType::InternalChar.arrow(),
+    };
+    udf::row_call(row, args)
+}
+
+/// Bytes of a name, the zero at its end among them.
+const NAME_BYTES: usize = 64;
+
+fn get_byte(_: &mut Context<'_>, args: &[Value]) -> Result<Value, FunctionError> {
+    let [name, asked] = args else {
+        return Ok(Value::Null);
+    };
+    let Some(at) = usize::try_from(asked.as_int())
+        .ok()
+        .filter(|at| *at < NAME_BYTES)
+    else {
+        return Ok(Value::Null);
+    };
+    let byte = name.as_str().as_bytes().get(at..=at).unwrap_or_default();
+    Ok(Value::text(String::from_utf8_lossy(byte)))
+}
+
+fn set_byte(_: &mut Context<'_>, args: &[Value]) -> Result<Value, FunctionError> {
+    let [name, byte, subscripts @ ..] = args else {
+        return Ok(Value::Null);
+    };
+    let asked = numbers(subscripts)?;
+    if name.is_null() || byte.is_null() {
+        return Ok(name.clone());
+    }
+    let [asked] = asked.as_slice() else {
+        return Err(wrong("wrong number of array subscripts"));
+    };
+    let mut bytes = name.as_str().as_bytes().to_vec();
+    bytes.resize(NAME_BYTES, 0);
+    let slot = usize::try_from(*asked)
+        .ok()
+        .and_then(|at| bytes.get_mut(at));
+    let slot = slot.ok_or_else(|| wrong("array subscript out of range"))?;
+    *slot = byte.as_str().bytes().next().unwrap_or_default();
+    // What is behind a zero is not shown.
+    let end = bytes
+        .iter()
+        .position(|byte| *byte == 0)
+        .unwrap_or(NAME_BYTES);
+    bytes.truncate(end.min(NAME_BYTES - 1));
+    Ok(Value::text(String::from_utf8_lossy(&bytes)))
 }
 
 fn set_slice(_: &mut Context<'_>, args: &[Value]) -> Result<Value, FunctionError> {

@@ -11,6 +11,7 @@ use super::value::Value;
 mod change;
 mod make;
 mod order;
+mod part;
 mod path;
 mod path_parse;
 mod raw;
@@ -19,6 +20,7 @@ mod read;
 pub(super) use change::{concat, delete, delete_path};
 pub use make::row_as_json;
 pub(super) use make::{key_of, last_wins, object_text, text_of};
+pub(crate) use part::{PART, json_part, json_with_part};
 pub(super) use path::{check as check_path, exists as path_exists, matches as path_matches};
 pub(super) use read::{contains, exists, get, path, type_of};
 

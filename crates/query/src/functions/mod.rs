@@ -52,7 +52,9 @@ mod vars;
 mod windows;
 
 pub use aggregates::{Parts, StateColumn, aggregate_name, parts_of, stored_type};
-pub(crate) use assigned::{ITEM as SET_ITEM, SLICE as SET_SLICE, with_item, with_slice};
+pub(crate) use assigned::{
+    BYTE as SET_BYTE, ITEM as SET_ITEM, SLICE as SET_SLICE, byte, with_byte, with_item, with_slice,
+};
 pub(crate) use calendar::unit as time_unit;
 pub use calendar::{bucket_zone, time_precision};
 pub use casts::{extreme, nullable, sort_key};
@@ -66,6 +68,7 @@ pub use error::FunctionError;
 pub use frames::{Bounds, Edge, Frame, Units, framed};
 pub(crate) use gapfill::{GapCall, GapKind, gap_argument, gap_buckets};
 pub use json::row_as_json;
+pub(crate) use json::{PART as SET_PART, json_part, json_with_part};
 pub use random::Random;
 pub(crate) use series::{SERIES, Series, SeriesBlock};
 pub(crate) use subscripts::{OMITTED, constant_items, item, of_lists, slice, stack};

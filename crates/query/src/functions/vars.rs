@@ -72,6 +72,8 @@ pub struct SessionVars {
     pub statement_us: i64,
     /// The process id that this session gave its client.
     pub backend_pid: i32,
+    /// How many triggers are being run, one within another.
+    pub trigger_depth: i32,
     /// The version of this program.
     pub version: &'static str,
     /// What `current_setting` reads, by lower-case name.
@@ -93,6 +95,7 @@ impl Default for SessionVars {
             transaction_us: 0,
             statement_us: 0,
             backend_pid: 0,
+            trigger_depth: 0,
             version: env!("CARGO_PKG_VERSION"),
             settings: Arc::default(),
             effects: None,

@@ -150,7 +150,7 @@ pub(crate) fn provided(
 
 /// OVERRIDING … VALUE.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Overriding {
+pub(crate) enum Overriding {
     System,
     User,
 }
@@ -184,7 +184,7 @@ fn all_default(source: Option<&ast::Query>, index: usize) -> bool {
 }
 
 /// 428C9 for a value that a column does not take.
-fn refuse_given(
+pub(crate) fn refuse_given(
     column: &chronolith_catalog::Column,
     overriding: Option<Overriding>,
 ) -> Result<(), Error> {

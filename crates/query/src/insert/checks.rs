@@ -204,6 +204,13 @@ impl Checks {
         Ok(batch)
     }
 
+    /// The same of rows that were there before, and of which some columns are set.
+    pub(crate) fn of_set(mut self, sets: &[usize]) -> Self {
+        let outgoing = self.outgoing.take();
+        self.outgoing = outgoing.and_then(|of| of.of_set(&self.table, sets));
+        self
+    }
+
     /// Keys that its chunks do not keep by themselves.
     pub(crate) fn uniques(&self) -> Option<&Uniques> {
         self.uniques.as_ref()

@@ -58,6 +58,20 @@ impl Outgoing {
         Ok((!links.is_empty()).then_some(Self { links }))
     }
 
+    /// Leaves out what rows refer to by columns that a change leaves alone: they referred to it before.
+    /// None when nothing is left.
+    pub(crate) fn of_set(mut self, table: &Table, sets: &[usize]) -> Option<Self> {
+        let generated = |place: &usize| {
+            let column = table.columns.get(*place);
+            column.is_none_or(|column| column.generated.is_some())
+        };
+        self.links.retain(|(link, _)| {
+            let mut places = link.child_places.iter();
+            places.any(|place| sets.contains(place) || generated(place))
+        });
+        (!self.links.is_empty()).then_some(self)
+    }
+
     /// Takes note of new rows.
     ///
     /// # Errors
@@ -114,8 +128,8 @@ fn hold_keys(
         if let Some((missing, _)) = pairs.find(|(_, there)| !there) {
             return Err(not_present(link, &keys, missing));
         }
-        // An update that leaves the key alone makes another row of it, which is not locked: the
-        // commit looks again.
+        // The lock goes where an update that leaves the key alone puts the row; where it could not, the
+        // commit sees it.
     } else {
         let view = transaction.table(parent);
         look(link, &keys, view.as_ref())?;

@@ -343,7 +343,10 @@ impl Triggers {
             true => Some(shared.act_as(routine.owner)?),
             false => None,
         };
-        shared.with(|state| state.depth = depth + 1);
+        shared.with(|state| {
+            state.depth = depth + 1;
+            state.trigger_depth += 1;
+        });
         let mut session = Session::beside(shared);
         let done = match session.enter_settings(routine) {
             Ok(before) => {
@@ -356,6 +359,7 @@ impl Triggers {
         };
         shared.with(|state| {
             state.depth = depth;
+            state.trigger_depth -= 1;
             if let Some(caller) = caller {
                 state.user = caller;
             }
@@ -425,7 +429,11 @@ impl Triggers {
         let args: Vec<ScalarValue> = trigger.args.iter().map(|arg| text(arg)).collect();
         let args = ScalarValue::new_list_nullable(&args, &SqlType::Text.arrow());
         let list = SqlType::Text.array_of();
-        machine.give("tg_argv", list, ScalarValue::List(args))?;
+        let mut args = ScalarValue::List(args);
+        if trigger.args.is_empty() {
+            args = ScalarValue::try_from(&list.arrow())?;
+        }
+        machine.give("tg_argv", list, args)?;
         machine.give_row("old", &self.columns, old)?;
         machine.give_row("new", &self.columns, new)?;
         Ok(machine)

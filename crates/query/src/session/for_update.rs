@@ -12,6 +12,7 @@ use chronolith_engine::{RowMode, RowsLocked, TableView, Wait};
 use chronolith_sql::{WEAKER_LOCK, ast};
 use chronolith_types::{SqlState, SqlType, TableId};
 use datafusion::common::ScalarValue;
+use datafusion::common::tree_node::TreeNode;
 use datafusion::execution::memory_pool::MemoryConsumer;
 use datafusion::logical_expr::{Expr, LogicalPlan};
 use futures::StreamExt;
@@ -290,6 +291,11 @@ fn bind_named(
             false => error,
         }
     })?;
+    let window = |plan: &LogicalPlan| Ok(matches!(plan, LogicalPlan::Window(_)));
+    if over(&query) && bound.plan.exists(window)? {
+        let words = format!("{verb} is not allowed with window functions");
+        return Err(Error::new(SqlState::FEATURE_NOT_SUPPORTED, words));
+    }
     let first = bound.columns.len().saturating_sub(all.len());
     let tables = all
         .iter()
@@ -319,6 +325,15 @@ fn bind_named(
         places,
         tables,
     })
+}
+
+/// Whether what a query shows may have window functions.
+fn over(query: &ast::Query) -> bool {
+    let ast::SetExpr::Select(select) = query.body.as_ref() else {
+        return false;
+    };
+    let mut items = select.projection.iter();
+    items.any(|item| item.to_string().to_lowercase().contains(" over "))
 }
 
 fn refused_of(verb: &str, what: &str) -> Result<Option<Locking>, Error> {

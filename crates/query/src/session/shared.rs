@@ -104,6 +104,8 @@ pub(crate) struct State {
     pub(crate) sequences: SessionSequences,
     /// How many routines are running, one within another.
     pub(crate) depth: usize,
+    /// How many of them triggers have called.
+    pub(crate) trigger_depth: i32,
     /// What PREPARE has made, as the catalog shows it.
     pub(crate) prepared: Vec<PreparedStatement>,
     /// Named portals whose queries have not run.
@@ -247,6 +249,7 @@ impl Shared {
                 rules: HashMap::new(),
                 sequences: SessionSequences::default(),
                 depth: 0,
+                trigger_depth: 0,
                 prepared: Vec::new(),
                 portals: BTreeMap::new(),
                 cursors: BTreeMap::new(),
@@ -370,6 +373,13 @@ impl Shared {
         });
     }
 
+    /// Tells of what is not there and need not be.
+    pub(crate) fn skip(&self, missing: &Error) {
+        let message = format!("{}, skipping", missing.message);
+        let body = Error::new(SqlState::SUCCESSFUL_COMPLETION, message);
+        self.notice(Severity::Notice, body);
+    }
+
     pub(crate) fn time_zone(&self) -> TimeZone {
         let name = self.with(|state| state.settings.get("timezone").map(str::to_owned));
         name.and_then(|name| TimeZone::parse(&name))
@@ -455,6 +465,7 @@ impl Shared {
             transaction_us: state.transaction_us,
             statement_us: state.statement_us,
             backend_pid: self.pid,
+            trigger_depth: state.trigger_depth,
             version: env!("CARGO_PKG_VERSION"),
             settings: state.settings.all_shown(),
             effects: Some(Arc::new(effects)),

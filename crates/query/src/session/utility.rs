@@ -66,6 +66,12 @@ impl Session {
     fn set(&mut self, local: bool, change: &SettingChange) -> Result<(), Error> {
         let at = u32::try_from(change.position).ok();
         let scope = if local { Scope::Local } else { Scope::Session };
+        if local && self.outside_block() {
+            self.warn(
+                SqlState::NO_ACTIVE_SQL_TRANSACTION,
+                "SET LOCAL can only be used in transaction blocks",
+            );
+        }
         let Some(value) = &change.value else {
             return self.reset(&change.name);
         };

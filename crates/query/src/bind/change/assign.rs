@@ -14,7 +14,7 @@ use super::super::state::{Binder, Clause, Place, Result, ident_position, positio
 use super::ChangeTarget;
 use super::through::{From, Row};
 use crate::error::Error;
-use crate::functions::{SET_ITEM, SET_SLICE, Typed};
+use crate::functions::{SET_BYTE, SET_ITEM, SET_PART, SET_SLICE, Typed};
 use crate::insert::target_of;
 
 impl Binder<'_> {
@@ -156,7 +156,7 @@ impl Binder<'_> {
 /// Whether a column's value is its own but for parts.
 fn is_part(value: &Expr) -> bool {
     matches!(value, Expr::ScalarFunction(call)
-        if ["row_with", SET_ITEM, SET_SLICE].contains(&call.func.name()))
+        if ["row_with", SET_BYTE, SET_ITEM, SET_PART, SET_SLICE].contains(&call.func.name()))
 }
 
 /// Whether a column of a key is set, or computed of what may be.

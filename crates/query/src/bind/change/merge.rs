@@ -4,11 +4,12 @@ use chronolith_catalog::{PolicyCommand, Rights};
 use chronolith_sql::ast::{
     self, JoinConstraint, MergeAction, MergeClause, MergeClauseKind, MergeInsertKind,
 };
-use chronolith_sql::{DEFAULT_VALUES, DO_NOTHING};
+use chronolith_sql::{DEFAULT_VALUES, DO_NOTHING, OVERRIDING_SYSTEM, OVERRIDING_USER};
 use chronolith_types::SqlState;
 use datafusion::common::{JoinType, ScalarValue};
 use datafusion::logical_expr::{Expr, lit};
 
+use super::super::insert::is_default;
 use super::super::part::Source;
 use super::super::scope::Scope;
 use super::super::state::{
@@ -21,7 +22,7 @@ use super::target::Changed;
 use super::{Action, Change, Subject, What};
 use crate::error::Error;
 use crate::functions::Typed;
-use crate::insert::{places_of, target_of};
+use crate::insert::{Overriding, places_of, refuse_given, target_of};
 
 /// A WHEN clause that was bound.
 struct When {
@@ -203,10 +204,11 @@ impl Binder<'_> {
         let [given] = values.rows.as_slice() else {
             return Err(Error::new(SqlState::SYNTAX_ERROR, "syntax error"));
         };
-        let defaults = is(&insert.columns, DEFAULT_VALUES);
+        let (named, overriding) = overriding(&insert.columns);
+        let defaults = is(named, DEFAULT_VALUES);
         let parts = match defaults {
             true => Parts::default(),
-            false => Parts::of(&insert.columns)?,
+            false => Parts::of(named)?,
         };
         let places = match defaults {
             true => Vec::new(),
@@ -215,7 +217,10 @@ impl Binder<'_> {
         let wholes = places.iter().filter_map(|place| table.columns.get(*place));
         let wholes = wholes.map(target_of).collect::<Result<Vec<_>>>()?;
         let places = parts.spread(&places);
-        let given: &[ast::Expr] = if defaults { &[] } else { given };
+        let given = match defaults {
+            true => Vec::new(),
+            false => opened(scope, given),
+        };
         if given.len() > places.len() {
             return Err(Error::new(
                 SqlState::SYNTAX_ERROR,
@@ -223,7 +228,7 @@ impl Binder<'_> {
             )
             .at(given.get(places.len()).and_then(position)));
         }
-        if given.len() < places.len() && !insert.columns.is_empty() {
+        if given.len() < places.len() && !named.is_empty() {
             return Err(Error::new(
                 SqlState::SYNTAX_ERROR,
                 "INSERT has more target columns than expressions",
@@ -234,6 +239,16 @@ impl Binder<'_> {
             clause: Clause::Values,
         };
         let default = ast::Expr::Identifier(ast::Ident::new("default"));
+        // What is given for an identity column may count for nothing.
+        let user = overriding == Some(Overriding::User);
+        for (place, tree) in places.iter().zip(&given) {
+            if let Some(column) = table.columns.get(*place)
+                && !is_default(tree)
+                && !(user && column.identity.is_some())
+            {
+                refuse_given(column, overriding)?;
+            }
+        }
         let mut row = Vec::with_capacity(table.columns.len());
         for (at, of) in table.columns.iter().enumerate() {
             let target = target_of(of)?;
@@ -247,7 +262,9 @@ impl Binder<'_> {
                 continue;
             }
             let found = places.iter().position(|place| *place == at);
-            let tree = found.and_then(|found| given.get(found)).unwrap_or(&default);
+            let tree = found.and_then(|found| given.get(found));
+            let tree = tree.filter(|_| !(user && of.identity.is_some()));
+            let tree = tree.unwrap_or(&default);
             row.push(Some(self.assigned(place, tree, &target)?));
         }
         Ok((row, places.get(..given.len()).unwrap_or_default().to_vec()))
@@ -354,6 +371,41 @@ fn is(columns: &[ast::ObjectName], mark: &str) -> bool {
     let first = columns.first().and_then(|name| name.0.last());
     let first = first.and_then(|part| part.as_ident());
     first.is_some_and(|ident| ident.value == mark)
+}
+
+/// The columns that are named, and what is said of OVERRIDING behind them.
+fn overriding(columns: &[ast::ObjectName]) -> (&[ast::ObjectName], Option<Overriding>) {
+    let Some((last, named)) = columns.split_last() else {
+        return (columns, None);
+    };
+    let last = std::slice::from_ref(last);
+    match (is(last, OVERRIDING_SYSTEM), is(last, OVERRIDING_USER)) {
+        (true, _) => (named, Some(Overriding::System)),
+        (_, true) => (named, Some(Overriding::User)),
+        _ => (columns, None),
+    }
+}
+
+/// Values with the columns of a relation in the place of `s.*`.
+fn opened(scope: &Scope, given: &[ast::Expr]) -> Vec<ast::Expr> {
+    let mut values = Vec::with_capacity(given.len());
+    for tree in given {
+        let table = match tree {
+            ast::Expr::QualifiedWildcard(name, _) => match name.0.as_slice() {
+                [table] => table.as_ident(),
+                _ => None,
+            },
+            _ => None,
+        };
+        match table.filter(|table| scope.has_table(None, &table.value)) {
+            Some(table) => values.extend(scope.of_table(None, &table.value).map(|column| {
+                let name = ast::Ident::with_quote('"', &column.name);
+                ast::Expr::CompoundIdentifier(vec![table.clone(), name])
+            })),
+            None => values.push(tree.clone()),
+        }
+    }
+    values
 }
 
 fn is_nothing(columns: &[ast::ObjectName]) -> bool {

@@ -527,7 +527,8 @@ impl Reader<'_, '_> {
             Some(parts) => self.read(&ast::Expr::CompoundIdentifier(parts))?,
             None => self.read(root)?,
         };
-        if from.element().is_none() {
+        let json = from.without_typmod() == SqlType::Jsonb;
+        if from.element().is_none() && !json {
             return Err(unsupported("showing this subscript"));
         }
         let mut subscripts = Vec::with_capacity(chain.len());
@@ -536,6 +537,10 @@ impl Reader<'_, '_> {
                 return Err(unsupported("showing this field"));
             };
             subscripts.push(match subscript {
+                ast::Subscript::Index { index } if json => {
+                    let (shown, from) = self.read(index)?;
+                    Subscript::Index(self.settled(shown, &from, &SqlType::Text)?)
+                }
                 ast::Subscript::Index { index } => Subscript::Index(self.read(index)?.0),
                 ast::Subscript::Slice {
                     lower_bound,

@@ -11,7 +11,6 @@ use super::super::{constraint, drop, hypertable};
 use super::change_column;
 use crate::error::Error;
 use crate::insert::{Checks, Uniques};
-use crate::outcome::Severity;
 use crate::references;
 use crate::session::Shared;
 
@@ -171,14 +170,12 @@ pub(super) fn drop_constraint(
             "constraint \"{}\" of relation \"{}\" does not exist",
             name.value, table.name
         );
+        let missing = Error::new(SqlState::UNDEFINED_OBJECT, message);
         if if_exists {
-            shared.notice(
-                Severity::Notice,
-                Error::new(SqlState::UNDEFINED_OBJECT, format!("{message}, skipping")),
-            );
+            shared.skip(&missing);
             return Ok(());
         }
-        return Err(Error::new(SqlState::UNDEFINED_OBJECT, message));
+        return Err(missing);
     };
     let on = drop::label(shared, "table", &table.name, table.id.0);
     let shown = format!("constraint {} on {on}", found.name);

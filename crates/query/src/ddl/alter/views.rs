@@ -13,7 +13,6 @@ use super::super::view::Said;
 use super::{change_column, role_of};
 use crate::error::Error;
 use crate::insert::{undefined_column, undefined_table};
-use crate::outcome::Severity;
 use crate::session::{Shared, row_of};
 
 /// The column under another name, also in checks and the keys of indexes.
@@ -134,8 +133,7 @@ pub(super) fn view(shared: &Arc<Shared>, of: &AlterTable) -> Result<(), Error> {
     let Some(view) = found else {
         let missing = undefined_table(of.name.schema(), of.name.name());
         if of.if_exists {
-            let message = format!("{}, skipping", missing.message);
-            shared.notice(Severity::Notice, Error::new(missing.code, message));
+            shared.skip(&missing);
             return Ok(());
         }
         return match shared.find_table(of.name.schema(), of.name.name())? {

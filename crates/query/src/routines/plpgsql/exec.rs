@@ -180,7 +180,7 @@ impl Machine<'_> {
     }
 
     /// The record that an expression is the name of.
-    fn row_named(&self, sql: &Sql) -> Option<Row> {
+    pub(super) fn row_named(&self, sql: &Sql) -> Option<Row> {
         let name = match sql.expr.as_deref()? {
             ast::Expr::Identifier(name) => vec![name.value.clone()],
             _ => return None,

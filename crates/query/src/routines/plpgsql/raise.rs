@@ -174,6 +174,11 @@ impl Machine<'_> {
                 characters.next();
                 out.push('%');
             } else if let Some(arg) = args.next() {
+                // A row that is not there is no row of NULLs.
+                if self.row_named(arg).is_some_and(|row| row.absent) {
+                    out.push_str("<NULL>");
+                    continue;
+                }
                 let (value, ty) = self.value(arg, None).await?;
                 out.push_str(&self.text(&value, &ty)?);
             }
