@@ -13,7 +13,6 @@ use datafusion::logical_expr::expr::ScalarFunction;
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, lit};
 
 use super::array::item_of;
-use super::documents::rows_of_document;
 use super::names::{Relation, Table};
 use super::scope::{Alias, Found, Scope, ScopeColumn};
 use super::select::passed;
@@ -106,7 +105,7 @@ impl Binder<'_> {
 
     /// `left, right` and `left [LEFT] JOIN LATERAL right ON true`.
     fn cross(&mut self, left: Rel, factor: &TableFactor, keep: bool) -> Result<Rel> {
-        if let Some(spelled) = rows_of_document(factor) {
+        if let Some(spelled) = self.rows_of_document(factor) {
             return self.cross(left, &spelled, keep);
         }
         // A function over columns of the left side is unnested beside them.
@@ -138,7 +137,7 @@ impl Binder<'_> {
     }
 
     pub(super) fn factor(&mut self, factor: &TableFactor) -> Result<Rel> {
-        if let Some(spelled) = rows_of_document(factor) {
+        if let Some(spelled) = self.rows_of_document(factor) {
             return self.factor(&spelled);
         }
         if let Some(parts) = function_parts(factor) {
