@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use arrow::array::{BooleanArray, UInt32Array};
 use arrow::compute::{filter_record_batch, take, take_record_batch};
-use arrow::record_batch::RecordBatch;
+use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use roaring::RoaringBitmap;
 
 use crate::cold::{ColdPart, Wanted, time_array, with_locators};
@@ -223,7 +223,7 @@ fn located(
             // Only these are copied: a series of many costs what it has.
             Some(rows) => {
                 let rows = UInt32Array::from(rows);
-                let some = take_record_batch(&projected, &rows)?;
+                let some = taken(&projected, &rows)?;
                 with_locators(&some, rows.values().iter().map(|row| locator(start + row)))
             }
         }
@@ -310,7 +310,7 @@ impl ChunkView {
             // Of a few rows most batches have none.
             if live.peek().is_some() {
                 let live: UInt32Array = live.collect();
-                let some = take_record_batch(&batch.project(projection)?, &live)?;
+                let some = taken(&batch.project(projection)?, &live)?;
                 let chunk = self.chunk;
                 let locators = live.values().iter().map(|row| {
                     let row = row + first;
@@ -402,7 +402,17 @@ fn cut_rows(
     let projected = batch.project(&request.projection)?;
     let within = within(layout, request, batch, Some(rows.values().to_vec()))?;
     let rows = within.map_or_else(|| rows.clone(), UInt32Array::from);
-    Ok(take_record_batch(&projected, &rows)?)
+    taken(&projected, &rows)
+}
+
+/// Some rows of a batch, which may have no columns: who only deletes them asks for none.
+fn taken(batch: &RecordBatch, rows: &UInt32Array) -> Result<RecordBatch, ChunkError> {
+    if batch.num_columns() > 0 {
+        return Ok(take_record_batch(batch, rows)?);
+    }
+    let options = RecordBatchOptions::new().with_row_count(Some(rows.len()));
+    let none = RecordBatch::try_new_with_options(batch.schema(), Vec::new(), &options);
+    none.map_err(ChunkError::Columns)
 }
 
 /// The rows of a hot batch that lie within the times asked for.
