@@ -210,8 +210,8 @@ fn settings_are_spelled_as_drivers_spell_them() {
 }
 
 #[test]
-fn a_block_that_others_made_fail_can_be_ended() {
-    for end in ["COMMIT", "ROLLBACK"] {
+fn chunks_are_not_dropped_beneath_a_block_that_writes_to_them() {
+    for (end, left) in [("COMMIT", "2"), ("ROLLBACK", "1")] {
         let mut db = Db::new();
         db.run("CREATE TABLE t (a int, time timestamptz NOT NULL)");
         db.run("SELECT create_hypertable('t', 'time')");
@@ -221,12 +221,14 @@ fn a_block_that_others_made_fail_can_be_ended() {
         db.run(insert);
         let mut other = super::connect(&db.instance);
         std::mem::swap(&mut other, &mut db.session);
-        // It takes no lock of the table, unlike ALTER TABLE.
-        db.run("SELECT drop_chunks('t', older_than => '2026-02-01'::timestamptz)");
+        db.run("SET lock_timeout = '50ms'");
+        let drop = "SELECT drop_chunks('t', older_than => '2026-02-01'::timestamptz)";
+        assert_eq!(db.fails(drop).0, "55P03");
         std::mem::swap(&mut other, &mut db.session);
-        assert_eq!(db.fails("SELECT 1").0, "40001");
-        assert_eq!(db.fails("SELECT 1").0, "25P02");
-        assert_eq!(db.run(end), ["ROLLBACK"]);
+        assert_eq!(db.run(end), [end]);
+        assert_eq!(db.query("SELECT count(*) FROM t"), [left]);
+        std::mem::swap(&mut other, &mut db.session);
+        db.run(drop);
         assert_eq!(db.query("SELECT count(*) FROM t"), ["0"]);
     }
 }
