@@ -210,30 +210,6 @@ fn settings_are_spelled_as_drivers_spell_them() {
 }
 
 #[test]
-fn chunks_are_not_dropped_beneath_a_block_that_writes_to_them() {
-    for (end, left) in [("COMMIT", "2"), ("ROLLBACK", "1")] {
-        let mut db = Db::new();
-        db.run("CREATE TABLE t (a int, time timestamptz NOT NULL)");
-        db.run("SELECT create_hypertable('t', 'time')");
-        let insert = "INSERT INTO t VALUES (1, '2026-01-02 00:00+00')";
-        db.run(insert);
-        db.run("BEGIN");
-        db.run(insert);
-        let mut other = super::connect(&db.instance);
-        std::mem::swap(&mut other, &mut db.session);
-        db.run("SET lock_timeout = '50ms'");
-        let drop = "SELECT drop_chunks('t', older_than => '2026-02-01'::timestamptz)";
-        assert_eq!(db.fails(drop).0, "55P03");
-        std::mem::swap(&mut other, &mut db.session);
-        assert_eq!(db.run(end), [end]);
-        assert_eq!(db.query("SELECT count(*) FROM t"), [left]);
-        std::mem::swap(&mut other, &mut db.session);
-        db.run(drop);
-        assert_eq!(db.query("SELECT count(*) FROM t"), ["0"]);
-    }
-}
-
-#[test]
 fn a_copy_to_a_view_is_handed_to_its_triggers() {
     let mut db = Db::new();
     db.run("CREATE TABLE t (a int, b text)");
