@@ -98,7 +98,7 @@ impl Binder<'_> {
                 scope: &rel.scope,
                 clause: Clause::Where,
             };
-            let value = self.expr(place, condition)?;
+            let value = self.kept_by(place, condition)?;
             let condition = self.condition(value, "WHERE", position(condition))?;
             restriction = Some(condition.clone());
             rel.plan = filtered(rel.plan, condition)?;

@@ -1,5 +1,6 @@
 //! Queries inside expressions.
 
+use std::cmp::Ordering;
 use std::sync::Arc;
 
 use chronolith_sql::ast::{self, BinaryOperator};
@@ -17,7 +18,9 @@ use super::dependent::{
 };
 use super::expr::{row_of, symbol_of, truth};
 use super::scope::ScopeColumn;
-use super::state::{Binder, Clause, Place, Rel, Result, column, lift, told, typed, unsupported};
+use super::state::{
+    Binder, Clause, Place, Rel, Result, column, lift, position, told, typed, unsupported,
+};
 use crate::error::Error;
 use crate::functions::{Typed, of_lists};
 
@@ -176,12 +179,8 @@ impl Binder<'_> {
         negated: bool,
         at: Option<u32>,
     ) -> Result<Typed> {
-        if row_of(left).is_some() {
-            if negated {
-                return Err(unsupported("NOT IN of rows").at(at));
-            }
-            let parts = row_of(left).unwrap_or(&[]);
-            return self.row_subquery(place, parts, &BinaryOperator::Eq, query, at);
+        if let Some(parts) = row_of(left) {
+            return self.row_counted(place, parts, query, negated, at);
         }
         let value = self.expr(place, left)?;
         let mut rel = self.inner(place, query)?;
@@ -215,26 +214,11 @@ impl Binder<'_> {
         negated: bool,
         at: Option<u32>,
     ) -> Result<Typed> {
-        let mut unfit = false;
-        datafusion::common::tree_node::TreeNode::apply(&value, |node| {
-            unfit |= matches!(
-                node,
-                Expr::OuterReferenceColumn(..) | Expr::ScalarSubquery(_)
-            );
-            Ok(datafusion::common::tree_node::TreeNodeRecursion::Continue)
-        })
-        .map_err(lift)?;
+        let unfit = is_unfit(&value)?;
         let Some(field) = plan.schema().fields().first().cloned() else {
             return Err(unsupported("IN (SELECT …) of no column").at(at));
         };
         let item = column(field.name());
-        let filtered = |plan: &LogicalPlan, condition: Expr| -> Result<LogicalPlan> {
-            LogicalPlanBuilder::from(plan.clone())
-                .filter(condition)
-                .map_err(lift)?
-                .build()
-                .map_err(lift)
-        };
         let hits = if unfit {
             // What cannot stand in the inner query is handed in.
             let handed = Expr::OuterReferenceColumn(
@@ -268,6 +252,94 @@ impl Binder<'_> {
         })))
     }
 
+    /// What WHERE says of rows. Where `(a, b) IN (query)` has to be TRUE, as a part that all rows
+    /// pass, it makes no difference whether it is FALSE or unknown: a semi join finds that.
+    pub(super) fn kept_by(&mut self, place: Place<'_>, condition: &ast::Expr) -> Result<Typed> {
+        let parts = parts_of(condition);
+        let few = parts.len() <= PARTS_MAX;
+        if !few || !parts.iter().any(|part| rows_among(part).is_some()) {
+            return self.expr(place, condition);
+        }
+        let mut all = Vec::with_capacity(parts.len());
+        for part in parts {
+            let at = position(part);
+            let value = match rows_among(part) {
+                Some((row, query)) => {
+                    self.row_subquery(place, row, &BinaryOperator::Eq, query, at)?
+                }
+                None => self.expr(place, part)?,
+            };
+            all.push(self.condition(value, "AND", at)?);
+        }
+        let all = all.into_iter().reduce(Expr::and);
+        Ok(truth(all.unwrap_or_else(|| lit(true))))
+    }
+
+    /// A query that has as many columns as a row has parts.
+    fn rows_as_wide(
+        &mut self,
+        place: Place<'_>,
+        left: &[ast::Expr],
+        query: &ast::Query,
+        at: Option<u32>,
+    ) -> Result<Rel> {
+        let rel = self.inner(place, query)?;
+        let message = match rel.scope.columns.len().cmp(&left.len()) {
+            Ordering::Equal => return Ok(rel),
+            Ordering::Greater => "subquery has too many columns",
+            Ordering::Less => "subquery has too few columns",
+        };
+        Err(Error::new(SqlState::SYNTAX_ERROR, message).at(at))
+    }
+
+    /// `(a, b) [NOT] IN (query)` by how often it is there. Whether it may be there, as NULLs are, is
+    /// only asked where some are: that is counted for each row by itself.
+    fn row_counted(
+        &mut self,
+        place: Place<'_>,
+        left: &[ast::Expr],
+        query: &ast::Query,
+        negated: bool,
+        at: Option<u32>,
+    ) -> Result<Typed> {
+        let rel = self.rows_as_wide(place, left, query, at)?;
+        let mut pairs = Vec::with_capacity(left.len());
+        let mut nulls = lit(false);
+        let mut absent = lit(false);
+        for (value, found) in left.iter().zip(&rel.scope.columns) {
+            let mut value = self.expr(place, value)?;
+            if is_unfit(&value.expr)? {
+                return Err(unsupported("a row with a query in it among those of a query").at(at));
+            }
+            absent = absent.or(value.expr.clone().is_null());
+            nulls = nulls.or(typed(found).expr.is_null());
+            value.expr = outward(value.expr)?;
+            pairs.push((value, typed(found)));
+        }
+        let same = self.compare_pairs(pairs, &BinaryOperator::Eq, at)?.expr;
+        let hits = self.count_in(place, filtered(&rel.plan, same.clone())?)?;
+        let nulls = self.count_in(place, filtered(&rel.plan, nulls)?)?;
+        let name = self.fresh();
+        let maybe = count_of(filtered(&rel.plan, same.is_null())?, &name)?;
+        let maybe = self.dependent(place, maybe, &arrow::datatypes::DataType::Int64);
+        let chosen = |arms: Vec<(Expr, Expr)>| {
+            let arms = arms.into_iter();
+            Expr::Case(Case {
+                expr: None,
+                when_then_expr: arms
+                    .map(|(when, then)| (Box::new(when), Box::new(then)))
+                    .collect(),
+                else_expr: Some(Box::new(lit(negated))),
+            })
+        };
+        let unknown = Expr::Literal(ScalarValue::Boolean(None), None);
+        let perhaps = chosen(vec![(maybe.gt(lit(0_i64)), unknown)]);
+        Ok(truth(chosen(vec![
+            (hits.gt(lit(0_i64)), lit(!negated)),
+            (nulls.gt(lit(0_i64)).or(absent), perhaps),
+        ])))
+    }
+
     /// `(a, b) = (SELECT …)` and `(a, b) IN (SELECT …)`.
     pub(super) fn row_subquery(
         &mut self,
@@ -277,15 +349,7 @@ impl Binder<'_> {
         query: &ast::Query,
         at: Option<u32>,
     ) -> Result<Typed> {
-        let rel = self.inner(place, query)?;
-        if rel.scope.columns.len() != left.len() {
-            let message = if rel.scope.columns.len() > left.len() {
-                "subquery has too many columns"
-            } else {
-                "subquery has too few columns"
-            };
-            return Err(Error::new(SqlState::SYNTAX_ERROR, message).at(at));
-        }
+        let rel = self.rows_as_wide(place, left, query, at)?;
         if symbol_of(op) != "=" || !matches!(place.clause, Clause::Where) {
             return Err(unsupported("this comparison of a row with a query").at(at));
         }
@@ -469,4 +533,66 @@ pub(super) fn subquery(plan: LogicalPlan) -> Subquery {
         subquery: Arc::new(plan),
         spans: Spans::new(),
     }
+}
+
+/// More parts are taken as they are: what walks them nests as deep as they are many.
+const PARTS_MAX: usize = 64;
+
+/// The parts that AND joins, from left to right.
+fn parts_of(condition: &ast::Expr) -> Vec<&ast::Expr> {
+    let (mut parts, mut open) = (Vec::new(), vec![condition]);
+    while let Some(part) = open.pop() {
+        match part {
+            ast::Expr::BinaryOp {
+                left,
+                op: BinaryOperator::And,
+                right,
+            } => open.extend([right.as_ref(), left.as_ref()]),
+            ast::Expr::Nested(inner) if matches!(**inner, ast::Expr::BinaryOp { .. }) => {
+                open.push(inner);
+            }
+            part => parts.push(part),
+        }
+    }
+    parts
+}
+
+/// The row and the query of `(a, b) IN (query)`.
+fn rows_among(part: &ast::Expr) -> Option<(&[ast::Expr], &ast::Query)> {
+    match part {
+        ast::Expr::InSubquery {
+            expr,
+            subquery,
+            negated: false,
+        } => Some((row_of(expr)?, subquery)),
+        ast::Expr::Nested(inner) => match inner.as_ref() {
+            ast::Expr::InSubquery {
+                expr,
+                subquery,
+                negated: false,
+            } => Some((row_of(expr)?, subquery)),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// The rows of a plan that a condition keeps.
+fn filtered(plan: &LogicalPlan, condition: Expr) -> Result<LogicalPlan> {
+    LogicalPlanBuilder::from(plan.clone())
+        .filter(condition)
+        .map_err(lift)?
+        .build()
+        .map_err(lift)
+}
+
+/// Whether an expression cannot stand in a query within that which it is of.
+fn is_unfit(value: &Expr) -> Result<bool> {
+    let unfit = |node: &Expr| {
+        matches!(
+            node,
+            Expr::OuterReferenceColumn(..) | Expr::ScalarSubquery(_)
+        )
+    };
+    datafusion::common::tree_node::TreeNode::exists(value, |node| Ok(unfit(node))).map_err(lift)
 }

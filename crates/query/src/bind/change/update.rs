@@ -229,7 +229,7 @@ impl Binder<'_> {
             scope: &all.scope,
             clause: Clause::Where,
         };
-        let value = self.expr(place, condition)?;
+        let value = self.kept_by(place, condition)?;
         let condition = self.condition(value, "WHERE", position(condition))?;
         self.reads(oid, own, [&condition]);
         all.plan = filtered(all.plan, condition.clone())?;
