@@ -345,10 +345,7 @@ pub(super) fn ident_position(ident: &ast::Ident) -> Option<u32> {
 
 /// The error of a function, as ours.
 pub(super) fn told(error: FunctionError) -> Error {
-    let mut told = Error::new(error.code, error.message);
-    told.detail = error.detail;
-    told.hint = error.hint;
-    told
+    Error::from(error)
 }
 
 /// DataFusion's error, as ours.
