@@ -15,7 +15,7 @@ use crate::ddl::hypertable::hypertable_of;
 use crate::error::Error;
 use crate::functions::literal_from_text;
 use crate::outcome::Severity;
-use crate::rollups::fill;
+use crate::rollups::fill_wholly;
 use crate::session::{Shared, wait_for};
 
 const DAY_US: i64 = 86_400_000_000;
@@ -103,11 +103,15 @@ fn fill_what_freezes(
             let (database, store) = (shared.database, *store);
             let buckets = definition.buckets.cover(&chunk.range);
             wait_for(async move {
-                fill(&instance, database, store, &buckets, &move || {
+                fill_wholly(&instance, database, store, &buckets, &move || {
                     cancel.asked()
                 })
                 .await
             })?;
+            // What was given up half-way is owed still, and the rows may not go.
+            if shared.cancel.asked() {
+                return Err(shared.cancel.error());
+            }
         }
     }
     Ok(())

@@ -8,7 +8,7 @@ use std::time::Duration;
 use arrow::record_batch::RecordBatch;
 use chronolith_catalog::{Database, Mark, Table};
 use chronolith_engine::{EngineError, Isolation, layout_of};
-use chronolith_types::{DatabaseId, TableId};
+use chronolith_types::{DatabaseId, SqlState, TableId};
 use parking_lot::{Condvar, Mutex};
 
 use super::plan::Planning;
@@ -21,6 +21,8 @@ use crate::settings::Settings;
 
 /// How often a range is computed again because others changed the store meanwhile.
 const ATTEMPTS: usize = 8;
+/// So often is that tried by who must not leave anything.
+const ROUNDS: usize = 100;
 /// How long ranges may stay invalid that nobody told of.
 const PAUSE: Duration = Duration::from_millis(500);
 
@@ -162,12 +164,36 @@ pub(crate) async fn fill(
             }
             // Whatever came between is seen by the next round.
             match fill_range(&shared, store, &range).await {
-                Err(error) if error.code == chronolith_types::SqlState::SERIALIZATION_FAILURE => {}
+                Err(error) if error.code == SqlState::SERIALIZATION_FAILURE => {}
                 done => done?,
             }
         }
     }
     Ok(any)
+}
+
+/// The same until nothing is owed, as it has to be before raw rows go: others fill too, and who comes
+/// second begins anew.
+///
+/// # Errors
+/// As [`fill`]; 40001 when others write to the raw rows over and over.
+pub(crate) async fn fill_wholly(
+    instance: &Arc<Instance>,
+    database: DatabaseId,
+    store: TableId,
+    within: &Range<i64>,
+    stop: &impl Fn() -> bool,
+) -> Result<(), Error> {
+    for _ in 0..ROUNDS {
+        fill(instance, database, store, within, stop).await?;
+        if stop() || pieces(instance, database, store, within)?.is_empty() {
+            return Ok(());
+        }
+    }
+    Err(Error::new(
+        SqlState::SERIALIZATION_FAILURE,
+        "could not compute what is owed of a continuous aggregate due to concurrent changes",
+    ))
 }
 
 /// What is owed of a store, in pieces of about a chunk, the newest first.

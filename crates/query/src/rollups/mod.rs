@@ -31,7 +31,7 @@ pub(crate) use create::{convert, create};
 pub(crate) use definition::Definition;
 pub(crate) use derive::Maintainer;
 pub(crate) use direct::CandleRows;
-pub(crate) use fill::{Filler, fill};
+pub(crate) use fill::{Filler, fill, fill_wholly};
 pub(crate) use plan::{Planning, reads_any};
 pub(crate) use registry::{Registry, continuous};
 pub(crate) use relation::CaggTable;
