@@ -105,10 +105,10 @@ impl Error {
         self
     }
 
-    /// The same pointing at character `position` (from 1).
+    /// The same pointing at character `position` (from 1), unless it points closer already.
     #[must_use]
     pub fn at(mut self, position: Option<u32>) -> Self {
-        self.position = position.or(self.position);
+        self.position = self.position.or(position);
         self
     }
 

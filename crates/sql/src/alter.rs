@@ -34,7 +34,7 @@ const KINDS: &[(&[&str], ObjectKind)] = &[
     (&["sequence"], ObjectKind::Sequence),
     (&["function"], ObjectKind::Function),
     (&["procedure"], ObjectKind::Procedure),
-    (&["routine"], ObjectKind::Function),
+    (&["routine"], ObjectKind::Routine),
     (&["aggregate"], ObjectKind::Aggregate),
     (&["trigger"], ObjectKind::Trigger),
     (&["type"], ObjectKind::Type),
@@ -229,7 +229,9 @@ pub(crate) fn alter(c: &mut Cursor<'_>) -> Result<Statement, SqlError> {
         | ObjectKind::MaterializedView
         | ObjectKind::Index
         | ObjectKind::Sequence => table(c, kind),
-        ObjectKind::Function | ObjectKind::Procedure => crate::routine::alter(c, kind),
+        ObjectKind::Function | ObjectKind::Procedure | ObjectKind::Routine => {
+            crate::routine::alter(c, kind)
+        }
         ObjectKind::Trigger => crate::trigger::alter(c),
         ObjectKind::Publication => crate::publication::alter(c),
         _ => {

@@ -429,6 +429,8 @@ pub struct CreateSchema {
     pub if_not_exists: bool,
     /// AUTHORIZATION.
     pub owner: Option<Spelled>,
+    /// What is made in it, each as its statement, in the order in which they are to run.
+    pub elements: Vec<Statement>,
 }
 
 /// Kinds of things that DROP and COMMENT name.
@@ -448,6 +450,8 @@ pub enum ObjectKind {
     Constraint,
     Function,
     Procedure,
+    /// Either of both.
+    Routine,
     Aggregate,
     Trigger,
     Type,

@@ -52,6 +52,7 @@ mod recursion;
 mod reference;
 mod resolve;
 mod routine;
+mod row_query;
 mod rows_from;
 mod scope;
 mod select;
