@@ -518,6 +518,7 @@ impl From<Error> for Failure {
             table: error.table,
             column: error.column,
             constraint: error.constraint,
+            datatype: error.datatype,
         }
     }
 }

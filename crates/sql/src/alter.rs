@@ -460,10 +460,16 @@ fn action(c: &mut Cursor<'_>) -> Result<AlterAction, SqlError> {
             return Ok(AlterAction::RowSecurity { enabled, forced });
         }
     }
-    // CLUSTER ON, ATTACH PARTITION, SET LOGGED …
+    if c.accept(&["cluster", "on"]) {
+        return Ok(AlterAction::Cluster(Some(c.ident()?)));
+    }
+    if c.accept(&["set", "without", "cluster"]) {
+        return Ok(AlterAction::Cluster(None));
+    }
+    // ATTACH PARTITION, SET LOGGED …
     let known = [
-        "enable", "disable", "cluster", "attach", "detach", "set", "inherit", "no", "replica",
-        "of", "not", "force", "depends",
+        "enable", "disable", "attach", "detach", "set", "inherit", "no", "replica", "of", "not",
+        "force", "depends",
     ];
     if c.word().is_some_and(|word| known.contains(&word.as_str())) {
         return Ok(AlterAction::Other(c.rest()));

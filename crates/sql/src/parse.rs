@@ -419,10 +419,11 @@ fn maintain(c: &mut Cursor<'_>) -> Result<Statement, SqlError> {
     }
     c.accept_any(&["concurrently", "verbose"]);
     let name = if c.at_end() { None } else { Some(c.name()?) };
-    if c.accept(&["using"]) {
-        c.ident()?;
-    }
-    Ok(Statement::Maintain { tag, name })
+    let index = match name.is_some() && c.accept(&["using"]) {
+        true => Some(c.ident()?),
+        false => None,
+    };
+    Ok(Statement::Maintain { tag, name, index })
 }
 
 fn call(c: &mut Cursor<'_>) -> Result<Statement, SqlError> {

@@ -326,6 +326,8 @@ pub enum Statement {
         tag: &'static str,
         /// What it names.
         name: Option<Name>,
+        /// USING: the index that CLUSTER is to order by.
+        index: Option<Spelled>,
     },
     /// LOCK TABLE.
     Lock(crate::Lock),

@@ -16,6 +16,7 @@ mod extension;
 mod grant;
 pub(crate) mod hypertable;
 mod index;
+mod index_classes;
 pub(crate) mod materialized;
 pub(crate) mod named;
 mod options;

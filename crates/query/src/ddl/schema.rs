@@ -159,7 +159,6 @@ pub(super) fn create_database(
 }
 
 fn checked(set: &SettingChange) -> Result<Option<String>, Error> {
-    let at = u32::try_from(set.position).ok();
     match (&set.value, find(&set.name)) {
         (None, _) => Ok(None),
         (Some(value), Some(known)) => Ok(Some(known.normalise(value)?)),
@@ -167,8 +166,7 @@ fn checked(set: &SettingChange) -> Result<Option<String>, Error> {
         (Some(_), None) => Err(Error::new(
             SqlState::UNDEFINED_OBJECT,
             format!("unrecognized configuration parameter \"{}\"", set.name),
-        )
-        .at(at)),
+        )),
     }
 }
 

@@ -111,7 +111,8 @@ fn places(table: &Table, literals: &Literals) -> Option<(Vec<usize>, Vec<usize>)
         if *given && (always || column.generated.is_some()) {
             return None;
         }
-        if !*given && (column.default.is_some() || column.identity.is_some()) {
+        let own = column.default.is_some() || column.identity.is_some();
+        if !*given && (own || column.domain.is_some()) {
             missing.push(place);
         }
     }

@@ -11,6 +11,7 @@
 mod base;
 mod block;
 mod call;
+mod cluster;
 mod constraints;
 mod context;
 mod current;
@@ -45,6 +46,7 @@ pub use handle::{Prepared, Session, SessionOptions, Statement};
 pub(crate) use present::record_text;
 
 pub(crate) use call::refuse;
+pub(crate) use cluster::clustered;
 pub(crate) use current::CursorRow;
 pub(crate) use cursor::Cursor;
 pub(crate) use execute::{Ready, ready};

@@ -26,6 +26,7 @@ const WRITING: &[&str] = &[
     "set_partitioning_interval",
     "setval",
     "split_chunk",
+    "timescaledb_post_restore",
 ];
 
 impl Shared {
