@@ -35,8 +35,8 @@ pub(super) fn create(shared: &Arc<Shared>, create: &CreateSchema) -> Result<(), 
         }
         (was, user)
     });
-    let made = create.elements.iter();
-    let made = made.map(|element| make_in(shared, element)).collect();
+    let mut elements = create.elements.iter();
+    let made = elements.try_for_each(|element| make_in(shared, element));
     shared.with(|state| {
         state.settings.put_local("search_path", path);
         state.user = user;
