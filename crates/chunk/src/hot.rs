@@ -334,28 +334,35 @@ impl HotPart {
         let batches = Arc::make_mut(&mut self.batches);
         let facts = Arc::make_mut(&mut self.facts);
         let mut marks = self.gone.take().map(|gone| gone.of.clone());
-        let mut last = batch;
-        let mut mark: Option<RoaringBitmap> = None;
-        while let Some(before) = batches.last() {
-            let rows = before.num_rows() + last.num_rows();
-            if before.num_rows() > 2 * last.num_rows() || rows > JOINED_ROWS_MAX {
+        let (mut from, mut rows) = (batches.len(), batch.num_rows());
+        while let Some(before) = from.checked_sub(1).and_then(|at| batches.get(at)) {
+            let joined = before.num_rows() + rows;
+            if before.num_rows() > 2 * rows || joined > JOINED_ROWS_MAX {
                 break;
             }
-            if let Some(marks) = &mut marks {
-                let first = number(before.num_rows());
-                let behind = mark
-                    .take()
-                    .map(|rows| rows.iter().map(|row| row + first).collect());
-                let of = marks.pop().flatten().map(|marked| (*marked.rows).clone());
-                mark = match (of, behind) {
-                    (Some(of), Some(behind)) => Some(of | behind),
-                    (of, behind) => of.or(behind),
-                };
-            }
-            last = tidied(concat_batches(&before.schema(), [before, &last])?)?;
-            batches.pop();
-            facts.pop();
+            (from, rows) = (from - 1, joined);
         }
+        // All in one go: each row is copied once, however many batches end here.
+        let joined = batches.split_off(from);
+        facts.truncate(from);
+        let mut mark: Option<RoaringBitmap> = None;
+        if let Some(marks) = &mut marks {
+            let mut first = 0;
+            for (marked, batch) in marks.split_off(from).into_iter().zip(&joined) {
+                if let Some(marked) = marked {
+                    let rows = marked.rows.iter().map(|row| row + first);
+                    mark.get_or_insert_default().extend(rows);
+                }
+                first += number(batch.num_rows());
+            }
+        }
+        let last = match joined.first() {
+            Some(one) => tidied(concat_batches(
+                &one.schema(),
+                joined.iter().chain([&batch]),
+            )?)?,
+            None => batch,
+        };
         batches.push(last);
         facts.push(Lazy::default());
         if let Some(mut marks) = marks {
@@ -652,7 +659,7 @@ impl HotPart {
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-    use arrow::array::{StringViewArray, StringViewBuilder};
+    use arrow::array::{Int64Array, StringViewArray, StringViewBuilder};
     use arrow::datatypes::{Field, Schema};
 
     use super::*;
@@ -682,5 +689,31 @@ mod tests {
         assert!(all.iter().all(|batch| buffers(batch) <= 1));
         let known = all.iter().flat_map(|batch| batch.iter().flatten());
         assert!(known.eq(texts.iter().map(String::as_str)));
+    }
+
+    #[test]
+    fn deleted_rows_stay_so_while_batches_are_joined() {
+        let schema = Schema::new(vec![Field::new("n", DataType::Int64, true)]);
+        let schema = Arc::new(schema);
+        let mut hot = HotPart::default();
+        let mut gone: Vec<bool> = Vec::new();
+        for step in 0..400_usize {
+            let rows = 1 + step * 7919 % 5;
+            let column: ArrayRef = Arc::new(Int64Array::from(vec![0; rows]));
+            hot.append(RecordBatch::try_new(Arc::clone(&schema), vec![column]).unwrap())
+                .unwrap();
+            gone.resize(gone.len() + rows, false);
+            if step % 3 == 0 {
+                let places = [step * 31 % gone.len(), gone.len() - 1, gone.len() / 2];
+                hot.delete(&places.iter().map(|&at| number(at)).collect());
+                for at in places {
+                    gone[at] = true;
+                }
+            }
+            let told: Vec<bool> = (0..gone.len())
+                .map(|at| hot.is_deleted(number(at)))
+                .collect();
+            assert_eq!(told, gone, "step {step}");
+        }
     }
 }
