@@ -12,6 +12,7 @@ import argparse
 import asyncio
 import datetime
 import multiprocessing
+import os
 import pathlib
 import random
 import statistics
@@ -133,6 +134,8 @@ def numeric(whole, fraction):
 def feed(dsn, number, seconds, burst, begin, go, results):
     """One exchange, in transactions of a thousand ticks by binary COPY: a burst each second of as many as
     an exchange sends at most, or, else, half of that spread over the second."""
+    # Exchanges have machines of their own.
+    os.nice(10)
     walk = random.Random(number)
     exchange = text(f"exchange{number:02}".encode())
     symbols = [text(f"SYM{s:02}USDT".encode()) for s in range(25)]
