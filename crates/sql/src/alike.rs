@@ -104,6 +104,13 @@ impl AlikeRows {
         Some((found, head.begin..end))
     }
 
+    /// Whether a row has NULL where the first one's literal is at a character.
+    #[must_use]
+    pub fn has_null(&self, position: u64) -> bool {
+        let mut here = self.differing.iter().filter(|of| of.position == position);
+        here.any(|of| of.literals.contains(&Literal::Null))
+    }
+
     /// The text at a literal's place.
     #[must_use]
     pub fn slice(&self, range: &Range<usize>) -> &str {

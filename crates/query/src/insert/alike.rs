@@ -61,7 +61,7 @@ impl<'a> Alike<'a> {
             numbers.insert(differing.position, types.len());
         }
         for cell in row.iter_mut() {
-            open(cell, &mut numbers);
+            open(cell, rows, &mut numbers);
         }
         // What is left stands within something that is not looked into.
         if !numbers.is_empty() {
@@ -224,7 +224,7 @@ fn type_of(rows: &AlikeRows, of: &Differing, alone: bool) -> Option<Option<SqlTy
 
 /// Puts parameters in the place of literals, of which the character is known at which they stand;
 /// takes those that it finds.
-fn open(expr: &mut Expr, numbers: &mut BTreeMap<u64, usize>) {
+fn open(expr: &mut Expr, rows: &AlikeRows, numbers: &mut BTreeMap<u64, usize>) {
     let mut parameter = |value: &ValueWithSpan| {
         let number = numbers.remove(&value.span.start.column)?;
         Some(Value::Placeholder(format!("${number}")))
@@ -235,6 +235,8 @@ fn open(expr: &mut Expr, numbers: &mut BTreeMap<u64, usize>) {
                 value.value = parameter;
             }
         }
+        // `date NULL` is no expression.
+        Expr::TypedString(typed) if rows.has_null(typed.value.span.start.column) => {}
         Expr::TypedString(typed) => {
             if let Some(parameter) = parameter(&typed.value) {
                 let mut value = typed.value.clone();
@@ -250,16 +252,16 @@ fn open(expr: &mut Expr, numbers: &mut BTreeMap<u64, usize>) {
         }
         Expr::Nested(inner)
         | Expr::UnaryOp { expr: inner, .. }
-        | Expr::Cast { expr: inner, .. } => open(inner, numbers),
+        | Expr::Cast { expr: inner, .. } => open(inner, rows, numbers),
         Expr::BinaryOp { left, right, .. } => {
-            open(left, numbers);
-            open(right, numbers);
+            open(left, rows, numbers);
+            open(right, rows, numbers);
         }
         Expr::Function(function) => {
             if let FunctionArguments::List(list) = &mut function.args {
                 for arg in &mut list.args {
                     if let FunctionArg::Unnamed(FunctionArgExpr::Expr(inner)) = arg {
-                        open(inner, numbers);
+                        open(inner, rows, numbers);
                     }
                 }
             }
