@@ -77,6 +77,9 @@ pub(crate) struct ServeArgs {
     /// Where the scripts of an empty data directory are: *.sql, *.sql.gz and *.sh, in order of names
     #[arg(long, value_name = "DIR", default_value = crate::container::SCRIPTS)]
     pub(crate) init_dir: PathBuf,
+    /// Serve an empty data directory to its scripts though none of them is the shell's
+    #[arg(long, hide = true)]
+    pub(crate) init_server: bool,
     /// Let clients of other machines in without TLS; they need a password all the same
     #[arg(long)]
     pub(crate) plaintext: bool,

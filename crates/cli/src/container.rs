@@ -55,12 +55,15 @@ impl Container {
         })
     }
 
-    /// Makes what is asked for on a new data directory, and runs its scripts.
+    /// Makes what is asked for on a new data directory, and runs its scripts. The database is served to
+    /// them on loopback when one of them is the shell's, and always when `served`: tools wait until the
+    /// log of an image of PostgreSQL has said twice that the database is ready.
     pub(crate) fn initialise(
         &self,
         db: &Database,
         runtime: &Runtime,
         scripts: &Path,
+        served: bool,
     ) -> Result<()> {
         let mut connection = db.connect()?;
         if self.user != "postgres" {
@@ -80,7 +83,7 @@ impl Container {
         }
         drop(connection);
         self.write_rules(db, scripts)?;
-        self.run_scripts(db, runtime, scripts)?;
+        self.run_scripts(db, runtime, scripts, served)?;
         // What they wrote into files of settings and rules holds from the first client on.
         db.reload();
         Ok(())
@@ -103,7 +106,7 @@ impl Container {
         let far = self.method.as_deref().unwrap_or("scram-sha-256");
         let text = format!(
             "# TYPE  DATABASE  USER  ADDRESS       METHOD\n\
-             local   all       all                 peer\n\
+             local   all       all                 {near}\n\
              host    all       all   127.0.0.1/32  {near}\n\
              host    all       all   ::1/128       {near}\n\
              host    all       all   all           {far}\n"
@@ -111,41 +114,115 @@ impl Container {
         fs::write(&path, text).with_context(|| format!("could not write {}", path.display()))
     }
 
-    fn run_scripts(&self, db: &Database, runtime: &Runtime, scripts: &Path) -> Result<()> {
-        let found = match fs::read_dir(scripts) {
-            Ok(found) => found,
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+    fn run_scripts(
+        &self,
+        db: &Database,
+        runtime: &Runtime,
+        scripts: &Path,
+        served: bool,
+    ) -> Result<()> {
+        let mut paths = Vec::new();
+        match fs::read_dir(scripts) {
+            Ok(found) => {
+                for entry in found {
+                    paths.push(entry?.path());
+                }
+            }
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
             Err(error) => {
                 return Err(error).with_context(|| format!("could not read {}", scripts.display()));
             }
-        };
-        let mut paths = Vec::new();
-        for entry in found {
-            paths.push(entry?.path());
         }
         paths.sort();
+        if !served && !paths.iter().any(|path| name_of(path).ends_with(".sh")) {
+            return self.run_each(db, &paths, None);
+        }
+        // On this machine alone, and not where clients come.
+        let config = ServerConfig {
+            listen: vec![SocketAddr::from(([127, 0, 0, 1], 0))],
+            ..ServerConfig::default()
+        };
+        let backend = chronolith_server::backend(db.clone());
+        let server = runtime.block_on(Server::bind(backend, config))?;
+        let port = server.addresses().first().map_or(0, SocketAddr::port);
+        let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+        let serving = runtime.spawn(server.run(async move {
+            let _ = stopped.await;
+        }));
+        // Scripts of images are psql's, with its commands and COPY of what stands in them.
+        let psql = served && has_psql();
+        let ran = self.run_each(db, &paths, Some((port, psql)));
+        let _ = stop.send(());
+        runtime.block_on(serving)??;
+        ran
+    }
+
+    /// Runs scripts; `served` is the port where they find the database, and whether SQL is psql's.
+    fn run_each(
+        &self,
+        db: &Database,
+        paths: &[PathBuf],
+        served: Option<(u16, bool)>,
+    ) -> Result<()> {
+        let port = served.map_or(0, |(port, _)| port);
+        let psql = served.is_some_and(|(_, psql)| psql);
         for path in paths {
-            let name = path
-                .file_name()
-                .map(|name| name.to_string_lossy().into_owned());
-            let name = name.unwrap_or_default();
+            let name = name_of(path);
             if name.ends_with(".sql") {
                 tracing::info!("running {}", path.display());
-                let text = fs::read_to_string(&path)
+                if psql {
+                    self.psql(path, Stdio::null(), port)?;
+                    continue;
+                }
+                let text = fs::read_to_string(path)
                     .with_context(|| format!("could not read {}", path.display()))?;
-                self.run_sql(db, &path, &text)?;
+                self.run_sql(db, path, &text)?;
             } else if name.ends_with(".sql.gz") {
                 tracing::info!("running {}", path.display());
-                let text = unpacked(&path)?;
-                self.run_sql(db, &path, &text)?;
+                if psql {
+                    self.psql_of_gzip(path, port)?;
+                    continue;
+                }
+                let text = unpacked(path)?;
+                self.run_sql(db, path, &text)?;
             } else if name.ends_with(".sh") {
                 tracing::info!("running {}", path.display());
-                self.run_shell(db, runtime, &path)?;
+                self.shell(path, port)?;
             } else {
                 tracing::info!("ignoring {}", path.display());
             }
         }
         Ok(())
+    }
+
+    /// Runs a script by psql: its file, or what `input` brings of it.
+    fn psql(&self, path: &Path, input: Stdio, port: u16) -> Result<()> {
+        let mut command = Command::new("psql");
+        command.args(["-X", "-w", "-v", "ON_ERROR_STOP=1", "-f"]);
+        match name_of(path).ends_with(".sql") {
+            true => command.arg(path),
+            false => command.arg("-"),
+        };
+        self.run_beside(command.stdin(input), path, port)
+    }
+
+    fn psql_of_gzip(&self, path: &Path, port: u16) -> Result<()> {
+        let mut gzip = Command::new("gzip");
+        gzip.arg("-dc").arg(path).stdin(Stdio::null());
+        let unpacking = gzip.stdout(Stdio::piped()).spawn();
+        let mut unpacking =
+            unpacking.with_context(|| format!("could not run gzip for {}", path.display()))?;
+        let input = unpacking
+            .stdout
+            .take()
+            .map_or_else(Stdio::null, Stdio::from);
+        let ran = self.psql(path, input, port);
+        let unpacked = unpacking.wait()?;
+        ran?;
+        match unpacked.success() {
+            true => Ok(()),
+            false => bail!("could not unpack {}: {unpacked}", path.display()),
+        }
     }
 
     /// Runs the statements of a script, and stops at the first that fails.
@@ -182,39 +259,27 @@ impl Container {
         }
     }
 
-    /// Runs a script of the shell, for which the database is served on this machine alone.
-    fn run_shell(&self, db: &Database, runtime: &Runtime, path: &Path) -> Result<()> {
-        let config = ServerConfig {
-            listen: vec![SocketAddr::from(([127, 0, 0, 1], 0))],
-            ..ServerConfig::default()
-        };
-        let backend = chronolith_server::backend(db.clone());
-        let server = runtime.block_on(Server::bind(backend, config))?;
-        let port = server.addresses().first().map_or(0, SocketAddr::port);
-        let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
-        let serving = runtime.spawn(server.run(async move {
-            let _ = stopped.await;
-        }));
-        let ran = self.shell(path, port);
-        let _ = stop.send(());
-        runtime.block_on(serving)??;
-        ran
-    }
-
+    /// Runs a script of the shell, which finds the database at a port of loopback.
     fn shell(&self, path: &Path, port: u16) -> Result<()> {
         let mode = fs::metadata(path)?.permissions().mode();
-        // One that cannot be run by itself is read by a shell.
+        // One that cannot be run by itself is read by a shell: by bash, as in
+        // PostgreSQL's images, for which it was written.
         let mut command = match mode & 0o111 {
             0 => {
-                let mut command = Command::new("sh");
+                let bash = Path::new("/bin/bash");
+                let mut command = Command::new(if bash.exists() { bash } else { Path::new("sh") });
                 command.arg(path);
                 command
             }
             _ => Command::new(path),
         };
+        self.run_beside(command.stdin(Stdio::null()), path, port)
+    }
+
+    /// Runs a program for a script, beside the server.
+    fn run_beside(&self, command: &mut Command, path: &Path, port: u16) -> Result<()> {
         command
             .envs(self.environment(port))
-            .stdin(Stdio::null())
             // What the server says goes to stderr, and so does what its scripts say.
             .stdout(Stdio::from(std::io::stderr()));
         let status = command
@@ -262,13 +327,32 @@ fn value(known: &dyn Fn(&str) -> Option<String>, name: &str) -> Result<Option<St
     }
 }
 
-/// Whether nothing is there yet.
+/// Whether nothing is there yet. What a file system has of itself at its root is nothing: a volume that
+/// is mounted there begins as new.
 pub(crate) fn is_new(dir: &Path) -> Result<bool> {
     match fs::read_dir(dir) {
-        Ok(mut entries) => Ok(entries.next().is_none()),
+        Ok(entries) => {
+            for entry in entries {
+                if entry?.file_name() != "lost+found" {
+                    return Ok(false);
+                }
+            }
+            Ok(true)
+        }
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(true),
         Err(error) => Err(error).with_context(|| format!("could not read {}", dir.display())),
     }
+}
+
+fn has_psql() -> bool {
+    let mut asked = Command::new("psql");
+    asked.arg("--version").stdin(Stdio::null());
+    asked.stdout(Stdio::null()).status().is_ok()
+}
+
+fn name_of(path: &Path) -> String {
+    let name = path.file_name();
+    name.map_or_else(String::new, |name| name.to_string_lossy().into_owned())
 }
 
 fn quoted(name: &str) -> String {

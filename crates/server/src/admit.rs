@@ -134,7 +134,7 @@ pub(crate) async fn serve(caller: Caller, shared: Arc<Shared>, stopped: watch::R
     }
     match connection {
         Ok(Some((connection, seat))) => {
-            let noticing = beside.map(|fd| connection.notice_end(fd));
+            let noticing = connection.notice_end(beside);
             connection.run().await;
             drop(noticing);
             seat.left(&shared, peer);

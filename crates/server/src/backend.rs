@@ -194,6 +194,10 @@ pub trait Canceller: Send + Sync {
     fn leave(&self) {
         self.cancel();
     }
+    /// The session is to end: its statement stops, and none comes after.
+    fn end(&self) {
+        self.cancel();
+    }
 }
 
 /// A message that another session sent, or this one itself.

@@ -106,9 +106,9 @@ impl Connection {
         }
     }
 
-    /// Notices beside the session that the client has gone; `fd` is its socket.
-    pub(crate) fn notice_end(&self, fd: std::os::fd::OwnedFd) -> AbortOnDrop {
-        wire::notice_end(fd, &self.wire.slot)
+    /// Notices beside the session that it is to end; `fd` is the client's socket.
+    pub(crate) fn notice_end(&self, fd: Option<std::os::fd::OwnedFd>) -> AbortOnDrop {
+        wire::notice_end(fd, &self.wire.slot, self.wire.shutdown.clone())
     }
 
     /// Serves the client until it leaves; a failure that ends it is told.

@@ -431,6 +431,10 @@ impl Canceller for Off {
     fn leave(&self) {
         self.0.leave();
     }
+
+    fn end(&self) {
+        self.0.terminate();
+    }
 }
 
 struct Letters(Arc<Mailbox>);

@@ -79,6 +79,16 @@ impl CancelSlot {
         self.notify.notify_waiters();
     }
 
+    /// The server stops.
+    fn end(&self) {
+        self.asked.store(true, Ordering::Release);
+        let canceller = self.canceller.lock().clone();
+        if let Some(canceller) = canceller {
+            canceller.end();
+        }
+        self.notify.notify_waiters();
+    }
+
     pub(crate) fn attach(&self, canceller: Arc<dyn Canceller>) {
         *self.canceller.lock() = Some(canceller);
     }
@@ -132,7 +142,7 @@ pub(crate) struct Wire {
     mark: usize,
     pub(crate) guard: Guard,
     pub(crate) slot: Arc<CancelSlot>,
-    shutdown: watch::Receiver<bool>,
+    pub(crate) shutdown: watch::Receiver<bool>,
     gone: bool,
 }
 
@@ -278,7 +288,7 @@ impl Wire {
                 }
                 () = stopped(&mut self.shutdown), if !stopping => {
                     stopping = true;
-                    self.slot.leave();
+                    self.slot.end();
                 }
             }
         };
@@ -316,24 +326,38 @@ impl Wire {
 /// How often it is looked whether a statement runs long.
 const NOTICE_EVERY: Duration = Duration::from_millis(500);
 
-/// Notices that a client has gone though its session does not look: a statement that blocks its
-/// thread, asleep or waiting for a lock, leaves nobody to read. Only statements that run for some
-/// time are cared for, as whoever watches the socket is woken by all that comes through it.
-pub(crate) fn notice_end(fd: OwnedFd, slot: &Arc<CancelSlot>) -> AbortOnDrop {
+/// Notices that a client has gone, or that the server stops, though its session does not look: a
+/// statement that blocks its thread, asleep or waiting for a lock, leaves nobody who would.
+pub(crate) fn notice_end(
+    fd: Option<OwnedFd>,
+    slot: &Arc<CancelSlot>,
+    mut shutdown: watch::Receiver<bool>,
+) -> AbortOnDrop {
     let slot = Arc::clone(slot);
     let task = tokio::spawn(async move {
-        let mut before = None;
-        loop {
-            tokio::time::sleep(NOTICE_EVERY).await;
-            let now = slot.running();
-            if now.is_some() && now == before && has_left(&fd, &slot, now).await {
-                slot.leave();
-                return;
-            }
-            before = now;
+        tokio::select! {
+            () = gone(fd, &slot) => slot.leave(),
+            () = stopped(&mut shutdown) => slot.end(),
         }
     });
     AbortOnDrop(task)
+}
+
+/// Returns when the client has left behind a statement of its. Only statements that run for some
+/// time are cared for, as whoever watches the socket is woken by all that comes through it.
+async fn gone(fd: Option<OwnedFd>, slot: &CancelSlot) {
+    let Some(fd) = fd else {
+        return std::future::pending().await;
+    };
+    let mut before = None;
+    loop {
+        tokio::time::sleep(NOTICE_EVERY).await;
+        let now = slot.running();
+        if now.is_some() && now == before && has_left(&fd, slot, now).await {
+            return;
+        }
+        before = now;
+    }
 }
 
 /// Whether the client leaves while a message of its is served.

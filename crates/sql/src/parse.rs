@@ -9,7 +9,7 @@ use crate::alike::AlikeRows;
 use crate::cursor::Cursor;
 use crate::literals::Literals;
 use crate::tokens::{character, tokenize};
-use crate::{CreateTableAs, Granted, Name, SqlError, Statement};
+use crate::{AsSource, CreateTableAs, Granted, Name, SqlError, Statement};
 
 /// A statement with its place in the text.
 #[derive(Debug, Clone, PartialEq)]
@@ -284,7 +284,7 @@ fn selecting(c: &mut Cursor<'_>) -> Result<Statement, SqlError> {
             unlogged: into.unlogged,
             on_commit: None,
             options: Vec::new(),
-            query,
+            source: AsSource::Query(query),
             with_data: true,
         })));
     }

@@ -1,5 +1,9 @@
 //! What survives when the process does not.
 
+use std::time::Duration;
+
+use tokio_postgres::error::SqlState;
+
 use crate::program::{Serving, run, stderr};
 
 #[tokio::test]
@@ -46,6 +50,31 @@ async fn acknowledged_rows_survive_kill_9() {
         .unwrap()
         .get(0);
     assert_eq!(count, 100);
+}
+
+#[tokio::test]
+async fn sigterm_waits_for_no_statement_that_blocks_its_thread() {
+    let dir = tempfile::tempdir().unwrap();
+    let serving = Serving::start(dir.path(), &[]);
+    let (sleeper, watcher) = (serving.connect().await, serving.connect().await);
+    let slept = tokio::spawn(async move { sleeper.batch_execute("SELECT pg_sleep(60)").await });
+    let asked = "SELECT count(*) FROM pg_stat_activity
+        WHERE query LIKE '%sleep(60)%' AND state = 'active' AND pid <> pg_backend_pid()";
+    while watcher
+        .query_one(asked, &[])
+        .await
+        .unwrap()
+        .get::<_, i64>(0)
+        == 0
+    {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    serving.signal("-TERM");
+    // A container that does not end in ten seconds is killed.
+    let ended = tokio::time::timeout(Duration::from_secs(8), slept).await;
+    let error = ended.unwrap().unwrap().unwrap_err();
+    assert_eq!(error.code(), Some(&SqlState::ADMIN_SHUTDOWN), "{error:?}");
+    assert_eq!(serving.terminate(), Some(0));
 }
 
 #[tokio::test]

@@ -6,6 +6,7 @@ mod arrival;
 mod bad_input;
 mod certificates;
 mod commands;
+mod container;
 mod crash;
 mod dump;
 mod logs;
