@@ -120,7 +120,8 @@ fn runs_in_one_go_give_what_they_give_one_by_one() {
             client
                 .run(&format!(
                     "CREATE TABLE {table} (at timestamptz NOT NULL, k text NOT NULL, v int NOT NULL CHECK (v >= 0), \
-                     made timestamptz DEFAULT date_trunc('year', now()), twice int GENERATED ALWAYS AS (v * 2) STORED, PRIMARY KEY (at, k))"
+                     made timestamptz DEFAULT date_trunc('year', now()), twice int GENERATED ALWAYS AS (v * 2) STORED, \
+                     n bigserial, PRIMARY KEY (at, k))"
                 ))
                 .unwrap();
             if seed % 3 > 0 {
@@ -166,12 +167,18 @@ fn runs_in_one_go_give_what_they_give_one_by_one() {
             met[1] += u64::from(told[0].is_err());
             met[2] += 1;
             let mut reader = db.connect().unwrap();
-            let differ = "SELECT count(*) FROM ((SELECT at, k, v, twice FROM one EXCEPT ALL SELECT at, k, v, twice FROM each) \
-                 UNION ALL (SELECT at, k, v, twice FROM each EXCEPT ALL SELECT at, k, v, twice FROM one)) AS d";
+            let differ = "SELECT count(*) FROM ((SELECT at, k, v, twice, n FROM one EXCEPT ALL SELECT at, k, v, twice, n FROM each) \
+                 UNION ALL (SELECT at, k, v, twice, n FROM each EXCEPT ALL SELECT at, k, v, twice, n FROM one)) AS d";
             assert_eq!(
                 reader.query(differ).unwrap().single::<i64>().unwrap(),
                 0,
                 "seed {seed}: {statement} {runs:?}"
+            );
+            let numbers = "SELECT count(*) FROM one_n_seq o JOIN each_n_seq e ON (o.last_value, o.is_called) = (e.last_value, e.is_called)";
+            assert_eq!(
+                reader.query(numbers).unwrap().single::<i64>().unwrap(),
+                1,
+                "numbers of seed {seed}: {statement} {runs:?}"
             );
             if random.below(4) == 0 {
                 reader
@@ -190,7 +197,9 @@ fn what_sees_the_runs_before_it_is_run_alone() {
     let mut client = Client::new(&db);
     let sqls = [
         "CREATE TABLE plain (a int PRIMARY KEY, b int)",
-        "CREATE TABLE numbered (id serial PRIMARY KEY, a int)",
+        "CREATE SEQUENCE s",
+        "CREATE TABLE numbered (id serial PRIMARY KEY, a int UNIQUE)",
+        "CREATE TABLE pairs (a int, one int DEFAULT nextval('s'), other int DEFAULT nextval('s'))",
         "CREATE TABLE tree (a int PRIMARY KEY, b int REFERENCES tree)",
         "CREATE TABLE fired (a int, b int)",
         "CREATE FUNCTION counted() RETURNS int LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (SELECT count(*) FROM plain); END $$",
@@ -202,7 +211,8 @@ fn what_sees_the_runs_before_it_is_run_alone() {
     }
     let runs: Vec<Given> = (0..3).map(|n| vec![Some(n.to_string())]).collect();
     let alone = [
-        "INSERT INTO numbered (a) VALUES ($1)",
+        "INSERT INTO pairs (a) VALUES ($1)",
+        "INSERT INTO numbered VALUES (nextval('s') + $1::int, $1::int) RETURNING id",
         "INSERT INTO tree VALUES ($1::int, $1::int)",
         "INSERT INTO fired VALUES ($1::int)",
         "INSERT INTO plain VALUES ($1::int, counted())",
@@ -226,6 +236,14 @@ fn what_sees_the_runs_before_it_is_run_alone() {
     // The second time they are there.
     assert_eq!(client.at_once(&prepared, &runs), None);
     client.sync(true).unwrap();
+    // Numbers of sequences go to the rows in their order, and go back where the runs are made alone.
+    let numbered = client
+        .prepare("INSERT INTO numbered (a) VALUES ($1)")
+        .unwrap();
+    assert!(client.at_once(&numbered, &runs).is_some());
+    client.sync(true).unwrap();
+    assert_eq!(client.at_once(&numbered, &runs), None);
+    client.sync(true).unwrap();
     // The table has a trigger now: what was bound before knows.
     client
         .run("CREATE TRIGGER t BEFORE INSERT ON plain FOR EACH ROW EXECUTE FUNCTION fire()")
@@ -236,6 +254,8 @@ fn what_sees_the_runs_before_it_is_run_alone() {
     let mut reader = db.connect().unwrap();
     let sum = reader.query("SELECT sum(a) + sum(b) FROM plain").unwrap();
     assert_eq!(sum.single::<i64>().unwrap(), 9);
+    let numbers = "SELECT count(*) FROM numbered, numbered_id_seq q, s WHERE id = a + 1 AND q.last_value = 3 AND NOT s.is_called";
+    assert_eq!(reader.query(numbers).unwrap().single::<i64>().unwrap(), 3);
     let counted = "SELECT calls FROM pg_stat_statements WHERE query LIKE 'INSERT INTO plain VALUES ($1::int, $1::int%'";
     client
         .run("CREATE EXTENSION IF NOT EXISTS pg_stat_statements")

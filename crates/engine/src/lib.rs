@@ -54,6 +54,7 @@ pub use locks::{
 };
 pub use rollups::{Derived, RollupError, Rollups};
 pub use route::check_not_null;
+pub use sequences::Draw;
 pub use transaction::{Claimed, Exported, Isolation, Met, RowsLocked, Seen, Touched, Transaction};
 pub use view::TableView;
 pub use watch::Hold;

@@ -37,6 +37,22 @@ pub(crate) struct Count {
     increment: i64,
 }
 
+/// Numbers of a sequence that were drawn together: where its count was before, and is behind them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Draw {
+    pub(crate) sequence: TableId,
+    pub(crate) before: (i64, bool),
+    pub(crate) after: (i64, bool),
+}
+
+impl Draw {
+    /// The sequence.
+    #[must_use]
+    pub fn sequence(&self) -> TableId {
+        self.sequence
+    }
+}
+
 impl Sequences {
     /// A sequence's count; made from what the catalog knows when nobody asked before.
     pub(crate) fn count(&self, database: DatabaseId, sequence: &Sequence) -> Arc<Mutex<Count>> {
@@ -134,10 +150,43 @@ impl Engine {
         sequence: &Sequence,
         many: usize,
         logged: bool,
-    ) -> Result<Vec<i64>, EngineError> {
+    ) -> (Draw, Result<Vec<i64>, EngineError>) {
         let count = self.sequences.count(database, sequence);
         let mut count = count.lock();
-        let before = (count.last, count.called);
+        let before = count.now();
+        let numbers = self.step_sequence(&mut count, database, sequence, (many, logged));
+        let draw = Draw {
+            sequence: sequence.id,
+            before,
+            after: count.now(),
+        };
+        (draw, numbers)
+    }
+
+    /// Takes numbers back that nobody has seen, unless others were drawn since. The log may know of
+    /// them, as of all that were not given before a crash.
+    pub(crate) fn take_back(&self, sequence: &Sequence, draw: &Draw) -> bool {
+        let Some(count) = self.sequences.known(sequence.count) else {
+            return false;
+        };
+        let mut count = count.lock();
+        let last = count.now() == draw.after;
+        if last {
+            (count.last, count.called) = draw.before;
+            // How far the log is ahead is told from where the count is.
+            count.ahead = 0;
+        }
+        last
+    }
+
+    fn step_sequence(
+        &self,
+        count: &mut Count,
+        database: DatabaseId,
+        sequence: &Sequence,
+        (many, logged): (usize, bool),
+    ) -> Result<Vec<i64>, EngineError> {
+        let before = count.now();
         let numbers = count.step(sequence, many);
         let used = u64::try_from(many).unwrap_or(u64::MAX);
         if !logged {

@@ -201,13 +201,20 @@ fn only(before: Option<&TokenWithSpan>, tokens: &[TokenWithSpan]) -> usize {
     usize::from(changed && named)
 }
 
+/// Where some tokens stand that others take the place of: who cuts a statement out of a body goes by
+/// where its last token ends.
+fn over(tokens: &[TokenWithSpan], count: usize) -> Option<Span> {
+    let (first, last) = (tokens.first()?, tokens.get(count - 1)?);
+    Some(Span::new(first.span.start, last.span.end))
+}
+
 /// `WHERE CURRENT OF c`.
 fn current(
     before: Option<&TokenWithSpan>,
     tokens: &[TokenWithSpan],
     made: &mut Vec<TokenWithSpan>,
 ) -> usize {
-    let Some(first) = tokens.first() else {
+    let Some(span) = over(tokens, 3) else {
         return 0;
     };
     if before.and_then(unquoted) != Some("where") || !words(tokens, &["current", "of"]) {
@@ -227,7 +234,7 @@ fn current(
     if !last {
         return 0;
     }
-    made.push(name(format!("{CURRENT_OF}{}", cursor.value), first.span));
+    made.push(name(format!("{CURRENT_OF}{}", cursor.value), span));
     3
 }
 
@@ -237,7 +244,7 @@ fn nothing(
     tokens: &[TokenWithSpan],
     made: &mut Vec<TokenWithSpan>,
 ) -> usize {
-    let Some(first) = tokens.first() else {
+    let Some(span) = over(tokens, 2) else {
         return 0;
     };
     if before.and_then(unquoted) != Some("then") || !words(tokens, &["do", "nothing"]) {
@@ -248,7 +255,6 @@ fn nothing(
         .iter()
         .rposition(|token| unquoted(token) == Some("when"));
     let not = when.and_then(|when| made.get(when + 1)).and_then(unquoted) == Some("not");
-    let span = first.span;
     let marked = name(DO_NOTHING.to_owned(), span);
     if not {
         let tokens = [Token::LParen, Token::RParen].map(|token| TokenWithSpan::new(token, span));
@@ -269,14 +275,13 @@ fn defaults(
     tokens: &[TokenWithSpan],
     made: &mut Vec<TokenWithSpan>,
 ) -> usize {
-    let Some(first) = tokens.first() else {
+    let Some(span) = over(tokens, 3) else {
         return 0;
     };
     if before.and_then(unquoted) != Some("then") || !words(tokens, &["insert", "default", "values"])
     {
         return 0;
     }
-    let span = first.span;
     let tokens = [Token::LParen, Token::RParen].map(|token| TokenWithSpan::new(token, span));
     let [open, close] = tokens;
     made.extend([keyword("INSERT", span), open.clone()]);

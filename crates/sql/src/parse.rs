@@ -8,7 +8,7 @@ use sqlparser::tokenizer::{Token, TokenWithSpan};
 use crate::cursor::Cursor;
 use crate::literals::Literals;
 use crate::tokens::{character, tokenize};
-use crate::{CreateTableAs, Granted, Name, SqlError, Statement};
+use crate::{AsSource, CreateTableAs, Granted, Name, SqlError, Statement};
 
 /// A statement with its place in the text.
 #[derive(Debug, Clone, PartialEq)]
@@ -276,7 +276,7 @@ fn selecting(c: &mut Cursor<'_>) -> Result<Statement, SqlError> {
             unlogged: into.unlogged,
             on_commit: None,
             options: Vec::new(),
-            query,
+            source: AsSource::Query(query),
             with_data: true,
         })));
     }

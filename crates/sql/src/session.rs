@@ -1,5 +1,6 @@
 //! Statements about the session: settings, transactions, prepared statements, cursors, channels.
 
+use sqlparser::ast;
 use sqlparser::tokenizer::Token;
 
 use crate::copy::string_next;
@@ -333,12 +334,18 @@ fn prepare(c: &mut Cursor<'_>) -> Result<Statement, SqlError> {
 
 fn execute(c: &mut Cursor<'_>) -> Result<Statement, SqlError> {
     let name = c.ident()?.value;
+    let args = arguments(c)?;
+    Ok(Statement::Execute { name, args })
+}
+
+/// What EXECUTE gives a prepared statement.
+pub(crate) fn arguments(c: &mut Cursor<'_>) -> Result<Vec<ast::Expr>, SqlError> {
     let mut args = Vec::new();
     if c.take(&Token::LParen) && !c.take(&Token::RParen) {
         args = c.list(Cursor::expr)?;
         c.need(&Token::RParen)?;
     }
-    Ok(Statement::Execute { name, args })
+    Ok(args)
 }
 
 fn declare(c: &mut Cursor<'_>) -> Result<Statement, SqlError> {

@@ -105,6 +105,8 @@ pub enum SqlType {
     Timetz,
     /// A place in the log.
     PgLsn,
+    /// The name of a cursor.
+    Refcursor,
 }
 
 /// Fraction digits kept by the physical form of plain numeric.
@@ -234,6 +236,7 @@ const TABLE: &[(SqlType, &str, u32, u32, i16, char, bool)] = &[
     (SqlType::Inet, "inet", 869, 1041, -1, 'I', true),
     (SqlType::Timetz, "timetz", 1266, 1270, 12, 'D', false),
     (SqlType::PgLsn, "pg_lsn", 3220, 3221, 8, 'U', false),
+    (SqlType::Refcursor, "refcursor", 1790, 2201, -1, 'U', false),
     (SqlType::Uuid, "uuid", 2950, 2951, 16, 'U', false),
     (
         SqlType::Reg(RegKind::Config),

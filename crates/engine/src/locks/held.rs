@@ -623,7 +623,7 @@ impl Locks {
     pub(super) fn move_notes(&mut self, target: LockTarget) {
         for (owner, notes) in &self.notes {
             let mut all = notes.all.lock();
-            for note in all.iter_mut().filter(|note| note.target == target) {
+            for note in all.of(target) {
                 let bit = note.mode.bit();
                 let grants = self.objects.entry(target).or_default();
                 match grants.iter_mut().find(|grant| grant.owner == *owner) {
@@ -649,14 +649,10 @@ impl Locks {
         let Some(notes) = self.notes.get(&owner) else {
             return;
         };
-        let mut all = notes.all.lock();
-        let moved = |note: &Note| note.moved;
-        if !all.iter().skip(count).any(moved) {
-            all.truncate(count);
+        let gone = notes.all.lock().cut(count);
+        if gone.is_empty() {
             return;
         }
-        let gone: Vec<Note> = all.drain(count..).filter(moved).collect();
-        drop(all);
         let mut touched = Touched::default();
         for Note { target, mode, .. } in gone {
             self.drop_bits(owner, target, mode.bit(), 0);

@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use hashbrown::HashMap;
 use parking_lot::Mutex;
 
 use super::modes::{LockMode, LockTarget};
@@ -34,7 +35,15 @@ pub(super) struct Note {
 #[derive(Debug)]
 pub(super) struct Notes {
     pub(super) pid: i32,
-    pub(super) all: Mutex<Vec<Note>>,
+    pub(super) all: Mutex<Noted>,
+}
+
+/// Notes in order. A statement may lock thousands of chunks, so that none is looked for in the list.
+#[derive(Debug, Default)]
+pub(super) struct Noted {
+    list: Vec<Note>,
+    /// The bits of the modes that are noted of each target.
+    modes: HashMap<LockTarget, u8>,
 }
 
 /// Those of all owners.
@@ -90,31 +99,106 @@ impl Notes {
     /// Notes a lock; false where it is to be had like any other.
     pub(super) fn take(&self, strong: &Strong, target: LockTarget, mode: LockMode) -> bool {
         let mut all = self.all.lock();
-        if all
-            .iter()
-            .any(|known| known.target == target && known.mode == mode)
-        {
+        if all.modes_of(target) & mode.bit() != 0 {
             return true;
         }
         let free = mode.is_weak() && strong.none(target);
         if free {
-            let moved = false;
-            all.push(Note {
-                target,
-                mode,
-                moved,
-            });
+            all.push(target, mode);
         }
         free
     }
 
     pub(super) fn holds(&self, target: LockTarget, covers: impl Fn(LockMode) -> bool) -> bool {
-        let all = self.all.lock();
-        all.iter()
-            .any(|note| note.target == target && covers(note.mode))
+        let modes = self.all.lock().modes_of(target);
+        let mut all = LockMode::ALL.iter();
+        all.any(|mode| modes & mode.bit() != 0 && covers(*mode))
     }
 
     pub(super) fn count(&self) -> usize {
-        self.all.lock().len()
+        self.all.lock().list.len()
+    }
+}
+
+impl Noted {
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Note> {
+        self.list.iter()
+    }
+
+    fn modes_of(&self, target: LockTarget) -> u8 {
+        self.modes.get(&target).copied().unwrap_or(0)
+    }
+
+    fn push(&mut self, target: LockTarget, mode: LockMode) {
+        *self.modes.entry(target).or_default() |= mode.bit();
+        self.list.push(Note {
+            target,
+            mode,
+            moved: false,
+        });
+    }
+
+    /// The notes of one target.
+    pub(super) fn of(&mut self, target: LockTarget) -> impl Iterator<Item = &mut Note> {
+        let noted = self.modes.contains_key(&target);
+        let list = if noted {
+            self.list.as_mut_slice()
+        } else {
+            &mut []
+        };
+        list.iter_mut().filter(move |note| note.target == target)
+    }
+
+    /// Forgets all but the first, and gives those that were grants as well.
+    pub(super) fn cut(&mut self, count: usize) -> Vec<Note> {
+        let mut moved = Vec::new();
+        for note in self.list.drain(count.min(self.list.len())..) {
+            if let Some(modes) = self.modes.get_mut(&note.target) {
+                *modes &= !note.mode.bit();
+                if *modes == 0 {
+                    self.modes.remove(&note.target);
+                }
+            }
+            if note.moved {
+                moved.push(note);
+            }
+        }
+        moved
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chronolith_types::{DatabaseId, TableId};
+
+    use super::*;
+
+    fn target(table: u32) -> LockTarget {
+        LockTarget::Table {
+            database: DatabaseId(1),
+            table: TableId(table),
+        }
+    }
+
+    #[test]
+    fn notes_that_are_cut_are_known_no_more() {
+        let (notes, strong) = (Notes::new(1), Strong::default());
+        let had = |table, mode| notes.holds(target(table), |held| held == mode);
+        for table in 0..3000 {
+            assert!(notes.take(&strong, target(table), LockMode::RowShare));
+        }
+        assert!(notes.take(&strong, target(7), LockMode::RowExclusive));
+        assert!(notes.take(&strong, target(7), LockMode::RowShare));
+        assert_eq!(notes.count(), 3001, "what is held is not noted again");
+        for note in notes.all.lock().of(target(7)) {
+            note.moved = true;
+        }
+        let gone = notes.all.lock().cut(3000);
+        assert_eq!(gone.len(), 1);
+        assert!(had(7, LockMode::RowShare) && !had(7, LockMode::RowExclusive));
+        let gone = notes.all.lock().cut(0);
+        assert_eq!(gone.len(), 1);
+        assert!(!had(7, LockMode::RowShare) && !had(2999, LockMode::RowShare));
+        assert_eq!(notes.count(), 0);
     }
 }

@@ -7,6 +7,7 @@ use chronolith_types::TableId;
 
 use super::Transaction;
 use crate::error::EngineError;
+use crate::sequences::Draw;
 
 impl Transaction {
     /// The next numbers of a sequence, in their order.
@@ -14,10 +15,36 @@ impl Transaction {
     /// # Errors
     /// 42P01 for a sequence that is not there, 2200H past its end.
     pub fn next_values(&mut self, id: TableId, many: usize) -> Result<Vec<i64>, EngineError> {
-        let sequence = self.sequence(id)?;
+        self.draw(id, many).1
+    }
+
+    /// The same, with what takes them back; none where nothing was drawn.
+    ///
+    /// # Errors
+    /// As [`Self::next_values`].
+    pub fn draw(
+        &mut self,
+        id: TableId,
+        many: usize,
+    ) -> (Option<Draw>, Result<Vec<i64>, EngineError>) {
+        let sequence = match self.sequence(id) {
+            Ok(sequence) => sequence,
+            Err(error) => return (None, Err(error)),
+        };
         let logged = self.is_committed(&sequence);
-        self.engine
-            .next_of_sequence(self.database, &sequence, many, logged)
+        let (draw, numbers) = self
+            .engine
+            .next_of_sequence(self.database, &sequence, many, logged);
+        (Some(draw), numbers)
+    }
+
+    /// Takes numbers back that nobody was told of; false where others have drawn since.
+    ///
+    /// # Errors
+    /// 42P01 for a sequence that is not there.
+    pub fn take_back(&mut self, draw: &Draw) -> Result<bool, EngineError> {
+        let sequence = self.sequence(draw.sequence)?;
+        Ok(self.engine.take_back(&sequence, draw))
     }
 
     /// Makes a number the last one of a sequence, given already (`called`) or the next to be given.

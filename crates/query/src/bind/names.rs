@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use chronolith_catalog::{PolicyCommand, Routine, Type};
 use chronolith_sql::ast;
+use chronolith_sql::plpgsql::Conflict;
 use chronolith_types::{ChunkId, SqlType, TableId, TypeId};
 use datafusion::logical_expr::TableSource;
 
@@ -56,6 +57,11 @@ pub trait Names {
     /// `55000` for a record that has no columns yet, `42703` for one it has not.
     fn variable(&self, _of: Option<&str>, _name: &str) -> Result<Option<Variable>, Error> {
         Ok(None)
+    }
+
+    /// Which of a variable and a column of one name is meant.
+    fn conflict(&self) -> Conflict {
+        Conflict::Error
     }
 
     /// The table of a name, to change its rows.

@@ -2,6 +2,7 @@
 
 use arrow::datatypes::DataType;
 use chronolith_sql::ast;
+use chronolith_sql::plpgsql::Conflict;
 use chronolith_types::{SqlState, SqlType, TableId, type_of_form};
 use datafusion::common::ScalarValue;
 use datafusion::logical_expr::Expr;
@@ -25,8 +26,14 @@ impl Binder<'_> {
         if let Some(found) = self.look(place, |scope| scope.by_name(name), name, at)? {
             if self.frames.is_empty()
                 && self.views == 0
+                && self.names.conflict() != Conflict::UseColumn
                 && matches!(self.names.variable(None, name), Ok(Some(_)))
             {
+                if self.names.conflict() == Conflict::UseVariable
+                    && let Some(variable) = self.argument(None, name)?
+                {
+                    return Ok(variable);
+                }
                 return Err(Error::new(
                     SqlState::AMBIGUOUS_COLUMN,
                     format!("column reference \"{name}\" is ambiguous"),

@@ -40,7 +40,7 @@ pub(crate) use renamed::Renamed;
 pub(crate) use routine::{declared, domain_of, row_type};
 pub(crate) use run::{owner, run};
 pub(crate) use sequence::not_a_sequence;
-pub(crate) use table::{check_name, create as create_table};
+pub(crate) use table::{check_name, create as create_table, create_as};
 pub(crate) use view::{
     columns_of as view_columns, create as create_view, readers, text_of as view_text,
 };

@@ -30,7 +30,7 @@ pub(crate) async fn run(
     shared.lock_defined(statement)?;
     match statement {
         Statement::CreateTable(create) => table::create(shared, create)?,
-        Statement::CreateTableAs(create) => return table::create_as(shared, create).await,
+        Statement::CreateTableAs(create) => return table::create_as(shared, create, None).await,
         Statement::CreateView(create) if create.materialized => {
             return materialized::create(shared, create, tag).await;
         }

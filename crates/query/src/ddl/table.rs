@@ -7,8 +7,8 @@ use chronolith_catalog::{
     OnCommit as AtCommit, Persistence, Rights, Table,
 };
 use chronolith_sql::{
-    ColumnDef, Constraint as Declared, ConstraintKind as DeclaredKind, CreateTable, CreateTableAs,
-    Like, Name, OnCommit, Spelled,
+    AsSource, ColumnDef, Constraint as Declared, ConstraintKind as DeclaredKind, CreateTable,
+    CreateTableAs, Like, Name, OnCommit, Spelled,
 };
 use chronolith_types::{ColumnId, IndexId, SchemaId, SqlState, SqlType, TableId};
 
@@ -18,7 +18,7 @@ use super::materialized::table_or_rows;
 use super::options::{self, TableOptions};
 use super::run::owner;
 use super::sequence;
-use crate::bind::{Target, bind_query, bind_scalar};
+use crate::bind::{Bound, Target, bind_query, bind_scalar};
 use crate::catalogs::columns_named;
 use crate::catalogs::sequences::stored;
 use crate::error::Error;
@@ -761,10 +761,11 @@ pub(super) fn free_name(
     String::new()
 }
 
-/// CREATE TABLE … AS; the tag.
-pub(super) async fn create_as(
+/// CREATE TABLE … AS, of what EXECUTE gives where that is given; the tag.
+pub(crate) async fn create_as(
     shared: &Arc<Shared>,
     create: &CreateTableAs,
+    executed: Option<Bound>,
 ) -> Result<String, Error> {
     let kind = persistence(create.temporary, create.unlogged, create.on_commit)?;
     let Some(mut table) = begin_as(shared, &create.name, create.if_not_exists, kind)? else {
@@ -772,7 +773,11 @@ pub(super) async fn create_as(
     };
     options::TableOptions::read(&create.options)?.refuse_hypertable()?;
     let names = SessionNames::new(shared)?;
-    let bound = bind_query(&names, &create.query, &[])?;
+    let bound = match (&create.source, executed) {
+        (_, Some(bound)) => bound,
+        (AsSource::Query(query), None) => bind_query(&names, query, &[])?,
+        (AsSource::Execute(..), None) => return Err(Error::unsupported("EXECUTE here")),
+    };
     shared.check_uses(&bound.uses)?;
     take_columns(&mut table, &create.columns, &bound.columns)?;
     let places: Vec<usize> = (0..table.columns.len()).collect();

@@ -6,9 +6,10 @@ use arrow::record_batch::RecordBatch;
 use chronolith_catalog::Table;
 use chronolith_engine::TableView;
 use chronolith_types::SqlState;
+use datafusion::common::ScalarValue;
 
 use super::rows::{columns, of_table};
-use super::sight::Sight;
+use super::run::Run;
 use crate::bind::CurrentOf;
 use crate::error::Error;
 use crate::session::{CursorRow, Shared, blocking};
@@ -28,14 +29,18 @@ impl Current {
     /// # Errors
     /// 34000 and 24000 for a cursor that stands on no row of the table.
     pub(super) fn of(
-        shared: &Arc<Shared>,
-        sight: &Sight,
+        run: &Run<'_>,
         current: &CurrentOf,
         table: &Arc<Table>,
     ) -> Result<(Self, RecordBatch), Error> {
-        let slot = current.slot;
-        let cursor = shared.cursor_row(&current.cursor, table)?;
-        let view = sight.view(shared, table.id);
+        let (shared, slot) = (run.shared, current.slot);
+        let number = current.variable.and_then(|number| number.checked_sub(1));
+        let name = match number.and_then(|number| run.params.get(number)) {
+            Some(ScalarValue::Utf8View(Some(name))) => name,
+            _ => &current.cursor,
+        };
+        let cursor = shared.cursor_row(name, table)?;
+        let view = run.sight.view(shared, table.id);
         let view = view.ok_or_else(|| Error::internal("a table that is changed has no rows"))?;
         let all: Vec<usize> = (0..table.columns.len()).collect();
         let there = |locator: i128| blocking(|| view.rows_at(&all, &[locator]));

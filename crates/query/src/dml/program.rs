@@ -167,7 +167,7 @@ async fn once(
     }
     for change in &dml.program.changes {
         if let Some(current) = &change.current {
-            let (current, row) = Current::of(shared, &run.sight, current, &change.table)?;
+            let (current, row) = Current::of(&run, current, &change.table)?;
             run.sight.slots.put(current.slot(), vec![row]);
             run.currents.push(current);
         }

@@ -27,4 +27,4 @@ pub(crate) use chunks::{drop_chunks, point};
 pub(crate) use compress::after_commit;
 pub(crate) use names::{object_name, object_number, procedure_of};
 pub(crate) use refresh::refresh;
-pub(crate) use sequences::SessionSequences;
+pub(crate) use sequences::{SessionSequences, Watched};

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use chronolith_catalog::{Rights, Securable, Sequence};
+use chronolith_engine::Draw;
 use chronolith_types::{SqlState, TableId};
 use datafusion::common::ScalarValue;
 
@@ -15,12 +16,57 @@ use crate::rights::denied;
 use crate::session::{Shared, blocking};
 
 /// The numbers that a session got last.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct SessionSequences {
     values: std::collections::HashMap<TableId, i64>,
     last: Option<TableId>,
     /// Numbers that were taken ahead, and of which sequence as it was.
     ahead: std::collections::HashMap<TableId, (How, VecDeque<i64>)>,
+    /// What was drawn since somebody began to watch.
+    watched: Option<Vec<Draw>>,
+}
+
+/// What sequences had given before something was tried.
+#[derive(Debug)]
+pub(crate) struct Watched(SessionSequences);
+
+impl Watched {
+    /// Notes from now on what is drawn.
+    pub(crate) fn begin(shared: &Shared) -> Self {
+        shared.with(|state| {
+            let before = state.sequences.clone();
+            state.sequences.watched = Some(Vec::new());
+            Self(before)
+        })
+    }
+
+    /// Whether each sequence was drawn from once at most: then its numbers went to the rows in their
+    /// order.
+    pub(crate) fn drew_once(&self, shared: &Shared) -> bool {
+        shared.with(|state| {
+            let draws = state.sequences.watched.as_deref().unwrap_or_default();
+            let mut seen = std::collections::HashSet::new();
+            draws.iter().all(|draw| seen.insert(draw.sequence()))
+        })
+    }
+
+    /// It is done, and keeps what it drew.
+    pub(crate) fn keep(self, shared: &Shared) {
+        shared.with(|state| state.sequences.watched = self.0.watched);
+    }
+
+    /// It came to nothing: numbers that nobody else was given later go back.
+    pub(crate) fn undo(self, shared: &Shared) -> Result<(), Error> {
+        let draws = shared.with(|state| {
+            let draws = state.sequences.watched.take();
+            state.sequences = self.0;
+            draws
+        });
+        for draw in draws.unwrap_or_default().iter().rev() {
+            shared.transact(|transaction| transaction.take_back(draw))?;
+        }
+        Ok(())
+    }
 }
 
 /// How a sequence counts: numbers that were taken before it was altered are not given after that.
@@ -151,7 +197,16 @@ fn next(shared: &Arc<Shared>, oid: u32, many: usize) -> Result<Vec<i64>, Error> 
 
 fn take(shared: &Arc<Shared>, sequence: &Sequence, many: usize) -> Result<Vec<i64>, Error> {
     let id = sequence.id;
-    blocking(|| shared.transact(|transaction| transaction.next_values(id, many)))
+    let (draw, numbers) =
+        blocking(|| shared.transact(|transaction| Ok::<_, Error>(transaction.draw(id, many))))?;
+    if let Some(draw) = draw {
+        shared.with(|state| {
+            if let Some(draws) = &mut state.sequences.watched {
+                draws.push(draw);
+            }
+        });
+    }
+    Ok(numbers?)
 }
 
 /// How many numbers a sequence has to its end.

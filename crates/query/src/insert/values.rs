@@ -91,7 +91,7 @@ impl Cells {
     pub(crate) fn repeats(&self) -> bool {
         let asks = |cell: &Cell| match cell {
             Cell::Each(expr) => expr
-                .exists(|node| Ok(changes_between_runs(node)))
+                .exists(|node| Ok(changes_between_runs(node) && !is_drawn(node)))
                 .unwrap_or(true),
             Cell::Value(_) | Cell::Param(_) | Cell::Fixed(_) => false,
         };
@@ -224,6 +224,19 @@ pub(crate) fn changes_between_runs(node: &Expr) -> bool {
         Expr::ScalarFunction(call) => {
             call.func.signature().volatility == Volatility::Volatile || is_routine(&call.func)
         }
+        _ => false,
+    }
+}
+
+/// Whether a call gives each row something of its own, however many rows ask for it at once: the next
+/// number of a sequence that each row draws from, or a number nobody else has.
+fn is_drawn(node: &Expr) -> bool {
+    let Expr::ScalarFunction(call) = node else {
+        return false;
+    };
+    match call.func.name() {
+        "nextval" => call.args.iter().all(|arg| arg.column_refs().is_empty()),
+        "gen_random_uuid" => true,
         _ => false,
     }
 }

@@ -151,6 +151,7 @@ fn each(body: &[Stmt]) -> Result<(), Error> {
             | StmtKind::While { body, .. }
             | StmtKind::ForRange { body, .. }
             | StmtKind::ForQuery { body, .. }
+            | StmtKind::ForCursor { body, .. }
             | StmtKind::ForEach { body, .. } => each(body)?,
             StmtKind::Raise(raise) => {
                 if let Some(name) = &raise.condition {

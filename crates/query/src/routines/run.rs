@@ -162,6 +162,11 @@ impl Session {
             false => None,
         };
         self.shared.with(|state| state.depth = depth + 1);
+        let whole = routine.security_definer
+            || !routine.settings.is_empty()
+            || routine.result.is_some()
+            || routine.language == "sql";
+        self.between.whole += usize::from(whole);
         let done = match self.enter_settings(routine) {
             Ok(before) => {
                 let done = Roomy(Box::pin(self.run_body(routine, types, args, wanted))).await;
@@ -170,6 +175,7 @@ impl Session {
             }
             Err(error) => Err(error),
         };
+        self.between.whole -= usize::from(whole);
         self.shared.with(|state| {
             state.depth = depth;
             if let Some(caller) = caller {

@@ -210,7 +210,8 @@ impl Session {
 
     /// Whether no block is open, and the statement stands alone.
     pub(super) fn outside_block(&self) -> bool {
-        self.block == Block::Implicit && !self.several
+        let within = self.shared.with(|state| state.depth) > 0;
+        self.block == Block::Implicit && !self.several && !within
     }
 
     pub(super) fn warn(&self, code: SqlState, message: &str) {
@@ -237,7 +238,14 @@ impl Session {
             deferred: state.deferred.clone(),
         });
         self.savepoints.push(savepoint);
+        self.count_points();
         Ok("SAVEPOINT".to_owned())
+    }
+
+    /// Sessions that run routines stand behind them too.
+    fn count_points(&self) {
+        let points = self.savepoints.len();
+        self.shared.with(|state| state.points = points);
     }
 
     fn find_savepoint(&self, name: &str) -> Result<usize, Error> {
@@ -257,6 +265,7 @@ impl Session {
         self.shared
             .transact(|transaction| transaction.release(name))?;
         self.savepoints.truncate(place);
+        self.count_points();
         self.raise_cursors(place + 1);
         Ok("RELEASE".to_owned())
     }
@@ -269,6 +278,7 @@ impl Session {
         self.shared
             .transact(|transaction| transaction.rollback_to(name))?;
         self.savepoints.truncate(place + 1);
+        self.count_points();
         let mut renamed = false;
         if let Some(savepoint) = self.savepoints.last() {
             self.shared.locker.release_to(savepoint.locks);
@@ -303,6 +313,7 @@ impl Session {
     /// Commits what is open: on return it is safe.
     pub(super) fn complete(&mut self) -> Result<(), Error> {
         self.savepoints.clear();
+        self.count_points();
         self.end_cursors(0);
         if let Err(error) = self.shared.before_commit() {
             self.abandon();
@@ -350,6 +361,7 @@ impl Session {
     pub(super) fn abandon(&mut self) {
         self.copy = None;
         self.savepoints.clear();
+        self.count_points();
         self.end_cursors(0);
         let (changed, transaction) = self.shared.with(|state| {
             state.to_compress.clear();

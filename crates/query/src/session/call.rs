@@ -10,6 +10,7 @@ use chronolith_sql::{Statement as Tree, ast};
 use chronolith_types::{JobId, SqlState, SqlType};
 use datafusion::common::ScalarValue;
 
+use super::between::Between;
 use super::block::Block;
 use super::handle::Session;
 use super::limits::Progress;
@@ -334,6 +335,7 @@ impl Session {
             copy: None,
             copy_timed: None,
             nested: true,
+            between: Between::default(),
         }
     }
 

@@ -3,20 +3,20 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use chronolith_sql::{Declare, FetchDirection, ast};
+use arrow::record_batch::RecordBatch;
+use chronolith_sql::{Declare, FetchDirection, Statement as Tree, ast};
 use chronolith_types::SqlState;
 use datafusion::common::ScalarValue;
 use datafusion::logical_expr::LogicalPlan;
 use futures::StreamExt;
 
-use super::block::Block;
 use super::current::Origins;
 use super::cursor::{Back, Cursor, Making, runs_backward};
-use super::execute::command;
+use super::execute::{Ready, command};
 use super::for_update::Locking;
-use super::handle::Session;
+use super::handle::{Prepared, Session};
 use super::{present, run};
-use crate::bind::Bound;
+use crate::bind::{Bound, set_parameters};
 use crate::error::Error;
 use crate::outcome::{Outcome, OutputColumn, RowStream};
 
@@ -67,7 +67,7 @@ impl Session {
         bound: &Bound,
         plan: &LogicalPlan,
     ) -> Result<Outcome, Error> {
-        self.may_declare(of)?;
+        self.is_free(&of.name)?;
         let shared = Arc::clone(&self.shared);
         let columns = present::columns(&bound.columns);
         // What it reads is settled here, however late it is read.
@@ -88,7 +88,7 @@ impl Session {
         placed: &Locking,
         params: &[ScalarValue],
     ) -> Result<Outcome, Error> {
-        self.may_declare(of)?;
+        self.is_free(&of.name)?;
         let shared = Arc::clone(&self.shared);
         let back = match of.scroll {
             Some(true) => Back::All,
@@ -103,16 +103,126 @@ impl Session {
     }
 
     pub(super) fn may_declare(&self, of: &Declare) -> Result<(), Error> {
-        if !of.hold && self.block == Block::Implicit && !self.several {
+        if !of.hold && self.outside_block() {
             return Err(Error::new(
                 SqlState::NO_ACTIVE_SQL_TRANSACTION,
                 "DECLARE CURSOR can only be used in transaction blocks",
             ));
         }
-        match self.cursor_columns(&of.name) {
-            Some(_) => Err(exists(&of.name)),
+        self.is_free(&of.name)
+    }
+
+    fn is_free(&self, name: &str) -> Result<(), Error> {
+        match self.cursor_columns(name) {
+            Some(_) => Err(exists(name)),
             None => Ok(()),
         }
+    }
+
+    /// A DECLARE that was bound.
+    pub(super) async fn declare_bound(
+        &mut self,
+        of: &Declare,
+        prepared: &Prepared,
+        values: &[ScalarValue],
+    ) -> Result<Outcome, Error> {
+        let shared = Arc::clone(&self.shared);
+        let text = prepared.statement.text();
+        match &prepared.ready {
+            Ready::Declare(bound) => {
+                let plan = set_parameters(&bound.plan, values)?;
+                self.declare(of, text, bound, &plan).await
+            }
+            Ready::DeclarePlaced(placed) => self.declare_placed(of, text, placed, values).await,
+            Ready::Lock(locking) => {
+                let (rows, views) = locking.run_placed(&shared, values).await?;
+                let rows = present::rows(&shared, &locking.columns, rows);
+                let columns = present::columns(&locking.columns);
+                let origins = Origins::new(views, true);
+                self.declare_rows(of, text, columns, rows, Back::Never, origins)
+            }
+            _ => Err(Error::internal("a cursor of nothing")),
+        }
+    }
+
+    /// The same within a routine, under a name that it chose.
+    ///
+    /// # Errors
+    /// 42P03 for a name that another has; those of the query.
+    pub(crate) async fn open_as(
+        &mut self,
+        prepared: &Prepared,
+        name: &str,
+        mut values: Vec<ScalarValue>,
+    ) -> Result<(), Error> {
+        let Tree::Declare(of) = &prepared.statement.parsed.statement else {
+            return Err(Error::internal("a cursor of nothing"));
+        };
+        let of = Declare {
+            name: name.to_owned(),
+            ..Declare::clone(of)
+        };
+        let shared = Arc::clone(&self.shared);
+        present::find_objects(&shared, &prepared.params, &mut values)?;
+        prepared.ready.check(&shared)?;
+        shared.lock_tables(&prepared.ready)?;
+        self.declare_bound(&of, prepared, &values).await.map(drop)
+    }
+
+    /// A cursor over rows that are there already.
+    ///
+    /// # Errors
+    /// 42P03 for a name that another has.
+    pub(crate) fn open_over(
+        &mut self,
+        name: &str,
+        scroll: Option<bool>,
+        text: &str,
+        columns: Vec<OutputColumn>,
+        batches: Vec<RecordBatch>,
+    ) -> Result<(), Error> {
+        let of = Declare {
+            name: name.to_owned(),
+            binary: false,
+            hold: false,
+            scroll,
+            query: chronolith_sql::query("SELECT 1")?,
+            text: text.to_owned(),
+        };
+        let back = match scroll {
+            Some(true) => Back::All,
+            _ => Back::Never,
+        };
+        let rows = Box::pin(futures::stream::iter(batches.into_iter().map(Ok)));
+        let made = self.declare_rows(&of, text, columns, rows, back, Origins::default());
+        made.map(drop)
+    }
+
+    /// A name for a cursor that has none.
+    pub(crate) fn unnamed_cursor(&self) -> String {
+        self.shared.with(|state| {
+            state.unnamed += 1;
+            format!("<unnamed portal {}>", state.unnamed)
+        })
+    }
+
+    /// What a cursor gives when it moves.
+    ///
+    /// # Errors
+    /// 34000 without such a cursor; those of its query.
+    pub(crate) async fn fetch_all(
+        &mut self,
+        name: &str,
+        direction: &FetchDirection,
+    ) -> Result<(Vec<OutputColumn>, Vec<RecordBatch>), Error> {
+        self.open_portal(name, true).await?;
+        let cursor = self.open_cursor(name)?;
+        let mut stream = cursor.fetch(direction).await?;
+        let mut batches = Vec::new();
+        while let Some(batch) = stream.next().await {
+            batches.push(batch?);
+        }
+        Ok((cursor.columns.clone(), batches))
     }
 
     /// A cursor over rows that come from somewhere.
@@ -125,7 +235,7 @@ impl Session {
         back: Back,
         origins: Origins,
     ) -> Result<Outcome, Error> {
-        self.may_declare(of)?;
+        self.is_free(&of.name)?;
         let shared = Arc::clone(&self.shared);
         let making = Making {
             name: of.name.clone(),
@@ -135,7 +245,7 @@ impl Session {
             hold: of.hold,
             back,
             created_us: shared.with(|state| state.statement_us),
-            depth: self.savepoints.len() + 1,
+            depth: shared.with(|state| state.points) + 1,
             origins,
         };
         let cursor = Cursor::new(making, rows, &shared.instance.runtime.memory_pool);

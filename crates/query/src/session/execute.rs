@@ -6,15 +6,13 @@ use arrow::array::ArrayRef;
 use arrow::record_batch::RecordBatch;
 use chronolith_catalog::Rights;
 use chronolith_engine::EngineError;
-use chronolith_sql::{Statement as Tree, ast, normalised};
+use chronolith_sql::{AsSource, Statement as Tree, ast, normalised};
 use chronolith_types::{RoleId, SqlState, SqlType};
 use datafusion::common::ScalarValue;
 use parking_lot::Mutex;
 
 use super::block::Block;
 use super::call::Procedure;
-use super::current::Origins;
-use super::cursor::Back;
 use super::for_update::{self, Locking};
 use super::handle::{BoundTo, Prepared, Session, Statement};
 use super::names::SessionNames;
@@ -460,6 +458,10 @@ impl Session {
         shared.refuse_writes(tree, &prepared.statement.parsed.tag)?;
         prepared.ready.check(&shared)?;
         shared.lock_tables(&prepared.ready)?;
+        if let Tree::Declare(of) = tree {
+            self.may_declare(of)?;
+            return self.declare_bound(of, prepared, &values).await;
+        }
         match &prepared.ready {
             Ready::Query(bound) => {
                 let found = match prepared.point(&shared, &bound.plan) {
@@ -504,14 +506,6 @@ impl Session {
                 Ok(command("CALL"))
             }
             Ready::Lock(locking) => {
-                if let Tree::Declare(of) = tree {
-                    let (rows, views) = locking.run_placed(&shared, &values).await?;
-                    let rows = present::rows(&shared, &locking.columns, rows);
-                    let columns = present::columns(&locking.columns);
-                    let text = prepared.statement.text();
-                    let origins = Origins::new(views, true);
-                    return self.declare_rows(of, text, columns, rows, Back::Never, origins);
-                }
                 let rows = locking.run(&shared, &values).await?;
                 Ok(Outcome::Rows {
                     columns: prepared.columns.clone(),
@@ -520,20 +514,8 @@ impl Session {
                     counted: true,
                 })
             }
-            Ready::Declare(bound) => {
-                let Tree::Declare(of) = tree else {
-                    return Err(Error::internal("a cursor of nothing"));
-                };
-                let plan = set_parameters(&bound.plan, &values)?;
-                let text = prepared.statement.text();
-                self.declare(of, text, bound, &plan).await
-            }
-            Ready::DeclarePlaced(placed) => {
-                let Tree::Declare(of) = tree else {
-                    return Err(Error::internal("a cursor of nothing"));
-                };
-                let text = prepared.statement.text();
-                self.declare_placed(of, text, placed, &values).await
+            Ready::Declare(_) | Ready::DeclarePlaced(_) => {
+                Err(Error::internal("a cursor of nothing"))
             }
             Ready::Explain(inner) => {
                 let Tree::Explain(of) = tree else {
@@ -632,7 +614,15 @@ impl Session {
             }
             _ => {
                 self.refuse_in_block(tree, tag)?;
-                let ran = ddl::run(&self.shared, tree, tag).await;
+                let ran = match tree {
+                    Tree::CreateTableAs(create)
+                        if let AsSource::Execute(name, args) = &create.source =>
+                    {
+                        let bound = self.executed_query(name, args).await?;
+                        ddl::create_as(&self.shared, create, Some(bound)).await
+                    }
+                    _ => ddl::run(&self.shared, tree, tag).await,
+                };
                 let text = prepared.statement.text();
                 self.shared.audit_statement(tree, tag, text, &ran)?;
                 Ok(command(ran?))

@@ -12,6 +12,7 @@ use datafusion::logical_expr::LogicalPlan;
 use parking_lot::Mutex;
 
 use super::base::base_of;
+use super::between::Between;
 use super::block::{Block, Savepoint};
 use super::execute::Ready;
 use super::limits::Progress;
@@ -141,6 +142,8 @@ pub struct Session {
     pub(super) copy_timed: Option<Timed>,
     /// It runs statements within one of another's.
     pub(super) nested: bool,
+    /// What stands between a routine that runs and the end of the transaction.
+    pub(crate) between: Between,
 }
 
 impl fmt::Debug for Session {
@@ -263,6 +266,7 @@ impl Session {
             copy: None,
             copy_timed: None,
             nested: false,
+            between: Between::default(),
         })
     }
 

@@ -6,12 +6,13 @@ use std::sync::Arc;
 
 use chronolith_catalog::{PolicyCommand, Routine, Type};
 use chronolith_sql::ast;
+use chronolith_sql::plpgsql::Conflict;
 use chronolith_types::{ChunkId, SqlType, TableId, TypeId};
 use datafusion::logical_expr::TableSource;
 use parking_lot::Mutex;
 
 use super::names::SessionNames;
-use crate::bind::{Names, OwnType, Relation, TableColumn, unwritable};
+use crate::bind::{Names, OwnType, Relation, TableColumn, Variable, unwritable};
 use crate::error::Error;
 use crate::functions::SessionVars;
 use crate::rights::RowPolicies;
@@ -188,6 +189,14 @@ impl Names for Locators<'_> {
 
     fn parameter(&self, of: Option<&str>, name: &str) -> Option<usize> {
         self.names.parameter(of, name)
+    }
+
+    fn variable(&self, of: Option<&str>, name: &str) -> Result<Option<Variable>, Error> {
+        self.names.variable(of, name)
+    }
+
+    fn conflict(&self) -> Conflict {
+        self.names.conflict()
     }
 
     fn routines(&self, schema: Option<&str>, name: &str) -> Result<Vec<Arc<Routine>>, Error> {

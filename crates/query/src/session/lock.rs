@@ -5,7 +5,6 @@ use chronolith_engine::{LockMode, LockTarget, Wait};
 use chronolith_sql::{Lock, LockKind};
 use chronolith_types::{SqlState, TableId};
 
-use super::block::Block;
 use super::execute::command;
 use super::handle::Session;
 use super::shared::Shared;
@@ -38,7 +37,7 @@ impl Shared {
 
 impl Session {
     pub(super) fn lock(&mut self, lock: &Lock) -> Result<Outcome, Error> {
-        if self.block == Block::Implicit && !self.several && !self.nested {
+        if self.outside_block() {
             return Err(Error::new(
                 SqlState::NO_ACTIVE_SQL_TRANSACTION,
                 "LOCK TABLE can only be used in transaction blocks",

@@ -15,6 +15,7 @@ use super::execute::Ready;
 use super::handle::{Prepared, Session};
 use super::shared::State;
 use crate::dml::{self, Ran};
+use crate::effects::Watched;
 use crate::error::Error;
 use crate::insert::{self, Cells, Source};
 use crate::routines::has_triggers;
@@ -141,6 +142,8 @@ impl Session {
         prepared.ready.check(&shared)?;
         let options = RecordBatchOptions::new().with_row_count(Some(runs));
         let many = RecordBatch::try_new_with_options(cells.params(), params.to_vec(), &options)?;
+        // Numbers of sequences are drawn for all of them, and go back when they are made one by one.
+        let drawn = Watched::begin(&shared);
         let locks = shared.locker.mark();
         let deferred = shared.with(|state| state.deferred.clone());
         shared.transact(|transaction| {
@@ -159,16 +162,21 @@ impl Session {
             }
             _ => Ok(0),
         };
-        let all = ran.is_ok_and(|rows| usize::try_from(rows) == Ok(runs));
+        let all =
+            ran.is_ok_and(|rows| usize::try_from(rows) == Ok(runs)) && drawn.drew_once(&shared);
         shared.transact(|transaction| {
             if !all {
                 transaction.rollback_to(POINT)?;
             }
             transaction.release(POINT)
         })?;
-        if !all {
-            shared.locker.release_to(locks);
-            shared.with(|state| state.deferred = deferred);
+        match all {
+            true => drawn.keep(&shared),
+            false => {
+                shared.locker.release_to(locks);
+                shared.with(|state| state.deferred = deferred);
+                drawn.undo(&shared)?;
+            }
         }
         Ok(all)
     }

@@ -9,6 +9,7 @@
 //! - The state's lock is never held while something is bound, planned or awaited.
 
 mod base;
+mod between;
 mod block;
 mod call;
 mod constraints;

@@ -4,7 +4,6 @@ use chronolith_engine::Isolation;
 use chronolith_sql::TransactionModes;
 use chronolith_types::SqlState;
 
-use super::block::Block;
 use super::handle::Session;
 use super::shared::isolation_of;
 use crate::error::Error;
@@ -96,7 +95,7 @@ impl Session {
 
     /// SET TRANSACTION.
     pub(super) fn set_transaction(&mut self, modes: &TransactionModes) -> Result<(), Error> {
-        if self.block == Block::Implicit && !self.several {
+        if self.outside_block() {
             self.warn(
                 SqlState::NO_ACTIVE_SQL_TRANSACTION,
                 "SET TRANSACTION can only be used in transaction blocks",

@@ -8,6 +8,7 @@ use chronolith_catalog::{
     Table as CatalogTable, Type, View,
 };
 use chronolith_sql::ast;
+use chronolith_sql::plpgsql::Conflict;
 use chronolith_types::{ChunkId, SqlType, TableId, TypeId};
 use datafusion::datasource::provider_as_source;
 use datafusion::logical_expr::TableSource;
@@ -480,6 +481,11 @@ impl Names for SessionNames {
             Some(locals) => locals.variable(of, name),
             None => Ok(None),
         }
+    }
+
+    fn conflict(&self) -> Conflict {
+        let locals = self.locals.as_ref();
+        locals.map_or(Conflict::Error, |locals| locals.conflict())
     }
 
     fn routines(&self, schema: Option<&str>, name: &str) -> Result<Vec<Arc<Routine>>, Error> {

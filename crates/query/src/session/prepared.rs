@@ -6,10 +6,11 @@ use arrow::array::ArrayRef;
 use chronolith_sql::{Statement as Tree, ast};
 use chronolith_types::{SqlState, SqlType};
 
+use super::execute::Ready;
 use super::handle::{Prepared, Session, Statement};
 use super::names::SessionNames;
 use super::run;
-use crate::bind::{Target, bind_scalar};
+use crate::bind::{Bound, Target, bind_scalar, set_parameters};
 use crate::catalogs::PreparedStatement;
 use crate::error::Error;
 use crate::outcome::Outcome;
@@ -140,6 +141,30 @@ impl Session {
         let (prepared, values) = self.with_arguments(name, args).await?;
         // Boxed: a prepared EXECUTE could run another one.
         Box::pin(self.rerun(&prepared, &values)).await
+    }
+
+    /// The query that a prepared statement is, with its arguments.
+    pub(super) async fn executed_query(
+        &mut self,
+        name: &str,
+        args: &[ast::Expr],
+    ) -> Result<Bound, Error> {
+        let (prepared, values) = self.with_arguments(name, args).await?;
+        let prepared = self.bound_now(&prepared)?;
+        let Ready::Query(bound) = &prepared.ready else {
+            return Err(match &prepared.ready {
+                Ready::Lock(_) => Error::unsupported("CREATE TABLE AS EXECUTE of a locking query"),
+                _ => Error::new(
+                    SqlState::WRONG_OBJECT_TYPE,
+                    "prepared statement is not a SELECT",
+                ),
+            });
+        };
+        let plan = set_parameters(&bound.plan, &run::scalars(&values)?)?;
+        Ok(Bound {
+            plan,
+            ..bound.clone()
+        })
     }
 
     /// A prepared statement, and what EXECUTE gives it.

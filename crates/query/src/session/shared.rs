@@ -112,6 +112,10 @@ pub(crate) struct State {
     pub(crate) portals: BTreeMap<String, Portal>,
     /// Open cursors.
     pub(crate) cursors: BTreeMap<String, Arc<Cursor>>,
+    /// How many cursors without a name were opened.
+    pub(crate) unnamed: u64,
+    /// How many savepoints the client's block has.
+    pub(crate) points: usize,
     /// The open transaction's modes.
     pub(crate) modes: Modes,
     /// Whether it has run anything that looks at rows.
@@ -253,6 +257,8 @@ impl Shared {
                 prepared: Vec::new(),
                 portals: BTreeMap::new(),
                 cursors: BTreeMap::new(),
+                unnamed: 0,
+                points: 0,
                 modes: Modes::default(),
                 queried: false,
                 stale: false,

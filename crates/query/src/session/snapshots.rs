@@ -5,7 +5,6 @@ use std::sync::Arc;
 use chronolith_engine::Isolation;
 use chronolith_types::SqlState;
 
-use super::block::Block;
 use super::handle::Session;
 use super::shared::Shared;
 use crate::error::Error;
@@ -24,7 +23,7 @@ impl Shared {
 impl Session {
     /// SET TRANSACTION SNAPSHOT.
     pub(super) fn set_snapshot(&mut self, name: &str) -> Result<(), Error> {
-        if self.block == Block::Implicit && !self.several {
+        if self.outside_block() {
             self.warn(
                 SqlState::NO_ACTIVE_SQL_TRANSACTION,
                 "SET TRANSACTION can only be used in transaction blocks",

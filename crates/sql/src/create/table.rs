@@ -7,8 +7,8 @@ use super::index::index_tail;
 use super::{access_method, tablespace};
 use crate::cursor::Cursor;
 use crate::{
-    ColumnDef, Constraint, ConstraintKind, CreateTable, CreateTableAs, Like, OnCommit, Spelled,
-    SqlError, Statement,
+    AsSource, ColumnDef, Constraint, ConstraintKind, CreateTable, CreateTableAs, Like, OnCommit,
+    Spelled, SqlError, Statement,
 };
 
 pub(super) fn table(
@@ -112,11 +112,21 @@ pub(super) fn table_as(
         tablespace(c)?;
     }
     c.expect(&["as"])?;
-    if c.sees(&["execute"]) {
-        c.rest();
-        return Ok(Statement::Other("CREATE TABLE AS EXECUTE".to_owned()));
-    }
-    let (query, _, with_data) = c.query_with_data()?;
+    let (source, with_data) = match c.accept(&["execute"]) {
+        true => {
+            let prepared = c.ident()?.value;
+            let args = crate::session::arguments(c)?;
+            let with_data = !c.accept(&["with", "no", "data"]);
+            if with_data {
+                c.accept(&["with", "data"]);
+            }
+            (AsSource::Execute(prepared, args), with_data)
+        }
+        false => {
+            let (query, _, with_data) = c.query_with_data()?;
+            (AsSource::Query(query), with_data)
+        }
+    };
     Ok(Statement::CreateTableAs(Box::new(CreateTableAs {
         name,
         columns,
@@ -125,7 +135,7 @@ pub(super) fn table_as(
         unlogged,
         on_commit,
         options,
-        query,
+        source,
         with_data,
     })))
 }

@@ -3,12 +3,13 @@
 //! Knows the language's shapes; expressions and queries within are read by the rest of this crate and
 //! kept with their text. What is outside is refused by its name. Start at [`body`].
 
+mod cursors;
 mod parse;
 mod statements;
 mod tree;
 
 pub use parse::body;
 pub use tree::{
-    Arm, Block, Command, Declaration, DeclaredType, Handler, Into, Level, Raise, Sql, Stmt,
-    StmtKind, Target, Wanted,
+    Arm, Block, Bound, Command, Conflict, Declaration, DeclaredType, Direction, Handler, Into,
+    Level, Open, Options, Raise, Sql, Stmt, StmtKind, Target, Wanted,
 };

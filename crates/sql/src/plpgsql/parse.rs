@@ -7,7 +7,10 @@ use chronolith_types::SqlState;
 use sqlparser::ast;
 use sqlparser::tokenizer::{Token, TokenWithSpan};
 
-use super::tree::{Block, Command, Declaration, DeclaredType, Handler, Sql, Stmt, Target};
+use super::cursors::Known;
+use super::tree::{
+    Block, Command, Conflict, Declaration, DeclaredType, Handler, Options, Sql, Stmt, Target,
+};
 use crate::cursor::Cursor;
 use crate::tokens::{character, slice, tokenize};
 use crate::{SqlError, Statement};
@@ -21,12 +24,10 @@ const DEPTH_MAX: usize = 100;
 /// 42601 for what is none, 0A000 for what is not served.
 pub fn body(text: &str) -> Result<Block, SqlError> {
     let mut reader = Reader::new(text)?;
-    if reader.token() == &Token::Sharp {
-        // `#variable_conflict use_column` and its kin.
-        return Err(reader.unsupported("an option of a PL/pgSQL function"));
-    }
+    let options = reader.options()?;
     let label = reader.label()?;
     let block = reader.block(label)?;
+    let block = Block { options, ..block };
     reader.take(&Token::SemiColon);
     match reader.token() {
         Token::EOF => Ok(block),
@@ -40,6 +41,8 @@ pub(super) struct Reader<'a> {
     tokens: Vec<TokenWithSpan>,
     pub at: usize,
     depth: usize,
+    /// Variables that are known here, the innermost last.
+    pub declared: Vec<(String, Known)>,
 }
 
 fn next_id() -> u64 {
@@ -54,6 +57,7 @@ impl<'a> Reader<'a> {
             tokens: tokenize(text)?,
             at: 0,
             depth: 0,
+            declared: Vec::new(),
         })
     }
 
@@ -331,6 +335,34 @@ impl<'a> Reader<'a> {
 
     // ------------------------------------------------------------------------------------- blocks
 
+    /// `#variable_conflict use_column` and its kin.
+    fn options(&mut self) -> Result<Options, SqlError> {
+        let mut options = Options::default();
+        while self.take(&Token::Sharp) {
+            if self.accept(&["option"]) {
+                // Only PostgreSQL's own developers look at what it prints.
+                self.expect(&["dump"])?;
+            } else if self.accept(&["variable_conflict"]) {
+                options.conflict = Some(match self.word() {
+                    Some("error") => Conflict::Error,
+                    Some("use_variable") => Conflict::UseVariable,
+                    Some("use_column") => Conflict::UseColumn,
+                    _ => return Err(self.unexpected()),
+                });
+                self.at += 1;
+            } else if self.accept(&["print_strict_params"]) {
+                match self.word() {
+                    Some("on") => return Err(self.unsupported("print_strict_params")),
+                    Some("off") => self.at += 1,
+                    _ => return Err(self.unexpected()),
+                }
+            } else {
+                return Err(self.unexpected());
+            }
+        }
+        Ok(options)
+    }
+
     /// `<<name>>`, if it is next.
     pub(super) fn label(&mut self) -> Result<Option<String>, SqlError> {
         if !self.take(&Token::ShiftLeft) {
@@ -344,6 +376,7 @@ impl<'a> Reader<'a> {
     /// The block from its DECLARE or BEGIN on, without the semicolon.
     pub(super) fn block(&mut self, label: Option<String>) -> Result<Block, SqlError> {
         let mut declarations: Vec<Declaration> = Vec::new();
+        let known = self.declared.len();
         while self.accept(&["declare"]) {
             while !self.sees(&["begin"]) && !self.sees(&["declare"]) {
                 let declared = self.declaration()?;
@@ -353,6 +386,8 @@ impl<'a> Reader<'a> {
                         self.start(self.at),
                     ));
                 }
+                let what = Known::of(&declared.ty);
+                self.declared.push((declared.name.clone(), what));
                 declarations.push(declared);
             }
         }
@@ -380,6 +415,7 @@ impl<'a> Reader<'a> {
                 return Err(self.unexpected());
             }
         }
+        self.declared.truncate(known);
         self.expect(&["end"])?;
         self.end_label(label.as_deref())?;
         Ok(Block {
@@ -387,6 +423,7 @@ impl<'a> Reader<'a> {
             declarations,
             body,
             handlers,
+            options: Options::default(),
         })
     }
 
@@ -432,11 +469,8 @@ impl<'a> Reader<'a> {
                 line,
             });
         }
-        if self.sees(&["cursor"]) || self.sees(&["scroll"]) || self.sees(&["no", "scroll"]) {
-            return Err(self.unsupported("CURSOR in PL/pgSQL"));
-        }
-        if self.sees(&["refcursor"]) {
-            return Err(self.unsupported("refcursor in PL/pgSQL"));
+        if let Some(cursor) = self.declared_cursor(&name, line)? {
+            return Ok(cursor);
         }
         let constant = self.accept(&["constant"]);
         let ty = self.declared_type()?;

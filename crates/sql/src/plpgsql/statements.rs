@@ -78,13 +78,19 @@ impl Reader<'_> {
                 self.at += 2;
                 Ok(StmtKind::Null)
             }
-            word @ ("open" | "fetch" | "move" | "close") => {
-                let what = format!("{} in PL/pgSQL", word.to_uppercase());
-                Err(self.unsupported(&what))
-            }
+            "open" => self.open(),
+            "fetch" => self.fetch(false),
+            "move" => self.fetch(true),
+            "close" => self.close(),
             word @ ("commit" | "rollback") => {
-                let what = format!("{} in a routine", word.to_uppercase());
-                Err(self.unsupported(&what))
+                let commit = word == "commit";
+                self.at += 1;
+                let chain = self.accept(&["and", "chain"]);
+                if !chain {
+                    self.accept(&["and", "no", "chain"]);
+                }
+                self.need(&Token::SemiColon)?;
+                Ok(StmtKind::End { commit, chain })
             }
             "" => Err(self.unexpected()),
             _ => self.command(),
@@ -204,7 +210,7 @@ impl Reader<'_> {
     }
 
     /// The statements of a loop behind its LOOP, and its end.
-    fn looped(&mut self, label: Option<&str>) -> Result<Vec<Stmt>, SqlError> {
+    pub(super) fn looped(&mut self, label: Option<&str>) -> Result<Vec<Stmt>, SqlError> {
         let body = self.statements(&["end"])?;
         self.expect(&["end", "loop"])?;
         self.end_label(label)?;
@@ -270,8 +276,8 @@ impl Reader<'_> {
                 body,
             });
         }
-        if matches!(self.token(), Token::Word(_)) && self.at + 1 == end {
-            return Err(self.unsupported("FOR over a cursor in PL/pgSQL"));
+        if let Some(looped) = self.for_cursor(label.as_ref(), &targets, end)? {
+            return Ok(looped);
         }
         let query = Wanted::Fixed(command(text, start)?);
         self.at = end + 1;
@@ -303,8 +309,13 @@ impl Reader<'_> {
         while self.take(&Token::Comma) {
             targets.push(self.target()?);
         }
-        if self.sees(&["slice"]) {
-            return Err(self.unsupported("FOREACH … SLICE"));
+        let mut slice = 0;
+        if self.accept(&["slice"]) {
+            slice = match self.token() {
+                Token::Number(digits, _) => digits.parse().map_err(|_| self.unexpected())?,
+                _ => return Err(self.unexpected()),
+            };
+            self.at += 1;
         }
         self.expect(&["in", "array"])?;
         let array = self.sql_before(&["loop"])?;
@@ -312,6 +323,7 @@ impl Reader<'_> {
         Ok(StmtKind::ForEach {
             label,
             targets,
+            slice,
             array,
             body,
         })
@@ -391,7 +403,7 @@ impl Reader<'_> {
     }
 
     /// What stands behind INTO.
-    fn into(&mut self) -> Result<Into, SqlError> {
+    pub(super) fn into(&mut self) -> Result<Into, SqlError> {
         let strict = self.accept(&["strict"]);
         let mut targets = vec![self.target()?];
         while self.take(&Token::Comma) {

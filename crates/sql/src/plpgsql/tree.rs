@@ -1,9 +1,11 @@
 //! What a body says.
 
+use std::sync::Arc;
+
 use sqlparser::ast;
 
+use crate::statement::FetchDirection;
 use crate::targets::part_of;
-
 use crate::{Parsed, TypeRef};
 
 /// A piece of SQL: an expression, or a query that gives its value.
@@ -85,6 +87,43 @@ pub enum DeclaredType {
     Record,
     /// Another name of a variable.
     Alias(String),
+    /// A cursor with its query.
+    Cursor(Arc<Bound>),
+}
+
+/// A cursor that is declared with its query.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Bound {
+    /// The variable's name, which the cursor gets too.
+    pub name: String,
+    /// Its arguments, which the query may name.
+    pub args: Vec<(String, TypeRef)>,
+    /// SCROLL or NO SCROLL.
+    pub scroll: Option<bool>,
+    /// The query.
+    pub query: Command,
+}
+
+/// How a cursor is opened.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Open {
+    /// With the query that it was declared with, and its arguments.
+    Bound(Arc<Bound>, Vec<Sql>),
+    /// With a query of its own.
+    Fixed(Option<bool>, Command),
+    /// With what EXECUTE would run, with USING.
+    Made(Option<bool>, Sql, Vec<Sql>),
+}
+
+/// Where FETCH and MOVE go.
+#[derive(Debug, Clone, PartialEq)]
+#[allow(missing_docs, reason = "PostgreSQL's own words")]
+pub enum Direction {
+    Fixed(FetchDirection),
+    Absolute(Sql),
+    Relative(Sql),
+    Forward(Sql),
+    Backward(Sql),
 }
 
 /// DECLARE.
@@ -124,6 +163,25 @@ pub struct Block {
     pub body: Vec<Stmt>,
     /// EXCEPTION.
     pub handlers: Vec<Handler>,
+    /// What the whole body asks for.
+    pub options: Options,
+}
+
+/// Options of a body, each a line of its own before the block.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Options {
+    /// `#variable_conflict`: which of a variable and a column of one name is meant.
+    pub conflict: Option<Conflict>,
+}
+
+/// `#variable_conflict`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[allow(missing_docs, reason = "PostgreSQL's own words")]
+pub enum Conflict {
+    #[default]
+    Error,
+    UseVariable,
+    UseColumn,
 }
 
 /// A condition with its statements.
@@ -221,8 +279,31 @@ pub enum StmtKind {
     ForEach {
         label: Option<String>,
         targets: Vec<Target>,
+        /// How many dimensions what it gives has; 0 for items.
+        slice: u32,
         array: Sql,
         body: Vec<Stmt>,
+    },
+    ForCursor {
+        label: Option<String>,
+        variable: String,
+        cursor: String,
+        bound: Arc<Bound>,
+        args: Vec<Sql>,
+        body: Vec<Stmt>,
+    },
+    Open {
+        cursor: String,
+        how: Open,
+    },
+    /// FETCH, and MOVE where nothing is taken.
+    Fetch {
+        cursor: String,
+        direction: Direction,
+        into: Option<Into>,
+    },
+    Close {
+        cursor: String,
     },
     Exit {
         /// CONTINUE.
@@ -252,6 +333,11 @@ pub enum StmtKind {
         condition: Sql,
         message: Option<Sql>,
     },
+    /// COMMIT, and ROLLBACK otherwise.
+    End {
+        commit: bool,
+        chain: bool,
+    },
     Null,
 }
 
@@ -272,6 +358,11 @@ impl StmtKind {
                 Wanted::Made(..) => "FOR over EXECUTE statement",
             },
             Self::ForEach { .. } => "FOREACH over array",
+            Self::ForCursor { .. } => "FOR over cursor",
+            Self::Open { .. } => "OPEN",
+            Self::Fetch { into: Some(_), .. } => "FETCH",
+            Self::Fetch { into: None, .. } => "MOVE",
+            Self::Close { .. } => "CLOSE",
             Self::Exit { next: false, .. } => "EXIT",
             Self::Exit { next: true, .. } => "CONTINUE",
             Self::Return(_) => "RETURN",
@@ -287,6 +378,8 @@ impl StmtKind {
             Self::Diagnostics { .. } => "GET DIAGNOSTICS",
             Self::Raise(_) => "RAISE",
             Self::Assert { .. } => "ASSERT",
+            Self::End { commit: true, .. } => "COMMIT",
+            Self::End { commit: false, .. } => "ROLLBACK",
             Self::Null => "NULL",
         }
     }

@@ -183,9 +183,18 @@ pub struct CreateTableAs {
     /// WITH (…).
     pub options: Vec<Opt>,
     /// AS.
-    pub query: Box<ast::Query>,
+    pub source: AsSource,
     /// Not WITH NO DATA.
     pub with_data: bool,
+}
+
+/// What the rows of CREATE TABLE AS are.
+#[derive(Debug, Clone, PartialEq)]
+pub enum AsSource {
+    /// Those of a query.
+    Query(Box<ast::Query>),
+    /// Those of a prepared statement, with its arguments.
+    Execute(String, Vec<ast::Expr>),
 }
 
 /// CREATE [MATERIALIZED] VIEW.

@@ -138,6 +138,8 @@ pub(crate) struct CurrentOf {
     /// Where the plan reads the row: its columns and its locator.
     pub(crate) slot: usize,
     pub(crate) cursor: String,
+    /// The variable that has its name, by its number.
+    pub(crate) variable: Option<usize>,
 }
 
 /// A change of the row that has a key.

@@ -9,7 +9,7 @@ use chronolith_types::{SqlState, SqlType};
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::logical_expr::Expr;
 
-use super::super::names::{Table, TableColumn};
+use super::super::names::{Table, TableColumn, Variable};
 use super::super::scope::Scope;
 use super::super::state::{Binder, Rel, Result, field, position, unsupported};
 use super::super::uses::attribute;
@@ -176,8 +176,16 @@ impl Binder<'_> {
                 let fields: Vec<_> = columns.map(|c| field(&c.column, &c.arrow)).collect();
                 let slot = self.slot();
                 rel.plan = self.read_slot(slot, &Arc::new(Schema::new(fields)))?;
+                let variable = match self.names.variable(None, cursor)? {
+                    Some(Variable::Value(number, SqlType::Refcursor)) => Some(number),
+                    _ => None,
+                };
                 let cursor = cursor.to_owned();
-                Some(CurrentOf { slot, cursor })
+                Some(CurrentOf {
+                    slot,
+                    cursor,
+                    variable,
+                })
             }
         };
         let around = self.view;

@@ -81,6 +81,8 @@ pub(super) struct Ran {
     pub rows: bool,
     /// Rows given or changed.
     pub count: u64,
+    /// It changes rows, or may.
+    pub changes: bool,
 }
 
 impl Ran {
@@ -394,7 +396,18 @@ impl Machine<'_> {
         text: &str,
         parsed: &Arc<Parsed>,
     ) -> Result<Ran, Error> {
-        self.before(&parsed.statement, &parsed.tag)?;
+        self.before(&parsed.statement, &parsed.tag, false)?;
+        let (prepared, values) = self.bound_to_variables(id, text, parsed)?;
+        self.finished(&prepared, values).await
+    }
+
+    /// A statement bound among the variables, and the values of these.
+    pub(super) fn bound_to_variables(
+        &mut self,
+        id: u64,
+        text: &str,
+        parsed: &Arc<Parsed>,
+    ) -> Result<(Arc<Prepared>, Vec<ScalarValue>), Error> {
         let compiled = match self.known(id) {
             Some(known) => known,
             None => {
@@ -431,8 +444,26 @@ impl Machine<'_> {
         let values = (1..=count)
             .map(|number| self.parameter(number, &compiled.fields))
             .collect();
-        let prepared = Arc::clone(prepared);
-        self.finished(&prepared, values).await
+        Ok((Arc::clone(prepared), values))
+    }
+
+    /// A statement bound with values for its parameters alone.
+    pub(super) fn bound_with(
+        &mut self,
+        text: &str,
+        parsed: Arc<Parsed>,
+        using: &[(ScalarValue, SqlType)],
+    ) -> Result<(Arc<Prepared>, Vec<ScalarValue>), Error> {
+        let types: Vec<Option<SqlType>> = using.iter().map(|(_, ty)| Some(ty.clone())).collect();
+        let names = SessionNames::new(&self.session.shared)?;
+        let statement = Statement {
+            text: text.into(),
+            parsed,
+        };
+        let prepared = self.session.bind_among(&names, &statement, &types)?;
+        let mut values: Vec<ScalarValue> = using.iter().map(|(value, _)| value.clone()).collect();
+        values.resize(prepared.params.len().max(values.len()), ScalarValue::Null);
+        Ok((prepared, values))
     }
 
     /// Runs what a text says, with values for its parameters.
@@ -441,34 +472,40 @@ impl Machine<'_> {
         text: &str,
         using: Vec<(ScalarValue, SqlType)>,
     ) -> Result<Ran, Error> {
-        let types: Vec<Option<SqlType>> = using.iter().map(|(_, ty)| Some(ty.clone())).collect();
-        let values: Vec<ScalarValue> = using.into_iter().map(|(value, _)| value).collect();
         let mut last = Ran {
             columns: Vec::new(),
             batches: Vec::new(),
             rows: false,
             count: 0,
+            changes: false,
         };
         for parsed in chronolith_sql::parse(text)? {
-            self.before(&parsed.statement, &parsed.tag)?;
-            let names = SessionNames::new(&self.session.shared)?;
-            let statement = Statement {
-                text: text.get(parsed.range.clone()).unwrap_or(text).into(),
-                parsed: Arc::new(parsed),
-            };
-            let prepared = self.session.bind_among(&names, &statement, &types)?;
-            drop(names);
-            let mut values = values.clone();
-            values.resize(prepared.params.len().max(values.len()), ScalarValue::Null);
-            last = self.finished(&prepared, values).await?;
+            self.before(&parsed.statement, &parsed.tag, true)?;
+            let text = text.get(parsed.range.clone()).unwrap_or(text);
+            let (prepared, values) = self.bound_with(text, Arc::new(parsed), &using)?;
+            self.session.between.whole += 1;
+            let done = self.finished(&prepared, values).await;
+            self.session.between.whole -= 1;
+            last = done?;
         }
         Ok(last)
     }
 
     /// Looks whether a statement may be run here, and gives it its snapshot.
-    fn before(&mut self, tree: &Tree, tag: &str) -> Result<(), Error> {
+    pub(super) fn before(&mut self, tree: &Tree, tag: &str, made: bool) -> Result<(), Error> {
         self.session.shared.cancel.check()?;
         let unfit = match tree {
+            Tree::Begin(_)
+            | Tree::Start(_)
+            | Tree::Commit { .. }
+            | Tree::Rollback { .. }
+            | Tree::Savepoint(_)
+            | Tree::ReleaseSavepoint(_)
+            | Tree::RollbackTo(_)
+                if made =>
+            {
+                Some("EXECUTE of transaction commands is not implemented".to_owned())
+            }
             Tree::Begin(_)
             | Tree::Start(_)
             | Tree::Commit { .. }
@@ -506,7 +543,8 @@ impl Machine<'_> {
         prepared: &Arc<Prepared>,
         values: Vec<ScalarValue>,
     ) -> Result<Ran, Error> {
-        let utility = matches!(prepared.ready, Ready::Utility);
+        // A procedure may have ended the transaction.
+        let anew = matches!(prepared.ready, Ready::Utility | Ready::Procedure(_));
         let call = Box::pin(self.session.dispatch_values(prepared, values));
         let outcome = call.await?;
         let mut ran = Ran {
@@ -514,6 +552,7 @@ impl Machine<'_> {
             batches: Vec::new(),
             rows: false,
             count: 0,
+            changes: false,
         };
         match outcome {
             Outcome::Rows {
@@ -540,7 +579,8 @@ impl Machine<'_> {
                 ));
             }
         }
-        if utility {
+        ran.changes = matches!(prepared.ready, Ready::Change(_) | Ready::Insert(_));
+        if anew {
             // It may have changed what names mean.
             self.refresh();
         }

@@ -11,6 +11,7 @@ impl Machine<'_> {
     pub(super) async fn diagnose(
         &mut self,
         stacked: bool,
+        line: usize,
         items: &[(Target, String)],
     ) -> Result<(), Error> {
         if stacked && self.handled.is_empty() {
@@ -26,7 +27,7 @@ impl Machine<'_> {
                     SqlType::Int8,
                 ),
                 _ => (
-                    ScalarValue::Utf8View(Some(self.diagnosis(item))),
+                    ScalarValue::Utf8View(Some(self.diagnosis(item, stacked, line))),
                     SqlType::Text,
                 ),
             };
@@ -35,9 +36,13 @@ impl Machine<'_> {
         Ok(())
     }
 
-    fn diagnosis(&self, item: &str) -> String {
+    fn diagnosis(&self, item: &str, stacked: bool, line: usize) -> String {
         if item == "pg_context" {
-            return format!("PL/pgSQL function {} at GET DIAGNOSTICS", self.signature);
+            return format!(
+                "PL/pgSQL function {} line {line} at GET {}DIAGNOSTICS",
+                self.signature,
+                if stacked { "STACKED " } else { "" }
+            );
         }
         let Some(error) = self.handled.last() else {
             return String::new();

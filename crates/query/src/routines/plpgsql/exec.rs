@@ -111,6 +111,7 @@ impl Machine<'_> {
             | StmtKind::While { .. }
             | StmtKind::ForRange { .. }
             | StmtKind::ForQuery { .. }
+            | StmtKind::ForCursor { .. }
             | StmtKind::ForEach { .. } => return self.looping(&statement.kind).await,
             StmtKind::Exit {
                 next,
@@ -146,10 +147,23 @@ impl Machine<'_> {
                 }
             }
             StmtKind::Command { command, into } => self.sql(command, into.as_ref()).await?,
-            StmtKind::Diagnostics { stacked, items } => self.diagnose(*stacked, items).await?,
+            StmtKind::Diagnostics { stacked, items } => {
+                self.diagnose(*stacked, statement.line, items).await?;
+            }
             StmtKind::Raise(raise) => self.raise(raise).await?,
             StmtKind::Assert { condition, message } => {
                 self.assert(condition, message.as_ref()).await?;
+            }
+            StmtKind::Open { cursor, how } => self.open(cursor, how).await?,
+            StmtKind::Fetch {
+                cursor,
+                direction,
+                into,
+            } => self.fetch(cursor, direction, into.as_ref()).await?,
+            StmtKind::Close { cursor } => self.close(cursor)?,
+            StmtKind::End { commit, chain } => {
+                self.session.end_within(*commit, *chain).await?;
+                self.refresh();
             }
             StmtKind::Null => {}
         }
@@ -269,6 +283,11 @@ impl Machine<'_> {
                 return Ok(());
             }
             DeclaredType::Record => Datum::Row(Row::record(name)),
+            DeclaredType::Cursor(_) => {
+                let mut slot = Slot::null(name, SqlType::Refcursor)?;
+                slot.value = ScalarValue::Utf8View(Some(name.to_owned()));
+                Datum::Value(slot)
+            }
             DeclaredType::Type(TypeRef::Like(of))
                 if let Ok(place) = self.place(&of.parts)
                     && let Some(ty) = self.type_of(place) =>
@@ -415,6 +434,17 @@ impl Machine<'_> {
     }
 
     pub(super) async fn made(&mut self, text: &Sql, using: &[Sql]) -> Result<Ran, Error> {
+        let (text, values) = self.dynamic_text(text, using).await?;
+        let ran = self.dynamic(&text, values).await;
+        ran.map_err(|error| quoted(error, &text))
+    }
+
+    /// What EXECUTE runs, and its values.
+    pub(super) async fn dynamic_text(
+        &mut self,
+        text: &Sql,
+        using: &[Sql],
+    ) -> Result<(String, Vec<(ScalarValue, SqlType)>), Error> {
         let (text, _) = self.value(text, Some(&SqlType::Text)).await?;
         let ScalarValue::Utf8View(Some(text)) = text else {
             return Err(Error::new(
@@ -426,8 +456,7 @@ impl Machine<'_> {
         for value in using {
             values.push(self.value(value, None).await?);
         }
-        let ran = self.dynamic(&text, values).await;
-        ran.map_err(|error| quoted(error, &text))
+        Ok((text, values))
     }
 
     /// The first row to its targets.
@@ -652,7 +681,7 @@ pub(super) fn named(columns: &[OutputColumn]) -> Vec<(String, SqlType)> {
 }
 
 /// The error with the statement that it is of.
-fn quoted(mut error: Error, text: &str) -> Error {
+pub(super) fn quoted(mut error: Error, text: &str) -> Error {
     let here = format!("SQL statement \"{}\"", text.trim());
     error.context = Some(match error.context.take() {
         Some(inner) => format!("{inner}\n{here}"),

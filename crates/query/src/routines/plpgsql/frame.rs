@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 
+use chronolith_sql::plpgsql::Conflict;
 use chronolith_types::{SqlState, SqlType, TypeId};
 use datafusion::common::ScalarValue;
 
@@ -59,6 +60,8 @@ pub(super) struct Names {
 pub(super) struct Frame {
     pub data: Vec<Datum>,
     pub scopes: Vec<Names>,
+    /// Which of a variable and a column of one name is meant.
+    pub conflict: Conflict,
 }
 
 /// Where a value is.
@@ -227,6 +230,7 @@ pub(crate) struct Locals {
     scopes: Vec<Names>,
     /// Fields of records that were named: the parameters behind those of the variables.
     fields: RefCell<Vec<Place>>,
+    conflict: Conflict,
 }
 
 impl Locals {
@@ -247,7 +251,12 @@ impl Locals {
             seen: seen.collect(),
             scopes: frame.scopes.clone(),
             fields: RefCell::default(),
+            conflict: frame.conflict,
         }
+    }
+
+    pub(crate) fn conflict(&self) -> Conflict {
+        self.conflict
     }
 
     /// The types of the parameters that variables are.

@@ -1,16 +1,20 @@
 //! Loops.
 
 use chronolith_sql::plpgsql::{Sql, Stmt, StmtKind, Target, Wanted};
+use chronolith_types::array::Shape;
+use chronolith_types::text::write_array_item;
 use chronolith_types::{SqlState, SqlType};
 use datafusion::common::ScalarValue;
 
+use super::bind::Ran;
+use super::cursors::Over;
 use super::exec::{Flow, Work, named};
 use super::frame::{Datum, Names, Slot};
 use super::machine::{Machine, items};
 use crate::error::Error;
 
 /// What a turn of a loop leads to.
-enum Turn {
+pub(super) enum Turn {
     On,
     Out(Flow),
 }
@@ -69,19 +73,42 @@ impl Machine<'_> {
                     query,
                     body,
                 } => self.rows(label.as_deref(), targets, query, body).await,
+                StmtKind::ForCursor {
+                    label,
+                    variable,
+                    cursor,
+                    bound,
+                    args,
+                    body,
+                } => {
+                    let label = label.as_deref();
+                    self.over_cursor(Over {
+                        label,
+                        variable,
+                        cursor,
+                        bound,
+                        args,
+                        body,
+                    })
+                    .await
+                }
                 StmtKind::ForEach {
                     label,
                     targets,
+                    slice,
                     array,
                     body,
-                } => self.each(label.as_deref(), targets, array, body).await,
+                } => {
+                    let what = (targets.as_slice(), *slice);
+                    self.each(label.as_deref(), what, array, body).await
+                }
                 _ => Err(Error::internal("a loop of no kind")),
             }
         })
     }
 
     /// Runs the body of a loop once.
-    async fn turn(&mut self, label: Option<&str>, body: &[Stmt]) -> Result<Turn, Error> {
+    pub(super) async fn turn(&mut self, label: Option<&str>, body: &[Stmt]) -> Result<Turn, Error> {
         self.session.shared.cancel.check()?;
         let own = |named: &Option<String>| named.is_none() || named.as_deref() == label;
         Ok(match self.statements(body).await? {
@@ -171,6 +198,20 @@ impl Machine<'_> {
             Wanted::Fixed(command) => self.ran(command).await?,
             Wanted::Made(text, using) => self.made(text, using).await?,
         };
+        self.session.between.changing += usize::from(ran.changes);
+        let done = self.over(label, targets, &ran, body).await;
+        self.session.between.changing -= usize::from(ran.changes);
+        done
+    }
+
+    /// The body of a loop for each row that a query gave.
+    async fn over(
+        &mut self,
+        label: Option<&str>,
+        targets: &[Target],
+        ran: &Ran,
+        body: &[Stmt],
+    ) -> Result<Flow, Error> {
         let columns = named(&ran.columns);
         let mut any = false;
         let mut flow = Flow::Next;
@@ -199,7 +240,7 @@ impl Machine<'_> {
     async fn each(
         &mut self,
         label: Option<&str>,
-        targets: &[Target],
+        (targets, slice): (&[Target], u32),
         array: &Sql,
         body: &[Stmt],
     ) -> Result<Flow, Error> {
@@ -210,17 +251,40 @@ impl Machine<'_> {
                 "FOREACH expression must not be null",
             ));
         }
-        let SqlType::Array(element) = ty else {
+        let SqlType::Array(element) = &ty else {
             return Err(Error::new(
                 SqlState::DATATYPE_MISMATCH,
                 format!("FOREACH expression must yield an array, not type {ty}"),
             ));
         };
-        let columns = [("item".to_owned(), *element)];
+        let (given, item) = match slice {
+            0 => (items(Some(&array))?, element.as_ref().clone()),
+            slice => (self.slices(&array, &ty, slice)?, ty.clone()),
+        };
+        if let [only] = targets
+            && only.index.is_none()
+            && let Some(of) = self.type_of(self.place(&only.parts)?)
+            && of.element().is_some() != (slice > 0)
+        {
+            return Err(Error::new(
+                SqlState::DATATYPE_MISMATCH,
+                match slice {
+                    0 => "FOREACH loop variable must not be of an array type",
+                    _ => "FOREACH ... SLICE loop variable must be of an array type",
+                },
+            ));
+        }
+        let columns = [("item".to_owned(), item)];
         let mut any = false;
         let mut flow = Flow::Next;
-        for item in items(Some(&array))? {
+        for item in given {
             any = true;
+            if targets.len() > 1 {
+                return Err(Error::new(
+                    SqlState::DATATYPE_MISMATCH,
+                    "cannot assign non-composite value to a row variable",
+                ));
+            }
             self.spread(targets, &columns, Some(vec![item])).await?;
             if let Turn::Out(out) = self.turn(label, body).await? {
                 flow = out;
@@ -229,5 +293,44 @@ impl Machine<'_> {
         }
         self.set_found(any);
         Ok(flow)
+    }
+
+    /// The parts of an array that have so many of its last dimensions.
+    fn slices(
+        &self,
+        array: &ScalarValue,
+        ty: &SqlType,
+        slice: u32,
+    ) -> Result<Vec<ScalarValue>, Error> {
+        let text = self.text(array, ty)?;
+        let (shape, items) = chronolith_types::array::parse(text.as_bytes())?;
+        let all = shape.dimensions();
+        let first = usize::try_from(slice)
+            .ok()
+            .and_then(|slice| all.len().checked_sub(slice));
+        let Some(within) = first.and_then(|first| all.get(first..)) else {
+            return Err(Error::new(
+                SqlState::ARRAY_SUBSCRIPT_ERROR,
+                format!(
+                    "slice dimension ({slice}) is out of the valid range 0..{}",
+                    all.len()
+                ),
+            ));
+        };
+        let shape = Shape::new(within.to_vec())?;
+        let count = shape.count().max(1);
+        let texts = items.chunks(count).map(|items| {
+            let mut out = Vec::new();
+            shape.write(&mut out, |place, out| {
+                let item = items.get(place).and_then(Option::as_deref);
+                write_array_item(item, out);
+                Ok::<_, Error>(())
+            })?;
+            let out = String::from_utf8(out);
+            let text = out.map_err(|_| Error::internal("an array's text is not UTF-8"))?;
+            let text = ScalarValue::Utf8View(Some(text));
+            self.cast(text, &SqlType::Text, ty)
+        });
+        texts.collect()
     }
 }

@@ -228,6 +228,7 @@ impl<'s> Machine<'s> {
     /// # Errors
     /// Those of its statements.
     pub(crate) async fn run(&mut self, body: &Block) -> Result<Vec<RecordBatch>, Error> {
+        self.frame.conflict = body.options.conflict.unwrap_or_default();
         let flow = self.block(body, 1).await?;
         let outputs = &self.outputs;
         match flow {

@@ -4,6 +4,7 @@
 //! [`Machine`].
 
 mod bind;
+mod cursors;
 mod diagnose;
 mod exec;
 mod frame;

@@ -227,7 +227,10 @@ impl Machine<'_> {
             Ok::<_, Error>(())
         })?;
         let deferred = shared.with(|state| state.deferred.clone());
+        let open = self.open_cursors();
+        self.session.between.guards += 1;
         let done = self.inner(block).await;
+        self.session.between.guards -= 1;
         let error = match done {
             Ok(flow) => {
                 shared.transact(|transaction| transaction.release(&point))?;
@@ -253,6 +256,7 @@ impl Machine<'_> {
             return Err(error);
         };
         shared.with(|state| state.deferred = deferred);
+        self.close_since(&open);
         shared.transact(|transaction| {
             transaction.rollback_to(&point)?;
             transaction.release(&point)
