@@ -5,6 +5,7 @@ use sqlparser::ast;
 use sqlparser::keywords::Keyword;
 use sqlparser::tokenizer::{Token, TokenWithSpan};
 
+use crate::alike::AlikeRows;
 use crate::cursor::Cursor;
 use crate::literals::Literals;
 use crate::tokens::{character, tokenize};
@@ -29,6 +30,13 @@ pub fn parse(text: &str) -> Result<Vec<Parsed>, SqlError> {
     if let Some((literals, range)) = Literals::read(text) {
         return Ok(vec![Parsed {
             statement: Statement::InsertLiterals(Box::new(literals)),
+            range,
+            tag: "INSERT".to_owned(),
+        }]);
+    }
+    if let Some((rows, range)) = AlikeRows::read(text) {
+        return Ok(vec![Parsed {
+            statement: Statement::InsertAlike(Box::new(rows)),
             range,
             tag: "INSERT".to_owned(),
         }]);
@@ -477,7 +485,7 @@ fn tag(statement: &Statement) -> String {
     };
     match statement {
         Statement::Query(_) => "SELECT",
-        Statement::Insert(_) | Statement::InsertLiterals(_) => "INSERT",
+        Statement::Insert(_) | Statement::InsertLiterals(_) | Statement::InsertAlike(_) => "INSERT",
         Statement::Update(_) => "UPDATE",
         Statement::Delete(_) => "DELETE",
         Statement::Merge(_) => "MERGE",

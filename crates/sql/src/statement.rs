@@ -24,6 +24,8 @@ pub enum Statement {
     Insert(Box<ast::Insert>),
     /// INSERT … VALUES of plain literals alone.
     InsertLiterals(Box<crate::Literals>),
+    /// INSERT of rows that are alike but for their literals.
+    InsertAlike(Box<crate::AlikeRows>),
     /// UPDATE.
     Update(Box<ast::Update>),
     /// DELETE.

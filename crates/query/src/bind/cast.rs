@@ -263,7 +263,11 @@ fn digits_of(expr: &ast::Expr) -> Option<String> {
         ast::Expr::UnaryOp {
             op: UnaryOperator::Minus,
             expr,
-        } => digits_of(expr).map(|digits| format!("-{digits}")),
+        } => digits_of(expr).map(|digits| {
+            // Zero as a number has no sign.
+            let zero = !digits.bytes().any(|byte| (b'1'..=b'9').contains(&byte));
+            if zero { digits } else { format!("-{digits}") }
+        }),
         ast::Expr::Nested(inner) => digits_of(inner),
         _ => None,
     }
