@@ -4,7 +4,7 @@ use std::any::TypeId;
 
 use sqlparser::ast::{BinaryOperator, Expr, UnaryOperator};
 use sqlparser::dialect::{Dialect, PostgreSqlDialect, Precedence};
-use sqlparser::keywords::Keyword;
+use sqlparser::keywords::{Keyword, RESERVED_FOR_COLUMN_ALIAS};
 use sqlparser::parser::{Parser, ParserError};
 use sqlparser::tokenizer::Token;
 
@@ -123,6 +123,11 @@ impl Dialect for Postgres {
             true => Expr::IsNotDistinctFrom(left, Box::new(right)),
             false => Expr::IsDistinctFrom(left, Box::new(right)),
         }))
+    }
+
+    fn is_column_alias(&self, word: &Keyword, _parser: &mut Parser<'_>) -> bool {
+        // `SELECT 1 FOR UPDATE`
+        *word != Keyword::FOR && !RESERVED_FOR_COLUMN_ALIAS.contains(word)
     }
 
     yes! {
