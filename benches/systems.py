@@ -12,6 +12,7 @@ import argparse
 import asyncio
 import datetime
 import multiprocessing
+import os
 import pathlib
 import random
 import statistics
@@ -130,15 +131,19 @@ def numeric(whole, fraction):
     return struct.pack("!ihhHhHH", 12, 2, 0, 0, 8, whole, fraction)
 
 
-def feed(dsn, number, seconds, begin, go, results):
-    """One exchange: a burst each second, in transactions of a thousand ticks by binary COPY."""
+def feed(dsn, number, seconds, burst, begin, go, results):
+    """One exchange, in transactions of a thousand ticks by binary COPY: a burst each second of as many as
+    an exchange sends at most, or, else, half of that spread over the second."""
+    # Exchanges have machines of their own.
+    os.nice(10)
     walk = random.Random(number)
     exchange = text(f"exchange{number:02}".encode())
     symbols = [text(f"SYM{s:02}USDT".encode()) for s in range(25)]
     prices = [1000 + 50 * s for s in range(25)]
+    batches = BURST // BATCH if burst else BURST // BATCH // 2
     blobs = []
     for second in range(seconds):
-        for batch in range(BURST // BATCH):
+        for batch in range(batches):
             rows = [b"PGCOPY\n\xff\r\n\0" + struct.pack("!ii", 0, 0)]
             for row in range(BATCH):
                 of = walk.randrange(25)
@@ -150,65 +155,77 @@ def feed(dsn, number, seconds, begin, go, results):
                             + struct.pack("!iq", 8, (number * 1000 + second) * BURST + batch * BATCH + row))
             rows.append(struct.pack("!h", -1))
             blobs.append(b"".join(rows))
-    bursts = []
+    taken = []
     with psycopg.connect(dsn, autocommit=True) as connection, connection.cursor() as cursor:
         results.put(("ready", None))
         go.wait()
         began = time.perf_counter()
         for second in range(seconds):
-            late = began + second - time.perf_counter()
-            if late > 0:
-                time.sleep(late)
-            burst = time.perf_counter()
-            for blob in blobs[second * (BURST // BATCH):(second + 1) * (BURST // BATCH)]:
+            sent = time.perf_counter()
+            for batch in range(batches):
+                place = 0 if burst else (batch + number / FEEDS) / batches
+                late = began + second + place - time.perf_counter()
+                if late > 0:
+                    time.sleep(late)
+                    sent = time.perf_counter()
                 with cursor.copy("COPY market_data.ticks FROM STDIN (FORMAT binary)") as copy:
-                    copy.write(blob)
-            bursts.append(time.perf_counter() - burst)
+                    copy.write(blobs[second * batches + batch])
+                if not burst or batch == batches - 1:
+                    taken.append(time.perf_counter() - sent)
         took = time.perf_counter() - began
-    results.put((number, (took, bursts)))
+    results.put((number, (took, taken)))
+
+
+LAST = ("SELECT time, price, volume FROM market_data.ticks WHERE exchange = 'exchange07'"
+        " AND symbol = 'SYM07USDT' ORDER BY time DESC LIMIT 100")
+
+
+def feeds(dsn, connection, seconds, burst, begin):
+    """All feeds at once beside a reader."""
+    what = f"a burst of {BURST:,} ticks each a second" if burst else f"{BURST // 2:,} ticks each, spread over each second"
+    results, go = multiprocessing.Queue(), multiprocessing.Event()
+    before = connection.execute("SELECT count(*) FROM market_data.ticks").fetchone()[0]
+    ones = [multiprocessing.Process(target=feed, args=(dsn, number, seconds, burst, begin, go, results))
+            for number in range(FEEDS)]
+    for one in ones:
+        one.start()
+    for _ in ones:
+        results.get()
+    go.set()
+    taken, lags, told = [], [], []
+    while len(told) < FEEDS:
+        began = time.perf_counter()
+        connection.execute(LAST, prepare=True).fetchall()
+        taken.append(time.perf_counter() - began)
+        # Of one snapshot: what a candle lacks of its ticks.
+        row = connection.execute(
+            "SELECT (SELECT count(*) FROM market_data.ticks WHERE exchange = 'exchange07' AND symbol = 'SYM07USDT')"
+            " - (SELECT coalesce(sum(trades), 0) FROM aggregates.bars_1d WHERE exchange = 'exchange07'"
+            " AND symbol = 'SYM07USDT')", prepare=True).fetchone()
+        lags.append(row[0])
+        time.sleep(0.02)
+        while not results.empty():
+            told.append(results.get()[1])
+    took = max(one[0] for one in told)
+    rows = connection.execute("SELECT count(*) FROM market_data.ticks").fetchone()[0] - before
+    print(f"Bot3: {FEEDS} feeds, {what}, three bar views:"
+          f" {rows:,} rows in {took:.1f} s, {rows / took:,.0f} rows/s", flush=True)
+    name = "a burst, from its first row to its last COMMIT" if burst else f"a transaction of {BATCH:,}"
+    percentiles(f"Bot3: {name}", [b for one in told for b in one[1]])
+    percentiles("Bot3: the last 100 ticks of a series meanwhile", taken)
+    print(f"Bot3: ticks that a daily bar lacked, at most: {max(lags)} (n {len(lags)})", flush=True)
+    for one in ones:
+        one.join()
 
 
 def bot3(dsn, seconds):
     schema(dsn, "bot3")
     begin = time.time_ns() // 1000 - int(EPOCH.timestamp()) * 1_000_000
-    results, go = multiprocessing.Queue(), multiprocessing.Event()
-    feeds = [multiprocessing.Process(target=feed, args=(dsn, number, seconds, begin, go, results))
-             for number in range(FEEDS)]
-    for one in feeds:
-        one.start()
-    for _ in feeds:
-        results.get()
-    go.set()
     with psycopg.connect(dsn, autocommit=True) as connection:
-        taken, lags = [], []
-        told = []
-        while len(told) < FEEDS:
-            began = time.perf_counter()
-            connection.execute("SELECT time, price, volume FROM market_data.ticks WHERE exchange = 'exchange07'"
-                               " AND symbol = 'SYM07USDT' ORDER BY time DESC LIMIT 100", prepare=True).fetchall()
-            taken.append(time.perf_counter() - began)
-            # Of one snapshot: what a candle lacks of its ticks.
-            row = connection.execute(
-                "SELECT (SELECT count(*) FROM market_data.ticks WHERE exchange = 'exchange07' AND symbol = 'SYM07USDT')"
-                " - (SELECT coalesce(sum(trades), 0) FROM aggregates.bars_1d WHERE exchange = 'exchange07'"
-                " AND symbol = 'SYM07USDT')", prepare=True).fetchone()
-            lags.append(row[0])
-            time.sleep(0.05)
-            while not results.empty():
-                told.append(results.get()[1])
-        took = max(one[0] for one in told)
-        rows = connection.execute("SELECT count(*) FROM market_data.ticks").fetchone()[0]
-        print(f"Bot3: {FEEDS} feeds, a burst of {BURST:,} ticks each a second, three bar views:"
-              f" {rows:,} rows in {took:.1f} s, {rows / took:,.0f} rows/s", flush=True)
-        percentiles("Bot3: a burst, from its first row to its last COMMIT", [b for one in told for b in one[1]])
-        percentiles("Bot3: the last 100 ticks of a series meanwhile", taken)
-        print(f"Bot3: ticks that a daily bar lacked, at most: {max(lags)} (n {len(lags)})", flush=True)
-        ask(connection, "Bot3: the last 100 ticks of a series, alone",
-            "SELECT time, price, volume FROM market_data.ticks WHERE exchange = 'exchange07'"
-            " AND symbol = 'SYM07USDT' ORDER BY time DESC LIMIT 100")
+        feeds(dsn, connection, seconds, False, begin)
+        feeds(dsn, connection, seconds, True, begin + 3_600_000_000)
+        ask(connection, "Bot3: the last 100 ticks of a series, alone", LAST)
         compress(connection, "market_data.ticks")
-    for one in feeds:
-        one.join()
 
 
 def copy(connection, name, table, columns, rows):

@@ -99,6 +99,8 @@ pub enum ArrivalChange {
         /// The rows.
         rows: Vec<ArrivedRow>,
     },
+    /// All has come that will: what is named from now on is what is there.
+    Ended,
 }
 
 impl Arrival {
@@ -124,6 +126,7 @@ impl Arrival {
                 let told = self.told.entry(table.clone()).or_default();
                 told.extend(rows.iter().cloned());
             }
+            ArrivalChange::Ended => *self = Self::default(),
             ArrivalChange::Left { table, rows } => {
                 match rows.is_empty() {
                     true => self.told.remove(table),
@@ -140,6 +143,21 @@ mod tests {
 
     fn row(id: &str) -> ArrivedRow {
         BTreeMap::from([("id".to_owned(), Some(id.to_owned()))])
+    }
+
+    #[test]
+    fn nothing_is_left_when_all_has_come() {
+        let mut arrival = Arrival::default();
+        arrival.change(&ArrivalChange::Tell {
+            table: "chunk".to_owned(),
+            rows: vec![row("1")],
+        });
+        arrival.change(&ArrivalChange::Aside {
+            name: "a.b".to_owned(),
+        });
+        assert!(!arrival.is_empty());
+        arrival.change(&ArrivalChange::Ended);
+        assert!(arrival.is_empty());
     }
 
     #[test]

@@ -47,8 +47,8 @@ pub use rows::RowBits;
 pub use sequence::{Identity, OwnedBy, Sequence};
 pub use table::{
     Chunk, Column, Compression, Constraint, ConstraintKind, ConstraintMarks, Dimension,
-    DimensionKind, Hypertable, Index, OnCommit, OrderBy, Part, PartFile, Persistence, Reference,
-    ReferenceAction, Region, Skipping, SparseIndex, Table,
+    DimensionKind, Hypertable, Index, KeyMarks, OnCommit, OrderBy, Part, PartFile, Persistence,
+    Reference, ReferenceAction, Region, Skipping, SparseIndex, Table,
 };
 pub use trigger::{Trigger, TriggerTiming};
 pub use types::{Domain, Label, Type, TypeBody};

@@ -262,6 +262,21 @@ pub struct Index {
     /// WITH: names and values.
     #[serde(default)]
     pub options: Vec<(String, String)>,
+    /// What the keys are compared by, where it is not what their types are compared by: as many as
+    /// keys, or none.
+    #[serde(default)]
+    pub marks: Vec<KeyMarks>,
+}
+
+/// COLLATE and the class of operators of one key of an index.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct KeyMarks {
+    /// COLLATE.
+    #[serde(default)]
+    pub collation: Option<String>,
+    /// The class of operators.
+    #[serde(default)]
+    pub class: Option<String>,
 }
 
 /// What makes a table a hypertable.

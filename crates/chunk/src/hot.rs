@@ -1,6 +1,5 @@
 //! A hot part: rows in memory, in the order of their commits.
 
-use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
@@ -11,8 +10,8 @@ use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 
 use roaring::RoaringBitmap;
 
-use crate::cold::time_array;
 use crate::error::ChunkError;
+use crate::facts::{Facts, Lazy, rows_among};
 use crate::layout::Layout;
 
 /// Small batches are joined until they have this many rows.
@@ -171,103 +170,6 @@ fn long_bytes(views: &[u128]) -> usize {
     views.iter().map(length).filter(|length| *length > 12).sum()
 }
 
-type Lazy = Arc<OnceLock<Arc<Facts>>>;
-
-/// What is known of a batch.
-#[derive(Debug, Default)]
-pub(crate) struct Facts {
-    /// First and last time; None of no rows.
-    pub(crate) times: Option<(i64, i64)>,
-    /// Segment-by columns of text whose values are few, and the rows of each value.
-    values: Vec<(usize, Values)>,
-}
-
-/// The rows that have a value, in their order.
-type Values = HashMap<Box<str>, Vec<u32>, ahash::RandomState>;
-
-/// Fewer rows are looked at one by one.
-const INDEXED_ROWS_MIN: usize = 256;
-
-/// Of more values than these it is not worth knowing which.
-const VALUES_MAX: usize = 4096;
-
-impl Facts {
-    fn of(layout: &Layout, batch: &RecordBatch) -> Self {
-        let times = layout.time.and_then(|place| batch.columns().get(place));
-        let times = times.and_then(|column| {
-            let times = time_array(column).ok()?;
-            let there = |(row, _): &(usize, &i64)| column.is_valid(*row);
-            let mut times = times
-                .iter()
-                .enumerate()
-                .filter(there)
-                .map(|(_, time)| *time);
-            let first = times.next()?;
-            Some(times.fold((first, first), |(a, b), time| (a.min(time), b.max(time))))
-        });
-        let mut values = Vec::new();
-        for place in &layout.segment_by {
-            if let Some(column) = batch.columns().get(*place)
-                && *column.data_type() == DataType::Utf8View
-            {
-                let mut found = Values::default();
-                for (row, value) in column.as_string_view().iter().enumerate() {
-                    let Some(value) = value else { continue };
-                    match found.get_mut(value) {
-                        Some(rows) => rows.push(number(row)),
-                        None => {
-                            found.insert(value.into(), vec![number(row)]);
-                        }
-                    }
-                    if found.len() > VALUES_MAX {
-                        break;
-                    }
-                }
-                if found.len() <= VALUES_MAX {
-                    values.push((*place, found));
-                }
-            }
-        }
-        Self { times, values }
-    }
-
-    /// Whether a row may have one of some values in a column.
-    pub(crate) fn may_have(&self, place: usize, wanted: &[String]) -> bool {
-        let known = self.values.iter().find(|(known, _)| *known == place);
-        known.is_none_or(|(_, known)| wanted.iter().any(|value| known.contains_key(&**value)))
-    }
-
-    /// Rows among which are all that have one of some values in each of some columns, in their
-    /// order; None where that is not known of any of the columns.
-    fn rows_of(&self, equals: &[(usize, Vec<String>)]) -> Option<Vec<u32>> {
-        let lists = equals.iter().filter_map(|(place, wanted)| {
-            let (_, known) = self.values.iter().find(|(known, _)| known == place)?;
-            let lists = wanted.iter().filter_map(|value| known.get(&**value));
-            let lists: Vec<&Vec<u32>> = lists.collect();
-            Some((lists.iter().map(|rows| rows.len()).sum::<usize>(), lists))
-        });
-        let (_, lists) = lists.min_by_key(|(count, _)| *count)?;
-        let mut rows: Vec<u32> = lists.into_iter().flatten().copied().collect();
-        rows.sort_unstable();
-        rows.dedup();
-        Some(rows)
-    }
-}
-
-/// The rows of a batch among which are all that have some values; None for all of them.
-fn rows_among(
-    layout: &Layout,
-    equals: &[(usize, Vec<String>)],
-    batch: &RecordBatch,
-    lazy: &Lazy,
-) -> Option<Vec<u32>> {
-    if equals.is_empty() || batch.num_rows() < INDEXED_ROWS_MIN {
-        return None;
-    }
-    let facts = lazy.get_or_init(|| Arc::new(Facts::of(layout, batch)));
-    facts.rows_of(equals)
-}
-
 /// Texts and bytes whose buffers are many, or hold nothing, copied into a few: every copy of a row
 /// would hold on to all of them, and batches that are joined to those of all their rows.
 fn tidied(batch: RecordBatch) -> Result<RecordBatch, ChunkError> {
@@ -304,7 +206,7 @@ fn is_scattered(column: &ArrayRef) -> bool {
     bytes.is_some_and(|bytes| scattered(bytes.data_buffers().len(), bytes.views()))
 }
 
-fn number(count: usize) -> u32 {
+pub(crate) fn number(count: usize) -> u32 {
     u32::try_from(count).unwrap_or(u32::MAX)
 }
 
@@ -334,30 +236,38 @@ impl HotPart {
         let batches = Arc::make_mut(&mut self.batches);
         let facts = Arc::make_mut(&mut self.facts);
         let mut marks = self.gone.take().map(|gone| gone.of.clone());
-        let mut last = batch;
-        let mut mark: Option<RoaringBitmap> = None;
-        while let Some(before) = batches.last() {
-            let rows = before.num_rows() + last.num_rows();
-            if before.num_rows() > 2 * last.num_rows() || rows > JOINED_ROWS_MAX {
+        let (mut from, mut rows) = (batches.len(), batch.num_rows());
+        while let Some(before) = from.checked_sub(1).and_then(|at| batches.get(at)) {
+            let joined = before.num_rows() + rows;
+            if before.num_rows() > 2 * rows || joined > JOINED_ROWS_MAX {
                 break;
             }
-            if let Some(marks) = &mut marks {
-                let first = number(before.num_rows());
-                let behind = mark
-                    .take()
-                    .map(|rows| rows.iter().map(|row| row + first).collect());
-                let of = marks.pop().flatten().map(|marked| (*marked.rows).clone());
-                mark = match (of, behind) {
-                    (Some(of), Some(behind)) => Some(of | behind),
-                    (of, behind) => of.or(behind),
-                };
-            }
-            last = tidied(concat_batches(&before.schema(), [before, &last])?)?;
-            batches.pop();
-            facts.pop();
+            (from, rows) = (from - 1, joined);
         }
+        // All in one go: each row is copied once, however many batches end here.
+        let joined = batches.split_off(from);
+        let known = facts.split_off(from);
+        let mut mark: Option<RoaringBitmap> = None;
+        if let Some(marks) = &mut marks {
+            let mut first = 0;
+            for (marked, batch) in marks.split_off(from).into_iter().zip(&joined) {
+                if let Some(marked) = marked {
+                    let rows = marked.rows.iter().map(|row| row + first);
+                    mark.get_or_insert_default().extend(rows);
+                }
+                first += number(batch.num_rows());
+            }
+        }
+        let last = match joined.first() {
+            Some(one) => tidied(concat_batches(
+                &one.schema(),
+                joined.iter().chain([&batch]),
+            )?)?,
+            None => batch,
+        };
+        let added = last.num_rows() - joined.iter().map(RecordBatch::num_rows).sum::<usize>();
         batches.push(last);
-        facts.push(Lazy::default());
+        facts.push(Lazy::joined(known.iter().zip(&joined), added));
         if let Some(mut marks) = marks {
             marks.push(mark.and_then(Marked::new));
             self.gone = Gone::of(marks);
@@ -538,9 +448,7 @@ impl HotPart {
     pub(crate) fn facts(&self, layout: &Layout) -> Vec<Arc<Facts>> {
         let known = self.batches.iter().zip(self.facts.iter());
         known
-            .map(|(batch, lazy)| {
-                Arc::clone(lazy.get_or_init(|| Arc::new(Facts::of(layout, batch))))
-            })
+            .map(|(batch, lazy)| Arc::clone(lazy.of(layout, batch)))
             .collect()
     }
 
@@ -652,7 +560,7 @@ impl HotPart {
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-    use arrow::array::{StringViewArray, StringViewBuilder};
+    use arrow::array::{Int64Array, StringViewArray, StringViewBuilder};
     use arrow::datatypes::{Field, Schema};
 
     use super::*;
@@ -682,5 +590,31 @@ mod tests {
         assert!(all.iter().all(|batch| buffers(batch) <= 1));
         let known = all.iter().flat_map(|batch| batch.iter().flatten());
         assert!(known.eq(texts.iter().map(String::as_str)));
+    }
+
+    #[test]
+    fn deleted_rows_stay_so_while_batches_are_joined() {
+        let schema = Schema::new(vec![Field::new("n", DataType::Int64, true)]);
+        let schema = Arc::new(schema);
+        let mut hot = HotPart::default();
+        let mut gone: Vec<bool> = Vec::new();
+        for step in 0..400_usize {
+            let rows = 1 + step * 7919 % 5;
+            let column: ArrayRef = Arc::new(Int64Array::from(vec![0; rows]));
+            hot.append(RecordBatch::try_new(Arc::clone(&schema), vec![column]).unwrap())
+                .unwrap();
+            gone.resize(gone.len() + rows, false);
+            if step % 3 == 0 {
+                let places = [step * 31 % gone.len(), gone.len() - 1, gone.len() / 2];
+                hot.delete(&places.iter().map(|&at| number(at)).collect());
+                for at in places {
+                    gone[at] = true;
+                }
+            }
+            let told: Vec<bool> = (0..gone.len())
+                .map(|at| hot.is_deleted(number(at)))
+                .collect();
+            assert_eq!(told, gone, "step {step}");
+        }
     }
 }

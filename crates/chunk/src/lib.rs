@@ -16,6 +16,7 @@ pub mod cold;
 mod constant;
 mod directory;
 mod error;
+mod facts;
 mod hash;
 mod hot;
 mod key;

@@ -97,7 +97,10 @@ impl State {
                 }
             }
         }
-        rows.hot.insert(*stays, merged);
+        // Of rows that were all deleted nothing is left: a part without any would never be packed.
+        if merged.all_rows() > 0 {
+            rows.hot.insert(*stays, merged);
+        }
         Ok(())
     }
 

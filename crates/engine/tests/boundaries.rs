@@ -15,7 +15,7 @@ use chronolith_platform::sim::{Fault, SimDisk};
 use chronolith_types::{ChunkId, SqlState};
 
 mod shared;
-use shared::{DB, TICKS, TOTALS, create, ids, open, ticks, time_of, totals};
+use shared::{DB, TICKS, TOTALS, create, delete, ids, open, ticks, time_of, totals};
 
 fn begin(engine: &Arc<Engine>) -> Transaction {
     engine.begin(DB, Isolation::ReadCommitted)
@@ -224,6 +224,33 @@ fn a_merge_and_a_split_are_undone_with_their_transaction() {
         assert_eq!(ranges(&after), ranges(&before));
         check(&engine);
     }
+}
+
+#[test]
+fn chunks_whose_rows_are_all_deleted_merge_into_one_without_rows() {
+    let disk = SimDisk::new(9);
+    let engine = open(&disk, 9).unwrap();
+    create(&engine).unwrap();
+    (1..20).for_each(|n| insert(&engine, n).unwrap());
+    let both = chunks(&engine);
+    let end = both[1].range.end;
+    let mut transaction = begin(&engine);
+    delete(&mut transaction, |id| time_of(id) < end).unwrap();
+    transaction.commit().unwrap();
+    let left = ids(&engine.begin(DB, Isolation::ReadCommitted), TICKS, 2);
+    let mut transaction = begin(&engine);
+    transaction
+        .merge_chunks(TICKS, &[both[1].id, both[0].id])
+        .unwrap();
+    transaction.commit().unwrap();
+    engine.checkpoint().unwrap();
+    drop(engine);
+    let engine = open(&disk, 9).unwrap();
+    assert_eq!(
+        ids(&engine.begin(DB, Isolation::ReadCommitted), TICKS, 2),
+        left
+    );
+    assert_eq!(chunks(&engine).len(), both.len() - 1);
 }
 
 #[test]

@@ -40,6 +40,8 @@ pub struct Error {
     pub column: Option<String>,
     /// The constraint concerned.
     pub constraint: Option<String>,
+    /// The type concerned.
+    pub datatype: Option<String>,
     /// What caused it, for the log.
     pub source: Option<Box<dyn StdError + Send + Sync>>,
 }
@@ -105,10 +107,10 @@ impl Error {
         self
     }
 
-    /// The same pointing at character `position` (from 1).
+    /// The same pointing at character `position` (from 1), unless it points closer already.
     #[must_use]
     pub fn at(mut self, position: Option<u32>) -> Self {
-        self.position = position.or(self.position);
+        self.position = self.position.or(position);
         self
     }
 
@@ -212,6 +214,11 @@ impl From<FunctionError> for Error {
         told.detail = error.detail;
         told.hint = error.hint;
         told.context = error.context;
+        if let Some(of) = error.domain {
+            told.schema = of.schema;
+            told.datatype = Some(of.name);
+            told.constraint = of.check;
+        }
         told
     }
 }
@@ -364,6 +371,7 @@ impl Error {
             table: self.table.clone(),
             column: self.column.clone(),
             constraint: self.constraint.clone(),
+            datatype: self.datatype.clone(),
             source: None,
         }
     }

@@ -170,6 +170,8 @@ impl Connection {
             }
             Message::Sync(_) => {
                 let ok = !std::mem::take(&mut self.skipping);
+                // Runs behind one that failed were skipped, and are not to be made any more.
+                self.one_by_one = 0;
                 let ended = self.wire.watched(self.session.sync(ok)).await?;
                 if let Err(failure) = ended {
                     self.session.log_failure(&failure, Failed::Nothing);

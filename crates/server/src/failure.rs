@@ -48,6 +48,8 @@ pub struct Failure {
     pub column: Option<String>,
     /// The constraint concerned.
     pub constraint: Option<String>,
+    /// The type concerned.
+    pub datatype: Option<String>,
 }
 
 impl Failure {

@@ -52,6 +52,7 @@ pub(crate) fn failure(out: &mut Vec<u8>, severity: Severity, failure: &Failure) 
             (b's', &failure.schema),
             (b't', &failure.table),
             (b'c', &failure.column),
+            (b'd', &failure.datatype),
             (b'n', &failure.constraint),
         ];
         for (kind, value) in optional {

@@ -522,6 +522,7 @@ impl From<Error> for Failure {
             table: error.table,
             column: error.column,
             constraint: error.constraint,
+            datatype: error.datatype,
         }
     }
 }

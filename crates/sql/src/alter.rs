@@ -34,7 +34,7 @@ const KINDS: &[(&[&str], ObjectKind)] = &[
     (&["sequence"], ObjectKind::Sequence),
     (&["function"], ObjectKind::Function),
     (&["procedure"], ObjectKind::Procedure),
-    (&["routine"], ObjectKind::Function),
+    (&["routine"], ObjectKind::Routine),
     (&["aggregate"], ObjectKind::Aggregate),
     (&["trigger"], ObjectKind::Trigger),
     (&["type"], ObjectKind::Type),
@@ -229,7 +229,9 @@ pub(crate) fn alter(c: &mut Cursor<'_>) -> Result<Statement, SqlError> {
         | ObjectKind::MaterializedView
         | ObjectKind::Index
         | ObjectKind::Sequence => table(c, kind),
-        ObjectKind::Function | ObjectKind::Procedure => crate::routine::alter(c, kind),
+        ObjectKind::Function | ObjectKind::Procedure | ObjectKind::Routine => {
+            crate::routine::alter(c, kind)
+        }
         ObjectKind::Trigger => crate::trigger::alter(c),
         ObjectKind::Publication => crate::publication::alter(c),
         _ => {
@@ -458,10 +460,16 @@ fn action(c: &mut Cursor<'_>) -> Result<AlterAction, SqlError> {
             return Ok(AlterAction::RowSecurity { enabled, forced });
         }
     }
-    // CLUSTER ON, ATTACH PARTITION, SET LOGGED …
+    if c.accept(&["cluster", "on"]) {
+        return Ok(AlterAction::Cluster(Some(c.ident()?)));
+    }
+    if c.accept(&["set", "without", "cluster"]) {
+        return Ok(AlterAction::Cluster(None));
+    }
+    // ATTACH PARTITION, SET LOGGED …
     let known = [
-        "enable", "disable", "cluster", "attach", "detach", "set", "inherit", "no", "replica",
-        "of", "not", "force", "depends",
+        "enable", "disable", "attach", "detach", "set", "inherit", "no", "replica", "of", "not",
+        "force", "depends",
     ];
     if c.word().is_some_and(|word| known.contains(&word.as_str())) {
         return Ok(AlterAction::Other(c.rest()));

@@ -2,16 +2,18 @@
 
 mod constraint;
 mod index;
+mod schema;
 mod table;
 
 use chronolith_types::SqlState;
 use sqlparser::tokenizer::Token;
 
 use crate::cursor::Cursor;
-use crate::{CreateSchema, CreateView, Opt, Spelled, SqlError, Statement};
+use crate::{CreateView, Opt, Spelled, SqlError, Statement};
 
 pub(crate) use constraint::{constraint, timing};
 use index::index;
+use schema::schema;
 use table::table;
 pub(crate) use table::{column, default_of};
 
@@ -134,27 +136,6 @@ fn other(c: &mut Cursor<'_>) -> Result<Statement, SqlError> {
         }
     }
     Err(c.unexpected())
-}
-
-fn schema(c: &mut Cursor<'_>) -> Result<Statement, SqlError> {
-    let if_not_exists = c.accept(&["if", "not", "exists"]);
-    let mut owner = None;
-    let name = if c.accept(&["authorization"]) {
-        let role = role_name(c)?;
-        owner = Some(role.clone());
-        role
-    } else {
-        let name = c.ident()?;
-        if c.accept(&["authorization"]) {
-            owner = Some(role_name(c)?);
-        }
-        name
-    };
-    Ok(Statement::CreateSchema(CreateSchema {
-        name,
-        if_not_exists,
-        owner,
-    }))
 }
 
 fn extension(c: &mut Cursor<'_>) -> Result<Statement, SqlError> {

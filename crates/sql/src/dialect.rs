@@ -76,8 +76,25 @@ impl Dialect for Postgres {
         POSTGRES.prec_value(prec)
     }
 
-    /// A sign, which holds what follows faster than a power does: `-2 ^ 2` is 4.
+    /// CREATE and GRANT are reserved: in CREATE SCHEMA they begin what comes next.
+    fn is_table_alias(&self, kw: &Keyword, parser: &mut Parser<'_>) -> bool {
+        !begins(kw) && POSTGRES.is_table_alias(kw, parser)
+    }
+
+    fn is_column_alias(&self, kw: &Keyword, parser: &mut Parser<'_>) -> bool {
+        !begins(kw) && POSTGRES.is_column_alias(kw, parser)
+    }
+
+    /// A sign, which holds what follows faster than a power does: `-2 ^ 2` is 4. VALUES in
+    /// parentheses, which is a query there too.
     fn parse_prefix(&self, parser: &mut Parser<'_>) -> Option<Result<Expr, ParserError>> {
+        if let Token::Word(word) = &parser.peek_token_ref().token
+            && word.keyword == Keyword::VALUES
+            && word.quote_style.is_none()
+            && parser.peek_nth_token_ref(1).token == Token::LParen
+        {
+            return Some(parser.parse_query().map(Expr::Subquery));
+        }
         let op = match parser.peek_token_ref().token {
             Token::Minus => UnaryOperator::Minus,
             Token::Plus => UnaryOperator::Plus,
@@ -139,6 +156,10 @@ impl Dialect for Postgres {
         supports_insert_table_alias supports_comma_separated_trim
         supports_named_fn_args_with_assignment_operator supports_from_first_insert
     }
+}
+
+fn begins(kw: &Keyword) -> bool {
+    matches!(kw, Keyword::CREATE | Keyword::GRANT)
 }
 
 /// Whether words that are no keywords for sqlparser follow; then they are taken.
@@ -214,7 +235,7 @@ impl Postgres {
                     continue;
                 }
                 let query = matches!(&parser.peek_nth_token_ref(1).token, Token::Word(word)
-                    if matches!(word.keyword, Keyword::SELECT | Keyword::WITH | Keyword::VALUES));
+                    if matches!(word.keyword, Keyword::SELECT | Keyword::WITH));
                 let right = match query {
                     true => parser.parse_subexpr(self.prec_value(Precedence::Like)),
                     false => {

@@ -15,7 +15,7 @@ const KINDS: &[(&str, &str, ObjectKind)] = &[
     ("sequence", "sequences", ObjectKind::Sequence),
     ("function", "functions", ObjectKind::Function),
     ("procedure", "procedures", ObjectKind::Procedure),
-    ("routine", "routines", ObjectKind::Function),
+    ("routine", "routines", ObjectKind::Routine),
     ("schema", "schemas", ObjectKind::Schema),
     ("type", "types", ObjectKind::Type),
 ];
@@ -206,20 +206,13 @@ fn target(c: &mut Cursor<'_>) -> Result<GrantTarget, SqlError> {
 }
 
 fn objects(c: &mut Cursor<'_>, kind: ObjectKind) -> Result<GrantTarget, SqlError> {
-    let names = c.list(|c| {
-        let name = c.name()?;
-        // The argument types of a function.
-        if c.take(&Token::LParen) {
-            while !c.take(&Token::RParen) {
-                if c.at_end() {
-                    return Err(c.unexpected());
-                }
-                c.next();
-            }
-        }
-        Ok(name)
-    })?;
-    Ok(GrantTarget::Objects { kind, names })
+    let names = c.list(|c| Ok((c.name()?, crate::routine::signature(c)?)))?;
+    let (names, signatures) = names.into_iter().unzip();
+    Ok(GrantTarget::Objects {
+        kind,
+        names,
+        signatures,
+    })
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@
 //! - Every span in a tree is on line 1, and its column is the 1-based character position in the
 //!   text given to [`parse`].
 
+mod alike;
 mod alter;
 mod changes;
 mod copy;
@@ -27,6 +28,7 @@ mod parse;
 pub mod plpgsql;
 mod policy;
 mod publication;
+mod reader;
 mod rename;
 mod routine;
 mod sequence;
@@ -39,6 +41,7 @@ mod typed;
 mod types;
 mod user_types;
 
+pub use alike::{AlikeRows, Differing};
 pub use changes::{
     ConflictTarget, DEFAULT_VALUES, DO_NOTHING, OVERRIDING_SYSTEM, OVERRIDING_USER,
     conflict_target, current_of,

@@ -5,6 +5,7 @@ use sqlparser::ast;
 use sqlparser::keywords::Keyword;
 use sqlparser::tokenizer::{Token, TokenWithSpan};
 
+use crate::alike::AlikeRows;
 use crate::cursor::Cursor;
 use crate::literals::Literals;
 use crate::tokens::{character, tokenize};
@@ -29,6 +30,13 @@ pub fn parse(text: &str) -> Result<Vec<Parsed>, SqlError> {
     if let Some((literals, range)) = Literals::read(text) {
         return Ok(vec![Parsed {
             statement: Statement::InsertLiterals(Box::new(literals)),
+            range,
+            tag: "INSERT".to_owned(),
+        }]);
+    }
+    if let Some((rows, range)) = AlikeRows::read(text) {
+        return Ok(vec![Parsed {
+            statement: Statement::InsertAlike(Box::new(rows)),
             range,
             tag: "INSERT".to_owned(),
         }]);
@@ -419,10 +427,11 @@ fn maintain(c: &mut Cursor<'_>) -> Result<Statement, SqlError> {
     }
     c.accept_any(&["concurrently", "verbose"]);
     let name = if c.at_end() { None } else { Some(c.name()?) };
-    if c.accept(&["using"]) {
-        c.ident()?;
-    }
-    Ok(Statement::Maintain { tag, name })
+    let index = match name.is_some() && c.accept(&["using"]) {
+        true => Some(c.ident()?),
+        false => None,
+    };
+    Ok(Statement::Maintain { tag, name, index })
 }
 
 fn call(c: &mut Cursor<'_>) -> Result<Statement, SqlError> {
@@ -465,6 +474,7 @@ fn tag(statement: &Statement) -> String {
         ObjectKind::Sequence => "SEQUENCE",
         ObjectKind::Function => "FUNCTION",
         ObjectKind::Procedure => "PROCEDURE",
+        ObjectKind::Routine => "ROUTINE",
         ObjectKind::Aggregate => "AGGREGATE",
         ObjectKind::Trigger => "TRIGGER",
         ObjectKind::Type => "TYPE",
@@ -475,7 +485,7 @@ fn tag(statement: &Statement) -> String {
     };
     match statement {
         Statement::Query(_) => "SELECT",
-        Statement::Insert(_) | Statement::InsertLiterals(_) => "INSERT",
+        Statement::Insert(_) | Statement::InsertLiterals(_) | Statement::InsertAlike(_) => "INSERT",
         Statement::Update(_) => "UPDATE",
         Statement::Delete(_) => "DELETE",
         Statement::Merge(_) => "MERGE",
@@ -498,8 +508,7 @@ fn tag(statement: &Statement) -> String {
         Statement::Policy(policy) if policy.alter => "ALTER POLICY",
         Statement::Policy(_) => "CREATE POLICY",
         Statement::DropPolicy { .. } => "DROP POLICY",
-        Statement::AlterRoutine(of) if of.kind == crate::ObjectKind::Procedure => "ALTER PROCEDURE",
-        Statement::AlterRoutine(_) => "ALTER FUNCTION",
+        Statement::AlterRoutine(of) => return format!("ALTER {}", kind(of.kind)),
         Statement::CreateSchema(_) => "CREATE SCHEMA",
         Statement::CreateDatabase { .. } => "CREATE DATABASE",
         Statement::CreateExtension { .. } => "CREATE EXTENSION",

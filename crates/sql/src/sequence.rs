@@ -95,11 +95,8 @@ pub(crate) fn create(
     let if_not_exists = c.accept(&["if", "not", "exists"]);
     let name = c.name()?;
     let mut options = SequenceOptions::default();
-    while !c.at_end() {
-        if !option(c, &mut options)? {
-            return Err(c.unexpected());
-        }
-    }
+    // Within CREATE SCHEMA something else may follow.
+    while !c.at_end() && option(c, &mut options)? {}
     Ok(Statement::CreateSequence(Box::new(CreateSequence {
         name,
         if_not_exists,

@@ -24,6 +24,8 @@ pub enum Statement {
     Insert(Box<ast::Insert>),
     /// INSERT … VALUES of plain literals alone.
     InsertLiterals(Box<crate::Literals>),
+    /// INSERT of rows that are alike but for their literals.
+    InsertAlike(Box<crate::AlikeRows>),
     /// UPDATE.
     Update(Box<ast::Update>),
     /// DELETE.
@@ -326,6 +328,8 @@ pub enum Statement {
         tag: &'static str,
         /// What it names.
         name: Option<Name>,
+        /// USING: the index that CLUSTER is to order by.
+        index: Option<Spelled>,
     },
     /// LOCK TABLE.
     Lock(crate::Lock),
@@ -429,6 +433,8 @@ pub struct CreateSchema {
     pub if_not_exists: bool,
     /// AUTHORIZATION.
     pub owner: Option<Spelled>,
+    /// What is made in it, each as its statement, in the order in which they are to run.
+    pub elements: Vec<Statement>,
 }
 
 /// Kinds of things that DROP and COMMENT name.
@@ -448,6 +454,8 @@ pub enum ObjectKind {
     Constraint,
     Function,
     Procedure,
+    /// Either of both.
+    Routine,
     Aggregate,
     Trigger,
     Type,

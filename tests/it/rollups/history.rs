@@ -267,7 +267,8 @@ impl History {
             // Rows of even minutes stay on even ones: keys would meet else.
             ("bars", 0) => "ts = ts + interval '1000 days'",
             ("bars", 1) => "v = v + 1, n = NULL",
-            ("bars", _) => "k = k || 'x', n = n + 1",
+            // Its part of a second tells a row's key: see `row`.
+            ("bars", _) => "k = k || 'x', ts = ts + interval '4 microseconds', n = n + 1",
             (_, 0) => "day = day + 31",
             _ => "v = v * 2 + 1",
         };
@@ -298,12 +299,12 @@ impl History {
             return self.insert_some();
         }
         let random = &self.random;
+        let keys = 1 + random.below(4);
         let rows = format!(
-            "SELECT timestamptz '{}' + i * interval '{} minutes' AS ts, chr((97 + i % {})::int) AS k, \
-             {} + i % 13 AS v, i::int AS n FROM generate_series(1, {}) AS i",
+            "SELECT timestamptz '{}' + i * interval '{} minutes' + (i % {keys}) * interval '1 microsecond' AS ts, \
+             chr((97 + i % {keys})::int) AS k, {} + i % 13 AS v, i::int AS n FROM generate_series(1, {}) AS i",
             moment(random),
             1 + random.below(30),
-            1 + random.below(4),
             random.below(90),
             1 + random.below(40)
         );
@@ -625,7 +626,7 @@ impl History {
                     10 + self.random.below(60)
                 ),
                 "bars" => format!(
-                    "INSERT INTO bars SELECT timestamptz '{}' + i * interval '{} seconds', chr((97 + i % 4)::int), 100 + i % 17, i FROM generate_series(1, {}) AS i{else_}",
+                    "INSERT INTO bars SELECT timestamptz '{}' + i * interval '{} seconds' + (i % 4) * interval '1 microsecond', chr((97 + i % 4)::int), 100 + i % 17, i FROM generate_series(1, {}) AS i{else_}",
                     moment(&self.random),
                     1 + self.random.below(500),
                     10 + self.random.below(60)
@@ -737,12 +738,16 @@ impl History {
                     none(format!("n{}", random.below(30))),
                 ]
             }
-            "bars" => vec![
-                Some(moment(random)),
-                Some(["a", "b", "c", "d"][usize::try_from(random.below(4)).unwrap()].to_owned()),
-                none(format!("{}.{:02}", random.below(100), random.below(100))),
-                none(random.below(20).to_string()),
-            ],
+            "bars" => {
+                // Equal times are of equal keys, for the same reason.
+                let key = random.below(4);
+                vec![
+                    Some(moment(random).replace("+00", &format!(".{key:06}+00"))),
+                    Some(["a", "b", "c", "d"][usize::try_from(key).unwrap()].to_owned()),
+                    none(format!("{}.{:02}", random.below(100), random.below(100))),
+                    none(random.below(20).to_string()),
+                ]
+            }
             "counts" => vec![
                 Some((signed(random.below(640)) - 40).to_string()),
                 none(random.below(3).to_string()),

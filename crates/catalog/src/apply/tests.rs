@@ -220,6 +220,7 @@ fn names_and_owners_change_and_no_two_relations_share_a_name() {
             include: Vec::new(),
             nulls_alike: false,
             options: Vec::new(),
+            marks: Vec::new(),
         },
     };
     let view = |name: &str| crate::model::View {

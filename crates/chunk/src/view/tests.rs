@@ -12,6 +12,7 @@ use chronolith_types::{ColumnId, NUMERIC_ANY, Numeric, SqlType};
 
 use super::*;
 use crate::cold::{self, Written};
+use crate::facts::Facts;
 use crate::{HotPart, LayoutColumn, SortColumn};
 
 fn layout() -> Arc<Layout> {
@@ -390,4 +391,25 @@ fn one_row_commits_leave_few_batches_and_a_snapshot_stays() {
     };
     assert_eq!(ids(&snapshot), (0..500).collect::<Vec<i64>>());
     assert_eq!(ids(&rest), (500..1000).collect::<Vec<i64>>());
+}
+
+#[test]
+fn what_was_known_of_batches_is_known_of_what_they_are_joined_to() {
+    let layout = layout();
+    for seed in 0..20 {
+        let random = SimRandom::new(seed);
+        let mut hot = HotPart::default();
+        let mut id = 0;
+        for _ in 0..120 {
+            let count = 1 + usize::try_from(random.below(40)).unwrap();
+            hot.append(rows(&layout, &random, id, count)).unwrap();
+            id += i64::try_from(count).unwrap();
+            if random.below(3) == 0 {
+                let found = hot.facts(&layout);
+                for (facts, batch) in found.iter().zip(hot.batches().iter()) {
+                    assert_eq!(**facts, Facts::of(&layout, batch), "seed {seed}");
+                }
+            }
+        }
+    }
 }

@@ -110,6 +110,23 @@ async fn assert_restored(server: &Serving, database: &str) {
     let asked = "SELECT v FROM weekly";
     let got: i64 = client.query_one(asked, &[]).await.unwrap().get(0);
     assert_eq!(got, 4);
+    // What a dump says of a chunk has no effect, until all of it is said to have come.
+    let of_chunk = "GRANT SELECT ON _timescaledb_internal._hyper_1_11_chunk TO PUBLIC";
+    if database != "bracket" {
+        client.batch_execute(of_chunk).await.unwrap();
+    }
+    let ended = "SELECT timescaledb_post_restore()";
+    let ended: bool = client.query_one(ended, &[]).await.unwrap().get(0);
+    assert!(ended, "{database}");
+    let refused = client.batch_execute(of_chunk).await.unwrap_err();
+    let code = refused.code().map(tokio_postgres::error::SqlState::code);
+    assert!(
+        matches!(code, Some("0A000" | "42P01")),
+        "{database}: {refused:?}"
+    );
+    let row = client.query_one(ASKED[6].0, &[]).await.unwrap();
+    let got: Option<String> = row.get(0);
+    assert_eq!(got.as_deref(), Some(ASKED[6].1), "{database}");
 }
 
 #[tokio::test]

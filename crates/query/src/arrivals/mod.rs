@@ -23,6 +23,6 @@ mod views;
 
 pub(crate) use pass::counted;
 use run::{alone, candles, change, key, numbered};
-pub(crate) use run::{part, run};
+pub(crate) use run::{end, part, run};
 pub(crate) use take::loaded;
 pub(crate) use told::{Told, is_told};

@@ -50,6 +50,7 @@ pub(super) fn passes(shared: &Arc<Shared>, statement: &Statement) -> Result<bool
                     GrantTarget::Objects {
                         kind: ObjectKind::Table,
                         names,
+                        ..
                     },
                 ..
             } => names.iter().all(none),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use chronolith_catalog::{ArrivalChange, Change, Database, Table};
 use chronolith_engine::LockMode;
 use chronolith_sql::{Name, Statement};
-use chronolith_types::TableId;
+use chronolith_types::{SqlState, TableId};
 
 use super::{chunks, pass, views};
 use crate::error::Error;
@@ -56,6 +56,26 @@ pub(super) fn change(shared: &Shared, change: ArrivalChange) -> Result<(), Error
         database: shared.database,
         change,
     })
+}
+
+/// All of a dump has come: statements about its chunks are about what is there from now on.
+///
+/// # Errors
+/// 42501 for who does not own the database.
+pub(crate) fn end(shared: &Shared) -> Result<(), Error> {
+    if shared.home()?.arrival.is_empty() {
+        return Ok(());
+    }
+    let catalog = shared.catalog();
+    let owner = shared.home()?.owner;
+    if !catalog.acts_as(shared.role(&catalog)?, owner) {
+        return Err(Error::new(
+            SqlState::INSUFFICIENT_PRIVILEGE,
+            format!("must be owner of database {}", shared.home()?.name),
+        ));
+    }
+    alone(shared)?;
+    change(shared, ArrivalChange::Ended)
 }
 
 /// Waits until nobody else brings in a dump, and sees what has come by then. Whoever comes later

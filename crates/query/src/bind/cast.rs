@@ -151,13 +151,15 @@ impl Binder<'_> {
             Typed::literal(text, SqlType::Text)
         };
         let of = domains.last().map_or("", |ty| ty.name.as_str());
+        let schema = domains.last().and_then(|ty| self.names.schema_of_type(ty));
+        let schema = schema.unwrap_or_default();
         for ty in domains {
             let Some(domain) = ty.domain() else {
                 continue;
             };
             if domain.not_null {
                 let there = Typed::new(value.expr.clone().is_not_null(), SqlType::Bool);
-                args.extend([text(of), text(""), there]);
+                args.extend([text(&schema), text(of), text(""), there]);
             }
             for check in &domain.checks {
                 let ConstraintKind::Check { expression } = &check.kind else {
@@ -173,7 +175,7 @@ impl Binder<'_> {
                 };
                 let holds = holds.transform(of_value).map_err(lift)?.data;
                 let holds = Typed::new(holds, SqlType::Bool);
-                args.extend([text(of), text(&check.name), holds]);
+                args.extend([text(&schema), text(of), text(&check.name), holds]);
             }
         }
         crate::functions::held(args).map_err(told)
@@ -261,7 +263,11 @@ fn digits_of(expr: &ast::Expr) -> Option<String> {
         ast::Expr::UnaryOp {
             op: UnaryOperator::Minus,
             expr,
-        } => digits_of(expr).map(|digits| format!("-{digits}")),
+        } => digits_of(expr).map(|digits| {
+            // Zero as a number has no sign.
+            let zero = !digits.bytes().any(|byte| (b'1'..=b'9').contains(&byte));
+            if zero { digits } else { format!("-{digits}") }
+        }),
         ast::Expr::Nested(inner) => digits_of(inner),
         _ => None,
     }

@@ -53,7 +53,8 @@ impl Binder<'_> {
             // A cast cuts a text to its length where an assignment refuses it.
             if context == CastContext::Explicit
                 && matches!(to, SqlType::Varchar(Some(_)) | SqlType::Char(Some(_)))
-                && matches!(value.as_literal(), Some(ScalarValue::Utf8View(Some(_))))
+                && (matches!(value.as_literal(), Some(ScalarValue::Utf8View(Some(_))))
+                    || number_of(&value.expr).is_some())
             {
                 let settled = self.settle(value, &to.without_typmod())?;
                 return apply_cast(settled, to, true).map_err(told);

@@ -311,7 +311,7 @@ impl Binder<'_> {
         if let (Some(left), Some(right)) = (row_of(left), row_of(right)) {
             return self.compare_rows(place, left, op, right, at);
         }
-        if let (Some(left), ast::Expr::Subquery(query)) = (row_of(left), right) {
+        if let (Some(left), ast::Expr::Subquery(query)) = (row_of(left), bare(right)) {
             return self.row_subquery(place, left, op, query, at);
         }
         let symbol = symbol_of(op);
@@ -700,6 +700,14 @@ impl Binder<'_> {
 
 pub(super) fn truth(expr: Expr) -> Typed {
     Typed::new(expr, SqlType::Bool)
+}
+
+/// What parentheses hold.
+fn bare(mut expr: &ast::Expr) -> &ast::Expr {
+    while let ast::Expr::Nested(inner) = expr {
+        expr = inner;
+    }
+    expr
 }
 
 /// The parts of `(a, b)` and `ROW(a, b)`.

@@ -52,6 +52,7 @@ mod recursion;
 mod reference;
 mod resolve;
 mod routine;
+mod row_query;
 mod rows_from;
 mod scope;
 mod select;
@@ -72,7 +73,7 @@ pub(crate) use change::{
 pub use change::{ChangeTarget, WrittenView};
 pub(crate) use coerce::assignable;
 pub(crate) use coerce::castable;
-pub use deparse::{deparse, deparse_query};
+pub use deparse::{deparse, deparse_condition, deparse_query};
 pub(crate) use embedded::{Embedded, with_leftover};
 pub use entry::{
     Bound, bind_among_variables, bind_arguments, bind_assigned, bind_call, bind_cast, bind_kept,

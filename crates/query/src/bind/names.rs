@@ -150,6 +150,11 @@ pub trait Names {
         Ok(())
     }
 
+    /// The name of a type's schema.
+    fn schema_of_type(&self, _ty: &Type) -> Option<String> {
+        None
+    }
+
     /// The name of a routine's schema.
     fn schema_of(&self, _routine: &Routine) -> Option<String> {
         None

@@ -1,6 +1,5 @@
 //! Queries inside expressions.
 
-use std::cmp::Ordering;
 use std::sync::Arc;
 
 use chronolith_sql::ast::{self, BinaryOperator};
@@ -89,7 +88,7 @@ impl Binder<'_> {
     }
 
     /// The value of a query of one column.
-    fn value_of(
+    pub(super) fn value_of(
         &mut self,
         place: Place<'_>,
         plan: LogicalPlan,
@@ -137,7 +136,7 @@ impl Binder<'_> {
     }
 
     /// How many rows a query has.
-    fn count_in(&mut self, place: Place<'_>, plan: LogicalPlan) -> Result<Expr> {
+    pub(super) fn count_in(&mut self, place: Place<'_>, plan: LogicalPlan) -> Result<Expr> {
         let name = self.fresh();
         let count = count_of(plan, &name)?;
         let joins = place.clause != Clause::On && shape(&count) == Shape::Aggregated;
@@ -264,108 +263,13 @@ impl Binder<'_> {
         for part in parts {
             let at = position(part);
             let value = match rows_among(part) {
-                Some((row, query)) => {
-                    self.row_subquery(place, row, &BinaryOperator::Eq, query, at)?
-                }
+                Some((row, query)) => self.row_among(place, row, query, at)?,
                 None => self.expr(place, part)?,
             };
             all.push(self.condition(value, "AND", at)?);
         }
         let all = all.into_iter().reduce(Expr::and);
         Ok(truth(all.unwrap_or_else(|| lit(true))))
-    }
-
-    /// A query that has as many columns as a row has parts.
-    fn rows_as_wide(
-        &mut self,
-        place: Place<'_>,
-        left: &[ast::Expr],
-        query: &ast::Query,
-        at: Option<u32>,
-    ) -> Result<Rel> {
-        let rel = self.inner(place, query)?;
-        let message = match rel.scope.columns.len().cmp(&left.len()) {
-            Ordering::Equal => return Ok(rel),
-            Ordering::Greater => "subquery has too many columns",
-            Ordering::Less => "subquery has too few columns",
-        };
-        Err(Error::new(SqlState::SYNTAX_ERROR, message).at(at))
-    }
-
-    /// `(a, b) [NOT] IN (query)` by how often it is there. Whether it may be there, as NULLs are, is
-    /// only asked where some are: that is counted for each row by itself.
-    fn row_counted(
-        &mut self,
-        place: Place<'_>,
-        left: &[ast::Expr],
-        query: &ast::Query,
-        negated: bool,
-        at: Option<u32>,
-    ) -> Result<Typed> {
-        let rel = self.rows_as_wide(place, left, query, at)?;
-        let mut pairs = Vec::with_capacity(left.len());
-        let mut nulls = lit(false);
-        let mut absent = lit(false);
-        for (value, found) in left.iter().zip(&rel.scope.columns) {
-            let mut value = self.expr(place, value)?;
-            if is_unfit(&value.expr)? {
-                return Err(unsupported("a row with a query in it among those of a query").at(at));
-            }
-            absent = absent.or(value.expr.clone().is_null());
-            nulls = nulls.or(typed(found).expr.is_null());
-            value.expr = outward(value.expr)?;
-            pairs.push((value, typed(found)));
-        }
-        let same = self.compare_pairs(pairs, &BinaryOperator::Eq, at)?.expr;
-        let hits = self.count_in(place, filtered(&rel.plan, same.clone())?)?;
-        let nulls = self.count_in(place, filtered(&rel.plan, nulls)?)?;
-        let name = self.fresh();
-        let maybe = count_of(filtered(&rel.plan, same.is_null())?, &name)?;
-        let maybe = self.dependent(place, maybe, &arrow::datatypes::DataType::Int64);
-        let chosen = |arms: Vec<(Expr, Expr)>| {
-            let arms = arms.into_iter();
-            Expr::Case(Case {
-                expr: None,
-                when_then_expr: arms
-                    .map(|(when, then)| (Box::new(when), Box::new(then)))
-                    .collect(),
-                else_expr: Some(Box::new(lit(negated))),
-            })
-        };
-        let unknown = Expr::Literal(ScalarValue::Boolean(None), None);
-        let perhaps = chosen(vec![(maybe.gt(lit(0_i64)), unknown)]);
-        Ok(truth(chosen(vec![
-            (hits.gt(lit(0_i64)), lit(!negated)),
-            (nulls.gt(lit(0_i64)).or(absent), perhaps),
-        ])))
-    }
-
-    /// `(a, b) = (SELECT …)` and `(a, b) IN (SELECT …)`.
-    pub(super) fn row_subquery(
-        &mut self,
-        place: Place<'_>,
-        left: &[ast::Expr],
-        op: &BinaryOperator,
-        query: &ast::Query,
-        at: Option<u32>,
-    ) -> Result<Typed> {
-        let rel = self.rows_as_wide(place, left, query, at)?;
-        if symbol_of(op) != "=" || !matches!(place.clause, Clause::Where) {
-            return Err(unsupported("this comparison of a row with a query").at(at));
-        }
-        let mut pairs = Vec::with_capacity(left.len());
-        for (value, found) in left.iter().zip(&rel.scope.columns) {
-            let mut value = self.expr(place, value)?;
-            value.expr = outward(value.expr)?;
-            pairs.push((value, typed(found)));
-        }
-        let same = self.compare_pairs(pairs, op, at)?;
-        let plan = LogicalPlanBuilder::from(rel.plan)
-            .filter(same.expr)
-            .map_err(lift)?
-            .build()
-            .map_err(lift)?;
-        Ok(truth(Expr::Exists(Exists::new(subquery(plan), false))))
     }
 
     /// `left op ANY (SELECT …)` and `ALL`.
@@ -490,7 +394,7 @@ impl Binder<'_> {
 }
 
 /// The columns of a place as its subqueries see them.
-fn outward(expr: Expr) -> Result<Expr> {
+pub(super) fn outward(expr: Expr) -> Result<Expr> {
     use datafusion::common::tree_node::{Transformed, TreeNode};
     // The types of the fields are looked up when the plan is built; only the names count here.
     Ok(expr
@@ -519,7 +423,7 @@ fn count_expr() -> Expr {
     ))
 }
 
-fn count_of(plan: LogicalPlan, name: &str) -> Result<LogicalPlan> {
+pub(super) fn count_of(plan: LogicalPlan, name: &str) -> Result<LogicalPlan> {
     LogicalPlanBuilder::from(plan)
         .aggregate(Vec::<Expr>::new(), vec![count_expr().alias(name)])
         .map_err(lift)?
@@ -578,7 +482,7 @@ fn rows_among(part: &ast::Expr) -> Option<(&[ast::Expr], &ast::Query)> {
 }
 
 /// The rows of a plan that a condition keeps.
-fn filtered(plan: &LogicalPlan, condition: Expr) -> Result<LogicalPlan> {
+pub(super) fn filtered(plan: &LogicalPlan, condition: Expr) -> Result<LogicalPlan> {
     LogicalPlanBuilder::from(plan.clone())
         .filter(condition)
         .map_err(lift)?
@@ -587,7 +491,7 @@ fn filtered(plan: &LogicalPlan, condition: Expr) -> Result<LogicalPlan> {
 }
 
 /// Whether an expression cannot stand in a query within that which it is of.
-fn is_unfit(value: &Expr) -> Result<bool> {
+pub(super) fn is_unfit(value: &Expr) -> Result<bool> {
     let unfit = |node: &Expr| {
         matches!(
             node,

@@ -147,7 +147,19 @@ fn attributes<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error
             Relation::Index(table, index) => {
                 let keys = index_keys(table, index);
                 let names = objects::index_columns(&keys);
-                for ((number, key), name) in (1..).zip(&keys).zip(names) {
+                let kept = |ty| match index.method.as_str() {
+                    "hash" => SqlType::Int4,
+                    _ => ty,
+                };
+                let own = keys.iter().zip(names).map(|(key, name)| {
+                    let ty = objects::key_type(context, table, key);
+                    (name, ty.map(kept))
+                });
+                let behind = index.include.iter().map(|name| {
+                    let column = table.column_named(name);
+                    (name.clone(), column.map(|(_, column)| column.ty.clone()))
+                });
+                for (number, (name, ty)) in (1..).zip(own.chain(behind)) {
                     push(
                         context,
                         rows,
@@ -156,7 +168,7 @@ fn attributes<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error
                             acls,
                             number,
                             name: name.into(),
-                            ty: key.ty.map(Cow::Borrowed),
+                            ty: ty.map(Cow::Owned),
                             domain: None,
                             not_null: false,
                             has_default: false,

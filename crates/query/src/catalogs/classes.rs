@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use chronolith_catalog::{ConstraintKind, Database, Index, Securable, Table};
-use chronolith_types::{SchemaId, TableId};
+use chronolith_types::{SchemaId, SqlType, TableId};
 
 use super::context::{Context, Size};
 use super::describe;
@@ -228,13 +228,31 @@ fn indexes<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
             .filter_map(|name| Some(table.column_named(name)?.1.id.0))
             .collect();
         let expressions = describe::key_expressions(context, table, index);
+        let types: Vec<Option<SqlType>> = keys
+            .iter()
+            .map(|key| objects::key_type(context, table, key))
+            .collect();
         let collations: Vec<u32> = keys
             .iter()
-            .map(|key| key.ty.map_or(0, |ty| types::collation(ty.oid())))
+            .zip(&types)
+            .map(|(key, ty)| {
+                let named = key.marks.and_then(|marks| marks.collation.as_deref());
+                let named = named.and_then(routines::collation_named);
+                named.unwrap_or_else(|| ty.as_ref().map_or(0, |ty| types::collation(ty.oid())))
+            })
             .collect();
         let classes: Vec<u32> = keys
             .iter()
-            .map(|key| key.ty.map_or(0, |ty| routines::operator_class(method, ty)))
+            .zip(&types)
+            .map(|(key, ty)| {
+                let Some(ty) = ty else { return 0 };
+                let named = key.marks.and_then(|marks| marks.class.as_deref());
+                let named = named.and_then(|name| routines::class_named(&index.method, name, ty));
+                match named {
+                    Some(Ok((oid, _))) => oid,
+                    _ => routines::operator_class(method, ty),
+                }
+            })
             .collect();
         let options: Vec<i64> = keys
             .iter()

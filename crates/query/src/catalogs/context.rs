@@ -112,6 +112,10 @@ pub(crate) struct Context {
     pub(crate) last_bucket_end: Box<LastBucketEnds>,
     /// What is shown of an expression over a table's columns.
     pub(crate) expression: Box<Expressions>,
+    /// The type of an expression over a table's columns; None when it no longer binds.
+    pub(crate) expression_type: Box<ExpressionTypes>,
+    /// What is shown of a trigger's condition; None when it is not understood.
+    pub(crate) condition: Box<Conditions>,
     /// What is shown of a view's query.
     pub(crate) view_query: Box<ViewQueries>,
     /// Where a sequence is.
@@ -144,6 +148,12 @@ pub(crate) type ViewWrites = dyn Fn(&View) -> Writes + Send + Sync;
 /// What is shown of an expression over a table's columns, assigned to a column of a type if one is
 /// given: in pretty form or with all parentheses.
 pub(crate) type Expressions = dyn Fn(&Table, &str, Option<&SqlType>, bool) -> String + Send + Sync;
+
+/// The type of an expression over a table's columns.
+pub(crate) type ExpressionTypes = dyn Fn(&Table, &str) -> Option<SqlType> + Send + Sync;
+
+/// What is shown of a condition over OLD and NEW of a table: in pretty form or with all parentheses.
+pub(crate) type Conditions = dyn Fn(&Table, &str, bool) -> Option<String> + Send + Sync;
 
 /// What is shown of a view's query: in pretty form or with all parentheses, its lists broken where
 /// lines get longer than so many bytes, or nowhere.

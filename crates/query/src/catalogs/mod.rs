@@ -42,14 +42,15 @@ mod user_types;
 
 pub(crate) use constraints::columns_named;
 pub(crate) use context::{
-    BucketCalls, Context, Expressions, LastBucketEnds, Lazy, Packing, Packings, PreparedStatement,
-    SequenceValues, Size, Sizes, Sorting, ViewColumns, ViewQueries, ViewWrites,
+    BucketCalls, Conditions, Context, ExpressionTypes, Expressions, LastBucketEnds, Lazy, Packing,
+    Packings, PreparedStatement, SequenceValues, Size, Sizes, Sorting, ViewColumns, ViewQueries,
+    ViewWrites,
 };
 pub(crate) use describe::quoted;
 pub(crate) use extensions::{STAT_STATEMENTS, extension_version};
 pub(crate) use objects::{chunk_of, key_of_index, relation_of_row, row_types_of, shown};
 pub(crate) use relation::{find, is_system_schema, of_function};
-pub(crate) use routines::language;
+pub(crate) use routines::{class_named, collation_named, language};
 pub(crate) use sequences::sequence_row;
 pub(crate) use user_types::domain_check;
 

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use chronolith_catalog::{
-    Catalog, Chunk, Database, Hypertable, Index, Persistence, Sequence, Table, Type, View,
+    Catalog, Chunk, Database, Hypertable, Index, KeyMarks, Persistence, Sequence, Table, Type, View,
 };
 use chronolith_types::{ChunkId, DatabaseId, RoleId, SqlType, TableId};
 
@@ -414,6 +414,8 @@ pub(super) struct IndexKey<'a> {
     pub(super) ty: Option<&'a SqlType>,
     pub(super) descending: bool,
     pub(super) nulls_first: bool,
+    /// COLLATE and the class of operators, where they were said.
+    pub(super) marks: Option<&'a KeyMarks>,
 }
 
 /// The column, quoted, or the expression of a key, without its order.
@@ -435,7 +437,8 @@ pub(super) fn index_keys<'a>(table: &'a Table, index: &'a Index) -> Vec<IndexKey
         (" NULLS FIRST", false, true),
         ("", false, false),
     ];
-    let read = |key: &'a String| {
+    let read = |(place, key): (usize, &'a String)| {
+        let marks = index.marks.get(place);
         // A column's name may end in what looks like an order, so names are tried first.
         let splits = || {
             ORDERS.iter().filter_map(|(suffix, desc, first)| {
@@ -450,6 +453,7 @@ pub(super) fn index_keys<'a>(table: &'a Table, index: &'a Index) -> Vec<IndexKey
                 ty: Some(&column.ty),
                 descending,
                 nulls_first,
+                marks,
             })
         });
         column.or_else(|| {
@@ -461,10 +465,19 @@ pub(super) fn index_keys<'a>(table: &'a Table, index: &'a Index) -> Vec<IndexKey
                     ty: None,
                     descending,
                     nulls_first,
+                    marks,
                 })
         })
     };
-    index.keys.iter().filter_map(read).collect()
+    index.keys.iter().enumerate().filter_map(read).collect()
+}
+
+/// The type of a key: a column's, or what its expression gives.
+pub(super) fn key_type(context: &Context, table: &Table, key: &IndexKey<'_>) -> Option<SqlType> {
+    match key.ty {
+        Some(ty) => Some(ty.clone()),
+        None => (context.expression_type)(table, key.text),
+    }
 }
 
 /// The names that an index has its keys under: those of columns, of functions and the like.

@@ -9,6 +9,7 @@ use std::sync::LazyLock;
 use chronolith_catalog::{ArgMode, Routine, Securable, Volatility};
 use chronolith_types::SqlType;
 
+use super::classes::access_method;
 use super::context::Context;
 use super::objects::{self, BOOTSTRAP_ROLE};
 use super::recorded;
@@ -156,14 +157,43 @@ pub(super) fn operator_class(method: u32, ty: &SqlType) -> u32 {
             })
             .collect()
     });
-    // Types that have another's order.
-    let stand_in = match ty {
+    let stand_in = stand_in(ty);
+    CLASSES.get(&(method, stand_in.oid())).copied().unwrap_or(0)
+}
+
+/// Types that have another's order.
+fn stand_in(ty: &SqlType) -> SqlType {
+    match ty {
         SqlType::Varchar(_) => SqlType::Text,
         SqlType::Reg(_) => SqlType::Oid,
         SqlType::Array(_) => SqlType::AnyArray,
         other => other.without_typmod(),
-    };
-    CLASSES.get(&(method, stand_in.oid())).copied().unwrap_or(0)
+    }
+}
+
+/// A class of operators by its name, and whether it is the one meant without a name; an error where
+/// it is not of the type.
+pub(crate) fn class_named(
+    method: &str,
+    name: &str,
+    ty: &SqlType,
+) -> Option<Result<(u32, bool), ()>> {
+    let method = access_method(method);
+    let fields = recorded::lines(include_str!("recorded/pg_opclass.tsv"))
+        .find(|fields| recorded::oid(fields, 1) == method && fields.get(2) == Some(&name))?;
+    let oid = recorded::oid(&fields, 0);
+    let fits = recorded::oid(&fields, 6) == stand_in(ty).oid();
+    Some(match fits {
+        true => Ok((oid, oid == operator_class(method, ty))),
+        false => Err(()),
+    })
+}
+
+/// A collation by its name.
+pub(crate) fn collation_named(name: &str) -> Option<u32> {
+    let mut all = recorded::lines(include_str!("recorded/pg_collation.tsv"));
+    let found = all.find(|fields| fields.get(1) == Some(&name))?;
+    Some(recorded::oid(&found, 0))
 }
 
 // -------------------------------------------------------------------------------------- functions

@@ -278,7 +278,13 @@ pub(crate) fn triggerdef(
         }
     }
     let condition = trigger.condition.as_ref();
-    let condition = condition.map_or_else(String::new, |text| format!("WHEN ({}) ", shown(text)));
+    let condition = condition.map_or_else(String::new, |text| {
+        let known = match on {
+            On::Table(table) => (context.condition)(table, text, pretty),
+            On::View(_) => None,
+        };
+        format!("WHEN ({}) ", known.unwrap_or_else(|| shown(text)))
+    });
     let args: Vec<String> = trigger
         .args
         .iter()

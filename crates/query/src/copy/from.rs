@@ -534,7 +534,7 @@ impl Sink {
         let mut sources = Vec::with_capacity(table.columns.len());
         for (place, column) in table.columns.iter().enumerate() {
             let of_data = places.iter().position(|given| *given == place);
-            let default = target_of(column)?.default;
+            let default = target_of(&names, column)?.default;
             sources.push(match (of_data, default) {
                 (Some(index), _) => Source::Data(index),
                 (None, None) => Source::Null,

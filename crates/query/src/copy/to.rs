@@ -80,7 +80,7 @@ pub(crate) fn changed(copy: &Copy) -> Option<&Statement> {
     }
     let found = match inner.as_ref() {
         Statement::Query(query) => changes(query) || locks_within(query),
-        Statement::Insert(_) | Statement::InsertLiterals(_) => true,
+        Statement::Insert(_) | Statement::InsertLiterals(_) | Statement::InsertAlike(_) => true,
         Statement::Update(_) | Statement::Delete(_) | Statement::With { .. } => true,
         _ => false,
     };

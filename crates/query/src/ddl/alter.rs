@@ -26,7 +26,7 @@ use crate::dml;
 use crate::error::Error;
 use crate::insert::{self, undefined_column, undefined_table};
 use crate::outcome::Severity;
-use crate::session::{SessionNames, Shared, evaluate};
+use crate::session::{SessionNames, Shared, clustered, evaluate};
 use crate::value::{is_null, write_text};
 
 pub(super) use constraints::{add_constraint, replace_constraint};
@@ -246,6 +246,11 @@ async fn one(shared: &Arc<Shared>, id: TableId, action: &AlterAction) -> Result<
             })
         }
         AlterAction::ResetOptions(options) => columnstore::reset(shared, id, Reset::read(options)?),
+        // No part is sorted by an index.
+        AlterAction::Cluster(index) => match index {
+            Some(index) => clustered(&table, &index.value),
+            None => Ok(()),
+        },
         AlterAction::Other(words) => Err(Error::unsupported(format!("ALTER TABLE … {words}"))),
     }
 }
@@ -312,10 +317,22 @@ async fn add_column(
         (None, Some(default)) if declared.sequence => Some(default.clone()),
         _ => None,
     };
-    if let Some(default) = &declared.default {
-        let value = check_default(shared, &column.name, &column.ty, &default.expr)?;
+    // Rows that are there have what a new one would have.
+    let default = match (&declared.default, &column.default) {
+        (Some(default), text) => Some((default.expr.clone(), text.clone())),
+        (None, None) => {
+            let text = insert::domain_default(&SessionNames::new(shared)?, &column);
+            match text {
+                Some(text) => Some((chronolith_sql::expression(&text)?, Some(text))),
+                None => None,
+            }
+        }
+        (None, Some(_)) => None,
+    };
+    if let Some((default, text)) = &default {
+        let value = check_default(shared, &column.name, &column.ty, default)?;
         if insert::is_volatile(&value.expr)? {
-            fill.clone_from(&column.default);
+            fill.clone_from(text);
         } else {
             // Rows that are there have the default as it is now, as in PostgreSQL.
             let value = evaluate(shared, &value).await?;
@@ -450,10 +467,11 @@ pub(super) fn drop_column(
         }
     }
     for index in table.indexes.iter().filter(|index| {
-        index.keys.iter().any(|key| {
-            let word = |c: char| !(c.is_alphanumeric() || c == '_');
-            key.split(word).any(|found| found == column.name)
-        })
+        index.include.contains(&column.name)
+            || index.keys.iter().any(|key| {
+                let word = |c: char| !(c.is_alphanumeric() || c == '_');
+                key.split(word).any(|found| found == column.name)
+            })
     }) {
         shared.change(Change::DropIndex {
             database: shared.database,

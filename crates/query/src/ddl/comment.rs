@@ -2,13 +2,12 @@
 
 use std::sync::Arc;
 
-use chronolith_catalog::{Change, Comment, Routine};
+use chronolith_catalog::{Change, Comment};
 use chronolith_sql::{Name, ObjectKind};
 use chronolith_types::{ColumnId, SqlState, SqlType};
 
-use super::drop::schemas;
 use super::materialized::table_or_rows;
-use super::routine::{kind_of, signature};
+use super::named::routine_there;
 use super::schema::no_role;
 use crate::catalogs::{Context, describe};
 use crate::error::Error;
@@ -174,8 +173,8 @@ fn find(
             let what = || format!("extension \"{own}\"");
             Place::of("pg_extension", oid.ok_or_else(|| missing(what()))?)
         }
-        ObjectKind::Function | ObjectKind::Procedure => {
-            Place::of("pg_proc", routine(shared, kind, name, types)?.id.0)
+        ObjectKind::Function | ObjectKind::Procedure | ObjectKind::Routine => {
+            Place::of("pg_proc", routine_there(shared, kind, name, types)?.id.0)
         }
         ObjectKind::Type | ObjectKind::Domain => {
             let found = shared.find_type(name.schema(), own)?;
@@ -195,68 +194,4 @@ fn find(
             return Err(Error::unsupported("COMMENT ON this kind of object"));
         }
     })
-}
-
-/// The routine of a name, and of types where they are given.
-///
-/// # Errors
-/// 42883, 42725, and 42809 for one of the other kind.
-pub(crate) fn routine(
-    shared: &Arc<Shared>,
-    kind: ObjectKind,
-    name: &Name,
-    types: Option<&[SqlType]>,
-) -> Result<Arc<Routine>, Error> {
-    let home = shared.home()?;
-    let types = match types {
-        Some(types) => {
-            let known = types.iter().map(|ty| shared.declared_type(ty));
-            Some(known.collect::<Result<Vec<_>, _>>()?)
-        }
-        None => None,
-    };
-    let types = types.as_deref();
-    let word = match kind {
-        ObjectKind::Procedure => "procedure",
-        _ => "function",
-    };
-    for schema in schemas(shared, &home, name.schema())? {
-        let fits = |known: &&Arc<Routine>| {
-            types.is_none_or(|types| {
-                let types: Vec<_> = types.iter().map(SqlType::without_typmod).collect();
-                known.types().eq(types.iter())
-            })
-        };
-        let found: Vec<_> = home
-            .routines_named(schema, name.name())
-            .filter(fits)
-            .collect();
-        match found.as_slice() {
-            [] => {}
-            [only] if kind_of(only) == word => return Ok(Arc::clone(only)),
-            [only] => {
-                return Err(Error::new(
-                    SqlState::WRONG_OBJECT_TYPE,
-                    format!("{} is not a {word}", signature(only)),
-                ));
-            }
-            _ => {
-                return Err(Error::new(
-                    SqlState::AMBIGUOUS_FUNCTION,
-                    format!("{word} name \"{name}\" is not unique"),
-                )
-                .hint(format!(
-                    "Specify the argument list to select the {word} unambiguously."
-                )));
-            }
-        }
-    }
-    let shown = match types {
-        Some(types) => {
-            let types: Vec<String> = types.iter().map(SqlType::name).collect();
-            format!("{word} {name}({}) does not exist", types.join(", "))
-        }
-        None => format!("could not find a {word} named \"{name}\""),
-    };
-    Err(Error::new(SqlState::UNDEFINED_FUNCTION, shown))
 }

@@ -10,6 +10,7 @@ use chronolith_types::{SchemaId, SqlState};
 use super::dependents::{self, Dependents};
 use super::drop_schema;
 use super::hypertable::table_of;
+use super::named::passed_over;
 use super::role::superuser_only;
 use super::routine;
 use super::run::demand;
@@ -56,7 +57,7 @@ fn one(shared: &Arc<Shared>, of: &Drop, place: usize) -> Result<(), Error> {
     let Some(name) = of.names.get(place) else {
         return Ok(());
     };
-    let signature = of.signatures.get(place).and_then(Option::as_ref);
+    let signature = of.signatures.get(place).and_then(Option::as_deref);
     let dropped = match of.kind {
         ObjectKind::Table => table(shared, name, of.cascade),
         ObjectKind::View | ObjectKind::MaterializedView => view(shared, name, of.kind, of.cascade),
@@ -67,7 +68,7 @@ fn one(shared: &Arc<Shared>, of: &Drop, place: usize) -> Result<(), Error> {
         ObjectKind::Extension => super::extension::drop(shared, name, of.cascade),
         ObjectKind::Sequence => sequence::drop(shared, name, of),
         ObjectKind::Publication => super::publication::drop(shared, name),
-        ObjectKind::Function | ObjectKind::Procedure => {
+        ObjectKind::Function | ObjectKind::Procedure | ObjectKind::Routine => {
             routine::drop(shared, of.kind, name, signature, of.cascade)
         }
         ObjectKind::Aggregate => Err(missing("aggregate", name, SqlState::UNDEFINED_FUNCTION)),
@@ -78,7 +79,13 @@ fn one(shared: &Arc<Shared>, of: &Drop, place: usize) -> Result<(), Error> {
     };
     match dropped {
         Err(error) if of.if_exists && absent(&error) => {
-            let message = format!("{}, skipping", error.message);
+            let message = match (of.kind, error.code) {
+                (
+                    ObjectKind::Function | ObjectKind::Procedure | ObjectKind::Routine,
+                    SqlState::UNDEFINED_FUNCTION,
+                ) => passed_over(of.kind, name, signature),
+                _ => format!("{}, skipping", error.message),
+            };
             let notice = Error::new(SqlState::SUCCESSFUL_COMPLETION, message);
             shared.notice(Severity::Notice, notice);
             Ok(())

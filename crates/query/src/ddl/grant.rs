@@ -14,6 +14,7 @@ use chronolith_types::{DatabaseId, RoleId, SchemaId, SqlState};
 mod columns;
 
 use super::drop::schemas;
+use super::named::routine_there;
 use super::schema::no_role;
 use super::sequence;
 use crate::error::Error;
@@ -68,7 +69,7 @@ fn kind_of(on: &GrantTarget) -> Result<Securable, Error> {
     Ok(match kind {
         ObjectKind::Table => Securable::Relation,
         ObjectKind::Sequence => Securable::Sequence,
-        ObjectKind::Function | ObjectKind::Procedure => Securable::Routine,
+        ObjectKind::Function | ObjectKind::Procedure | ObjectKind::Routine => Securable::Routine,
         ObjectKind::Schema => Securable::Schema,
         ObjectKind::Database => Securable::Database,
         ObjectKind::Type | ObjectKind::Domain => Securable::Type,
@@ -189,16 +190,21 @@ fn things(shared: &Arc<Shared>, on: &GrantTarget) -> Result<Vec<Thing>, Error> {
             }
             Ok(all)
         }
-        GrantTarget::Objects { kind, names } => {
+        GrantTarget::Objects {
+            kind,
+            names,
+            signatures,
+        } => {
             let mut all = Vec::new();
-            for name in names {
+            for (place, name) in names.iter().enumerate() {
                 all.push(match kind {
                     ObjectKind::Schema => schema_of(&home, name.name())?,
                     ObjectKind::Database => database_of(&shared.catalog(), name.name())?,
                     ObjectKind::Type | ObjectKind::Domain => type_of(shared, &home, name, *kind)?,
                     ObjectKind::Language => language_of(&home, name.name())?,
-                    ObjectKind::Function | ObjectKind::Procedure => {
-                        routine_of(shared, &home, name)?
+                    ObjectKind::Function | ObjectKind::Procedure | ObjectKind::Routine => {
+                        let types = signatures.get(place).and_then(Option::as_deref);
+                        routine(&home, &*routine_there(shared, *kind, name, types)?)
                     }
                     ObjectKind::Sequence => {
                         let found = sequence::find(shared, name)?;
@@ -225,11 +231,15 @@ fn all_in(home: &Database, kind: ObjectKind, schema: SchemaId) -> Vec<Thing> {
                 .filter_map(|oid| relation(home, oid))
                 .collect()
         }
-        ObjectKind::Function | ObjectKind::Procedure => home
+        ObjectKind::Function | ObjectKind::Procedure | ObjectKind::Routine => home
             .routines
             .values()
             .filter(|routine| routine.schema == schema)
-            .filter(|routine| kind == ObjectKind::Function || routine.result.is_none())
+            .filter(|routine| match kind {
+                ObjectKind::Function => routine.result.is_some(),
+                ObjectKind::Procedure => routine.result.is_none(),
+                _ => true,
+            })
             .map(|found| routine(home, found))
             .collect(),
         ObjectKind::Sequence => home
@@ -298,25 +308,6 @@ fn routine(home: &Database, found: &chronolith_catalog::Routine) -> Thing {
         owner: found.owner,
         acl: acl.unwrap_or_else(|| Acl::default_of(Securable::Routine, found.owner)),
     }
-}
-
-fn routine_of(shared: &Shared, home: &Database, name: &Name) -> Result<Thing, Error> {
-    for schema in schemas(shared, home, name.schema())? {
-        let mut found = home.routines_named(schema, name.name());
-        let Some(first) = found.next() else {
-            continue;
-        };
-        if found.next().is_some() {
-            return Err(Error::unsupported(
-                "GRANT on one of several functions of a name",
-            ));
-        }
-        return Ok(routine(home, first));
-    }
-    Err(Error::new(
-        SqlState::UNDEFINED_FUNCTION,
-        format!("could not find a function named \"{name}\""),
-    ))
 }
 
 fn type_of(

@@ -319,6 +319,7 @@ fn add_time_index(shared: &Arc<Shared>, table: &Table, column: &str) -> Result<(
             include: Vec::new(),
             nulls_alike: false,
             options: Vec::new(),
+            marks: Vec::new(),
         },
     })
 }

@@ -5,20 +5,20 @@
 
 use std::sync::Arc;
 
-use chronolith_catalog::{Change, Constraint, ConstraintKind, ConstraintMarks, Index};
+use chronolith_catalog::{Change, Constraint, ConstraintKind, ConstraintMarks, Index, KeyMarks};
 use chronolith_sql::{CreateIndex, ast};
 use chronolith_types::{IndexId, SqlState};
 use datafusion::common::tree_node::TreeNode;
 use datafusion::logical_expr::{Expr, Volatility};
 
-use super::hypertable;
 use super::materialized::table_or_rows;
 use super::options;
 use super::table::{check_name, free_name, names_of};
+use super::{hypertable, index_classes};
 use crate::bind::{bind_over, name_of};
 use crate::error::Error;
 use crate::functions::DOMAIN_CHECK;
-use crate::insert::{Uniques, undefined_column, undefined_table};
+use crate::insert::{Uniques, undefined_table};
 use crate::labels;
 use crate::outcome::Severity;
 use crate::rollups;
@@ -68,6 +68,13 @@ fn is_immutable(expr: &Expr) -> Result<bool, Error> {
     Ok(!expr.exists(|node| Ok(changes(node)))?)
 }
 
+fn no_column(name: &str) -> Error {
+    Error::new(
+        SqlState::UNDEFINED_COLUMN,
+        format!("column \"{name}\" does not exist"),
+    )
+}
+
 fn not_immutable(part: &str) -> Error {
     Error::new(
         SqlState::INVALID_OBJECT_DEFINITION,
@@ -76,7 +83,6 @@ fn not_immutable(part: &str) -> Error {
 }
 
 pub(super) fn create(shared: &Arc<Shared>, create: &CreateIndex) -> Result<(), Error> {
-    let at = u32::try_from(create.table.position).ok();
     let (schema, name) = (create.table.schema(), create.table.name());
     let rows = match rollups::indexed(shared, schema, name, create.unique)? {
         None => table_or_rows(shared, schema, name)?,
@@ -89,7 +95,7 @@ pub(super) fn create(shared: &Arc<Shared>, create: &CreateIndex) -> Result<(), E
                 format!("cannot create index on relation \"{name}\""),
             )
             .detail("This operation is not supported for views."),
-            None => undefined_table(schema, name).at(at),
+            None => undefined_table(schema, name),
         });
     };
     labels::before_index(shared, table.id)?;
@@ -132,27 +138,25 @@ pub(super) fn create(shared: &Arc<Shared>, create: &CreateIndex) -> Result<(), E
     let names = SessionNames::new(shared)?;
     let mut keys = Vec::with_capacity(create.keys.len());
     let mut plain = Vec::new();
+    let mut marks = Vec::with_capacity(create.keys.len());
     for key in &create.keys {
-        let text = match &key.column {
+        let (text, ty) = match &key.column {
             Some(column) => {
-                if table.column_named(&column.value).is_none() {
-                    return Err(Error::new(
-                        SqlState::UNDEFINED_COLUMN,
-                        format!("column \"{}\" does not exist", column.value),
-                    )
-                    .at(u32::try_from(column.position).ok()));
-                }
+                let Some((_, found)) = table.column_named(&column.value) else {
+                    return Err(no_column(&column.value));
+                };
                 plain.push(column.value.clone());
-                column.value.clone()
+                (column.value.clone(), found.ty.clone())
             }
             None => {
                 let bound = bind_over(&names, &key.expr.expr, &table.name, &columns)?;
                 if !is_immutable(&bound.expr)? {
                     return Err(not_immutable("expression"));
                 }
-                format!("({})", key.expr.text)
+                (format!("({})", key.expr.text), bound.ty)
             }
         };
+        marks.push(index_classes::marks(key, &create.method, &ty)?);
         let order = match (key.desc, key.nulls_first) {
             (false, false) => "",
             (false, true) => " NULLS FIRST",
@@ -163,7 +167,7 @@ pub(super) fn create(shared: &Arc<Shared>, create: &CreateIndex) -> Result<(), E
     }
     for column in &create.include {
         if table.column_named(&column.value).is_none() {
-            return Err(undefined_column(&column.value, &table.name));
+            return Err(no_column(&column.value));
         }
     }
     if let Some(predicate) = &create.predicate {
@@ -171,6 +175,9 @@ pub(super) fn create(shared: &Arc<Shared>, create: &CreateIndex) -> Result<(), E
         if !is_immutable(&bound.expr)? {
             return Err(not_immutable("predicate"));
         }
+    }
+    if marks.iter().all(|marks| *marks == KeyMarks::default()) {
+        marks.clear();
     }
     let home = shared.home()?;
     let taken = |name: &str| home.relation_exists(table.schema, name);
@@ -247,6 +254,7 @@ pub(super) fn create(shared: &Arc<Shared>, create: &CreateIndex) -> Result<(), E
                 (option.name.clone(), value)
             })
             .collect(),
+        marks,
     };
     if create.unique && !by_columns {
         Uniques::of_one(shared, &table, &index)?.hold_all(shared)?;

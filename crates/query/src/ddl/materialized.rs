@@ -409,6 +409,7 @@ pub(super) fn refused(name: &str, kind: &str, action: &AlterAction) -> Error {
         },
         AlterAction::AddColumn { .. } => "ADD COLUMN",
         AlterAction::DropColumn { .. } => "DROP COLUMN",
+        AlterAction::Cluster(_) => "CLUSTER",
         AlterAction::SetType { .. } => "ALTER COLUMN ... SET DATA TYPE",
         AlterAction::SetDefault { .. } => "ALTER COLUMN ... SET DEFAULT",
         AlterAction::SetNotNull { not_null: true, .. } => "ALTER COLUMN ... SET NOT NULL",

@@ -11,7 +11,7 @@ use chronolith_sql::{
 };
 use chronolith_types::{RoutineId, SqlState, SqlType, TableId, TypeId, UserKind, UserType};
 
-use super::drop::schemas;
+use super::named::{missing, routine_named};
 use super::run::owner;
 use super::table::check_name;
 use crate::bind::{bind_arguments, castable, deparse};
@@ -434,8 +434,9 @@ fn known(name: &str) -> &str {
 
 /// ALTER FUNCTION and its kin.
 pub(super) fn alter(shared: &Arc<Shared>, alter: &AlterRoutine) -> Result<(), Error> {
-    let found = find(shared, alter.kind, &alter.name, alter.signature.as_ref())?;
-    let found = found.ok_or_else(|| missing(alter.kind, &alter.name, alter.signature.as_ref()))?;
+    let types = alter.signature.as_deref();
+    let found = routine_named(shared, alter.kind, &alter.name, types)?;
+    let found = found.ok_or_else(|| missing(alter.kind, &alter.name, types))?;
     let mut routine = Routine::clone(&found);
     match &alter.action {
         RoutineAction::Rename(to) => {
@@ -618,85 +619,14 @@ pub(super) fn signature(routine: &Routine) -> String {
     format!("{}({})", quoted(&routine.name), types.join(","))
 }
 
-/// The words of a statement for a routine that is not there.
-fn missing(kind: ObjectKind, name: &Name, types: Option<&Vec<SqlType>>) -> Error {
-    let word = word_of(kind);
-    let shown = match types {
-        Some(types) => {
-            let types: Vec<String> = types.iter().map(SqlType::name).collect();
-            format!("{word} {name}({}) does not exist", types.join(","))
-        }
-        None => format!("could not find a {word} named \"{name}\""),
-    };
-    Error::new(SqlState::UNDEFINED_FUNCTION, shown)
-}
-
-fn word_of(kind: ObjectKind) -> &'static str {
-    match kind {
-        ObjectKind::Procedure => "procedure",
-        _ => "function",
-    }
-}
-
-/// The function without arguments of a name.
-pub(super) fn named(shared: &Arc<Shared>, name: &Name) -> Result<Option<Arc<Routine>>, Error> {
-    find(shared, ObjectKind::Function, name, Some(&Vec::new()))
-}
-
-/// The routine that a statement names.
-fn find(
-    shared: &Arc<Shared>,
-    kind: ObjectKind,
-    name: &Name,
-    types: Option<&Vec<SqlType>>,
-) -> Result<Option<Arc<Routine>>, Error> {
-    let home = shared.home()?;
-    let word = word_of(kind);
-    for schema in schemas(shared, &home, name.schema())? {
-        let fits = |known: &&Arc<Routine>| {
-            // A name alone means those of the statement's kind.
-            types.map_or(kind_of(known) == word, |types| {
-                let bare: Vec<SqlType> = types.iter().map(SqlType::without_typmod).collect();
-                // A procedure may also be named with what comes out of it.
-                known.types().eq(&bare)
-                    || (known.is_procedure() && known.args.iter().map(|arg| &arg.ty).eq(&bare))
-            })
-        };
-        let found: Vec<_> = home
-            .routines_named(schema, name.name())
-            .filter(fits)
-            .collect();
-        let [only] = found.as_slice() else {
-            if found.is_empty() {
-                continue;
-            }
-            return Err(Error::new(
-                SqlState::AMBIGUOUS_FUNCTION,
-                format!("{word} name \"{name}\" is not unique"),
-            )
-            .hint(format!(
-                "Specify the argument list to select the {word} unambiguously."
-            )));
-        };
-        if kind_of(only) != word {
-            return Err(Error::new(
-                SqlState::WRONG_OBJECT_TYPE,
-                format!("{} is not a {word}", signature(only)),
-            ));
-        }
-        return Ok(Some(Arc::clone(only)));
-    }
-    Ok(None)
-}
-
 pub(super) fn drop(
     shared: &Arc<Shared>,
     kind: ObjectKind,
     name: &Name,
-    types: Option<&Vec<SqlType>>,
+    types: Option<&[SqlType]>,
     cascade: bool,
 ) -> Result<(), Error> {
-    let found = find(shared, kind, name, types)?;
+    let found = routine_named(shared, kind, name, types)?;
     if let Some(found) = found.as_ref().filter(|_| cascade) {
         let readers = readers_of(shared, found)?;
         let lines = readers.iter();

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use chronolith_catalog::Privilege;
-use chronolith_sql::Statement;
+use chronolith_sql::{AlterAction, AlterTable, Statement};
 use chronolith_types::{RoleId, SqlState};
 
 use super::{
@@ -118,7 +118,9 @@ pub(crate) async fn run(
         }
         Statement::DefaultPrivileges(of) => grant::defaults(shared, of)?,
         Statement::AlterSystem(set) => schema::set_of_system(shared, set)?,
-        Statement::AlterTable(of) => alter::run(shared, of).await?,
+        Statement::AlterTable(of) => alter::run(shared, of)
+            .await
+            .map_err(|error| unplaced(of, error))?,
         Statement::Drop(of) => drop::run(shared, of)?,
         Statement::Truncate {
             tables,
@@ -136,6 +138,19 @@ pub(crate) async fn run(
         _ => return Err(Error::unsupported(tag)),
     }
     Ok(tag.to_owned())
+}
+
+/// What ALTER TABLE says of names and values points nowhere; only its types and USING do.
+fn unplaced(of: &AlterTable, mut error: Error) -> Error {
+    let typed = of
+        .actions
+        .iter()
+        .any(|action| matches!(action, AlterAction::SetType { using: Some(_), .. }));
+    let of_type = error.code == SqlState::UNDEFINED_OBJECT && error.message.starts_with("type ");
+    if !typed && !of_type {
+        error.position = None;
+    }
+    error
 }
 
 /// The role that what is made belongs to.

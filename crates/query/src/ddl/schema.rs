@@ -3,17 +3,62 @@
 use std::sync::Arc;
 
 use chronolith_catalog::{Change, Privilege, Schema};
-use chronolith_sql::{CreateSchema, Opt, SettingChange, Spelled};
+use chronolith_sql::{CreateSchema, Opt, SettingChange, Spelled, Statement};
 use chronolith_types::{DatabaseId, SchemaId, SqlState};
 
 use super::run::{demand, owner};
 use super::table::check_name;
+use super::{grant, index, sequence, table, trigger, view};
 use crate::error::Error;
 use crate::outcome::Severity;
 use crate::session::{Shared, no_schema};
 use crate::settings::find;
 
+/// CREATE SCHEMA and what is made in it: as its owner, and with it before all others on the path.
 pub(super) fn create(shared: &Arc<Shared>, create: &CreateSchema) -> Result<(), Error> {
+    make(shared, create)?;
+    if create.elements.is_empty() {
+        return Ok(());
+    }
+    let (path, user) = shared.with(|state| {
+        let settings = &mut state.settings;
+        let was = settings.local("search_path");
+        let own = format!("\"{}\"", create.name.value);
+        let path = match settings.get("search_path").unwrap_or_default() {
+            "" => own,
+            others => format!("{own}, {others}"),
+        };
+        settings.put_local("search_path", Some(path));
+        let user = state.user.clone();
+        if let Some(owner) = &create.owner {
+            state.user.clone_from(&owner.value);
+        }
+        (was, user)
+    });
+    let mut elements = create.elements.iter();
+    let made = elements.try_for_each(|element| make_in(shared, element));
+    shared.with(|state| {
+        state.settings.put_local("search_path", path);
+        state.user = user;
+    });
+    made
+}
+
+/// One of the things that CREATE SCHEMA makes.
+fn make_in(shared: &Arc<Shared>, element: &Statement) -> Result<(), Error> {
+    shared.lock_defined(element)?;
+    match element {
+        Statement::CreateSequence(create) => sequence::create(shared, create),
+        Statement::CreateTable(create) => table::create(shared, create),
+        Statement::CreateView(create) => view::create(shared, create),
+        Statement::CreateIndex(create) => index::create(shared, create),
+        Statement::CreateTrigger(create) => trigger::create(shared, create),
+        Statement::Grant(of) => grant::run(shared, of),
+        _ => Err(Error::unsupported("this in CREATE SCHEMA")),
+    }
+}
+
+fn make(shared: &Arc<Shared>, create: &CreateSchema) -> Result<(), Error> {
     let name = &create.name.value;
     check_name(name)?;
     if name.starts_with("pg_") {
@@ -114,7 +159,6 @@ pub(super) fn create_database(
 }
 
 fn checked(set: &SettingChange) -> Result<Option<String>, Error> {
-    let at = u32::try_from(set.position).ok();
     match (&set.value, find(&set.name)) {
         (None, _) => Ok(None),
         (Some(value), Some(known)) => Ok(Some(known.normalise(value)?)),
@@ -122,8 +166,7 @@ fn checked(set: &SettingChange) -> Result<Option<String>, Error> {
         (Some(_), None) => Err(Error::new(
             SqlState::UNDEFINED_OBJECT,
             format!("unrecognized configuration parameter \"{}\"", set.name),
-        )
-        .at(at)),
+        )),
     }
 }
 

@@ -22,7 +22,7 @@ use crate::bind::{Bound, Target, bind_query, bind_scalar};
 use crate::catalogs::columns_named;
 use crate::catalogs::sequences::stored;
 use crate::error::Error;
-use crate::insert::{self, InsertPlan, check_expr, domain_chain, generated_expr, undefined_table};
+use crate::insert::{self, InsertPlan, check_expr, generated_expr, undefined_table};
 use crate::outcome::{OutputColumn, Severity};
 use crate::references;
 use crate::session::{SessionNames, Shared};
@@ -234,9 +234,16 @@ fn copy_columns(shared: &Arc<Shared>, table: &mut Table, like: &Like) -> Result<
                 (including("indexes"), columns)
             }
         };
-        if !asked {
+        // One that a unique index stands for comes with that.
+        let index = source.indexes.iter().find(|i| i.name == constraint.name);
+        if !asked || index.is_some_and(|index| !index.constraint) {
             continue;
         }
+        let include = index.map_or(&[][..], |index| index.include.as_slice());
+        let include = include.iter().map(|name| Spelled {
+            value: name.clone(),
+            position: 0,
+        });
         let names = columns
             .iter()
             .filter_map(|id| source.column(*id))
@@ -255,7 +262,7 @@ fn copy_columns(shared: &Arc<Shared>, table: &mut Table, like: &Like) -> Result<
         let declared = Declared {
             name: None,
             kind,
-            include: Vec::new(),
+            include: include.collect(),
             timing: chronolith_sql::Timing {
                 deferrable: constraint.marks.deferrable,
                 deferred: constraint.marks.deferred,
@@ -274,17 +281,37 @@ fn copy_columns(shared: &Arc<Shared>, table: &mut Table, like: &Like) -> Result<
 /// Indexes that belong to no key, under names made from the new table's.
 fn copy_indexes(shared: &Arc<Shared>, table: &mut Table, source: &Table) -> Result<(), Error> {
     let home = shared.home()?;
-    for index in source.indexes.iter().filter(|i| !i.constraint && !i.unique) {
+    for index in source.indexes.iter().filter(|i| !i.constraint) {
         let word = |key: &String| match key.split(' ').next() {
             Some(column) if !key.starts_with('(') => column.to_owned(),
             _ => word_of(key),
         };
-        let words = told_apart(index.keys.iter().map(word));
+        let behind = index.include.iter().cloned();
+        let words = told_apart(index.keys.iter().map(word).chain(behind));
         let taken = |name: &str| {
             table.indexes.iter().any(|known| known.name == name)
                 || home.relation_exists(table.schema, name)
         };
         let name = free_name(&table.name, &words, "idx", taken);
+        // Uniqueness of columns is kept as a constraint of the index's name.
+        let kept = source
+            .constraints
+            .iter()
+            .find(|kept| kept.name == index.name);
+        if let Some(kept) = kept
+            && let ConstraintKind::Unique { columns } = &kept.kind
+        {
+            let named = columns.iter().filter_map(|id| source.column(*id));
+            let own = named.filter_map(|column| Some(table.column_named(&column.name)?.1.id));
+            let columns = own.collect();
+            let id = shared.transact(|transaction| Ok::<_, Error>(transaction.allocate_oid()))?;
+            table.constraints.push(Constraint {
+                id,
+                name: name.clone(),
+                kind: ConstraintKind::Unique { columns },
+                marks: kept.marks,
+            });
+        }
         let id = shared.transact(|transaction| Ok::<_, Error>(transaction.allocate_oid()))?;
         table.indexes.push(Index {
             id: IndexId(id),
@@ -413,12 +440,7 @@ pub(super) fn column_of(
                 ty,
             )?)
         }
-        None => {
-            let home = shared.home()?;
-            let chain = domain_chain(&home, of.domain);
-            let mut domains = chain.iter().rev().filter_map(|ty| ty.domain());
-            domains.find_map(|domain| domain.default.clone())
-        }
+        None => None,
     };
     let identity = match &declared.identity {
         Some(identity) => {
@@ -620,6 +642,7 @@ pub(super) fn constraint_of(
             include: included(table, declared)?,
             nulls_alike,
             options: Vec::new(),
+            marks: Vec::new(),
         })
     };
     Ok((

@@ -6,7 +6,7 @@ use chronolith_catalog::{Change, Database, Rights, Table, Trigger, TriggerTiming
 use chronolith_sql::{CreateTrigger, Name, Spelled};
 use chronolith_types::{RoutineId, SqlState, SqlType};
 
-use super::routine::named;
+use super::named::named;
 use super::table::check_name;
 use crate::bind::bind_over;
 use crate::error::Error;

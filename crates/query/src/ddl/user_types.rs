@@ -133,9 +133,19 @@ pub(super) fn create_domain(shared: &Arc<Shared>, create: &CreateDomain) -> Resu
         not_null: create.not_null,
         checks: Vec::new(),
     };
-    if let Some(default) = &create.default {
-        check_default(shared, name, &domain.base, &default.expr)?;
-        domain.default = default_text(shared, default)?;
+    match &create.default {
+        Some(default) => {
+            check_default(shared, name, &domain.base, &default.expr)?;
+            domain.default = default_text(shared, default)?;
+        }
+        // What that below has when this one is made.
+        None => {
+            let below = base
+                .domain
+                .and_then(|id| shared.home().ok()?.types.get(&id).cloned());
+            let below = below.as_ref().and_then(|ty| ty.domain());
+            domain.default = below.and_then(|domain| domain.default.clone());
+        }
     }
     for check in &create.checks {
         let check = check_of(shared, name, &domain, check)?;

@@ -108,6 +108,10 @@ impl SessionEffects {
             "attach_chunk" => attach::attach(shared, args),
             "detach_chunk" => attach::detach(shared, args),
             "refresh_continuous_aggregate" => refresh::refresh(shared, args),
+            "timescaledb_post_restore" => {
+                crate::arrivals::end(shared)?;
+                Ok(ScalarValue::Boolean(Some(true)))
+            }
             "show_chunks" => chunks::show(shared, args),
             "drop_chunks" => chunks::drop_chunks(shared, args),
             "hypertable_size"
@@ -212,5 +216,6 @@ fn told(error: Error) -> FunctionError {
         detail: error.detail,
         hint: error.hint,
         context: error.context,
+        domain: None,
     }
 }

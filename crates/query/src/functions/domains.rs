@@ -2,7 +2,7 @@
 
 use chronolith_types::SqlState;
 
-use super::error::FunctionError;
+use super::error::{FunctionError, OfDomain};
 use super::table::{Typed, Volatile};
 use super::udf::{self, Context, Row};
 use super::value::Value;
@@ -10,8 +10,8 @@ use super::value::Value;
 /// What holds a value against the checks of its domains.
 pub const DOMAIN_CHECK: &str = "domain_value";
 
-/// The first argument, if what follows it holds: by threes, a domain, the name of one of its checks
-/// (nothing for NOT NULL) and whether it holds.
+/// The first argument, if what follows it holds: by fours, a domain's schema and name, the name of
+/// one of its checks (nothing for NOT NULL) and whether it holds.
 ///
 /// # Errors
 /// None that well-typed arguments meet.
@@ -35,12 +35,18 @@ pub fn held(args: Vec<Typed>) -> Result<Typed, FunctionError> {
 }
 
 fn check(_: &mut Context<'_>, args: &[Value]) -> Result<Value, FunctionError> {
-    for three in args.get(1..).unwrap_or_default().chunks(3) {
-        let [domain, check, Value::Bool(false)] = three else {
+    for four in args.get(1..).unwrap_or_default().chunks(4) {
+        let [schema, domain, check, Value::Bool(false)] = four else {
             continue;
         };
+        let of = |text: &Value| Some(text.as_str().to_owned()).filter(|text| !text.is_empty());
+        let named = Some(Box::new(OfDomain {
+            schema: of(schema),
+            name: domain.as_str().to_owned(),
+            check: of(check),
+        }));
         let domain = domain.as_str();
-        return Err(match check.as_str() {
+        let mut error = match check.as_str() {
             "" => FunctionError::new(
                 SqlState::NOT_NULL_VIOLATION,
                 format!("domain {domain} does not allow null values"),
@@ -49,7 +55,9 @@ fn check(_: &mut Context<'_>, args: &[Value]) -> Result<Value, FunctionError> {
                 SqlState::CHECK_VIOLATION,
                 format!("value for domain {domain} violates check constraint \"{check}\""),
             ),
-        });
+        };
+        error.domain = named;
+        return Err(error);
     }
     Ok(args.first().cloned().unwrap_or(Value::Null))
 }

@@ -19,6 +19,19 @@ pub struct FunctionError {
     pub hint: Option<String>,
     /// Where in a value it is wrong.
     pub context: Option<String>,
+    /// The domain that refuses a value.
+    pub domain: Option<Box<OfDomain>>,
+}
+
+/// A domain that refuses a value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OfDomain {
+    /// Its schema.
+    pub schema: Option<String>,
+    /// Its name.
+    pub name: String,
+    /// Its check; none where it refuses NULL.
+    pub check: Option<String>,
 }
 
 impl FunctionError {
@@ -30,6 +43,7 @@ impl FunctionError {
             detail: None,
             hint: None,
             context: None,
+            domain: None,
         }
     }
 

@@ -62,6 +62,7 @@ impl From<ValueError> for FunctionError {
             detail: error.detail,
             hint: None,
             context: error.context,
+            domain: None,
         }
     }
 }

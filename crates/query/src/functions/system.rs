@@ -271,6 +271,15 @@ pub(super) fn imp(name: &str, args: &[SqlType]) -> Option<RowFn> {
         "pg_notification_queue_usage" => |_, _| Ok(Value::Float(0.0)),
         "pg_backend_pid" => |c, _| Ok(Value::Int(c.vars.backend_pid.into())),
         "format_type" => |c, a| format_type(c.vars, a),
+        "oidvectortypes" => |c, a| {
+            let oids = a.first().map_or(&[][..], Value::as_list);
+            let names = oids.iter().map(|oid| {
+                let name = format_type(c.vars, std::slice::from_ref(oid))?;
+                Ok(name.as_str().to_owned())
+            });
+            let names = names.collect::<Result<Vec<_>, FunctionError>>()?;
+            Ok(Value::Text(names.join(", ")))
+        },
         "pg_operator_is_visible"
         | "pg_opfamily_is_visible"
         | "pg_conversion_is_visible"

@@ -78,14 +78,23 @@ pub(super) fn procs() -> Vec<Proc> {
     }
     rows.append(&mut made);
     // A restore needs no preparing here; its scripts call these.
-    for name in ["timescaledb_pre_restore", "timescaledb_post_restore"] {
+    for (name, imp) in [
+        (
+            "timescaledb_pre_restore",
+            Imp::Rows(|_, _| Ok(Value::Bool(true))),
+        ),
+        (
+            "timescaledb_post_restore",
+            Imp::Effect("timescaledb_post_restore"),
+        ),
+    ] {
         rows.push(proc(
             next(&rows),
             name,
             ProcKind::Scalar,
             Vec::new(),
             SqlType::Bool,
-            Imp::Rows(|_, _| Ok(Value::Bool(true))),
+            imp,
         ));
     }
     for line in EFFECTS.lines().chain(policies::CALLS.lines()) {

@@ -1,18 +1,18 @@
 //! VALUES whose rows are alike but for the literals in them: one row is bound, with parameters where
 //! rows differ, and computed for all of them at once.
 
+use std::collections::BTreeMap;
+
 use arrow::array::ArrayRef;
 use chronolith_sql::ast::{
     self, CastKind, Expr, FunctionArg, FunctionArgExpr, FunctionArguments, SetExpr, Value,
+    ValueWithSpan,
 };
+use chronolith_sql::{AlikeRows, Differing, Literal};
 use chronolith_types::{SqlType, TimeZone};
 
+use super::literals::reads_number;
 use crate::value::ColumnBuilder;
-
-/// Fewer rows are bound one by one.
-const ROWS_MIN: usize = 4;
-/// Expressions that nest deeper are bound one by one.
-const DEPTH_MAX: usize = 50;
 
 /// An INSERT of many rows as one of a single row.
 pub(crate) struct Alike<'a> {
@@ -20,9 +20,7 @@ pub(crate) struct Alike<'a> {
     pub(crate) insert: ast::Insert,
     /// The types of its parameters, as far as literals have some.
     pub(crate) types: Vec<Option<SqlType>>,
-    /// Of each parameter, each row's literal.
-    literals: Vec<Vec<&'a Value>>,
-    rows: usize,
+    rows: &'a AlikeRows,
 }
 
 /// What a literal is before anything is known of where it stands.
@@ -31,76 +29,45 @@ enum Kind {
     Int4,
     Int8,
     Numeric,
+    Bool,
     /// A text, or NULL.
     Unknown,
-    Other,
 }
 
 impl<'a> Alike<'a> {
-    /// None where rows are few, or are not alike, or the statement has parameters of its own.
-    pub(crate) fn of(insert: &'a ast::Insert, types: &[Option<SqlType>]) -> Option<Self> {
-        let source = insert.source.as_deref()?;
-        let SetExpr::Values(values) = source.body.as_ref() else {
+    /// None where a row's literal is of another kind than another's, or stands where a parameter may
+    /// not, or the statement has parameters of its own.
+    pub(crate) fn of(rows: &'a AlikeRows, types: &[Option<SqlType>]) -> Option<Self> {
+        if !types.is_empty() || has_parameters(&rows.insert) {
+            return None;
+        }
+        let SetExpr::Values(values) = rows.insert.source.as_deref()?.body.as_ref() else {
             return None;
         };
-        let plain = source.with.is_none()
-            && source.order_by.is_none()
-            && source.limit_clause.is_none()
-            && source.fetch.is_none();
-        let (first, rows) = (values.rows.first()?, values.rows.len());
-        if !plain || rows < ROWS_MIN || !types.is_empty() || has_parameters(insert) {
+        let mut row = values.rows.first()?.clone();
+        // Cells that are nothing else take the type of their column.
+        let alone = row.iter().filter_map(|cell| match cell {
+            Expr::Value(value) => Some(value.span.start.column),
+            _ => None,
+        });
+        let alone: Vec<u64> = alone.collect();
+        let (mut types, mut numbers) = (Vec::new(), BTreeMap::new());
+        for differing in &rows.differing {
+            types.push(type_of(
+                rows,
+                differing,
+                alone.contains(&differing.position),
+            )?);
+            numbers.insert(differing.position, types.len());
+        }
+        for cell in row.iter_mut() {
+            open(cell, rows, &mut numbers);
+        }
+        // What is left stands within something that is not looked into.
+        if !numbers.is_empty() {
             return None;
         }
-        let mut found: Vec<Vec<&Value>> = Vec::new();
-        let mut of_row = Vec::new();
-        for row in &values.rows {
-            if row.len() != first.len() {
-                return None;
-            }
-            of_row.clear();
-            for (one, other) in first.iter().zip(row.iter()) {
-                if !pair(one, other, &mut of_row, 0) {
-                    return None;
-                }
-            }
-            if found.is_empty() {
-                found = of_row.iter().map(|_| Vec::with_capacity(rows)).collect();
-            }
-            if of_row.len() != found.len() {
-                return None;
-            }
-            for (known, literal) in found.iter_mut().zip(&of_row) {
-                known.push(literal);
-            }
-        }
-        let (mut types, mut literals) = (Vec::new(), Vec::new());
-        let mut places = Vec::with_capacity(found.len());
-        for known in found {
-            let one = known.first()?;
-            if known.iter().all(|other| other == one) {
-                places.push(None);
-                continue;
-            }
-            let kind = kind(one);
-            if known.iter().any(|other| self::kind(other) != kind) {
-                return None;
-            }
-            types.push(match kind {
-                Kind::Int4 => Some(SqlType::Int4),
-                Kind::Int8 => Some(SqlType::Int8),
-                Kind::Numeric => Some(SqlType::Numeric(None)),
-                Kind::Unknown => None,
-                Kind::Other => return None,
-            });
-            places.push(Some(types.len()));
-            literals.push(known);
-        }
-        let mut insert = insert.clone_without_rows();
-        let mut row = first.clone();
-        let mut places = places.into_iter();
-        for cell in row.iter_mut() {
-            open(cell, &mut places);
-        }
+        let mut insert = rows.insert.clone_without_rows();
         if let Some(source) = insert.source.as_deref_mut()
             && let SetExpr::Values(values) = source.body.as_mut()
         {
@@ -109,7 +76,6 @@ impl<'a> Alike<'a> {
         Some(Self {
             insert,
             types,
-            literals,
             rows,
         })
     }
@@ -117,22 +83,33 @@ impl<'a> Alike<'a> {
     /// The parameters' columns, once their types are known; None for what has to be read the long
     /// way, which knows the words and the place of each error.
     pub(crate) fn columns(&self, types: &[SqlType], zone: &TimeZone) -> Option<Vec<ArrayRef>> {
-        if types.len() != self.literals.len() {
+        if types.len() != self.rows.differing.len() {
             return None;
         }
-        let columns = types.iter().zip(&self.literals).map(|(ty, literals)| {
+        let columns = types.iter().zip(&self.rows.differing).map(|(ty, of)| {
             if matches!(ty, SqlType::Reg(_)) {
                 return None;
             }
             let mut builder = ColumnBuilder::new(ty, zone);
-            for literal in literals {
-                match literal {
-                    Value::Null => builder.push_null(),
-                    Value::Number(text, _) | Value::SingleQuotedString(text) => {
-                        builder.push_str(text).ok()?;
+            for literal in &of.literals {
+                let text = match literal {
+                    Literal::Null => {
+                        builder.push_null();
+                        continue;
                     }
-                    _ => return None,
-                }
+                    Literal::Bool(true) => "true",
+                    Literal::Bool(false) => "false",
+                    Literal::Quoted(text) => text,
+                    Literal::Text(range) => self.rows.slice(range),
+                    Literal::Number(range) => {
+                        let text = self.rows.slice(range);
+                        if !reads_number(ty, text) {
+                            return None;
+                        }
+                        text
+                    }
+                };
+                builder.push_str(text).ok()?;
             }
             Some(builder.finish())
         });
@@ -141,7 +118,7 @@ impl<'a> Alike<'a> {
 
     /// How many rows there are.
     pub(crate) fn rows(&self) -> usize {
-        self.rows
+        self.rows.rows
     }
 }
 
@@ -210,125 +187,60 @@ fn has_parameters(insert: &ast::Insert) -> bool {
     returning.chain(on).any(|text| text.contains('$'))
 }
 
-fn kind(literal: &Value) -> Kind {
-    match literal {
-        Value::Number(digits, _) if digits.parse::<i32>().is_ok() => Kind::Int4,
-        Value::Number(digits, _) if digits.parse::<i64>().is_ok() => Kind::Int8,
-        // With an exponent it may be no number of ours but for floats.
-        Value::Number(digits, _) if digits.bytes().all(|of| of == b'.' || of.is_ascii_digit()) => {
-            Kind::Numeric
-        }
-        Value::SingleQuotedString(_) | Value::Null => Kind::Unknown,
-        _ => Kind::Other,
-    }
+/// None for what is a number for floats alone, or NULL, which is of each kind.
+fn kind(rows: &AlikeRows, literal: &Literal) -> Option<Kind> {
+    Some(match literal {
+        Literal::Null | Literal::Text(_) | Literal::Quoted(_) => Kind::Unknown,
+        Literal::Bool(_) => Kind::Bool,
+        Literal::Number(range) => match rows.slice(range) {
+            digits if digits.parse::<i32>().is_ok() => Kind::Int4,
+            digits if digits.parse::<i64>().is_ok() => Kind::Int8,
+            // With an exponent it may be no number of ours but for floats.
+            digits if digits.bytes().all(|of| of == b'.' || of.is_ascii_digit()) => Kind::Numeric,
+            _ => return None,
+        },
+    })
 }
 
-/// Whether an expression is another but for literals; takes those of the other.
-fn pair<'a>(one: &Expr, other: &'a Expr, literals: &mut Vec<&'a Value>, depth: usize) -> bool {
-    let deeper = depth + 1;
-    if deeper > DEPTH_MAX {
-        return false;
-    }
-    match (one, other) {
-        (Expr::Value(_), Expr::Value(value)) => {
-            literals.push(&value.value);
-            !matches!(value.value, Value::Placeholder(_))
-        }
-        (Expr::TypedString(one), Expr::TypedString(other)) => {
-            literals.push(&other.value.value);
-            one.data_type == other.data_type && one.uses_odbc_syntax == other.uses_odbc_syntax
-        }
-        (Expr::Identifier(_), Expr::Identifier(_)) | (Expr::Interval(_), Expr::Interval(_)) => {
-            one == other
-        }
-        (Expr::Nested(one), Expr::Nested(other)) => pair(one, other, literals, deeper),
-        (
-            Expr::UnaryOp { op, expr },
-            Expr::UnaryOp {
-                op: other_op,
-                expr: other,
-            },
-        ) => op == other_op && pair(expr, other, literals, deeper),
-        (
-            Expr::BinaryOp { left, op, right },
-            Expr::BinaryOp {
-                left: other_left,
-                op: other_op,
-                right: other_right,
-            },
-        ) => {
-            op == other_op
-                && pair(left, other_left, literals, deeper)
-                && pair(right, other_right, literals, deeper)
-        }
-        (
-            Expr::Cast {
-                kind,
-                expr,
-                data_type,
-                array: false,
-                format: None,
-            },
-            Expr::Cast {
-                kind: other_kind,
-                expr: other,
-                data_type: other_type,
-                array: false,
-                format: None,
-            },
-        ) => kind == other_kind && data_type == other_type && pair(expr, other, literals, deeper),
-        (Expr::Function(one), Expr::Function(other)) => {
-            let plain = |of: &ast::Function| {
-                of.filter.is_none()
-                    && of.over.is_none()
-                    && of.null_treatment.is_none()
-                    && of.within_group.is_empty()
-                    && of.parameters == FunctionArguments::None
-            };
-            let (Some(args), Some(others)) = (args_of(one), args_of(other)) else {
-                return false;
-            };
-            let mut pairs = args.iter().zip(others);
-            plain(one)
-                && plain(other)
-                && one.name == other.name
-                && args.len() == others.len()
-                && pairs.all(|(one, other)| match (one, other) {
-                    (
-                        FunctionArg::Unnamed(FunctionArgExpr::Expr(one)),
-                        FunctionArg::Unnamed(FunctionArgExpr::Expr(other)),
-                    ) => pair(one, other, literals, deeper),
-                    _ => false,
-                })
-        }
-        _ => false,
-    }
-}
-
-fn args_of(function: &ast::Function) -> Option<&[FunctionArg]> {
-    match &function.args {
-        FunctionArguments::List(list)
-            if list.duplicate_treatment.is_none() && list.clauses.is_empty() =>
-        {
-            Some(&list.args)
-        }
+/// The type of a parameter with these values, if they are of one kind that has one. Texts have the
+/// type of their place, and so have numbers of several kinds that are alone in their cells.
+#[expect(clippy::option_option, reason = "that there is none is an answer too")]
+fn type_of(rows: &AlikeRows, of: &Differing, alone: bool) -> Option<Option<SqlType>> {
+    let number = |literal: &Literal| matches!(literal, Literal::Number(_) | Literal::Null);
+    let mut kinds = of.literals.iter().map(|literal| kind(rows, literal));
+    let first = kinds.next()?;
+    match first {
+        Some(kind) if kinds.all(|other| other == first) => Some(match kind {
+            Kind::Int4 => Some(SqlType::Int4),
+            Kind::Int8 => Some(SqlType::Int8),
+            Kind::Numeric => Some(SqlType::Numeric(None)),
+            Kind::Bool => Some(SqlType::Bool),
+            Kind::Unknown => None,
+        }),
+        _ if alone && of.literals.iter().all(number) => Some(None),
         _ => None,
     }
 }
 
-/// Puts parameters in the place of literals, in the order in which [`pair`] meets them.
-fn open(expr: &mut Expr, places: &mut impl Iterator<Item = Option<usize>>) {
-    let parameter = |number: usize| Value::Placeholder(format!("${number}"));
+/// Puts parameters in the place of literals, of which the character is known at which they stand;
+/// takes those that it finds.
+fn open(expr: &mut Expr, rows: &AlikeRows, numbers: &mut BTreeMap<u64, usize>) {
+    let mut parameter = |value: &ValueWithSpan| {
+        let number = numbers.remove(&value.span.start.column)?;
+        Some(Value::Placeholder(format!("${number}")))
+    };
     match expr {
         Expr::Value(value) => {
-            if let Some(number) = places.next().flatten() {
-                value.value = parameter(number);
+            if let Some(parameter) = parameter(value) {
+                value.value = parameter;
             }
         }
+        // `date NULL` is no expression.
+        Expr::TypedString(typed) if rows.has_null(typed.value.span.start.column) => {}
         Expr::TypedString(typed) => {
-            if let Some(number) = places.next().flatten() {
+            if let Some(parameter) = parameter(&typed.value) {
                 let mut value = typed.value.clone();
-                value.value = parameter(number);
+                value.value = parameter;
                 *expr = Expr::Cast {
                     kind: CastKind::Cast,
                     expr: Box::new(Expr::Value(value)),
@@ -340,16 +252,16 @@ fn open(expr: &mut Expr, places: &mut impl Iterator<Item = Option<usize>>) {
         }
         Expr::Nested(inner)
         | Expr::UnaryOp { expr: inner, .. }
-        | Expr::Cast { expr: inner, .. } => open(inner, places),
+        | Expr::Cast { expr: inner, .. } => open(inner, rows, numbers),
         Expr::BinaryOp { left, right, .. } => {
-            open(left, places);
-            open(right, places);
+            open(left, rows, numbers);
+            open(right, rows, numbers);
         }
         Expr::Function(function) => {
             if let FunctionArguments::List(list) = &mut function.args {
                 for arg in &mut list.args {
                     if let FunctionArg::Unnamed(FunctionArgExpr::Expr(inner)) = arg {
-                        open(inner, places);
+                        open(inner, rows, numbers);
                     }
                 }
             }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use arrow::record_batch::RecordBatch;
-use chronolith_catalog::Table;
+use chronolith_catalog::{Column, Table};
 use chronolith_sql::ast;
 use chronolith_types::{SqlState, SqlType, TableId};
 use datafusion::common::ScalarValue;
@@ -84,7 +84,7 @@ pub(crate) fn bind(
     let targets = places
         .iter()
         .filter_map(|place| table.columns.get(*place))
-        .map(target_of)
+        .map(|column| target_of(names, column))
         .collect::<Result<Vec<_>, Error>>()?;
     let (plan, params, given, uses) = match &insert.source {
         Some(source) => {
@@ -319,16 +319,28 @@ pub(crate) fn places_of(table: &Table, columns: &[ast::ObjectName]) -> Result<Ve
     Ok(places)
 }
 
-/// A column as what is assigned to it; an identity column's default is its sequence's next value.
-pub(crate) fn target_of(column: &chronolith_catalog::Column) -> Result<Target, Error> {
+/// The default of a column's domain.
+pub(crate) fn domain_default(names: &dyn Names, column: &Column) -> Option<String> {
+    let chain = names.domain_chain(column.domain?);
+    chain.last()?.domain()?.default.clone()
+}
+
+/// A column as what is assigned to it; an identity column's default is its sequence's next value,
+/// that of a column without one its domain's.
+pub(crate) fn target_of(names: &dyn Names, column: &Column) -> Result<Target, Error> {
     let identity = column
         .identity
         .map(|identity| format!("nextval('{}'::regclass)", identity.sequence));
     Ok(Target {
         name: column.name.clone(),
         ty: column.ty.clone(),
-        default: match column.default.as_ref().or(identity.as_ref()) {
-            Some(text) => Some(chronolith_sql::expression(text)?),
+        default: match column
+            .default
+            .clone()
+            .or(identity)
+            .or_else(|| domain_default(names, column))
+        {
+            Some(text) => Some(chronolith_sql::expression(&text)?),
             None => None,
         },
     })
@@ -353,7 +365,7 @@ pub(crate) fn completed(
         let expr = match given.and_then(|given| sources.get(given)) {
             Some(source) => source.clone(),
             None => {
-                let target = target_of(column)?;
+                let target = target_of(names, column)?;
                 match &target.default {
                     Some(default) => bind_scalar(names, default, Some(&target))?.expr,
                     None => Expr::Literal(ScalarValue::try_from(&column.ty.arrow())?, None),

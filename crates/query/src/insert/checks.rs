@@ -62,7 +62,7 @@ impl Rules {
                 let expr = generated_expr(&names, table, column, text)?;
                 rules.generated.push((place, expr));
             }
-            let target = target_of(column)?;
+            let target = target_of(&names, column)?;
             if let Some(default) = &target.default {
                 let expr = bind_scalar(&names, default, Some(&target))?.expr;
                 rules.defaults.push((place, expr));
@@ -74,7 +74,10 @@ impl Rules {
     /// Those of a table, as the session sees it now.
     fn of(shared: &Arc<Shared>, table: &Table) -> Result<Arc<Self>, Error> {
         let plain = |column: &Column| {
-            column.default.is_none() && column.identity.is_none() && column.generated.is_none()
+            column.default.is_none()
+                && column.domain.is_none()
+                && column.identity.is_none()
+                && column.generated.is_none()
         };
         let check = |of: &Constraint| matches!(of.kind, ConstraintKind::Check { .. });
         if table.columns.iter().all(plain) && !table.constraints.iter().any(check) {

@@ -17,6 +17,7 @@ use crate::session::{SessionNames, Shared};
 pub(super) struct Domains(Vec<Demand>);
 
 struct Demand {
+    schema: Option<String>,
     domain: String,
     column: usize,
     /// Name and expression of a check; None where only NULL is refused.
@@ -37,11 +38,14 @@ impl Domains {
         for (place, column) in table.columns.iter().enumerate() {
             let chain = chain(&home, column.domain);
             let name = chain.last().map_or("", |ty| ty.name.as_str());
+            let schema_name = chain.last().and_then(|ty| home.schemas.get(&ty.schema));
+            let schema_name = schema_name.map(|schema| schema.name.clone());
             for ty in &chain {
                 let Some(domain) = ty.domain() else {
                     continue;
                 };
                 let demand = |check| Demand {
+                    schema: schema_name.clone(),
                     domain: name.to_owned(),
                     column: place,
                     check,
@@ -68,14 +72,14 @@ impl Domains {
             let Some((name, check)) = &demand.check else {
                 let values = batch.columns().get(demand.column);
                 if values.is_some_and(|values| values.null_count() > 0) {
-                    return Err(null_refused(&demand.domain));
+                    return Err(demand.null_refused());
                 }
                 continue;
             };
             let answer = check.evaluate(batch)?.into_array(batch.num_rows())?;
             let answer = answer.as_boolean_opt();
             if answer.is_some_and(|answer| answer.false_count() > 0) {
-                return Err(refused(&demand.domain, name));
+                return Err(demand.refused(name));
             }
         }
         Ok(())
@@ -94,18 +98,24 @@ pub(crate) fn chain(home: &Database, domain: Option<TypeId>) -> Vec<Arc<Type>> {
     found
 }
 
-fn null_refused(domain: &str) -> Error {
-    Error::new(
-        SqlState::NOT_NULL_VIOLATION,
-        format!("domain {domain} does not allow null values"),
-    )
-}
+impl Demand {
+    fn null_refused(&self) -> Error {
+        let message = format!("domain {} does not allow null values", self.domain);
+        self.of(SqlState::NOT_NULL_VIOLATION, message)
+    }
 
-fn refused(domain: &str, check: &str) -> Error {
-    let mut error = Error::new(
-        SqlState::CHECK_VIOLATION,
-        format!("value for domain {domain} violates check constraint \"{check}\""),
-    );
-    error.constraint = Some(check.to_owned());
-    error
+    fn refused(&self, check: &str) -> Error {
+        let domain = &self.domain;
+        let message = format!("value for domain {domain} violates check constraint \"{check}\"");
+        let mut error = self.of(SqlState::CHECK_VIOLATION, message);
+        error.constraint = Some(check.to_owned());
+        error
+    }
+
+    fn of(&self, code: SqlState, message: String) -> Error {
+        let mut error = Error::new(code, message);
+        error.schema.clone_from(&self.schema);
+        error.datatype = Some(self.domain.clone());
+        error
+    }
 }

@@ -111,7 +111,8 @@ fn places(table: &Table, literals: &Literals) -> Option<(Vec<usize>, Vec<usize>)
         if *given && (always || column.generated.is_some()) {
             return None;
         }
-        if !*given && (column.default.is_some() || column.identity.is_some()) {
+        let own = column.default.is_some() || column.identity.is_some();
+        if !*given && (own || column.domain.is_some()) {
             missing.push(place);
         }
     }
@@ -136,20 +137,24 @@ fn text_of<'a>(literals: &'a Literals, cell: &'a Literal, ty: &SqlType) -> Optio
         Literal::Quoted(text) => text,
         Literal::Number(range) => {
             let text = literals.slice(range);
-            let digits = text.strip_prefix('-').unwrap_or(text);
-            let whole = digits.bytes().all(|byte| byte.is_ascii_digit());
-            let fits = match ty {
-                SqlType::Int2 | SqlType::Int4 | SqlType::Int8 => whole,
-                SqlType::Numeric(_) => true,
-                // Zero as a number has no sign, as text it has.
-                SqlType::Float4 | SqlType::Float8 => {
-                    digits.bytes().any(|byte| (b'1'..=b'9').contains(&byte))
-                        || !text.starts_with('-')
-                }
-                _ => false,
-            };
-            return fits.then_some(Cell::Text(text));
+            return reads_number(ty, text).then_some(Cell::Text(text));
         }
     };
     Some(Cell::Text(text))
+}
+
+/// Whether a type reads a number's text as an assignment of that number would make it.
+pub(super) fn reads_number(ty: &SqlType, text: &str) -> bool {
+    let digits = text.strip_prefix('-').unwrap_or(text);
+    match ty {
+        SqlType::Int2 | SqlType::Int4 | SqlType::Int8 => {
+            digits.bytes().all(|byte| byte.is_ascii_digit())
+        }
+        SqlType::Numeric(_) => true,
+        // Zero as a number has no sign, as text it has.
+        SqlType::Float4 | SqlType::Float8 => {
+            digits.bytes().any(|byte| (b'1'..=b'9').contains(&byte)) || !text.starts_with('-')
+        }
+        _ => false,
+    }
 }

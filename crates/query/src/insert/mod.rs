@@ -16,8 +16,9 @@ mod values;
 
 pub(crate) use alike::Alike;
 pub(crate) use bind::{
-    InsertPlan, Overriding, Source, bind, completed, find_changed, find_target, name_of_column,
-    places_of, provided, refuse_given, target_of, undefined_column, undefined_table,
+    InsertPlan, Overriding, Source, bind, completed, domain_default, find_changed, find_target,
+    name_of_column, places_of, provided, refuse_given, target_of, undefined_column,
+    undefined_table,
 };
 pub(crate) use checks::{Checks, Rules, check_expr, columns_of, generated_expr};
 pub(crate) use domains::chain as domain_chain;

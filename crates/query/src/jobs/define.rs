@@ -79,9 +79,7 @@ pub(super) fn add_policy(
     policy: Policy<'_>,
 ) -> Result<JobId, Error> {
     let fixed = when.initial_start.is_some();
-    if fixed {
-        check_schedule(policy.schedule_interval)?;
-    }
+    check_schedule(policy.schedule_interval, fixed)?;
     let owner = target.owner();
     may_log_in(shared, owner)?;
     add(
@@ -150,9 +148,7 @@ pub(super) fn add_job(shared: &Arc<Shared>, args: Args<'_>) -> Result<ScalarValu
     let fixed_schedule = args.bool(6).unwrap_or(true);
     let timezone = args.text(7).map(str::to_owned);
     check_zone(timezone.as_deref())?;
-    if fixed_schedule {
-        check_schedule(schedule_interval)?;
-    }
+    check_schedule(schedule_interval, fixed_schedule)?;
     let proc = procedure_of(shared, proc)?;
     let check = match args.oid(5) {
         Some(oid) => Some(procedure_of(shared, oid)?),
@@ -249,11 +245,9 @@ pub(super) fn alter_job(shared: &Arc<Shared>, args: Args<'_>) -> Result<ScalarVa
     if let Some(name) = args.text(13) {
         job.application_name = format!("{name} [{}]", job.id);
     }
-    if job.fixed_schedule {
-        check_schedule(job.schedule_interval)?;
-        if job.initial_start.is_none() {
-            job.initial_start = Some(shared.with(|state| state.transaction_us));
-        }
+    check_schedule(job.schedule_interval, job.fixed_schedule)?;
+    if job.fixed_schedule && job.initial_start.is_none() {
+        job.initial_start = Some(shared.with(|state| state.transaction_us));
     }
     let changed = job.config != known.config || job.check != known.check;
     if let Some(check) = job.check.as_ref().filter(|_| changed) {
@@ -475,8 +469,15 @@ fn check_zone(zone: Option<&str>) -> Result<(), Error> {
 }
 
 /// A grid of months and days at once has no slots.
-fn check_schedule(interval: Interval) -> Result<(), Error> {
-    if interval.months != 0 && (interval.days != 0 || interval.us != 0) {
+/// A job that never waits would do nothing but run.
+fn check_schedule(interval: Interval, fixed: bool) -> Result<(), Error> {
+    if interval.span_us() <= 0 {
+        return Err(Error::new(
+            SqlState::INVALID_PARAMETER_VALUE,
+            "schedule interval must be greater than zero",
+        ));
+    }
+    if fixed && interval.months != 0 && (interval.days != 0 || interval.us != 0) {
         return Err(Error::new(
             SqlState::FEATURE_NOT_SUPPORTED,
             "month intervals cannot have day or time component",

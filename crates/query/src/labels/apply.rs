@@ -13,7 +13,7 @@ use serde_json::Value;
 use super::restore;
 use super::{Aggregate, HYPERTABLE_KEYS, Label, PROVIDER, Series};
 use crate::ddl::hypertable::{self, Plan, Width, table_of};
-use crate::ddl::{comment, owner};
+use crate::ddl::{owner, routine_there};
 use crate::error::Error;
 use crate::insert::{undefined_column, undefined_table};
 use crate::jobs::{self, Config};
@@ -68,14 +68,14 @@ pub(crate) fn run(shared: &Arc<Shared>, of: &Statement) -> Result<(), Error> {
             add_jobs(shared, &jobs, Of::Relation(store))
         }
         (
-            ObjectKind::Function | ObjectKind::Procedure,
+            ObjectKind::Function | ObjectKind::Procedure | ObjectKind::Routine,
             Label {
                 hypertable: None,
                 continuous: None,
                 jobs,
             },
         ) => {
-            let routine = comment::routine(shared, of.kind, &of.name, of.signature.as_deref())?;
+            let routine = routine_there(shared, of.kind, &of.name, of.signature.as_deref())?;
             let home = shared.home()?;
             let schema = home.schemas.get(&routine.schema);
             let place = schema.map(|schema| (schema.name.clone(), routine.name.clone()));

@@ -390,6 +390,7 @@ fn indexes_of(
             include: Vec::new(),
             nulls_alike: false,
             options: Vec::new(),
+            marks: Vec::new(),
         });
     }
     Ok(indexes)

@@ -138,7 +138,8 @@ pub(crate) fn find(
                 SqlState::WRONG_OBJECT_TYPE,
                 format!("{} is not a procedure", signature(routine)),
             )
-            .hint("To call a function, use SELECT."));
+            .hint("To call a function, use SELECT.")
+            .at(position_of(call)));
         }
         match bind_arguments(names, &values, types) {
             Ok(args) => {
@@ -447,4 +448,10 @@ pub(crate) fn refuse(tree: &Tree, tag: &str) -> Result<(), Error> {
         ));
     }
     Ok(())
+}
+
+/// Where the name that is called stands.
+fn position_of(call: &ast::Function) -> Option<u32> {
+    let name = call.name.0.first()?.as_ident()?;
+    u32::try_from(name.span.start.column).ok()
 }

@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock, OnceLock};
 
-use chronolith_catalog::{OrderBy, View};
+use arrow::datatypes::DataType;
+use chronolith_catalog::{OrderBy, Table, View};
 use chronolith_chunk::{ChunkView, HotPart};
 use chronolith_sql::Statement as Tree;
 use chronolith_types::{ChunkId, SqlType, TableId};
@@ -11,10 +12,10 @@ use parking_lot::Mutex;
 
 use super::names::SessionNames;
 use super::shared::Shared;
-use crate::bind::{Writes, bind_kept, deparse, deparse_query};
+use crate::bind::{Writes, bind_kept, bind_over, deparse, deparse_condition, deparse_query};
 use crate::catalogs::{
-    self, BucketCalls, Context, Expressions, LastBucketEnds, Lazy, Packing, Packings,
-    SequenceValues, Size, Sizes, Sorting, ViewColumns, ViewQueries, ViewWrites,
+    self, BucketCalls, Conditions, Context, ExpressionTypes, Expressions, LastBucketEnds, Lazy,
+    Packing, Packings, SequenceValues, Size, Sizes, Sorting, ViewColumns, ViewQueries, ViewWrites,
 };
 
 impl Shared {
@@ -45,6 +46,8 @@ impl Shared {
             buckets: self.bucket_calls(),
             last_bucket_end: self.last_bucket_ends(),
             expression: self.expressions(),
+            expression_type: self.expression_types(),
+            condition: self.conditions(),
             view_query: self.view_queries(),
             sequence_value: self.sequence_values(),
             inner: OnceLock::new(),
@@ -150,17 +153,31 @@ impl Shared {
             let key = (table.id, sql.to_owned(), target.cloned(), pretty);
             let found = known.lock().get(&key).cloned();
             found.unwrap_or_else(|| {
-                let columns: Vec<_> = table
-                    .columns
-                    .iter()
-                    .map(|column| (column.name.clone(), column.ty.clone(), column.ty.arrow()))
-                    .collect();
+                let columns = columns_of(table);
                 let names = SessionNames::new(&shared).ok();
                 let shown = names.and_then(|names| deparse(&names, sql, &columns, target, pretty));
                 let shown = shown.unwrap_or_else(|| sql.to_owned());
                 known.lock().insert(key, shown.clone());
                 shown
             })
+        })
+    }
+
+    fn expression_types(self: &Arc<Self>) -> Box<ExpressionTypes> {
+        let shared = Arc::clone(self);
+        Box::new(move |table, sql| {
+            let names = SessionNames::new(&shared).ok()?;
+            let tree = chronolith_sql::expression(sql).ok()?;
+            let bound = bind_over(&names, &tree, &table.name, &columns_of(table));
+            Some(bound.ok()?.ty)
+        })
+    }
+
+    fn conditions(self: &Arc<Self>) -> Box<Conditions> {
+        let shared = Arc::clone(self);
+        Box::new(move |table, sql, pretty| {
+            let names = SessionNames::new(&shared).ok()?;
+            deparse_condition(&names, sql, &columns_of(table), pretty)
         })
     }
 
@@ -225,4 +242,12 @@ fn packing_of(chunk: &ChunkView) -> Packing {
         series: series.map(|series| series.rows).collect(),
         loose: chunk.cold.len() > 1 || chunk.hot.iter().any(|part| part.rows() > 0),
     }
+}
+
+/// Names, types and forms of a table's columns.
+fn columns_of(table: &Table) -> Vec<(String, SqlType, DataType)> {
+    let columns = table.columns.iter();
+    columns
+        .map(|column| (column.name.clone(), column.ty.clone(), column.ty.arrow()))
+        .collect()
 }

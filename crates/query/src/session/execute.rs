@@ -693,10 +693,10 @@ fn many(
     tree: &Tree,
     types: &[Option<SqlType>],
 ) -> Option<Ready> {
-    let Tree::Insert(insert) = tree else {
+    let Tree::InsertAlike(rows) = tree else {
         return None;
     };
-    let alike = Alike::of(insert, types)?;
+    let alike = Alike::of(rows, types)?;
     let one = Tree::Insert(Box::new(alike.insert.clone()));
     let mut ready = ready(shared, names, &one, &alike.types).ok()?;
     let (cells, params) = match &mut ready {
@@ -770,6 +770,7 @@ pub(crate) fn ready(
                 None => insert::bind(shared, names, &*literals.tree()?, types)?,
             }))
         }
+        Tree::InsertAlike(rows) => ready(shared, names, &Tree::Insert(rows.tree()?), types)?,
         Tree::Explain(of) => Ready::Explain(Box::new(ready(shared, names, &of.inner, types)?)),
         Tree::Declare(of) => {
             super::declare::refuse_writing(&of.query)?;

@@ -207,6 +207,10 @@ impl Names for Locators<'_> {
         self.names.may_execute(routine)
     }
 
+    fn schema_of_type(&self, ty: &Type) -> Option<String> {
+        self.names.schema_of_type(ty)
+    }
+
     fn schema_of(&self, routine: &Routine) -> Option<String> {
         self.names.schema_of(routine)
     }

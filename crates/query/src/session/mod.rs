@@ -12,6 +12,7 @@ mod base;
 mod between;
 mod block;
 mod call;
+mod cluster;
 mod constraints;
 mod context;
 mod current;
@@ -46,6 +47,7 @@ pub use handle::{Prepared, Session, SessionOptions, Statement};
 pub(crate) use present::record_text;
 
 pub(crate) use call::refuse;
+pub(crate) use cluster::clustered;
 pub(crate) use current::CursorRow;
 pub(crate) use cursor::Cursor;
 pub(crate) use execute::{Ready, ready};

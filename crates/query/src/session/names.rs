@@ -520,6 +520,11 @@ impl Names for SessionNames {
         self.shared.check_execute(routine)
     }
 
+    fn schema_of_type(&self, ty: &Type) -> Option<String> {
+        let schema = self.home.schemas.get(&ty.schema)?;
+        Some(schema.name.clone())
+    }
+
     fn schema_of(&self, routine: &Routine) -> Option<String> {
         let schema = self.home.schemas.get(&routine.schema)?;
         Some(schema.name.clone())

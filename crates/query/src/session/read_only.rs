@@ -26,6 +26,7 @@ const WRITING: &[&str] = &[
     "set_partitioning_interval",
     "setval",
     "split_chunk",
+    "timescaledb_post_restore",
 ];
 
 impl Shared {
@@ -76,7 +77,7 @@ fn writes(tree: &Tree, tag: &str) -> Option<String> {
         Tree::Copy(of) if !of.from => {
             return writes(crate::copy::changed(of)?, tag);
         }
-        Tree::Insert(_) | Tree::InsertLiterals(_) => "INSERT",
+        Tree::Insert(_) | Tree::InsertLiterals(_) | Tree::InsertAlike(_) => "INSERT",
         Tree::Update(_) => "UPDATE",
         Tree::Delete(_) => "DELETE",
         Tree::Merge(_) => "MERGE",

@@ -46,13 +46,19 @@ impl Session {
             Tree::Discard(what) => self.discard(*what)?,
             // Statistics and dead rows are kept in order by themselves.
             Tree::Vacuum { .. } | Tree::Analyze { .. } => {}
-            Tree::Maintain { tag: what, .. } => match *what {
+            Tree::Maintain {
+                tag: what,
+                name,
+                index,
+            } => match *what {
                 "CHECKPOINT" => {
                     let engine = Arc::clone(&self.shared.instance.engine);
                     super::shared::blocking(|| engine.checkpoint())?;
                 }
                 // What is indexed here is part of the chunks, and never in disorder.
                 "REINDEX" => {}
+                // Parts are sorted whenever they are packed, by their own order.
+                "CLUSTER" => self.shared.check_cluster(name.as_ref(), index.as_ref())?,
                 other => return Err(Error::unsupported(other)),
             },
             _ => return Err(Error::unsupported(tag)),
@@ -64,7 +70,6 @@ impl Session {
     }
 
     fn set(&mut self, local: bool, change: &SettingChange) -> Result<(), Error> {
-        let at = u32::try_from(change.position).ok();
         let scope = if local { Scope::Local } else { Scope::Session };
         if local && self.outside_block() {
             self.warn(
@@ -82,8 +87,7 @@ impl Session {
             "role" | "session_authorization" => self.become_role(&change.name, value, local),
             name => self
                 .shared
-                .with(|state| state.settings.set(name, value, scope))
-                .map_err(|error| error.at(at)),
+                .with(|state| state.settings.set(name, value, scope)),
         }
     }
 

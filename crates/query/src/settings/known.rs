@@ -259,8 +259,12 @@ impl Known {
             return Err(Error::new(
                 SqlState::INVALID_PARAMETER_VALUE,
                 format!(
-                    "{value} is outside the valid range for parameter \"{}\" ({} .. {})",
-                    self.name, self.min, self.max
+                    "{value}{}{} is outside the valid range for parameter \"{}\" ({} .. {})",
+                    if self.unit.is_empty() { "" } else { " " },
+                    self.unit,
+                    self.name,
+                    self.min,
+                    self.max
                 ),
             ));
         }

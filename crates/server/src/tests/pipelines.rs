@@ -126,9 +126,11 @@ async fn the_run_at_fault_is_told_of_and_those_behind_it_are_skipped() {
         [&["1"][..], &plain, &plain, &["2", "C23514"]].concat()
     );
     // The next ones are tried in one go again, and a value that is none is found where it stands.
+    let before = raw.at_once.load(Ordering::Relaxed);
     let short = frame(b'B', b"\0s\0\0\x01\0\x01\0\x01\0\0\0\x01x\0\0");
     let said = raw.ask(&[run(1), run(2), short, execute(""), sync()]).await;
     assert_eq!(said, [&plain[..], &plain, &["C22P03"]].concat());
+    assert_eq!(raw.at_once.load(Ordering::Relaxed), before + 3);
     let few = frame(b'B', b"\0s\0\0\0\0\0\0\0");
     let said = raw.ask(&[run(1), run(2), few, execute(""), sync()]).await;
     assert_eq!(said, [&plain[..], &plain, &["C08P01"]].concat());

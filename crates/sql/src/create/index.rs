@@ -1,11 +1,12 @@
 //! CREATE INDEX.
 
+use sqlparser::ast;
 use sqlparser::tokenizer::Token;
 
 use super::constraint::nulls_alike;
 use super::tablespace;
 use crate::cursor::Cursor;
-use crate::{CreateIndex, IndexKey, Spelled, SqlError, Statement};
+use crate::{CreateIndex, IndexKey, Name, Spelled, SqlError, SqlText, Statement};
 
 /// What may follow the columns of a key.
 pub(super) fn index_tail(c: &mut Cursor<'_>) -> Result<Vec<Spelled>, SqlError> {
@@ -81,7 +82,7 @@ pub(super) fn index(c: &mut Cursor<'_>) -> Result<Statement, SqlError> {
 pub(super) fn index_key(c: &mut Cursor<'_>) -> Result<IndexKey, SqlError> {
     let ends = |token: &Token| match token {
         Token::Comma | Token::RParen => true,
-        Token::Word(word) => word.quote_style.is_none() && word.value != "collate",
+        Token::Word(word) => word.quote_style.is_none(),
         _ => false,
     };
     // A bare column may be followed by a class of operators, which no expression is.
@@ -92,7 +93,7 @@ pub(super) fn index_key(c: &mut Cursor<'_>) -> Result<IndexKey, SqlError> {
         } else {
             format!("\"{}\"", name.value.replace('"', "\"\""))
         };
-        let sql = crate::SqlText {
+        let sql = SqlText {
             expr: crate::expression(&text)?,
             text,
         };
@@ -100,12 +101,14 @@ pub(super) fn index_key(c: &mut Cursor<'_>) -> Result<IndexKey, SqlError> {
     } else {
         (c.sql()?, None)
     };
+    let (expr, mut collation) = collated(expr);
     if c.accept(&["collate"]) {
-        c.name()?;
+        collation = Some(c.name()?);
     }
-    if !matches!(c.word().as_deref(), None | Some("asc" | "desc" | "nulls")) {
-        c.name()?;
-    }
+    let class = match c.word().as_deref() {
+        None | Some("asc" | "desc" | "nulls") => None,
+        Some(_) => Some(c.name()?),
+    };
     let desc = c.accept_any(&["asc", "desc"]) == Some("desc");
     let nulls_first = if c.accept(&["nulls"]) {
         match c.accept_any(&["first", "last"]) {
@@ -118,7 +121,22 @@ pub(super) fn index_key(c: &mut Cursor<'_>) -> Result<IndexKey, SqlError> {
     Ok(IndexKey {
         expr,
         column,
+        collation,
+        class,
         desc,
         nulls_first,
     })
+}
+
+/// `f(x) COLLATE c` as the expression and its collation, which are two things in an index.
+fn collated(of: SqlText) -> (SqlText, Option<Name>) {
+    let ast::Expr::Collate { expr, collation } = &of.expr else {
+        return (of, None);
+    };
+    let text = of.text.to_lowercase();
+    let end = text.rfind("collate").unwrap_or(of.text.len());
+    let text = of.text.get(..end).unwrap_or(&of.text).trim_end().to_owned();
+    let collation = crate::parse::name_of(collation);
+    let expr = (**expr).clone();
+    (SqlText { expr, text }, Some(collation))
 }

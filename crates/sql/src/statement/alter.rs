@@ -54,6 +54,8 @@ pub enum AlterAction {
         /// CASCADE.
         cascade: bool,
     },
+    /// CLUSTER ON; SET WITHOUT CLUSTER (`None`).
+    Cluster(Option<Spelled>),
     /// ALTER COLUMN … TYPE.
     SetType {
         /// Which.

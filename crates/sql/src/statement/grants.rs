@@ -1,5 +1,7 @@
 //! Rights that are given and taken.
 
+use chronolith_types::SqlType;
+
 use crate::{Name, ObjectKind, Spelled};
 
 /// GRANT or REVOKE.
@@ -53,6 +55,8 @@ pub enum GrantTarget {
         kind: ObjectKind,
         /// Their names.
         names: Vec<Name>,
+        /// The types of arguments of those that have them; None where they are left out.
+        signatures: Vec<Option<Vec<SqlType>>>,
     },
     /// ALL … IN SCHEMA; of default privileges, those to come.
     AllIn {

@@ -260,6 +260,10 @@ pub struct IndexKey {
     pub expr: SqlText,
     /// The column, when it is one.
     pub column: Option<Spelled>,
+    /// COLLATE.
+    pub collation: Option<Name>,
+    /// The class of operators.
+    pub class: Option<Name>,
     /// DESC.
     pub desc: bool,
     /// NULLS FIRST, or what DESC implies.

@@ -190,36 +190,64 @@ pub fn read_numeric(mut from: &[u8]) -> Result<Numeric, ValueError> {
         return Err(malformed("invalid scale in external \"numeric\" value"));
     }
     let value = match sign {
-        0 | 0x4000 => {
-            // The group of weight w stands at index `weight - w`; those beyond the ends are zero.
-            let group = |w: i32| {
-                usize::try_from(weight - w)
-                    .ok()
-                    .and_then(|at| groups.get(at))
-                    .map_or(0, |group| *group)
-            };
-            let mut text = String::from(if sign == 0 { "" } else { "-" });
-            for w in (0..=weight.max(0)).rev() {
-                text.push_str(&format!("{:04}", group(w)));
-            }
-            if scale > 0 {
-                text.push('.');
-                let whole = text.len();
-                let mut w = -1;
-                while text.len() < whole + scale {
-                    text.push_str(&format!("{:04}", group(w)));
-                    w -= 1;
-                }
-                text.truncate(whole + scale);
-            }
-            Numeric::parse(text.as_bytes())?
+        0 | 0x4000 if let Some(unscaled) = unscaled(&groups, weight, scale) => {
+            let signed = if sign == 0 { unscaled } else { -unscaled };
+            Numeric::from_i128(signed, u8::try_from(scale).unwrap_or(u8::MAX))
         }
+        0 | 0x4000 => Numeric::parse(text_of(&groups, weight, sign, scale).as_bytes())?,
         0xC000 => Numeric::NaN,
         0xD000 => Numeric::Infinity,
         0xF000 => Numeric::NegativeInfinity,
         _ => return Err(malformed("invalid sign in external \"numeric\" value")),
     };
     end(from, value)
+}
+
+/// A numeric as text, cut behind `scale` digits behind its point.
+fn text_of(groups: &[u16], weight: i32, sign: u16, scale: usize) -> String {
+    // The group of weight w stands at index `weight - w`; those beyond the ends are zero.
+    let group = |w: i32| {
+        usize::try_from(weight - w)
+            .ok()
+            .and_then(|at| groups.get(at))
+            .map_or(0, |group| *group)
+    };
+    let mut text = String::from(if sign == 0 { "" } else { "-" });
+    for w in (0..=weight.max(0)).rev() {
+        text.push_str(&format!("{:04}", group(w)));
+    }
+    if scale > 0 {
+        text.push('.');
+        let whole = text.len();
+        let mut w = -1;
+        while text.len() < whole + scale {
+            text.push_str(&format!("{:04}", group(w)));
+            w -= 1;
+        }
+        text.truncate(whole + scale);
+    }
+    text
+}
+
+/// Digits of a numeric without its point, cut behind `scale` of them behind it; None where they may
+/// be more than 36.
+fn unscaled(groups: &[u16], weight: i32, scale: usize) -> Option<i128> {
+    const GROUPS_MAX: usize = 9;
+    let behind = scale.div_ceil(4);
+    let before = usize::try_from(weight + 1).unwrap_or(0);
+    if before + behind > GROUPS_MAX {
+        return None;
+    }
+    // Groups of zeros that are not there lie between the point and the first one.
+    let zeros = usize::try_from(-1 - weight).unwrap_or(0);
+    let there = (before + behind).saturating_sub(zeros);
+    let mut all = 0_i128;
+    for at in 0..there {
+        let group = groups.get(at).copied().unwrap_or(0);
+        all = all * 10_000 + i128::from(group);
+    }
+    let excess = u32::try_from(behind * 4 - scale).ok()?;
+    Some(all / 10_i128.pow(excess))
 }
 
 /// The text of a jsonb, yet to be checked.
@@ -293,6 +321,35 @@ mod tests {
         let mut out = Vec::new();
         read_numeric(&words(of)).unwrap().write(&mut out);
         String::from_utf8(out).unwrap()
+    }
+
+    /// The short way says what the long one says, wherever it says something.
+    #[test]
+    fn numerics_are_read_alike_both_ways() {
+        let (mut short, mut long) = (0, 0);
+        for weight in -6..9_i16 {
+            for (count, groups) in [
+                (0_i16, &[][..]),
+                (1, &[7][..]),
+                (2, &[9999, 120]),
+                (3, &[1, 0, 9999]),
+                (5, &[4321, 0, 0, 5, 6789]),
+            ] {
+                for scale in 0..40 {
+                    let all = [&[count, weight, 0x4000, scale][..], groups].concat();
+                    let read = read_numeric(&words(&all)).unwrap();
+                    let of: Vec<u16> = groups.iter().map(|&of| of.try_into().unwrap()).collect();
+                    let (weight, scale) = (i32::from(weight), scale.try_into().unwrap());
+                    match unscaled(&of, weight, scale) {
+                        Some(_) => short += 1,
+                        None => long += 1,
+                    }
+                    let text = text_of(&of, weight, 0x4000, scale);
+                    assert_eq!(read, Numeric::parse(text.as_bytes()).unwrap(), "{text}");
+                }
+            }
+        }
+        assert!(short > 500 && long > 100, "{short} and {long}");
     }
 
     #[test]

@@ -8,6 +8,7 @@ use datafusion::logical_expr::Expr;
 
 use super::super::insert::{Target, is_default};
 use super::super::literal::null;
+use super::super::names::Names;
 use super::super::part::Source;
 use super::super::scope::Scope;
 use super::super::state::{Binder, Clause, Place, Result, ident_position, position, typed};
@@ -209,6 +210,8 @@ fn takes(table: &catalog::Table, at: usize, tree: Option<&ast::Expr>) -> Result<
 
 /// What values are assigned to.
 pub(super) struct Given<'a> {
+    /// What domains say of columns.
+    pub names: &'a dyn Names,
     /// The table.
     pub table: &'a catalog::Table,
     /// What the statement names it by.
@@ -222,8 +225,14 @@ pub(super) struct Given<'a> {
 }
 
 impl<'a> Given<'a> {
-    pub(super) fn of(target: &'a ChangeTarget, row: &'a Row, insert: bool) -> Self {
+    pub(super) fn of(
+        names: &'a dyn Names,
+        target: &'a ChangeTarget,
+        row: &'a Row,
+        insert: bool,
+    ) -> Self {
         Self {
+            names,
             table: &target.catalog,
             name: target.named().1,
             row: (!target.views.is_empty()).then_some(row),
@@ -233,8 +242,9 @@ impl<'a> Given<'a> {
     }
 
     /// A table that is named as it is, and its row.
-    pub(super) fn plain(table: &'a catalog::Table, row: &'a Scope) -> Self {
+    pub(super) fn plain(names: &'a dyn Names, table: &'a catalog::Table, row: &'a Scope) -> Self {
         Self {
+            names,
             table,
             name: &table.name,
             row: None,
@@ -315,7 +325,7 @@ impl<'a> Given<'a> {
             )
             .at(ident_position(first)));
         }
-        let target = target_of(column)?;
+        let target = target_of(self.names, column)?;
         Ok((
             at,
             match self.row {

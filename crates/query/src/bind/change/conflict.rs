@@ -22,7 +22,7 @@ impl Binder<'_> {
         own: Row,
         on: &OnConflict,
     ) -> Result<Conflict> {
-        let given = Given::of(into, &own, true);
+        let given = Given::of(self.names, into, &own, true);
         let arbiters = self.arbiters(&given, on.conflict_target.as_ref())?;
         if let Some(arbiters) = &arbiters {
             self.reads_keys(into, &own, arbiters);

@@ -7,7 +7,7 @@ use chronolith_sql::ast::{self, OnInsert, TableObject};
 use chronolith_types::SqlState;
 use datafusion::logical_expr::{Expr, LogicalPlanBuilder};
 
-use super::super::names::Table;
+use super::super::names::{Names, Table};
 use super::super::scope::{Alias, Scope, ScopeColumn};
 use super::super::state::{Binder, Result, lift, project};
 use super::assign::Given;
@@ -38,14 +38,16 @@ impl Binder<'_> {
                 let columns = places
                     .iter()
                     .filter_map(|place| catalog.columns.get(*place));
-                let targets = columns.map(target_of).collect::<Result<Vec<_>>>()?;
+                let targets = columns
+                    .map(|column| target_of(self.names, column))
+                    .collect::<Result<Vec<_>>>()?;
                 (places, targets)
             }
             false => {
                 let shown = shown_places(into.named().1, &row, &parts.columns)?;
                 let targets = shown
                     .iter()
-                    .map(|at| shown_target(&catalog, &row, *at))
+                    .map(|at| shown_target(self.names, &catalog, &row, *at))
                     .collect::<Result<Vec<_>>>()?;
                 (shown, targets)
             }
@@ -108,7 +110,7 @@ impl Binder<'_> {
                 let (Some(default), false) = (default, places.contains(&at)) else {
                     continue;
                 };
-                let target = shown_target(&catalog, &row, at)?;
+                let target = shown_target(self.names, &catalog, &row, at)?;
                 let value = bind_scalar(self.names, default, Some(&target))?;
                 exprs.push(value.expr.alias(self.fresh_as(&target.name)));
                 places.push(at);
@@ -117,7 +119,7 @@ impl Binder<'_> {
             plan = project(plan, exprs)?;
         }
         if !into.views.is_empty() {
-            let into = Given::of(&into, &row, true);
+            let into = Given::of(self.names, &into, &row, true);
             places = written(&into, places.get(..given).unwrap_or(&places))?;
         }
         let inserted = places.get(..given).unwrap_or(&places).to_vec();
@@ -247,14 +249,14 @@ fn shown_places(view: &str, row: &Row, columns: &[ast::ObjectName]) -> Result<Ve
 }
 
 /// A view's column as what is assigned to it.
-fn shown_target(table: &catalog::Table, row: &Row, at: usize) -> Result<Target> {
+fn shown_target(names: &dyn Names, table: &catalog::Table, row: &Row, at: usize) -> Result<Target> {
     let shown = row.scope.columns.get(at);
     let shown = shown.ok_or_else(|| Error::internal("a column that is not there"))?;
     let below = match row.from.get(at) {
         Some(From::Table(place)) => table.columns.get(*place),
         _ => None,
     };
-    let target = below.map(target_of).transpose()?;
+    let target = below.map(|column| target_of(names, column)).transpose()?;
     let target = target.unwrap_or_else(|| Target {
         name: String::new(),
         ty: shown.ty.clone(),

@@ -166,7 +166,7 @@ impl Binder<'_> {
                     false => {
                         let row = self.assignments(
                             scope,
-                            &Given::plain(table, own),
+                            &Given::plain(self.names, table, own),
                             &update.assignments,
                         )?;
                         let given = super::set_places(&row);
@@ -215,7 +215,9 @@ impl Binder<'_> {
             false => places_of(table, &parts.columns)?,
         };
         let wholes = places.iter().filter_map(|place| table.columns.get(*place));
-        let wholes = wholes.map(target_of).collect::<Result<Vec<_>>>()?;
+        let wholes = wholes
+            .map(|column| target_of(self.names, column))
+            .collect::<Result<Vec<_>>>()?;
         let places = parts.spread(&places);
         let given = match defaults {
             true => Vec::new(),
@@ -251,7 +253,7 @@ impl Binder<'_> {
         }
         let mut row = Vec::with_capacity(table.columns.len());
         for (at, of) in table.columns.iter().enumerate() {
-            let target = target_of(of)?;
+            let target = target_of(self.names, of)?;
             if let Some(number) = parts.in_parts(&places, at) {
                 let trees = given.iter().map(Source::Tree).collect::<Vec<_>>();
                 let whole = wholes.get(number);

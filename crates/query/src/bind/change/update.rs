@@ -41,7 +41,7 @@ impl Binder<'_> {
         };
         let all = self.with_others(target.rel, from)?;
         let (all, condition) = self.wanted(all, target.oid, &own, update.selection.as_ref())?;
-        let into = Given::of(&target.target, &target.row, false);
+        let into = Given::of(self.names, &target.target, &target.row, false);
         let set = self.assignments(&all.scope, &into, &update.assignments)?;
         let sets = super::set_places(&set);
         let given = set.iter().flatten().map(|value| &value.expr);

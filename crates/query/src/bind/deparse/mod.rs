@@ -64,6 +64,50 @@ pub fn deparse(
     Some(with_types(names, &shown.text(pretty)))
 }
 
+/// A condition over OLD and NEW, rows of a table, as `pg_get_triggerdef` shows it; None for one that
+/// is not understood.
+pub fn deparse_condition(
+    names: &dyn Names,
+    sql: &str,
+    columns: &[(String, SqlType, DataType)],
+    pretty: bool,
+) -> Option<String> {
+    let tree = chronolith_sql::expression(sql).ok()?;
+    let mut scope = Scope::default();
+    let mut level = read::Level::default();
+    for row in ["old", "new"] {
+        for (name, ty, arrow) in columns {
+            let internal = format!("{row}.{name}");
+            let shown = (Some(row.to_owned()), name.clone());
+            level.columns.insert(internal.clone(), shown);
+            scope.columns.push(ScopeColumn {
+                table: Some(row.to_owned()),
+                column: internal,
+                ty: ty.clone(),
+                arrow: arrow.clone(),
+                ..unnamed(name)
+            });
+        }
+        scope.relations.push(Alias {
+            name: row.to_owned(),
+            schema: None,
+            hides: None,
+        });
+    }
+    let mut binder = Binder::new(names, &[]);
+    let mut reader = Reader {
+        binder: &mut binder,
+        scope: Rc::new(scope),
+        clause: Clause::Check,
+        levels: vec![level],
+        names: Vec::new(),
+        touched: false,
+    };
+    let (shown, ty) = reader.read(&tree).ok()?;
+    let shown = reader.settled(shown, &ty, &SqlType::Bool).ok()?;
+    Some(with_types(names, &shown.text(pretty)))
+}
+
 /// Puts the names of users' types in the place of their marks: with the schema where the search path
 /// does not find them, as whoever restores a dump has none.
 fn with_types(names: &dyn Names, text: &str) -> String {

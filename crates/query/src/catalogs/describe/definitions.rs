@@ -1,6 +1,6 @@
 //! Objects as the SQL that makes them.
 
-use chronolith_catalog::{Constraint, ConstraintKind, Index, Reference, Table, View};
+use chronolith_catalog::{Constraint, ConstraintKind, Index, KeyMarks, Reference, Table, View};
 use chronolith_types::{SqlType, TimeZone, datetime};
 
 use super::names::{full_name, quoted, shown_name};
@@ -82,7 +82,11 @@ pub(in crate::catalogs) fn index_text(
                 (true, true) => " DESC",
                 (true, false) => " DESC NULLS LAST",
             };
-            format!("{}{order}", key_text(context, table, key, !qualified))
+            let marks = key.marks.map_or_else(String::new, marks_text);
+            format!(
+                "{}{marks}{order}",
+                key_text(context, table, key, !qualified)
+            )
         })
         .collect();
     let relation = Relation::Table(table);
@@ -141,9 +145,20 @@ pub(crate) fn indexdef(
     let place = usize::try_from(column - 1).ok();
     let keys = index_keys(table, index);
     let key = place.and_then(|place| keys.get(place));
-    Ok(Some(key.map_or_else(String::new, |key| {
-        key_text(context, table, key, pretty)
-    })))
+    let behind = place.and_then(|place| index.include.get(place.checked_sub(keys.len())?));
+    Ok(Some(match (key, behind) {
+        (Some(key), _) => key_text(context, table, key, pretty),
+        (None, Some(name)) => quoted(name).into_owned(),
+        (None, None) => String::new(),
+    }))
+}
+
+/// COLLATE and the class of operators of a key, as they stand behind it.
+fn marks_text(marks: &KeyMarks) -> String {
+    let collation = marks.collation.iter();
+    let collation = collation.map(|name| format!(" COLLATE {}", quoted(name)));
+    let class = marks.class.iter().map(|name| format!(" {}", quoted(name)));
+    collation.chain(class).collect()
 }
 
 /// What a check asks; None for another constraint.

@@ -76,7 +76,11 @@ pub(in crate::ddl) fn rename_kept_column(
             .map(renamed)
             .collect::<Result<Vec<_>, _>>()?;
         let predicate = index.predicate.as_ref().map(renamed).transpose()?;
-        if keys == index.keys && predicate == index.predicate {
+        let mut include = index.include.clone();
+        for name in include.iter_mut().filter(|name| **name == from.value) {
+            to.clone_into(name);
+        }
+        if keys == index.keys && predicate == index.predicate && include == index.include {
             continue;
         }
         shared.change(Change::DropIndex {
@@ -90,6 +94,7 @@ pub(in crate::ddl) fn rename_kept_column(
             index: chronolith_catalog::Index {
                 keys,
                 predicate,
+                include,
                 ..index.clone()
             },
         })?;

@@ -57,6 +57,7 @@ impl Machine<'_> {
             "constraint_name" => &error.constraint,
             "table_name" => &error.table,
             "schema_name" => &error.schema,
+            "pg_datatype_name" => &error.datatype,
             _ => &None,
         };
         found.clone().unwrap_or_default()

@@ -134,6 +134,7 @@ impl Machine<'_> {
                 "constraint" => error.constraint = Some(text),
                 "table" => error.table = Some(text),
                 "schema" => error.schema = Some(text),
+                "datatype" => error.datatype = Some(text),
                 _ => {}
             }
         }
