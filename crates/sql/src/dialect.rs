@@ -4,7 +4,7 @@ use std::any::TypeId;
 
 use sqlparser::ast::{BinaryOperator, Expr, UnaryOperator};
 use sqlparser::dialect::{Dialect, PostgreSqlDialect, Precedence};
-use sqlparser::keywords::{Keyword, RESERVED_FOR_COLUMN_ALIAS};
+use sqlparser::keywords::Keyword;
 use sqlparser::parser::{Parser, ParserError};
 use sqlparser::tokenizer::Token;
 
@@ -82,7 +82,8 @@ impl Dialect for Postgres {
     }
 
     fn is_column_alias(&self, kw: &Keyword, parser: &mut Parser<'_>) -> bool {
-        !begins(kw) && POSTGRES.is_column_alias(kw, parser)
+        // `SELECT 1 FOR UPDATE`
+        !begins(kw) && *kw != Keyword::FOR && POSTGRES.is_column_alias(kw, parser)
     }
 
     /// A sign, which holds what follows faster than a power does: `-2 ^ 2` is 4. VALUES in
@@ -140,11 +141,6 @@ impl Dialect for Postgres {
             true => Expr::IsNotDistinctFrom(left, Box::new(right)),
             false => Expr::IsDistinctFrom(left, Box::new(right)),
         }))
-    }
-
-    fn is_column_alias(&self, word: &Keyword, _parser: &mut Parser<'_>) -> bool {
-        // `SELECT 1 FOR UPDATE`
-        *word != Keyword::FOR && !RESERVED_FOR_COLUMN_ALIAS.contains(word)
     }
 
     yes! {
