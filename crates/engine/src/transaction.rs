@@ -200,6 +200,16 @@ impl Transaction {
         found.ok_or_else(|| CatalogError::NoRelation(table.to_string()).into())
     }
 
+    /// Whether it has changed anything.
+    #[must_use]
+    pub fn writes(&self) -> bool {
+        !(self.changes.is_empty()
+            && self.rows.is_empty()
+            && self.deletions.is_empty()
+            && self.loads.is_empty()
+            && self.rewrites.is_empty())
+    }
+
     /// Makes it so: on return all of it is safe and visible, or, on an error, none of it.
     ///
     /// # Errors

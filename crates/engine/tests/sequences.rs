@@ -81,3 +81,27 @@ fn closing_leaves_no_gap() {
     drop(engine);
     assert_eq!(next(&open(&disk, 42).unwrap()), 3);
 }
+
+#[test]
+fn numbers_go_back_unless_others_were_drawn_since() {
+    let mut disk = SimDisk::new(44);
+    let engine = open(&disk, 44).unwrap();
+    create(&engine);
+    assert_eq!(next(&engine), 1);
+    let mut transaction = begin(&engine);
+    let (draw, numbers) = transaction.draw(ORDERS, 100);
+    assert_eq!(numbers.unwrap(), (2..102).collect::<Vec<_>>());
+    assert!(transaction.take_back(&draw.unwrap()).unwrap());
+    assert_eq!(next(&engine), 2, "it is as if nobody had asked");
+    let (draw, _) = transaction.draw(ORDERS, 5);
+    assert_eq!(next(&engine), 8);
+    assert!(!transaction.take_back(&draw.unwrap()).unwrap());
+    assert_eq!(next(&engine), 9, "what others got later stays given");
+    let (draw, _) = transaction.draw(ORDERS, 50);
+    assert!(transaction.take_back(&draw.unwrap()).unwrap());
+    assert_eq!(next(&engine), 10);
+    drop((transaction, engine));
+    disk = disk.crash();
+    let engine = open(&disk, 44).unwrap();
+    assert!(next(&engine) > 10, "nothing that was given is given again");
+}

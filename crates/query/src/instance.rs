@@ -82,6 +82,8 @@ pub struct Instance {
     conf: RwLock<(Arc<Conf>, Arc<Conf>)>,
     /// Another number after each time they were read.
     conf_revision: AtomicU64,
+    /// The number of the last transaction that was asked for one.
+    transactions: AtomicU64,
     /// The way to the files of an administrator.
     outside: RwLock<Option<Arc<dyn Outside>>>,
     /// Definitions of continuous aggregates.
@@ -124,6 +126,15 @@ impl Drop for Instance {
 }
 
 impl Instance {
+    /// A number for a transaction, greater than those before it: the log has gone on further after
+    /// the next start.
+    pub(crate) fn number_transaction(&self) -> i64 {
+        let logged = self.engine.durable_lsn().0;
+        self.transactions.fetch_max(logged, Ordering::Relaxed);
+        let last = self.transactions.fetch_add(1, Ordering::Relaxed);
+        i64::try_from(last.saturating_add(1)).unwrap_or(i64::MAX)
+    }
+
     /// Over an open engine.
     ///
     /// # Errors
@@ -160,6 +171,7 @@ impl Instance {
             outside: RwLock::default(),
             conf: RwLock::default(),
             conf_revision: AtomicU64::new(0),
+            transactions: AtomicU64::new(0),
             sessions: Mutex::default(),
             next_pid: AtomicI32::new(1),
             next_jobs: Mutex::default(),

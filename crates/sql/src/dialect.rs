@@ -82,7 +82,8 @@ impl Dialect for Postgres {
     }
 
     fn is_column_alias(&self, kw: &Keyword, parser: &mut Parser<'_>) -> bool {
-        !begins(kw) && POSTGRES.is_column_alias(kw, parser)
+        // `SELECT 1 FOR UPDATE`
+        !begins(kw) && *kw != Keyword::FOR && POSTGRES.is_column_alias(kw, parser)
     }
 
     /// A sign, which holds what follows faster than a power does: `-2 ^ 2` is 4. VALUES in

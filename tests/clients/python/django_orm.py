@@ -74,7 +74,7 @@ def asked(place):
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=140,
         )
     if done.returncode:
         sys.exit(done.stdout + done.stderr)

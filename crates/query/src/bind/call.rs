@@ -151,8 +151,30 @@ impl Binder<'_> {
         match self.own_call(schema, name, args, at)? {
             Ok(call) => self.own_value(place, call, at),
             Err(args) => {
-                let call = self.resolve(name, args, at)?;
-                self.finish_call(place, call, at)
+                let row = match args.as_slice() {
+                    [
+                        Arg {
+                            value,
+                            name: None,
+                            variadic: false,
+                        },
+                    ] => Some(value.clone()),
+                    _ => None,
+                };
+                match self.resolve(name, args, at) {
+                    Ok(call) => self.finish_call(place, call, at),
+                    // `f(row)` may be the row's column.
+                    Err(error) if error.code == SqlState::UNDEFINED_FUNCTION => {
+                        let fields = row.as_ref().and_then(|row| row.ty.fields());
+                        let has = fields
+                            .is_some_and(|fields| fields.iter().any(|(field, _)| field == name));
+                        match row.filter(|_| has && schema.is_none()) {
+                            Some(row) => super::reference::take_field(row, name),
+                            None => Err(error),
+                        }
+                    }
+                    Err(error) => Err(error),
+                }
             }
         }
     }

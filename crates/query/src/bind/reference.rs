@@ -8,6 +8,7 @@ use datafusion::common::ScalarValue;
 use datafusion::logical_expr::Expr;
 use datafusion::logical_expr::expr::Case;
 
+use super::call::Arg;
 use super::mistaken;
 use super::scope::{Found, Scope, ScopeColumn};
 use super::state::{
@@ -192,6 +193,9 @@ impl Binder<'_> {
             return Ok(found);
         }
         if look(place.scope) || self.outer.iter().any(look) {
+            if let Some(found) = self.called_of(place, schema, table, name)? {
+                return Ok(found);
+            }
             let error = Error::new(
                 SqlState::UNDEFINED_COLUMN,
                 format!("column {spelled} does not exist"),
@@ -207,6 +211,29 @@ impl Binder<'_> {
             return Ok(found);
         }
         Err(self.missing_from(place.scope, schema, table, at))
+    }
+
+    /// `row.f`: what a function makes of a table's row.
+    fn called_of(
+        &mut self,
+        place: Place<'_>,
+        schema: Option<&str>,
+        table: &str,
+        name: &str,
+    ) -> Result<Option<Typed>> {
+        if schema.is_some() || self.names.routines(None, name)?.is_empty() {
+            return Ok(None);
+        }
+        let row = self.whole_row(place, table)?;
+        let arg = Arg {
+            name: None,
+            value: row,
+            variadic: false,
+        };
+        match self.own_call(None, name, vec![arg], None)? {
+            Ok(call) => self.own_value(place, call, None).map(Some),
+            Err(_) => Ok(None),
+        }
     }
 
     /// 42P01 for a relation that FROM does not name.

@@ -91,6 +91,16 @@ pub(super) async fn run(shared: &Arc<Shared>, of: &AlterTable) -> Result<(), Err
 async fn one(shared: &Arc<Shared>, id: TableId, action: &AlterAction) -> Result<(), Error> {
     let table = hypertable::table_of(shared, id)?;
     let database = shared.database;
+    if matches!(
+        action,
+        AlterAction::AddColumn { .. }
+            | AlterAction::DropColumn { .. }
+            | AlterAction::SetType { .. }
+            | AlterAction::RenameColumn { .. }
+            | AlterAction::RenameTo(_)
+    ) {
+        dependents::refuse_rows(shared, &table)?;
+    }
     match action {
         AlterAction::AddColumn {
             if_not_exists,

@@ -3,13 +3,15 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use chronolith_catalog::{Change, Column, Database, Table, View};
-use chronolith_types::{ColumnId, SchemaId, SqlState, TableId};
+use chronolith_catalog::{Change, Column, Database, Routine, Table, View};
+use chronolith_types::{ColumnId, RoutineId, SchemaId, SqlState, TableId};
 
 use super::drop::{label, tell_dropped};
 use super::policy;
+use super::routine::{kind_of as routine_kind, signature};
 use super::sequence;
 use super::view::{kind_of, readers};
+use crate::catalogs::row_types_of;
 use crate::error::Error;
 use crate::references::referring;
 use crate::session::Shared;
@@ -37,6 +39,10 @@ enum What {
     Default(TableId, Box<Column>),
     /// A table's row-level policy.
     Policy(Box<Table>, String),
+    /// A routine that takes or gives rows of a table.
+    Routine(RoutineId),
+    /// A column of such rows.
+    Rows(TableId, ColumnId),
 }
 
 /// Views that read a relation.
@@ -83,6 +89,76 @@ pub(super) fn references(
         }
     });
     found.collect()
+}
+
+/// Routines over a table's rows, and columns of them.
+pub(super) fn rows(shared: &Arc<Shared>, home: &Database, of: &Table) -> Vec<Dependent> {
+    let (row, _) = row_types_of(of.id.0);
+    let on = label(shared, "type", &of.name, of.id.0);
+    let takes = |routine: &&Arc<Routine>| {
+        let result = routine.result.as_ref();
+        routine.types().any(|ty| ty.mentions(row))
+            || result
+                .is_some_and(|result| result.relation == Some(of.id) || result.ty.mentions(row))
+    };
+    let routines = home
+        .routines
+        .values()
+        .filter(takes)
+        .map(|routine| Dependent {
+            oid: routine.id.0,
+            what: What::Routine(routine.id),
+            shown: format!("{} {}", routine_kind(routine), signature(routine)),
+            on: on.clone(),
+        });
+    let columns = columns_of_rows(home, of.id)
+        .into_iter()
+        .map(|(table, column)| {
+            let array = if column.ty.element().is_some() {
+                "[]"
+            } else {
+                ""
+            };
+            let shown = label(shared, "table", &table.name, table.id.0);
+            Dependent {
+                oid: table.id.0,
+                what: What::Rows(table.id, column.id),
+                shown: format!("column {} of {shown}", column.name),
+                on: format!("{on}{array}"),
+            }
+        });
+    routines.chain(columns).collect()
+}
+
+/// The columns of other tables that hold rows of a table.
+pub(super) fn columns_of_rows(home: &Database, of: TableId) -> Vec<(Arc<Table>, Column)> {
+    let (row, _) = row_types_of(of.0);
+    let columns = |table: &Arc<Table>| {
+        let columns = table
+            .columns
+            .iter()
+            .filter(|column| column.ty.mentions(row));
+        let found: Vec<_> = columns
+            .map(|column| (Arc::clone(table), column.clone()))
+            .collect();
+        found
+    };
+    home.tables.values().flat_map(columns).collect()
+}
+
+/// 0A000 while a column somewhere holds rows of a table: what these are must not change.
+pub(super) fn refuse_rows(shared: &Shared, table: &Table) -> Result<(), Error> {
+    let home = shared.home()?;
+    match columns_of_rows(&home, table.id).first() {
+        None => Ok(()),
+        Some((holder, column)) => Err(Error::new(
+            SqlState::FEATURE_NOT_SUPPORTED,
+            format!(
+                "cannot alter table \"{}\" because column \"{}.{}\" uses its row type",
+                table.name, holder.name, column.name
+            ),
+        )),
+    }
 }
 
 /// Columns that are computed from another of their table.
@@ -260,5 +336,11 @@ fn drop_one(shared: &Arc<Shared>, what: What) -> Result<(), Error> {
             },
         },
         What::Policy(table, name) => return policy::drop_named(shared, &table, &name),
+        What::Routine(id) => Change::DropRoutine { database, id },
+        What::Rows(table, column) => Change::DropColumn {
+            database,
+            table,
+            column,
+        },
     })
 }

@@ -190,6 +190,7 @@ pub(crate) fn drop_table(shared: &Arc<Shared>, table: &Table, cascade: bool) -> 
     let mut direct = dependents::views(shared, &home, (table.schema, &table.name), &shown);
     direct.extend(dependents::references(shared, &home, table, None, &shown));
     direct.extend(dependents::defaults(shared, &home, table, None)?);
+    direct.extend(dependents::rows(shared, &home, table));
     let dependents = Dependents::of(shared, &home, direct);
     dependents.settle(shared, &shown, cascade)?;
     dependents.drop(shared)?;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use arrow::datatypes::DataType;
-use chronolith_engine::AuditKind;
+use chronolith_engine::{AuditKind, Transaction};
 use chronolith_types::packed::Address;
 use chronolith_types::{DatabaseId, RoleId, SqlState};
 use datafusion::common::ScalarValue;
@@ -88,6 +88,15 @@ pub(super) fn call(shared: &Arc<Shared>, name: &str, args: Args<'_>) -> Result<S
         "pg_current_wal_lsn" | "pg_current_wal_insert_lsn" | "pg_current_wal_flush_lsn" => {
             let lsn = shared.instance.engine.durable_lsn().0;
             Ok(ScalarValue::BinaryView(Some(lsn.to_be_bytes().to_vec())))
+        }
+        "txid_current" => Ok(ScalarValue::Int64(Some(shared.transaction_number()))),
+        "txid_current_if_assigned" => {
+            let assigned = shared.with(|state| {
+                let writes = state.transaction.as_ref().is_some_and(Transaction::writes);
+                state.transaction_number.is_some() || writes
+            });
+            let number = assigned.then(|| shared.transaction_number());
+            Ok(ScalarValue::Int64(number))
         }
         "pg_notify" => {
             let payload = args.text(1).unwrap_or_default();

@@ -100,6 +100,7 @@ pub(super) fn effect(name: &str) -> Option<&'static str> {
         "pg_get_serial_sequence",
         "pg_postmaster_start_time",
         "txid_current",
+        "txid_current_if_assigned",
         "pg_notify",
         "pg_reload_conf",
         "inet_client_addr",

@@ -84,6 +84,7 @@ impl Session {
         transaction.set_locker(Arc::clone(&self.shared.locker));
         self.shared.with(|state| {
             state.transaction = Some(transaction);
+            state.transaction_number = None;
             state.transaction_us = state.statement_us;
             state.settings.begin();
             state.begin_roles();

@@ -114,6 +114,8 @@ pub(crate) struct State {
     pub(crate) cursors: BTreeMap<String, Arc<Cursor>>,
     /// How many cursors without a name were opened.
     pub(crate) unnamed: u64,
+    /// The number of the open transaction, once somebody has asked for it.
+    pub(crate) transaction_number: Option<i64>,
     /// How many savepoints the client's block has.
     pub(crate) points: usize,
     /// The open transaction's modes.
@@ -258,6 +260,7 @@ impl Shared {
                 portals: BTreeMap::new(),
                 cursors: BTreeMap::new(),
                 unnamed: 0,
+                transaction_number: None,
                 points: 0,
                 modes: Modes::default(),
                 queried: false,
@@ -310,6 +313,16 @@ impl Shared {
                     format!("database \"{}\" does not exist", self.database_name),
                 )
             })
+    }
+
+    /// The number of the open transaction.
+    pub(crate) fn transaction_number(&self) -> i64 {
+        self.with(|state| {
+            let number = state.transaction_number;
+            let number = number.unwrap_or_else(|| self.instance.number_transaction());
+            state.transaction_number = Some(number);
+            number
+        })
     }
 
     /// Runs something in the open transaction.

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use chronolith_catalog::{Rights, Type};
-use chronolith_types::{SqlType, TypeId, TypeName};
+use chronolith_types::{SqlType, TypeId, TypeName, UserKind, UserType};
 
 use super::shared::{Shared, no_schema};
+use crate::catalogs::row_types_of;
 use crate::error::Error;
 
 /// What a declaration names: a type, and the domain that lets only some of its values in.
@@ -53,7 +54,11 @@ impl Shared {
         match ty {
             SqlType::Named(name) => {
                 let found = self.find_type(name.schema.as_deref(), &name.name)?;
-                let found = found.ok_or_else(|| missing(name))?;
+                let Some(found) = found else {
+                    let rows = self.rows_of(name)?;
+                    let ty = rows.ok_or_else(|| missing(name))?;
+                    return Ok(Declared { ty, domain: None });
+                };
                 self.check_type(&found)?;
                 Ok(Declared {
                     ty: found.sql_type(),
@@ -75,6 +80,22 @@ impl Shared {
                 domain: None,
             }),
         }
+    }
+
+    /// The type of a table's rows.
+    fn rows_of(&self, name: &TypeName) -> Result<Option<SqlType>, Error> {
+        let Some(table) = self.find_table(name.schema.as_deref(), &name.name)? else {
+            return Ok(None);
+        };
+        let (oid, array) = row_types_of(table.id.0);
+        let columns = table.columns.iter();
+        let fields = columns.map(|column| (column.name.clone(), column.ty.clone()));
+        Ok(Some(SqlType::User(Arc::new(UserType {
+            oid,
+            array,
+            name: table.name.clone(),
+            kind: UserKind::Composite(fields.collect()),
+        }))))
     }
 
     /// The same where no domain can stand.

@@ -76,7 +76,7 @@ def answers():
     A("validate", lambda: Item(owner=bob, price=-1).validate_constraints())
     A("validate2", lambda: Item(owner=bob, text="TEXT 0!", day=datetime.date(2024,1,1)).validate_constraints())
     A("user", lambda: (User.objects.create_user("u", password="p").has_perm("x"), User.objects.create_superuser("s").has_perm("django_shop.add_item"), Permission.objects.filter(content_type__app_label="django_shop").count()))
-    A("raw", lambda: [o.n for o in Owner.objects.raw("SELECT *, 1 AS n FROM app_owner WHERE name = %s", ["Ada"])])
+    A("raw", lambda: [o.n for o in Owner.objects.raw("SELECT *, 1 AS n FROM django_shop_owner WHERE name = %s", ["Ada"])])
     A("explain", lambda: len(Owner.objects.filter(name="Ada").explain(format="json", analyze=True)) > 0)
     A("iterator", lambda: sum(1 for _ in Owner.objects.iterator(chunk_size=10)))
     A("delete", lambda: Item.objects.filter(price__gt=6).delete())
