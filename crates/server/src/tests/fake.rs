@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, AtomicUsize, Ordering};
 
 use arrow::array::{ArrayRef, AsArray, Int64Array, StringViewArray, TimestampMicrosecondArray};
 use arrow::datatypes::{Field, Int64Type, Schema};
@@ -77,11 +77,16 @@ struct FakeSession {
 }
 
 #[derive(Default)]
-struct Off(Notify);
+struct Off(Notify, AtomicBool);
 
 impl Canceller for Off {
     fn cancel(&self) {
         self.0.notify_waiters();
+    }
+
+    fn end(&self) {
+        self.1.store(true, Ordering::Relaxed);
+        self.cancel();
     }
 }
 
@@ -237,7 +242,10 @@ impl Session for FakeSession {
             }
             "sleep" => {
                 self.off.0.notified().await;
-                Err(Failure::cancelled())
+                Err(match self.off.1.load(Ordering::Relaxed) {
+                    true => Failure::new(SqlState::ADMIN_SHUTDOWN, "the session ends"),
+                    false => Failure::cancelled(),
+                })
             }
             "panic" => panic!("as asked"),
             "copy in" => Ok(Outcome::CopyIn {
