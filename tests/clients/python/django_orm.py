@@ -39,7 +39,8 @@ def said(*command, **options):
     out = io.StringIO()
     with contextlib.redirect_stdout(out):
         call_command(*command, **options)
-    return out.getvalue()
+    # The folder that migrations are written into is another each time.
+    return out.getvalue().replace(os.environ.get("PYTHONPATH", "") + "/", "")
 
 
 def child(place):
