@@ -71,14 +71,36 @@ impl Binder<'_> {
         let (schema, name) = spelled(function);
         let around = std::mem::replace(&mut self.documents, name.contains("json"));
         let bound = match self.names.routines(schema.as_deref(), &name) {
-            Ok(own) if own.is_empty() => function_name(function)
-                .map_err(|error| error.at(at))
-                .and_then(|name| self.named_call(place, None, &name, function, at)),
+            Ok(own) if own.is_empty() => match function_name(function) {
+                Ok(name) => self.named_call(place, None, &name, function, at),
+                Err(error) => Err(self.unknown_call(place, function, error).at(at)),
+            },
             Ok(_) => self.named_call(place, schema.as_deref(), &name, function, at),
             Err(error) => Err(error.at(at)),
         };
         self.documents = around;
         bound
+    }
+
+    /// What is said of a function that no schema of that name has: of which arguments.
+    fn unknown_call(&mut self, place: Place<'_>, function: &ast::Function, error: Error) -> Error {
+        let list = match &function.args {
+            FunctionArguments::List(list) if !star(list) => list,
+            _ => return error,
+        };
+        let args = match self.arguments(place, &list.args) {
+            Ok(args) => args,
+            Err(of_args) => return of_args,
+        };
+        let types: Vec<String> = args.iter().map(|arg| arg.value.ty.name()).collect();
+        let (schema, name) = spelled(function);
+        let schema = schema.map_or_else(String::new, |schema| format!("{schema}."));
+        let call = format!("{schema}{name}({})", types.join(", "));
+        let message = format!("function {call} does not exist");
+        Error::new(SqlState::UNDEFINED_FUNCTION, message).hint(
+            "No function matches the given name and argument types. \
+             You might need to add explicit type casts.",
+        )
     }
 
     fn named_call(

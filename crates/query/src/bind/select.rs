@@ -587,8 +587,43 @@ pub(super) fn filtered(plan: LogicalPlan, condition: Expr) -> Result<LogicalPlan
         .map_err(lift)
 }
 
+/// The keys of partitions as columns, each key once: of several that come to the same the library does
+/// not see that rows are ordered by them, unless they are columns.
+fn with_keys(plan: LogicalPlan, windows: &mut [(String, Expr)]) -> Result<LogicalPlan> {
+    let mut made: Vec<(Expr, String)> = Vec::new();
+    for (name, expr) in windows {
+        let Expr::WindowFunction(call) = expr else {
+            continue;
+        };
+        let mut keys: Vec<Expr> = Vec::with_capacity(call.params.partition_by.len());
+        for key in std::mem::take(&mut call.params.partition_by) {
+            let key = match (&key, made.iter().find(|(known, _)| *known == key)) {
+                (Expr::Column(_), _) => key,
+                (_, Some((_, known))) => column(known),
+                (_, None) => {
+                    let fresh = format!("{name} {}", made.len());
+                    made.push((key, fresh.clone()));
+                    column(&fresh)
+                }
+            };
+            if !keys.contains(&key) {
+                keys.push(key);
+            }
+        }
+        call.params.partition_by = keys;
+    }
+    if made.is_empty() {
+        return Ok(plan);
+    }
+    let columns = plan.schema().columns().into_iter().map(Expr::Column);
+    let made = made.into_iter().map(|(key, name)| key.alias(name));
+    let all: Vec<Expr> = columns.chain(made).collect();
+    super::state::project(plan, all)
+}
+
 /// Window functions, those of one partition and order together.
-fn windowed(mut plan: LogicalPlan, windows: Vec<(String, Expr)>) -> Result<LogicalPlan> {
+fn windowed(plan: LogicalPlan, mut windows: Vec<(String, Expr)>) -> Result<LogicalPlan> {
+    let mut plan = with_keys(plan, &mut windows)?;
     let mut groups: Vec<(Vec<Expr>, Vec<SortExpr>, Vec<Expr>)> = Vec::new();
     for (name, expr) in windows {
         let (partition, order) = match &expr {
