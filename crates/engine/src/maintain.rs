@@ -177,7 +177,7 @@ impl Engine {
     }
 
     /// Turns rows of a chunk into one new part; false when it was always another transaction that
-    /// came first. The caller has the maintenance lock.
+    /// came first, and the rows can wait in memory. The caller has the maintenance lock.
     fn flush_chunk(&self, place: Place, take: Take) -> Result<bool, EngineError> {
         for _ in 0..ATTEMPTS {
             let state = self.state();
@@ -193,7 +193,27 @@ impl Engine {
                 Err(error) => return Err(error),
             }
         }
-        Ok(false)
+        if take == Take::Hot {
+            return Ok(false);
+        }
+        self.pack_alone(&mut self.writer.lock(), place, take)?;
+        Ok(true)
+    }
+
+    /// The same while nobody else writes: nobody comes first.
+    fn pack_alone(
+        &self,
+        writer: &mut Writer,
+        place: Place,
+        take: Take,
+    ) -> Result<(), EngineError> {
+        if let Some(work) = self.pack(&self.state(), place, take)? {
+            let pending = Pending::new(work);
+            self.write(writer, &[Arc::clone(&pending)]);
+            pending.result()?;
+            self.forget_keys(place);
+        }
+        Ok(())
     }
 
     /// Packs a chunk's hot rows, if there are any.
@@ -471,13 +491,7 @@ impl Engine {
         let mut writer = self.writer.lock();
         let places: Vec<Place> = self.state().hot_places().map(|(place, _)| place).collect();
         for place in places {
-            let state = self.state();
-            if let Some(work) = self.pack(&state, place, Take::Hot)? {
-                let pending = Pending::new(work);
-                self.write(&mut writer, &[Arc::clone(&pending)]);
-                pending.result()?;
-                self.forget_keys(place);
-            }
+            self.pack_alone(&mut writer, place, Take::Hot)?;
         }
         self.write_checkpoint(&mut writer)
     }
