@@ -201,12 +201,7 @@ impl Engine {
     }
 
     /// The same while nobody else writes: nobody comes first.
-    fn pack_alone(
-        &self,
-        writer: &mut Writer,
-        place: Place,
-        take: Take,
-    ) -> Result<(), EngineError> {
+    fn pack_alone(&self, writer: &mut Writer, place: Place, take: Take) -> Result<(), EngineError> {
         if let Some(work) = self.pack(&self.state(), place, take)? {
             let pending = Pending::new(work);
             self.write(writer, &[Arc::clone(&pending)]);
