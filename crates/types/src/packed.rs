@@ -5,6 +5,7 @@
 
 use crate::binary;
 use crate::datetime;
+use crate::precision;
 use crate::sqlstate::SqlState;
 use crate::sqltype::SqlType;
 use crate::text;
@@ -235,7 +236,7 @@ pub fn is_packed(ty: &SqlType) -> bool {
             | SqlType::Inet
             | SqlType::Cidr
             | SqlType::Macaddr
-            | SqlType::Timetz
+            | SqlType::Timetz(_)
             | SqlType::PgLsn
     )
 }
@@ -250,9 +251,9 @@ pub fn parse(ty: &SqlType, source: &[u8], zone: &TimeZone) -> Result<Vec<u8>, Va
         SqlType::Cidr => Address::parse(source, true)?.kept(),
         SqlType::Macaddr => parse_mac(source)?.to_vec(),
         SqlType::PgLsn => parse_lsn(source)?.to_be_bytes().to_vec(),
-        SqlType::Timetz => {
+        SqlType::Timetz(digits) => {
             let (us, east) = datetime::parse_timetz(source, zone)?;
-            timetz(us, east)
+            timetz(precision::time(us, *digits), east)
         }
         _ => text::parse_bytea(source)?,
     })
@@ -279,7 +280,7 @@ pub fn write(ty: &SqlType, kept: &[u8], out: &mut Vec<u8>) {
             let text = format!("{:X}/{:X}", lsn >> 32, lsn & 0xffff_ffff);
             out.extend_from_slice(text.as_bytes());
         }
-        SqlType::Timetz => {
+        SqlType::Timetz(_) => {
             let (us, east) = timetz_of(kept);
             datetime::write_time(us, out);
             zone::write_offset(east, out);
@@ -299,7 +300,7 @@ pub fn send(ty: &SqlType, kept: &[u8], out: &mut Vec<u8>) {
                 out.extend_from_slice(address.bytes());
             }
         }
-        SqlType::Timetz => {
+        SqlType::Timetz(_) => {
             let (us, east) = timetz_of(kept);
             out.extend_from_slice(&us.to_be_bytes());
             out.extend_from_slice(&(-east).to_be_bytes());
@@ -337,14 +338,14 @@ pub fn receive(ty: &SqlType, from: &[u8]) -> Result<Vec<u8>, ValueError> {
         }
         SqlType::Macaddr => binary::read_exact::<6>(from)?.to_vec(),
         SqlType::PgLsn => binary::read_exact::<8>(from)?.to_vec(),
-        SqlType::Timetz => {
+        SqlType::Timetz(digits) => {
             let [a, b, c, d, e, f, g, h, rest @ ..] = binary::read_exact::<12>(from)?;
             let us = i64::from_be_bytes([a, b, c, d, e, f, g, h]);
             let west = i32::from_be_bytes(rest);
             if !(0..=86_400 * US_PER_SECOND).contains(&us) || west.abs() >= 16 * 3600 {
                 return Err(wrong("time"));
             }
-            timetz(us, -west)
+            timetz(precision::time(us, *digits), -west)
         }
         _ => from.to_vec(),
     })
@@ -458,13 +459,13 @@ mod tests {
             (SqlType::Macaddr, "08002b:010203", "08:00:2b:01:02:03"),
             (SqlType::Macaddr, "0800.2b01.0203", "08:00:2b:01:02:03"),
             (SqlType::PgLsn, "16/B374D848", "16/B374D848"),
-            (SqlType::Timetz, "04:05:06.789-8", "04:05:06.789-08"),
+            (SqlType::Timetz(None), "04:05:06.789-8", "04:05:06.789-08"),
             (
-                SqlType::Timetz,
+                SqlType::Timetz(None),
                 "2003-04-12 04:05:06 America/New_York",
                 "04:05:06-04",
             ),
-            (SqlType::Timetz, "10:00", "10:00:00+00"),
+            (SqlType::Timetz(None), "10:00", "10:00:00+00"),
         ] {
             let kept = parse(&ty, from.as_bytes(), &TimeZone::Utc).unwrap();
             let mut text = Vec::new();

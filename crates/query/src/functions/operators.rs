@@ -93,7 +93,9 @@ fn call(
     args: Vec<Typed>,
     result: &SqlType,
 ) -> Result<Typed, FunctionError> {
-    let zoned = args.iter().any(|arg| arg.ty == SqlType::Timestamptz);
+    let zoned = args
+        .iter()
+        .any(|arg| matches!(arg.ty, SqlType::Timestamptz(_)));
     let null_aware = matches!(name, "array_append" | "array_prepend" | "array_cat");
     udf::row_call(
         Row {

@@ -49,7 +49,7 @@ pub(super) fn imp(name: &str, args: &[SqlType], result: &SqlType) -> Option<Imp>
     if let Some(imp) = times::imp(name, args) {
         return Some(imp);
     }
-    let zoned = args.first() == Some(&SqlType::Timestamptz);
+    let zoned = matches!(args.first(), Some(SqlType::Timestamptz(_)));
     let function: RowFn = match name {
         "random" => |c, _| Ok(Value::Float(c.vars.random.next())),
         "setseed" => |c, a| {
