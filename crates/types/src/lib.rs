@@ -17,6 +17,7 @@ mod json_fault;
 pub mod numeric;
 pub mod packed;
 pub mod precision;
+pub mod range;
 pub mod row;
 mod sqlstate;
 mod sqltype;
@@ -34,6 +35,7 @@ pub use ids::{
 pub use interval::Interval;
 pub use numeric::Numeric;
 pub use precision::{IntervalFields, IntervalLimit};
+pub use range::RangeKind;
 pub use sqlstate::SqlState;
 pub use sqltype::{NUMERIC_ANY, NUMERIC_ANY_SCALE, RegKind, SqlType};
 pub use user::{TypeName, UserKind, UserType};

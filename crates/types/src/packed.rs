@@ -1,11 +1,12 @@
 //! Types whose values are kept as bytes that order as the values do: `bytea`, addresses, `pg_lsn`,
-//! `time with time zone`.
+//! `time with time zone`, ranges.
 //!
 //! So that sorting, grouping, keys and statistics need to know nothing of them.
 
 use crate::binary;
 use crate::datetime;
 use crate::precision;
+use crate::range;
 use crate::sqlstate::SqlState;
 use crate::sqltype::SqlType;
 use crate::text;
@@ -238,6 +239,7 @@ pub fn is_packed(ty: &SqlType) -> bool {
             | SqlType::Macaddr
             | SqlType::Timetz(_)
             | SqlType::PgLsn
+            | SqlType::Range(_)
     )
 }
 
@@ -255,12 +257,13 @@ pub fn parse(ty: &SqlType, source: &[u8], zone: &TimeZone) -> Result<Vec<u8>, Va
             let (us, east) = datetime::parse_timetz(source, zone)?;
             timetz(precision::time(us, *digits), east)
         }
+        SqlType::Range(kind) => range::parse(*kind, source, zone)?,
         _ => text::parse_bytea(source)?,
     })
 }
 
-/// Appends the text of a kept value.
-pub fn write(ty: &SqlType, kept: &[u8], out: &mut Vec<u8>) {
+/// Appends the text of a kept value, times as the clocks of a zone show them.
+pub fn write(ty: &SqlType, kept: &[u8], zone: &TimeZone, out: &mut Vec<u8>) {
     match ty {
         SqlType::Inet | SqlType::Cidr => {
             if let Some(address) = Address::from_kept(kept) {
@@ -285,6 +288,7 @@ pub fn write(ty: &SqlType, kept: &[u8], out: &mut Vec<u8>) {
             datetime::write_time(us, out);
             zone::write_offset(east, out);
         }
+        SqlType::Range(kind) => range::write(*kind, kept, zone, out),
         _ => text::write_bytea(kept, out),
     }
 }
@@ -305,6 +309,7 @@ pub fn send(ty: &SqlType, kept: &[u8], out: &mut Vec<u8>) {
             out.extend_from_slice(&us.to_be_bytes());
             out.extend_from_slice(&(-east).to_be_bytes());
         }
+        SqlType::Range(kind) => range::send(*kind, kept, out),
         _ => out.extend_from_slice(kept),
     }
 }
@@ -347,6 +352,7 @@ pub fn receive(ty: &SqlType, from: &[u8]) -> Result<Vec<u8>, ValueError> {
             }
             timetz(precision::time(us, *digits), -west)
         }
+        SqlType::Range(kind) => range::receive(*kind, from)?,
         _ => from.to_vec(),
     })
 }
@@ -469,7 +475,7 @@ mod tests {
         ] {
             let kept = parse(&ty, from.as_bytes(), &TimeZone::Utc).unwrap();
             let mut text = Vec::new();
-            write(&ty, &kept, &mut text);
+            write(&ty, &kept, &TimeZone::Utc, &mut text);
             assert_eq!(String::from_utf8(text).unwrap(), shown, "{from}");
             let mut sent = Vec::new();
             send(&ty, &kept, &mut sent);

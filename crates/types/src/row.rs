@@ -129,7 +129,7 @@ pub fn rewritten(
         }
         SqlType::Numeric(_) => Numeric::parse(value)?.write(&mut out),
         ty if packed::is_packed(ty) => {
-            packed::write(ty, &packed::parse(ty, value, read_in)?, &mut out);
+            packed::write(ty, &packed::parse(ty, value, read_in)?, write_in, &mut out);
         }
         SqlType::Date => datetime::write_date(datetime::parse_date(value)?, &mut out),
         SqlType::Time(digits) => {
@@ -316,7 +316,9 @@ pub fn from_binary(value: &[u8], ty: &SqlType) -> Result<Vec<u8>, ValueError> {
         SqlType::Float4 => text::write_float4(binary::read_float4(value)?, &mut out),
         SqlType::Float8 => text::write_float8(binary::read_float8(value)?, &mut out),
         SqlType::Numeric(_) => binary::read_numeric(value)?.write(&mut out),
-        ty if packed::is_packed(ty) => packed::write(ty, &packed::receive(ty, value)?, &mut out),
+        ty if packed::is_packed(ty) => {
+            packed::write(ty, &packed::receive(ty, value)?, &TimeZone::Utc, &mut out);
+        }
         SqlType::Date => datetime::write_date(binary::read_date(value)?, &mut out),
         SqlType::Time(_) => datetime::write_time(binary::read_time(value)?, &mut out),
         SqlType::Timestamp(_) => {

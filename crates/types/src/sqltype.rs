@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::packed::is_packed;
 use crate::precision::{DIGITS_MAX, IntervalFields, IntervalLimit};
+use crate::range::RangeKind;
 use crate::user::{TypeName, UserKind, UserType};
 
 /// What an oid-like type names.
@@ -111,6 +112,9 @@ pub enum SqlType {
     PgLsn,
     /// The name of a cursor.
     Refcursor,
+    /// Values between two bounds.
+    Range(RangeKind),
+    AnyRange,
 }
 
 /// Fraction digits kept by the physical form of plain numeric.
@@ -257,6 +261,61 @@ const TABLE: &[(SqlType, &str, u32, u32, i16, char, bool)] = &[
     (SqlType::Timetz(None), "timetz", 1266, 1270, 12, 'D', false),
     (SqlType::PgLsn, "pg_lsn", 3220, 3221, 8, 'U', false),
     (SqlType::Refcursor, "refcursor", 1790, 2201, -1, 'U', false),
+    (
+        SqlType::Range(RangeKind::Int4),
+        "int4range",
+        3904,
+        3905,
+        -1,
+        'R',
+        false,
+    ),
+    (
+        SqlType::Range(RangeKind::Num),
+        "numrange",
+        3906,
+        3907,
+        -1,
+        'R',
+        false,
+    ),
+    (
+        SqlType::Range(RangeKind::Ts),
+        "tsrange",
+        3908,
+        3909,
+        -1,
+        'R',
+        false,
+    ),
+    (
+        SqlType::Range(RangeKind::Tstz),
+        "tstzrange",
+        3910,
+        3911,
+        -1,
+        'R',
+        false,
+    ),
+    (
+        SqlType::Range(RangeKind::Date),
+        "daterange",
+        3912,
+        3913,
+        -1,
+        'R',
+        false,
+    ),
+    (
+        SqlType::Range(RangeKind::Int8),
+        "int8range",
+        3926,
+        3927,
+        -1,
+        'R',
+        false,
+    ),
+    (SqlType::AnyRange, "anyrange", 3831, 0, -1, 'P', false),
     (SqlType::Uuid, "uuid", 2950, 2951, 16, 'U', false),
     (
         SqlType::Reg(RegKind::Config),

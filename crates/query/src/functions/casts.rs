@@ -250,7 +250,10 @@ fn sessional(from: &SqlType, to: &SqlType) -> bool {
                 | SqlType::Timetz(_)
         )
     };
-    let row = |ty: &SqlType| composites::is_composite(ty) && composites::sessional(ty);
+    let row = |ty: &SqlType| {
+        let made = composites::is_composite(ty) || matches!(ty, SqlType::Range(_));
+        made && composites::sessional(ty)
+    };
     if row(&from) || row(&to) {
         return true;
     }

@@ -383,6 +383,7 @@ pub(super) fn sessional(ty: &SqlType) -> bool {
     match ty {
         SqlType::Timestamptz(_) | SqlType::Timestamp(_) | SqlType::Date | SqlType::Time(_) => true,
         SqlType::Array(element) => sessional(element),
+        SqlType::Range(kind) => sessional(&kind.element()),
         ty => fields_of(ty).iter().any(|(_, ty)| sessional(ty)),
     }
 }

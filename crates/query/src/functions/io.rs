@@ -228,7 +228,7 @@ pub(super) fn write(value: &Value, ty: &SqlType, zone: &Zone) -> Result<String, 
             }
             return Ok(value.clone());
         }
-        Value::Bytes(value) => packed::write(ty, value, &mut out),
+        Value::Bytes(value) => packed::write(ty, value, &zone.0, &mut out),
         Value::Date(value) => datetime::write_date(*value, &mut out),
         Value::Time(value) => datetime::write_time(*value, &mut out),
         Value::Timestamp(value) if matches!(ty, SqlType::Timestamptz(_)) => {

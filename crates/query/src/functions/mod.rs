@@ -36,6 +36,7 @@ mod patterns;
 mod policies;
 mod quoting;
 mod random;
+mod ranges;
 mod scalars;
 mod series;
 mod spans;
