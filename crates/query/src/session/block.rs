@@ -10,7 +10,7 @@ use super::handle::Session;
 use super::modes::{Modes, checked_level};
 use super::notify::Said;
 use super::read_only::looks;
-use super::shared::{Roles, committing, others_work};
+use super::shared::{Roles, Shared, committing, others_work};
 use crate::effects::after_commit;
 use crate::error::Error;
 use crate::outcome::{Severity, TransactionStatus};
@@ -45,6 +45,17 @@ impl Savepoint {
     /// Whether nothing could be written when it was set.
     pub(super) fn read_only(&self) -> bool {
         self.modes.read_only
+    }
+}
+
+/// Whoever runs a session within a program may give up a commit: its locks are let go all the same.
+struct GivenUp(Option<Arc<Shared>>);
+
+impl Drop for GivenUp {
+    fn drop(&mut self) {
+        if let Some(shared) = self.0.take() {
+            shared.locker.end_transaction();
+        }
     }
 }
 
@@ -316,7 +327,9 @@ impl Session {
         let begun = transaction.is_some();
         let done = match transaction {
             Some(transaction) if said.is_nothing() && others_work() => {
+                let mut given_up = GivenUp(Some(Arc::clone(&self.shared)));
                 let committed = transaction.commit_beside_others().await;
+                given_up.0 = None;
                 committed.map(|_| ()).map_err(Error::from)
             }
             transaction => self.commit_here(transaction, said),
