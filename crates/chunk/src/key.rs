@@ -227,7 +227,7 @@ impl<'a> Values<'a> {
 }
 
 fn put_bytes(value: &[u8], key: &mut Vec<u8>) {
-    key.extend_from_slice(&value.len().to_le_bytes());
+    key.extend_from_slice(&(value.len() as u64).to_le_bytes());
     key.extend_from_slice(value);
 }
 

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::Thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use chronolith_engine::{Engine, Isolation};
 use chronolith_platform::SimRandom;
@@ -18,23 +18,32 @@ use chronolith_platform::sim::SimDisk;
 mod shared;
 use shared::{DB, TOTALS, create, ids, open, totals};
 
-const FORGOTTEN: Duration = Duration::from_secs(60);
+/// So many seconds nobody waits who was not forgotten.
+const PATIENCE_S: u32 = 60;
 
-struct Parked(Thread);
+struct Parked {
+    thread: Thread,
+    woken: AtomicBool,
+}
 
 impl Wake for Parked {
     fn wake(self: Arc<Self>) {
-        self.0.unpark();
+        self.woken.store(true, Ordering::Release);
+        self.thread.unpark();
     }
 }
 
 /// What some futures come to that are polled by turns on this thread.
 fn all<F: Future>(futures: Vec<F>) -> Vec<F::Output> {
-    let waker = Waker::from(Arc::new(Parked(std::thread::current())));
+    let parked = Arc::new(Parked {
+        thread: std::thread::current(),
+        woken: AtomicBool::new(false),
+    });
+    let waker = Waker::from(Arc::clone(&parked));
     let mut context = Context::from_waker(&waker);
     let mut left: Vec<_> = futures.into_iter().map(Box::pin).collect();
     let mut done = Vec::new();
-    while !left.is_empty() {
+    loop {
         left.retain_mut(|future| match future.as_mut().poll(&mut context) {
             Poll::Ready(output) => {
                 done.push(output);
@@ -42,14 +51,16 @@ fn all<F: Future>(futures: Vec<F>) -> Vec<F::Output> {
             }
             Poll::Pending => true,
         });
-        if !left.is_empty() {
-            // Far longer than any commit: who was forgotten is told of, and does not hang.
-            let before = Instant::now();
-            std::thread::park_timeout(FORGOTTEN);
-            assert!(before.elapsed() < FORGOTTEN, "nobody woke who waits");
+        if left.is_empty() {
+            return done;
+        }
+        let mut seconds = 0;
+        while !parked.woken.swap(false, Ordering::Acquire) {
+            assert!(seconds < PATIENCE_S, "nobody woke who waits");
+            std::thread::park_timeout(Duration::from_secs(1));
+            seconds += 1;
         }
     }
-    done
 }
 
 fn commit(engine: &Arc<Engine>, id: i64) -> impl Future<Output = i64> + use<> {
