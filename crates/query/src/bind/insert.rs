@@ -56,15 +56,38 @@ pub(crate) fn bind_returned(
     let types: Vec<_> = targets.iter().map(|of| of.ty.without_typmod()).collect();
     let rel = binder.query(source, Some(&types))?;
     let rel = binder.opened(rel, targets.len())?;
-    check_width(rel.scope.columns.len(), targets.len(), None)?;
+    let mismatch = |detail: String| {
+        let name = targets.first().map_or("", |target| target.name.as_str());
+        Error::new(
+            SqlState::new(b"42P13"),
+            "return type mismatch in function declared to return record",
+        )
+        .detail(detail)
+        .context(format!("SQL function \"{name}\" during startup"))
+    };
     let mut items = Vec::with_capacity(targets.len());
-    for (found, target) in rel.scope.columns.iter().zip(targets) {
+    for (at, (found, target)) in rel.scope.columns.iter().zip(targets).enumerate() {
         let mut value = typed(found);
         if value.ty == SqlType::Unknown {
             value.ty = SqlType::Text;
         }
+        if !super::assignable(&value.ty, &target.ty) {
+            return Err(mismatch(format!(
+                "Final statement returns {} instead of {} at column {}.",
+                value.ty,
+                target.ty.without_typmod(),
+                at + 1
+            )));
+        }
         let value = binder.assign(value, target, None)?;
         items.push((value, unnamed(&target.name)));
+    }
+    let given = rel.scope.columns.len();
+    if given != targets.len() {
+        let few = if given < targets.len() { "few" } else { "many" };
+        return Err(mismatch(format!(
+            "Final statement returns too {few} columns."
+        )));
     }
     let rel = binder.project(rel.plan, items)?;
     super::entry::finish(&mut binder, rel)

@@ -16,7 +16,8 @@ use datafusion::logical_expr::{Expr, LogicalPlan};
 
 use super::call::Arg;
 use super::dependent::normalised;
-use super::from::{FunctionParts, Rows};
+use super::from::Rows;
+use super::function_parts::FunctionParts;
 use super::inline::{bare, volatile, volatile_plan};
 use super::names::Variable;
 use super::resolve::{Candidate, Choice, Poly, choose};
@@ -584,15 +585,11 @@ impl Binder<'_> {
     /// The columns of a function that returns `record`, as the call lists them.
     fn column_list(&mut self, call: &mut OwnCall, parts: &FunctionParts<'_>) -> Result<bool> {
         let defs: &[ast::TableAliasColumnDef] = parts.alias.map_or(&[], |alias| &alias.columns);
-        let typed = defs.iter().any(|def| def.data_type.is_some());
+        let typed = parts.is_defined();
         let anonymous = call.result == SqlType::Record && call.columns.is_none();
         match (anonymous, typed) {
             (false, false) => Ok(false),
-            (false, true) => Err(Error::new(
-                SqlState::SYNTAX_ERROR,
-                "a column definition list is only allowed for functions returning \"record\"",
-            )
-            .at(parts.at)),
+            (false, true) => Err(parts.defined_in_vain()),
             (true, false) => Err(Error::new(
                 SqlState::SYNTAX_ERROR,
                 "a column definition list is required for functions returning \"record\"",
