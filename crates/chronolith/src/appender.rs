@@ -156,7 +156,8 @@ impl Appender {
     }
 
     /// Adds the rows of an Arrow batch, whose columns are the table's in order and in the physical
-    /// form of their types, as one commit.
+    /// form of their types, as one commit. Their values are taken as they are: that a text is no longer
+    /// than its column takes, and a time has no more digits, is for the caller to see to.
     ///
     /// # Errors
     /// 42804 for a column of another form; the errors of [`Appender::flush`].

@@ -121,7 +121,7 @@ fn bound(value: i64, ty: Option<&SqlType>) -> String {
     match (value, ty) {
         (i64::MIN, _) => "-infinity".to_owned(),
         (i64::MAX, _) => "infinity".to_owned(),
-        (us, Some(SqlType::Timestamptz | SqlType::Timestamp | SqlType::Date)) => {
+        (us, Some(SqlType::Timestamptz(_) | SqlType::Timestamp(_) | SqlType::Date)) => {
             let mut out = Vec::new();
             datetime::write_timestamp(us, &mut out);
             String::from_utf8_lossy(&out).into_owned()
@@ -136,7 +136,7 @@ mod tests {
 
     #[test]
     fn bounds_are_shown_as_their_column_shows_them() {
-        let timestamptz = Some(&SqlType::Timestamptz);
+        let timestamptz = Some(&SqlType::Timestamptz(None));
         assert_eq!(
             bound(1_767_571_200_000_000, timestamptz),
             "2026-01-05 00:00:00"

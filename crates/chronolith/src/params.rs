@@ -142,8 +142,8 @@ impl ToParam for Timestamp {
         const DAY_US: i64 = 86_400_000_000;
         let micros = TimestampMicrosecondArray::from(vec![self.0]);
         Ok(match ty {
-            SqlType::Timestamp => Arc::new(micros),
-            SqlType::Timestamptz => Arc::new(micros.with_timezone("UTC")),
+            SqlType::Timestamp(_) => Arc::new(micros),
+            SqlType::Timestamptz(_) => Arc::new(micros.with_timezone("UTC")),
             SqlType::Date => {
                 let days = match self.0 {
                     i64::MAX => i32::MAX,

@@ -35,7 +35,7 @@ const HOUR: i64 = 3_600_000_000;
 fn layout() -> Arc<Layout> {
     let price = || SqlType::Numeric(Some((20, 8)));
     let columns = [
-        ("time", SqlType::Timestamptz),
+        ("time", SqlType::Timestamptz(None)),
         ("exchange", SqlType::Text),
         ("symbol", SqlType::Text),
         ("price", price()),

@@ -192,8 +192,8 @@ impl AggregateRequest {
 fn is_time(ty: &SqlType) -> bool {
     matches!(
         ty,
-        SqlType::Timestamptz
-            | SqlType::Timestamp
+        SqlType::Timestamptz(_)
+            | SqlType::Timestamp(_)
             | SqlType::Date
             | SqlType::Int2
             | SqlType::Int4
@@ -219,7 +219,7 @@ fn ordered(ty: &SqlType) -> bool {
         || is_time(ty)
         || matches!(
             ty,
-            SqlType::Time | SqlType::Text | SqlType::Varchar(_) | SqlType::Char(_)
+            SqlType::Time(_) | SqlType::Text | SqlType::Varchar(_) | SqlType::Char(_)
         )
 }
 
@@ -232,9 +232,9 @@ fn groupable(ty: &SqlType) -> bool {
         | SqlType::Int4
         | SqlType::Int8
         | SqlType::Date
-        | SqlType::Time
-        | SqlType::Timestamp
-        | SqlType::Timestamptz
+        | SqlType::Time(_)
+        | SqlType::Timestamp(_)
+        | SqlType::Timestamptz(_)
         | SqlType::Text
         | SqlType::Varchar(_)
         | SqlType::Char(_)

@@ -18,7 +18,7 @@ use arrow::datatypes::{
 use chronolith_types::array::{self, Shape};
 use chronolith_types::{
     Interval, NUMERIC_ANY, Numeric, SqlState, SqlType, TimeZone, ValueError, datetime, numeric,
-    packed, text,
+    packed, precision, text,
 };
 
 /// The one-row column of a value's text, in its type's physical form; times without a zone are UTC.
@@ -73,19 +73,21 @@ pub fn constant(value: &str, ty: &SqlType) -> Result<ArrayRef, ValueError> {
             Arc::new(BinaryViewArray::from_iter_values([value]))
         }
         SqlType::Date => Arc::new(Date32Array::from(vec![datetime::parse_date(bytes)?])),
-        SqlType::Time => Arc::new(Time64MicrosecondArray::from(vec![datetime::parse_time(
-            bytes,
-        )?])),
-        SqlType::Timestamp => {
-            let value = datetime::parse_timestamp(bytes)?;
+        SqlType::Time(digits) => {
+            let value = precision::time(datetime::parse_time(bytes)?, *digits);
+            Arc::new(Time64MicrosecondArray::from(vec![value]))
+        }
+        SqlType::Timestamp(digits) => {
+            let value = precision::timestamp(datetime::parse_timestamp(bytes)?, *digits);
             Arc::new(TimestampMicrosecondArray::from(vec![value]))
         }
-        SqlType::Timestamptz => {
+        SqlType::Timestamptz(digits) => {
             let value = datetime::parse_timestamptz(bytes, &TimeZone::Utc)?;
+            let value = precision::timestamp(value, *digits);
             Arc::new(TimestampMicrosecondArray::from(vec![value]).with_timezone("UTC"))
         }
-        SqlType::Interval => {
-            let span = Interval::parse(bytes)?;
+        SqlType::Interval(limit) => {
+            let span = Interval::parse_within(bytes, *limit)?;
             let value =
                 IntervalMonthDayNanoType::make_value(span.months, span.days, span.nanoseconds()?);
             Arc::new(IntervalMonthDayNanoArray::from(vec![value]))

@@ -117,7 +117,7 @@ fn create(engine: &Arc<Engine>) -> Outcome<()> {
         name: "ticks".to_owned(),
         owner: RoleId(10),
         columns: vec![
-            column(1, "time", SqlType::Timestamptz),
+            column(1, "time", SqlType::Timestamptz(None)),
             column(2, "exchange", SqlType::Text),
             column(3, "symbol", SqlType::Text),
             column(4, "price", number.clone()),

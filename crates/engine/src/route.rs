@@ -97,7 +97,7 @@ fn check_times(layout: &Layout, place: usize, times: &[i64]) -> Result<(), Engin
         return Ok(());
     };
     let (name, whole) = match column.ty {
-        SqlType::Timestamp | SqlType::Timestamptz => ("timestamp", false),
+        SqlType::Timestamp(_) | SqlType::Timestamptz(_) => ("timestamp", false),
         SqlType::Date => ("date", false),
         _ => ("bigint", true),
     };

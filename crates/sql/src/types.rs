@@ -17,7 +17,6 @@ pub fn type_of(declared: &DataType) -> Option<SqlType> {
                 element => element.array_of(),
             })
         }
-        DataType::Interval { .. } => Some(SqlType::Interval),
         DataType::Custom(name, modifiers) => {
             let mut text = match name.0.as_slice() {
                 [one] => one.as_ident()?.value.clone(),
@@ -134,14 +133,6 @@ pub fn check_modifiers(declared: &DataType) -> Result<(), (SqlState, String)> {
             } else {
                 Ok(())
             }
-        }
-        base if (0..6).contains(&first)
-            && (base.starts_with("time") || base.starts_with("interval")) =>
-        {
-            Err((
-                SqlState::FEATURE_NOT_SUPPORTED,
-                format!("type {text} with less than microseconds is not supported"),
-            ))
         }
         _ => Ok(()),
     }

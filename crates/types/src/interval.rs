@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::datetime::{US_PER_SECOND, write_two};
+use crate::precision::{self, IntervalFields, IntervalLimit};
 use crate::sqlstate::SqlState;
 use crate::value::ValueError;
 
@@ -129,14 +130,16 @@ fn millionths(text: &str) -> Option<i128> {
     Some(if negative { -value } else { value })
 }
 
-/// `[-]HH:MM[:SS[.ffffff]]` in µs.
-fn clock(text: &str) -> Option<i128> {
+/// `[-]HH:MM[:SS[.ffffff]]` in µs; `MM:SS` where the fields are these.
+fn clock(text: &str, fields: IntervalFields) -> Option<i128> {
     let (negative, digits) = match text.as_bytes().first()? {
         b'-' => (true, text.get(1..)?),
         b'+' => (false, text.get(1..)?),
         _ => (false, text),
     };
-    let mut parts = digits.split(':');
+    let short = digits.matches(':').count() == 1
+        && (fields == IntervalFields::MinuteToSecond || digits.contains('.'));
+    let mut parts = short.then_some("0").into_iter().chain(digits.split(':'));
     let hours: i128 = parts.next()?.parse::<u32>().ok()?.into();
     let minutes: i128 = parts.next()?.parse::<u32>().ok()?.into();
     let seconds = match parts.next() {
@@ -175,6 +178,23 @@ impl Interval {
     /// # Errors
     /// 22007 and 22015.
     pub fn parse(text: &[u8]) -> Result<Self, ValueError> {
+        Self::parse_fields(text, IntervalFields::All)
+    }
+
+    /// The same for a declared type: a number without a unit is of its last field, and fields and
+    /// digits that it does not keep go.
+    ///
+    /// # Errors
+    /// As [`Self::parse`].
+    pub fn parse_within(text: &[u8], limit: Option<IntervalLimit>) -> Result<Self, ValueError> {
+        let fields = limit.map_or(IntervalFields::All, |limit| limit.fields);
+        Ok(precision::interval(
+            Self::parse_fields(text, fields)?,
+            limit,
+        ))
+    }
+
+    fn parse_fields(text: &[u8], fields: IntervalFields) -> Result<Self, ValueError> {
         let refused = || ValueError::datetime("interval", text);
         let source = std::str::from_utf8(text).map_err(|_| refused())?;
         let lower = source.trim().to_ascii_lowercase();
@@ -191,7 +211,7 @@ impl Interval {
             if word == "ago" {
                 ago = true;
             } else if word.contains(':') {
-                parts.us += clock(&word).ok_or_else(refused)?;
+                parts.us += clock(&word, fields).ok_or_else(refused)?;
                 seen = true;
             } else if let Some((years, months)) = year_month(&word) {
                 parts.months += years * 12 + months;
@@ -201,8 +221,17 @@ impl Interval {
                 let unit = match words.peek() {
                     // "1 02:03:04" is a day and a time; a number alone is seconds.
                     Some(next) if next.contains(':') => "day".to_owned(),
+                    // So is one before a number of hours.
+                    Some(next) if millionths(next).is_some() => {
+                        let unit = words.clone().nth(1);
+                        let unit = unit.as_deref().unwrap_or(fields.last());
+                        if single(unit) != Some("hour") {
+                            return Err(refused());
+                        }
+                        "day".to_owned()
+                    }
                     Some(_) => words.next().unwrap_or_default(),
-                    None => "second".to_owned(),
+                    None => fields.last().to_owned(),
                 };
                 if unit == "ago" {
                     return Err(refused());
@@ -389,7 +418,11 @@ fn iso_8601_alternative(rest: &str) -> Option<Parts> {
     Some(Parts {
         months: years * 12 + months,
         days,
-        us: if time.is_empty() { 0 } else { clock(time)? },
+        us: if time.is_empty() {
+            0
+        } else {
+            clock(time, IntervalFields::All)?
+        },
     })
 }
 

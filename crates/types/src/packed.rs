@@ -1,10 +1,12 @@
 //! Types whose values are kept as bytes that order as the values do: `bytea`, addresses, `pg_lsn`,
-//! `time with time zone`.
+//! `time with time zone`, ranges.
 //!
 //! So that sorting, grouping, keys and statistics need to know nothing of them.
 
 use crate::binary;
 use crate::datetime;
+use crate::precision;
+use crate::range;
 use crate::sqlstate::SqlState;
 use crate::sqltype::SqlType;
 use crate::text;
@@ -235,8 +237,9 @@ pub fn is_packed(ty: &SqlType) -> bool {
             | SqlType::Inet
             | SqlType::Cidr
             | SqlType::Macaddr
-            | SqlType::Timetz
+            | SqlType::Timetz(_)
             | SqlType::PgLsn
+            | SqlType::Range(_)
     )
 }
 
@@ -250,16 +253,17 @@ pub fn parse(ty: &SqlType, source: &[u8], zone: &TimeZone) -> Result<Vec<u8>, Va
         SqlType::Cidr => Address::parse(source, true)?.kept(),
         SqlType::Macaddr => parse_mac(source)?.to_vec(),
         SqlType::PgLsn => parse_lsn(source)?.to_be_bytes().to_vec(),
-        SqlType::Timetz => {
+        SqlType::Timetz(digits) => {
             let (us, east) = datetime::parse_timetz(source, zone)?;
-            timetz(us, east)
+            timetz(precision::time(us, *digits), east)
         }
+        SqlType::Range(kind) => range::parse(*kind, source, zone)?,
         _ => text::parse_bytea(source)?,
     })
 }
 
-/// Appends the text of a kept value.
-pub fn write(ty: &SqlType, kept: &[u8], out: &mut Vec<u8>) {
+/// Appends the text of a kept value, times as the clocks of a zone show them.
+pub fn write(ty: &SqlType, kept: &[u8], zone: &TimeZone, out: &mut Vec<u8>) {
     match ty {
         SqlType::Inet | SqlType::Cidr => {
             if let Some(address) = Address::from_kept(kept) {
@@ -279,11 +283,12 @@ pub fn write(ty: &SqlType, kept: &[u8], out: &mut Vec<u8>) {
             let text = format!("{:X}/{:X}", lsn >> 32, lsn & 0xffff_ffff);
             out.extend_from_slice(text.as_bytes());
         }
-        SqlType::Timetz => {
+        SqlType::Timetz(_) => {
             let (us, east) = timetz_of(kept);
             datetime::write_time(us, out);
             zone::write_offset(east, out);
         }
+        SqlType::Range(kind) => range::write(*kind, kept, zone, out),
         _ => text::write_bytea(kept, out),
     }
 }
@@ -299,11 +304,12 @@ pub fn send(ty: &SqlType, kept: &[u8], out: &mut Vec<u8>) {
                 out.extend_from_slice(address.bytes());
             }
         }
-        SqlType::Timetz => {
+        SqlType::Timetz(_) => {
             let (us, east) = timetz_of(kept);
             out.extend_from_slice(&us.to_be_bytes());
             out.extend_from_slice(&(-east).to_be_bytes());
         }
+        SqlType::Range(kind) => range::send(*kind, kept, out),
         _ => out.extend_from_slice(kept),
     }
 }
@@ -337,15 +343,16 @@ pub fn receive(ty: &SqlType, from: &[u8]) -> Result<Vec<u8>, ValueError> {
         }
         SqlType::Macaddr => binary::read_exact::<6>(from)?.to_vec(),
         SqlType::PgLsn => binary::read_exact::<8>(from)?.to_vec(),
-        SqlType::Timetz => {
+        SqlType::Timetz(digits) => {
             let [a, b, c, d, e, f, g, h, rest @ ..] = binary::read_exact::<12>(from)?;
             let us = i64::from_be_bytes([a, b, c, d, e, f, g, h]);
             let west = i32::from_be_bytes(rest);
             if !(0..=86_400 * US_PER_SECOND).contains(&us) || west.abs() >= 16 * 3600 {
                 return Err(wrong("time"));
             }
-            timetz(us, -west)
+            timetz(precision::time(us, *digits), -west)
         }
+        SqlType::Range(kind) => range::receive(*kind, from)?,
         _ => from.to_vec(),
     })
 }
@@ -458,17 +465,17 @@ mod tests {
             (SqlType::Macaddr, "08002b:010203", "08:00:2b:01:02:03"),
             (SqlType::Macaddr, "0800.2b01.0203", "08:00:2b:01:02:03"),
             (SqlType::PgLsn, "16/B374D848", "16/B374D848"),
-            (SqlType::Timetz, "04:05:06.789-8", "04:05:06.789-08"),
+            (SqlType::Timetz(None), "04:05:06.789-8", "04:05:06.789-08"),
             (
-                SqlType::Timetz,
+                SqlType::Timetz(None),
                 "2003-04-12 04:05:06 America/New_York",
                 "04:05:06-04",
             ),
-            (SqlType::Timetz, "10:00", "10:00:00+00"),
+            (SqlType::Timetz(None), "10:00", "10:00:00+00"),
         ] {
             let kept = parse(&ty, from.as_bytes(), &TimeZone::Utc).unwrap();
             let mut text = Vec::new();
-            write(&ty, &kept, &mut text);
+            write(&ty, &kept, &TimeZone::Utc, &mut text);
             assert_eq!(String::from_utf8(text).unwrap(), shown, "{from}");
             let mut sent = Vec::new();
             send(&ty, &kept, &mut sent);

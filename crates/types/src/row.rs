@@ -8,7 +8,7 @@ use crate::sqltype::SqlType;
 use crate::user::UserType;
 use crate::value::ValueError;
 use crate::zone::TimeZone;
-use crate::{Interval, Numeric, array, binary, datetime, numeric, packed, text};
+use crate::{Interval, Numeric, array, binary, datetime, numeric, packed, precision, text};
 
 /// The texts of the fields of a row; none for a NULL.
 ///
@@ -129,18 +129,23 @@ pub fn rewritten(
         }
         SqlType::Numeric(_) => Numeric::parse(value)?.write(&mut out),
         ty if packed::is_packed(ty) => {
-            packed::write(ty, &packed::parse(ty, value, read_in)?, &mut out);
+            packed::write(ty, &packed::parse(ty, value, read_in)?, write_in, &mut out);
         }
         SqlType::Date => datetime::write_date(datetime::parse_date(value)?, &mut out),
-        SqlType::Time => datetime::write_time(datetime::parse_time(value)?, &mut out),
-        SqlType::Timestamp => {
-            datetime::write_timestamp(datetime::parse_timestamp(value)?, &mut out);
+        SqlType::Time(digits) => {
+            let value = precision::time(datetime::parse_time(value)?, *digits);
+            datetime::write_time(value, &mut out);
         }
-        SqlType::Timestamptz => {
+        SqlType::Timestamp(digits) => {
+            let value = precision::timestamp(datetime::parse_timestamp(value)?, *digits);
+            datetime::write_timestamp(value, &mut out);
+        }
+        SqlType::Timestamptz(digits) => {
             let value = datetime::parse_timestamptz(value, read_in)?;
+            let value = precision::timestamp(value, *digits);
             datetime::write_timestamptz(value, write_in, &mut out);
         }
-        SqlType::Interval => Interval::parse(value)?.write(&mut out),
+        SqlType::Interval(limit) => Interval::parse_within(value, *limit)?.write(&mut out),
         SqlType::Uuid => text::write_uuid(&text::parse_uuid(value)?, &mut out),
         SqlType::Json => {
             text::check_json(value)?;
@@ -240,13 +245,13 @@ pub fn to_binary(value: &[u8], ty: &SqlType, out: &mut Vec<u8>) -> Result<(), Va
             packed::send(ty, &packed::parse(ty, value, &TimeZone::Utc)?, out);
         }
         SqlType::Date => binary::write_date(datetime::parse_date(value)?, out),
-        SqlType::Time => out.extend(datetime::parse_time(value)?.to_be_bytes()),
-        SqlType::Timestamp => binary::write_timestamp(datetime::parse_timestamp(value)?, out),
-        SqlType::Timestamptz => {
+        SqlType::Time(_) => out.extend(datetime::parse_time(value)?.to_be_bytes()),
+        SqlType::Timestamp(_) => binary::write_timestamp(datetime::parse_timestamp(value)?, out),
+        SqlType::Timestamptz(_) => {
             let value = datetime::parse_timestamptz(value, &TimeZone::Utc)?;
             binary::write_timestamp(value, out);
         }
-        SqlType::Interval => binary::write_interval(Interval::parse(value)?, out),
+        SqlType::Interval(_) => binary::write_interval(Interval::parse(value)?, out),
         SqlType::Uuid => out.extend(text::parse_uuid(value)?),
         SqlType::Jsonb => {
             out.push(1);
@@ -311,15 +316,19 @@ pub fn from_binary(value: &[u8], ty: &SqlType) -> Result<Vec<u8>, ValueError> {
         SqlType::Float4 => text::write_float4(binary::read_float4(value)?, &mut out),
         SqlType::Float8 => text::write_float8(binary::read_float8(value)?, &mut out),
         SqlType::Numeric(_) => binary::read_numeric(value)?.write(&mut out),
-        ty if packed::is_packed(ty) => packed::write(ty, &packed::receive(ty, value)?, &mut out),
+        ty if packed::is_packed(ty) => {
+            packed::write(ty, &packed::receive(ty, value)?, &TimeZone::Utc, &mut out);
+        }
         SqlType::Date => datetime::write_date(binary::read_date(value)?, &mut out),
-        SqlType::Time => datetime::write_time(binary::read_time(value)?, &mut out),
-        SqlType::Timestamp => datetime::write_timestamp(binary::read_timestamp(value)?, &mut out),
-        SqlType::Timestamptz => {
+        SqlType::Time(_) => datetime::write_time(binary::read_time(value)?, &mut out),
+        SqlType::Timestamp(_) => {
+            datetime::write_timestamp(binary::read_timestamp(value)?, &mut out)
+        }
+        SqlType::Timestamptz(_) => {
             let value = binary::read_timestamp(value)?;
             datetime::write_timestamptz(value, &TimeZone::Utc, &mut out);
         }
-        SqlType::Interval => binary::read_interval(value)?.write(&mut out),
+        SqlType::Interval(_) => binary::read_interval(value)?.write(&mut out),
         SqlType::Uuid => text::write_uuid(&binary::read_exact::<16>(value)?, &mut out),
         SqlType::Jsonb => out.extend_from_slice(binary::read_jsonb(value)?),
         SqlType::Array(element) => {
@@ -397,7 +406,7 @@ mod tests {
             kind: UserKind::Composite(vec![
                 ("a".into(), SqlType::Int4),
                 ("b".into(), SqlType::Text),
-                ("at".into(), SqlType::Timestamptz),
+                ("at".into(), SqlType::Timestamptz(None)),
             ]),
         }))
     }

@@ -7,6 +7,8 @@ use arrow_schema::{DataType, Field, IntervalUnit, TimeUnit};
 use serde::{Deserialize, Serialize};
 
 use crate::packed::is_packed;
+use crate::precision::{DIGITS_MAX, IntervalFields, IntervalLimit};
+use crate::range::RangeKind;
 use crate::user::{TypeName, UserKind, UserType};
 
 /// What an oid-like type names.
@@ -38,6 +40,7 @@ pub enum RegKind {
 
 /// A SQL type with its modifier.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(remote = "Self")]
 #[allow(missing_docs, reason = "each variant is the SQL type of its name")]
 pub enum SqlType {
     Bool,
@@ -58,10 +61,12 @@ pub enum SqlType {
     InternalChar,
     Bytea,
     Date,
-    Time,
-    Timestamp,
-    Timestamptz,
-    Interval,
+    /// With the digits of a second that it keeps, as its kin.
+    Time(Option<u8>),
+    Timestamp(Option<u8>),
+    Timestamptz(Option<u8>),
+    /// With the fields and the digits of a second that it keeps.
+    Interval(Option<IntervalLimit>),
     Uuid,
     Json,
     Jsonb,
@@ -102,11 +107,14 @@ pub enum SqlType {
     Cidr,
     Macaddr,
     /// `time with time zone`.
-    Timetz,
+    Timetz(Option<u8>),
     /// A place in the log.
     PgLsn,
     /// The name of a cursor.
     Refcursor,
+    /// Values between two bounds.
+    Range(RangeKind),
+    AnyRange,
 }
 
 /// Fraction digits kept by the physical form of plain numeric.
@@ -155,10 +163,18 @@ const TABLE: &[(SqlType, &str, u32, u32, i16, char, bool)] = &[
         false,
     ),
     (SqlType::Date, "date", 1082, 1182, 4, 'D', false),
-    (SqlType::Time, "time", 1083, 1183, 8, 'D', false),
-    (SqlType::Timestamp, "timestamp", 1114, 1115, 8, 'D', false),
+    (SqlType::Time(None), "time", 1083, 1183, 8, 'D', false),
     (
-        SqlType::Timestamptz,
+        SqlType::Timestamp(None),
+        "timestamp",
+        1114,
+        1115,
+        8,
+        'D',
+        false,
+    ),
+    (
+        SqlType::Timestamptz(None),
         "timestamptz",
         1184,
         1185,
@@ -166,7 +182,15 @@ const TABLE: &[(SqlType, &str, u32, u32, i16, char, bool)] = &[
         'D',
         true,
     ),
-    (SqlType::Interval, "interval", 1186, 1187, 16, 'T', true),
+    (
+        SqlType::Interval(None),
+        "interval",
+        1186,
+        1187,
+        16,
+        'T',
+        true,
+    ),
     (
         SqlType::Numeric(None),
         "numeric",
@@ -234,9 +258,64 @@ const TABLE: &[(SqlType, &str, u32, u32, i16, char, bool)] = &[
     (SqlType::Cidr, "cidr", 650, 651, -1, 'I', false),
     (SqlType::Macaddr, "macaddr", 829, 1040, 6, 'U', false),
     (SqlType::Inet, "inet", 869, 1041, -1, 'I', true),
-    (SqlType::Timetz, "timetz", 1266, 1270, 12, 'D', false),
+    (SqlType::Timetz(None), "timetz", 1266, 1270, 12, 'D', false),
     (SqlType::PgLsn, "pg_lsn", 3220, 3221, 8, 'U', false),
     (SqlType::Refcursor, "refcursor", 1790, 2201, -1, 'U', false),
+    (
+        SqlType::Range(RangeKind::Int4),
+        "int4range",
+        3904,
+        3905,
+        -1,
+        'R',
+        false,
+    ),
+    (
+        SqlType::Range(RangeKind::Num),
+        "numrange",
+        3906,
+        3907,
+        -1,
+        'R',
+        false,
+    ),
+    (
+        SqlType::Range(RangeKind::Ts),
+        "tsrange",
+        3908,
+        3909,
+        -1,
+        'R',
+        false,
+    ),
+    (
+        SqlType::Range(RangeKind::Tstz),
+        "tstzrange",
+        3910,
+        3911,
+        -1,
+        'R',
+        false,
+    ),
+    (
+        SqlType::Range(RangeKind::Date),
+        "daterange",
+        3912,
+        3913,
+        -1,
+        'R',
+        false,
+    ),
+    (
+        SqlType::Range(RangeKind::Int8),
+        "int8range",
+        3926,
+        3927,
+        -1,
+        'R',
+        false,
+    ),
+    (SqlType::AnyRange, "anyrange", 3831, 0, -1, 'P', false),
     (SqlType::Uuid, "uuid", 2950, 2951, 16, 'U', false),
     (
         SqlType::Reg(RegKind::Config),
@@ -325,6 +404,11 @@ impl SqlType {
             Self::Numeric(_) => Self::Numeric(None),
             Self::Varchar(_) => Self::Varchar(None),
             Self::Char(_) => Self::Char(None),
+            Self::Time(_) => Self::Time(None),
+            Self::Timetz(_) => Self::Timetz(None),
+            Self::Timestamp(_) => Self::Timestamp(None),
+            Self::Timestamptz(_) => Self::Timestamptz(None),
+            Self::Interval(_) => Self::Interval(None),
             Self::Array(element) => Self::Array(Box::new(element.without_typmod())),
             other => other.clone(),
         }
@@ -376,6 +460,11 @@ impl SqlType {
             Self::Varchar(Some(n)) | Self::Char(Some(n)) => {
                 i32::try_from(*n).map_or(-1, |n| n.saturating_add(4))
             }
+            Self::Time(Some(digits))
+            | Self::Timetz(Some(digits))
+            | Self::Timestamp(Some(digits))
+            | Self::Timestamptz(Some(digits)) => i32::from(*digits),
+            Self::Interval(Some(limit)) => limit.typmod(),
             Self::Array(element) => element.typmod(),
             _ => -1,
         }
@@ -384,11 +473,18 @@ impl SqlType {
     /// The same type with PostgreSQL's encoding of a modifier.
     #[must_use]
     pub fn with_typmod(&self, typmod: i32) -> Self {
-        if typmod < 4 {
-            return self.without_typmod();
-        }
-        let bare = typmod - 4;
+        let digits = u8::try_from(typmod)
+            .ok()
+            .map(|digits| digits.min(DIGITS_MAX));
+        let bare = typmod.saturating_sub(4);
         match self {
+            Self::Time(_) => Self::Time(digits),
+            Self::Timetz(_) => Self::Timetz(digits),
+            Self::Timestamp(_) => Self::Timestamp(digits),
+            Self::Timestamptz(_) => Self::Timestamptz(digits),
+            Self::Interval(_) => Self::Interval(IntervalLimit::of_typmod(typmod)),
+            Self::Array(element) => Self::Array(Box::new(element.with_typmod(typmod))),
+            _ if bare < 0 => self.without_typmod(),
             Self::Numeric(_) => {
                 let precision = u8::try_from((bare >> 16) & 0xffff).ok();
                 let scale = i8::try_from(((bare & 0x7ff) ^ 1024) - 1024).ok();
@@ -396,7 +492,6 @@ impl SqlType {
             }
             Self::Varchar(_) => Self::Varchar(u32::try_from(bare).ok()),
             Self::Char(_) => Self::Char(u32::try_from(bare).ok()),
-            Self::Array(element) => Self::Array(Box::new(element.with_typmod(typmod))),
             other => other.clone(),
         }
     }
@@ -455,10 +550,11 @@ impl SqlType {
             Self::Char(Some(n)) => format!("character({n})"),
             Self::Char(None) => "character".into(),
             Self::InternalChar => "\"char\"".into(),
-            Self::Time => "time without time zone".into(),
-            Self::Timetz => "time with time zone".into(),
-            Self::Timestamp => "timestamp without time zone".into(),
-            Self::Timestamptz => "timestamp with time zone".into(),
+            Self::Time(digits) => of_digits("time", *digits, "without time zone"),
+            Self::Timetz(digits) => of_digits("time", *digits, "with time zone"),
+            Self::Timestamp(digits) => of_digits("timestamp", *digits, "without time zone"),
+            Self::Timestamptz(digits) => of_digits("timestamp", *digits, "with time zone"),
+            Self::Interval(Some(limit)) => format!("interval{}", limit.shown()),
             Self::Any => "\"any\"".into(),
             Self::Array(element) => format!("{}[]", element.name()),
             Self::User(user) => user.shown(),
@@ -502,6 +598,11 @@ impl SqlType {
             .map_while(|part| part.trim().parse::<i64>().ok());
         let first = numbers.next();
         let second = numbers.next();
+        let digits = first.map(|digits| u8::try_from(digits).unwrap_or(DIGITS_MAX).min(DIGITS_MAX));
+        if let Some(fields) = words.strip_prefix("interval") {
+            let fields = IntervalFields::named(fields.trim_start())?;
+            return Some(Self::Interval(IntervalLimit::of(fields, digits)));
+        }
         Some(match words.as_str() {
             "boolean" => Self::Bool,
             "smallint" => Self::Int2,
@@ -529,10 +630,10 @@ impl SqlType {
             "tid" => Self::Text,
             "bpchar" => Self::Char(first.and_then(|n| u32::try_from(n).ok())),
             "\"char\"" => Self::InternalChar,
-            "time without time zone" => Self::Time,
-            "time with time zone" => Self::Timetz,
-            "timestamp without time zone" => Self::Timestamp,
-            "timestamp with time zone" => Self::Timestamptz,
+            "time" | "time without time zone" => Self::Time(digits),
+            "timetz" | "time with time zone" => Self::Timetz(digits),
+            "timestamp" | "timestamp without time zone" => Self::Timestamp(digits),
+            "timestamptz" | "timestamp with time zone" => Self::Timestamptz(digits),
             "\"any\"" => Self::Any,
             other => {
                 let other = other
@@ -650,10 +751,10 @@ impl SqlType {
             Self::Numeric(_) => NUMERIC_ANY,
             packed if is_packed(packed) => DataType::BinaryView,
             Self::Date => DataType::Date32,
-            Self::Time => DataType::Time64(TimeUnit::Microsecond),
-            Self::Timestamp => DataType::Timestamp(TimeUnit::Microsecond, None),
-            Self::Timestamptz => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
-            Self::Interval => DataType::Interval(IntervalUnit::MonthDayNano),
+            Self::Time(_) => DataType::Time64(TimeUnit::Microsecond),
+            Self::Timestamp(_) => DataType::Timestamp(TimeUnit::Microsecond, None),
+            Self::Timestamptz(_) => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
+            Self::Interval(_) => DataType::Interval(IntervalUnit::MonthDayNano),
             Self::Uuid => DataType::FixedSizeBinary(16),
             Self::Oid | Self::Xid | Self::Reg(_) => DataType::UInt32,
             Self::Array(element) => {
@@ -664,6 +765,13 @@ impl SqlType {
             Self::Void => DataType::Null,
             _ => DataType::Utf8View,
         }
+    }
+}
+
+fn of_digits(name: &str, digits: Option<u8>, zone: &str) -> String {
+    match digits {
+        Some(digits) => format!("{name}({digits}) {zone}"),
+        None => format!("{name} {zone}"),
     }
 }
 
@@ -707,7 +815,7 @@ mod tests {
         assert_eq!(SqlType::parse_name("NUMERIC(20, 8)"), Some(numeric));
         assert_eq!(
             SqlType::parse_name("timestamp(3) with time zone"),
-            Some(SqlType::Timestamptz)
+            Some(SqlType::Timestamptz(Some(3)))
         );
         assert_eq!(
             SqlType::parse_name("character varying(20)[]"),

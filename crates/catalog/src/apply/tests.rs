@@ -20,7 +20,7 @@ fn table(name: &str) -> Table {
         columns: vec![Column {
             id: ColumnId(1),
             name: "time".to_owned(),
-            ty: SqlType::Timestamptz,
+            ty: SqlType::Timestamptz(None),
             domain: None,
             not_null: true,
             default: None,

@@ -33,7 +33,7 @@ const LOT: usize = 10;
 
 fn layout() -> Arc<Layout> {
     let columns = [
-        ("time", SqlType::Timestamptz),
+        ("time", SqlType::Timestamptz(None)),
         ("venue", SqlType::Text),
         ("symbol", SqlType::Text),
         ("price", SqlType::Numeric(Some((20, 8)))),
@@ -42,7 +42,7 @@ fn layout() -> Arc<Layout> {
         ("rate", SqlType::Float8),
         ("day", SqlType::Date),
         ("live", SqlType::Bool),
-        ("seen", SqlType::Timestamptz),
+        ("seen", SqlType::Timestamptz(None)),
         ("lot", SqlType::Numeric(Some((12, 3)))),
     ];
     let columns = columns

@@ -17,7 +17,7 @@ fn layout(descending: bool) -> Arc<Layout> {
         ty,
     };
     let columns = vec![
-        column(1, "time", SqlType::Timestamptz),
+        column(1, "time", SqlType::Timestamptz(None)),
         column(2, "venue", SqlType::Text),
         column(3, "symbol", SqlType::Text),
         column(4, "arrival", SqlType::Int8),

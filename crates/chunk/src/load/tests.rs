@@ -16,7 +16,7 @@ fn layout(order_by: Vec<SortColumn>, segment_by: Vec<usize>) -> Layout {
     };
     Layout::new(
         vec![
-            column(1, "time", SqlType::Timestamptz),
+            column(1, "time", SqlType::Timestamptz(None)),
             column(2, "venue", SqlType::Text),
             column(3, "lot", SqlType::Int8),
             column(4, "id", SqlType::Int8),

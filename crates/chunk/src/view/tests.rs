@@ -23,12 +23,12 @@ fn layout() -> Arc<Layout> {
     };
     Arc::new(Layout::new(
         vec![
-            column(1, "time", SqlType::Timestamptz),
+            column(1, "time", SqlType::Timestamptz(None)),
             column(2, "symbol", SqlType::Text),
             column(3, "price", SqlType::Numeric(Some((20, 8)))),
             column(4, "size", SqlType::Numeric(None)),
             column(5, "id", SqlType::Int8),
-            column(6, "span", SqlType::Interval),
+            column(6, "span", SqlType::Interval(None)),
         ],
         Some(0),
         vec![1],

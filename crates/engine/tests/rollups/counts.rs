@@ -196,7 +196,7 @@ pub(crate) fn create_one(
 ) -> Result<(), EngineError> {
     let (database, table) = (DB, store);
     let columns = [
-        ("bucket", SqlType::Timestamptz),
+        ("bucket", SqlType::Timestamptz(None)),
         ("symbol", SqlType::Text),
         ("count", SqlType::Int8),
         ("sum", SqlType::Int8),

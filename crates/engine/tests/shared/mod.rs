@@ -76,7 +76,7 @@ pub(crate) fn create(engine: &Arc<Engine>) -> Result<(), EngineError> {
         TICKS,
         "ticks",
         vec![
-            column(1, "time", SqlType::Timestamptz),
+            column(1, "time", SqlType::Timestamptz(None)),
             column(2, "symbol", SqlType::Text),
             column(3, "id", SqlType::Int8),
         ],

@@ -92,7 +92,7 @@ pub(super) fn states(
 fn time_like(ty: &SqlType) -> bool {
     matches!(
         ty,
-        SqlType::Timestamptz | SqlType::Timestamp | SqlType::Date
+        SqlType::Timestamptz(_) | SqlType::Timestamp(_) | SqlType::Date
     )
 }
 

@@ -110,7 +110,7 @@ fn job(shared: &Shared, row: &ArrivedRow, policy: bool) -> Result<Value, Error> 
     set("fixed_schedule", is(row, "fixed_schedule").into());
     if let Some(start) = text(row, "initial_start") {
         let zone = shared.time_zone();
-        let mut builder = ColumnBuilder::new(&SqlType::Timestamptz, &zone);
+        let mut builder = ColumnBuilder::new(&SqlType::Timestamptz(None), &zone);
         builder.push_text(start.as_bytes())?;
         let at = cold::times(&builder.finish())?;
         set("initial_start", at.first().copied().into());

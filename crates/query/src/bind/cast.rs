@@ -5,7 +5,7 @@ use std::sync::Arc;
 use chronolith_catalog::{ConstraintKind, Type};
 use chronolith_sql::ast::{self, UnaryOperator};
 use chronolith_sql::{type_of, type_or_name};
-use chronolith_types::{SqlState, SqlType};
+use chronolith_types::{IntervalFields, IntervalLimit, SqlState, SqlType};
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::logical_expr::Expr;
 
@@ -50,10 +50,8 @@ impl Binder<'_> {
         let around = std::mem::replace(&mut self.documents, documents);
         let value = self.expr(place, inner);
         self.documents = around;
-        let value = self
-            .coerce(value?, &to, CastContext::Explicit)
-            .map_err(|error| error.at(at))?;
-        precise(value, declared)
+        self.coerce(value?, &to, CastContext::Explicit)
+            .map_err(|error| error.at(at))
     }
 
     /// The type that a declaration names; no domain.
@@ -196,59 +194,47 @@ impl Binder<'_> {
         if !domains.is_empty() {
             return self.held(value, &domains).map_err(|error| error.at(at));
         }
-        precise(value, declared)
+        Ok(value)
     }
 
     pub(super) fn interval(&mut self, place: Place<'_>, interval: &ast::Interval) -> Result<Typed> {
         let at = position(interval.value.as_ref());
+        let to = SqlType::Interval(limit_of(interval).map_err(|error| error.at(at))?);
         let text = match interval.value.as_ref() {
             ast::Expr::Value(value) => text_of(&value.value),
             _ => None,
         };
-        let Some(mut text) = text else {
+        let Some(text) = text else {
             // `interval $1`, which only looks like a literal.
             let value = self.expr(place, &interval.value)?;
-            return self.coerce(value, &SqlType::Interval, CastContext::Explicit);
+            return self.coerce(value, &to, CastContext::Explicit);
         };
-        if let Some(field) = &interval.leading_field {
-            let bare = text.trim().trim_start_matches(['-', '+']);
-            if interval.last_field.is_none()
-                && bare
-                    .bytes()
-                    .all(|byte| byte.is_ascii_digit() || byte == b'.')
-            {
-                text = format!("{text} {field}");
-            }
-        }
         let value = self.unknown(&text, at);
-        self.coerce(value, &SqlType::Interval, CastContext::Explicit)
+        self.coerce(value, &to, CastContext::Explicit)
     }
 }
 
-/// A time rounded to the digits that its type declares.
-fn precise(value: Typed, declared: &ast::DataType) -> Result<Typed> {
-    let digits = match declared {
-        ast::DataType::Time(Some(digits), _) | ast::DataType::Timestamp(Some(digits), _) => *digits,
-        ast::DataType::Interval {
-            precision: Some(digits),
-            ..
-        } => *digits,
-        ast::DataType::Custom(_, modifiers) => match modifiers.as_slice() {
-            [digits] => digits.parse().unwrap_or(6),
-            _ => 6,
-        },
-        _ => 6,
+/// The fields and digits that stand behind an interval's text.
+pub(super) fn limit_of(interval: &ast::Interval) -> Result<Option<IntervalLimit>> {
+    let Some(first) = &interval.leading_field else {
+        return Ok(None);
     };
-    let timed = matches!(
-        value.ty,
-        SqlType::Time | SqlType::Timestamp | SqlType::Timestamptz | SqlType::Interval
-    );
-    match u32::try_from(digits) {
-        Ok(digits @ 0..6) if timed => {
-            crate::functions::time_precision(value, digits).map_err(super::state::told)
-        }
-        _ => Ok(value),
+    let name = match &interval.last_field {
+        Some(last) => format!("{first} to {last}"),
+        None => first.to_string(),
+    };
+    let fields = IntervalFields::named(&name.to_lowercase()).ok_or_else(|| {
+        let message = format!("syntax error at or near \"{}\"", name.to_lowercase());
+        Error::new(SqlState::SYNTAX_ERROR, message)
+    })?;
+    if interval.leading_precision.is_some() && fields != IntervalFields::Second {
+        let message = "syntax error at or near \"(\"";
+        return Err(Error::new(SqlState::SYNTAX_ERROR, message));
     }
+    let digits = interval.fractional_seconds_precision;
+    let digits = digits.or(interval.leading_precision);
+    let digits = digits.map(|digits| u8::try_from(digits.min(6)).unwrap_or(6));
+    Ok(IntervalLimit::of(fields, digits))
 }
 
 /// The digits of a number that is written with a point or an exponent.

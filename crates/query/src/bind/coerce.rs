@@ -28,6 +28,7 @@ pub(super) fn accepts(to: &SqlType, from: &SqlType) -> bool {
     match to {
         SqlType::Any | SqlType::AnyElement | SqlType::AnyCompatible => true,
         SqlType::AnyNonArray => !matches!(from, SqlType::Array(_)),
+        SqlType::AnyRange => matches!(from, SqlType::Range(_) | SqlType::Unknown),
         SqlType::AnyEnum => from.labels().is_some() || *from == SqlType::Unknown,
         SqlType::AnyArray | SqlType::AnyCompatibleArray => {
             matches!(
@@ -68,6 +69,7 @@ impl Binder<'_> {
                 | SqlType::AnyNonArray
                 | SqlType::AnyEnum
                 | SqlType::AnyArray
+                | SqlType::AnyRange
                 | SqlType::AnyCompatible
                 | SqlType::AnyCompatibleArray
         ) {

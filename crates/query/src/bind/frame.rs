@@ -33,8 +33,8 @@ fn without_distance(ty: &SqlType) -> bool {
                 | SqlType::Float4
                 | SqlType::Float8
                 | SqlType::Date
-                | SqlType::Timestamp
-                | SqlType::Timestamptz
+                | SqlType::Timestamp(_)
+                | SqlType::Timestamptz(_)
         )
 }
 
@@ -179,10 +179,10 @@ impl Binder<'_> {
         let (of, given) = (key.without_typmod(), value.ty.without_typmod());
         let to = match &of {
             SqlType::Date
-            | SqlType::Timestamp
-            | SqlType::Timestamptz
-            | SqlType::Time
-            | SqlType::Interval => SqlType::Interval,
+            | SqlType::Timestamp(_)
+            | SqlType::Timestamptz(_)
+            | SqlType::Time(_)
+            | SqlType::Interval(_) => SqlType::Interval(None),
             SqlType::Numeric(_) => SqlType::Numeric(None),
             SqlType::Float4 | SqlType::Float8 => SqlType::Float8,
             SqlType::Int2 | SqlType::Int4 | SqlType::Int8 => SqlType::Int8,
@@ -198,7 +198,7 @@ impl Binder<'_> {
         };
         let fits = match to {
             SqlType::Int8 => matches!(given, SqlType::Int2 | SqlType::Int4 | SqlType::Int8),
-            SqlType::Interval => given == SqlType::Interval,
+            SqlType::Interval(_) => matches!(given, SqlType::Interval(_)),
             _ => given.category() == 'N',
         };
         if !fits && given != SqlType::Unknown {
@@ -244,11 +244,11 @@ impl Binder<'_> {
         let wide = match key.ty.without_typmod() {
             SqlType::Int2 | SqlType::Int4 | SqlType::Int8 => SqlType::Numeric(None),
             SqlType::Float4 => SqlType::Float8,
-            SqlType::Date => SqlType::Timestamp,
-            SqlType::Time => SqlType::Interval,
+            SqlType::Date => SqlType::Timestamp(None),
+            SqlType::Time(_) => SqlType::Interval(None),
             other => other,
         };
-        let time = key.ty.without_typmod() == SqlType::Time;
+        let time = matches!(key.ty.without_typmod(), SqlType::Time(_));
         let key = self.coerce(key.clone(), &wide, CastContext::Explicit)?;
         let mut moved = |edge: Edge, offset: Offset| -> Result<Option<Expr>> {
             let Some((offset, at)) = offset else {
@@ -286,7 +286,7 @@ impl Binder<'_> {
         let to = match key.ty {
             SqlType::Int2 | SqlType::Int4 => SqlType::Int8,
             SqlType::Int8 | SqlType::Numeric(_) => MEASURED,
-            SqlType::Date => SqlType::Timestamp,
+            SqlType::Date => SqlType::Timestamp(None),
             _ => return Ok(key),
         };
         self.coerce(key, &to, CastContext::Explicit)
@@ -361,8 +361,8 @@ fn known_offset(
     }
     Ok(match key.ty.without_typmod() {
         // DataFusion adds nothing to these.
-        SqlType::Time | SqlType::Interval => None,
-        SqlType::Date | SqlType::Timestamp | SqlType::Timestamptz => Some(literal.clone()),
+        SqlType::Time(_) | SqlType::Interval(_) => None,
+        SqlType::Date | SqlType::Timestamp(_) | SqlType::Timestamptz(_) => Some(literal.clone()),
         SqlType::Numeric(_) => {
             let measured = functions::apply_cast(offset.clone(), &MEASURED, true);
             measured.ok().and_then(|value| value.as_literal().cloned())

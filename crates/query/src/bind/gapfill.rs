@@ -245,10 +245,10 @@ fn comparable(value: &Expr, ts: &DataType) -> Result<Option<Expr>> {
         (DataType::Timestamp(_, Some(_)), DataType::Date32 | DataType::Timestamp(_, None)) => {
             let value = Typed {
                 expr: value.clone(),
-                ty: SqlType::Timestamptz,
+                ty: SqlType::Timestamptz(None),
                 arrow: form,
             };
-            let local = apply_cast(value, &SqlType::Timestamp, true).map_err(told)?;
+            let local = apply_cast(value, &SqlType::Timestamp(None), true).map_err(told)?;
             Ok(Some(local.expr))
         }
         (

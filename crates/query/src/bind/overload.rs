@@ -5,7 +5,7 @@ use chronolith_types::{SqlState, SqlType};
 use super::call::{Arg, Resolved};
 use super::literal::null;
 use super::resolve::{Candidate, Choice, Poly, choose};
-use super::state::{Binder, Result};
+use super::state::{Binder, Result, unsupported};
 use crate::error::Error;
 use crate::functions::{CastContext, Proc, ProcKind, Typed, procs};
 
@@ -166,6 +166,9 @@ impl Binder<'_> {
                 }),
                 None => Err(Error::internal("no identity function")),
             };
+        }
+        if matches!(name, "range_agg" | "range_intersect_agg" | "multirange") {
+            return Err(unsupported(format!("function {name}")).at(at));
         }
         let hint = "No function matches the given name and argument types. \
                     You might need to add explicit type casts.";

@@ -1,6 +1,6 @@
 //! Which function or operator is meant: PostgreSQL's chapter 10, "Type Conversion".
 
-use chronolith_types::SqlType;
+use chronolith_types::{RangeKind, SqlType};
 
 use super::coerce::accepts;
 
@@ -71,10 +71,12 @@ pub(super) fn choose_operator<T: Clone>(
         };
         let array = matches!(assumed, SqlType::Array(_));
         let label = assumed.labels().is_some();
+        let range = matches!(assumed, SqlType::Range(_));
         let assumes = |arg: &SqlType| {
             *arg == assumed
                 || (array && *arg == SqlType::AnyCompatibleArray)
                 || (label && *arg == SqlType::AnyEnum)
+                || (range && *arg == SqlType::AnyRange)
         };
         if assumed != SqlType::Unknown
             && let Some(exact) = candidates
@@ -215,6 +217,10 @@ impl Poly {
                     SqlType::OidVector => Some(SqlType::Oid),
                     _ => None,
                 }),
+                SqlType::AnyRange => match from {
+                    SqlType::Range(kind) => Some(kind.element()),
+                    _ => None,
+                },
                 SqlType::AnyCompatible => {
                     poly.compatible.push(from);
                     None
@@ -249,6 +255,9 @@ impl Poly {
         match declared {
             SqlType::AnyElement | SqlType::AnyNonArray | SqlType::AnyEnum => element(),
             SqlType::AnyArray => element().array_of(),
+            SqlType::AnyRange => {
+                RangeKind::over(&element()).map_or(SqlType::AnyRange, SqlType::Range)
+            }
             SqlType::AnyCompatible => common.clone(),
             SqlType::AnyCompatibleArray => common.clone().array_of(),
             other => other.clone(),

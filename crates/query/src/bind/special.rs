@@ -23,6 +23,13 @@ impl Binder<'_> {
         let FunctionArguments::List(list) = &function.args else {
             return Ok(None);
         };
+        if let Some(digits) = clock_digits(name, &list.args) {
+            let clock = self.keyword(name, at)?;
+            let limited = clock.ty.with_typmod(digits);
+            return self
+                .coerce(clock, &limited, CastContext::Explicit)
+                .map(Some);
+        }
         // Its value is not looked at, so nothing types a literal there.
         if name == "pg_typeof"
             && let [FunctionArg::Unnamed(FunctionArgExpr::Expr(ast::Expr::Value(literal)))] =
@@ -152,7 +159,7 @@ impl Binder<'_> {
             "current_timestamp" => self.call_plain("now", Vec::new(), at),
             "localtimestamp" => {
                 let now = self.call_plain("now", Vec::new(), at)?;
-                self.coerce(now, &SqlType::Timestamp, explicit)
+                self.coerce(now, &SqlType::Timestamp(None), explicit)
             }
             "current_date" => {
                 let now = self.call_plain("now", Vec::new(), at)?;
@@ -160,16 +167,33 @@ impl Binder<'_> {
             }
             "localtime" => {
                 let now = self.call_plain("now", Vec::new(), at)?;
-                self.coerce(now, &SqlType::Time, explicit)
+                self.coerce(now, &SqlType::Time(None), explicit)
             }
             "current_time" => {
                 let now = self.call_plain("now", Vec::new(), at)?;
-                self.coerce(now, &SqlType::Timetz, explicit)
+                self.coerce(now, &SqlType::Timetz(None), explicit)
             }
             "current_catalog" => self.call_plain("current_database", Vec::new(), at),
             "current_role" | "user" => self.call_plain("current_user", Vec::new(), at),
             other => self.call_plain(other, Vec::new(), at),
         }
+    }
+}
+
+/// The digits of a second in `current_timestamp(3)` and its kin.
+pub(super) fn clock_digits(name: &str, args: &[FunctionArg]) -> Option<i32> {
+    let clock = matches!(
+        name,
+        "current_timestamp" | "current_time" | "localtimestamp" | "localtime"
+    );
+    match args {
+        [FunctionArg::Unnamed(FunctionArgExpr::Expr(ast::Expr::Value(value)))] if clock => {
+            match &value.value {
+                ast::Value::Number(digits, _) => digits.parse().ok(),
+                _ => None,
+            }
+        }
+        _ => None,
     }
 }
 

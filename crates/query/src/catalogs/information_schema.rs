@@ -120,6 +120,8 @@ struct Described {
     radix: Option<i64>,
     scale: Option<i64>,
     fractions: Option<i64>,
+    /// The fields of an interval.
+    interval: Option<String>,
     collation: Option<&'static str>,
 }
 
@@ -141,6 +143,7 @@ fn described(ty: &SqlType) -> Described {
         radix: None,
         scale: None,
         fractions: None,
+        interval: None,
         collation: None,
     };
     let mut binary = |bits: i64, scale: Option<i64>| {
@@ -166,8 +169,18 @@ fn described(ty: &SqlType) -> Described {
         }
         SqlType::Text => described.octets = Some(OCTETS_MAX),
         SqlType::Name => described.collation = Some("C"),
-        SqlType::Time | SqlType::Timestamp | SqlType::Timestamptz | SqlType::Interval => {
-            described.fractions = Some(6);
+        SqlType::Time(digits)
+        | SqlType::Timetz(digits)
+        | SqlType::Timestamp(digits)
+        | SqlType::Timestamptz(digits) => {
+            described.fractions = Some(digits.unwrap_or(6).into());
+        }
+        SqlType::Interval(limit) => {
+            let digits = limit.and_then(|limit| limit.digits);
+            described.fractions = Some(digits.unwrap_or(6).into());
+            described.interval = limit
+                .map(|limit| limit.shown().trim().to_uppercase())
+                .filter(|shown| !shown.starts_with('(') && !shown.is_empty());
         }
         SqlType::Date => described.fractions = Some(0),
         _ => {}
@@ -221,7 +234,7 @@ fn push_column<'a>(rows: &mut Rows<'a>, place: &Place<'a>, column: ColumnRow<'a>
         described.radix,
         described.scale,
         described.fractions,
-        NULL,
+        described.interval,
         NULL,
         NULL,
         NULL,

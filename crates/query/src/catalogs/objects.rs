@@ -492,7 +492,7 @@ pub(super) fn index_columns(keys: &[IndexKey<'_>]) -> Vec<String> {
 pub(super) fn dimension_us(ty: &SqlType, value: i64) -> Option<i64> {
     // Dates too are counted so wherever rows lie.
     match ty {
-        SqlType::Timestamptz | SqlType::Timestamp | SqlType::Date => Some(value),
+        SqlType::Timestamptz(_) | SqlType::Timestamp(_) | SqlType::Date => Some(value),
         _ => None,
     }
 }

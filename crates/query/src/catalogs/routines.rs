@@ -39,6 +39,9 @@ pub(super) fn fill(name: &str) -> Option<Fill> {
         "pg_amproc" => {
             |_, rows| recorded_rows(rows, "pg_amproc", include_str!("recorded/pg_amproc.tsv"))
         }
+        "pg_range" => {
+            |_, rows| recorded_rows(rows, "pg_range", include_str!("recorded/pg_range.tsv"))
+        }
         "pg_language" => languages,
         "pg_collation" => |_, rows| {
             recorded_rows(
@@ -167,6 +170,7 @@ fn stand_in(ty: &SqlType) -> SqlType {
         SqlType::Varchar(_) => SqlType::Text,
         SqlType::Reg(_) => SqlType::Oid,
         SqlType::Array(_) => SqlType::AnyArray,
+        SqlType::Range(_) => SqlType::AnyRange,
         other => other.without_typmod(),
     }
 }

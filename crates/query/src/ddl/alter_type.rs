@@ -11,6 +11,7 @@ use arrow::datatypes::DataType;
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use chronolith_catalog::{Change, Column, Table};
 use chronolith_sql::{Spelled, SqlText};
+use chronolith_types::precision::DIGITS_MAX;
 use chronolith_types::{ColumnId, SqlState, SqlType, TableId};
 use datafusion::common::DFSchema;
 
@@ -104,6 +105,13 @@ fn stays(from: &SqlType, to: &SqlType) -> bool {
         | (SqlType::Float4, SqlType::Float8)
         | (SqlType::Text | SqlType::Varchar(_), SqlType::Text | SqlType::Varchar(None)) => true,
         (SqlType::Varchar(Some(from)), SqlType::Varchar(Some(to))) => from <= to,
+        (SqlType::Time(from), SqlType::Time(to))
+        | (SqlType::Timetz(from), SqlType::Timetz(to))
+        | (SqlType::Timestamp(from), SqlType::Timestamp(to))
+        | (SqlType::Timestamptz(from), SqlType::Timestamptz(to)) => {
+            from.unwrap_or(DIGITS_MAX) <= to.unwrap_or(DIGITS_MAX)
+        }
+        (SqlType::Interval(_), SqlType::Interval(None)) => true,
         (SqlType::Numeric(Some(_)), SqlType::Numeric(Some(_))) => {
             let digits = |ty: &SqlType| match ty.arrow() {
                 DataType::Decimal128(digits, scale) => Some((i16::from(digits), i16::from(scale))),

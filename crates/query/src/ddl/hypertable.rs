@@ -216,9 +216,9 @@ fn only_time(table: &Table) -> Option<String> {
         let first = found.next()?;
         found.next().is_none().then(|| first.name.clone())
     };
-    let time = |ty: &SqlType| matches!(ty, SqlType::Timestamp | SqlType::Date);
-    only(|ty| *ty == SqlType::Timestamptz).or_else(|| {
-        let zoned = |column: &Column| column.ty == SqlType::Timestamptz;
+    let time = |ty: &SqlType| matches!(ty, SqlType::Timestamp(_) | SqlType::Date);
+    only(|ty| matches!(ty, SqlType::Timestamptz(_))).or_else(|| {
+        let zoned = |column: &Column| matches!(column.ty, SqlType::Timestamptz(_));
         let none = !table.columns.iter().any(zoned);
         only(time).filter(|_| none)
     })
@@ -331,7 +331,7 @@ pub(crate) fn width_of(column: &str, ty: &SqlType, width: Option<Width>) -> Resu
         SqlType::Int2 => Some(i64::from(i16::MAX)),
         SqlType::Int4 => Some(i64::from(i32::MAX)),
         SqlType::Int8 => Some(i64::MAX),
-        SqlType::Timestamptz | SqlType::Timestamp | SqlType::Date => None,
+        SqlType::Timestamptz(_) | SqlType::Timestamp(_) | SqlType::Date => None,
         other => {
             return Err(invalid(format!("invalid type for dimension \"{column}\""))
                 .detail(format!("Its type is {other}."))
@@ -384,7 +384,7 @@ pub(crate) fn width_of(column: &str, ty: &SqlType, width: Option<Width>) -> Resu
 /// Whoever gives a number may have meant seconds.
 pub(crate) fn warn_of_width(shared: &Shared, ty: &SqlType, width: i64) {
     const SECOND_US: i64 = 1_000_000;
-    if matches!(ty, SqlType::Timestamptz | SqlType::Timestamp) && width < SECOND_US {
+    if matches!(ty, SqlType::Timestamptz(_) | SqlType::Timestamp(_)) && width < SECOND_US {
         shared.notice(
             Severity::Warning,
             Error::new(
@@ -413,7 +413,7 @@ fn no_column(table: &Table, name: &str) -> Error {
     let times = |column: &&Column| {
         matches!(
             column.ty,
-            SqlType::Timestamptz | SqlType::Timestamp | SqlType::Date
+            SqlType::Timestamptz(_) | SqlType::Timestamp(_) | SqlType::Date
         )
     };
     let times = table.columns.iter().filter(times);

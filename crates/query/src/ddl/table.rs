@@ -494,6 +494,7 @@ fn storable(ty: &SqlType) -> bool {
         | SqlType::Any
         | SqlType::AnyElement
         | SqlType::AnyArray
+        | SqlType::AnyRange
         | SqlType::AnyNonArray
         | SqlType::AnyEnum
         | SqlType::Named(_)

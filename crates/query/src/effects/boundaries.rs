@@ -68,7 +68,7 @@ pub(super) fn split(shared: &Arc<Shared>, args: Args<'_>) -> Result<ScalarValue,
     let (table, chunk) = locked_chunk(shared, oid, LockMode::AccessExclusive)?;
     let hypertable = table.hypertable.as_ref();
     let time = hypertable.and_then(|hypertable| table.column(hypertable.time));
-    let ty = time.map_or(SqlType::Timestamptz, |column| column.ty.clone());
+    let ty = time.map_or(SqlType::Timestamptz(None), |column| column.ty.clone());
     let range = &chunk.range;
     let at = match args.get(1) {
         Some(at) => point(shared, at, &ty)?,

@@ -218,7 +218,7 @@ impl Bounds {
             .hypertable
             .as_ref()
             .and_then(|hypertable| table.column(hypertable.time))
-            .map_or(SqlType::Timestamptz, |column| column.ty.clone());
+            .map_or(SqlType::Timestamptz(None), |column| column.ty.clone());
         let of_time = |place: usize| -> Result<Option<i64>, Error> {
             args.get(place)
                 .map(|value| point(shared, value, &time))
@@ -226,7 +226,7 @@ impl Bounds {
         };
         let of_creation = |place: usize| -> Result<Option<i64>, Error> {
             args.get(place)
-                .map(|value| point(shared, value, &SqlType::Timestamptz))
+                .map(|value| point(shared, value, &SqlType::Timestamptz(None)))
                 .transpose()
         };
         let bounds = Self {
@@ -290,11 +290,11 @@ pub(crate) fn point(
     let zone = shared.time_zone();
     // A moment with a zone and one without meet at the session's wall clock.
     let aware = |us: i64| match time {
-        SqlType::Timestamptz => us,
+        SqlType::Timestamptz(_) => us,
         _ => zone.local(us),
     };
     let naive = |us: i64| match time {
-        SqlType::Timestamptz => zone.instant(us),
+        SqlType::Timestamptz(_) => zone.instant(us),
         _ => us,
     };
     let wrong = || {
@@ -323,7 +323,7 @@ pub(crate) fn point(
         ScalarValue::Utf8View(Some(words)) | ScalarValue::Utf8(Some(words)) => {
             let vars = shared.vars();
             let read = literal_from_text(words, time, &vars)
-                .or_else(|_| literal_from_text(words, &SqlType::Interval, &vars))?;
+                .or_else(|_| literal_from_text(words, &SqlType::Interval(None), &vars))?;
             point(shared, &read, time)
         }
         _ => Err(wrong()),

@@ -93,7 +93,7 @@ fn options(args: Args<'_>) -> Result<(), Error> {
 /// The window, shrunk to whole buckets.
 fn window(shared: &Shared, definition: &Definition, args: Args<'_>) -> Result<Range<i64>, Error> {
     let bucket = definition.groups.get(definition.bucket);
-    let ty = bucket.map_or(SqlType::Timestamptz, |group| group.ty.clone());
+    let ty = bucket.map_or(SqlType::Timestamptz(None), |group| group.ty.clone());
     let start = instant(shared, args.get(1), &ty)?.unwrap_or(i64::MIN);
     let end = instant(shared, args.get(2), &ty)?.unwrap_or(i64::MAX);
     let buckets = &definition.buckets;

@@ -213,8 +213,8 @@ pub(super) fn skip(shared: &Arc<Shared>, args: Args<'_>) -> Result<ScalarValue, 
         SqlType::Int2
             | SqlType::Int4
             | SqlType::Int8
-            | SqlType::Timestamp
-            | SqlType::Timestamptz
+            | SqlType::Timestamp(_)
+            | SqlType::Timestamptz(_)
             | SqlType::Date
     );
     if !ranged {

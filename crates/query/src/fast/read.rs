@@ -199,7 +199,7 @@ pub(super) fn bucketing(source: &Source<'_>, layout: &Layout, expr: &Expr) -> Op
     let width = literal(width)?;
     let rest: Vec<&ScalarValue> = rest.iter().map(literal).collect::<Option<_>>()?;
     let (bucketer, length) = match column.ty {
-        SqlType::Timestamptz | SqlType::Timestamp => of_times(width, &rest)?,
+        SqlType::Timestamptz(_) | SqlType::Timestamp(_) => of_times(width, &rest)?,
         SqlType::Int2 | SqlType::Int4 | SqlType::Int8 => of_integers(width, &rest)?,
         _ => return None,
     };

@@ -2,15 +2,13 @@
 
 use arrow::datatypes::IntervalMonthDayNano;
 use chronolith_types::zone::parse_offset;
-use chronolith_types::{SqlState, SqlType};
-use datafusion::common::ScalarValue;
+use chronolith_types::{Interval, SqlState, SqlType, packed, precision};
 
 use super::dates::{self, DAY_US, civil, days};
 use super::error::FunctionError;
 use super::io::Zone;
 use super::num;
-use super::table::{Typed, Volatile};
-use super::udf::{Context, Row, RowFn, row_call};
+use super::udf::{Context, RowFn};
 use super::value::Value;
 
 fn unit_error(unit: &str, ty: &SqlType) -> FunctionError {
@@ -115,13 +113,17 @@ pub(super) fn truncate_in(
 }
 
 pub(super) fn date_trunc(context: &Context<'_>, args: &[Value]) -> Result<Value, FunctionError> {
-    let ty = context.args.get(1).cloned().unwrap_or(SqlType::Timestamp);
+    let ty = context
+        .args
+        .get(1)
+        .cloned()
+        .unwrap_or(SqlType::Timestamp(None));
     match args {
         [name, Value::Interval(span)] => truncate_interval(&unit(name.as_str()), span),
         [name, Value::Timestamp(us), rest @ ..] => {
             let zone = match rest.first() {
                 Some(name) => zone_named(name.as_str())?,
-                None if ty == SqlType::Timestamptz => *context.zone,
+                None if matches!(ty, SqlType::Timestamptz(_)) => *context.zone,
                 None => Zone::fixed(0),
             };
             truncate_in(&zone, *us, &unit(name.as_str()), &ty).map(Value::Timestamp)
@@ -152,7 +154,7 @@ fn truncate_interval(unit: &str, span: &IntervalMonthDayNano) -> Result<Value, F
             "unit \"week\" not supported for type interval",
         )
         .with_detail("Months usually have fractional weeks.")),
-        other => Err(unit_error(other, &SqlType::Interval)),
+        other => Err(unit_error(other, &SqlType::Interval(None))),
     }
 }
 
@@ -193,7 +195,11 @@ pub(super) fn field(context: &Context<'_>, args: &[Value]) -> Result<Value, Func
     let [name, value] = args else {
         return Ok(Value::Null);
     };
-    let ty = context.args.get(1).cloned().unwrap_or(SqlType::Timestamp);
+    let ty = context
+        .args
+        .get(1)
+        .cloned()
+        .unwrap_or(SqlType::Timestamp(None));
     field_of(context.zone, &unit(name.as_str()), value, &ty)
 }
 
@@ -203,7 +209,7 @@ pub(super) fn date_part(context: &mut Context<'_>, args: &[Value]) -> Result<Val
         return Ok(Value::Null);
     };
     let ty = match context.args.get(1) {
-        Some(SqlType::Date) | None => SqlType::Timestamp,
+        Some(SqlType::Date) | None => SqlType::Timestamp(None),
         Some(ty) => ty.clone(),
     };
     Ok(
@@ -315,7 +321,7 @@ pub(super) fn field_of(
                     parts(us.into(), 6)
                 });
             }
-            let zoned = *ty == SqlType::Timestamptz;
+            let zoned = matches!(ty, SqlType::Timestamptz(_));
             let wall = if zoned { zone.to_local(us) } else { us };
             if *ty != SqlType::Date
                 && let Some(answer) = clock(wall.rem_euclid(DAY_US))
@@ -486,54 +492,37 @@ fn at_zone(context: &Context<'_>, args: &[Value]) -> Result<Value, FunctionError
         }
         name => zone_named(name.as_str())?,
     };
-    Ok(Value::Timestamp(if *context.result == SqlType::Timestamp {
-        zone.to_local(*us)
-    } else {
-        zone.to_utc(*us)
-    }))
+    Ok(Value::Timestamp(
+        if matches!(context.result, SqlType::Timestamp(_)) {
+            zone.to_local(*us)
+        } else {
+            zone.to_utc(*us)
+        },
+    ))
 }
 
-/// A time, timestamp or interval rounded to so many digits of a second.
-///
-/// # Errors
-/// `22008` past the last timestamp.
-pub fn time_precision(value: Typed, digits: u32) -> Result<Typed, FunctionError> {
-    let (ty, arrow) = (value.ty.clone(), value.arrow.clone());
-    let digits = Typed::literal(
-        ScalarValue::Int32(Some(i32::try_from(digits).unwrap_or(6))),
-        SqlType::Int4,
-    );
-    let row = Row {
-        name: "time_precision",
-        function: |_, args| rounded_time(args),
-        strict: true,
-        volatility: Volatile::Immutable,
-        ty,
-        arrow,
-    };
-    row_call(row, vec![value, digits])
-}
-
-fn rounded_time(args: &[Value]) -> Result<Value, FunctionError> {
-    let [value, digits] = args else {
-        return Ok(Value::Null);
-    };
-    let power = u32::try_from(6 - digits.as_int().clamp(0, 6)).unwrap_or(0);
-    let unit = 10_i64.pow(power);
-    let rounded = |us: i64| -> i64 {
-        let half = if us < 0 { -(unit / 2) } else { unit / 2 };
-        us.saturating_add(half) / unit * unit
-    };
-    Ok(match value {
-        Value::Time(us) => Value::Time(rounded(*us)),
-        Value::Timestamp(us) if !dates::infinite(*us) => {
-            Value::Timestamp(dates::timestamp(rounded(*us).into())?)
+/// What a type of time keeps of a value.
+pub(super) fn limited(value: Value, ty: &SqlType) -> Value {
+    match (value, ty) {
+        (Value::Time(us), SqlType::Time(digits)) => Value::Time(precision::time(us, *digits)),
+        (Value::Timestamp(us), SqlType::Timestamp(digits) | SqlType::Timestamptz(digits)) => {
+            Value::Timestamp(precision::timestamp(us, *digits))
         }
-        Value::Interval(span) => {
-            dates::interval(span.months, span.days, rounded(span.nanoseconds / 1000))
+        (Value::Bytes(kept), SqlType::Timetz(digits)) => {
+            let (us, east) = packed::timetz_of(&kept);
+            Value::Bytes(packed::timetz(precision::time(us, *digits), east))
         }
-        other => other.clone(),
-    })
+        (Value::Interval(span), SqlType::Interval(limit @ Some(_))) => {
+            let kept = Interval {
+                months: span.months,
+                days: span.days,
+                us: span.nanoseconds / 1000,
+            };
+            let kept = precision::interval(kept, *limit);
+            dates::interval(kept.months, kept.days, kept.us)
+        }
+        (other, _) => other,
+    }
 }
 
 /// As C's `%02g` writes it: at least two characters.

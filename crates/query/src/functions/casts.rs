@@ -8,6 +8,7 @@ use chronolith_types::{NUMERIC_ANY, RegKind, SqlState, SqlType};
 use datafusion::common::ScalarValue;
 use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs};
 
+use super::calendar;
 use super::clocks;
 use super::composites;
 use super::dates::{self, DAY_US};
@@ -243,20 +244,23 @@ fn sessional(from: &SqlType, to: &SqlType) -> bool {
         matches!(
             ty,
             SqlType::Date
-                | SqlType::Timestamp
-                | SqlType::Timestamptz
-                | SqlType::Time
-                | SqlType::Timetz
+                | SqlType::Timestamp(_)
+                | SqlType::Timestamptz(_)
+                | SqlType::Time(_)
+                | SqlType::Timetz(_)
         )
     };
-    let row = |ty: &SqlType| composites::is_composite(ty) && composites::sessional(ty);
+    let row = |ty: &SqlType| {
+        let made = composites::is_composite(ty) || matches!(ty, SqlType::Range(_));
+        made && composites::sessional(ty)
+    };
     if row(&from) || row(&to) {
         return true;
     }
-    let zoned = from == SqlType::Time && to == SqlType::Timetz;
+    let zoned = matches!(from, SqlType::Time(_)) && matches!(to, SqlType::Timetz(_));
     zoned
-        || from == SqlType::Timestamptz
-        || to == SqlType::Timestamptz
+        || matches!(from, SqlType::Timestamptz(_))
+        || matches!(to, SqlType::Timestamptz(_))
         || (from.is_text() && dated(&to))
 }
 
@@ -288,6 +292,18 @@ fn converted(
 
 /// One value as another type.
 pub(super) fn convert(
+    zone: &Zone,
+    vars: &SessionVars,
+    value: &Value,
+    from: &SqlType,
+    to: &SqlType,
+    explicit: bool,
+) -> Result<Value, FunctionError> {
+    let made = bare(zone, vars, value, from, to, explicit)?;
+    Ok(calendar::limited(made, to))
+}
+
+fn bare(
     zone: &Zone,
     vars: &SessionVars,
     value: &Value,
@@ -379,35 +395,39 @@ pub(super) fn convert(
             limit_numeric(num::from_f32(value::narrow(*v)?)?, to)
         }
         (_, SqlType::Numeric(_)) => limit_numeric(value.as_numeric()?, to),
-        (Value::Date(_), SqlType::Timestamp) => Ok(Value::Timestamp(dates::local(value)?)),
-        (Value::Date(_), SqlType::Timestamptz) => {
+        (Value::Date(_), SqlType::Timestamp(_)) => Ok(Value::Timestamp(dates::local(value)?)),
+        (Value::Date(_), SqlType::Timestamptz(_)) => {
             Ok(Value::Timestamp(zone.to_utc(dates::local(value)?)))
         }
-        (Value::Timestamp(us), SqlType::Timestamptz) if *from == SqlType::Timestamp => {
+        (Value::Timestamp(us), SqlType::Timestamptz(_))
+            if matches!(from, SqlType::Timestamp(_)) =>
+        {
             Ok(Value::Timestamp(zone.to_utc(*us)))
         }
         (Value::Timestamp(us), _) => {
-            let wall = if *from == SqlType::Timestamptz {
+            let wall = if matches!(from, SqlType::Timestamptz(_)) {
                 zone.to_local(*us)
             } else {
                 *us
             };
             match to {
-                SqlType::Timestamp => Ok(Value::Timestamp(wall)),
+                SqlType::Timestamp(_) => Ok(Value::Timestamp(wall)),
                 SqlType::Date if wall == i64::MAX => Ok(Value::Date(i32::MAX)),
                 SqlType::Date if wall == i64::MIN => Ok(Value::Date(i32::MIN)),
                 SqlType::Date => dates::date(wall.div_euclid(DAY_US)),
-                SqlType::Timetz => Ok(clocks::of_instant(*us, zone)),
-                SqlType::Time if dates::infinite(wall) => Ok(Value::Null),
-                SqlType::Time => Ok(Value::Time(wall.rem_euclid(DAY_US))),
+                SqlType::Timetz(_) => Ok(clocks::of_instant(*us, zone)),
+                SqlType::Time(_) if dates::infinite(wall) => Ok(Value::Null),
+                SqlType::Time(_) => Ok(Value::Time(wall.rem_euclid(DAY_US))),
                 _ => Ok(value.clone()),
             }
         }
-        (Value::Time(us), SqlType::Timetz) => Ok(clocks::of_time(*us, zone, vars.transaction_us)),
-        (at, SqlType::Time) if *from == SqlType::Timetz => Ok(clocks::time_of(at)),
+        (Value::Time(us), SqlType::Timetz(_)) => {
+            Ok(clocks::of_time(*us, zone, vars.transaction_us))
+        }
+        (at, SqlType::Time(_)) if matches!(from, SqlType::Timetz(_)) => Ok(clocks::time_of(at)),
         (Value::Bytes(kept), SqlType::Cidr) => Ok(network::network_of(kept)),
-        (Value::Time(us), SqlType::Interval) => Ok(dates::interval(0, 0, *us)),
-        (Value::Interval(span), SqlType::Time) => {
+        (Value::Time(us), SqlType::Interval(_)) => Ok(dates::interval(0, 0, *us)),
+        (Value::Interval(span), SqlType::Time(_)) => {
             Ok(Value::Time((span.nanoseconds / 1000).rem_euclid(DAY_US)))
         }
         _ => Ok(value.clone()),
@@ -539,7 +559,7 @@ pub fn sort_key(value: Typed) -> Result<Typed, FunctionError> {
         };
         return udf::row_call(row, vec![value]);
     }
-    if value.ty != SqlType::Interval {
+    if !matches!(value.ty, SqlType::Interval(_)) {
         return Ok(value);
     }
     let row = Row {

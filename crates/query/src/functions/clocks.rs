@@ -91,10 +91,11 @@ fn field(context: &Context<'_>, args: &[Value]) -> Answer {
         "epoch" => {
             let zone = context.zone;
             let at = Value::Time(us - east * US_PER_SECOND);
-            calendar::field_of(zone, "epoch", &at, &SqlType::Time)
+            calendar::field_of(zone, "epoch", &at, &SqlType::Time(None))
         }
         unit => {
-            let found = calendar::field_of(context.zone, unit, &Value::Time(us), &SqlType::Time);
+            let found =
+                calendar::field_of(context.zone, unit, &Value::Time(us), &SqlType::Time(None));
             found.map_err(|mut error| {
                 error.message = error.message.replace("without", "with");
                 error
@@ -105,7 +106,7 @@ fn field(context: &Context<'_>, args: &[Value]) -> Answer {
 
 /// What is behind a function of this room.
 pub(super) fn imp(name: &str, args: &[SqlType]) -> Option<RowFn> {
-    let second = args.get(1) == Some(&SqlType::Timetz);
+    let second = matches!(args.get(1), Some(SqlType::Timetz(_)));
     let function: RowFn = match name {
         "extract" if second => |c, a| field(c, a),
         "date_part" if second => |c, a| {

@@ -381,8 +381,9 @@ pub(super) fn shown(text: &str, ty: &SqlType, zone: &TimeZone) -> Result<String,
 /// Whether reading or showing a value depends on the session.
 pub(super) fn sessional(ty: &SqlType) -> bool {
     match ty {
-        SqlType::Timestamptz | SqlType::Timestamp | SqlType::Date | SqlType::Time => true,
+        SqlType::Timestamptz(_) | SqlType::Timestamp(_) | SqlType::Date | SqlType::Time(_) => true,
         SqlType::Array(element) => sessional(element),
+        SqlType::Range(kind) => sessional(&kind.element()),
         ty => fields_of(ty).iter().any(|(_, ty)| sessional(ty)),
     }
 }

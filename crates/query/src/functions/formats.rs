@@ -15,8 +15,8 @@ pub(super) use times::shown;
 /// What is behind a function of this room.
 pub(super) fn imp(name: &str, args: &[SqlType]) -> Option<RowFn> {
     let function: RowFn = match (name, args) {
-        ("to_char", [SqlType::Timestamp | SqlType::Timestamptz, _]) => times::timestamp,
-        ("to_char", [SqlType::Interval, _]) => times::interval,
+        ("to_char", [SqlType::Timestamp(_) | SqlType::Timestamptz(_), _]) => times::timestamp,
+        ("to_char", [SqlType::Interval(_), _]) => times::interval,
         ("to_char", [SqlType::Int4 | SqlType::Int8, _]) => numbers::integer,
         ("to_char", [SqlType::Float4 | SqlType::Float8, _]) => numbers::float,
         ("to_char", [SqlType::Numeric(_), _]) => numbers::numeric,

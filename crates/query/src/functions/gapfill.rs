@@ -185,10 +185,10 @@ pub(super) fn procs(
             Imp::Scalar(bucket),
         );
     }
-    for ts in [Date, Timestamp, Timestamptz] {
+    for ts in [Date, Timestamp(None), Timestamptz(None)] {
         add(
             BUCKET,
-            vec![Interval, ts.clone(), ts.clone(), ts.clone()],
+            vec![Interval(None), ts.clone(), ts.clone(), ts.clone()],
             &bounds,
             ts,
             Imp::Scalar(bucket),
@@ -196,9 +196,15 @@ pub(super) fn procs(
     }
     add(
         BUCKET,
-        vec![Interval, Timestamptz, Text, Timestamptz, Timestamptz],
+        vec![
+            Interval(None),
+            Timestamptz(None),
+            Text,
+            Timestamptz(None),
+            Timestamptz(None),
+        ],
         &["bucket_width", "ts", "timezone", "start", "finish"],
-        Timestamptz,
+        Timestamptz(None),
         Imp::Scalar(bucket),
     );
     add(

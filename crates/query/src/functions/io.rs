@@ -78,7 +78,7 @@ pub(super) fn read(
     let integer = |name: &str, min: i64, max: i64| -> Result<Value, FunctionError> {
         Ok(Value::Int(text::parse_integer(bytes, name, min, max)?))
     };
-    Ok(match ty {
+    let value = match ty {
         SqlType::Bool => Value::Bool(text::parse_bool(bytes)?),
         SqlType::Int2 => integer("smallint", i16::MIN.into(), i16::MAX.into())?,
         SqlType::Int4 => integer("integer", i32::MIN.into(), i32::MAX.into())?,
@@ -98,17 +98,17 @@ pub(super) fn read(
             Some(us) => i32::try_from(zone.to_local(us).div_euclid(86_400_000_000)).unwrap_or(0),
             None => datetime::parse_date(bytes)?,
         }),
-        SqlType::Time => Value::Time(datetime::parse_time(bytes)?),
-        SqlType::Timestamp => Value::Timestamp(match special(source, zone, vars) {
+        SqlType::Time(_) => Value::Time(datetime::parse_time(bytes)?),
+        SqlType::Timestamp(_) => Value::Timestamp(match special(source, zone, vars) {
             Some(us) => zone.to_local(us),
             None => datetime::parse_timestamp(bytes)?,
         }),
-        SqlType::Timestamptz => Value::Timestamp(match special(source, zone, vars) {
+        SqlType::Timestamptz(_) => Value::Timestamp(match special(source, zone, vars) {
             Some(us) => us,
             None => datetime::parse_timestamptz(bytes, &zone.0)?,
         }),
-        SqlType::Interval => {
-            let span = Interval::parse(bytes)?;
+        SqlType::Interval(limit) => {
+            let span = Interval::parse_within(bytes, *limit)?;
             Value::Interval(IntervalMonthDayNano::new(
                 span.months,
                 span.days,
@@ -159,7 +159,8 @@ pub(super) fn read(
             Value::text(source)
         }
         _ => Value::text(source),
-    })
+    };
+    Ok(super::calendar::limited(value, ty))
 }
 
 /// What `"char"` keeps of a text: its first byte, spelled in octal where it is no letter alone.
@@ -227,10 +228,10 @@ pub(super) fn write(value: &Value, ty: &SqlType, zone: &Zone) -> Result<String, 
             }
             return Ok(value.clone());
         }
-        Value::Bytes(value) => packed::write(ty, value, &mut out),
+        Value::Bytes(value) => packed::write(ty, value, &zone.0, &mut out),
         Value::Date(value) => datetime::write_date(*value, &mut out),
         Value::Time(value) => datetime::write_time(*value, &mut out),
-        Value::Timestamp(value) if *ty == SqlType::Timestamptz => {
+        Value::Timestamp(value) if matches!(ty, SqlType::Timestamptz(_)) => {
             datetime::write_timestamptz(*value, &zone.0, &mut out)
         }
         Value::Timestamp(value) => datetime::write_timestamp(*value, &mut out),

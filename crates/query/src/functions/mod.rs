@@ -36,6 +36,7 @@ mod patterns;
 mod policies;
 mod quoting;
 mod random;
+mod ranges;
 mod scalars;
 mod series;
 mod spans;
@@ -55,8 +56,8 @@ pub use aggregates::{Parts, StateColumn, aggregate_name, parts_of, stored_type};
 pub(crate) use assigned::{
     BYTE as SET_BYTE, ITEM as SET_ITEM, SLICE as SET_SLICE, byte, with_byte, with_item, with_slice,
 };
+pub use calendar::bucket_zone;
 pub(crate) use calendar::unit as time_unit;
-pub use calendar::{bucket_zone, time_precision};
 pub use casts::{extreme, nullable, sort_key};
 pub use composites::{
     field as row_field, is_composite, nulls as row_nulls, part as row_part, row_values,

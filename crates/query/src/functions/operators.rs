@@ -20,7 +20,7 @@ use super::error::FunctionError;
 use super::table::{Operator, Typed, Volatile};
 use super::udf::{self, Row, RowFn};
 use super::value::Value;
-use super::{arrays, clocks, dates, json, network, numbers, patterns, text, times};
+use super::{arrays, clocks, dates, json, network, numbers, patterns, ranges, text, times};
 
 /// Whether a row of the recorded operators is offered.
 pub(super) fn implements(operator: &Operator) -> bool {
@@ -93,7 +93,9 @@ fn call(
     args: Vec<Typed>,
     result: &SqlType,
 ) -> Result<Typed, FunctionError> {
-    let zoned = args.iter().any(|arg| arg.ty == SqlType::Timestamptz);
+    let zoned = args
+        .iter()
+        .any(|arg| matches!(arg.ty, SqlType::Timestamptz(_)));
     let null_aware = matches!(name, "array_append" | "array_prepend" | "array_cat");
     udf::row_call(
         Row {
@@ -258,7 +260,11 @@ pub(super) fn row(code: &str) -> Option<RowFn> {
         "array_append" => |_, a| arrays::append(a),
         "array_prepend" => |_, a| arrays::prepend(a),
         "array_cat" => |_, a| arrays::cat(a),
-        code => return network::operator(code).or_else(|| clocks::operator(code)),
+        code => {
+            return network::operator(code)
+                .or_else(|| clocks::operator(code))
+                .or_else(|| ranges::operator(code));
+        }
     };
     Some(function)
 }

@@ -7,7 +7,7 @@ use super::udf::RowFn;
 use super::value::Value;
 use super::{
     angles, arrays, bytes, calendar, clocks, enums, formats, json, math, network, numbers,
-    operators, patterns, quoting, spans, system, text, times,
+    operators, patterns, quoting, ranges, spans, system, text, times,
 };
 
 fn first(args: &[Value]) -> &Value {
@@ -49,7 +49,7 @@ pub(super) fn imp(name: &str, args: &[SqlType], result: &SqlType) -> Option<Imp>
     if let Some(imp) = times::imp(name, args) {
         return Some(imp);
     }
-    let zoned = args.first() == Some(&SqlType::Timestamptz);
+    let zoned = matches!(args.first(), Some(SqlType::Timestamptz(_)));
     let function: RowFn = match name {
         "random" => |c, _| Ok(Value::Float(c.vars.random.next())),
         "setseed" => |c, a| {
@@ -83,6 +83,7 @@ pub(super) fn imp(name: &str, args: &[SqlType], result: &SqlType) -> Option<Imp>
         "generate_subscripts" => |c, a| arrays::subscripts(c, a),
 
         name => clocks::imp(name, args)
+            .or_else(|| ranges::imp(name, args))
             .or_else(|| network::imp(name, args))
             .or_else(|| patterns::imp(name, args))
             .or_else(|| enums::imp(name))

@@ -99,7 +99,7 @@ fn end_of(context: &Context<'_>, start: &Value, end: &Value) -> Result<Value, Fu
     let operands = [start.clone(), end.clone()];
     match start {
         Value::Time(_) => dates::time_plus(&operands, 1),
-        _ if context.args.first() == Some(&SqlType::Timestamptz) => {
+        _ if matches!(context.args.first(), Some(SqlType::Timestamptz(_))) => {
             dates::plus_interval_zoned(context.zone, &operands, 1)
         }
         _ => dates::plus_interval(&operands, 1),
@@ -149,16 +149,16 @@ fn overlaps(context: &mut Context<'_>, args: &[Value]) -> Result<Value, Function
 /// What is behind a function of this room.
 pub(super) fn imp(name: &str, args: &[SqlType], result: &SqlType) -> Option<RowFn> {
     let function: RowFn = match name {
-        "age" if *result == SqlType::Interval && args.len() == 2 => |c, a| match a {
+        "age" if matches!(result, SqlType::Interval(_)) && args.len() == 2 => |c, a| match a {
             [later, earlier] => {
-                let zoned = c.args.first() == Some(&SqlType::Timestamptz);
+                let zoned = matches!(c.args.first(), Some(SqlType::Timestamptz(_)));
                 let wall = |us: i64| if zoned { c.zone.to_local(us) } else { us };
                 age(wall(later.as_micros()), wall(earlier.as_micros()))
             }
             _ => Ok(Value::Null),
         },
-        "age" if *result == SqlType::Interval => |c, a| {
-            let zoned = c.args.first() == Some(&SqlType::Timestamptz);
+        "age" if matches!(result, SqlType::Interval(_)) => |c, a| {
+            let zoned = matches!(c.args.first(), Some(SqlType::Timestamptz(_)));
             let now = c.zone.to_local(c.vars.transaction_us);
             let us = a.first().map_or(0, Value::as_micros);
             age(

@@ -719,7 +719,7 @@ fn buckets_of_a_column_are_those_of_its_values() {
                     && p.args.iter().zip(&args).all(|(w, a)| fits(w, &a.ty))
             })
             .unwrap();
-        let built = found.scalar(args, &SqlType::Timestamptz).unwrap();
+        let built = found.scalar(args, &SqlType::Timestamptz(None)).unwrap();
         let frame = context().read_batch(batch.clone()).unwrap();
         let frame = frame.select(vec![built.expr.alias("a")]).unwrap();
         let batches = wait(frame.collect()).unwrap();

@@ -250,7 +250,7 @@ fn between(args: &ScalarFunctionArgs) -> Result<ColumnarValue, FunctionError> {
 pub(super) fn imp(name: &str, args: &[SqlType]) -> Option<Imp> {
     let time = matches!(
         args.get(1)?,
-        SqlType::Timestamp | SqlType::Timestamptz | SqlType::Date
+        SqlType::Timestamp(_) | SqlType::Timestamptz(_) | SqlType::Date
     );
     if !time || args.first() != Some(&SqlType::Text) {
         return None;
@@ -285,7 +285,9 @@ fn by_unit(
         [unit, at, zone] => literal(unit) && reads(&at.arrow) && literal(zone),
         _ => false,
     };
-    let zoned = args.iter().any(|arg| arg.ty == SqlType::Timestamptz);
+    let zoned = args
+        .iter()
+        .any(|arg| matches!(arg.ty, SqlType::Timestamptz(_)));
     let form = result.arrow();
     if constant {
         let call = if zoned {
@@ -326,10 +328,10 @@ fn clock(args: &ScalarFunctionArgs, at: &Column) -> Result<(Zone, SqlType), Func
                 Some(name) => calendar::zone_named(name)?,
                 None => Zone::of(&SessionVars::of(&args.config_options)),
             },
-            SqlType::Timestamptz,
+            SqlType::Timestamptz(None),
         ),
         DataType::Date32 => (Zone::fixed(0), SqlType::Date),
-        _ => (Zone::fixed(0), SqlType::Timestamp),
+        _ => (Zone::fixed(0), SqlType::Timestamp(None)),
     })
 }
 
@@ -375,7 +377,7 @@ fn parts(args: &ScalarFunctionArgs, form: &DataType) -> Result<ColumnarValue, Fu
     let at = Column::of(args, 1)?;
     let (zone, mut ty) = clock(args, &at)?;
     if *form == DataType::Float64 && ty == SqlType::Date {
-        ty = SqlType::Timestamp;
+        ty = SqlType::Timestamp(None);
     }
     let unit = calendar::unit(text(args, 0).unwrap_or_default());
     let (rows, _) = extent(args, &[&at]);

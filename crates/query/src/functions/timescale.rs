@@ -223,7 +223,10 @@ fn named(list: &'static str) -> Option<Vec<(&'static str, SqlType)>> {
 fn buckets(rows: &mut Vec<Proc>) {
     use SqlType::{Date, Int2, Int4, Int8, Interval, Text, Timestamp, Timestamptz};
     let mut add = |args: &[SqlType], names: &[&'static str], defaults: usize, imp: Imp| {
-        let result = args.get(1).cloned().unwrap_or(Timestamptz);
+        let result = args
+            .get(1)
+            .map(SqlType::without_typmod)
+            .unwrap_or(Timestamptz(None));
         let mut row = proc(
             next(rows),
             "time_bucket",
@@ -240,16 +243,21 @@ fn buckets(rows: &mut Vec<Proc>) {
         rows.push(row);
     };
     let width = Imp::Scalar(times::bucket);
-    for ts in [Timestamptz, Timestamp, Date] {
-        add(&[Interval, ts.clone()], &["bucket_width", "ts"], 0, width);
+    for ts in [Timestamptz(None), Timestamp(None), Date] {
         add(
-            &[Interval, ts.clone(), ts.clone()],
+            &[Interval(None), ts.clone()],
+            &["bucket_width", "ts"],
+            0,
+            width,
+        );
+        add(
+            &[Interval(None), ts.clone(), ts.clone()],
             &["bucket_width", "ts", "origin"],
             0,
             width,
         );
         add(
-            &[Interval, ts, Interval],
+            &[Interval(None), ts, Interval(None)],
             &["bucket_width", "ts", "offset"],
             0,
             width,
@@ -257,7 +265,13 @@ fn buckets(rows: &mut Vec<Proc>) {
     }
     let zoned = ["bucket_width", "ts", "timezone", "origin", "offset"];
     add(
-        &[Interval, Timestamptz, Text, Timestamptz, Interval],
+        &[
+            Interval(None),
+            Timestamptz(None),
+            Text,
+            Timestamptz(None),
+            Interval(None),
+        ],
         &zoned,
         2,
         width,

@@ -34,7 +34,7 @@ pub(super) fn procs(make: &mut Make<'_>) -> Vec<Proc> {
         ),
         (
             "to_uuidv7",
-            vec![Timestamptz],
+            vec![Timestamptz(None)],
             Uuid,
             vec!["ts"],
             Volatile::Volatile,
@@ -42,7 +42,7 @@ pub(super) fn procs(make: &mut Make<'_>) -> Vec<Proc> {
         ),
         (
             "to_uuidv7_boundary",
-            vec![Timestamptz],
+            vec![Timestamptz(None)],
             Uuid,
             vec!["ts"],
             Volatile::Immutable,
@@ -51,7 +51,7 @@ pub(super) fn procs(make: &mut Make<'_>) -> Vec<Proc> {
         (
             "uuid_timestamp",
             vec![Uuid],
-            Timestamptz,
+            Timestamptz(None),
             vec!["uuid"],
             Volatile::Immutable,
             Imp::Rows(to_the_millisecond),
@@ -59,7 +59,7 @@ pub(super) fn procs(make: &mut Make<'_>) -> Vec<Proc> {
         (
             "uuid_timestamp_micros",
             vec![Uuid],
-            Timestamptz,
+            Timestamptz(None),
             vec!["uuid"],
             Volatile::Immutable,
             Imp::Rows(|_, args| Ok(time_of(args).map_or(Value::Null, Value::Timestamp))),
@@ -82,25 +82,31 @@ pub(super) fn procs(make: &mut Make<'_>) -> Vec<Proc> {
         rows.push(row);
     }
     let buckets: [(Vec<SqlType>, Vec<&str>, usize); 4] = [
-        (vec![Interval, Uuid], vec!["bucket_width", "ts"], 0),
+        (vec![Interval(None), Uuid], vec!["bucket_width", "ts"], 0),
         (
-            vec![Interval, Uuid, Timestamptz],
+            vec![Interval(None), Uuid, Timestamptz(None)],
             vec!["bucket_width", "ts", "origin"],
             0,
         ),
         (
-            vec![Interval, Uuid, Interval],
+            vec![Interval(None), Uuid, Interval(None)],
             vec!["bucket_width", "ts", "offset"],
             0,
         ),
         (
-            vec![Interval, Uuid, Text, Timestamptz, Interval],
+            vec![
+                Interval(None),
+                Uuid,
+                Text,
+                Timestamptz(None),
+                Interval(None),
+            ],
             vec!["bucket_width", "ts", "timezone", "origin", "offset"],
             2,
         ),
     ];
     for (args, names, defaults) in buckets {
-        let mut row = make("time_bucket", args, Timestamptz, Imp::Scalar(bucket));
+        let mut row = make("time_bucket", args, Timestamptz(None), Imp::Scalar(bucket));
         row.arg_names = names;
         row.defaults = defaults;
         row.volatility = Volatile::Immutable;
@@ -125,7 +131,7 @@ pub(super) fn procs(make: &mut Make<'_>) -> Vec<Proc> {
 /// The bucket of a UUID's time.
 fn bucket(mut args: Vec<Typed>, result: &SqlType) -> Result<Typed, FunctionError> {
     if let Some(uuid) = args.get_mut(1) {
-        let ty = SqlType::Timestamptz;
+        let ty = SqlType::Timestamptz(None);
         let call = Row {
             name: "uuid_timestamp",
             function: to_the_millisecond,

@@ -107,8 +107,8 @@ const DAY_US: i64 = 86_400_000_000;
 /// A time of a column of a type, in µs or whole numbers.
 fn instant(ty: &SqlType, at: i64) -> Result<ScalarValue, Error> {
     Ok(match ty {
-        SqlType::Timestamptz => ScalarValue::TimestampMicrosecond(Some(at), Some("UTC".into())),
-        SqlType::Timestamp => ScalarValue::TimestampMicrosecond(Some(at), None),
+        SqlType::Timestamptz(_) => ScalarValue::TimestampMicrosecond(Some(at), Some("UTC".into())),
+        SqlType::Timestamp(_) => ScalarValue::TimestampMicrosecond(Some(at), None),
         SqlType::Date => {
             let days = at.div_euclid(DAY_US);
             ScalarValue::Date32(Some(i32::try_from(days).map_err(|_| {
@@ -158,7 +158,7 @@ async fn compress(session: &mut Session, config: &Config) -> Result<(), Error> {
                 .collect()
         }
         (None, Some(lag)) => {
-            let before = point(&session.shared, &value_of(lag), &SqlType::Timestamptz)?;
+            let before = point(&session.shared, &value_of(lag), &SqlType::Timestamptz(None))?;
             let chunks = target.table.chunks.values();
             chunks
                 .filter(|chunk| chunk.created_us < before)

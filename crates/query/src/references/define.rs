@@ -204,7 +204,7 @@ fn comparable(one: &SqlType, other: &SqlType) -> bool {
         SqlType::Int2 | SqlType::Int4 | SqlType::Int8 | SqlType::Numeric(_) => 1,
         SqlType::Text | SqlType::Varchar(_) | SqlType::Char(_) | SqlType::Name => 2,
         SqlType::Float4 | SqlType::Float8 => 3,
-        SqlType::Date | SqlType::Timestamp | SqlType::Timestamptz => 4,
+        SqlType::Date | SqlType::Timestamp(_) | SqlType::Timestamptz(_) => 4,
         _ => 0,
     };
     match (group(one), group(other)) {

@@ -216,7 +216,7 @@ impl BucketCall {
         if types.get(2) == Some(&SqlType::Text) {
             // Its last two may be left out.
             types.truncate(3);
-            types.extend([SqlType::Timestamptz, SqlType::Interval]);
+            types.extend([SqlType::Timestamptz(None), SqlType::Interval(None)]);
         }
         let types: Vec<String> = types.iter().map(ToString::to_string).collect();
         let mut made = Self {

@@ -50,8 +50,8 @@ fn day(at: i64) -> i64 {
 pub(super) fn instant(ty: &SqlType, at: i64) -> Expr {
     let narrow = |at: i64| i32::try_from(at).unwrap_or(if at < 0 { i32::MIN } else { i32::MAX });
     lit(match ty {
-        SqlType::Timestamptz => ScalarValue::TimestampMicrosecond(Some(at), Some("UTC".into())),
-        SqlType::Timestamp => ScalarValue::TimestampMicrosecond(Some(at), None),
+        SqlType::Timestamptz(_) => ScalarValue::TimestampMicrosecond(Some(at), Some("UTC".into())),
+        SqlType::Timestamp(_) => ScalarValue::TimestampMicrosecond(Some(at), None),
         SqlType::Date => ScalarValue::Date32(Some(narrow(day(at)))),
         SqlType::Int2 => ScalarValue::Int16(Some(i16::try_from(at).unwrap_or(if at < 0 {
             i16::MIN
@@ -216,7 +216,7 @@ impl Planning<'_> {
             Source::Table(table) => {
                 let table = self.table(table)?;
                 let ty = table.column_named(&definition.time);
-                let ty = ty.map_or(SqlType::Timestamptz, |(_, column)| column.ty.clone());
+                let ty = ty.map_or(SqlType::Timestamptz(None), |(_, column)| column.ty.clone());
                 (self.scan(table)?, ty)
             }
             Source::Partials(view) => {
@@ -225,7 +225,7 @@ impl Planning<'_> {
                     .groups
                     .get(parent.bucket)
                     .map(|group| group.ty.clone());
-                (self.fresh(view)?, ty.unwrap_or(SqlType::Timestamptz))
+                (self.fresh(view)?, ty.unwrap_or(SqlType::Timestamptz(None)))
             }
             Source::View(view) => {
                 let parent = self.registry.definition(self.database, view)?;
@@ -233,7 +233,7 @@ impl Planning<'_> {
                     .groups
                     .get(parent.bucket)
                     .map(|group| group.ty.clone());
-                (self.read(view)?, ty.unwrap_or(SqlType::Timestamptz))
+                (self.read(view)?, ty.unwrap_or(SqlType::Timestamptz(None)))
             }
         };
         if buckets.first() == Some(&ALL) {
@@ -266,7 +266,7 @@ impl Planning<'_> {
             .groups
             .get(definition.bucket)
             .map(|group| group.ty.clone());
-        let ty = ty.unwrap_or(SqlType::Timestamptz);
+        let ty = ty.unwrap_or(SqlType::Timestamptz(None));
         filtered(
             plan,
             within(&column(definition.bucket_name()), &ty, buckets),
@@ -292,7 +292,7 @@ impl Planning<'_> {
             .groups
             .get(definition.bucket)
             .map(|group| group.ty.clone());
-        let ty = ty.unwrap_or(SqlType::Timestamptz);
+        let ty = ty.unwrap_or(SqlType::Timestamptz(None));
         let known = filtered(self.scan(&store)?, within(&bucket, &ty, &kept))?;
         Ok(LogicalPlanBuilder::from(known).union(computed)?.build()?)
     }

@@ -227,7 +227,7 @@ impl Planning<'_> {
             Source::Table(table) => {
                 let table = self.table(table)?;
                 let time = table.column_named(&definition.time);
-                let ty = time.map_or(SqlType::Timestamptz, |(_, time)| time.ty.clone());
+                let ty = time.map_or(SqlType::Timestamptz(None), |(_, time)| time.ty.clone());
                 filtered(
                     self.scan(table)?,
                     within(&column(&definition.time), &ty, times),
@@ -250,7 +250,7 @@ impl Planning<'_> {
             return Ok(None);
         };
         let bucket = definition.groups.get(definition.bucket);
-        let ty = bucket.map_or(SqlType::Timestamptz, |group| group.ty.clone());
+        let ty = bucket.map_or(SqlType::Timestamptz(None), |group| group.ty.clone());
         let bucket = column(definition.bucket_name());
         let all = stored.first() == Some(&ALL);
         // Nothing of these is owed.
@@ -655,7 +655,7 @@ fn time_range(expr: &Expr, time: &str, ty: &SqlType) -> Option<Range<i64>> {
     let at = match (value, ty) {
         (
             ScalarValue::TimestampMicrosecond(Some(at), _),
-            SqlType::Timestamptz | SqlType::Timestamp,
+            SqlType::Timestamptz(_) | SqlType::Timestamp(_),
         ) => *at,
         (ScalarValue::Date32(Some(days)), SqlType::Date) => {
             // What comes after a date is the next one.

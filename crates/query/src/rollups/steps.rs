@@ -63,7 +63,7 @@ impl Steps {
         };
         let of_time = |place: usize| call.args.get(place) == Some(&column(time.name));
         let clocks = match time.ty {
-            SqlType::Timestamptz if time.zone != TimeZone::Utc => Some(time.zone),
+            SqlType::Timestamptz(_) if time.zone != TimeZone::Utc => Some(time.zone),
             _ => None,
         };
         match call.func.name() {

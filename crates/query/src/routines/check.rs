@@ -38,6 +38,7 @@ pub(crate) fn check(shared: &Arc<Shared>, routine: &Arc<Routine>) -> Result<(), 
             ty,
             SqlType::AnyElement
                 | SqlType::AnyArray
+                | SqlType::AnyRange
                 | SqlType::AnyNonArray
                 | SqlType::AnyCompatible
                 | SqlType::AnyCompatibleArray

@@ -12,8 +12,8 @@ use arrow::array::{
 use arrow::buffer::{NullBuffer, OffsetBuffer};
 use arrow::datatypes::{DataType, Field, IntervalMonthDayNano};
 use chronolith_types::{
-    Interval, NUMERIC_ANY, Numeric, SqlState, SqlType, TimeZone, ValueError, array, binary,
-    datetime, numeric, packed, row, text,
+    Interval, IntervalLimit, NUMERIC_ANY, Numeric, SqlState, SqlType, TimeZone, ValueError, array,
+    binary, datetime, numeric, packed, precision, row, text,
 };
 
 use crate::error::Error;
@@ -288,9 +288,14 @@ impl ColumnBuilder {
                 builder.append_value(packed::parse(&self.ty, from, &self.zone)?);
             }
             Values::Date(builder) => builder.append_value(datetime::parse_date(from)?),
-            Values::Time(builder) => builder.append_value(datetime::parse_time(from)?),
+            Values::Time(builder) => {
+                builder.append_value(precision::time(
+                    datetime::parse_time(from)?,
+                    digits_of(&self.ty),
+                ));
+            }
             Values::Timestamp(builder) => {
-                let with_zone = self.ty == SqlType::Timestamptz;
+                let with_zone = matches!(self.ty, SqlType::Timestamptz(_));
                 let value = match (datetime::parse_timestamp_fast(from), with_zone) {
                     (Some((local, Some(offset))), true) => local - i64::from(offset) * 1_000_000,
                     (Some((local, None)), true) => self.zone.instant(local),
@@ -298,9 +303,12 @@ impl ColumnBuilder {
                     (None, true) => datetime::parse_timestamptz(from, &self.zone)?,
                     (None, false) => datetime::parse_timestamp(from)?,
                 };
-                builder.append_value(value);
+                builder.append_value(precision::timestamp(value, digits_of(&self.ty)));
             }
-            Values::Interval(builder) => builder.append_value(span(Interval::parse(from)?)?),
+            Values::Interval(builder) => {
+                let limit = limit_of(&self.ty);
+                builder.append_value(span(Interval::parse_within(from, limit)?)?);
+            }
             Values::Uuid(builder) => builder.append_value(text::parse_uuid(from)?)?,
             Values::List {
                 item,
@@ -404,10 +412,19 @@ impl ColumnBuilder {
             }
             Values::Bytea(builder) => builder.append_value(packed::receive(&self.ty, from)?),
             Values::Date(builder) => builder.append_value(binary::read_date(from)?),
-            Values::Time(builder) => builder.append_value(binary::read_time(from)?),
-            Values::Timestamp(builder) => builder.append_value(binary::read_timestamp(from)?),
+            Values::Time(builder) => {
+                builder.append_value(precision::time(
+                    binary::read_time(from)?,
+                    digits_of(&self.ty),
+                ));
+            }
+            Values::Timestamp(builder) => {
+                let value = binary::read_timestamp(from)?;
+                builder.append_value(precision::timestamp(value, digits_of(&self.ty)));
+            }
             Values::Interval(builder) => {
-                builder.append_value(span(binary::read_interval(from)?)?);
+                let value = precision::interval(binary::read_interval(from)?, limit_of(&self.ty));
+                builder.append_value(span(value)?);
             }
             Values::Uuid(builder) => {
                 builder.append_value(binary::read_exact::<16>(from)?)?;
@@ -548,7 +565,7 @@ impl ColumnBuilder {
     pub fn push_timestamp_us(&mut self, value: i64) -> Result<(), Error> {
         match &mut self.values {
             Values::Timestamp(builder) => {
-                builder.append_value(value);
+                builder.append_value(precision::timestamp(value, digits_of(&self.ty)));
                 Ok(())
             }
             _ => Err(self.mismatch("timestamp with time zone")),
@@ -560,6 +577,24 @@ impl ColumnBuilder {
             SqlState::DATATYPE_MISMATCH,
             format!("a column of type {} does not take {given}", self.ty),
         )
+    }
+}
+
+/// The digits of a second that a type of time keeps.
+fn digits_of(ty: &SqlType) -> Option<u8> {
+    match ty {
+        SqlType::Time(digits) | SqlType::Timestamp(digits) | SqlType::Timestamptz(digits) => {
+            *digits
+        }
+        _ => None,
+    }
+}
+
+/// What an interval's type keeps.
+fn limit_of(ty: &SqlType) -> Option<IntervalLimit> {
+    match ty {
+        SqlType::Interval(limit) => *limit,
+        _ => None,
     }
 }
 

@@ -82,7 +82,7 @@ pub fn write_text(
             out.extend(rows::rewritten(kept, ty, &TimeZone::Utc, zone)?);
         }
         DataType::Utf8View => write_characters(array.as_string_view().value(row), ty, out),
-        DataType::BinaryView => packed::write(ty, array.as_binary_view().value(row), out),
+        DataType::BinaryView => packed::write(ty, array.as_binary_view().value(row), zone, out),
         DataType::FixedSizeBinary(_) => {
             text::write_uuid(array.as_fixed_size_binary().value(row), out);
         }

@@ -174,7 +174,7 @@ impl<'a> Cells<'a> {
             Kind::Bytea(a) if style.bytea_escape && *self.ty == SqlType::Bytea => {
                 text::write_bytea_escaped(a.value(row), out);
             }
-            Kind::Bytea(a) => packed::write(self.ty, a.value(row), out),
+            Kind::Bytea(a) => packed::write(self.ty, a.value(row), &style.zone, out),
             Kind::Date(a) => datetime::write_date(a.value(row), out),
             Kind::Time(a) => datetime::write_time(a.value(row), out),
             Kind::Timestamp(a) => datetime::write_timestamp(a.value(row), out),

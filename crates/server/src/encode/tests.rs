@@ -67,7 +67,7 @@ fn the_session_style_shapes_the_text() {
     };
     let at: ArrayRef =
         Arc::new(TimestampMicrosecondArray::from(vec![1_767_571_200_500_000]).with_timezone("UTC"));
-    let show = |style| shown(SqlType::Timestamptz, Arc::clone(&at), style).unwrap();
+    let show = |style| shown(SqlType::Timestamptz(None), Arc::clone(&at), style).unwrap();
     assert_eq!(show(&plain), "2026-01-05 00:00:00.5+00");
     assert_eq!(show(&style), "2026-01-05 05:45:00.5+05:45");
     let bytes: ArrayRef = Arc::new(BinaryViewArray::from_iter_values([b"a\\\xff"]));
@@ -133,7 +133,7 @@ fn rows_a_second() {
     const ROWS: i32 = 1_000_000;
     let count = || 0..i64::from(ROWS);
     let columns = [
-        column(SqlType::Timestamptz),
+        column(SqlType::Timestamptz(None)),
         column(SqlType::Text),
         column(SqlType::Numeric(Some((20, 8)))),
         column(SqlType::Float8),

@@ -140,7 +140,7 @@ impl Session for FakeSession {
             "ticks" => (
                 vec![],
                 vec![
-                    column("ts", SqlType::Timestamptz),
+                    column("ts", SqlType::Timestamptz(None)),
                     column("s", SqlType::Text),
                 ],
             ),

@@ -205,7 +205,7 @@ fn hypertable_options_are_read_with_their_dots() {
             .map(|column| column.ty.clone())
             .collect::<Vec<_>>(),
         [
-            SqlType::Timestamptz,
+            SqlType::Timestamptz(None),
             SqlType::Numeric(Some((20, 8))),
             SqlType::Float8
         ]

@@ -11,6 +11,7 @@ use super::read::{Reader, Typed};
 use super::select::options;
 use super::shown::{Aggregate, Bound, Frame, Over, Shown, Sorted, Sublink, Window};
 use crate::bind::call::{Arg, function_name, spelled};
+use crate::bind::special::clock_digits;
 use crate::bind::state::{Result, unsupported};
 use crate::catalogs::quoted;
 use crate::functions::{ProcKind, procs};
@@ -34,6 +35,12 @@ impl Reader<'_, '_> {
             }
             FunctionArguments::List(list) => list,
         };
+        if schema.is_none()
+            && let Some(digits) = clock_digits(&name, &list.args)
+        {
+            let word = format!("{}({digits})", name.to_uppercase());
+            return Ok((Shown::Word(word), result));
+        }
         let own = self.binder.names.routines(schema.as_deref(), &name)?;
         let known = procs(&name);
         let grouped = known
@@ -330,7 +337,7 @@ impl Reader<'_, '_> {
 
     fn offset(&mut self, offset: &ast::Expr) -> Result<Shown> {
         let (shown, from) = self.read(offset)?;
-        self.settled(shown, &from, &SqlType::Interval)
+        self.settled(shown, &from, &SqlType::Interval(None))
     }
 }
 

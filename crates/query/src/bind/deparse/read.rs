@@ -9,6 +9,7 @@ use datafusion::logical_expr::Expr;
 
 use super::operators::not;
 use super::shown::{Piece, Shown, Sublink, Subscript, Way};
+use crate::bind::cast::limit_of;
 use crate::bind::expr::text_of;
 use crate::bind::scope::Scope;
 use crate::bind::state::{Binder, Clause, Place, Result, told, unsupported};
@@ -50,7 +51,7 @@ fn way(from: &SqlType, to: &SqlType) -> Way {
     let time = |ty: &T| {
         matches!(
             ty,
-            T::Date | T::Time | T::Timestamp | T::Timestamptz | T::Interval
+            T::Date | T::Time(_) | T::Timestamp(_) | T::Timestamptz(_) | T::Interval(_)
         )
     };
     let function = from == to
@@ -180,17 +181,15 @@ impl Reader<'_, '_> {
                 let ast::Expr::Value(value) = interval.value.as_ref() else {
                     return Err(unsupported("this interval"));
                 };
-                let unit = match &interval.leading_field {
-                    Some(field) => format!(" {field}"),
-                    None => String::new(),
-                };
-                let text = text_of(&value.value).map(|text| format!("{text}{unit}"));
-                let text = text.and_then(|text| self.canonical(&text, &SqlType::Interval));
+                let ty = SqlType::Interval(limit_of(interval)?);
+                let text = text_of(&value.value);
+                let text = text.and_then(|text| self.canonical(&text, &ty));
                 let text = text.ok_or_else(|| unsupported("this interval"))?;
-                Ok((
-                    Shown::Constant(Some(text), SqlType::Interval),
-                    SqlType::Interval,
-                ))
+                let shown = Shown::Constant(Some(text), SqlType::Interval(None));
+                Ok(match ty {
+                    SqlType::Interval(None) => (shown, ty),
+                    _ => (cast(shown, &SqlType::Interval(None), &ty), ty),
+                })
             }
             ast::Expr::Cast {
                 expr: inner,
@@ -387,8 +386,14 @@ impl Reader<'_, '_> {
             return Err(unsupported("showing this literal"));
         };
         let bare = ty.without_typmod();
+        // An interval's fields say how its text is read.
+        let read = if bare == SqlType::Interval(None) {
+            &ty
+        } else {
+            &bare
+        };
         let text = self
-            .canonical(&text, &bare)
+            .canonical(&text, read)
             .ok_or_else(|| unsupported("showing this literal"))?;
         let shown = Shown::Constant(Some(text), bare.clone());
         if bare == ty {
@@ -570,7 +575,7 @@ impl Reader<'_, '_> {
                 time_zone,
             } => vec![
                 Text("("),
-                Operand(self.as_text(timestamp, &SqlType::Timestamptz)?),
+                Operand(self.as_text(timestamp, &SqlType::Timestamptz(None))?),
                 Text(" AT TIME ZONE "),
                 Operand(self.as_text(time_zone, &SqlType::Text)?),
                 Text(")"),
@@ -578,7 +583,7 @@ impl Reader<'_, '_> {
             ast::Expr::Extract { field, expr, .. } => {
                 let field = field.to_string().trim_matches('\'').to_lowercase();
                 let from = self.read(expr)?;
-                let from = self.settled(from.0, &from.1, &SqlType::Timestamptz)?;
+                let from = self.settled(from.0, &from.1, &SqlType::Timestamptz(None))?;
                 vec![
                     Text("EXTRACT("),
                     Plain(Shown::Word(field)),

@@ -303,10 +303,10 @@ pub(in crate::catalogs) fn range_text(context: &Context, relation: Relation<'_>)
     let bound = |value: i64| {
         let mut text = Vec::new();
         match time.ty {
-            SqlType::Timestamptz => {
+            SqlType::Timestamptz(_) => {
                 datetime::write_timestamptz(value, &zone.unwrap_or_default(), &mut text);
             }
-            SqlType::Timestamp => datetime::write_timestamp(value, &mut text),
+            SqlType::Timestamp(_) => datetime::write_timestamp(value, &mut text),
             SqlType::Date => {
                 let days = i32::try_from(value.div_euclid(86_400_000_000));
                 datetime::write_date(days.unwrap_or(0), &mut text);

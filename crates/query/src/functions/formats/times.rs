@@ -41,7 +41,8 @@ pub(super) fn timestamp(context: &mut Context<'_>, args: &[Value]) -> Result<Val
     if picture.as_str().is_empty() || dates::infinite(*at) {
         return Ok(Value::Null);
     }
-    let zone = (context.args.first() == Some(&SqlType::Timestamptz)).then_some(context.zone);
+    let zone =
+        (matches!(context.args.first(), Some(SqlType::Timestamptz(_)))).then_some(context.zone);
     moment(zone, *at, picture.as_str()).map(Value::Text)
 }
 

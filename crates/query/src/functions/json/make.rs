@@ -54,7 +54,7 @@ fn of_value(context: &Context<'_>, value: &Value, ty: &SqlType) -> Result<Json, 
             if !dates::infinite(*us) {
                 text = text.replacen(' ', "T", 1);
                 // An ISO offset has its minutes.
-                if *ty == SqlType::Timestamptz
+                if matches!(ty, SqlType::Timestamptz(_))
                     && text.len() > 3
                     && text
                         .get(text.len() - 3..)

@@ -105,18 +105,21 @@ fn meet(left: Typed, right: Typed) -> Result<(Typed, Typed), FunctionError> {
     if matches!(left.ty, SqlType::Numeric(_)) && matches!(right.ty, SqlType::Numeric(_)) {
         return numerics(left, right);
     }
-    let (zoned, date) = (SqlType::Timestamptz, [SqlType::Date, SqlType::Timestamp]);
-    if left.ty == zoned && date.contains(&right.ty) {
-        return Ok((left, casts::apply(right, &zoned, true)?));
+    let local = |ty: &SqlType| matches!(ty, SqlType::Date | SqlType::Timestamp(_));
+    let zoned = |ty: &SqlType| matches!(ty, SqlType::Timestamptz(_));
+    if zoned(&left.ty) && local(&right.ty) {
+        let right = casts::apply(right, &SqlType::Timestamptz(None), true)?;
+        return Ok((left, right));
     }
-    if right.ty == zoned && date.contains(&left.ty) {
-        return Ok((casts::apply(left, &zoned, true)?, right));
+    if zoned(&right.ty) && local(&left.ty) {
+        let left = casts::apply(left, &SqlType::Timestamptz(None), true)?;
+        return Ok((left, right));
     }
-    if left.ty == SqlType::Timestamp && right.ty == SqlType::Date {
-        return Ok((left, casts::apply(right, &SqlType::Timestamp, true)?));
+    if matches!(left.ty, SqlType::Timestamp(_)) && right.ty == SqlType::Date {
+        return Ok((left, casts::apply(right, &SqlType::Timestamp(None), true)?));
     }
-    if left.ty == SqlType::Date && right.ty == SqlType::Timestamp {
-        return Ok((casts::apply(left, &SqlType::Timestamp, true)?, right));
+    if left.ty == SqlType::Date && matches!(right.ty, SqlType::Timestamp(_)) {
+        return Ok((casts::apply(left, &SqlType::Timestamp(None), true)?, right));
     }
     Ok((left, right))
 }

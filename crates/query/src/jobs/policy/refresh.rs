@@ -113,7 +113,7 @@ pub(in crate::jobs) fn offset(
     let wanted = if target.whole() {
         target.time.name()
     } else {
-        SqlType::Interval.name()
+        SqlType::Interval(None).name()
     };
     target.lag(args, place, || {
         Error::new(
