@@ -454,7 +454,8 @@ impl Binder<'_> {
                 .scope
                 .columns
                 .iter()
-                .filter(|column| column.visible)
+                // Where rows lie is no column that tables have in common.
+                .filter(|column| column.visible && !column.name.starts_with('\u{1}'))
                 .filter(|column| !matches!(right.scope.by_name(&column.name), Found::None))
                 .map(|column| (column.name.clone(), None))
                 .collect(),

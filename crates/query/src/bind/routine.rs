@@ -12,7 +12,7 @@ use chronolith_types::{SqlState, SqlType, UserKind, UserType};
 use datafusion::common::ScalarValue;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::logical_expr::expr::Case;
-use datafusion::logical_expr::{Expr, LogicalPlan};
+use datafusion::logical_expr::{Expr, LogicalPlan, when};
 
 use super::call::Arg;
 use super::dependent::normalised;
@@ -311,12 +311,17 @@ impl Binder<'_> {
                 match found {
                     None => Ok(None),
                     Some(Variable::Value(number, ty)) => Ok(Some(self.params.typed(number, &ty))),
-                    Some(Variable::Row(columns)) => {
+                    Some(Variable::Row(there, columns)) => {
                         let fields = columns
                             .into_iter()
                             .map(|(name, number, ty)| (name, self.params.typed(number, &ty)))
                             .collect();
-                        self.record(fields).map(Some)
+                        let row = self.record(fields)?;
+                        let there = self.params.typed(there, &SqlType::Int4).expr.is_not_null();
+                        Ok(Some(Typed {
+                            expr: when(there, row.expr).end().map_err(lift)?,
+                            ..row
+                        }))
                     }
                 }
             }
@@ -328,7 +333,7 @@ impl Binder<'_> {
         if self.views > 0 || !self.frames.is_empty() {
             return Ok(None);
         }
-        let Some(Variable::Row(columns)) = self.names.variable(None, name)? else {
+        let Some(Variable::Row(_, columns)) = self.names.variable(None, name)? else {
             return Ok(None);
         };
         let columns = columns.into_iter().map(|(name, number, ty)| {

@@ -24,6 +24,7 @@ mod handle;
 mod limits;
 mod locators;
 mod lock;
+mod lockable;
 mod many;
 mod modes;
 mod names;

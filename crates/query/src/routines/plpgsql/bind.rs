@@ -167,8 +167,9 @@ impl Machine<'_> {
         let found = match number.checked_sub(1) {
             Some(at) if at < count => match self.frame.data.get(at) {
                 Some(Datum::Value(slot)) => Some(&slot.value),
-                // No number stands for a whole record; it still has a type.
-                _ => return ScalarValue::Int32(None),
+                // Whether there is a row.
+                Some(Datum::Row(row)) => return ScalarValue::Int32((!row.absent).then_some(1)),
+                None => return ScalarValue::Int32(None),
             },
             Some(at) => {
                 let place = fields.get(at - count).map(|(place, ..)| *place);

@@ -267,7 +267,7 @@ impl Locals {
     pub(super) fn types(&self) -> Vec<Option<SqlType>> {
         let ty = |seen: &Seen| match seen {
             Seen::Value(ty) => ty.clone(),
-            // Nothing names a whole record by a number.
+            // Whether there is a row.
             Seen::Row(..) => SqlType::Int4,
         };
         self.seen.iter().map(|seen| Some(ty(seen))).collect()
@@ -322,6 +322,7 @@ impl Locals {
                 None => return Ok(None),
             },
             (Some(Seen::Row(_, Some(fields))), None) => Variable::Row(
+                place.datum + 1,
                 fields
                     .iter()
                     .enumerate()
