@@ -1,5 +1,6 @@
 //! A hot part: rows in memory, in the order of their commits.
 
+use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
@@ -42,18 +43,18 @@ pub struct HotPart {
 #[derive(Debug, Default)]
 struct Gone {
     /// Of each batch.
-    of: Vec<Option<Marked>>,
+    of: Vec<Option<Arc<Marked>>>,
     count: usize,
     /// All batches without them.
     live: OnceLock<Vec<RecordBatch>>,
 }
 
 /// A batch's deleted rows.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 struct Marked {
-    rows: Arc<RoaringBitmap>,
+    rows: RoaringBitmap,
     /// The batch without them, once somebody asked.
-    live: Arc<OnceLock<RecordBatch>>,
+    live: OnceLock<RecordBatch>,
 }
 
 impl Default for HotPart {
@@ -72,10 +73,12 @@ impl Default for HotPart {
 }
 
 impl Marked {
-    fn new(rows: RoaringBitmap) -> Option<Self> {
-        (!rows.is_empty()).then(|| Self {
-            rows: Arc::new(rows),
-            live: Arc::default(),
+    fn new(rows: RoaringBitmap) -> Option<Arc<Self>> {
+        (!rows.is_empty()).then(|| {
+            Arc::new(Self {
+                rows,
+                live: OnceLock::new(),
+            })
         })
     }
 
@@ -91,7 +94,7 @@ impl Marked {
 }
 
 impl Gone {
-    fn of(marks: Vec<Option<Marked>>) -> Option<Arc<Self>> {
+    fn of(marks: Vec<Option<Arc<Marked>>>) -> Option<Arc<Self>> {
         let count = marks.iter().flatten().map(|marked| marked.rows.len());
         let count = usize::try_from(count.sum::<u64>()).unwrap_or(usize::MAX);
         (count > 0).then(|| {
@@ -281,26 +284,44 @@ impl HotPart {
             Some(gone) => gone.of.clone(),
             None => vec![None; self.batches.len()],
         };
-        let (mut first, mut count) = (0u32, 0);
-        for (batch, mark) in self.batches.iter().zip(&mut marks) {
-            let end = first.saturating_add(number(batch.num_rows()));
-            if rows.range_cardinality(first..end) > 0 {
-                let mut known = match mark {
-                    Some(marked) => (*marked.rows).clone(),
-                    None => RoaringBitmap::new(),
-                };
-                let before = known.len();
-                match rows.range_cardinality(first..end) <= FEW {
-                    true => known.extend(rows.range(first..end).map(|row| row - first)),
-                    false => known |= between(rows, first, end),
-                }
-                count += known.len() - before;
-                *mark = Marked::new(known);
+        let mut count = 0;
+        for (at, within) in self.batches_of(rows) {
+            let Some(mark) = marks.get_mut(at) else {
+                continue;
+            };
+            let mut known = match mark {
+                Some(marked) => marked.rows.clone(),
+                None => RoaringBitmap::new(),
+            };
+            let before = known.len();
+            match rows.range_cardinality(within.clone()) <= FEW {
+                true => known.extend(rows.range(within.clone()).map(|row| row - within.start)),
+                false => known |= between(rows, within.start, within.end),
             }
-            first = end;
+            count += known.len() - before;
+            *mark = Marked::new(known);
         }
         self.gone = Gone::of(marks);
         count
+    }
+
+    /// The batches that have any of some rows, and which rows are theirs: few rows need not be looked
+    /// for in all batches.
+    fn batches_of(&self, rows: &RoaringBitmap) -> Vec<(usize, Range<u32>)> {
+        let mut found = Vec::new();
+        let (mut first, mut next) = (0u32, rows.min());
+        for (at, batch) in self.batches.iter().enumerate() {
+            let Some(row) = next else {
+                break;
+            };
+            let end = first.saturating_add(number(batch.num_rows()));
+            if row < end {
+                found.push((at, first..end));
+                next = rows.range(end..).next();
+            }
+            first = end;
+        }
+        found
     }
 
     /// Whether a row is deleted, by its place in [`HotPart::all_batches`].
@@ -329,14 +350,11 @@ impl HotPart {
         let Some(gone) = &self.gone else {
             return found;
         };
-        let mut first = 0;
-        for (batch, mark) in self.batches.iter().zip(&gone.of) {
-            let end = first + number(batch.num_rows());
-            if let Some(marked) = mark {
-                let asked = rows.range(first..end);
-                found.extend(asked.filter(|row| marked.rows.contains(row - first)));
+        for (at, within) in self.batches_of(rows) {
+            if let Some(Some(marked)) = gone.of.get(at) {
+                let asked = rows.range(within.clone());
+                found.extend(asked.filter(|row| marked.rows.contains(row - within.start)));
             }
-            first = end;
         }
         found
     }
@@ -358,10 +376,17 @@ impl HotPart {
         all
     }
 
-    /// Each batch, and its rows that are deleted.
-    pub(crate) fn marked(&self) -> impl Iterator<Item = (&RecordBatch, Option<&RoaringBitmap>)> {
-        let batches = self.batches.iter().enumerate();
-        batches.map(|(at, batch)| (batch, self.mark(at).map(|marked| &*marked.rows)))
+    /// Each batch that has any of some rows, its rows that are deleted, and the places of its first
+    /// row and of the one behind its last.
+    pub(crate) fn marked_among(
+        &self,
+        rows: &RoaringBitmap,
+    ) -> impl Iterator<Item = (&RecordBatch, Option<&RoaringBitmap>, Range<u32>)> {
+        let batches = self.batches_of(rows).into_iter();
+        batches.filter_map(|(at, within)| {
+            let deleted = self.mark(at).map(|marked| &marked.rows);
+            Some((self.batches.get(at)?, deleted, within))
+        })
     }
 
     /// What is in it now; free of cost, and never changed by what is appended later.
@@ -423,7 +448,7 @@ impl HotPart {
     ) -> impl Iterator<Item = (&RecordBatch, Option<Vec<u32>>)> {
         let known = self.batches.iter().zip(self.facts.iter()).enumerate();
         known.map(move |(at, (batch, lazy))| {
-            let gone = self.mark(at).map(|marked| &*marked.rows);
+            let gone = self.mark(at).map(|marked| &marked.rows);
             let rows = match (rows_among(layout, equals, batch, lazy), gone) {
                 (Some(mut rows), Some(gone)) => {
                     rows.retain(|row| !gone.contains(*row));
@@ -440,7 +465,7 @@ impl HotPart {
     }
 
     /// The deleted rows of a batch.
-    fn mark(&self, at: usize) -> Option<&Marked> {
+    fn mark(&self, at: usize) -> Option<&Arc<Marked>> {
         self.gone.as_ref()?.of.get(at)?.as_ref()
     }
 
@@ -506,7 +531,7 @@ impl HotPart {
     ) -> Result<Self, E> {
         let batches: Vec<RecordBatch> = self.batches.iter().map(make).collect::<Result<_, E>>()?;
         let marks = self.gone.iter().flat_map(|gone| &gone.of);
-        let marks = marks.map(|mark| Marked::new((*mark.as_ref()?.rows).clone()));
+        let marks = marks.map(|mark| Marked::new(mark.as_ref()?.rows.clone()));
         Ok(Self {
             rows: self.rows,
             bytes: batches.iter().map(bytes_of).sum(),
@@ -535,7 +560,7 @@ impl HotPart {
                 continue;
             }
             marks.push(match (self.mark(at), skip) {
-                (Some(marked), 0) => Some(marked.clone()),
+                (Some(marked), 0) => Some(Arc::clone(marked)),
                 (Some(marked), _) => Marked::new(between(&marked.rows, number(skip), u32::MAX)),
                 (None, _) => None,
             });

@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, Decimal256Array, UInt32Array};
+use arrow::array::{
+    Array, ArrayRef, AsArray, BinaryViewArray, BooleanArray, Decimal256Array, StringViewArray,
+    UInt32Array, downcast_primitive_array,
+};
 use arrow::buffer::NullBuffer;
 use arrow::compute::take;
 use arrow::datatypes::{DataType, Decimal256Type, SchemaRef};
@@ -18,22 +21,33 @@ use crate::layout::Layout;
 #[derive(Debug)]
 pub struct KeyEncoder {
     columns: Vec<usize>,
-    converter: RowConverter,
+    /// What makes them of columns that have other forms than a key's usually have.
+    converter: Option<RowConverter>,
 }
 
 /// Keys of some rows.
 #[derive(Debug)]
 pub struct Keys {
-    rows: Rows,
+    bytes: Bytes,
     /// Where a column of the key is NULL.
     nulls: Option<NullBuffer>,
+}
+
+#[derive(Debug)]
+enum Bytes {
+    /// One key behind the other, and where each ends.
+    Plain(Vec<u8>, Vec<usize>),
+    Rows(Rows),
 }
 
 impl Keys {
     /// How many rows they are of.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.rows.num_rows()
+        match &self.bytes {
+            Bytes::Plain(_, ends) => ends.len(),
+            Bytes::Rows(rows) => rows.num_rows(),
+        }
     }
 
     /// Whether they are of no rows.
@@ -48,7 +62,13 @@ impl Keys {
         if self.nulls.as_ref().is_some_and(|nulls| nulls.is_null(row)) {
             return None;
         }
-        Some(self.rows.row(row).data())
+        match &self.bytes {
+            Bytes::Plain(bytes, ends) => {
+                let before = row.checked_sub(1).and_then(|before| ends.get(before));
+                bytes.get(before.copied().unwrap_or(0)..*ends.get(row)?)
+            }
+            Bytes::Rows(rows) => Some(rows.row(row).data()),
+        }
     }
 
     /// Each row's key.
@@ -71,22 +91,17 @@ impl KeyEncoder {
     /// # Errors
     /// When a type has no order.
     pub fn of_types(types: &[DataType]) -> Result<Self, ChunkError> {
-        let fields = types.iter().cloned().map(SortField::new).collect();
         Ok(Self {
             columns: (0..types.len()).collect(),
-            converter: RowConverter::new(fields)?,
+            converter: converter(types.iter())?,
         })
     }
 
     fn of_schema(schema: &SchemaRef, columns: &[usize]) -> Result<Self, ChunkError> {
-        let fields = schema
-            .fields()
-            .iter()
-            .map(|field| SortField::new(field.data_type().clone()))
-            .collect();
+        let fields = schema.fields().iter();
         Ok(Self {
             columns: columns.to_vec(),
-            converter: RowConverter::new(fields)?,
+            converter: converter(fields.map(|field| field.data_type()))?,
         })
     }
 
@@ -147,9 +162,93 @@ impl KeyEncoder {
         let nulls = columns.iter().fold(None, |nulls, column| {
             NullBuffer::union(nulls.as_ref(), column.nulls())
         });
-        let rows = self.converter.convert_columns(&columns)?;
-        Ok(Keys { rows, nulls })
+        let bytes = match &self.converter {
+            Some(converter) => Bytes::Rows(converter.convert_columns(&columns)?),
+            None => plain(&columns)?,
+        };
+        Ok(Keys { bytes, nulls })
     }
+}
+
+/// Whether keys are made of values of a type by [`plain`].
+fn is_plain(form: &DataType) -> bool {
+    form.is_primitive()
+        || matches!(
+            form,
+            DataType::Boolean | DataType::Utf8View | DataType::BinaryView
+        )
+}
+
+/// What makes keys of values of some types; None where all of them are plain.
+fn converter<'t>(
+    types: impl Iterator<Item = &'t DataType> + Clone,
+) -> Result<Option<RowConverter>, ChunkError> {
+    if types.clone().all(is_plain) {
+        return Ok(None);
+    }
+    let fields = types.cloned().map(SortField::new).collect();
+    Ok(Some(RowConverter::new(fields)?))
+}
+
+/// A column of a key.
+enum Values<'a> {
+    /// So many bytes each.
+    Fixed(&'a [u8], usize),
+    Bits(&'a BooleanArray),
+    Texts(&'a StringViewArray),
+    Binaries(&'a BinaryViewArray),
+}
+
+impl<'a> Values<'a> {
+    fn of(column: &'a ArrayRef) -> Option<Self> {
+        downcast_primitive_array!(
+            column => {
+                let bytes = column.values().inner().as_slice();
+                Some(Self::Fixed(bytes, bytes.len().checked_div(column.len()).unwrap_or(0)))
+            },
+            DataType::Boolean => column.as_boolean_opt().map(Self::Bits),
+            DataType::Utf8View => column.as_string_view_opt().map(Self::Texts),
+            DataType::BinaryView => column.as_binary_view_opt().map(Self::Binaries),
+            _ => None,
+        )
+    }
+
+    /// Adds a row's value, so that no two values are alike whatever comes behind them.
+    fn put(&self, row: usize, key: &mut Vec<u8>) {
+        match self {
+            Self::Fixed(bytes, width) => {
+                key.extend_from_slice(bytes.get(row * width..(row + 1) * width).unwrap_or(&[]));
+            }
+            Self::Bits(bits) => key.push(u8::from(bits.value(row))),
+            Self::Texts(texts) => put_bytes(texts.value(row).as_bytes(), key),
+            Self::Binaries(binaries) => put_bytes(binaries.value(row), key),
+        }
+    }
+}
+
+fn put_bytes(value: &[u8], key: &mut Vec<u8>) {
+    key.extend_from_slice(&(value.len() as u64).to_le_bytes());
+    key.extend_from_slice(value);
+}
+
+/// Keys of columns that [`is_plain`] says so of: their values' bytes, with the length of those that
+/// have not always the same. It costs a part of what bytes cost that are also in order.
+fn plain(columns: &[ArrayRef]) -> Result<Bytes, ChunkError> {
+    let values = columns.iter().map(Values::of).collect::<Option<Vec<_>>>();
+    let values = values.ok_or_else(|| behind("a column of another form"))?;
+    let rows = columns.first().map_or(0, Array::len);
+    if columns.iter().any(|column| column.len() != rows) {
+        return Err(behind("a key's columns of other lengths"));
+    }
+    let mut bytes = Vec::with_capacity(rows * columns.len() * 16);
+    let mut ends = Vec::with_capacity(rows);
+    for row in 0..rows {
+        for values in &values {
+            values.put(row, &mut bytes);
+        }
+        ends.push(bytes.len());
+    }
+    Ok(Bytes::Plain(bytes, ends))
 }
 
 /// What is asked of a batch that it has not: a fault of ours.
@@ -168,10 +267,12 @@ pub fn checksum(layout: &Layout, batches: &[RecordBatch]) -> Result<u64, ChunkEr
     if all.is_empty() {
         return Ok(0);
     }
-    let encoder = KeyEncoder::of_schema(layout.schema(), &all)?;
+    let fields = layout.schema().fields().iter();
+    let fields = fields.map(|field| SortField::new(field.data_type().clone()));
+    let converter = RowConverter::new(fields.collect())?;
     let mut sum = 0u64;
     for batch in batches {
-        let rows = encoder.converter.convert_columns(batch.columns())?;
+        let rows = converter.convert_columns(batch.columns())?;
         for row in &rows {
             sum = sum.wrapping_add(crate::hash::hash(row.data()));
         }
@@ -188,4 +289,78 @@ fn normalised(column: &ArrayRef) -> ArrayRef {
         .as_primitive::<Decimal256Type>()
         .unary(Numeric::normalised_any);
     Arc::new(values.with_data_type(NUMERIC_ANY))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+    use arrow::array::{
+        Decimal128Array, Float64Array, Int64Array, ListArray, TimestampMicrosecondArray,
+    };
+    use arrow::datatypes::Int32Type;
+
+    use super::*;
+
+    fn keys(columns: &[ArrayRef]) -> Keys {
+        let types: Vec<DataType> = columns.iter().map(|c| c.data_type().clone()).collect();
+        let encoder = KeyEncoder::of_types(&types).unwrap();
+        encoder.keys_of(columns).unwrap()
+    }
+
+    /// Which rows are told to be alike.
+    fn alike(columns: &[ArrayRef]) -> Vec<(usize, usize)> {
+        let keys = keys(columns);
+        let pairs = (0..keys.len()).flat_map(|one| (0..one).map(move |other| (one, other)));
+        pairs
+            .filter(|(one, other)| keys.get(*one).is_some() && keys.get(*one) == keys.get(*other))
+            .collect()
+    }
+
+    #[test]
+    fn texts_side_by_side_are_told_apart() {
+        let one: StringViewArray = ["a", "ab", "", "a", "ab"].into_iter().map(Some).collect();
+        let other: StringViewArray = ["bc", "c", "abc", "bc", "c\0"]
+            .into_iter()
+            .map(Some)
+            .collect();
+        let columns: [ArrayRef; 2] = [Arc::new(one), Arc::new(other)];
+        assert_eq!(alike(&columns), [(3, 0)]);
+    }
+
+    #[test]
+    fn nulls_are_like_nothing() {
+        let one: Int64Array = [Some(0), None, Some(0), None].into_iter().collect();
+        let flags: BooleanArray = [Some(false), Some(false), Some(false), None]
+            .into_iter()
+            .collect();
+        let columns: [ArrayRef; 2] = [Arc::new(one), Arc::new(flags)];
+        assert_eq!(alike(&columns), [(2, 0)]);
+        assert_eq!(keys(&columns).iter().flatten().count(), 2);
+    }
+
+    #[test]
+    fn slices_have_the_keys_of_their_rows() {
+        let times = TimestampMicrosecondArray::from(vec![5, 6, 5, 7]).with_timezone("UTC");
+        let prices = Decimal128Array::from(vec![10, 20, 10, 30]);
+        let columns: [ArrayRef; 2] = [Arc::new(times), Arc::new(prices)];
+        let sliced: Vec<ArrayRef> = columns.iter().map(|column| column.slice(2, 2)).collect();
+        let (all, some) = (keys(&columns), keys(&sliced));
+        assert_eq!(some.len(), 2);
+        assert_eq!(some.get(0), all.get(0));
+        assert_eq!(some.get(1), all.get(3));
+        assert_eq!(some.get(2), None);
+    }
+
+    #[test]
+    fn lists_have_keys_as_well() {
+        let lists = ListArray::from_iter_primitive::<Int32Type, _, _>([
+            Some(vec![Some(1), Some(2)]),
+            Some(vec![Some(1)]),
+            Some(vec![Some(1), Some(2)]),
+        ]);
+        let numbers = Float64Array::from(vec![1.0, 1.0, 1.0]);
+        let columns: [ArrayRef; 2] = [Arc::new(lists), Arc::new(numbers)];
+        assert_eq!(alike(&columns), [(2, 0)]);
+    }
 }

@@ -296,14 +296,10 @@ impl ChunkView {
             return part.read(layout, &wanted)?.collect();
         }
         let mut found = Vec::new();
-        let mut first = 0u32;
-        for (batch, deleted) in at(Locator::HOT)
-            .and_then(|at| self.hot.get(at))
-            .into_iter()
-            .flat_map(HotSnapshot::marked)
-        {
-            let end = first + u32::try_from(batch.num_rows()).unwrap_or(0);
-            let asked = rows.range(first..end).map(|row| row - first);
+        let hot = at(Locator::HOT).and_then(|at| self.hot.get(at));
+        for (batch, deleted, within) in hot.into_iter().flat_map(|hot| hot.marked_among(rows)) {
+            let first = within.start;
+            let asked = rows.range(within).map(|row| row - first);
             let mut live = asked
                 .filter(|row| deleted.is_none_or(|gone| !gone.contains(*row)))
                 .peekable();
@@ -318,7 +314,6 @@ impl ChunkView {
                 });
                 found.push(with_locators(&some, locators)?);
             }
-            first = end;
         }
         Ok(found)
     }

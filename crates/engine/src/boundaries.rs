@@ -14,10 +14,11 @@ use chronolith_catalog::{Change, Part, Table};
 use chronolith_chunk::{ChunkError, ChunkView, HotPart, ScanRequest, cold};
 use chronolith_types::ChunkId;
 
-use crate::commit::{Packed, Pending, Work};
+use crate::commit::{Packed, Work};
 use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::layout::layout_of;
+use crate::queue::Pending;
 use crate::record::{Place, Record, TableKey};
 use crate::state::{Loaded, State};
 

@@ -9,7 +9,6 @@ use chronolith_catalog::{Change, Table};
 use chronolith_chunk::HotPart;
 use chronolith_types::{ChunkId, Lsn, PartId};
 use chronolith_wal::{Log, WalError};
-use parking_lot::Mutex;
 use roaring::RoaringBitmap;
 
 use crate::check::{Checked, Rule};
@@ -21,9 +20,11 @@ use crate::layout::same_shape;
 use crate::locks::Locker;
 use crate::maintain::is_worn;
 use crate::moves::{Deletion, Moved, Source};
+use crate::queue::Pending;
 use crate::record::{Place, Record, TableKey};
 use crate::route::Claim;
 use crate::state::{Loaded, OpenPart, Parts, State};
+use crate::streams::Streams;
 use crate::watch::{Watch, moved_rows};
 
 /// The log, and how much of it a restart would replay.
@@ -32,6 +33,7 @@ pub(crate) struct Writer {
     pub(crate) log: Log,
     /// Up to where the checkpoint before the last one holds: the log is kept from there on.
     pub(crate) checkpoint: Lsn,
+    pub(crate) streams: Streams,
 }
 
 /// What a transaction wants to be committed, and what it took for granted.
@@ -75,32 +77,6 @@ pub(crate) struct Packed {
     pub(crate) moved: Option<Arc<Moved>>,
 }
 
-/// A transaction that waits to be committed.
-#[derive(Debug)]
-pub(crate) struct Pending {
-    work: Mutex<Option<Work>>,
-    outcome: Mutex<Option<Result<Lsn, EngineError>>>,
-}
-
-impl Pending {
-    pub(crate) fn new(work: Work) -> Arc<Self> {
-        Arc::new(Self {
-            work: Mutex::new(Some(work)),
-            outcome: Mutex::new(None),
-        })
-    }
-
-    /// What became of it, once it was written.
-    pub(crate) fn result(&self) -> Result<Lsn, EngineError> {
-        match self.outcome.lock().take() {
-            Some(outcome) => outcome,
-            None => Err(EngineError::Record(
-                "a transaction was lost on its way to the log".into(),
-            )),
-        }
-    }
-}
-
 /// A group that is being written.
 #[derive(Debug, Default)]
 struct Group {
@@ -123,18 +99,15 @@ impl Engine {
         pending: &Arc<Pending>,
         locker: Option<&Locker>,
     ) -> Result<Lsn, EngineError> {
-        self.queue.push(Arc::clone(pending));
-        let wait = || self.writer.lock();
-        let mut writer = match (self.writer.try_lock(), locker) {
+        self.enqueue(pending);
+        let wait = || self.writing();
+        let mut writer = match (self.try_writing(), locker) {
             (Some(writer), _) => writer,
             (None, Some(locker)) => locker.aside(wait),
             (None, None) => wait(),
         };
         // Whoever had the writer before may have written this one with its own.
-        if pending.outcome.lock().is_none() {
-            let group: Vec<_> = std::iter::from_fn(|| self.queue.pop()).collect();
-            self.write(&mut writer, &group);
-        }
+        self.write_waiting(&mut writer, pending);
         drop(writer);
         pending.result()
     }
@@ -145,12 +118,12 @@ impl Engine {
         let mut group = Group::default();
         let mut written = Vec::new();
         for pending in pendings {
-            let Some(work) = pending.work.lock().take() else {
+            let Some(work) = pending.take() else {
                 continue;
             };
             match self.prepare(writer, &mut state, work, &mut group) {
                 Ok(lsn) => written.push((pending, lsn)),
-                Err(error) => *pending.outcome.lock() = Some(Err(error)),
+                Err(error) => pending.finish(Err(error)),
             }
         }
         if written.is_empty() {
@@ -171,7 +144,7 @@ impl Engine {
                     part.set_named(false);
                 }
                 for (pending, lsn) in written {
-                    *pending.outcome.lock() = Some(Ok(lsn));
+                    pending.finish(Ok(lsn));
                 }
             }
             Err(error) => {
@@ -187,7 +160,7 @@ impl Engine {
                 let mut first = Some(error);
                 for (pending, _) in written {
                     let error = first.take().unwrap_or(WalError::Poisoned);
-                    *pending.outcome.lock() = Some(Err(error.into()));
+                    pending.finish(Err(error.into()));
                 }
             }
         }
@@ -268,7 +241,7 @@ impl Engine {
         for load in &work.loads {
             load.check(&next)?;
         }
-        let pieces = record.encode()?;
+        let pieces = record.encode(&mut writer.streams)?;
         let pieces: Vec<&[u8]> = pieces.iter().map(Vec::as_slice).collect();
         let length: u64 = pieces.iter().map(|piece| piece.len() as u64).sum();
         let lsn = writer.log.append_parts(&pieces)?;

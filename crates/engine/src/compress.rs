@@ -9,10 +9,11 @@ use chronolith_chunk::HotPart;
 use chronolith_types::{ChunkId, DatabaseId, TableId};
 use parking_lot::Mutex;
 
-use crate::commit::{Pending, Work};
+use crate::commit::Work;
 use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::maintain::Take;
+use crate::queue::Pending;
 use crate::record::{Place, Record, TableKey};
 use crate::state::State;
 
@@ -75,7 +76,7 @@ impl Engine {
             }
         }
         let group: Vec<_> = pendings.iter().map(|(_, p)| Arc::clone(p)).collect();
-        self.write(&mut self.writer.lock(), &group);
+        self.write(&mut self.writing(), &group);
         let mut overtaken = Vec::new();
         for (place, pending) in pendings {
             match pending.result() {
@@ -179,7 +180,7 @@ impl Engine {
                 }));
             }
         }
-        self.write(&mut self.writer.lock(), &pendings);
+        self.write(&mut self.writing(), &pendings);
         pendings
             .iter()
             .try_for_each(|pending| pending.result().map(|_| ()))?;

@@ -8,19 +8,19 @@ use std::sync::{Arc, OnceLock};
 use chronolith_catalog::Catalog;
 use chronolith_platform::{Clock, Lock, OpenMode, Platform, RelPath};
 use chronolith_types::{DatabaseId, Lsn, PartId, TableId};
-use crossbeam::queue::SegQueue;
 use parking_lot::{Mutex, RwLock};
 
 use crate::audit::AuditLog;
 use crate::background::Background;
 use crate::coldkeys::ColdKeys;
-use crate::commit::{Pending, Writer};
+use crate::commit::Writer;
 use crate::config::EngineConfig;
 use crate::error::EngineError;
 use crate::files;
 use crate::keys::KeyCache;
 use crate::locks::LockManager;
 use crate::moves::Moves;
+use crate::queue::Queue;
 use crate::record::Place;
 use crate::rollups::Rollups;
 use crate::sequences::Sequences;
@@ -33,7 +33,7 @@ pub struct Engine {
     pub(crate) config: EngineConfig,
     /// What is committed. Readers take the `Arc` and let go of the lock.
     pub(crate) state: RwLock<Arc<State>>,
-    pub(crate) queue: SegQueue<Arc<Pending>>,
+    pub(crate) queue: Queue,
     pub(crate) writer: Mutex<Writer>,
     /// One flush, merge or checkpoint at a time: each takes rows that no other may take.
     pub(crate) maintenance: Mutex<()>,

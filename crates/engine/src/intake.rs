@@ -10,7 +10,7 @@ use chronolith_types::{DatabaseId, TableId};
 use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::load::BulkLoader;
-use crate::transaction::Transaction;
+use crate::transaction::{KeysAre, Transaction};
 
 /// Takes a statement's rows: few of them are inserted once it ends, many are loaded as they come.
 /// The transaction has none of them before [`Intake::finish`], so that the statement may read the
@@ -21,6 +21,7 @@ pub struct Intake {
     database: DatabaseId,
     catalog: Arc<Catalog>,
     table: Arc<Table>,
+    keys: KeysAre,
     rows: Rows,
 }
 
@@ -45,11 +46,18 @@ impl Intake {
             database,
             catalog,
             table,
+            keys: KeysAre::New,
             rows: Rows::Few {
                 batches: Vec::new(),
                 bytes: 0,
             },
         }
+    }
+
+    /// Says that each row takes the place of one that the transaction deletes before
+    /// [`Intake::finish`], and has the keys of that one: nobody has to look for others that have them.
+    pub fn keep_keys(&mut self) {
+        self.keys = KeysAre::Kept;
     }
 
     /// Takes rows; `batch` has the table's columns in their order and physical types. Waits while
@@ -97,11 +105,11 @@ impl Intake {
         let table: TableId = self.table.id;
         let mut rows = 0;
         for batch in &batches {
-            if let Err(error) = transaction.insert(table, batch) {
+            if let Err(error) = transaction.insert_with(table, batch, self.keys) {
                 let (row, error) = match error {
                     // Who waited in vain does not wait again.
                     EngineError::Lock(_) => (0, error),
-                    error => first_at_fault(transaction, table, batch, error),
+                    error => first_at_fault(transaction, table, batch, self.keys, error),
                 };
                 transaction.undo_to(point).map_err(|error| (None, error))?;
                 return Err((Some(rows + row), error));
@@ -117,6 +125,7 @@ fn first_at_fault(
     transaction: &mut Transaction,
     table: TableId,
     batch: &RecordBatch,
+    keys: KeysAre,
     mut error: EngineError,
 ) -> (u64, EngineError) {
     // Rows are refused by what is there or stands before them, so with a row at fault any more
@@ -125,7 +134,7 @@ fn first_at_fault(
     while bad - good > 1 {
         let middle = usize::midpoint(good, bad);
         let point = transaction.point();
-        match transaction.insert(table, &batch.slice(0, middle)) {
+        match transaction.insert_with(table, &batch.slice(0, middle), keys) {
             Ok(_) => good = middle,
             Err(earlier) => (bad, error) = (middle, earlier),
         }

@@ -10,12 +10,13 @@ use chronolith_chunk::{ChunkView, HotPart, Layout, ScanRequest, bytes_of, checks
 use chronolith_platform::{RelPath, write_whole};
 use chronolith_types::{ChunkId, DatabaseId, PartId, TableId};
 
-use crate::commit::{Packed, Pending, Work, Writer};
+use crate::commit::{Packed, Work, Writer};
 use crate::engine::Engine;
 use crate::error::{EngineError, io_error};
 use crate::files;
 use crate::locks::Locker;
 use crate::moves::{Input, Moved};
+use crate::queue::Pending;
 use crate::record::{Place, Record, TableKey};
 use crate::state::{Loaded, OpenPart, State, entry, path_error};
 
@@ -58,7 +59,14 @@ fn read_back(part: &OpenPart, layout: &Arc<Layout>) -> Result<u64, EngineError> 
 impl Engine {
     /// Keeps memory and log within their limits; called when a commit is done, so that whoever
     /// writes more than the disk takes waits for it.
-    pub(crate) fn after_commit(&self, locker: Option<&Locker>) -> Result<(), EngineError> {
+    pub(crate) fn tidy_after(&self, locker: Option<&Locker>) {
+        // The transaction is safe: that there was no room to tidy up is no failure of it.
+        if let Err(error) = self.after_commit(locker) {
+            tracing::error!(%error, "could not flush or checkpoint after a commit");
+        }
+    }
+
+    fn after_commit(&self, locker: Option<&Locker>) -> Result<(), EngineError> {
         let Some(background) = self.background.get() else {
             return self.tidy();
         };
@@ -196,7 +204,7 @@ impl Engine {
         if take == Take::Hot {
             return Ok(false);
         }
-        self.pack_alone(&mut self.writer.lock(), place, take)?;
+        self.pack_alone(&mut self.writing(), place, take)?;
         Ok(true)
     }
 
@@ -483,7 +491,7 @@ impl Engine {
         for place in places {
             self.flush_chunk(place, Take::Hot)?;
         }
-        let mut writer = self.writer.lock();
+        let mut writer = self.writing();
         let places: Vec<Place> = self.state().hot_places().map(|(place, _)| place).collect();
         for place in places {
             self.pack_alone(&mut writer, place, Take::Hot)?;

@@ -3,15 +3,14 @@
 //! `length of the head (4, little-endian) | head | streams, one after another`. The head names each
 //! stream's table, chunk and length.
 
-use arrow::ipc::MetadataVersion;
 use arrow::ipc::reader::StreamReader;
-use arrow::ipc::writer::{IpcWriteOptions, StreamWriter};
 use arrow::record_batch::RecordBatch;
 use chronolith_catalog::{Change, RowBits};
 use chronolith_types::{ChunkId, DatabaseId, TableId};
 use serde::{Deserialize, Serialize};
 
 use crate::error::EngineError;
+use crate::streams::Streams;
 
 /// Whose rows they are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -45,10 +44,6 @@ pub(crate) struct Record {
     pub(crate) flushed: Vec<(Place, usize)>,
 }
 
-/// What columns of a stream begin at a multiple of: enough for every type, and a quarter of Arrow's
-/// own, which would make a row of its own mostly padding.
-const ALIGNMENT: usize = 16;
-
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct Head {
     #[serde(default)]
@@ -66,8 +61,8 @@ fn refused(error: impl std::fmt::Display) -> EngineError {
 }
 
 impl Record {
-    pub(crate) fn encode(&self) -> Result<Vec<Vec<u8>>, EngineError> {
-        let mut streams = Vec::new();
+    pub(crate) fn encode(&self, streams: &mut Streams) -> Result<Vec<Vec<u8>>, EngineError> {
+        let mut made = Vec::new();
         let mut head = Head {
             changes: self.changes.clone(),
             rows: Vec::new(),
@@ -75,25 +70,17 @@ impl Record {
             flushed: self.flushed.clone(),
         };
         for (place, batches) in &self.rows {
-            let Some(first) = batches.first() else {
+            if batches.is_empty() {
                 continue;
-            };
-            let options = IpcWriteOptions::try_new(ALIGNMENT, false, MetadataVersion::V5);
-            let options = options.map_err(refused)?;
-            let schema = first.schema();
-            let mut writer = StreamWriter::try_new_with_options(Vec::new(), &schema, options)
-                .map_err(refused)?;
-            for batch in batches {
-                writer.write(batch).map_err(refused)?;
             }
-            let stream = writer.into_inner().map_err(refused)?;
+            let stream = streams.stream(batches).map_err(refused)?;
             head.rows.push((*place, stream.len() as u64));
-            streams.push(stream);
+            made.push(stream);
         }
         let head = serde_json::to_vec(&head).map_err(refused)?;
         let length = u32::try_from(head.len()).map_err(refused)?;
         let mut parts = vec![length.to_le_bytes().to_vec(), head];
-        parts.append(&mut streams);
+        parts.append(&mut made);
         Ok(parts)
     }
 

@@ -8,7 +8,6 @@ use chronolith_catalog::{Checkpoint, decode};
 use chronolith_platform::{Disk, Platform, RelPath, read_whole};
 use chronolith_types::{Lsn, PartId};
 use chronolith_wal::Log;
-use crossbeam::queue::SegQueue;
 use parking_lot::{Mutex, RwLock};
 
 use crate::audit::AuditLog;
@@ -19,9 +18,11 @@ use crate::engine::Engine;
 use crate::error::{EngineError, io_error};
 use crate::files;
 use crate::keys::KeyCache;
+use crate::queue::Queue;
 use crate::record::Record;
 use crate::sequences::Sequences;
 use crate::state::{State, path_error};
+use crate::streams::Streams;
 
 impl Engine {
     /// Opens a data directory, or makes a new one.
@@ -73,13 +74,14 @@ impl Engine {
             platform,
             config,
             state: RwLock::new(Arc::new(state)),
-            queue: SegQueue::new(),
+            queue: Queue::default(),
             poisoned: AtomicBool::new(log.poisoned()),
             durable: AtomicU64::new(log.durable_lsn().0),
             log_bytes: AtomicU64::new(replayed.bytes),
             writer: Mutex::new(Writer {
                 log,
                 checkpoint: from,
+                streams: Streams::default(),
             }),
             maintenance: Mutex::new(()),
             keys: Mutex::new(KeyCache::default()),

@@ -13,9 +13,10 @@ use chronolith_catalog::{Change, Sequence};
 use chronolith_types::{DatabaseId, TableId};
 use parking_lot::Mutex;
 
-use crate::commit::{Pending, Work};
+use crate::commit::Work;
 use crate::engine::Engine;
 use crate::error::EngineError;
+use crate::queue::Pending;
 use crate::record::Record;
 
 /// How many numbers more than asked for the log hears of, as in PostgreSQL.

@@ -12,13 +12,14 @@ use chronolith_types::{DatabaseId, Lsn, TableId};
 
 use crate::check::Checked;
 use crate::clash::LoadClaim;
-use crate::commit::{Pending, Work};
+use crate::commit::Work;
 use crate::dependants::Stores;
 use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::keys::KeyCache;
 use crate::locks::Locker;
 use crate::moves::{Deletion, Pin, Source};
+use crate::queue::{Commit, Pending};
 use crate::record::{Place, Record, TableKey};
 use crate::route::{Claim, Key};
 use crate::state::{Loaded, State};
@@ -47,6 +48,7 @@ pub use computed::Met;
 pub(crate) use delete::{called, source_of};
 pub use export::Exported;
 pub(crate) use find::OwnCaches;
+pub(crate) use insert::KeysAre;
 pub use lock::{Claimed, RowsLocked, Seen};
 pub(crate) use points::Point;
 use points::{Before, Claims, Rows, Savepoint};
@@ -87,7 +89,9 @@ pub struct Transaction {
     loads: Vec<Arc<LoadClaim>>,
     /// `rows` again, to read.
     own: BTreeMap<Place, HotPart>,
+    /// Keys of `own`, once they were counted: rows that take others' places do not need it.
     own_keys: BTreeMap<(Place, u32), HashSet<Key>>,
+    counted: bool,
     savepoints: Vec<Savepoint>,
     /// How many of `rows` their stores have got something of, and which stores there were then.
     derived: usize,
@@ -139,6 +143,7 @@ impl Transaction {
             loads: Vec::new(),
             own: BTreeMap::new(),
             own_keys: BTreeMap::new(),
+            counted: false,
             savepoints: Vec::new(),
             derived: 0,
             given: BTreeSet::new(),
@@ -231,11 +236,41 @@ impl Transaction {
         self.changes.is_empty() && self.loads.is_empty() && rows <= BRIEF_ROWS
     }
 
-    fn commit_here(mut self) -> Result<Lsn, EngineError> {
+    /// The same for who can do something else while others write: with as many who commit as
+    /// threads, or more, one sync is that of all of them, and nobody waits for a thread.
+    ///
+    /// # Errors
+    /// Those of [`Transaction::commit`].
+    pub async fn commit_beside_others(self) -> Result<Lsn, EngineError> {
+        if !self.is_brief() {
+            return self.commit();
+        }
+        let engine = Arc::clone(&self.engine);
+        let Some(leaving) = self.leave()? else {
+            return Ok(Lsn(engine.durable.load(Ordering::Acquire)));
+        };
+        let commit = Commit::new(Arc::clone(&engine), Arc::clone(&leaving.pending));
+        let lsn = commit.await?;
+        engine.tidy_after(leaving.locker.as_deref());
+        Ok(lsn)
+    }
+
+    fn commit_here(self) -> Result<Lsn, EngineError> {
+        let engine = Arc::clone(&self.engine);
+        let Some(leaving) = self.leave()? else {
+            return Ok(Lsn(engine.durable.load(Ordering::Acquire)));
+        };
+        let lsn = engine.commit(&leaving.pending, leaving.locker.as_deref())?;
+        engine.tidy_after(leaving.locker.as_deref());
+        Ok(lsn)
+    }
+
+    /// What it wants to be committed; None when that is nothing.
+    fn leave(mut self) -> Result<Option<Leaving>, EngineError> {
         self.derive()?;
         self.tell_sequences();
         if self.changes.is_empty() && self.rows.is_empty() && self.deletions.is_empty() {
-            return Ok(Lsn(self.engine.durable.load(Ordering::Acquire)));
+            return Ok(None);
         }
         let table = |key: TableKey| Some((key, Arc::clone(self.state.table(key)?)));
         let shapes = self.written().into_iter().filter_map(table).collect();
@@ -289,13 +324,18 @@ impl Transaction {
             watches: self.watches,
             deletions: self.deletions,
         };
-        let lsn = self
-            .engine
-            .commit(&Pending::new(work), self.locker.as_deref())?;
-        // The transaction is safe: that there was no room to tidy up is no failure of it.
-        if let Err(error) = self.engine.after_commit(self.locker.as_deref()) {
-            tracing::error!(%error, "could not flush or checkpoint after a commit");
-        }
-        Ok(lsn)
+        Ok(Some(Leaving {
+            pending: Pending::new(work),
+            locker: self.locker,
+            _pin: self.pin,
+        }))
     }
+}
+
+/// A transaction that has said what it wants to be committed.
+struct Leaving {
+    pending: Arc<Pending>,
+    locker: Option<Arc<Locker>>,
+    /// Where its rows go meanwhile is to be known until it is committed.
+    _pin: Option<Pin>,
 }

@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use arrow::array::UInt32Array;
 use arrow::compute::take_record_batch;
+use arrow::record_batch::RecordBatch;
+use chronolith_catalog::Table;
 use chronolith_chunk::{ChunkError, Locator, RowSet};
 use chronolith_types::ChunkId;
 use roaring::RoaringBitmap;
@@ -169,20 +171,19 @@ impl Transaction {
         }
     }
 
-    /// Deletes again what it deleted of its own rows, which were put together anew; whether there
-    /// was any.
-    pub(super) fn delete_own(&mut self) -> bool {
+    /// Deletes again what it deleted of its own rows, which were put together anew.
+    pub(super) fn delete_own(&mut self) {
         let deletions = self.deletions.clone();
-        let mut any = false;
         for deletion in deletions.iter().filter(|known| known.source == Source::Own) {
             self.delete_own_rows(deletion.place, &deletion.rows);
-            any = true;
         }
-        any
     }
 
     /// Own rows are about to be deleted: their keys are free.
     fn forget_own_keys(&mut self, place: Place, rows: &RoaringBitmap) -> Result<(), EngineError> {
+        if !self.counted {
+            return Ok(());
+        }
         let table = self.state.table(place.table_key());
         let (Some(table), Some(own)) = (table, self.own.get(&place)) else {
             return Ok(());
@@ -215,8 +216,11 @@ impl Transaction {
         Ok(())
     }
 
-    /// The keys of its own rows that are not deleted.
+    /// Counts the keys of its own rows that are not deleted, unless they are counted.
     pub(super) fn count_own_keys(&mut self) -> Result<(), EngineError> {
+        if std::mem::replace(&mut self.counted, true) {
+            return Ok(());
+        }
         self.own_keys.clear();
         for (place, own) in &self.own {
             let Some(table) = self.state.table(place.table_key()) else {
@@ -230,6 +234,22 @@ impl Transaction {
                     known.extend(encoder.keys(batch)?.iter().flatten().map(Into::into));
                 }
             }
+        }
+        Ok(())
+    }
+
+    /// Counts the keys of rows that become its own.
+    pub(super) fn count_keys_of(
+        &mut self,
+        table: &Arc<Table>,
+        place: Place,
+        rows: &RecordBatch,
+    ) -> Result<(), EngineError> {
+        let layout = layout_for(table);
+        for (constraint, columns) in table.unique_keys() {
+            let encoder = layout.encoder(&columns)?;
+            let known = self.own_keys.entry((place, constraint.id)).or_default();
+            known.extend(encoder.keys(rows)?.iter().flatten().map(Into::into));
         }
         Ok(())
     }

@@ -19,6 +19,16 @@ use crate::record::{Place, TableKey};
 use crate::route::{self, Claim};
 use crate::state::{OpenPart, State};
 
+/// What is known of the keys of rows that come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum KeysAre {
+    /// Others may have them.
+    New,
+    /// Each is that of a row whose place it takes, which the transaction has locked and deleted:
+    /// nobody else can have got it meanwhile.
+    Kept,
+}
+
 /// So often a key that somebody has is looked for again, where it was gone by the time that it was
 /// looked at.
 const SETTLED_MAX: usize = 1000;
@@ -29,11 +39,21 @@ impl Transaction {
     /// # Errors
     /// 23502, 23505, and 42P01 for a table that is not there.
     pub fn insert(&mut self, table: TableId, batch: &RecordBatch) -> Result<u64, EngineError> {
+        self.insert_with(table, batch, KeysAre::New)
+    }
+
+    /// The same, the keys being new or not.
+    pub(crate) fn insert_with(
+        &mut self,
+        table: TableId,
+        batch: &RecordBatch,
+        keys: KeysAre,
+    ) -> Result<u64, EngineError> {
         let (table, routed) = self.route(table, batch)?;
         let point = self.point();
         let inserted = routed
             .into_iter()
-            .try_for_each(|(range, rows)| self.insert_into(&table, range, rows));
+            .try_for_each(|(range, rows)| self.insert_into(&table, range, rows, keys));
         if let Err(error) = inserted {
             // A statement is whole or not at all.
             self.undo_to(point)?;
@@ -166,11 +186,35 @@ impl Transaction {
         table: &Arc<Table>,
         range: Range<i64>,
         rows: RecordBatch,
+        keys: KeysAre,
     ) -> Result<(), EngineError> {
         let place = self.place(table, range)?;
         let table = self.found(table.id)?;
-        let layout = layout_for(&table);
-        for mut claim in Claim::of(&table, &layout, place, &rows, &[])? {
+        match keys {
+            KeysAre::New => self.claim_keys(&table, place, &rows)?,
+            KeysAre::Kept if self.counted => self.count_keys_of(&table, place, &rows)?,
+            KeysAre::Kept => {}
+        }
+        let how = Touched {
+            inserted: true,
+            deleted: false,
+        };
+        self.touch(&table, place, how);
+        self.own.entry(place).or_default().append(rows.clone())?;
+        self.rows.push((place, rows));
+        Ok(())
+    }
+
+    /// Claims the keys of rows for a chunk, and holds them against what is there.
+    fn claim_keys(
+        &mut self,
+        table: &Arc<Table>,
+        place: Place,
+        rows: &RecordBatch,
+    ) -> Result<(), EngineError> {
+        let layout = layout_for(table);
+        for mut claim in Claim::of(table, &layout, place, rows, &[])? {
+            self.count_own_keys()?;
             let own = self.own_keys.entry((place, claim.constraint)).or_default();
             let mut fresh = HashSet::with_capacity(claim.keys.len());
             for (index, key) in claim.keys.iter().enumerate() {
@@ -200,13 +244,6 @@ impl Transaction {
             }
             self.claims.push(Arc::new(claim));
         }
-        let how = Touched {
-            inserted: true,
-            deleted: false,
-        };
-        self.touch(&table, place, how);
-        self.own.entry(place).or_default().append(rows.clone())?;
-        self.rows.push((place, rows));
         Ok(())
     }
 

@@ -158,16 +158,8 @@ impl Transaction {
     pub(super) fn rebuild_own(&mut self) -> Result<(), EngineError> {
         self.own = own_of(&self.rows)?;
         self.own_keys.clear();
-        if self.delete_own() {
-            return self.count_own_keys();
-        }
-        for claim in &self.claims {
-            let keys = self
-                .own_keys
-                .entry((claim.place, claim.constraint))
-                .or_default();
-            keys.extend(claim.keys.iter().cloned());
-        }
+        self.counted = false;
+        self.delete_own();
         Ok(())
     }
 }

@@ -6,6 +6,7 @@ use std::sync::{Arc, OnceLock};
 use arrow::record_batch::RecordBatch;
 use chronolith_engine::{LockMode, Wait};
 use datafusion::common::ScalarValue;
+use futures::FutureExt;
 
 use super::current::Current;
 use super::plan::Dml;
@@ -177,7 +178,7 @@ async fn once(
         currents: Vec::new(),
     };
     for (slot, locking) in &dml.program.locks {
-        match locking.once(shared, &run.sight, params).await? {
+        match locking.once(shared, &run.sight, params).boxed().await? {
             Some(rows) => run.sight.slots.put(*slot, rows),
             None => return Ok(None),
         }
@@ -202,7 +203,7 @@ async fn once(
     }
     if let Some(main) = &dml.program.main {
         let plan = set_parameters(&main.plan, params)?;
-        let physical = physical(shared, run.planner(), &plan).await?;
+        let physical = physical(shared, run.planner(), &plan).boxed().await?;
         return Ok(Some(Ran::Query(stream(shared, run.planner(), physical)?)));
     }
     let (rows, returned) = last.ok_or_else(|| Error::internal("a change that did nothing"))?;

@@ -12,7 +12,8 @@ use chronolith_engine::{Intake, RowMode, RowsLocked, TableView, Wait};
 use chronolith_types::{SqlState, TableId};
 use datafusion::common::ScalarValue;
 use datafusion::execution::SessionState;
-use futures::StreamExt;
+use futures::future::BoxFuture;
+use futures::{FutureExt, StreamExt};
 
 use super::current::Current;
 use super::held::Held;
@@ -100,13 +101,18 @@ pub(super) struct Changing<'c> {
 }
 
 impl Run<'_> {
-    pub(super) async fn change(
-        &mut self,
-        change: &Change,
-        given: Option<&Given>,
-    ) -> Result<Step, Error> {
+    /// Runs it. Its future is no part of the statement's, which is moved about for reads as well.
+    pub(super) fn change<'r>(
+        &'r mut self,
+        change: &'r Change,
+        given: Option<&'r Given>,
+    ) -> BoxFuture<'r, Result<Step, Error>> {
+        self.run(change, given).boxed()
+    }
+
+    async fn run(&mut self, change: &Change, given: Option<&Given>) -> Result<Step, Error> {
         if let What::Instead { event, .. } = &change.what {
-            return self.instead(change, *event).await;
+            return self.instead(change, *event).boxed().await;
         }
         let table = self.shared.catalog();
         let table = table.table(self.shared.database, change.table.id).cloned();
@@ -125,7 +131,7 @@ impl Run<'_> {
         let events = events(&change.what);
         if let Some(triggers) = &triggers {
             for event in &events {
-                triggers.statement(*event, true).await?;
+                triggers.statement(*event, true).boxed().await?;
             }
         }
         let mut checks = Checks::of(self.shared, &table)?;
@@ -160,21 +166,27 @@ impl Run<'_> {
             What::Insert { conflict, .. } => {
                 let mut source = self.source(&changing, given).await?;
                 match conflict {
-                    None => self.insert(&mut changing, &mut source).await?,
+                    None => self.insert(&mut changing, &mut source).boxed().await?,
                     Some(conflict) => {
-                        if !self.upsert(&mut changing, &mut source, conflict).await? {
+                        let upsert = self.upsert(&mut changing, &mut source, conflict);
+                        if !upsert.boxed().await? {
                             return Ok(Step::Again);
                         }
                     }
                 }
             }
-            What::Update(_) => self.update(&mut changing).await?,
+            What::Update(_) => {
+                if !change.keyed && changing.triggers.is_none() {
+                    changing.intake.keep_keys();
+                }
+                self.update(&mut changing).await?;
+            }
             What::Delete(_) => {
-                self.delete(&mut changing).await?;
+                self.delete(&mut changing).boxed().await?;
                 changing.gone = changing.rows.clone();
             }
             What::Instead { .. } => return Err(Error::internal("a view that is a table")),
-            What::Merge { actions, .. } => self.merge(&mut changing, actions).await?,
+            What::Merge { actions, .. } => self.merge(&mut changing, actions).boxed().await?,
         }
         let triggers = changing.triggers.take();
         let view = changing.view.clone();
@@ -187,9 +199,9 @@ impl Run<'_> {
             }
         }
         if let (Some(mut triggers), Step::Done(_)) = (triggers, &step) {
-            triggers.after().await?;
+            triggers.after().boxed().await?;
             for event in events.iter().rev() {
-                triggers.statement(*event, false).await?;
+                triggers.statement(*event, false).boxed().await?;
             }
         }
         Ok(step)
@@ -236,7 +248,7 @@ impl Run<'_> {
             return Ok(Box::pin(futures::stream::iter(found.map(Ok))));
         }
         let plan = set_parameters(changing.change.what.plan(), self.params)?;
-        let physical = physical(self.shared, self.planner(), &plan).await?;
+        let physical = physical(self.shared, self.planner(), &plan).boxed().await?;
         stream(self.shared, self.planner(), physical)
     }
 
@@ -312,9 +324,8 @@ impl Run<'_> {
                 continue;
             }
             let old = self.old(changing, &batch)?;
-            let (new, keep) = self
-                .passed(changing, Event::Update, &old, Some(new), &batch)
-                .await?;
+            let passed = self.passed(changing, Event::Update, &old, Some(new), &batch);
+            let (new, keep) = passed.boxed().await?;
             for column in &mut more {
                 *column = arrow::compute::filter(column, &keep.clone().into())?;
             }
@@ -593,7 +604,7 @@ impl Run<'_> {
         if let Some(incoming) = incoming.filter(|_| !rows.is_empty()) {
             match self.behind {
                 Some(behind) => behind.push(incoming),
-                None => incoming.settle(self.shared).await?,
+                None => incoming.settle(self.shared).boxed().await?,
             }
         }
         let changed = rows.len();

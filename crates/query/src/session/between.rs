@@ -59,7 +59,7 @@ impl Session {
         match commit {
             true => {
                 self.before_end().await?;
-                self.complete()?;
+                self.complete().await?;
             }
             false => self.abandon(),
         }

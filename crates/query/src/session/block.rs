@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use chronolith_engine::Isolation;
+use chronolith_engine::{Isolation, Transaction};
 use chronolith_sql::{Statement as Tree, TransactionModes};
 use chronolith_types::SqlState;
 
@@ -10,7 +10,7 @@ use super::handle::Session;
 use super::modes::{Modes, checked_level};
 use super::notify::Said;
 use super::read_only::looks;
-use super::shared::committing;
+use super::shared::{Shared, committing, others_work};
 use super::undo::Before;
 use crate::effects::after_commit;
 use crate::error::Error;
@@ -38,6 +38,17 @@ impl Savepoint {
     /// Whether nothing could be written when it was set.
     pub(super) fn read_only(&self) -> bool {
         self.before.read_only()
+    }
+}
+
+/// Whoever runs a session within a program may give up a commit: its locks are let go all the same.
+struct GivenUp(Option<Arc<Shared>>);
+
+impl Drop for GivenUp {
+    fn drop(&mut self) {
+        if let Some(shared) = self.0.take() {
+            shared.locker.end_transaction();
+        }
     }
 }
 
@@ -152,13 +163,13 @@ impl Session {
                     return Err(error);
                 }
                 self.block = Block::Implicit;
-                self.complete()?;
+                self.complete().await?;
                 "COMMIT"
             }
             Block::Implicit => {
                 self.needs_block(chain, "COMMIT")?;
                 self.before_end().await?;
-                self.complete()?;
+                self.complete().await?;
                 "COMMIT"
             }
         };
@@ -321,7 +332,39 @@ impl Session {
     }
 
     /// Commits what is open: on return it is safe.
-    pub(super) fn complete(&mut self) -> Result<(), Error> {
+    pub(super) async fn complete(&mut self) -> Result<(), Error> {
+        let (transaction, said) = self.leave()?;
+        let begun = transaction.is_some();
+        let done = match transaction {
+            Some(transaction) if said.is_nothing() && others_work() => {
+                let mut given_up = GivenUp(Some(Arc::clone(&self.shared)));
+                let committed = transaction.commit_beside_others().await;
+                given_up.0 = None;
+                committed.map(|_| ()).map_err(Error::from)
+            }
+            transaction => self.commit_here(transaction, said),
+        };
+        self.left(begun, done)
+    }
+
+    /// The same for who cannot let others go on meanwhile.
+    pub(super) fn complete_here(&mut self) -> Result<(), Error> {
+        let (transaction, said) = self.leave()?;
+        let begun = transaction.is_some();
+        let done = self.commit_here(transaction, said);
+        self.left(begun, done)
+    }
+
+    /// Commits, and says what was to be said then: others who have something to say wait for it.
+    fn commit_here(&self, transaction: Option<Transaction>, said: Said) -> Result<(), Error> {
+        self.shared.speak(said, || match transaction {
+            Some(transaction) => Ok(committing(|| transaction.commit()).map(|_| ())?),
+            None => Ok(()),
+        })
+    }
+
+    /// The transaction that is to be committed, and what is to be said then.
+    fn leave(&mut self) -> Result<(Option<Transaction>, Said), Error> {
         self.savepoints.clear();
         self.count_points();
         self.end_cursors(0);
@@ -329,16 +372,13 @@ impl Session {
             self.abandon();
             return Err(error);
         }
-        let (transaction, said) = self
+        Ok(self
             .shared
-            .with(|state| (state.transaction.take(), std::mem::take(&mut state.said)));
-        let begun = transaction.is_some();
-        let shared = Arc::clone(&self.shared);
-        let commit = || match transaction {
-            Some(transaction) => Ok(committing(|| transaction.commit()).map(|_| ())?),
-            None => Ok(()),
-        };
-        let done = shared.speak(said, commit);
+            .with(|state| (state.transaction.take(), std::mem::take(&mut state.said))))
+    }
+
+    /// What a commit came to is known.
+    fn left(&mut self, begun: bool, done: Result<(), Error>) -> Result<(), Error> {
         if begun {
             self.shared.count_end(done.is_ok());
         }
@@ -427,7 +467,7 @@ impl Session {
     async fn end_implicit(&mut self, ok: bool) -> Result<(), Error> {
         let ended = match (self.block, ok) {
             (Block::Implicit, true) => match self.before_end().await {
-                Ok(()) => self.complete(),
+                Ok(()) => self.complete().await,
                 Err(error) => {
                     self.abandon();
                     Err(error)

@@ -317,7 +317,7 @@ impl Session {
         if self.block != Block::Implicit || self.several || self.nested || waits {
             return Ok(());
         }
-        self.complete()?;
+        self.complete_here()?;
         self.enter()
     }
 
@@ -360,7 +360,7 @@ impl Session {
             Err(error) => Err(error),
         };
         match done {
-            Ok(()) => self.complete(),
+            Ok(()) => self.complete().await,
             Err(error) => {
                 self.abandon();
                 Err(error)

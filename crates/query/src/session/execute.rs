@@ -9,6 +9,7 @@ use chronolith_engine::EngineError;
 use chronolith_sql::{AsSource, Statement as Tree, ast, normalised};
 use chronolith_types::{RoleId, SqlState, SqlType};
 use datafusion::common::ScalarValue;
+use futures::FutureExt;
 use parking_lot::Mutex;
 
 use super::block::Block;
@@ -460,7 +461,7 @@ impl Session {
         shared.lock_tables(&prepared.ready)?;
         if let Tree::Declare(of) = tree {
             self.may_declare(of)?;
-            return self.declare_bound(of, prepared, &values).await;
+            return Box::pin(self.declare_bound(of, prepared, &values)).await;
         }
         match &prepared.ready {
             Ready::Query(bound) => {
@@ -491,7 +492,7 @@ impl Session {
                 Ok(changed(&shared, prepared, dml, ran))
             }
             Ready::Procedure(procedure) => {
-                let answer = self.call(procedure, &values).await?;
+                let answer = Box::pin(self.call(procedure, &values)).await?;
                 match answer {
                     Some(answer) if !prepared.columns.is_empty() => {
                         Ok(rows(prepared.columns.clone(), answer, "CALL", false))
@@ -502,11 +503,11 @@ impl Session {
             Ready::Call(bound) => {
                 self.refuse_refresh_in_block(tree)?;
                 let plan = set_parameters(&bound.plan, &values)?;
-                run::collect(&shared, &plan).await?;
+                run::collect(&shared, &plan).boxed().await?;
                 Ok(command("CALL"))
             }
             Ready::Lock(locking) => {
-                let rows = locking.run(&shared, &values).await?;
+                let rows = locking.run(&shared, &values).boxed().await?;
                 Ok(Outcome::Rows {
                     columns: prepared.columns.clone(),
                     stream: present::rows(&shared, &locking.columns, rows),
@@ -543,7 +544,7 @@ impl Session {
                     return Err(Error::internal("a copy of nothing"));
                 };
                 let plan = set_parameters(&bound.plan, &values)?;
-                copy::begin_out(&shared, of, bound, &plan).await
+                copy::begin_out(&shared, of, bound, &plan).boxed().await
             }
             Ready::CopyRows(inner) => {
                 let Tree::Copy(of) = tree else {
@@ -565,7 +566,7 @@ impl Session {
                 };
                 copy::send(&shared, of, columns, rows)
             }
-            Ready::Utility => self.utility(prepared).await,
+            Ready::Utility => Box::pin(self.utility(prepared)).await,
         }
     }
 

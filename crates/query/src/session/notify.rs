@@ -28,6 +28,12 @@ pub(crate) struct Said {
     known: BTreeSet<(String, String)>,
 }
 
+impl Said {
+    pub(super) fn is_nothing(&self) -> bool {
+        self.channels.is_empty() && self.notes.is_empty()
+    }
+}
+
 #[derive(Debug, Clone)]
 enum Channel {
     Listen(String),
@@ -94,7 +100,7 @@ impl Shared {
         commit: impl FnOnce() -> Result<(), Error>,
     ) -> Result<(), Error> {
         let channels = &self.instance.channels;
-        if said.channels.is_empty() && said.notes.is_empty() {
+        if said.is_nothing() {
             return commit();
         }
         let turn = match said.notes.is_empty() {

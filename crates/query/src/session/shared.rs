@@ -696,12 +696,15 @@ pub(crate) fn blocking_for<T>(rows: usize, work: impl FnOnce() -> T) -> T {
 /// Runs a commit, which itself steps aside where it waits or has much to do; where nobody else could
 /// take up this thread's tasks, it does so at once.
 pub(crate) fn committing<T>(work: impl FnOnce() -> T) -> T {
-    let others = tokio::runtime::Handle::try_current()
-        .is_ok_and(|handle| handle.metrics().num_workers() > 1);
-    match others {
+    match others_work() {
         true => work(),
         false => blocking(work),
     }
+}
+
+/// Whether other threads can take up this one's tasks.
+pub(crate) fn others_work() -> bool {
+    tokio::runtime::Handle::try_current().is_ok_and(|handle| handle.metrics().num_workers() > 1)
 }
 
 /// Runs what blocks: a sync, a merge of parts. The thread's other tasks move on meanwhile, which
