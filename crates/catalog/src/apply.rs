@@ -146,9 +146,10 @@ impl Catalog {
             Change::CreateRoutine { .. } | Change::DropRoutine { .. } => {
                 self.change_routines(change)
             }
-            Change::CreateType { .. } | Change::ChangeType { .. } | Change::DropType { .. } => {
-                self.change_types(change)
-            }
+            Change::CreateType { .. }
+            | Change::ChangeType { .. }
+            | Change::DropType { .. }
+            | Change::ChangeRows { .. } => self.change_types(change),
             Change::CreateSequence { .. }
             | Change::ChangeSequence { .. }
             | Change::AdvanceSequence { .. }

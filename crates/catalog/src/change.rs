@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use chronolith_types::{
     ChunkId, ColumnId, DatabaseId, IndexId, PartId, RoleId, RoutineId, SchemaId, TableId, TypeId,
+    UserType,
 };
 use serde::{Deserialize, Serialize};
 
@@ -306,6 +307,11 @@ pub enum Change {
     DropType {
         database: DatabaseId,
         id: TypeId,
+    },
+    /// The rows of a relation as they are now: what is declared with them follows.
+    ChangeRows {
+        database: DatabaseId,
+        ty: Arc<UserType>,
     },
     /// A comment on anything else, in the place of the one before; an empty text takes it away.
     SetComment {

@@ -16,6 +16,7 @@ mod changes;
 mod copy;
 mod create;
 mod cursor;
+mod definitions;
 mod dialect;
 mod error;
 mod forms;

@@ -50,12 +50,12 @@ pub(crate) fn session(c: &mut Cursor<'_>) -> Result<Option<Statement>, SqlError>
             c.expect(&["transaction"])?;
             Statement::Start(modes(c)?)
         }
-        "commit" | "end" if !c.sees(&["prepared"]) => Statement::Commit { chain: chain(c)? },
-        "rollback" | "abort" if !c.sees(&["prepared"]) => rollback(c)?,
-        "commit" | "rollback" | "abort" | "end" => {
-            c.rest();
-            Statement::Other(format!("{} PREPARED", first.to_uppercase()))
-        }
+        "commit" | "rollback" if c.accept(&["prepared"]) => Statement::EndPrepared {
+            commit: first == "commit",
+            name: c.string()?,
+        },
+        "commit" | "end" => Statement::Commit { chain: chain(c)? },
+        "rollback" | "abort" => rollback(c)?,
         "savepoint" => Statement::Savepoint(c.ident()?.value),
         "release" => {
             c.accept(&["savepoint"]);
@@ -305,8 +305,7 @@ fn rollback(c: &mut Cursor<'_>) -> Result<Statement, SqlError> {
 
 fn prepare(c: &mut Cursor<'_>) -> Result<Statement, SqlError> {
     if c.accept(&["transaction"]) {
-        c.rest();
-        return Ok(Statement::Other("PREPARE TRANSACTION".to_owned()));
+        return Ok(Statement::PrepareTransaction(c.string()?));
     }
     let name = c.ident()?.value;
     let mut types = Vec::new();

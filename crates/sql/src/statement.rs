@@ -240,6 +240,15 @@ pub enum Statement {
     ReleaseSavepoint(String),
     /// ROLLBACK TO SAVEPOINT.
     RollbackTo(String),
+    /// PREPARE TRANSACTION.
+    PrepareTransaction(String),
+    /// COMMIT PREPARED and ROLLBACK PREPARED.
+    EndPrepared {
+        /// Which of the two.
+        commit: bool,
+        /// The transaction's name.
+        name: String,
+    },
     /// PREPARE.
     Prepare {
         /// Its name.
@@ -435,6 +444,25 @@ pub struct CreateSchema {
     pub owner: Option<Spelled>,
     /// What is made in it, each as its statement, in the order in which they are to run.
     pub elements: Vec<Statement>,
+}
+
+impl Statement {
+    /// Whether it begins or ends a transaction, or a part of one.
+    #[must_use]
+    pub fn is_transaction_command(&self) -> bool {
+        matches!(
+            self,
+            Self::Begin(_)
+                | Self::Start(_)
+                | Self::Commit { .. }
+                | Self::Rollback { .. }
+                | Self::Savepoint(_)
+                | Self::ReleaseSavepoint(_)
+                | Self::RollbackTo(_)
+                | Self::PrepareTransaction(_)
+                | Self::EndPrepared { .. }
+        )
+    }
 }
 
 /// Kinds of things that DROP and COMMENT name.

@@ -40,6 +40,7 @@ pub(crate) fn tokenize(text: &str) -> Result<Vec<TokenWithSpan>, SqlError> {
     rows(&mut tokens);
     all_fields(&mut tokens);
     let tokens = crate::joins::nested(crate::forms::known(plain_operators(tokens)));
+    let tokens = crate::definitions::named(tokens);
     let tokens = crate::typed::typed(tokens);
     let tokens = crate::targets::readable(text, tokens);
     let tokens = crate::changes::readable(text, tokens);

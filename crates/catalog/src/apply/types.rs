@@ -48,6 +48,10 @@ impl Catalog {
                     None => Err(CatalogError::NoType(id.to_string())),
                 }
             }
+            Change::ChangeRows { database, ty } => {
+                self.database(*database)?.renew(ty);
+                Ok(())
+            }
             // The dispatch names the changes that come here.
             _ => {
                 debug_assert!(false, "not a change of types: {change:?}");

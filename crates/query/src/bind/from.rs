@@ -3,7 +3,7 @@
 use arrow::datatypes::DataType;
 use chronolith_catalog::PolicyCommand;
 use chronolith_sql::ast::{
-    self, FunctionArg, JoinConstraint, JoinOperator, TableAlias, TableFactor, TableWithJoins,
+    self, JoinConstraint, JoinOperator, TableAlias, TableFactor, TableWithJoins,
 };
 use chronolith_sql::{ROWS_FROM, quoted};
 use chronolith_types::{SqlState, SqlType};
@@ -13,6 +13,7 @@ use datafusion::logical_expr::expr::ScalarFunction;
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, lit};
 
 use super::array::item_of;
+use super::function_parts::{FunctionParts, function_parts};
 use super::names::{Relation, Table};
 use super::scope::{Alias, Found, Scope, ScopeColumn};
 use super::select::passed;
@@ -453,7 +454,8 @@ impl Binder<'_> {
                 .scope
                 .columns
                 .iter()
-                .filter(|column| column.visible)
+                // Where rows lie is no column that tables have in common.
+                .filter(|column| column.visible && !column.name.starts_with('\u{1}'))
                 .filter(|column| !matches!(right.scope.by_name(&column.name), Found::None))
                 .map(|column| (column.name.clone(), None))
                 .collect(),
@@ -625,6 +627,9 @@ impl Binder<'_> {
                 Ok(call) => return self.own_rows(left, call, parts, keep),
                 Err(given) => calls = given,
             }
+        }
+        if parts.is_defined() {
+            return Err(parts.defined_in_vain());
         }
         let left = match left {
             Some(left) => left,
@@ -846,87 +851,6 @@ pub(super) struct Rows {
     pub output: Option<String>,
     /// The function's name, where it is another than that of the rows.
     pub name: Option<String>,
-}
-
-#[derive(Clone)]
-pub(super) struct FunctionParts<'f> {
-    pub schema: Option<String>,
-    pub name: String,
-    pub args: &'f [FunctionArg],
-    pub array_exprs: Option<&'f [ast::Expr]>,
-    pub ordinality: bool,
-    pub alias: Option<&'f TableAlias>,
-    pub at: Option<u32>,
-}
-
-impl FunctionParts<'_> {
-    /// What its rows go by.
-    pub(super) fn table(&self) -> String {
-        let alias = self.alias.map(|alias| alias.name.value.clone());
-        alias.unwrap_or_else(|| self.name.clone())
-    }
-}
-
-/// The call of a relation that is one.
-pub(super) fn function_parts(factor: &TableFactor) -> Option<FunctionParts<'_>> {
-    let last = |name: &ast::ObjectName| {
-        name.0
-            .last()
-            .and_then(|part| part.as_ident())
-            .map(|ident| ident.value.clone())
-    };
-    let before_last = |name: &ast::ObjectName| {
-        let place = name.0.len().checked_sub(2)?;
-        let ident = name.0.get(place)?.as_ident()?;
-        Some(ident.value.clone())
-    };
-    match factor {
-        TableFactor::Table {
-            name,
-            alias,
-            args: Some(args),
-            with_ordinality,
-            ..
-        } => Some(FunctionParts {
-            schema: before_last(name),
-            name: last(name)?,
-            args: &args.args,
-            array_exprs: None,
-            ordinality: *with_ordinality,
-            alias: alias.as_ref(),
-            at: position(name),
-        }),
-        TableFactor::Function {
-            name,
-            args,
-            with_ordinality,
-            alias,
-            ..
-        } => Some(FunctionParts {
-            schema: before_last(name),
-            name: last(name)?,
-            args,
-            array_exprs: None,
-            ordinality: *with_ordinality,
-            alias: alias.as_ref(),
-            at: position(name),
-        }),
-        TableFactor::UNNEST {
-            alias,
-            array_exprs,
-            with_ordinality,
-            ..
-        } => Some(FunctionParts {
-            schema: None,
-            name: "unnest".to_owned(),
-            args: &[],
-            array_exprs: Some(array_exprs),
-            ordinality: *with_ordinality,
-            alias: alias.as_ref(),
-            at: array_exprs.first().and_then(position),
-        }),
-        _ => None,
-    }
 }
 
 fn is_lateral(factor: &TableFactor) -> bool {

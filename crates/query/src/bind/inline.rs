@@ -13,6 +13,7 @@ use datafusion::functions_aggregate::first_last::first_value_udaf;
 use datafusion::logical_expr::expr::AggregateFunction;
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
 
+use super::coerce::assignable;
 use super::dependent::{Shape, shape};
 use super::routine::{Frame, OwnCall};
 use super::scope::{Scope, ScopeColumn};
@@ -240,6 +241,15 @@ impl Binder<'_> {
                 found.origin = None;
             }
             return Ok(Some(rel));
+        }
+        let found = rel.scope.columns.iter().zip(&wanted);
+        if call.result == SqlType::Record
+            && found
+                .into_iter()
+                .any(|(found, ty)| !assignable(&found.ty, ty))
+        {
+            // It is refused when it runs.
+            return Ok(None);
         }
         let mut items = Vec::with_capacity(wanted.len());
         for ((found, ty), name) in rel.scope.columns.iter().zip(&wanted).zip(&names) {

@@ -56,15 +56,38 @@ pub(crate) fn bind_returned(
     let types: Vec<_> = targets.iter().map(|of| read_as(&of.ty)).collect();
     let rel = binder.query(source, Some(&types))?;
     let rel = binder.opened(rel, targets.len())?;
-    check_width(rel.scope.columns.len(), targets.len(), None)?;
+    let mismatch = |detail: String| {
+        let name = targets.first().map_or("", |target| target.name.as_str());
+        Error::new(
+            SqlState::new(b"42P13"),
+            "return type mismatch in function declared to return record",
+        )
+        .detail(detail)
+        .context(format!("SQL function \"{name}\" during startup"))
+    };
     let mut items = Vec::with_capacity(targets.len());
-    for (found, target) in rel.scope.columns.iter().zip(targets) {
+    for (at, (found, target)) in rel.scope.columns.iter().zip(targets).enumerate() {
         let mut value = typed(found);
         if value.ty == SqlType::Unknown {
             value.ty = SqlType::Text;
         }
+        if !super::assignable(&value.ty, &target.ty) {
+            return Err(mismatch(format!(
+                "Final statement returns {} instead of {} at column {}.",
+                value.ty,
+                target.ty.without_typmod(),
+                at + 1
+            )));
+        }
         let value = binder.assign(value, target, None)?;
         items.push((value, unnamed(&target.name)));
+    }
+    let given = rel.scope.columns.len();
+    if given != targets.len() {
+        let few = if given < targets.len() { "few" } else { "many" };
+        return Err(mismatch(format!(
+            "Final statement returns too {few} columns."
+        )));
     }
     let rel = binder.project(rel.plan, items)?;
     super::entry::finish(&mut binder, rel)
@@ -112,35 +135,28 @@ impl Binder<'_> {
         targets: &[Target],
     ) -> Result<super::state::Rel> {
         let nothing = Scope::default();
-        let width = values.rows.first().map_or(0, |row| row.len());
-        let mut columns: Vec<Vec<Typed>> = (0..width).map(|_| Vec::new()).collect();
-        for row in &values.rows {
-            if row.len() != width {
-                return Err(Error::new(
-                    SqlState::SYNTAX_ERROR,
-                    "VALUES lists must all be the same length",
-                )
-                .at(row.first().and_then(position)));
-            }
-            let beyond = row.get(targets.len()).and_then(position);
-            check_width(width, targets.len(), beyond)?;
-            for ((cell, column), target) in row.iter().zip(&mut columns).zip(targets) {
-                let (tree, clause) = match (is_default(cell), &target.default) {
-                    (false, _) => (Some(cell), Clause::Values),
-                    (true, Some(default)) => (Some(default), Clause::Default),
-                    (true, None) => (None, Clause::Default),
-                };
-                let place = Place {
-                    scope: &nothing,
-                    clause,
-                };
-                let value = match tree {
-                    Some(tree) => self.expr(place, tree)?,
-                    None => null(),
-                };
-                column.push(self.assign(value, target, position(cell))?);
-            }
+        if let Some(first) = values.rows.first() {
+            let beyond = first.get(targets.len()).and_then(position);
+            check_width(first.len(), targets.len(), beyond)?;
         }
+        let columns = self.cells(values, |binder, at, cell| {
+            let target = targets.get(at);
+            let target = target.ok_or_else(|| Error::internal("a cell without a column"))?;
+            let (tree, clause) = match (is_default(cell), &target.default) {
+                (false, _) => (Some(cell), Clause::Values),
+                (true, Some(default)) => (Some(default), Clause::Default),
+                (true, None) => (None, Clause::Default),
+            };
+            let place = Place {
+                scope: &nothing,
+                clause,
+            };
+            let value = match tree {
+                Some(tree) => binder.expr(place, tree)?,
+                None => null(),
+            };
+            binder.assign(value, target, position(cell))
+        })?;
         let columns = columns
             .into_iter()
             .zip(targets)

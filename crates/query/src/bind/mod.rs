@@ -33,6 +33,7 @@ mod fields;
 mod following;
 mod frame;
 mod from;
+mod function_parts;
 mod gapfill;
 mod group;
 mod hypothetical;

@@ -201,8 +201,8 @@ pub trait Names {
 pub enum Variable {
     /// One value.
     Value(usize, SqlType),
-    /// A row: its columns in order.
-    Row(Vec<(String, usize, SqlType)>),
+    /// A row: what is NULL where there is none, and its columns in order.
+    Row(usize, Vec<(String, usize, SqlType)>),
 }
 
 /// A type of a user.

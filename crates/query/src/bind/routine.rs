@@ -12,11 +12,12 @@ use chronolith_types::{SqlState, SqlType, UserKind, UserType};
 use datafusion::common::ScalarValue;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::logical_expr::expr::Case;
-use datafusion::logical_expr::{Expr, LogicalPlan};
+use datafusion::logical_expr::{Expr, LogicalPlan, when};
 
 use super::call::Arg;
 use super::dependent::normalised;
-use super::from::{FunctionParts, Rows};
+use super::from::Rows;
+use super::function_parts::FunctionParts;
 use super::inline::{bare, volatile, volatile_plan};
 use super::names::Variable;
 use super::resolve::{Candidate, Choice, Poly, choose};
@@ -310,12 +311,17 @@ impl Binder<'_> {
                 match found {
                     None => Ok(None),
                     Some(Variable::Value(number, ty)) => Ok(Some(self.params.typed(number, &ty))),
-                    Some(Variable::Row(columns)) => {
+                    Some(Variable::Row(there, columns)) => {
                         let fields = columns
                             .into_iter()
                             .map(|(name, number, ty)| (name, self.params.typed(number, &ty)))
                             .collect();
-                        self.record(fields).map(Some)
+                        let row = self.record(fields)?;
+                        let there = self.params.typed(there, &SqlType::Int4).expr.is_not_null();
+                        Ok(Some(Typed {
+                            expr: when(there, row.expr).end().map_err(lift)?,
+                            ..row
+                        }))
                     }
                 }
             }
@@ -327,7 +333,7 @@ impl Binder<'_> {
         if self.views > 0 || !self.frames.is_empty() {
             return Ok(None);
         }
-        let Some(Variable::Row(columns)) = self.names.variable(None, name)? else {
+        let Some(Variable::Row(_, columns)) = self.names.variable(None, name)? else {
             return Ok(None);
         };
         let columns = columns.into_iter().map(|(name, number, ty)| {
@@ -584,15 +590,11 @@ impl Binder<'_> {
     /// The columns of a function that returns `record`, as the call lists them.
     fn column_list(&mut self, call: &mut OwnCall, parts: &FunctionParts<'_>) -> Result<bool> {
         let defs: &[ast::TableAliasColumnDef] = parts.alias.map_or(&[], |alias| &alias.columns);
-        let typed = defs.iter().any(|def| def.data_type.is_some());
+        let typed = parts.is_defined();
         let anonymous = call.result == SqlType::Record && call.columns.is_none();
         match (anonymous, typed) {
             (false, false) => Ok(false),
-            (false, true) => Err(Error::new(
-                SqlState::SYNTAX_ERROR,
-                "a column definition list is only allowed for functions returning \"record\"",
-            )
-            .at(parts.at)),
+            (false, true) => Err(parts.defined_in_vain()),
             (true, false) => Err(Error::new(
                 SqlState::SYNTAX_ERROR,
                 "a column definition list is required for functions returning \"record\"",

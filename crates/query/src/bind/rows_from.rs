@@ -4,7 +4,8 @@ use chronolith_sql::ast::{self, FunctionArg, FunctionArgExpr};
 use chronolith_types::SqlState;
 
 use super::call::spelled;
-use super::from::{FunctionParts, Rows};
+use super::from::Rows;
+use super::function_parts::FunctionParts;
 use super::scope::Scope;
 use super::state::{Binder, Clause, Place, Rel, Result, position, unsupported};
 use crate::error::Error;

@@ -22,21 +22,8 @@ impl Binder<'_> {
             scope: &nothing,
             clause: Clause::Values,
         };
-        let width = values.rows.first().map_or(0, |row| row.len());
-        let mut columns: Vec<Vec<Typed>> = (0..width).map(|_| Vec::new()).collect();
-        for row in &values.rows {
-            if row.len() != width {
-                return Err(Error::new(
-                    SqlState::SYNTAX_ERROR,
-                    "VALUES lists must all be the same length",
-                )
-                .at(row.first().and_then(position)));
-            }
-            for (cell, column) in row.iter().zip(&mut columns) {
-                column.push(self.expr(place, cell)?);
-            }
-        }
-        let mut items = Vec::with_capacity(width);
+        let columns = self.cells(values, |binder, _, cell| binder.expr(place, cell))?;
+        let mut items = Vec::with_capacity(columns.len());
         for (at, column) in columns.into_iter().enumerate() {
             let all_unknown = column.iter().all(|cell| cell.ty == SqlType::Unknown);
             let column = match expected.and_then(|types| types.get(at)) {
@@ -52,6 +39,29 @@ impl Binder<'_> {
             items.push(self.unify(column, "VALUES")?);
         }
         self.values_of(items, values.rows.len())
+    }
+
+    /// The cells of rows, by columns; each is bound with its place in its row.
+    pub(super) fn cells(
+        &mut self,
+        values: &ast::Values,
+        bind: impl Fn(&mut Self, usize, &ast::Expr) -> Result<Typed>,
+    ) -> Result<Vec<Vec<Typed>>> {
+        let width = values.rows.first().map_or(0, |row| row.len());
+        let mut columns: Vec<Vec<Typed>> = (0..width).map(|_| Vec::new()).collect();
+        for row in &values.rows {
+            if row.len() != width {
+                return Err(Error::new(
+                    SqlState::SYNTAX_ERROR,
+                    "VALUES lists must all be the same length",
+                )
+                .at(row.first().and_then(position)));
+            }
+            for (at, (cell, column)) in row.iter().zip(&mut columns).enumerate() {
+                column.push(bind(self, at, cell)?);
+            }
+        }
+        Ok(columns)
     }
 
     /// Rows of cells given by columns, each of one type and form.

@@ -5,9 +5,9 @@ mod views;
 
 use std::sync::Arc;
 
-use chronolith_catalog::{Change, Column, ConstraintKind, Table};
+use chronolith_catalog::{Change, Column, ConstraintKind, Database, Table};
 use chronolith_sql::{AlterAction, AlterTable, ColumnDef, Constraint, ObjectKind, Spelled};
-use chronolith_types::{RoleId, SqlState, TableId};
+use chronolith_types::{RoleId, SqlState, TableId, TypeId};
 
 use super::alter_type;
 use super::columnstore;
@@ -18,6 +18,7 @@ use super::hypertable;
 use super::materialized;
 use super::options::{Reset, TableOptions};
 use super::renamed::Renamed;
+use super::rows::{self, Rows};
 use super::schema::no_role;
 use super::sequence;
 use super::table::{check_default, check_name, column_of, default_text};
@@ -83,41 +84,52 @@ pub(super) async fn run(shared: &Arc<Shared>, of: &AlterTable) -> Result<(), Err
         ));
     }
     for action in actions {
-        one(shared, table.id, action).await?;
+        let table = hypertable::table_of(shared, table.id)?;
+        let held = rows_before(shared, &table, action)?;
+        one(shared, &table, action).await?;
+        if let Some((held, what)) = held {
+            held.follow(shared, what)?;
+        }
     }
     Ok(())
 }
 
-async fn one(shared: &Arc<Shared>, id: TableId, action: &AlterAction) -> Result<(), Error> {
-    let table = hypertable::table_of(shared, id)?;
-    let database = shared.database;
-    if matches!(
-        action,
-        AlterAction::AddColumn { .. }
-            | AlterAction::DropColumn { .. }
-            | AlterAction::SetType { .. }
-            | AlterAction::RenameColumn { .. }
-            | AlterAction::RenameTo(_)
-    ) {
-        dependents::refuse_rows(shared, &table)?;
-    }
+/// The rows of a table that an action changes, where something is declared with them, and what is
+/// done to the table.
+fn rows_before(
+    shared: &Arc<Shared>,
+    table: &Table,
+    action: &AlterAction,
+) -> Result<Option<(Rows, &'static str)>, Error> {
+    let what = match action {
+        AlterAction::AddColumn { .. } => "adding a column",
+        AlterAction::DropColumn { .. } => "dropping a column",
+        AlterAction::RenameColumn { .. } => "renaming a column",
+        AlterAction::RenameTo(_) => "renaming a table",
+        _ => return Ok(None),
+    };
+    Ok(Rows::of(shared, table.id)?.map(|held| (held, what)))
+}
+
+async fn one(shared: &Arc<Shared>, table: &Arc<Table>, action: &AlterAction) -> Result<(), Error> {
+    let (id, database) = (table.id, shared.database);
     match action {
         AlterAction::AddColumn {
             if_not_exists,
             column,
             constraints,
-        } => add_column(shared, &table, *if_not_exists, column, constraints).await,
+        } => add_column(shared, table, *if_not_exists, column, constraints).await,
         AlterAction::DropColumn {
             name,
             if_exists,
             cascade,
-        } => drop_column(shared, &table, name, *if_exists, *cascade),
+        } => drop_column(shared, table, name, *if_exists, *cascade),
         AlterAction::SetType { name, ty, using } => {
-            alter_type::run(shared, &table, name, ty, using.as_ref())
+            alter_type::run(shared, table, name, ty, using.as_ref())
         }
         AlterAction::SetDefault { name, default } => {
-            let mut column = find(&table, name)?.clone();
-            refuse_computed(&table, &column, default.is_some())?;
+            let mut column = find(table, name)?.clone();
+            refuse_computed(table, &column, default.is_some())?;
             column.default = match default {
                 Some(default) => {
                     check_default(shared, &column.name, &column.ty, &default.expr)?;
@@ -128,7 +140,7 @@ async fn one(shared: &Arc<Shared>, id: TableId, action: &AlterAction) -> Result<
             change_column(shared, id, column)
         }
         AlterAction::SetNotNull { name, not_null } => {
-            let mut column = find(&table, name)?.clone();
+            let mut column = find(table, name)?.clone();
             let time = table.hypertable.as_ref().map(|hypertable| hypertable.time);
             let keyed = table.constraints.iter().any(|constraint| {
                 matches!(&constraint.kind, ConstraintKind::PrimaryKey { columns }
@@ -162,11 +174,11 @@ async fn one(shared: &Arc<Shared>, id: TableId, action: &AlterAction) -> Result<
             change_column(shared, id, column)
         }
         AlterAction::Identity(of) => {
-            let column = find(&table, &of.name)?;
-            sequence::alter_identity(shared, &table, column, &of.change)
+            let column = find(table, &of.name)?;
+            sequence::alter_identity(shared, table, column, &of.change)
         }
         AlterAction::DropExpression { name, if_exists } => {
-            let mut column = find(&table, name)?.clone();
+            let mut column = find(table, name)?.clone();
             if column.generated.take().is_none() {
                 let missing = Error::new(
                     SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE,
@@ -183,20 +195,20 @@ async fn one(shared: &Arc<Shared>, id: TableId, action: &AlterAction) -> Result<
             }
             change_column(shared, id, column)
         }
-        AlterAction::ValidateConstraint(name) => validate(shared, &table, name),
+        AlterAction::ValidateConstraint(name) => validate(shared, table, name),
         AlterAction::AlterConstraint { name, timing } => {
-            constraint::alter(shared, &table, name, *timing)
+            constraint::alter(shared, table, name, *timing)
         }
-        AlterAction::SetLogged(logged) => constraint::set_logged(shared, &table, *logged),
-        AlterAction::AddConstraint(declared) => add_constraint(shared, &table, declared),
+        AlterAction::SetLogged(logged) => constraint::set_logged(shared, table, *logged),
+        AlterAction::AddConstraint(declared) => add_constraint(shared, table, declared),
         AlterAction::DropConstraint {
             name,
             if_exists,
             cascade,
-        } => drop_constraint(shared, &table, name, *if_exists, *cascade),
+        } => drop_constraint(shared, table, name, *if_exists, *cascade),
         AlterAction::RenameColumn { from, to } => {
             check_name(&to.value)?;
-            rename_column(shared, &table, from, &to.value)
+            rename_column(shared, table, from, &to.value)
         }
         AlterAction::RenameTo(to) => {
             check_name(&to.value)?;
@@ -212,10 +224,10 @@ async fn one(shared: &Arc<Shared>, id: TableId, action: &AlterAction) -> Result<
             columnstore::set(shared, id, &TableOptions::altered(options)?)
         }
         AlterAction::RowSecurity { enabled, forced } => {
-            super::policy::switch(shared, &table, *enabled, *forced)
+            super::policy::switch(shared, table, *enabled, *forced)
         }
         AlterAction::Trigger { enabled, name } => {
-            super::trigger::enable(shared, &table, *enabled, name.as_ref())
+            super::trigger::enable(shared, table, *enabled, name.as_ref())
         }
         AlterAction::OwnerTo(role) => {
             shared.change(Change::SetTableOwner {
@@ -248,7 +260,7 @@ async fn one(shared: &Arc<Shared>, id: TableId, action: &AlterAction) -> Result<
         AlterAction::ResetOptions(options) => columnstore::reset(shared, id, Reset::read(options)?),
         // No part is sorted by an index.
         AlterAction::Cluster(index) => match index {
-            Some(index) => clustered(&table, &index.value),
+            Some(index) => clustered(table, &index.value),
             None => Ok(()),
         },
         AlterAction::Other(words) => Err(Error::unsupported(format!("ALTER TABLE … {words}"))),
@@ -309,7 +321,8 @@ async fn add_column(
         return Err(exists);
     }
     let mut column = column_of(shared, table, declared)?;
-    let rows = shared.transact(|transaction| {
+    rows::refuse_own(table, &column.ty)?;
+    let count = shared.transact(|transaction| {
         Ok::<_, Error>(transaction.table(table.id).map_or(0, |view| view.rows()))
     })?;
     let mut fill = match (&column.identity, &column.default) {
@@ -329,6 +342,13 @@ async fn add_column(
         }
         (None, Some(_)) => None,
     };
+    let domain = column
+        .domain
+        .map(|domain| shared.home().map(|home| holds(&home, domain)));
+    let held = domain.transpose()?.unwrap_or(false);
+    if default.is_some() || fill.is_some() || column.generated.is_some() || held {
+        rows::refuse(shared, table)?;
+    }
     if let Some((default, text)) = &default {
         let value = check_default(shared, &column.name, &column.ty, default)?;
         if insert::is_volatile(&value.expr)? {
@@ -349,8 +369,8 @@ async fn add_column(
         with.columns.push(column.clone());
         insert::generated_expr(&SessionNames::new(shared)?, &with, &column, text)?;
     }
-    let each = rows > 0 && (fill.is_some() || column.generated.is_some());
-    if rows > 0 && column.not_null && column.missing.is_none() && !each {
+    let each = count > 0 && (fill.is_some() || column.generated.is_some());
+    if count > 0 && column.not_null && column.missing.is_none() && !each {
         let schema = shared.home()?.schemas.get(&table.schema).cloned();
         return Err(Error {
             schema: schema.map(|schema| schema.name.clone()),
@@ -384,6 +404,14 @@ async fn add_column(
         add_constraint(shared, &table, declared)?;
     }
     Ok(())
+}
+
+/// Whether a domain asks something of its values.
+fn holds(home: &Database, domain: TypeId) -> bool {
+    let known = home.types.get(&domain).and_then(|ty| ty.domain());
+    known.is_some_and(|of| {
+        of.not_null || !of.checks.is_empty() || of.over.is_some_and(|over| holds(home, over))
+    })
 }
 
 /// Gives each row that is there its own value of a new column: another expression's, or what the

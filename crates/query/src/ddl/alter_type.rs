@@ -16,6 +16,7 @@ use chronolith_types::{ColumnId, SqlState, SqlType, TableId};
 use datafusion::common::DFSchema;
 
 use super::hypertable;
+use super::rows;
 use super::table::check_default;
 use super::view::readers;
 use crate::bind::{Names, Target, bind_assigned, bind_scalar};
@@ -42,6 +43,8 @@ pub(super) fn run(
             format!("column \"{}\" has pseudo-type {}", column.name, of.ty),
         ));
     }
+    rows::refuse_own(table, &of.ty)?;
+    rows::refuse(shared, table)?;
     let mut made = column.clone();
     (made.ty, made.domain) = (of.ty, of.domain);
     if using.is_none() && made.ty == column.ty && made.domain == column.domain {

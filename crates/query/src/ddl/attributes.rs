@@ -2,14 +2,11 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, AsArray, ListArray, StringViewArray};
-use arrow::record_batch::RecordBatch;
-use chronolith_catalog::{Change, Table, Type, TypeBody};
+use chronolith_catalog::{Change, Type, TypeBody};
 use chronolith_sql::{AttributeAction, Spelled};
-use chronolith_types::{SqlState, SqlType, row};
+use chronolith_types::{SqlState, SqlType};
 
-use super::alter_type::rewrite;
-use super::hypertable::table_of;
+use super::rows::reshape;
 use super::user_types::{columns_of, oid};
 use crate::error::Error;
 use crate::outcome::Severity;
@@ -181,85 +178,5 @@ pub(super) fn change(
     if same {
         return change();
     }
-    let mut changed = false;
-    for (table, column) in columns_of(&home, id) {
-        let place = table.columns.iter().position(|known| known.id == column.id);
-        let (old, places) = (&column.ty, &places);
-        let compute = move |batch: &RecordBatch| {
-            let values = place.and_then(|place| batch.columns().get(place));
-            let values = values.ok_or_else(|| Error::internal("a column is gone"))?;
-            reshaped(values, old, id.0, places)
-        };
-        let table: Arc<Table> = table_of(shared, table.id)?;
-        rewrite(shared, &table, &[column.id], &compute, || match changed {
-            true => Ok(()),
-            false => change(),
-        })?;
-        changed = true;
-    }
-    match changed {
-        true => Ok(()),
-        false => change(),
-    }
-}
-
-/// A column of a type that was changed, or of arrays of it: its fields in other places.
-fn reshaped(
-    values: &ArrayRef,
-    ty: &SqlType,
-    oid: u32,
-    places: &[Option<usize>],
-) -> Result<ArrayRef, Error> {
-    if let (Some(lists), Some(element)) = (values.as_list_opt::<i32>(), ty.element()) {
-        let items = reshaped(lists.values(), element, oid, places)?;
-        let (field, offsets, _, nulls) = lists.clone().into_parts();
-        return Ok(Arc::new(ListArray::try_new(field, offsets, items, nulls)?));
-    }
-    let texts = values.as_string_view_opt();
-    let texts = texts.ok_or_else(|| Error::internal("rows are kept as texts"))?;
-    let rows = texts.iter().map(|text| {
-        let row = text.map(|text| match text {
-            // Of an array's tail.
-            "" => Ok(Vec::new()),
-            text => moved(text.as_bytes(), ty, oid, places),
-        });
-        let row = row.transpose()?.map(String::from_utf8).transpose();
-        row.map_err(|_| Error::internal("a row's text is not UTF-8"))
-    });
-    let rows = rows.collect::<Result<StringViewArray, Error>>()?;
-    Ok(Arc::new(rows))
-}
-
-/// The text of a value with the fields of a type in it in other places.
-fn moved(value: &[u8], ty: &SqlType, oid: u32, places: &[Option<usize>]) -> Result<Vec<u8>, Error> {
-    match ty {
-        SqlType::Array(element) if element.mentions(oid) => {
-            let mut out = Vec::new();
-            let (shape, items) = chronolith_types::array::parse(value)?;
-            shape.write(&mut out, |place, out| {
-                let item = items.get(place).and_then(Option::as_deref);
-                let item = item.map(|item| moved(item, element, oid, places));
-                chronolith_types::text::write_array_item(item.transpose()?.as_deref(), out);
-                Ok::<_, Error>(())
-            })?;
-            Ok(out)
-        }
-        SqlType::User(user) if ty.mentions(oid) => {
-            let of = user.fields().unwrap_or_default();
-            let mut fields = row::split(value, of.len())?;
-            if user.oid == oid {
-                let fields = places
-                    .iter()
-                    .map(|place| place.and_then(|place| fields.get(place).cloned().flatten()));
-                return Ok(row::join(&fields.collect::<Vec<_>>()));
-            }
-            for (field, (_, ty)) in fields.iter_mut().zip(of) {
-                if let Some(text) = field.as_deref().filter(|_| ty.mentions(oid)) {
-                    *field = Some(moved(text, ty, oid, places)?);
-                }
-            }
-            Ok(row::join(&fields))
-        }
-        _ => Ok(value.to_vec()),
-    }
+    reshape(shared, &home, id.0, &places, change)
 }

@@ -3,13 +3,17 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use chronolith_catalog::{Change, Column, Database, Routine, Table, View};
-use chronolith_types::{ColumnId, RoutineId, SchemaId, SqlState, TableId};
+use chronolith_catalog::{Change, Column, Database, Table, Type, View};
+use chronolith_sql::{AttributeAction, Spelled};
+use chronolith_types::{ColumnId, RoutineId, SchemaId, SqlState, SqlType, TableId, TypeId};
 
+use super::alter::drop_column;
+use super::attributes;
 use super::drop::{label, tell_dropped};
 use super::policy;
 use super::routine::{kind_of as routine_kind, signature};
 use super::sequence;
+use super::user_types::drop_type;
 use super::view::{kind_of, readers};
 use crate::catalogs::row_types_of;
 use crate::error::Error;
@@ -19,8 +23,9 @@ use crate::session::Shared;
 /// Something that depends on another.
 #[derive(Debug)]
 pub(super) struct Dependent {
-    /// What is younger goes first.
-    oid: u32,
+    /// What is declared with rows goes last, that with arrays of them behind all; else what is
+    /// younger goes first.
+    order: (u8, u32, u32),
     what: What,
     /// As messages name it.
     shown: String,
@@ -42,7 +47,11 @@ enum What {
     /// A routine that takes or gives rows of a table.
     Routine(RoutineId),
     /// A column of such rows.
-    Rows(TableId, ColumnId),
+    Rows(TableId, String),
+    /// A field of a composite type.
+    Field(TypeId, String),
+    /// A domain over such rows.
+    Type(TypeId),
 }
 
 /// Views that read a relation.
@@ -58,7 +67,7 @@ pub(super) fn views(
 
 pub(super) fn of_view(shared: &Arc<Shared>, view: &Arc<View>, on: &str) -> Dependent {
     Dependent {
-        oid: view.id.0,
+        order: (2, view.id.0, 0),
         what: What::View(Arc::clone(view)),
         shown: label(shared, kind_of(view), &view.name, view.id.0),
         on: on.to_owned(),
@@ -82,7 +91,7 @@ pub(super) fn references(
     let found = found.into_iter().map(|(child, constraint)| {
         let of = label(shared, "table", &child.name, child.id.0);
         Dependent {
-            oid: constraint.id,
+            order: (2, constraint.id, 0),
             shown: format!("constraint {} on {of}", constraint.name),
             what: What::Reference(child.id, constraint.name),
             on: on.to_owned(),
@@ -91,74 +100,66 @@ pub(super) fn references(
     found.collect()
 }
 
-/// Routines over a table's rows, and columns of them.
-pub(super) fn rows(shared: &Arc<Shared>, home: &Database, of: &Table) -> Vec<Dependent> {
-    let (row, _) = row_types_of(of.id.0);
-    let on = label(shared, "type", &of.name, of.id.0);
-    let takes = |routine: &&Arc<Routine>| {
-        let result = routine.result.as_ref();
-        routine.types().any(|ty| ty.mentions(row))
-            || result
-                .is_some_and(|result| result.relation == Some(of.id) || result.ty.mentions(row))
+/// What is declared with the rows of a table or view: routines, columns, fields and domains.
+pub(super) fn rows(
+    shared: &Arc<Shared>,
+    home: &Database,
+    (relation, name): (TableId, &str),
+) -> Vec<Dependent> {
+    let (row, _) = row_types_of(relation.0);
+    let on = label(shared, "type", name, relation.0);
+    // Arrays are found before the rows themselves.
+    let rank = |ty: &SqlType| match ty {
+        SqlType::Array(element) if element.oid() == row => Some((0, format!("{on}[]"))),
+        ty if ty.oid() == row => Some((1, on.clone())),
+        _ => None,
     };
-    let routines = home
-        .routines
-        .values()
-        .filter(takes)
-        .map(|routine| Dependent {
-            oid: routine.id.0,
-            what: What::Routine(routine.id),
-            shown: format!("{} {}", routine_kind(routine), signature(routine)),
-            on: on.clone(),
-        });
-    let columns = columns_of_rows(home, of.id)
-        .into_iter()
-        .map(|(table, column)| {
-            let array = if column.ty.element().is_some() {
-                "[]"
-            } else {
-                ""
-            };
-            let shown = label(shared, "table", &table.name, table.id.0);
-            Dependent {
-                oid: table.id.0,
-                what: What::Rows(table.id, column.id),
-                shown: format!("column {} of {shown}", column.name),
-                on: format!("{on}{array}"),
-            }
-        });
-    routines.chain(columns).collect()
-}
-
-/// The columns of other tables that hold rows of a table.
-pub(super) fn columns_of_rows(home: &Database, of: TableId) -> Vec<(Arc<Table>, Column)> {
-    let (row, _) = row_types_of(of.0);
-    let columns = |table: &Arc<Table>| {
-        let columns = table
-            .columns
-            .iter()
-            .filter(|column| column.ty.mentions(row));
-        let found: Vec<_> = columns
-            .map(|column| (Arc::clone(table), column.clone()))
-            .collect();
-        found
+    let dependent = |ty: &SqlType, oid: u32, sub: u32, what: What, shown: String| {
+        let (rank, on) = rank(ty)?;
+        Some(Dependent {
+            order: (rank, oid, u32::MAX - sub),
+            what,
+            shown,
+            on,
+        })
     };
-    home.tables.values().flat_map(columns).collect()
-}
-
-/// 0A000 while a column somewhere holds rows of a table: what these are must not change.
-pub(super) fn refuse_rows(shared: &Shared, table: &Table) -> Result<(), Error> {
-    let home = shared.home()?;
-    match columns_of_rows(&home, table.id).first() {
-        None => Ok(()),
-        Some((holder, column)) => Err(Error::new(
-            SqlState::FEATURE_NOT_SUPPORTED,
-            format!(
-                "cannot alter table \"{}\" because column \"{}.{}\" uses its row type",
-                table.name, holder.name, column.name
-            ),
-        )),
+    let mut found = Vec::new();
+    for table in home.tables.values() {
+        let shown = label(shared, "table", &table.name, table.id.0);
+        found.extend(table.columns.iter().filter_map(|column| {
+            let what = What::Rows(table.id, column.name.clone());
+            let shown = format!("column {} of {shown}", column.name);
+            dependent(&column.ty, table.id.0, column.id.0, what, shown)
+        }));
     }
+    for routine in home.routines.values() {
+        let result = routine.result.as_ref();
+        let of = result.is_some_and(|result| result.relation == Some(relation));
+        let of = of.then_some((1, on.clone()));
+        let result = result.and_then(|result| rank(&result.ty));
+        if let Some((rank, on)) = routine.types().find_map(rank).or(result).or(of) {
+            found.push(Dependent {
+                order: (rank, routine.id.0, 0),
+                what: What::Routine(routine.id),
+                shown: format!("{} {}", routine_kind(routine), signature(routine)),
+                on,
+            });
+        }
+    }
+    for ty in home.types.values() {
+        let oid = ty.id.0;
+        let of = |name: &str| label(shared, "composite type", name, ty.relation().unwrap_or(oid));
+        for (at, (name, field)) in (0..).zip(ty.fields()) {
+            let what = What::Field(ty.id, name.clone());
+            let shown = format!("column {name} of {}", of(&ty.name));
+            found.extend(dependent(field, oid, at, what, shown));
+        }
+        if let Some(domain) = ty.domain() {
+            let shown = label(shared, "type", &ty.name, oid);
+            found.extend(dependent(&domain.base, oid, 0, What::Type(ty.id), shown));
+        }
+    }
+    found
 }
 
 /// Columns that are computed from another of their table.
@@ -169,7 +170,7 @@ pub(super) fn computed(table: &Table, column: &Column, of: &str) -> Result<Vec<D
             && chronolith_sql::names_column(text, &column.name)?
         {
             found.push(Dependent {
-                oid: table.id.0,
+                order: (2, table.id.0, 0),
                 what: What::Computed(table.id, other.id),
                 shown: format!("column {} of {of}", other.name),
                 on: format!("column {} of {of}", column.name),
@@ -207,7 +208,7 @@ pub(super) fn callers(
     let users = users.into_iter().map(|(user, column)| {
         let of = label(shared, "table", &user.name, user.id.0);
         Dependent {
-            oid: sequence.0,
+            order: (2, sequence.0, 0),
             shown: format!("default value for column {} of {of}", column.name),
             what: What::Default(user.id, Box::new(column)),
             on: on.clone(),
@@ -225,7 +226,7 @@ pub(super) fn policies(
 ) -> Result<Vec<Dependent>, Error> {
     let named = policy::of_column(shared, table, &column.name)?;
     let found = named.into_iter().map(|(oid, name)| Dependent {
-        oid,
+        order: (2, oid, 0),
         shown: format!("policy {name} on {of}"),
         what: What::Policy(Box::new(table.clone()), name),
         on: format!("column {} of {of}", column.name),
@@ -254,7 +255,7 @@ impl Dependents {
         mut direct: Vec<Dependent>,
         seen: &mut HashSet<TableId>,
     ) {
-        direct.sort_by_key(|dependent| dependent.oid);
+        direct.sort_by_key(|dependent| dependent.order);
         direct.reverse();
         for dependent in direct {
             if let What::View(view) = &dependent.what {
@@ -337,10 +338,30 @@ fn drop_one(shared: &Arc<Shared>, what: What) -> Result<(), Error> {
         },
         What::Policy(table, name) => return policy::drop_named(shared, &table, &name),
         What::Routine(id) => Change::DropRoutine { database, id },
-        What::Rows(table, column) => Change::DropColumn {
-            database,
-            table,
-            column,
-        },
+        What::Rows(table, column) => {
+            let table = shared.home()?.tables.get(&table).cloned();
+            return match table {
+                Some(table) => drop_column(shared, &table, &named(column), true, true),
+                None => Ok(()),
+            };
+        }
+        What::Field(id, field) => {
+            let Some(ty) = shared.home()?.types.get(&id).cloned() else {
+                return Ok(());
+            };
+            let gone = AttributeAction::Drop {
+                name: named(field),
+                if_exists: true,
+            };
+            return attributes::change(shared, Type::clone(&ty), &[gone]);
+        }
+        What::Type(id) => {
+            let ty = shared.home()?.types.get(&id).cloned();
+            return ty.map_or(Ok(()), |ty| drop_type(shared, &ty, true));
+        }
     })
+}
+
+fn named(value: String) -> Spelled {
+    Spelled { value, position: 0 }
 }

@@ -190,7 +190,7 @@ pub(crate) fn drop_table(shared: &Arc<Shared>, table: &Table, cascade: bool) -> 
     let mut direct = dependents::views(shared, &home, (table.schema, &table.name), &shown);
     direct.extend(dependents::references(shared, &home, table, None, &shown));
     direct.extend(dependents::defaults(shared, &home, table, None)?);
-    direct.extend(dependents::rows(shared, &home, table));
+    direct.extend(dependents::rows(shared, &home, (table.id, &table.name)));
     let dependents = Dependents::of(shared, &home, direct);
     dependents.settle(shared, &shown, cascade)?;
     dependents.drop(shared)?;
@@ -253,7 +253,8 @@ fn view(shared: &Arc<Shared>, name: &Name, kind: ObjectKind, cascade: bool) -> R
 pub(super) fn drop_view(shared: &Arc<Shared>, view: &View, cascade: bool) -> Result<(), Error> {
     let home = shared.home()?;
     let shown = label(shared, kind_of(view), &view.name, view.id.0);
-    let direct = dependents::views(shared, &home, (view.schema, &view.name), &shown);
+    let mut direct = dependents::views(shared, &home, (view.schema, &view.name), &shown);
+    direct.extend(dependents::rows(shared, &home, (view.id, &view.name)));
     let dependents = Dependents::of(shared, &home, direct);
     dependents.settle(shared, &shown, cascade)?;
     dependents.drop(shared)?;

@@ -13,6 +13,7 @@ use chronolith_types::{SqlState, TableId};
 use super::alter::{keep_views, moved_views, role_of};
 use super::options::TableOptions;
 use super::renamed::Renamed;
+use super::rows::Rows;
 use super::table::{begin, check_name, take_columns};
 use super::view::text_of;
 use crate::bind::bind_query;
@@ -310,9 +311,13 @@ pub(super) fn alter(shared: &Arc<Shared>, of: &AlterTable) -> Result<(), Error> 
         let home = shared.home()?;
         let now = home.views.get(&view.id);
         let now = now.ok_or_else(|| Error::internal("the altered view is gone"))?;
+        let held = Rows::of(shared, now.id)?;
         match now.kept() {
             Some(_) => one(shared, now, action)?,
             None => rollups::alter(shared, now, action)?,
+        }
+        if let Some(held) = held {
+            held.follow(shared, "altering a view")?;
         }
     }
     Ok(())

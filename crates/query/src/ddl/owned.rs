@@ -187,18 +187,28 @@ fn drop_owned(shared: &Arc<Shared>, role: RoleId, cascade: bool) -> Result<(), E
             id: of.id,
         })?;
     }
-    drop_views(shared, &home, role, cascade)?;
-    for of in home.tables.values().filter(|of| of.owner == role) {
+    let views = home.views.values().filter(|of| of.owner == role);
+    in_turn(views.collect(), |of| {
+        match shared.home()?.views.contains_key(&of.id) {
+            true => drop_view(shared, of, cascade),
+            false => Ok(()),
+        }
+    })?;
+    let tables = home.tables.values().filter(|of| of.owner == role);
+    in_turn(tables.collect(), |of| {
         let now = shared.home()?.tables.get(&of.id).cloned();
-        if let Some(now) = now.filter(|now| home.view_kept_in(now.id).is_none()) {
-            drop_table(shared, &now, cascade)?;
+        match now.filter(|now| home.view_kept_in(now.id).is_none()) {
+            Some(now) => drop_table(shared, &now, cascade),
+            None => Ok(()),
         }
-    }
-    for of in home.types.values().filter(|of| of.owner == role) {
-        if shared.home()?.types.contains_key(&of.id) {
-            drop_type(shared, of, cascade)?;
+    })?;
+    let types = home.types.values().filter(|of| of.owner == role);
+    in_turn(types.collect(), |of| {
+        match shared.home()?.types.contains_key(&of.id) {
+            true => drop_type(shared, of, cascade),
+            false => Ok(()),
         }
-    }
+    })?;
     for of in home.sequences.values().filter(|of| of.owner == role) {
         if shared.home()?.sequences.contains_key(&of.id) {
             sequence::drop_one(shared, of, cascade)?;
@@ -210,24 +220,14 @@ fn drop_owned(shared: &Arc<Shared>, role: RoleId, cascade: bool) -> Result<(), E
     Ok(())
 }
 
-/// Views go before those that they read.
-fn drop_views(
-    shared: &Arc<Shared>,
-    home: &Database,
-    role: RoleId,
-    cascade: bool,
-) -> Result<(), Error> {
-    let views = home.views.values().filter(|of| of.owner == role);
-    let mut left: Vec<&Arc<View>> = views.collect();
+/// Drops things, those that others of them depend on behind these.
+fn in_turn<T>(mut left: Vec<T>, drop: impl Fn(&T) -> Result<(), Error>) -> Result<(), Error> {
     while !left.is_empty() {
         let before = left.len();
         let mut refused = None;
         let mut kept = Vec::new();
         for of in left {
-            if !shared.home()?.views.contains_key(&of.id) {
-                continue;
-            }
-            match drop_view(shared, of, cascade) {
+            match drop(&of) {
                 Err(error) if error.code == SqlState::DEPENDENT_OBJECTS_STILL_EXIST => {
                     refused = Some(error);
                     kept.push(of);
@@ -237,7 +237,11 @@ fn drop_views(
         }
         left = kept;
         if let Some(error) = refused.filter(|_| left.len() == before) {
-            return Err(error);
+            return Err(Error {
+                message: "cannot drop desired object(s) because other objects depend on them"
+                    .to_owned(),
+                ..error
+            });
         }
     }
     Ok(())

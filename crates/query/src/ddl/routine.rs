@@ -7,10 +7,11 @@ use chronolith_catalog::{
     Volatility,
 };
 use chronolith_sql::{
-    AlterRoutine, CreateRoutine, Name, ObjectKind, RoutineAction, RoutineMarks, SqlText, TypeRef,
+    AlterRoutine, CreateRoutine, Name, ObjectKind, RoutineAction, RoutineMarks, SqlText,
 };
-use chronolith_types::{RoutineId, SqlState, SqlType, TableId, TypeId, UserKind, UserType};
+use chronolith_types::{RoutineId, SqlState, SqlType};
 
+use super::declared::{declared, domain_of, row_type, tell_like};
 use super::named::{missing, routine_named};
 use super::run::owner;
 use super::table::check_name;
@@ -126,6 +127,7 @@ fn arguments(
             return Err(wrong("VARIADIC parameter must be the last input parameter"));
         }
         let (mut ty, relation) = declared(shared, home, &arg.ty)?;
+        tell_like(shared, &arg.ty, &ty);
         if let Some(relation) = relation {
             ty = row_type(shared, home, relation)?;
         }
@@ -194,113 +196,6 @@ fn default_of(shared: &Arc<Shared>, default: &SqlText, ty: &SqlType) -> Result<S
     Ok(shown.unwrap_or_else(|| default.text.clone()))
 }
 
-/// What a type stands for: itself, or the rows of a relation.
-pub(crate) fn declared(
-    shared: &Arc<Shared>,
-    home: &Database,
-    ty: &TypeRef,
-) -> Result<(SqlType, Option<TableId>), Error> {
-    let missing = |name: &Name| {
-        Error::new(
-            SqlState::UNDEFINED_OBJECT,
-            format!("type \"{name}\" does not exist"),
-        )
-    };
-    match ty {
-        TypeRef::Known(ty) => Ok((shared.declared_type(ty)?.without_typmod(), None)),
-        TypeRef::Named(name) if let Some(own) = own_type(shared, name)? => Ok(own),
-        TypeRef::Named(name) => match relation(shared, name.schema(), name.name())? {
-            Some(found) => Ok((SqlType::Record, Some(found))),
-            None => Err(missing(name)),
-        },
-        TypeRef::Like(name) => {
-            let (column, of) = match name.parts.as_slice() {
-                [of @ .., column] if !of.is_empty() => (column, of),
-                _ => return Err(missing(name)),
-            };
-            let (schema, table) = match of {
-                [.., schema, table] => (Some(schema.as_str()), table),
-                [table] => (None, table),
-                [] => return Err(missing(name)),
-            };
-            let found = relation(shared, schema, table)?.ok_or_else(|| {
-                Error::new(
-                    SqlState::UNDEFINED_TABLE,
-                    format!("relation \"{}\" does not exist", of.join(".")),
-                )
-            })?;
-            let columns = row_of(shared, home, found).unwrap_or_default();
-            let found = columns.into_iter().find(|(name, _)| name == column);
-            match found {
-                Some((_, ty)) => Ok((ty.without_typmod(), None)),
-                None => Err(Error::new(
-                    SqlState::UNDEFINED_COLUMN,
-                    format!("column \"{column}\" of relation \"{table}\" does not exist"),
-                )),
-            }
-        }
-    }
-}
-
-/// A type of a user by its name; of a domain the type of its values.
-fn own_type(
-    shared: &Arc<Shared>,
-    name: &Name,
-) -> Result<Option<(SqlType, Option<TableId>)>, Error> {
-    match shared.find_type(name.schema(), name.name())? {
-        // A row is known by its fields, as that of a table is.
-        Some(found) if let Some(relation) = found.relation() => {
-            Ok(Some((SqlType::Record, Some(TableId(relation)))))
-        }
-        Some(found) => Ok(Some((found.sql_type(), None))),
-        None => Ok(None),
-    }
-}
-
-/// The domain that a type is.
-pub(crate) fn domain_of(shared: &Arc<Shared>, ty: &TypeRef) -> Result<Option<TypeId>, Error> {
-    let TypeRef::Named(name) = ty else {
-        return Ok(None);
-    };
-    let found = shared.find_type(name.schema(), name.name())?;
-    Ok(found.filter(|ty| ty.domain().is_some()).map(|ty| ty.id))
-}
-
-/// The type of the rows of a relation, or the composite type that one is listed for.
-pub(crate) fn row_type(
-    shared: &Arc<Shared>,
-    home: &Database,
-    relation: TableId,
-) -> Result<SqlType, Error> {
-    let mut types = home.types.values();
-    if let Some(found) = types.find(|ty| ty.relation() == Some(relation.0)) {
-        return Ok(found.sql_type());
-    }
-    let gone = || Error::internal("the rows of a relation that is gone");
-    let fields = row_of(shared, home, relation).ok_or_else(gone)?;
-    let table = home.tables.get(&relation).map(|table| table.name.clone());
-    let view = || home.views.get(&relation).map(|view| view.name.clone());
-    let (oid, array) = crate::catalogs::row_types_of(relation.0);
-    Ok(SqlType::User(Arc::new(UserType {
-        oid,
-        array,
-        name: table.or_else(view).ok_or_else(gone)?,
-        kind: UserKind::Composite(fields),
-    })))
-}
-
-/// A table or view by its name.
-fn relation(
-    shared: &Arc<Shared>,
-    schema: Option<&str>,
-    name: &str,
-) -> Result<Option<TableId>, Error> {
-    if let Some(table) = shared.find_table(schema, name)? {
-        return Ok(Some(table.id));
-    }
-    Ok(shared.find_view(schema, name)?.map(|view| view.id))
-}
-
 /// What a function gives; None for a procedure.
 fn result_of(
     shared: &Arc<Shared>,
@@ -342,7 +237,9 @@ fn result_of(
         }));
     };
     let domain = domain_of(shared, ty)?;
+    let like = ty;
     let (ty, relation) = declared(shared, home, ty)?;
+    tell_like(shared, like, &ty);
     if let Some(implied) = implied
         && implied != ty
     {

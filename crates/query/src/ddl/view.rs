@@ -6,6 +6,7 @@ use chronolith_catalog::{Change, CheckOption, Database, View};
 use chronolith_sql::{CreateView, Opt};
 use chronolith_types::{SchemaId, SqlState, TableId};
 
+use super::rows::Rows;
 use super::run::owner;
 use super::table::{check_name, refuse_type};
 use crate::bind::{Bound, bind_kept, bind_query, unwritable};
@@ -55,17 +56,7 @@ pub(crate) fn create(shared: &Arc<Shared>, create: &CreateView) -> Result<(), Er
             ));
         }
         Some(view) if create.or_replace => {
-            let kept = view
-                .columns
-                .iter()
-                .zip(&columns)
-                .all(|(old, new)| old == new);
-            if !kept || columns.len() < view.columns.len() {
-                return Err(Error::new(
-                    SqlState::INVALID_TABLE_DEFINITION,
-                    "cannot drop columns from view or change their names",
-                ));
-            }
+            refuse_other_columns(shared, view, &columns, &bound)?;
             view.id
         }
         _ => {
@@ -83,6 +74,10 @@ pub(crate) fn create(shared: &Arc<Shared>, create: &CreateView) -> Result<(), Er
             refuse_type(shared, schema, name)?;
             TableId(shared.transact(|transaction| Ok::<_, Error>(transaction.allocate_oid()))?)
         }
+    };
+    let held = match &known {
+        Some(_) => Rows::of(shared, id)?,
+        None => None,
     };
     shared.change(Change::CreateView {
         database: shared.database,
@@ -103,7 +98,38 @@ pub(crate) fn create(shared: &Arc<Shared>, create: &CreateView) -> Result<(), Er
                 .map_or_else(Default::default, |view| view.defaults.clone()),
         },
         replace: known.is_some(),
-    })
+    })?;
+    held.map_or(Ok(()), |held| held.follow(shared, "changing a view"))
+}
+
+/// 42P16 where a view's columns would not stay what they are.
+fn refuse_other_columns(
+    shared: &Arc<Shared>,
+    view: &View,
+    columns: &[String],
+    bound: &Bound,
+) -> Result<(), Error> {
+    let refused = |message: String| Error::new(SqlState::INVALID_TABLE_DEFINITION, message);
+    if columns.len() < view.columns.len() {
+        return Err(refused("cannot drop columns from view".to_owned()));
+    }
+    let known = shared.columns_of(view).unwrap_or_default();
+    let now = columns.iter().zip(&bound.columns);
+    for ((old, ty), (new, column)) in known.iter().zip(now) {
+        if old != new {
+            return Err(refused(format!(
+                "cannot change name of view column \"{old}\" to \"{new}\""
+            ))
+            .hint("Use ALTER VIEW ... RENAME COLUMN ... to change name of view column instead."));
+        }
+        if *ty != column.ty {
+            return Err(refused(format!(
+                "cannot change data type of view column \"{old}\" from {ty} to {}",
+                column.ty
+            )));
+        }
+    }
+    Ok(())
 }
 
 /// What is said of a view behind WITH.

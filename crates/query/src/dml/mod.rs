@@ -27,4 +27,4 @@ pub(crate) use plan::{Dml, Given, bind, bind_literals, bind_query};
 pub(crate) use program::{Ran, run};
 pub(crate) use rows::compact;
 pub(crate) use sight::{Held, Sight};
-pub(crate) use within::within;
+pub(crate) use within::{within, within_reference};

@@ -16,6 +16,7 @@ use super::sight::{Held, Sight};
 use crate::bind::{What, set_parameters};
 use crate::error::Error;
 use crate::outcome::RowStream;
+use crate::references::Behind;
 use crate::routines::has_triggers;
 use crate::session::{Shared, physical, stream};
 
@@ -44,6 +45,20 @@ pub(crate) async fn run(
     params: &[ScalarValue],
     many: Option<&RecordBatch>,
 ) -> Result<Ran, Error> {
+    run_among(shared, dml, params, many, None).await
+}
+
+/// The same of a statement that a reference runs: who refers to its rows is told behind it.
+///
+/// # Errors
+/// Likewise.
+pub(super) async fn run_among(
+    shared: &Arc<Shared>,
+    dml: &Dml,
+    params: &[ScalarValue],
+    many: Option<&RecordBatch>,
+    behind: Option<&Behind>,
+) -> Result<Ran, Error> {
     // Alone, a change writes nothing before it is sure of its rows.
     let fires = |change: &crate::bind::Change| has_triggers(shared, &change.table, None);
     let several = dml.program.changes.len() > 1 || dml.program.changes.iter().any(fires);
@@ -63,7 +78,7 @@ pub(crate) async fn run(
         attempts.begin(seen)?;
         let deferred = several.then(|| shared.with(|state| state.deferred.clone()));
         let mark = locker.mark();
-        let ran = once(shared, dml, params, many).await?;
+        let ran = once(shared, dml, params, many, behind).await?;
         if ran.is_none() {
             // Who is about to look again needs nothing of what the attempt took, and others may
             // wait for a part of it while it waits for theirs.
@@ -134,6 +149,7 @@ async fn once(
     dml: &Dml,
     params: &[ScalarValue],
     many: Option<&RecordBatch>,
+    behind: Option<&Behind>,
 ) -> Result<Option<Ran>, Error> {
     let sight = Arc::new(Sight::default());
     let _held = Held::new(shared, Some(Arc::clone(&sight)));
@@ -151,6 +167,7 @@ async fn once(
         }
     }
     let mut run = Run {
+        behind,
         shared,
         planner: OnceLock::new(),
         vars: OnceLock::new(),

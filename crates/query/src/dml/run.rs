@@ -27,7 +27,7 @@ use crate::error::Error;
 use crate::functions::SessionVars;
 use crate::insert::Checks;
 use crate::outcome::RowStream;
-use crate::references::Incoming;
+use crate::references::{Behind, Incoming};
 use crate::routines::{Event, Triggers, left};
 use crate::session::{Shared, blocking_for, physical, stream};
 use crate::statistics::{Operation, Rows};
@@ -62,6 +62,8 @@ pub(super) struct Run<'a> {
     pub(super) touched: HashMap<TableId, RowSet>,
     /// The rows of WHERE CURRENT OF.
     pub(super) currents: Vec<Current>,
+    /// Where it leaves who refers to its rows, when a reference runs it.
+    pub(super) behind: Option<&'a Behind>,
 }
 
 /// A change while it runs.
@@ -600,7 +602,10 @@ impl Run<'_> {
             return Err(refused);
         }
         if let Some(incoming) = incoming.filter(|_| !rows.is_empty()) {
-            incoming.settle(self.shared).boxed().await?;
+            match self.behind {
+                Some(behind) => behind.push(incoming),
+                None => incoming.settle(self.shared).boxed().await?,
+            }
         }
         let changed = rows.len();
         let (operation, counted) = match &change.what {

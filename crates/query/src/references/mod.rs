@@ -16,4 +16,4 @@ mod parent;
 
 pub(crate) use child::{Outgoing, hold_all};
 pub(crate) use define::{actions_text, of_declared, referring};
-pub(crate) use parent::Incoming;
+pub(crate) use parent::{Behind, Incoming};

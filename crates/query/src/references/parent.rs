@@ -1,7 +1,7 @@
 //! Rows that are referred to: when they go or get another key, those that refer to them go, change,
 //! or keep them.
 
-use std::collections::HashSet;
+use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef};
@@ -13,6 +13,7 @@ use chronolith_engine::{EngineError, Refused, TableView, Transaction};
 use chronolith_sql::quoted;
 use chronolith_types::{SqlState, SqlType};
 use datafusion::common::ScalarValue;
+use parking_lot::Mutex;
 
 use super::define::referring;
 use super::keys::{KeySet, Link, columns_at, project, shown};
@@ -31,6 +32,17 @@ pub(crate) struct Incoming {
     old: Vec<Vec<ArrayRef>>,
     /// For each changed row, the key before and after, of each link.
     pairs: Vec<Vec<(Vec<ArrayRef>, Vec<ArrayRef>)>>,
+}
+
+/// Who refers to rows that statements of references have taken away or changed, in the order in which
+/// they are told: a chain of rows is as long as it likes, and nothing gets deeper with it.
+#[derive(Debug, Default)]
+pub(crate) struct Behind(Mutex<VecDeque<Incoming>>);
+
+impl Behind {
+    pub(crate) fn push(&self, incoming: Incoming) {
+        self.0.lock().push_back(incoming);
+    }
 }
 
 impl Incoming {
@@ -83,11 +95,23 @@ impl Incoming {
         Ok(())
     }
 
-    /// The rows are gone or changed: tells those who refer to them.
+    /// The rows are gone or changed: tells those who refer to them, and those who refer to the rows
+    /// that go or change with them.
     ///
     /// # Errors
     /// 23503 where they keep them, and whatever their own changes meet.
     pub(crate) async fn settle(self, shared: &Arc<Shared>) -> Result<(), Error> {
+        let behind = Behind::default();
+        let mut next = Some(self);
+        while let Some(incoming) = next {
+            shared.cancel.check()?;
+            incoming.tell(shared, &behind).await?;
+            next = behind.0.lock().pop_front();
+        }
+        Ok(())
+    }
+
+    async fn tell(self, shared: &Arc<Shared>, behind: &Behind) -> Result<(), Error> {
         // Who was waited for may have rows by now that refer to these.
         shared.transact(|transaction| transaction.begin_change())?;
         for ((link, old), pairs) in self.links.iter().zip(self.old).zip(self.pairs) {
@@ -113,7 +137,7 @@ impl Incoming {
                     changed.insert(key.clone());
                     if link.reference.on_update == ReferenceAction::Cascade {
                         let before = keys.batches.get(*batch).map_or(&[][..], Vec::as_slice);
-                        cascade(shared, link, before, &after, *row).await?;
+                        cascade(shared, link, before, &after, *row, behind).await?;
                     }
                 }
             }
@@ -134,6 +158,7 @@ impl Incoming {
                 &gone,
                 &of(false, &gone),
                 true,
+                behind,
             )
             .await?;
             if reference.on_update != ReferenceAction::Cascade {
@@ -144,6 +169,7 @@ impl Incoming {
                     &gone,
                     &of(true, &gone),
                     false,
+                    behind,
                 )
                 .await?;
             }
@@ -259,6 +285,7 @@ async fn act(
     gone: &KeySet,
     places: &[(usize, usize)],
     deleted: bool,
+    behind: &Behind,
 ) -> Result<(), Error> {
     if places.is_empty() {
         return Ok(());
@@ -291,7 +318,8 @@ async fn act(
         let ty = column.ty.without_typmod();
         let list = ScalarValue::List(ScalarValue::new_list_nullable(&values, &column.ty.arrow()));
         let text = format!("{text} WHERE {} = ANY ($1)", quoted(&column.name));
-        return dml::within(shared, &text, &[ty.array_of()], &[list]).await;
+        let done = dml::within_reference(shared, behind, &text, &[ty.array_of()], &[list]).await;
+        return done.map_err(|error| told(error, link, action, gone));
     }
     let text = format!("{text} WHERE {}", equal(&columns, 1));
     let types: Vec<SqlType> = columns
@@ -299,9 +327,34 @@ async fn act(
         .map(|column| column.ty.without_typmod())
         .collect();
     for place in places {
-        dml::within(shared, &text, &types, &key_of(gone, *place, &columns)?).await?;
+        let key = key_of(gone, *place, &columns)?;
+        let done = dml::within_reference(shared, behind, &text, &types, &key).await;
+        done.map_err(|error| told(error, link, action, gone))?;
     }
     Ok(())
+}
+
+/// Rows whose default is a key that is gone refer to it as before.
+fn told(error: Error, link: &Link, action: ReferenceAction, gone: &KeySet) -> Error {
+    let own = error.constraint.as_ref() == Some(&link.constraint.name);
+    let default = action == ReferenceAction::SetDefault;
+    if !own || !default || error.code != SqlState::FOREIGN_KEY_VIOLATION {
+        return error;
+    }
+    let names = columns_at(&link.child, &link.child_places);
+    let same = gone.keys.values().find(|(batch, row)| {
+        let values = gone.batches.get(*batch).map_or(&[][..], Vec::as_slice);
+        let detail = format!(
+            "Key {} is not present in table \"{}\".",
+            shown(&names, values, *row),
+            link.parent.name
+        );
+        error.detail.as_ref() == Some(&detail)
+    });
+    match same {
+        Some(place) => still_referred(link, gone, *place).into(),
+        None => error,
+    }
 }
 
 /// ON UPDATE CASCADE of one key.
@@ -311,6 +364,7 @@ async fn cascade(
     before: &[ArrayRef],
     after: &[ArrayRef],
     row: usize,
+    behind: &Behind,
 ) -> Result<(), Error> {
     let columns = columns_at(&link.child, &link.child_places);
     let sets: Vec<String> = (1..)
@@ -327,7 +381,7 @@ async fn cascade(
     params.extend(values_of(before, row, &columns)?);
     let types = columns.iter().map(|column| column.ty.without_typmod());
     let types: Vec<SqlType> = types.clone().chain(types).collect();
-    dml::within(shared, &text, &types, &params).await
+    dml::within_reference(shared, behind, &text, &types, &params).await
 }
 
 fn full_name(link: &Link) -> String {

@@ -167,6 +167,8 @@ impl Guard<'_> {
             },
             Change::CreateType { ty, .. } => self.create(ty.schema, ty.owner),
             Change::ChangeType { ty, .. } => self.change_type(ty),
+            // It follows a change of the relation that was looked at.
+            Change::ChangeRows { .. } => Ok(()),
             Change::DropType { id, .. } => match self.home.types.get(id) {
                 Some(known) => self.type_owner(known),
                 None => Ok(()),

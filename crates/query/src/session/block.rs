@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use chronolith_engine::{Isolation, LockMark, Transaction};
+use chronolith_engine::{Isolation, Transaction};
 use chronolith_sql::{Statement as Tree, TransactionModes};
 use chronolith_types::SqlState;
 
@@ -10,12 +10,12 @@ use super::handle::Session;
 use super::modes::{Modes, checked_level};
 use super::notify::Said;
 use super::read_only::looks;
-use super::shared::{Roles, Shared, committing, others_work};
+use super::shared::{Shared, committing, others_work};
+use super::undo::Before;
 use crate::effects::after_commit;
 use crate::error::Error;
 use crate::outcome::{Severity, TransactionStatus};
 use crate::routines::Deferred;
-use crate::settings::Settings;
 
 /// Where the session stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,23 +28,16 @@ pub(super) enum Block {
     Failed,
 }
 
-/// What the session had done when a savepoint was set; the transaction knows of its own.
+/// A savepoint, and the session as it was when it was set.
 pub(super) struct Savepoint {
     name: String,
-    locks: LockMark,
-    settings: Settings,
-    user: String,
-    session_user: String,
-    user_after: Option<(Roles, Roles)>,
-    said: Said,
-    modes: Modes,
-    deferred: Deferred,
+    before: Before,
 }
 
 impl Savepoint {
     /// Whether nothing could be written when it was set.
     pub(super) fn read_only(&self) -> bool {
-        self.modes.read_only
+        self.before.read_only()
     }
 }
 
@@ -185,6 +178,45 @@ impl Session {
         Ok(tag.to_owned())
     }
 
+    /// PREPARE TRANSACTION: there is room for none, so that what would be prepared is undone.
+    pub(super) async fn prepare_transaction(&mut self) -> Result<String, Error> {
+        let alone = self.block == Block::Implicit;
+        if alone {
+            self.needs_block(false, "PREPARE TRANSACTION")?;
+        }
+        let prepares = self.block == Block::Open || (alone && self.several);
+        let ended = match prepares {
+            true => self.before_end().await,
+            false => Ok(()),
+        };
+        self.block = Block::Implicit;
+        self.abandon();
+        match (ended, prepares) {
+            (Err(error), _) => Err(error),
+            (Ok(()), false) => Ok("ROLLBACK".to_owned()),
+            (Ok(()), true) => Err(Error::new(
+                SqlState::new(b"55000"),
+                "prepared transactions are disabled",
+            )
+            .hint("Set max_prepared_transactions to a nonzero value.")),
+        }
+    }
+
+    /// COMMIT PREPARED and ROLLBACK PREPARED, which find none.
+    pub(super) fn end_prepared(&self, commit: bool, name: &str) -> Error {
+        let verb = if commit { "COMMIT" } else { "ROLLBACK" };
+        if !self.outside_block() {
+            return Error::new(
+                SqlState::ACTIVE_SQL_TRANSACTION,
+                format!("{verb} PREPARED cannot run inside a transaction block"),
+            );
+        }
+        Error::new(
+            SqlState::UNDEFINED_OBJECT,
+            format!("prepared transaction with identifier \"{name}\" does not exist"),
+        )
+    }
+
     pub(super) fn rollback(&mut self, chain: bool) -> Result<String, Error> {
         if self.block == Block::Implicit {
             self.needs_block(chain, "ROLLBACK")?;
@@ -236,18 +268,10 @@ impl Session {
             transaction.savepoint(name);
             Ok::<_, Error>(())
         })?;
-        let locks = self.shared.locker.mark();
-        let savepoint = self.shared.with(|state| Savepoint {
+        let savepoint = Savepoint {
             name: name.to_owned(),
-            locks,
-            settings: state.settings.clone(),
-            user: state.user.clone(),
-            session_user: state.session_user.clone(),
-            user_after: state.user_after.clone(),
-            said: state.said.clone(),
-            modes: state.modes.clone(),
-            deferred: state.deferred.clone(),
-        });
+            before: Before::of(&self.shared),
+        };
         self.savepoints.push(savepoint);
         self.count_points();
         Ok("SAVEPOINT".to_owned())
@@ -290,22 +314,8 @@ impl Session {
             .transact(|transaction| transaction.rollback_to(name))?;
         self.savepoints.truncate(place + 1);
         self.count_points();
-        let mut renamed = false;
         if let Some(savepoint) = self.savepoints.last() {
-            self.shared.locker.release_to(savepoint.locks);
-            renamed = self.shared.with(|state| {
-                let changed = state.settings.go_back(&savepoint.settings);
-                state.user.clone_from(&savepoint.user);
-                state.session_user.clone_from(&savepoint.session_user);
-                state.user_after.clone_from(&savepoint.user_after);
-                state.said.clone_from(&savepoint.said);
-                state.modes.clone_from(&savepoint.modes);
-                state.deferred.clone_from(&savepoint.deferred);
-                changed
-            });
-        }
-        if renamed {
-            self.shared.tell_name();
+            savepoint.before.restore(&self.shared);
         }
         self.block = Block::Open;
         Ok("ROLLBACK".to_owned())
@@ -392,7 +402,7 @@ impl Session {
     pub(super) fn fail_block(&mut self) {
         self.block = Block::Failed;
         match self.savepoints.last() {
-            Some(savepoint) => self.shared.locker.release_to(savepoint.locks),
+            Some(savepoint) => self.shared.locker.release_to(savepoint.before.locks()),
             None => self.shared.locker.end_transaction(),
         }
     }

@@ -52,14 +52,14 @@ impl Procedure {
             .collect()
     }
 
-    /// What was written where a value comes out, in their order.
-    pub(crate) fn targets(&self) -> Vec<ast::Expr> {
+    /// What was written where a value comes out, in their order, and the names of the arguments.
+    pub(crate) fn targets(&self) -> Vec<(Option<String>, ast::Expr)> {
         let Called::Own(routine) = &self.what else {
             return Vec::new();
         };
         let args = routine.args.iter().zip(&self.given);
         args.filter(|(arg, _)| arg.mode.comes_out())
-            .map(|(_, given)| given.clone())
+            .map(|(arg, given)| (arg.name.clone(), given.clone()))
             .collect()
     }
 }
@@ -426,22 +426,16 @@ impl Session {
 
 /// 0A000 for what a routine in SQL may not do.
 pub(crate) fn refuse(tree: &Tree, tag: &str) -> Result<(), Error> {
-    let control = matches!(
+    let alone = matches!(
         tree,
-        Tree::Begin(_)
-            | Tree::Commit { .. }
-            | Tree::Rollback { .. }
-            | Tree::Savepoint(_)
-            | Tree::ReleaseSavepoint(_)
-            | Tree::RollbackTo(_)
-            | Tree::Copy(_)
+        Tree::Copy(_)
             | Tree::Prepare { .. }
             | Tree::Execute { .. }
             | Tree::Vacuum { .. }
             | Tree::CreateDatabase { .. }
             | Tree::AlterSystem(_)
     );
-    if control {
+    if alone || tree.is_transaction_command() {
         return Err(Error::new(
             SqlState::FEATURE_NOT_SUPPORTED,
             format!("{tag} is not allowed in an SQL function"),

@@ -314,7 +314,7 @@ impl Session {
     }
 
     /// Says the schema of the table that an error of the engine is about: it knows only its number.
-    fn name_schema(&self, error: &mut Error) {
+    pub(crate) fn name_schema(&self, error: &mut Error) {
         let source = error.source.as_deref();
         let Some(EngineError::Unique { schema, .. } | EngineError::NotNull { schema, .. }) =
             source.and_then(|source| source.downcast_ref::<EngineError>())
@@ -644,6 +644,8 @@ impl Session {
             Tree::Savepoint(name) => self.savepoint(name)?,
             Tree::ReleaseSavepoint(name) => self.release(name)?,
             Tree::RollbackTo(name) => self.rollback_to(name)?,
+            Tree::PrepareTransaction(_) => self.prepare_transaction().await?,
+            Tree::EndPrepared { commit, name } => return Err(self.end_prepared(*commit, name)),
             _ => return Ok(None),
         };
         Ok(Some(command(tag)))
@@ -895,6 +897,9 @@ pub(super) fn rows(
 fn ends_block(tree: &Tree) -> bool {
     matches!(
         tree,
-        Tree::Commit { .. } | Tree::Rollback { .. } | Tree::RollbackTo(_)
+        Tree::Commit { .. }
+            | Tree::Rollback { .. }
+            | Tree::RollbackTo(_)
+            | Tree::PrepareTransaction(_)
     )
 }

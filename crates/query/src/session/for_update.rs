@@ -18,6 +18,7 @@ use datafusion::logical_expr::{Expr, LogicalPlan};
 use futures::StreamExt;
 
 use super::locators::{LOCATOR, Locators};
+use super::lockable::{From, Named, unfit};
 use super::names::SessionNames;
 use super::run;
 use super::shared::Shared;
@@ -48,62 +49,6 @@ struct Target {
     place: usize,
     mode: RowMode,
     wait: Wait,
-}
-
-/// A table of FROM: its own name, and what the statement calls it.
-struct Named<'q> {
-    table: &'q str,
-    alias: &'q str,
-    /// Whether its schema is said.
-    qualified: bool,
-    /// Whether a join may leave it without a row.
-    nullable: bool,
-}
-
-/// The tables of FROM that a clause may mean.
-fn tables_of(select: &ast::Select) -> Vec<Named<'_>> {
-    let mut found = Vec::new();
-    for from in &select.from {
-        let first = found.len();
-        found.extend(named(&from.relation));
-        for join in &from.joins {
-            let (left, right) = match join.join_operator {
-                ast::JoinOperator::Left(_) | ast::JoinOperator::LeftOuter(_) => (false, true),
-                ast::JoinOperator::Right(_) | ast::JoinOperator::RightOuter(_) => (true, false),
-                ast::JoinOperator::FullOuter(_) => (true, true),
-                _ => (false, false),
-            };
-            for before in found.iter_mut().skip(first) {
-                before.nullable |= left;
-            }
-            found.extend(named(&join.relation).map(|table| Named {
-                nullable: right,
-                ..table
-            }));
-        }
-    }
-    found
-}
-
-/// A table of FROM; what else stands there has no rows to lock and is left alone.
-fn named(factor: &ast::TableFactor) -> Option<Named<'_>> {
-    let ast::TableFactor::Table {
-        name,
-        alias,
-        args: None,
-        ..
-    } = factor
-    else {
-        return None;
-    };
-    let table = name.0.last()?.as_ident()?;
-    let alias = alias.as_ref().map_or(table, |alias| &alias.name);
-    Some(Named {
-        table: &table.value,
-        alias: &alias.value,
-        qualified: name.0.len() > 1,
-        nullable: false,
-    })
 }
 
 /// The table that a clause names, and whether it is the weaker one of its kind.
@@ -161,7 +106,7 @@ pub(super) fn bind_placed(
     if !plain || grouped || select.distinct.is_some() || select.having.is_some() {
         return None;
     }
-    let table = named(&from.relation)?;
+    let table = Named::of(&from.relation)?;
     let all = [(&table, RowMode::KeyShare, Wait::Block)];
     bind_named(names, query, types, bind_query, &all, "").ok()
 }
@@ -188,28 +133,17 @@ fn bind_by(
         let words = "SKIP LOCKED and WITH TIES options cannot be used together";
         return Err(Error::new(SqlState::SYNTAX_ERROR, words));
     }
-    let ast::SetExpr::Select(select) = query.body.as_ref() else {
-        return refused("UNION/INTERSECT/EXCEPT");
-    };
-    let grouped = match &select.group_by {
-        ast::GroupByExpr::All(_) => true,
-        ast::GroupByExpr::Expressions(keys, _) => !keys.is_empty(),
-    };
-    if select.distinct.is_some() {
-        return refused("DISTINCT clause");
+    if let Some(what) = unfit(query) {
+        return refused(what);
     }
-    if grouped {
-        return refused("GROUP BY clause");
-    }
-    if select.having.is_some() {
-        return refused("HAVING clause");
-    }
+    let mut query = query.clone();
     let with = query.with.iter().flat_map(|with| &with.cte_tables);
-    let with: Vec<&str> = with.map(|cte| cte.alias.name.value.as_str()).collect();
-    let (named, known): (Vec<_>, Vec<_>) = tables_of(select)
+    let with: Vec<String> = with.map(|cte| cte.alias.name.value.clone()).collect();
+    let found = From::of(&mut query, &with)?;
+    let (named, known): (Vec<_>, Vec<_>) = found
         .into_iter()
         .partition(|table| !table.qualified && with.contains(&table.table));
-    let mut all: Vec<(&Named<'_>, RowMode, Wait)> = Vec::new();
+    let mut all: Vec<(&Named, RowMode, Wait)> = Vec::new();
     for lock in &query.locks {
         let (verb, mode) = said(lock);
         let wait = match lock.nonblock {
@@ -218,11 +152,11 @@ fn bind_by(
             Some(ast::NonBlock::SkipLocked) => Wait::Skip,
         };
         let (wanted, _) = clause(lock);
-        let meant = |table: &&Named<'_>| wanted.is_none_or(|wanted| table.alias == wanted);
+        let meant = |table: &&Named| wanted.is_none_or(|wanted| table.alias == wanted);
         if wanted.is_some() && named.iter().any(|table| meant(&table)) {
             return refused_of(verb, "a WITH query");
         }
-        let meant: Vec<&Named<'_>> = known.iter().filter(meant).collect();
+        let meant: Vec<&Named> = known.iter().filter(meant).collect();
         if let (Some(wanted), []) = (wanted, meant.as_slice()) {
             let words = format!("relation \"{wanted}\" in {verb} clause not found in FROM clause");
             return Err(Error::new(SqlState::UNDEFINED_TABLE, words));
@@ -235,7 +169,7 @@ fn bind_by(
             // Of several clauses for one table the strongest counts, and none waits if one does not.
             match all
                 .iter_mut()
-                .find(|(other, ..)| other.alias == table.alias)
+                .find(|(other, ..)| (&other.alias, &other.column) == (&table.alias, &table.column))
             {
                 None => all.push((table, mode, wait)),
                 Some((_, known, waits)) => {
@@ -257,7 +191,7 @@ fn bind_by(
             }
         }
     }
-    bind_named(names, query, types, bind, &all, verb).map(Some)
+    bind_named(names, &query, types, bind, &all, verb).map(Some)
 }
 
 /// A query with where the rows of some of its tables lie.
@@ -266,16 +200,16 @@ fn bind_named(
     query: &ast::Query,
     types: &[Option<SqlType>],
     bind: Bind,
-    all: &[(&Named<'_>, RowMode, Wait)],
+    all: &[(&Named, RowMode, Wait)],
     verb: &'static str,
 ) -> Result<Locking, Error> {
-    let wanted = all.iter().map(|(named, ..)| named.table);
+    let wanted = all.iter().map(|(named, ..)| named.table.as_str());
     let locators = Locators::new(names, verb, wanted);
     let mut query = query.clone();
     query.locks.clear();
     if let ast::SetExpr::Select(select) = query.body.as_mut() {
-        let item = |(named, ..): &(&Named<'_>, RowMode, Wait)| {
-            let parts = [named.alias, LOCATOR];
+        let item = |(named, ..): &(&Named, RowMode, Wait)| {
+            let parts = [named.alias.as_str(), named.column.as_str()];
             let parts = parts.map(|part| ast::Ident::with_quote('"', part));
             ast::SelectItem::UnnamedExpr(ast::Expr::CompoundIdentifier(parts.to_vec()))
         };
@@ -301,7 +235,7 @@ fn bind_named(
         .iter()
         .zip(first..)
         .filter_map(|((named, mode, wait), place)| {
-            let (table, views) = locators.found(named.table)?;
+            let (table, views) = locators.found(&named.table)?;
             Some(Target {
                 table,
                 views,
@@ -311,7 +245,7 @@ fn bind_named(
             })
         })
         .collect();
-    let shown = |(_, column): &(usize, &OutputColumn)| column.name != LOCATOR;
+    let shown = |(_, column): &(usize, &OutputColumn)| !column.name.starts_with(LOCATOR);
     let (places, columns) = bound
         .columns
         .iter()
@@ -342,7 +276,7 @@ fn refused_of(verb: &str, what: &str) -> Result<Option<Locking>, Error> {
 }
 
 /// What a clause is called, and how strong it is.
-fn said(lock: &ast::LockClause) -> (&'static str, RowMode) {
+pub(super) fn said(lock: &ast::LockClause) -> (&'static str, RowMode) {
     let (_, weaker) = clause(lock);
     match (lock.lock_type, weaker) {
         (ast::LockType::Update, false) => ("FOR UPDATE", RowMode::Update),

@@ -24,6 +24,7 @@ mod handle;
 mod limits;
 mod locators;
 mod lock;
+mod lockable;
 mod many;
 mod modes;
 mod names;
@@ -40,6 +41,7 @@ mod stops;
 mod table_locks;
 mod temporary;
 mod types;
+mod undo;
 mod utility;
 
 pub(crate) use handle::BoundTo;
@@ -56,4 +58,6 @@ pub(crate) use names::{SessionNames, relation_in, row_of, table_of};
 pub(crate) use run::{collect, collect_now, evaluate, expanded, physical, run, stream, wait_for};
 pub(crate) use shared::{Shared, State, blocking, blocking_for, changes_chunk, no_schema};
 pub(crate) use stand_in::{as_table as view_as_table, taken};
+pub(crate) use undo::Before;
+
 pub(crate) use temporary::{TEMPORARY, drop_left_behind};

@@ -88,13 +88,6 @@ fn writes(tree: &Tree, tag: &str) -> Option<String> {
         | Tree::SetTransaction { .. }
         | Tree::SetSnapshot(_)
         | Tree::SetConstraints { .. }
-        | Tree::Begin(_)
-        | Tree::Start(_)
-        | Tree::Commit { .. }
-        | Tree::Rollback { .. }
-        | Tree::Savepoint(_)
-        | Tree::ReleaseSavepoint(_)
-        | Tree::RollbackTo(_)
         | Tree::Prepare { .. }
         | Tree::Execute { .. }
         | Tree::Deallocate(_)
@@ -111,6 +104,7 @@ fn writes(tree: &Tree, tag: &str) -> Option<String> {
         | Tree::Analyze { .. }
         | Tree::Maintain { .. }
         | Tree::Lock(_) => return None,
+        control if control.is_transaction_command() => return None,
         _ => tag,
     };
     Some(word.to_owned())
@@ -141,27 +135,22 @@ fn query_writes(query: &ast::Query) -> Option<&'static str> {
 
 /// Whether PostgreSQL takes a snapshot for a statement.
 pub(super) fn looks(tree: &Tree) -> bool {
-    !matches!(
-        tree,
-        Tree::Begin(_)
-            | Tree::Start(_)
-            | Tree::Commit { .. }
-            | Tree::Rollback { .. }
-            | Tree::Savepoint(_)
-            | Tree::ReleaseSavepoint(_)
-            | Tree::RollbackTo(_)
-            | Tree::Lock(_)
-            | Tree::Set { .. }
-            | Tree::Reset(_)
-            | Tree::Show(_)
-            | Tree::SetTransaction { .. }
-            | Tree::SetSnapshot(_)
-            | Tree::SetConstraints { .. }
-            | Tree::Fetch { .. }
-            | Tree::Close(_)
-            | Tree::Deallocate(_)
-            | Tree::Listen(_)
-            | Tree::Unlisten(_)
-            | Tree::Notify { .. }
-    )
+    let control = tree.is_transaction_command();
+    !control
+        && !matches!(
+            tree,
+            Tree::Lock(_)
+                | Tree::Set { .. }
+                | Tree::Reset(_)
+                | Tree::Show(_)
+                | Tree::SetTransaction { .. }
+                | Tree::SetSnapshot(_)
+                | Tree::SetConstraints { .. }
+                | Tree::Fetch { .. }
+                | Tree::Close(_)
+                | Tree::Deallocate(_)
+                | Tree::Listen(_)
+                | Tree::Unlisten(_)
+                | Tree::Notify { .. }
+        )
 }

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use chronolith_catalog::{Rights, Type};
-use chronolith_types::{SqlType, TypeId, TypeName, UserKind, UserType};
+use chronolith_types::{SqlType, TypeId, TypeName};
 
 use super::shared::{Shared, no_schema};
-use crate::catalogs::row_types_of;
+use crate::ddl::row_type;
 use crate::error::Error;
 
 /// What a declaration names: a type, and the domain that lets only some of its values in.
@@ -50,7 +50,7 @@ impl Shared {
     ///
     /// # Errors
     /// 42704 for a type that does not exist.
-    pub(crate) fn declared(&self, ty: &SqlType) -> Result<Declared, Error> {
+    pub(crate) fn declared(self: &Arc<Self>, ty: &SqlType) -> Result<Declared, Error> {
         match ty {
             SqlType::Named(name) => {
                 let found = self.find_type(name.schema.as_deref(), &name.name)?;
@@ -82,27 +82,24 @@ impl Shared {
         }
     }
 
-    /// The type of a table's rows.
-    fn rows_of(&self, name: &TypeName) -> Result<Option<SqlType>, Error> {
-        let Some(table) = self.find_table(name.schema.as_deref(), &name.name)? else {
-            return Ok(None);
+    /// The type of a table's or a view's rows.
+    fn rows_of(self: &Arc<Self>, name: &TypeName) -> Result<Option<SqlType>, Error> {
+        let (schema, name) = (name.schema.as_deref(), name.name.as_str());
+        let relation = match self.find_table(schema, name)? {
+            Some(table) => Some(table.id),
+            None => self.find_view(schema, name)?.map(|view| view.id),
         };
-        let (oid, array) = row_types_of(table.id.0);
-        let columns = table.columns.iter();
-        let fields = columns.map(|column| (column.name.clone(), column.ty.clone()));
-        Ok(Some(SqlType::User(Arc::new(UserType {
-            oid,
-            array,
-            name: table.name.clone(),
-            kind: UserKind::Composite(fields.collect()),
-        }))))
+        let home = self.home()?;
+        relation
+            .map(|relation| row_type(self, &home, relation))
+            .transpose()
     }
 
     /// The same where no domain can stand.
     ///
     /// # Errors
     /// 42704 for a type that does not exist, 0A000 for a domain.
-    pub(crate) fn declared_type(&self, ty: &SqlType) -> Result<SqlType, Error> {
+    pub(crate) fn declared_type(self: &Arc<Self>, ty: &SqlType) -> Result<SqlType, Error> {
         let declared = self.declared(ty)?;
         match (declared.domain, ty) {
             (Some(_), SqlType::Named(name)) => Err(Error::unsupported(format!(

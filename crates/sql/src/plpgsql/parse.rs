@@ -351,11 +351,12 @@ impl<'a> Reader<'a> {
                 });
                 self.at += 1;
             } else if self.accept(&["print_strict_params"]) {
-                match self.word() {
-                    Some("on") => return Err(self.unsupported("print_strict_params")),
-                    Some("off") => self.at += 1,
+                options.strict_params = Some(match self.word() {
+                    Some("on") => true,
+                    Some("off") => false,
                     _ => return Err(self.unexpected()),
-                }
+                });
+                self.at += 1;
             } else {
                 return Err(self.unexpected());
             }

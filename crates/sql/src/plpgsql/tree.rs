@@ -172,6 +172,8 @@ pub struct Block {
 pub struct Options {
     /// `#variable_conflict`: which of a variable and a column of one name is meant.
     pub conflict: Option<Conflict>,
+    /// `#print_strict_params`: whether errors of INTO STRICT tell the values that were asked with.
+    pub strict_params: Option<bool>,
 }
 
 /// `#variable_conflict`.

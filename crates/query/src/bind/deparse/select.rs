@@ -13,7 +13,7 @@ use chronolith_types::SqlType;
 use super::query::{Arm, Body, From, Group, Item, Join, Query, Select, Set, Target, With};
 use super::read::{Level, Reader};
 use super::shown::{Shown, Sorted};
-use crate::bind::from::function_parts;
+use crate::bind::function_parts::function_parts;
 use crate::bind::scope::{Found, Scope, ScopeColumn};
 use crate::bind::select::{name_of, query_name};
 use crate::bind::state::{Calls, Clause, Result, unsupported};

@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use chronolith_catalog::{Change, ConstraintKind, Table};
+use chronolith_catalog::{Change, ConstraintKind, Table, View};
 use chronolith_sql::{AlterAction, AlterTable, Spelled, SqlText};
 use chronolith_types::{SchemaId, SqlState};
 
 use super::super::drop;
 use super::super::renamed::Renamed;
+use super::super::rows::Rows;
 use super::super::table::{check_default, check_name, default_text};
 use super::super::view::Said;
 use super::{change_column, role_of};
@@ -162,9 +163,14 @@ pub(super) fn view(shared: &Arc<Shared>, of: &AlterTable) -> Result<(), Error> {
             false => Err(not_a_view(&view.name)),
         };
     }
-    let mut view = chronolith_catalog::View::clone(&view);
+    let held = Rows::of(shared, view.id)?;
+    altered(shared, View::clone(&view), &of.actions)?;
+    held.map_or(Ok(()), |held| held.follow(shared, "altering a view"))
+}
+
+fn altered(shared: &Arc<Shared>, mut view: View, actions: &[AlterAction]) -> Result<(), Error> {
     let (schema, name) = (view.schema, view.name.clone());
-    for action in &of.actions {
+    for action in actions {
         match action {
             AlterAction::RenameTo(to) => {
                 check_name(&to.value)?;
@@ -215,7 +221,7 @@ pub(super) fn view(shared: &Arc<Shared>, of: &AlterTable) -> Result<(), Error> {
 /// A default of a view's own column, for rows that are inserted through the view.
 fn set_default(
     shared: &Arc<Shared>,
-    view: &mut chronolith_catalog::View,
+    view: &mut View,
     name: &Spelled,
     default: Option<&SqlText>,
 ) -> Result<(), Error> {
@@ -237,7 +243,7 @@ fn set_default(
 /// A view's column under another name, which its readers do not see.
 pub(super) fn rename_view_column(
     shared: &Arc<Shared>,
-    view: &chronolith_catalog::View,
+    view: &View,
     from: &Spelled,
     to: &str,
 ) -> Result<(), Error> {

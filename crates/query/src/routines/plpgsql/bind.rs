@@ -58,6 +58,8 @@ pub(crate) struct Compiled {
     types: Vec<Option<SqlType>>,
     /// The fields it names, with their names and types.
     fields: Vec<(Place, String, SqlType)>,
+    /// All that it names.
+    used: Vec<Place>,
     what: What,
 }
 
@@ -165,8 +167,9 @@ impl Machine<'_> {
         let found = match number.checked_sub(1) {
             Some(at) if at < count => match self.frame.data.get(at) {
                 Some(Datum::Value(slot)) => Some(&slot.value),
-                // No number stands for a whole record; it still has a type.
-                _ => return ScalarValue::Int32(None),
+                // Whether there is a row.
+                Some(Datum::Row(row)) => return ScalarValue::Int32((!row.absent).then_some(1)),
+                None => return ScalarValue::Int32(None),
             },
             Some(at) => {
                 let place = fields.get(at - count).map(|(place, ..)| *place);
@@ -272,9 +275,10 @@ impl Machine<'_> {
         if !uses.is_empty() || !is_plain(&typed.expr) {
             return Ok(None);
         }
-        let places = names
-            .into_locals()
-            .map_or_else(Vec::new, |locals| locals.named());
+        let locals = names.into_locals();
+        let of =
+            |places: fn(&Locals) -> Vec<Place>| locals.as_ref().map(places).unwrap_or_default();
+        let (places, used) = (of(Locals::named), of(Locals::used));
         let fields = self.fields_of(&places);
         let mut inputs: Vec<usize> = Vec::new();
         let mut schema: Vec<ArrowField> = Vec::new();
@@ -307,6 +311,7 @@ impl Machine<'_> {
             moment: self.moment.clone(),
             types,
             fields,
+            used,
             what: What::Value {
                 expr,
                 ty: typed.ty,
@@ -423,12 +428,14 @@ impl Machine<'_> {
                     error.position = None;
                     error
                 })?;
-                let places = names
-                    .into_locals()
-                    .map_or_else(Vec::new, |locals| locals.named());
+                let locals = names.into_locals();
+                let of = |places: fn(&Locals) -> Vec<Place>| {
+                    locals.as_ref().map(places).unwrap_or_default()
+                };
                 let compiled = Compiled {
                     moment: self.moment.clone(),
-                    fields: self.fields_of(&places),
+                    fields: self.fields_of(&of(Locals::named)),
+                    used: of(Locals::used),
                     types,
                     what: What::Statement(prepared),
                 };
@@ -495,24 +502,10 @@ impl Machine<'_> {
     pub(super) fn before(&mut self, tree: &Tree, tag: &str, made: bool) -> Result<(), Error> {
         self.session.shared.cancel.check()?;
         let unfit = match tree {
-            Tree::Begin(_)
-            | Tree::Start(_)
-            | Tree::Commit { .. }
-            | Tree::Rollback { .. }
-            | Tree::Savepoint(_)
-            | Tree::ReleaseSavepoint(_)
-            | Tree::RollbackTo(_)
-                if made =>
-            {
-                Some("EXECUTE of transaction commands is not implemented".to_owned())
-            }
-            Tree::Begin(_)
-            | Tree::Start(_)
-            | Tree::Commit { .. }
-            | Tree::Rollback { .. }
-            | Tree::Savepoint(_)
-            | Tree::ReleaseSavepoint(_)
-            | Tree::RollbackTo(_) => Some("unsupported transaction command in PL/pgSQL".to_owned()),
+            control if control.is_transaction_command() => Some(match made {
+                true => "EXECUTE of transaction commands is not implemented".to_owned(),
+                false => "unsupported transaction command in PL/pgSQL".to_owned(),
+            }),
             Tree::Copy(_) => Some("cannot COPY to/from client in PL/pgSQL".to_owned()),
             Tree::Prepare { .. }
             | Tree::Execute { .. }
@@ -587,8 +580,13 @@ impl Machine<'_> {
         Ok(ran)
     }
 
-    /// Where a CALL puts what comes out.
-    pub(super) fn call_targets(&self, id: u64) -> Vec<chronolith_sql::ast::Expr> {
+    /// What a piece that has run names.
+    pub(super) fn named_by(&self, id: u64) -> Vec<Place> {
+        self.known(id).map(|known| known.used).unwrap_or_default()
+    }
+
+    /// Where a CALL puts what comes out, with the names of these arguments.
+    pub(super) fn call_targets(&self, id: u64) -> Vec<(Option<String>, chronolith_sql::ast::Expr)> {
         match self.known(id).map(|known| known.what) {
             Some(What::Statement(prepared)) => match &prepared.ready {
                 Ready::Procedure(procedure) => procedure.targets(),

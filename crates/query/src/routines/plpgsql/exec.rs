@@ -31,6 +31,14 @@ pub(super) enum Flow {
     Return,
 }
 
+/// What a query of INTO was asked with.
+enum Asked<'a> {
+    /// The variables that the piece of this number names.
+    Among(u64),
+    /// The values of USING.
+    With(&'a [(ScalarValue, SqlType)]),
+}
+
 pub(super) type Work<'a, T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send + 'a>>;
 
 impl Machine<'_> {
@@ -140,10 +148,12 @@ impl Machine<'_> {
                 self.row_count = ran.count;
             }
             StmtKind::Execute { text, into, using } => {
-                let ran = self.made(text, using).await?;
+                let (text, values) = self.dynamic_text(text, using).await?;
+                let ran = self.dynamic(&text, values.clone()).await;
+                let ran = ran.map_err(|error| quoted(error, &text))?;
                 self.row_count = ran.count;
                 if let Some(into) = into {
-                    self.into(&ran, into).await?;
+                    self.into(&ran, into, Asked::With(&values)).await?;
                 }
             }
             StmtKind::Command { command, into } => self.sql(command, into.as_ref()).await?,
@@ -374,7 +384,7 @@ impl Machine<'_> {
         self.row_count = ran.count;
         match (into, ran.rows) {
             (Some(into), true) => {
-                self.into(&ran, into).await?;
+                self.into(&ran, into, Asked::Among(command.id)).await?;
                 self.set_found(ran.count > 0);
             }
             (Some(_), false) => {
@@ -413,17 +423,21 @@ impl Machine<'_> {
             return Ok(());
         };
         let targets = self.call_targets(command.id);
-        for ((given, column), value) in targets.iter().zip(&ran.columns).zip(values) {
+        for (((name, given), column), value) in targets.iter().zip(&ran.columns).zip(values) {
             let parts = match given {
                 ast::Expr::Identifier(name) => vec![name.value.clone()],
                 ast::Expr::CompoundIdentifier(names) => {
                     names.iter().map(|name| name.value.clone()).collect()
                 }
                 _ => {
+                    let name = name.as_ref().map(|name| format!(" \"{name}\""));
                     return Err(Error::new(
                         SqlState::SYNTAX_ERROR,
-                        "procedure parameter is an output parameter but corresponding argument \
-                         is not writable",
+                        format!(
+                            "procedure parameter{} is an output parameter but corresponding \
+                             argument is not writable",
+                            name.unwrap_or_default()
+                        ),
                     ));
                 }
             };
@@ -460,21 +474,53 @@ impl Machine<'_> {
     }
 
     /// The first row to its targets.
-    async fn into(&mut self, ran: &Ran, into: &Into) -> Result<(), Error> {
-        if into.strict && ran.count == 0 {
-            return Err(Error::new(
+    async fn into(&mut self, ran: &Ran, into: &Into, asked: Asked<'_>) -> Result<(), Error> {
+        let refused = match ran.count {
+            0 if into.strict => Some(Error::new(
                 SqlState::new(b"P0002"),
                 "query returned no rows",
-            ));
-        }
-        if into.strict && ran.count > 1 {
-            return Err(
+            )),
+            1.. if into.strict && ran.count > 1 => Some(
                 Error::new(SqlState::new(b"P0003"), "query returned more than one row")
                     .hint("Make sure the query returns a single row, or use LIMIT 1."),
-            );
+            ),
+            _ => None,
+        };
+        if let Some(mut error) = refused {
+            if self.strict_params {
+                error.detail = self.params(asked)?;
+            }
+            return Err(error);
         }
         let columns = named(&ran.columns);
         self.spread(&into.targets, &columns, ran.row(0)?).await
+    }
+
+    /// What an INTO STRICT was asked with, for `print_strict_params`.
+    fn params(&self, asked: Asked<'_>) -> Result<Option<String>, Error> {
+        let mut told = Vec::new();
+        let mut tell = |name: &str, value: &ScalarValue, ty: &SqlType| {
+            told.push(match value.is_null() {
+                true => format!("{name} = NULL"),
+                false => format!("{name} = '{}'", self.text(value, ty)?.replace('\'', "''")),
+            });
+            Ok::<_, Error>(())
+        };
+        match asked {
+            Asked::With(values) => {
+                for (at, (value, ty)) in values.iter().enumerate() {
+                    tell(&format!("${}", at + 1), value, ty)?;
+                }
+            }
+            Asked::Among(id) => {
+                for place in self.named_by(id) {
+                    if let (Some(value), Some(ty)) = (self.current(place), self.type_of(place)) {
+                        tell(&self.name_of(place), value, &ty)?;
+                    }
+                }
+            }
+        }
+        Ok((!told.is_empty()).then(|| format!("parameters: {}", told.join(", "))))
     }
 
     // ---------------------------------------------------------------------------------- answers
@@ -622,17 +668,21 @@ impl Machine<'_> {
                 "cannot use RETURN QUERY in a non-SETOF function",
             ));
         }
-        let ran = match query {
-            Wanted::Fixed(command) => self.ran(command).await?,
-            Wanted::Made(text, using) => self.made(text, using).await?,
+        let (ran, text) = match query {
+            Wanted::Fixed(command) => (self.ran(command).await?, command.text.clone()),
+            Wanted::Made(text, using) => {
+                let (text, values) = self.dynamic_text(text, using).await?;
+                let ran = self.dynamic(&text, values).await;
+                (ran.map_err(|error| quoted(error, &text))?, text)
+            }
         };
         let wanted = self.outputs.columns.clone();
         let mismatch = |detail: String| {
-            Error::new(
+            let error = Error::new(
                 SqlState::DATATYPE_MISMATCH,
                 "structure of query does not match function result type",
-            )
-            .detail(detail)
+            );
+            quoted(error.detail(detail), &text)
         };
         for (at, (found, (_, ty))) in ran.columns.iter().zip(&wanted).enumerate() {
             if found.ty.without_typmod() != ty.without_typmod() {

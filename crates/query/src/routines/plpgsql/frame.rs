@@ -1,6 +1,7 @@
 //! The variables of a running routine.
 
 use std::cell::RefCell;
+use std::collections::BTreeSet;
 
 use chronolith_sql::plpgsql::Conflict;
 use chronolith_types::{SqlState, SqlType, TypeId};
@@ -65,7 +66,7 @@ pub(super) struct Frame {
 }
 
 /// Where a value is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Place {
     pub datum: usize,
     pub field: Option<usize>,
@@ -230,6 +231,8 @@ pub(crate) struct Locals {
     scopes: Vec<Names>,
     /// Fields of records that were named: the parameters behind those of the variables.
     fields: RefCell<Vec<Place>>,
+    /// All that was named.
+    used: RefCell<BTreeSet<Place>>,
     conflict: Conflict,
 }
 
@@ -251,6 +254,7 @@ impl Locals {
             seen: seen.collect(),
             scopes: frame.scopes.clone(),
             fields: RefCell::default(),
+            used: RefCell::default(),
             conflict: frame.conflict,
         }
     }
@@ -263,7 +267,7 @@ impl Locals {
     pub(super) fn types(&self) -> Vec<Option<SqlType>> {
         let ty = |seen: &Seen| match seen {
             Seen::Value(ty) => ty.clone(),
-            // Nothing names a whole record by a number.
+            // Whether there is a row.
             Seen::Row(..) => SqlType::Int4,
         };
         self.seen.iter().map(|seen| Some(ty(seen))).collect()
@@ -272,6 +276,11 @@ impl Locals {
     /// The fields that were named.
     pub(super) fn named(&self) -> Vec<Place> {
         self.fields.borrow().clone()
+    }
+
+    /// All variables and fields that were named, in the order in which they were declared.
+    pub(super) fn used(&self) -> Vec<Place> {
+        self.used.borrow().iter().copied().collect()
     }
 
     fn number(&self, place: Place) -> usize {
@@ -305,6 +314,7 @@ impl Locals {
             Found::Unassigned(datum) => return Err(unassigned(&name_of(datum))),
             Found::Place(place) => place,
         };
+        self.used.borrow_mut().insert(place);
         Ok(Some(match (self.seen.get(place.datum), place.field) {
             (Some(Seen::Value(ty)), None) => Variable::Value(place.datum + 1, ty.clone()),
             (Some(Seen::Row(_, Some(fields))), Some(at)) => match fields.get(at) {
@@ -312,6 +322,7 @@ impl Locals {
                 None => return Ok(None),
             },
             (Some(Seen::Row(_, Some(fields))), None) => Variable::Row(
+                place.datum + 1,
                 fields
                     .iter()
                     .enumerate()

@@ -61,6 +61,8 @@ pub(crate) struct Machine<'s> {
     /// The error on its way has its context.
     pub(super) told: bool,
     pub(super) savepoints: usize,
+    /// Errors of INTO STRICT tell the values that were asked with.
+    pub(super) strict_params: bool,
 }
 
 impl<'s> Machine<'s> {
@@ -137,6 +139,7 @@ impl<'s> Machine<'s> {
             handled: Vec::new(),
             told: false,
             savepoints: 0,
+            strict_params: false,
         })
     }
 
@@ -229,6 +232,11 @@ impl<'s> Machine<'s> {
     /// Those of its statements.
     pub(crate) async fn run(&mut self, body: &Block) -> Result<Vec<RecordBatch>, Error> {
         self.frame.conflict = body.options.conflict.unwrap_or_default();
+        self.strict_params = body.options.strict_params.unwrap_or_else(|| {
+            let set = |setting: Option<&str>| setting == Some("on");
+            let shared = &self.session.shared;
+            shared.with(|state| set(state.settings.get("plpgsql.print_strict_params")))
+        });
         let flow = self.block(body, 1).await?;
         let outputs = &self.outputs;
         match flow {
@@ -332,7 +340,20 @@ impl<'s> Machine<'s> {
         }
     }
 
-    fn current(&self, place: Place) -> Option<&ScalarValue> {
+    /// The name of a variable or a field.
+    pub(super) fn name_of(&self, place: Place) -> String {
+        match (self.frame.data.get(place.datum), place.field) {
+            (Some(Datum::Value(slot)), _) => slot.name.clone(),
+            (Some(Datum::Row(row)), None) => row.name.clone(),
+            (Some(Datum::Row(row)), Some(at)) => {
+                let field = row.fields.as_ref().and_then(|fields| fields.get(at));
+                field.map_or_else(String::new, |field| field.name.clone())
+            }
+            (None, _) => String::new(),
+        }
+    }
+
+    pub(super) fn current(&self, place: Place) -> Option<&ScalarValue> {
         match (self.frame.data.get(place.datum)?, place.field) {
             (Datum::Value(slot), _) => Some(&slot.value),
             (Datum::Row(row), Some(at)) => Some(&row.fields.as_ref()?.get(at)?.value),
@@ -463,7 +484,10 @@ impl<'s> Machine<'s> {
             _ => None,
         };
         let fields = match fixed {
-            None => given,
+            None => given
+                .into_iter()
+                .map(|field| self.kept(field))
+                .collect::<Result<_, _>>()?,
             Some(known) => {
                 let mut given = given.into_iter();
                 let mut fields = Vec::with_capacity(known.len());
@@ -482,6 +506,19 @@ impl<'s> Machine<'s> {
             row.absent = false;
         }
         Ok(())
+    }
+
+    /// A field as variables keep it: a row of no type as its text.
+    fn kept(&self, field: Field) -> Result<Field, Error> {
+        let text = match &field.value {
+            ScalarValue::Struct(_) if field.value.is_null() => None,
+            ScalarValue::Struct(_) => Some(self.text(&field.value, &field.ty)?),
+            _ => return Ok(field),
+        };
+        Ok(Field {
+            value: ScalarValue::Utf8View(text),
+            ..field
+        })
     }
 
     /// What a FOR, INTO or FETCH gives, to its targets.

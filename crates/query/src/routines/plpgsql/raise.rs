@@ -12,6 +12,7 @@ use super::frame::{Datum, Names, Slot};
 use super::machine::Machine;
 use crate::error::Error;
 use crate::outcome::Severity;
+use crate::session::Before;
 use crate::value::write_text;
 
 /// The conditions of PostgreSQL by their names.
@@ -227,12 +228,12 @@ impl Machine<'_> {
             transaction.savepoint(&point);
             Ok::<_, Error>(())
         })?;
-        let deferred = shared.with(|state| state.deferred.clone());
+        let before = Before::of(&shared);
         let open = self.open_cursors();
         self.session.between.guards += 1;
         let done = self.inner(block).await;
         self.session.between.guards -= 1;
-        let error = match done {
+        let mut error = match done {
             Ok(flow) => {
                 shared.transact(|transaction| transaction.release(&point))?;
                 self.savepoints -= 1;
@@ -256,12 +257,13 @@ impl Machine<'_> {
             self.savepoints -= 1;
             return Err(error);
         };
-        shared.with(|state| state.deferred = deferred);
+        self.session.name_schema(&mut error);
         self.close_since(&open);
         shared.transact(|transaction| {
             transaction.rollback_to(&point)?;
             transaction.release(&point)
         })?;
+        before.restore(&shared);
         self.savepoints -= 1;
         self.told = false;
         self.refresh();
