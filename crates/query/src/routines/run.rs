@@ -195,9 +195,11 @@ impl Session {
     ) -> Result<Vec<(String, Option<String>)>, Error> {
         let mut before = Vec::with_capacity(routine.settings.len());
         for (name, value) in &routine.settings {
-            let was = self.shared.with(|state| {
-                let was = state.settings.local(name);
-                state.settings.set(name, value, Scope::Local).map(|()| was)
+            let was = self.shared.may_set(name).and_then(|()| {
+                self.shared.with(|state| {
+                    let was = state.settings.local(name);
+                    state.settings.set(name, value, Scope::Local).map(|()| was)
+                })
             });
             match was {
                 Ok(was) => before.push((name.clone(), was)),

@@ -26,7 +26,7 @@ use crate::instance::{Activity, Instance};
 use crate::notify::Mailbox;
 use crate::outcome::{Notice, OutputColumn};
 use crate::rights::denied;
-use crate::settings::{Reported, Scope, Settings};
+use crate::settings::{Reported, Scope, Settings, may_set};
 use crate::statistics::{Counters, Timed};
 use crate::value::{ColumnBuilder, reg_text};
 
@@ -225,6 +225,7 @@ impl Session {
             )?;
         }
         for (name, value) in &options.settings {
+            may_set(name, superuser || options.background, false)?;
             settings.set(name, value, Scope::Session)?;
         }
         let cancel = Arc::new(Cancel::default());
