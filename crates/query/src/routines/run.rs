@@ -310,6 +310,7 @@ impl Session {
             let text = routine.body.get(parsed.range.clone()).unwrap_or_default();
             let statement = Statement {
                 text: text.into(),
+                skipped: None,
                 parsed: Arc::new(parsed),
             };
             let names = SessionNames::of_routine(&self.shared, routine)?;

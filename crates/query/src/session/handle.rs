@@ -55,6 +55,8 @@ pub struct Statement {
     pub(crate) parsed: Arc<Parsed>,
     /// Its own text.
     pub(crate) text: Arc<str>,
+    /// How many characters stand before that where places are counted from; None where nobody knows.
+    pub(crate) skipped: Option<u32>,
 }
 
 impl Statement {
@@ -68,6 +70,14 @@ impl Statement {
     #[must_use]
     pub fn text(&self) -> &str {
         &self.text
+    }
+
+    /// An error of it that points at the operator it is about.
+    pub(crate) fn placed(&self, error: Error) -> Error {
+        match self.skipped {
+            Some(skipped) => error.placed(&self.text, skipped),
+            None => error,
+        }
     }
 }
 
@@ -295,6 +305,9 @@ impl Session {
             .into_iter()
             .map(|parsed| Statement {
                 text: sql.get(parsed.range.clone()).unwrap_or(sql).into(),
+                skipped: sql
+                    .get(..parsed.range.start)
+                    .and_then(|before| u32::try_from(before.chars().count()).ok()),
                 parsed: Arc::new(parsed),
             })
             .collect())

@@ -416,6 +416,7 @@ impl Machine<'_> {
                 let names = SessionNames::among(&self.session.shared, locals)?;
                 let statement = Statement {
                     text: text.into(),
+                    skipped: None,
                     parsed: Arc::clone(parsed),
                 };
                 let prepared = self.session.bind_among(&names, &statement, &types);
@@ -458,6 +459,7 @@ impl Machine<'_> {
         let names = SessionNames::new(&self.session.shared)?;
         let statement = Statement {
             text: text.into(),
+            skipped: Some(0),
             parsed,
         };
         let prepared = self.session.bind_among(&names, &statement, &types)?;
