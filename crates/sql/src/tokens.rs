@@ -479,7 +479,13 @@ fn soften(tokens: &mut [TokenWithSpan]) {
                     before.map(|token| &token.token),
                     Some(Token::DoubleColon | Token::Word(_))
                 ) && !before.is_some_and(|token| reserved_before_name(&token.token));
-                !typed && !declared
+                // `CAST(x AS interval hour)`
+                let fields = is_word(before, &["as"])
+                    && is_word(
+                        tokens.get(at + 1),
+                        &["year", "month", "day", "hour", "minute", "second"],
+                    );
+                !typed && !declared && !fields
             }
             // Words that only other dialects give a meaning.
             Keyword::TOP

@@ -18,6 +18,15 @@ pub(crate) fn castable(from: &SqlType, to: &SqlType, context: CastContext) -> bo
     cast(&from, &to).is_some_and(|found| found.context <= context)
 }
 
+/// The type that reads a constant for a column: an interval's fields say what a bare number is of;
+/// lengths and digits are for the value that was read.
+pub(super) fn read_as(ty: &SqlType) -> SqlType {
+    match ty {
+        SqlType::Interval(Some(_)) => ty.clone(),
+        other => other.without_typmod(),
+    }
+}
+
 /// Whether a value of a type can be stored in a column of another.
 pub(crate) fn assignable(from: &SqlType, to: &SqlType) -> bool {
     castable(from, to, CastContext::Assignment)

@@ -3,7 +3,7 @@
 use chronolith_sql::ast::{self, SetExpr};
 use chronolith_types::{SqlState, SqlType};
 
-use super::coerce::castable;
+use super::coerce::{castable, read_as};
 use super::entry::Bound;
 use super::literal::null;
 use super::names::Names;
@@ -53,7 +53,7 @@ pub(crate) fn bind_returned(
     params: &[Option<SqlType>],
 ) -> Result<Bound> {
     let mut binder = Binder::new(names, params);
-    let types: Vec<_> = targets.iter().map(|of| of.ty.without_typmod()).collect();
+    let types: Vec<_> = targets.iter().map(|of| read_as(&of.ty)).collect();
     let rel = binder.query(source, Some(&types))?;
     let rel = binder.opened(rel, targets.len())?;
     check_width(rel.scope.columns.len(), targets.len(), None)?;
@@ -87,7 +87,7 @@ impl Binder<'_> {
             _ => {
                 let types = targets
                     .iter()
-                    .map(|target| target.ty.without_typmod())
+                    .map(|target| read_as(&target.ty))
                     .collect::<Vec<_>>();
                 let rel = binder.query(source, Some(&types))?;
                 let place = |number| super::sets::place_of_column(&source.body, number);
@@ -172,7 +172,7 @@ impl Binder<'_> {
             .at(at));
         }
         let value = if value.ty == SqlType::Unknown {
-            self.settle(value, &target.ty.without_typmod())
+            self.settle(value, &read_as(&target.ty))
                 .map_err(|error| error.at(at))?
         } else {
             value

@@ -167,7 +167,10 @@ impl Binder<'_> {
                 None => Err(Error::internal("no identity function")),
             };
         }
-        if matches!(name, "range_agg" | "range_intersect_agg" | "multirange") {
+        let ranges = values
+            .iter()
+            .any(|value| matches!(value.ty, SqlType::Range(_)));
+        if ranges && matches!(name, "range_agg" | "range_intersect_agg" | "multirange") {
             return Err(unsupported(format!("function {name}")).at(at));
         }
         let hint = "No function matches the given name and argument types. \

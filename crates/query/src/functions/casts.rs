@@ -370,6 +370,10 @@ fn bare(
             let number = Value::Numeric(num::parse(text)?);
             convert(zone, vars, &number, &SqlType::Numeric(None), to, explicit)
         }
+        // Text that was no constant does not know an interval's fields.
+        (Value::Text(text), SqlType::Interval(_)) if from.is_text() => {
+            io::read(text, &SqlType::Interval(None), zone, vars)
+        }
         (Value::Text(text), _) if from.is_text() => io::read(text, to, zone, vars),
         (Value::Text(kept), SqlType::Int4) if *from == SqlType::InternalChar => {
             Ok(Value::Int(io::code_of(kept)))

@@ -10,6 +10,7 @@ use datafusion::logical_expr::Expr;
 use super::operators::not;
 use super::shown::{Piece, Shown, Sublink, Subscript, Way};
 use crate::bind::cast::limit_of;
+use crate::bind::coerce::read_as;
 use crate::bind::expr::text_of;
 use crate::bind::scope::Scope;
 use crate::bind::state::{Binder, Clause, Place, Result, told, unsupported};
@@ -109,7 +110,7 @@ impl Reader<'_, '_> {
         if *from != SqlType::Unknown {
             return Ok(shown);
         }
-        let settled = self.as_type(shown, from, &to.without_typmod());
+        let settled = self.as_type(shown, from, &read_as(to));
         settled.ok_or_else(|| unsupported("showing this constant"))
     }
 
@@ -386,14 +387,8 @@ impl Reader<'_, '_> {
             return Err(unsupported("showing this literal"));
         };
         let bare = ty.without_typmod();
-        // An interval's fields say how its text is read.
-        let read = if bare == SqlType::Interval(None) {
-            &ty
-        } else {
-            &bare
-        };
         let text = self
-            .canonical(&text, read)
+            .canonical(&text, &read_as(&ty))
             .ok_or_else(|| unsupported("showing this literal"))?;
         let shown = Shown::Constant(Some(text), bare.clone());
         if bare == ty {
