@@ -94,3 +94,54 @@ fn known_mistakes_get_a_hint() {
     let error = connection.query("SELECT b FROM hypertables").unwrap_err();
     assert_eq!(error.hint, None);
 }
+
+/// The places are PostgreSQL 15's.
+#[test]
+fn an_error_points_at_its_operator_or_value() {
+    let (_dir, db) = open();
+    let mut connection = db.connect().unwrap();
+    connection
+        .run("CREATE TABLE t (a int, b text, d timestamptz)")
+        .unwrap();
+    for (sql, code, position) in [
+        ("SELECT 1 + true", "42883", Some(10)),
+        ("SELECT 1 +\n\n -- +\n true", "42883", Some(10)),
+        ("SELECT 'é', 1 + true", "42883", Some(15)),
+        ("SELECT - true", "42883", Some(8)),
+        ("SELECT * FROM t WHERE b = 1", "42883", Some(25)),
+        ("SELECT * FROM t WHERE a = -(d)", "42883", Some(27)),
+        ("SELECT * FROM t WHERE a NOT LIKE 'x'", "42883", Some(25)),
+        ("SELECT * FROM t WHERE a NOT IN (true)", "42883", Some(25)),
+        ("SELECT * FROM t WHERE a BETWEEN b AND 2", "42883", Some(25)),
+        ("SELECT a IS DISTINCT FROM b FROM t", "42883", Some(10)),
+        ("SELECT 1 = ANY (1)", "42809", Some(10)),
+        ("SELECT (1, 2) = (1, 2, 3)", "42601", Some(15)),
+        ("SELECT (1, 2) IN (SELECT 1)", "42601", Some(15)),
+        ("CREATE VIEW v AS SELECT 1 + true", "42883", Some(27)),
+        ("PREPARE p AS SELECT 1 + true", "42883", Some(23)),
+        ("EXPLAIN SELECT 1 + true", "42883", Some(18)),
+        ("UPDATE t SET a = a + true", "42883", Some(20)),
+        ("DELETE FROM t WHERE a = d", "42883", Some(23)),
+        ("SELECT 1 UNION SELECT 1, 2", "42601", Some(23)),
+        ("SELECT 1 UNION SELECT true", "42804", Some(23)),
+        ("SELECT 1 UNION SELECT 2 ORDER BY x", "42703", Some(34)),
+        ("VALUES (1), (true)", "42804", Some(14)),
+        ("SELECT COALESCE(1, true)", "42804", Some(20)),
+        (
+            "SELECT CASE WHEN true THEN 1 ELSE true END",
+            "42804",
+            Some(28),
+        ),
+        ("SELECT ARRAY[1, true]", "42804", Some(17)),
+        ("INSERT INTO t (a, b) VALUES (1)", "42601", Some(19)),
+        ("INSERT INTO t (a, b) SELECT 1", "42601", Some(19)),
+        ("INSERT INTO t (a) SELECT 1, 2", "42601", Some(29)),
+        ("INSERT INTO t (a, b) SELECT b, a FROM t", "42804", Some(29)),
+        ("SELECT a FROM t LIMIT -1", "2201W", None),
+        ("SELECT * FROM t JOIN t u USING (q)", "42703", None),
+    ] {
+        let error = connection.query(sql).unwrap_err();
+        assert_eq!(error.code.as_str(), code, "{sql}: {error}");
+        assert_eq!(error.position, position, "{sql}");
+    }
+}

@@ -29,7 +29,7 @@
 //! ```
 //!
 //! # Invariants
-//! - A commit that a call has returned from survives power loss, unless `synchronous_commit` is off.
+//! - A commit that a call has returned from survives power loss.
 //! - Every error carries PostgreSQL's SQLSTATE; no input panics.
 //! - Dropping a [`Transaction`] or an [`Appender`] half-way leaves nothing of what it had not committed.
 

@@ -42,8 +42,20 @@ pub struct Error {
     pub constraint: Option<String>,
     /// The type concerned.
     pub datatype: Option<String>,
+    /// It points at the operator before an operand: this, until the statement's text is asked where
+    /// that is.
+    pub operand: Option<Box<Operand>>,
     /// What caused it, for the log.
     pub source: Option<Box<dyn StdError + Send + Sync>>,
+}
+
+/// A right operand: trees tell its place, and not its operator's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Operand {
+    /// The character, from 1, that it begins with, but for its signs.
+    pub at: u32,
+    /// How many signs stand before that.
+    pub signs: u32,
 }
 
 impl Error {
@@ -111,6 +123,30 @@ impl Error {
     #[must_use]
     pub fn at(mut self, position: Option<u32>) -> Self {
         self.position = self.position.or(position);
+        self
+    }
+
+    /// The same pointing at the operator before an operand, unless it points closer already; at
+    /// `position` where the statement's text is not at hand.
+    #[must_use]
+    pub(crate) fn behind(mut self, operand: Option<Operand>, position: Option<u32>) -> Self {
+        if self.position.is_none() {
+            self.operand = operand.map(Box::new);
+            self.position = position;
+        }
+        self
+    }
+
+    /// The same with its operator looked up in the text, which is that of a message from its
+    /// `skipped`th character on.
+    #[must_use]
+    pub(crate) fn placed(mut self, text: &str, skipped: u32) -> Self {
+        if let Some(operand) = self.operand.take()
+            && let Some(within) = operand.at.checked_sub(skipped)
+            && let Some(at) = chronolith_sql::operator_before(text, within, operand.signs)
+        {
+            self.position = Some(at + skipped);
+        }
         self
     }
 
@@ -366,6 +402,7 @@ impl Error {
             detail: self.detail.clone(),
             hint: self.hint.clone(),
             position: self.position,
+            operand: self.operand.clone(),
             context: self.context.clone(),
             schema: self.schema.clone(),
             table: self.table.clone(),

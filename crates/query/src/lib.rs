@@ -47,7 +47,7 @@ mod statistics;
 pub mod value;
 
 pub use audit::Failed;
-pub use error::Error;
+pub use error::{Error, Operand};
 pub use instance::{Instance, QueryOptions};
 pub use jobs::Scheduler;
 pub use notify::{Mailbox, Notification};

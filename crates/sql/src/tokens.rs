@@ -13,12 +13,7 @@ pub(crate) static DIALECT: Postgres = Postgres;
 
 /// The tokens of a text without blanks and comments; words are folded.
 pub(crate) fn tokenize(text: &str) -> Result<Vec<TokenWithSpan>, SqlError> {
-    let starts = line_starts(text);
-    let place = |at: Location| {
-        let line = usize::try_from(at.line.saturating_sub(1)).unwrap_or(0);
-        let start = starts.get(line).copied().unwrap_or(0);
-        Location::new(1, start + at.column)
-    };
+    let place = whole_places(text);
     let mut tokens = Vec::new();
     Tokenizer::new(&DIALECT, text)
         .tokenize_with_location_into_buf(&mut tokens)
@@ -238,6 +233,16 @@ fn locked_apart(mut tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
         tokens.splice(comma..=comma, put);
     }
     tokens
+}
+
+/// From the tokenizer's lines and columns to characters of the whole text.
+pub(crate) fn whole_places(text: &str) -> impl Fn(Location) -> Location + use<> {
+    let starts = line_starts(text);
+    move |at| {
+        let line = usize::try_from(at.line.saturating_sub(1)).unwrap_or(0);
+        let start = starts.get(line).copied().unwrap_or(0);
+        Location::new(1, start + at.column)
+    }
 }
 
 /// The 1-based character position of a location of ours.

@@ -179,6 +179,38 @@ async fn errors_carry_code_and_place_and_leave_the_connection_whole() {
 }
 
 #[tokio::test]
+async fn columns_of_a_view_are_told_as_the_views() {
+    let bench = bench().await;
+    let client = &bench.client;
+    client
+        .batch_execute(
+            "CREATE TABLE t (a int, b text); CREATE VIEW v AS SELECT b, a + 1 AS n FROM t",
+        )
+        .await
+        .unwrap();
+    let oid: u32 = client
+        .query_one("SELECT 'v'::regclass::oid", &[])
+        .await
+        .unwrap()
+        .get(0);
+    for sql in [
+        "SELECT n, b FROM v",
+        "SELECT x.n, x.b FROM (SELECT * FROM v) x",
+    ] {
+        let statement = client.prepare(sql).await.unwrap();
+        let told: Vec<_> = statement
+            .columns()
+            .iter()
+            .map(|column| (column.table_oid(), column.column_id()))
+            .collect();
+        assert_eq!(told, [(Some(oid), Some(2)), (Some(oid), Some(1))], "{sql}");
+    }
+    // A row of a view has none of a table's system columns.
+    let error = client.simple_query("SELECT tableoid FROM v").await;
+    assert_eq!(code(&error.unwrap_err()), "42703");
+}
+
+#[tokio::test]
 async fn a_failed_transaction_refuses_until_it_ends() {
     let bench = bench().await;
     let client = &bench.client;

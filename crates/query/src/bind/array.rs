@@ -49,7 +49,10 @@ impl Binder<'_> {
         for item in items {
             values.push(self.expr(place, item)?);
         }
-        let (values, ty) = self.unify(values, "ARRAY").map_err(|error| error.at(at))?;
+        let places: Vec<_> = items.iter().map(position).collect();
+        let (values, ty) = self
+            .unify_at(values, "ARRAY", &places)
+            .map_err(|error| error.at(at))?;
         make(values, ty, at)
     }
 

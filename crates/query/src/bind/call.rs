@@ -69,10 +69,15 @@ impl Binder<'_> {
             return self.part_call(place, &part, value);
         }
         let (schema, name) = spelled(function);
+        self.near_enough(&function.name)
+            .map_err(|error| error.at(at))?;
         let around = std::mem::replace(&mut self.documents, name.contains("json"));
         let bound = match self.names.routines(schema.as_deref(), &name) {
             Ok(own) if own.is_empty() => match function_name(function) {
-                Ok(name) => self.named_call(place, None, &name, function, at),
+                Ok(name) => {
+                    let bound = self.named_call(place, None, &name, function, at);
+                    bound.map_err(|error| of_schema(error, schema.as_deref(), &name, at))
+                }
                 Err(error) => Err(self.unknown_call(place, function, error).at(at)),
             },
             Ok(_) => self.named_call(place, schema.as_deref(), &name, function, at),
@@ -82,13 +87,38 @@ impl Binder<'_> {
         bound
     }
 
+    /// Looks whether a name of several parts is one of this database.
+    fn near_enough(&self, name: &ast::ObjectName) -> Result<()> {
+        let mut idents = name.0.iter().filter_map(|part| part.as_ident());
+        let database = &self.names.vars().database;
+        let of_this = |ident: &ast::Ident| ident.value == *database;
+        match name.0.len() {
+            0..=2 => Ok(()),
+            3 if idents.next().is_some_and(of_this) => Ok(()),
+            // One part fewer than a column's name may have.
+            count => Err(too_far(count + 1, name)),
+        }
+    }
+
+    /// What the grammar spells in words of its own is a function of the system.
+    pub(super) fn call_by_grammar(
+        &mut self,
+        name: &str,
+        args: Vec<Typed>,
+        at: Option<u32>,
+    ) -> Result<Typed> {
+        let called = self.call_plain(name, args, at);
+        called.map_err(|error| of_schema(error, Some("pg_catalog"), name, at))
+    }
+
     /// What is said of a function that no schema of that name has: of which arguments.
     fn unknown_call(&mut self, place: Place<'_>, function: &ast::Function, error: Error) -> Error {
-        let list = match &function.args {
-            FunctionArguments::List(list) if !star(list) => list,
+        let args = match &function.args {
+            FunctionArguments::List(list) if star(list) => Ok(Vec::new()),
+            FunctionArguments::List(list) => self.arguments(place, &list.args),
             _ => return error,
         };
-        let args = match self.arguments(place, &list.args) {
+        let args = match args {
             Ok(args) => args,
             Err(of_args) => return of_args,
         };
@@ -155,21 +185,34 @@ impl Binder<'_> {
             )
             .at(at));
         }
-        if function.filter.is_some() {
+        // Whether it is there at all is asked first.
+        let known = !found.is_empty() || !self.names.routines(schema, name)?.is_empty();
+        if function.filter.is_some() && known {
             return Err(Error::new(
                 SqlState::WRONG_OBJECT_TYPE,
                 format!("FILTER specified, but {name} is not an aggregate function"),
             )
             .at(at));
         }
-        if list.duplicate_treatment == Some(DuplicateTreatment::Distinct) {
+        if known && star(list) {
+            self.resolve(name, Vec::new(), at)?;
+            return Err(Error::new(
+                SqlState::WRONG_OBJECT_TYPE,
+                format!("{name}(*) specified, but {name} is not an aggregate function"),
+            )
+            .at(at));
+        }
+        if known && list.duplicate_treatment == Some(DuplicateTreatment::Distinct) {
             return Err(Error::new(
                 SqlState::WRONG_OBJECT_TYPE,
                 format!("DISTINCT specified, but {name} is not an aggregate function"),
             )
             .at(at));
         }
-        let args = self.arguments(place, &list.args)?;
+        let args = match star(list) {
+            true => Vec::new(),
+            false => self.arguments(place, &list.args)?,
+        };
         match self.own_call(schema, name, args, at)? {
             Ok(call) => self.own_value(place, call, at),
             Err(args) => {
@@ -359,6 +402,40 @@ impl Binder<'_> {
     // ------------------------------------------------------------- special forms
 
     // ----------------------------------------------------------------- aggregates
+}
+
+/// A name with a database in front that is another one, or with more parts than names have.
+pub(super) fn too_far(count: usize, name: &impl std::fmt::Display) -> Error {
+    match count {
+        0..=4 => Error::new(
+            SqlState::FEATURE_NOT_SUPPORTED,
+            format!("cross-database references are not implemented: {name}"),
+        ),
+        _ => Error::new(
+            SqlState::SYNTAX_ERROR,
+            format!("improper qualified name (too many dotted names): {name}"),
+        ),
+    }
+}
+
+/// The error of a function that is not there, told with the schema that it was called by.
+pub(super) fn of_schema(
+    mut error: Error,
+    schema: Option<&str>,
+    name: &str,
+    at: Option<u32>,
+) -> Error {
+    if let Some(schema) = schema
+        && error.code == SqlState::UNDEFINED_FUNCTION
+        && error.position == at
+        && let Some(call) = error.message.strip_prefix("function ")
+        && call
+            .strip_prefix(name)
+            .is_some_and(|rest| rest.starts_with('('))
+    {
+        error.message = format!("function {schema}.{call}");
+    }
+    error
 }
 
 /// `f(*)`.

@@ -209,6 +209,24 @@ impl Binder<'_> {
         Ok(chosen.unwrap_or(SqlType::Text))
     }
 
+    /// [`Self::unify`], and an error points at the first value whose type does not fit.
+    pub(super) fn unify_at(
+        &mut self,
+        values: Vec<Typed>,
+        of: &str,
+        places: &[Option<u32>],
+    ) -> Result<(Vec<Typed>, SqlType)> {
+        let types = values.iter().map(|v| v.ty.clone()).collect::<Vec<_>>();
+        self.unify(values, of).map_err(|error| {
+            let fits = |count: &usize| {
+                let types = types.get(..*count).unwrap_or(&types);
+                self.common(types, of).is_err()
+            };
+            let unfit = (1..=types.len()).find(fits);
+            error.at(unfit.and_then(|count| places.get(count - 1).copied().flatten()))
+        })
+    }
+
     /// Values as their common type, all in one Arrow form.
     pub(super) fn unify(&mut self, values: Vec<Typed>, of: &str) -> Result<(Vec<Typed>, SqlType)> {
         let types = values.iter().map(|v| v.ty.clone()).collect::<Vec<_>>();

@@ -1,15 +1,17 @@
 //! Expressions.
 
 use arrow::datatypes::DataType;
-use chronolith_sql::ast::{self, BinaryOperator, UnaryOperator};
+use chronolith_sql::ast::{
+    self, BinaryOperator, FunctionArg, FunctionArgExpr, FunctionArguments, UnaryOperator,
+};
 use chronolith_types::{SqlState, SqlType};
 use datafusion::functions::core;
 use datafusion::logical_expr::expr::{Case, InList};
 use datafusion::logical_expr::{Expr, lit};
 
 use super::literal::{boolean, null};
-use super::state::{Binder, Place, Result, position, told, typed, unsupported};
-use crate::error::Error;
+use super::state::{Binder, Place, Result, operand, position, told, typed, unsupported};
+use crate::error::{Error, Operand};
 use crate::functions::Typed;
 
 /// Conditions in a row that stay one: a longer AND or OR becomes a tree.
@@ -58,12 +60,14 @@ impl Binder<'_> {
                 self.is(place, inner, "IS NOT UNKNOWN", Expr::IsNotUnknown)
             }
             ast::Expr::IsDistinctFrom(left, right) => {
-                let (left, right) = (self.expr(place, left)?, self.expr(place, right)?);
-                self.distinct(left, right, false, at)
+                let (left, other) = (self.expr(place, left)?, self.expr(place, right)?);
+                self.distinct(left, other, false, None)
+                    .map_err(|error| error.behind(operand(right), at))
             }
             ast::Expr::IsNotDistinctFrom(left, right) => {
-                let (left, right) = (self.expr(place, left)?, self.expr(place, right)?);
-                self.distinct(left, right, true, at)
+                let (left, other) = (self.expr(place, left)?, self.expr(place, right)?);
+                self.distinct(left, other, true, None)
+                    .map_err(|error| error.behind(operand(right), at))
             }
             ast::Expr::Between {
                 expr: inner,
@@ -72,11 +76,16 @@ impl Binder<'_> {
                 high,
             } => {
                 let value = self.expr(place, inner)?;
+                let first = operand(low);
                 let low = self.expr(place, low)?;
                 let high = self.expr(place, high)?;
                 let (below, above) = if *negated { ("<", ">") } else { (">=", "<=") };
-                let low = self.operate(below, vec![value.clone(), low], at)?;
-                let high = self.operate(above, vec![value, high], at)?;
+                let mut held = |symbol, operands| {
+                    self.operate(symbol, operands, None)
+                        .map_err(|error| error.behind(first, at))
+                };
+                let low = held(below, vec![value.clone(), low])?;
+                let high = held(above, vec![value, high])?;
                 Ok(truth(if *negated {
                     low.expr.or(high.expr)
                 } else {
@@ -92,7 +101,11 @@ impl Binder<'_> {
                 expr: inner,
                 subquery,
                 negated,
-            } => self.in_subquery(place, inner, subquery, *negated, at),
+            } => {
+                let first = position(subquery.as_ref()).map(|at| Operand { at, signs: 0 });
+                self.in_subquery(place, inner, subquery, *negated, None)
+                    .map_err(|error| error.behind(first, at))
+            }
             ast::Expr::Exists { subquery, negated } => self.exists(place, subquery, *negated),
             ast::Expr::Subquery(query) => self.scalar_subquery(place, query),
             ast::Expr::AnyOp {
@@ -100,12 +113,16 @@ impl Binder<'_> {
                 compare_op,
                 right,
                 ..
-            } => self.quantified(place, left, compare_op, right, false, at),
+            } => self
+                .quantified(place, left, compare_op, right, false, None)
+                .map_err(|error| error.behind(operand(right), at)),
             ast::Expr::AllOp {
                 left,
                 compare_op,
                 right,
-            } => self.quantified(place, left, compare_op, right, true, at),
+            } => self
+                .quantified(place, left, compare_op, right, true, None)
+                .map_err(|error| error.behind(operand(right), at)),
             ast::Expr::Like {
                 negated,
                 any,
@@ -141,13 +158,15 @@ impl Binder<'_> {
                 escape_char,
             } => {
                 let value = self.expr(place, inner)?;
+                let right = operand(pattern);
                 let mut args = vec![self.expr(place, pattern)?];
                 if let Some(escape) = escape_char {
                     args.push(self.constant(&escape.value, at)?);
                 }
                 let pattern = self.call_plain("similar_to_escape", args, at)?;
                 let symbol = if *negated { "!~" } else { "~" };
-                self.operate(symbol, vec![value, pattern], at)
+                self.operate(symbol, vec![value, pattern], None)
+                    .map_err(|error| error.behind(right, at))
             }
             ast::Expr::Case {
                 operand,
@@ -165,14 +184,14 @@ impl Binder<'_> {
                 time_zone,
             } => {
                 let args = vec![self.expr(place, time_zone)?, self.expr(place, timestamp)?];
-                self.call_plain("timezone", args, at)
+                self.call_by_grammar("timezone", args, at)
             }
             ast::Expr::Extract {
                 field, expr: inner, ..
             } => {
                 let field = self.unknown(&field.to_string().trim_matches('\'').to_lowercase(), at);
                 let args = vec![field, self.expr(place, inner)?];
-                self.call_plain("extract", args, at)
+                self.call_by_grammar("extract", args, at)
             }
             ast::Expr::Ceil { expr: inner, .. } => {
                 let args = vec![self.expr(place, inner)?];
@@ -184,7 +203,7 @@ impl Binder<'_> {
             }
             ast::Expr::Position { expr: inner, r#in } => {
                 let args = vec![self.expr(place, r#in)?, self.expr(place, inner)?];
-                self.call_plain("position", args, at)
+                self.call_by_grammar("position", args, at)
             }
             ast::Expr::Substring {
                 expr: inner,
@@ -205,7 +224,10 @@ impl Binder<'_> {
                 if let Some(count) = substring_for {
                     args.push(self.expr(place, count)?);
                 }
-                self.call_plain(if *shorthand { "substr" } else { "substring" }, args, at)
+                match shorthand {
+                    true => self.call_plain("substr", args, at),
+                    false => self.call_by_grammar("substring", args, at),
+                }
             }
             ast::Expr::Trim {
                 trim_where,
@@ -220,7 +242,7 @@ impl Binder<'_> {
                 for what in trim_characters.iter().flatten() {
                     args.push(self.expr(place, what)?);
                 }
-                self.call_plain(trim_name(*trim_where), args, at)
+                self.call_by_grammar(trim_name(*trim_where), args, at)
             }
             ast::Expr::Overlay {
                 expr: inner,
@@ -240,7 +262,7 @@ impl Binder<'_> {
                 {
                     args.push(self.expr(place, part)?);
                 }
-                self.call_plain("overlay", args, at)
+                self.call_by_grammar("overlay", args, at)
             }
             ast::Expr::Collate { expr: inner, .. } => {
                 let value = self.expr(place, inner)?;
@@ -308,16 +330,27 @@ impl Binder<'_> {
             }
             return self.call_plain("overlaps", args, at);
         }
-        if let (Some(left), Some(right)) = (row_of(left), row_of(right)) {
-            return self.compare_rows(place, left, op, right, at);
+        if let (Some(left), Some(parts)) = (row_of(left), row_of(right)) {
+            return self
+                .compare_rows(place, left, op, parts, None)
+                .map_err(|error| error.behind(operand(right), at));
         }
         if let (Some(left), ast::Expr::Subquery(query)) = (row_of(left), bare(right)) {
-            return self.row_subquery(place, left, op, query, at);
+            return self
+                .row_subquery(place, left, op, query, None)
+                .map_err(|error| error.behind(operand(right), at));
+        }
+        if let (Some(left), ast::Expr::Subquery(query)) = (row_of_one(left), bare(right)) {
+            let left = std::slice::from_ref(left);
+            return self
+                .row_subquery(place, left, op, query, None)
+                .map_err(|error| error.behind(operand(right), at));
         }
         let symbol = symbol_of(op);
         let left = self.expr(place, left)?;
-        let right = self.expr(place, right)?;
-        self.operate(&symbol, vec![left, right], at)
+        let value = self.expr(place, right)?;
+        self.operate(&symbol, vec![left, value], None)
+            .map_err(|error| error.behind(operand(right), at))
     }
 
     /// A chain of AND or OR, however long, without nesting.
@@ -402,12 +435,14 @@ impl Binder<'_> {
                 Some(constant) => constant,
                 None => {
                     let value = self.expr(place, inner)?;
-                    self.operate("-", vec![value], at)
+                    self.operate("-", vec![value], None)
+                        .map_err(|error| error.behind(operand(inner), at))
                 }
             },
             other => {
                 let value = self.expr(place, inner)?;
-                self.operate(other.to_string().trim(), vec![value], at)
+                self.operate(other.to_string().trim(), vec![value], None)
+                    .map_err(|error| error.behind(operand(inner), at))
             }
         }
     }
@@ -476,12 +511,14 @@ impl Binder<'_> {
         at: Option<u32>,
     ) -> Result<Typed> {
         let value = self.expr(place, inner)?;
+        let right = operand(pattern);
         let mut pattern = self.expr(place, pattern)?;
         if let Some(escape) = escape {
             let escape = self.constant(&escape.value, at)?;
             pattern = self.call_plain("like_escape", vec![pattern, escape], at)?;
         }
-        self.operate(symbol, vec![value, pattern], at)
+        self.operate(symbol, vec![value, pattern], None)
+            .map_err(|error| error.behind(right, at))
     }
 
     fn in_list(
@@ -515,7 +552,9 @@ impl Binder<'_> {
         for item in list {
             items.push(self.expr(place, item)?);
         }
-        self.among(value, items, negated, at)
+        let first = list.first().and_then(operand);
+        self.among(value, items, negated, None)
+            .map_err(|error| error.behind(first, at))
     }
 
     /// `value IN (items)`, as a list where all compare natively in one form.
@@ -602,14 +641,16 @@ impl Binder<'_> {
             });
             results.push(self.expr(place, &case.result)?);
         }
-        results.push(match otherwise {
+        // What stands last is looked at first, as PostgreSQL does.
+        let mut places = vec![otherwise.and_then(position)];
+        places.extend(conditions.iter().map(|case| position(&case.result)));
+        let last = match otherwise {
             Some(otherwise) => self.expr(place, otherwise)?,
             None => null(),
-        });
-        let (mut results, ty) = self.unify(results, "CASE").map_err(|error| {
-            error.at(conditions.first().and_then(|case| position(&case.result)))
-        })?;
-        let otherwise = results.pop();
+        };
+        results.insert(0, last);
+        let (mut results, ty) = self.unify_at(results, "CASE", &places)?;
+        let otherwise = (!results.is_empty()).then(|| results.remove(0));
         let arrow = otherwise
             .as_ref()
             .map_or_else(|| ty.arrow(), |value| value.arrow.clone());
@@ -718,6 +759,26 @@ pub(super) fn row_of(expr: &ast::Expr) -> Option<&[ast::Expr]> {
             ast::Expr::Tuple(parts) => Some(parts),
             _ => None,
         },
+        _ => None,
+    }
+}
+
+/// The one part of `ROW(a)`.
+fn row_of_one(expr: &ast::Expr) -> Option<&ast::Expr> {
+    let ast::Expr::Function(function) = bare(expr) else {
+        return None;
+    };
+    let FunctionArguments::List(list) = &function.args else {
+        return None;
+    };
+    let [name] = function.name.0.as_slice() else {
+        return None;
+    };
+    let row = |ident: &ast::Ident| ident.quote_style.is_none() && ident.value == "row";
+    match list.args.as_slice() {
+        [FunctionArg::Unnamed(FunctionArgExpr::Expr(part))] if name.as_ident().is_some_and(row) => {
+            Some(part)
+        }
         _ => None,
     }
 }

@@ -261,7 +261,11 @@ impl Binder<'_> {
                 let around = self.view.replace(oid);
                 let view = self.view(&schema, &name, &columns, &sql);
                 self.view = around;
-                let view = view?;
+                let mut view = view?;
+                self.shown.insert(oid);
+                for (number, column) in (1..).zip(&mut view.scope.columns) {
+                    column.origin = Some((oid, number));
+                }
                 self.readable(oid, &view.scope);
                 self.follow_relation(oid, &view.scope);
                 Ok(view)
@@ -472,8 +476,8 @@ impl Binder<'_> {
         let mut conditions = Vec::new();
         let mut merged = Vec::new();
         for (name, at) in &names {
-            let a = self.using(&left.scope, name, "left", *at)?;
-            let b = self.using(&right.scope, name, "right", *at)?;
+            let a = self.using(&left.scope, name, "left")?;
+            let b = self.using(&right.scope, name, "right")?;
             self.touch_all([&a, &b]);
             self.follow_merged([&a, &b]);
             let equal = self.operate("=", vec![typed(&a), typed(&b)], *at)?;
@@ -509,21 +513,19 @@ impl Binder<'_> {
         self.merge(plan, scope, merged, kind)
     }
 
-    fn using(&self, scope: &Scope, name: &str, side: &str, at: Option<u32>) -> Result<ScopeColumn> {
+    fn using(&self, scope: &Scope, name: &str, side: &str) -> Result<ScopeColumn> {
         match scope.by_name(name) {
             Found::One(found) => Ok(found.clone()),
             Found::Many => Err(Error::new(
                 SqlState::AMBIGUOUS_COLUMN,
                 format!("common column name \"{name}\" appears more than once in {side} table"),
-            )
-            .at(at)),
+            )),
             Found::None => Err(Error::new(
                 SqlState::UNDEFINED_COLUMN,
                 format!(
                     "column \"{name}\" specified in USING clause does not exist in {side} table"
                 ),
-            )
-            .at(at)),
+            )),
         }
     }
 
@@ -622,8 +624,12 @@ impl Binder<'_> {
             None => calls = self.arguments(place, parts.args)?,
         }
         let name = parts.name.as_str();
+        let schema = parts.schema.as_deref();
         if parts.array_exprs.is_none() {
-            match self.own_call(parts.schema.as_deref(), name, calls, at)? {
+            match self
+                .own_call(schema, name, calls, at)
+                .map_err(|error| error.at(at))?
+            {
                 Ok(call) => return self.own_rows(left, call, parts, keep),
                 Err(given) => calls = given,
             }
@@ -640,7 +646,8 @@ impl Binder<'_> {
             .any(|proc| matches!(proc.kind, ProcKind::Scalar | ProcKind::SetReturning))
             && calls.len() != 1
         {
-            self.resolve(name, calls, at)?;
+            self.resolve(name, calls, at)
+                .map_err(|error| super::call::of_schema(error, schema, name, at))?;
             return Err(Error::new(
                 SqlState::GROUPING_ERROR,
                 "aggregate functions are not allowed in functions in FROM",
@@ -653,7 +660,8 @@ impl Binder<'_> {
                 lists.push(self.rows_of("unnest", vec![call], at)?);
             }
         } else {
-            lists.push(self.rows_of(name, calls, at)?);
+            let rows = self.rows_of(name, calls, at);
+            lists.push(rows.map_err(|error| super::call::of_schema(error, schema, name, at))?);
         }
         self.unnested(left, lists, parts, keep)
     }

@@ -113,14 +113,15 @@ impl Binder<'_> {
                     .map(|target| read_as(&target.ty))
                     .collect::<Vec<_>>();
                 let rel = binder.query(source, Some(&types))?;
-                check_width(rel.scope.columns.len(), targets.len(), None)?;
+                let place = |number| super::sets::place_of_column(&source.body, number);
+                check_width(rel.scope.columns.len(), targets.len(), place(targets.len()))?;
                 let mut items = Vec::with_capacity(targets.len());
-                for (found, target) in rel.scope.columns.iter().zip(targets) {
+                for (number, (found, target)) in rel.scope.columns.iter().zip(targets).enumerate() {
                     let mut value = typed(found);
                     if value.ty == SqlType::Unknown {
                         value.ty = SqlType::Text;
                     }
-                    let value = binder.assign(value, target, None)?;
+                    let value = binder.assign(value, target, place(number))?;
                     items.push((value, unnamed(&target.name)));
                 }
                 binder.project(rel.plan, items)?
@@ -192,8 +193,9 @@ impl Binder<'_> {
         } else {
             value
         };
-        let value = apply_cast(value, &target.ty, false).map_err(|error| told(error).at(at))?;
-        canonical_form(value).map_err(|error| told(error).at(at))
+        // What a value of the type is refused for is met as it is stored, and points nowhere.
+        let value = apply_cast(value, &target.ty, false).map_err(told)?;
+        canonical_form(value).map_err(told)
     }
 }
 

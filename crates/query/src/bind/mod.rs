@@ -92,3 +92,4 @@ pub use params::set_parameters;
 pub(crate) use params::set_parameters_in;
 pub(crate) use select::name_of;
 pub use state::Use;
+pub(crate) use state::name_position;

@@ -137,7 +137,7 @@ pub trait Names {
     /// The routines of a name, along the search path.
     ///
     /// # Errors
-    /// `42501` for a schema that may not be used.
+    /// `3F000` for a schema that does not exist, `42501` for a schema that may not be used.
     fn routines(&self, _schema: Option<&str>, _name: &str) -> Result<Vec<Arc<Routine>>, Error> {
         Ok(Vec::new())
     }

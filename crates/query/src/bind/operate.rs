@@ -119,7 +119,9 @@ impl Binder<'_> {
                 error.hint = Some(if given.len() == 2 {
                     hint.to_owned()
                 } else {
-                    hint.replace("argument types", "argument type")
+                    "No operator matches the given name and argument type. \
+                     You might need to add an explicit type cast."
+                        .to_owned()
                 });
                 Err(error)
             }

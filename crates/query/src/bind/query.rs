@@ -99,6 +99,13 @@ impl Binder<'_> {
                 None => None,
             };
             let Some(found) = found else {
+                if let ast::Expr::Identifier(name) = &key.expr {
+                    return Err(Error::new(
+                        SqlState::UNDEFINED_COLUMN,
+                        format!("column \"{}\" does not exist", name.value),
+                    )
+                    .at(position(&key.expr)));
+                }
                 return Err(Error::new(
                     SqlState::FEATURE_NOT_SUPPORTED,
                     "invalid UNION/INTERSECT/EXCEPT ORDER BY clause",
@@ -309,7 +316,7 @@ impl Binder<'_> {
             } else {
                 SqlState::INVALID_ROW_COUNT_IN_OFFSET
             };
-            return Err(Error::new(code, format!("{clause} must not be negative")).at(at));
+            return Err(Error::new(code, format!("{clause} must not be negative")));
         }
         Ok(value.expr)
     }

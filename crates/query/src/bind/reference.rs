@@ -12,7 +12,7 @@ use super::call::Arg;
 use super::mistaken;
 use super::scope::{Found, Scope, ScopeColumn};
 use super::state::{
-    Binder, Clause, Place, Result, field, ident_position, lift, position, told, typed, unsupported,
+    Binder, Clause, Place, Result, field, ident_position, lift, position, told, typed,
 };
 use crate::error::Error;
 use crate::functions::{CastContext, Typed, row_field};
@@ -97,7 +97,9 @@ impl Binder<'_> {
         };
         let scopes = std::iter::once(place.scope).chain(self.outer.iter().rev());
         let mut scopes = scopes.filter(|scope| scope.has_table(None, table));
-        let relation = scopes.next().and_then(|scope| scope.table_oid(None, table));
+        let relation = scopes
+            .next()
+            .and_then(|scope| self.table_of(scope, None, table));
         let Some(relation) = relation.map(TableId) else {
             return self.record(found);
         };
@@ -174,8 +176,13 @@ impl Binder<'_> {
         let (schema, table, name) = match parts {
             [table, name] => (None, table, name),
             [schema, table, name] => (Some(schema.value.as_str()), table, name),
-            [_, schema, table, name] => (Some(schema.value.as_str()), table, name),
-            _ => return Err(unsupported("a name of so many parts").at(at)),
+            [database, schema, table, name] if database.value == self.names.vars().database => {
+                (Some(schema.value.as_str()), table, name)
+            }
+            _ => {
+                let name = parts.iter().map(ToString::to_string).collect::<Vec<_>>();
+                return Err(super::call::too_far(parts.len(), &name.join(".")).at(at));
+            }
         };
         let (table, name) = (table.value.as_str(), name.value.as_str());
         let spelled = format!("{table}.{name}");

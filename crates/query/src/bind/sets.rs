@@ -1,12 +1,12 @@
 //! UNION, INTERSECT and EXCEPT.
 
-use chronolith_sql::ast::{SetExpr, SetOperator, SetQuantifier};
+use chronolith_sql::ast::{SelectItem, SetExpr, SetOperator, SetQuantifier};
 use chronolith_types::{SqlState, SqlType};
 use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder};
 
 use super::scope::{Scope, ScopeColumn};
 use super::select::numbered;
-use super::state::{Binder, Rel, Result, column, lift, project, typed, unsupported};
+use super::state::{Binder, Rel, Result, column, lift, position, project, typed, unsupported};
 use crate::error::Error;
 
 impl Binder<'_> {
@@ -43,15 +43,15 @@ impl Binder<'_> {
             return Err(Error::new(
                 SqlState::SYNTAX_ERROR,
                 format!("each {word} query must have the same number of columns"),
-            ));
+            )
+            .at(place_of_column(right, 0)));
         }
         // Untyped constants take the type of the other side, so their side is bound again.
         let mut wanted = Vec::with_capacity(a.scope.columns.len());
-        for (x, y) in a.scope.columns.iter().zip(&b.scope.columns) {
-            wanted.push(
-                self.common(&[x.ty.clone(), y.ty.clone()], word)?
-                    .without_typmod(),
-            );
+        for (number, (x, y)) in a.scope.columns.iter().zip(&b.scope.columns).enumerate() {
+            let common = self.common(&[x.ty.clone(), y.ty.clone()], word);
+            let common = common.map_err(|error| error.at(place_of_column(right, number)))?;
+            wanted.push(common.without_typmod());
         }
         let untyped = |rel: &Rel| {
             rel.scope
@@ -164,5 +164,32 @@ impl Binder<'_> {
             plan: project(plan, outputs)?,
             scope,
         })
+    }
+}
+
+/// Where the expression of a column begins.
+pub(super) fn place_of_column(body: &SetExpr, number: usize) -> Option<u32> {
+    match body {
+        SetExpr::Select(select) => {
+            let stars = |item: &SelectItem| {
+                matches!(
+                    item,
+                    SelectItem::Wildcard(_) | SelectItem::QualifiedWildcard(..)
+                )
+            };
+            match select.projection.get(..=number) {
+                Some(items) if !items.iter().any(stars) => match items.last() {
+                    Some(
+                        SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. },
+                    ) => position(expr),
+                    _ => None,
+                },
+                _ => None,
+            }
+        }
+        SetExpr::Query(query) => place_of_column(&query.body, number),
+        SetExpr::SetOperation { left, .. } => place_of_column(left, number),
+        SetExpr::Values(values) => values.rows.first()?.get(number).and_then(position),
+        _ => None,
     }
 }

@@ -11,6 +11,14 @@ use super::state::{Binder, Place, Result, told, unsupported};
 use crate::error::Error;
 use crate::functions::{CastContext, Typed};
 
+/// Where an argument begins.
+fn place_of(arg: &FunctionArg) -> Option<u32> {
+    match arg {
+        FunctionArg::Unnamed(FunctionArgExpr::Expr(value)) => super::state::position(value),
+        _ => None,
+    }
+}
+
 impl Binder<'_> {
     /// Calls that are not functions of `pg_proc`.
     pub(super) fn special(
@@ -68,7 +76,10 @@ impl Binder<'_> {
         match name {
             "coalesce" | "greatest" | "least" => {
                 let of = name.to_uppercase();
-                let (args, ty) = self.unify(args, &of).map_err(|error| error.at(at))?;
+                let places: Vec<_> = list.args.iter().map(place_of).collect();
+                let (args, ty) = self
+                    .unify_at(args, &of, &places)
+                    .map_err(|error| error.at(at))?;
                 let arrow = args
                     .first()
                     .map_or_else(|| ty.arrow(), |value| value.arrow.clone());

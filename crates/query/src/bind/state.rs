@@ -17,7 +17,7 @@ use super::params::Params;
 use super::routine::Frame;
 use super::scope::{Scope, ScopeColumn};
 use super::system::System;
-use crate::error::Error;
+use crate::error::{Error, Operand};
 use crate::functions::{FunctionError, Typed};
 use crate::session::Locking;
 
@@ -48,6 +48,8 @@ pub(super) struct Binder<'a> {
     /// Where the text of an untyped literal was last seen.
     pub literals: HashMap<String, u32>,
     pub views: usize,
+    /// The views that columns come from: rows of theirs have no columns of the system.
+    pub shown: BTreeSet<u32>,
     /// The routines whose bodies are being bound, the innermost last.
     pub frames: Vec<Frame>,
     /// The view whose text is being bound.
@@ -188,6 +190,7 @@ impl<'a> Binder<'a> {
             places: HashMap::new(),
             literals: HashMap::new(),
             views: 0,
+            shown: BTreeSet::new(),
             frames: Vec::new(),
             view: None,
             uses: Vec::new(),
@@ -335,6 +338,34 @@ fn column_of(piece: &impl Spanned) -> usize {
 /// Where a piece of a tree starts in the text.
 pub(super) fn position(piece: &impl Placed) -> Option<u32> {
     u32::try_from(piece.place()).ok().filter(|place| *place > 0)
+}
+
+/// Where a name of one part or several begins.
+pub(crate) fn name_position(name: &ast::ObjectName) -> Option<u32> {
+    let first = name.0.first().and_then(|part| part.as_ident());
+    first.and_then(ident_position)
+}
+
+/// An expression as the right operand of an operator.
+pub(super) fn operand(expr: &ast::Expr) -> Option<Operand> {
+    let mut expr = expr;
+    let mut signs = 0;
+    loop {
+        expr = match expr {
+            ast::Expr::BinaryOp { left, .. } | ast::Expr::Cast { expr: left, .. } => left,
+            ast::Expr::Nested(inner) => inner,
+            ast::Expr::Tuple(parts) => parts.first()?,
+            ast::Expr::UnaryOp { op, expr: inner } if *op != ast::UnaryOperator::Not => {
+                signs += 1;
+                inner
+            }
+            ast::Expr::Subquery(query) => {
+                return position(query.as_ref()).map(|at| Operand { at, signs });
+            }
+            _ => break,
+        };
+    }
+    position(expr).map(|at| Operand { at, signs })
 }
 
 pub(super) fn ident_position(ident: &ast::Ident) -> Option<u32> {

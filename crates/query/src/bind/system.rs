@@ -130,7 +130,7 @@ impl Binder<'_> {
                 (Some(_), _) | (None, []) => continue,
                 (None, [only]) => only.name.as_str(),
                 (None, relations) => {
-                    let has = |name: &str| scope.table_oid(None, name).is_some();
+                    let has = |name: &str| self.table_of(scope, None, name).is_some();
                     let mut with = relations.iter().filter(|alias| has(&alias.name));
                     match (with.next(), with.next()) {
                         (Some(one), None) => one.name.as_str(),
@@ -156,6 +156,12 @@ impl Binder<'_> {
         Ok(None)
     }
 
+    /// The table that an alias stands for; none for a view.
+    pub(super) fn table_of(&self, scope: &Scope, schema: Option<&str>, table: &str) -> Option<u32> {
+        let found = scope.table_oid(schema, table);
+        found.filter(|oid| !self.shown.contains(oid))
+    }
+
     fn of_relation(
         &mut self,
         place: Place<'_>,
@@ -165,7 +171,7 @@ impl Binder<'_> {
         name: &str,
         is_outer: bool,
     ) -> Result<Found> {
-        let Some(oid) = scope.table_oid(schema, table) else {
+        let Some(oid) = self.table_of(scope, schema, table) else {
             return Ok(Found::None);
         };
         // Columns of the system are read by whoever may read all of the table.

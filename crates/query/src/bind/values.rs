@@ -36,7 +36,9 @@ impl Binder<'_> {
                 }
                 _ => column,
             };
-            items.push(self.unify(column, "VALUES")?);
+            let cells = values.rows.iter().map(|row| row.get(at));
+            let places: Vec<_> = cells.map(|cell| cell.and_then(position)).collect();
+            items.push(self.unify_at(column, "VALUES", &places)?);
         }
         self.values_of(items, values.rows.len())
     }

@@ -18,7 +18,7 @@ pub struct LineError {
     /// What is wrong; for a whole line, without its context.
     pub error: Error,
     /// The line's text, where no column is at fault.
-    pub text: Option<String>,
+    pub text: Option<Box<str>>,
 }
 
 /// What takes the fields of a block.
@@ -157,7 +157,7 @@ pub fn parse_block(
                         line,
                         field: None,
                         error,
-                        text: Some(text),
+                        text: Some(text.into()),
                     });
                 }
                 rest = rest.get(length..).unwrap_or_default();
@@ -175,7 +175,7 @@ pub fn parse_block(
                 }
                 let (field, text) = match fault.field {
                     Some(field) => (Some(field), None),
-                    None => (None, Some(row_text(rest, row_length(rest, options)))),
+                    None => (None, Some(row_text(rest, row_length(rest, options)).into())),
                 };
                 return Err(LineError {
                     line,
@@ -550,7 +550,7 @@ fn check_header(
             line: 0,
             field: None,
             error,
-            text: Some(row_text(header, header.len())),
+            text: Some(row_text(header, header.len()).into()),
         }),
     }
 }

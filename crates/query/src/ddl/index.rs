@@ -18,7 +18,7 @@ use super::{hypertable, index_classes};
 use crate::bind::{bind_over, name_of};
 use crate::error::Error;
 use crate::functions::DOMAIN_CHECK;
-use crate::insert::{Uniques, undefined_table};
+use crate::insert::{Uniques, names_object, undefined_table};
 use crate::labels;
 use crate::outcome::Severity;
 use crate::rollups;
@@ -62,6 +62,7 @@ fn is_immutable(expr: &Expr) -> Result<bool, Error> {
         Expr::ScalarFunction(call) => {
             call.func.signature().volatility != Volatility::Immutable
                 && call.func.name() != DOMAIN_CHECK
+                && !names_object(call)
         }
         _ => false,
     };

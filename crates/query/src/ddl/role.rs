@@ -112,7 +112,7 @@ pub(super) fn alter(
                 role.settings_in.entry(found.id).or_default()
             }
         };
-        set_of_role(settings, set)?;
+        set_of_role(shared, settings, set)?;
         role.settings_in.retain(|_, settings| !settings.is_empty());
     }
     shared.change_unguarded(Change::ChangeRole { role })

@@ -311,6 +311,7 @@ fn mark(shared: &Arc<Shared>, routine: &mut Routine, marks: &RoutineMarks) -> Re
         routine.settings.retain(|(name, _)| *name != shown);
         if let Some(value) = &change.value {
             // A value that cannot be is refused now.
+            shared.may_set(&change.name)?;
             shared.with(|state| {
                 let mut trial = state.settings.clone();
                 trial.set(&change.name, value, Scope::Local)

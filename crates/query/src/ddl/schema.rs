@@ -191,6 +191,7 @@ pub(super) fn alter_database(
         )
     })?;
     if let Some(set) = change.set {
+        shared.may_set(&set.name)?;
         shared.change(Change::SetDatabaseSetting {
             id: database.id,
             name: set.name.clone(),
@@ -282,9 +283,11 @@ pub(super) fn set_of_system(shared: &Arc<Shared>, set: &SettingChange) -> Result
 
 /// What of a role's ALTER … SET is kept.
 pub(super) fn set_of_role(
+    shared: &Shared,
     settings: &mut std::collections::BTreeMap<String, String>,
     set: &SettingChange,
 ) -> Result<(), Error> {
+    shared.may_set(&set.name)?;
     match checked(set)? {
         Some(value) => {
             settings.insert(set.name.clone(), value);

@@ -24,6 +24,7 @@ pub(super) fn call(shared: &Arc<Shared>, name: &str, args: Args<'_>) -> Result<S
                 Some(true) => Scope::Local,
                 _ => Scope::Session,
             };
+            shared.may_set(setting)?;
             let shown = shared.with(|state| {
                 match args.text(1) {
                     Some(value) => state.settings.set(setting, value, scope)?,

@@ -104,7 +104,11 @@ pub(crate) fn bind(
         return Err(Error::new(
             SqlState::SYNTAX_ERROR,
             "INSERT has more target columns than expressions",
-        ));
+        )
+        .at(insert
+            .columns
+            .get(given)
+            .and_then(crate::bind::name_position)));
     }
     let provided = provided(insert, &table, &places, given)?;
     let plan = completed(names, &table, plan, &provided)?;

@@ -26,4 +26,4 @@ pub(crate) use literals::bind_literals;
 pub(crate) use run::run;
 pub(crate) use sought::KnownKeys;
 pub(crate) use unique::{BoundUniques, Unique, Uniques};
-pub(crate) use values::{Cells, changes_between_runs, fixed, is_volatile};
+pub(crate) use values::{Cells, changes_between_runs, fixed, is_volatile, names_object};

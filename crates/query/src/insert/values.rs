@@ -13,6 +13,7 @@ use chronolith_types::SqlType;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{Column, DFSchema, ScalarValue};
 use datafusion::logical_expr::execution_props::ExecutionProps;
+use datafusion::logical_expr::expr::ScalarFunction;
 use datafusion::logical_expr::{Expr, LogicalPlan, Volatility};
 use datafusion::physical_expr::PhysicalExpr;
 
@@ -247,6 +248,7 @@ pub(crate) fn fixed(expr: &Expr) -> Result<bool, Error> {
     expr.apply(|node| {
         if let Expr::ScalarFunction(call) = node
             && call.func.signature().volatility != Volatility::Immutable
+            && !names_object(call)
         {
             fixed = false;
             return Ok(TreeNodeRecursion::Stop);
@@ -254,6 +256,14 @@ pub(crate) fn fixed(expr: &Expr) -> Result<bool, Error> {
         Ok(TreeNodeRecursion::Continue)
     })?;
     Ok(fixed)
+}
+
+/// `'name'::regclass` and its kin: PostgreSQL reads such a constant once, with the statement.
+pub(crate) fn names_object(call: &ScalarFunction) -> bool {
+    let kind = call.func.name();
+    kind.starts_with("reg")
+        && kind.ends_with("_in")
+        && call.args.iter().all(|arg| arg.as_literal().is_some())
 }
 
 /// Whether an expression may give another value each time.

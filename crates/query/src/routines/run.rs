@@ -195,9 +195,11 @@ impl Session {
     ) -> Result<Vec<(String, Option<String>)>, Error> {
         let mut before = Vec::with_capacity(routine.settings.len());
         for (name, value) in &routine.settings {
-            let was = self.shared.with(|state| {
-                let was = state.settings.local(name);
-                state.settings.set(name, value, Scope::Local).map(|()| was)
+            let was = self.shared.may_set(name).and_then(|()| {
+                self.shared.with(|state| {
+                    let was = state.settings.local(name);
+                    state.settings.set(name, value, Scope::Local).map(|()| was)
+                })
             });
             match was {
                 Ok(was) => before.push((name.clone(), was)),
@@ -308,6 +310,7 @@ impl Session {
             let text = routine.body.get(parsed.range.clone()).unwrap_or_default();
             let statement = Statement {
                 text: text.into(),
+                skipped: None,
                 parsed: Arc::new(parsed),
             };
             let names = SessionNames::of_routine(&self.shared, routine)?;

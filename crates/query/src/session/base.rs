@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use chronolith_catalog::{Catalog, Database, Privilege, Role};
 
 use super::shared::Shared;
+use crate::error::Error;
 use crate::instance::Instance;
-use crate::settings::Base;
+use crate::settings::{Base, may_set};
 
 /// The settings of the server, the database and the role, one over the other.
 pub(super) fn base_of(
@@ -59,5 +60,14 @@ impl Shared {
             let base = base_of(&self.instance, &catalog, database, role);
             self.with(|state| state.settings.set_base(base));
         }
+    }
+
+    /// Looks whether the current role may set a parameter now.
+    ///
+    /// # Errors
+    /// 42501 for a superuser's, 55P02 for one that is set when a session starts.
+    pub(crate) fn may_set(&self, name: &str) -> Result<(), Error> {
+        let catalog = self.catalog();
+        may_set(name, catalog.is_superuser(self.role(&catalog)?), true)
     }
 }

@@ -148,7 +148,7 @@ impl Session {
                 }
                 self.bind_statement(statement, types)
             });
-        prepared.map_err(|error| self.failed(error))
+        prepared.map_err(|error| self.failed(statement.placed(error)))
     }
 
     pub(super) fn bind_statement(
@@ -235,7 +235,7 @@ impl Session {
             Ok(outcome) => Ok(self.counted(timed, outcome)),
             Err(error) => {
                 timed.failed(&error);
-                Err(self.failed(error))
+                Err(self.failed(prepared.statement.placed(error)))
             }
         }
     }

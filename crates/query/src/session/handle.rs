@@ -26,7 +26,7 @@ use crate::instance::{Activity, Instance};
 use crate::notify::Mailbox;
 use crate::outcome::{Notice, OutputColumn};
 use crate::rights::denied;
-use crate::settings::{Reported, Scope, Settings};
+use crate::settings::{Reported, Scope, Settings, may_set};
 use crate::statistics::{Counters, Timed};
 use crate::value::{ColumnBuilder, reg_text};
 
@@ -55,6 +55,8 @@ pub struct Statement {
     pub(crate) parsed: Arc<Parsed>,
     /// Its own text.
     pub(crate) text: Arc<str>,
+    /// How many characters stand before that where places are counted from; None where nobody knows.
+    pub(crate) skipped: Option<u32>,
 }
 
 impl Statement {
@@ -68,6 +70,14 @@ impl Statement {
     #[must_use]
     pub fn text(&self) -> &str {
         &self.text
+    }
+
+    /// An error of it that points at the operator it is about.
+    pub(crate) fn placed(&self, error: Error) -> Error {
+        match self.skipped {
+            Some(skipped) => error.placed(&self.text, skipped),
+            None => error,
+        }
     }
 }
 
@@ -225,6 +235,7 @@ impl Session {
             )?;
         }
         for (name, value) in &options.settings {
+            may_set(name, superuser || options.background, false)?;
             settings.set(name, value, Scope::Session)?;
         }
         let cancel = Arc::new(Cancel::default());
@@ -294,6 +305,9 @@ impl Session {
             .into_iter()
             .map(|parsed| Statement {
                 text: sql.get(parsed.range.clone()).unwrap_or(sql).into(),
+                skipped: sql
+                    .get(..parsed.range.start)
+                    .and_then(|before| u32::try_from(before.chars().count()).ok()),
                 parsed: Arc::new(parsed),
             })
             .collect())

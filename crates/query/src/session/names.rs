@@ -489,6 +489,15 @@ impl Names for SessionNames {
     }
 
     fn routines(&self, schema: Option<&str>, name: &str) -> Result<Vec<Arc<Routine>>, Error> {
+        if let Some(schema) = schema
+            && self.home.schema_named(schema).is_none()
+            && !crate::catalogs::is_system_schema(schema)
+            && !crate::functions::procs(name)
+                .iter()
+                .any(|proc| proc.schema == schema)
+        {
+            return Err(no_schema(schema));
+        }
         if self.home.routines.is_empty() {
             return Ok(Vec::new());
         }

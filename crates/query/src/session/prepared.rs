@@ -37,6 +37,7 @@ impl Session {
                 tag,
             }),
             text: text.into(),
+            skipped: None,
         };
         let given = types.iter().map(|ty| match ty {
             SqlType::Unknown => Ok(None),

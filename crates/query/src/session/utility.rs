@@ -77,6 +77,7 @@ impl Session {
                 "SET LOCAL can only be used in transaction blocks",
             );
         }
+        self.shared.may_set(&change.name)?;
         let Some(value) = &change.value else {
             return self.reset(&change.name);
         };
@@ -126,7 +127,10 @@ impl Session {
                 });
                 Ok(())
             }
-            name => self.shared.with(|state| state.settings.reset(name)),
+            name => {
+                self.shared.may_set(name)?;
+                self.shared.with(|state| state.settings.reset(name))
+            }
         }
     }
 

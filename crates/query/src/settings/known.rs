@@ -19,6 +19,8 @@ pub enum Context {
     Sighup,
     /// When a session starts.
     Backend,
+    /// When a superuser's session starts.
+    SuperuserBackend,
     /// By a superuser, at any time.
     Superuser,
     /// By anyone, at any time.
@@ -34,6 +36,7 @@ impl Context {
             Self::Postmaster => "postmaster",
             Self::Sighup => "sighup",
             Self::Backend => "backend",
+            Self::SuperuserBackend => "superuser-backend",
             Self::Superuser => "superuser",
             Self::User => "user",
         }
@@ -120,7 +123,8 @@ fn parse_line(line: &'static str) -> Option<Known> {
         "internal" => Context::Internal,
         "postmaster" => Context::Postmaster,
         "sighup" => Context::Sighup,
-        "backend" | "superuser-backend" => Context::Backend,
+        "backend" => Context::Backend,
+        "superuser-backend" => Context::SuperuserBackend,
         "superuser" => Context::Superuser,
         _ => Context::User,
     };

@@ -158,7 +158,10 @@ impl Settings {
                             format!("parameter \"{}\" cannot be changed now", known.name),
                         ));
                     }
-                    Context::Backend | Context::Superuser | Context::User => {}
+                    Context::Backend
+                    | Context::SuperuserBackend
+                    | Context::Superuser
+                    | Context::User => {}
                 }
                 check(known.name, &known.normalise(value)?)?
             }
@@ -298,6 +301,38 @@ impl Settings {
     }
 }
 
+/// Looks whether a role may set a parameter: those of superusers, and those that a session has once
+/// it is `started`.
+///
+/// # Errors
+/// 42501, 55P02.
+pub(crate) fn may_set(name: &str, superuser: bool, started: bool) -> Result<(), Error> {
+    let Some(known) = find(name) else {
+        return Ok(());
+    };
+    let of_start = matches!(known.context, Context::Backend | Context::SuperuserBackend);
+    let of_superusers = matches!(
+        known.context,
+        Context::Superuser | Context::SuperuserBackend
+    );
+    if of_start && started {
+        return Err(Error::new(
+            SqlState::CANT_CHANGE_RUNTIME_PARAM,
+            format!(
+                "parameter \"{}\" cannot be set after connection start",
+                known.name
+            ),
+        ));
+    }
+    if of_superusers && !superuser {
+        return Err(Error::new(
+            SqlState::INSUFFICIENT_PRIVILEGE,
+            format!("permission denied to set parameter \"{}\"", known.name),
+        ));
+    }
+    Ok(())
+}
+
 fn unknown(name: &str) -> Error {
     Error::new(
         SqlState::UNDEFINED_OBJECT,
@@ -358,6 +393,14 @@ fn check(name: &str, value: &str) -> Result<String, Error> {
                 ));
             }
             Ok(value.to_lowercase())
+        }
+        // These would give other answers, or end the session, and are not what the server has.
+        "array_nulls" if value == "off" => Err(Error::unsupported("array_nulls = off")),
+        "exit_on_error" | "transform_null_equals" if value == "on" => {
+            Err(Error::unsupported(format!("{name} = on")))
+        }
+        "default_table_access_method" if value != "heap" => {
+            Err(invalid().detail(format!("Table access method \"{value}\" does not exist.")))
         }
         _ => Ok(value.to_owned()),
     }

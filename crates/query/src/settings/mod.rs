@@ -10,5 +10,5 @@ mod layers;
 pub(crate) use conf::alter;
 pub use conf::{Conf, Line};
 pub use known::{Context, Kind, Known, find, known};
-pub(crate) use layers::Base;
+pub(crate) use layers::{Base, may_set};
 pub use layers::{Reported, Scope, Settings, reported};

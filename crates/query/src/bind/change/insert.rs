@@ -73,7 +73,11 @@ impl Binder<'_> {
             return Err(Error::new(
                 SqlState::SYNTAX_ERROR,
                 "INSERT has more target columns than expressions",
-            ));
+            )
+            .at(insert
+                .columns
+                .get(given)
+                .and_then(crate::bind::name_position)));
         }
         if parts.any() {
             // Columns of which parts are given come behind those that are given as they are.

@@ -421,6 +421,7 @@ impl Machine<'_> {
                 let names = SessionNames::among(&self.session.shared, locals)?;
                 let statement = Statement {
                     text: text.into(),
+                    skipped: None,
                     parsed: Arc::clone(parsed),
                 };
                 let prepared = self.session.bind_among(&names, &statement, &types);
@@ -465,6 +466,7 @@ impl Machine<'_> {
         let names = SessionNames::new(&self.session.shared)?;
         let statement = Statement {
             text: text.into(),
+            skipped: Some(0),
             parsed,
         };
         let prepared = self.session.bind_among(&names, &statement, &types)?;
