@@ -667,3 +667,48 @@ fn who_deletes_rows_that_move_in_the_same_group_of_commits_is_not_overtaken() {
         done.store(true, Ordering::Relaxed);
     });
 }
+
+/// Puts rows in the place of their own, with the same keys.
+fn replace(transaction: &mut Transaction, numbers: &[i64]) {
+    delete(transaction, |id| numbers.contains(&id)).unwrap();
+    let mut intake = transaction.intake(TICKS).unwrap();
+    intake.keep_keys();
+    intake.push(ticks(numbers)).unwrap();
+    intake.finish(transaction).unwrap();
+}
+
+#[test]
+fn rows_that_keep_their_keys_keep_others_out() {
+    let taken = |transaction: &mut Transaction, number: i64| match insert(transaction, &[number]) {
+        Err(EngineError::Unique { .. }) => true,
+        Ok(()) => false,
+        Err(error) => panic!("{error}"),
+    };
+    let disk = SimDisk::new(9);
+    let engine = open(&disk, 9).unwrap();
+    create(&engine).unwrap();
+    let mut add = engine.begin(DB, Isolation::ReadCommitted);
+    insert(&mut add, &[1, 2, 3]).unwrap();
+    add.commit().unwrap();
+    for flush in [false, true] {
+        if flush {
+            engine.flush().unwrap();
+        }
+        let mut change = engine.begin(DB, Isolation::ReadCommitted);
+        replace(&mut change, &[1, 2]);
+        assert!(taken(&mut change, 2), "its own row has the key");
+        replace(&mut change, &[2, 3]);
+        change.savepoint("all");
+        delete(&mut change, |id| id == 3).unwrap();
+        assert!(!taken(&mut change, 3), "the row that had the key is gone");
+        assert!(taken(&mut change, 3));
+        replace(&mut change, &[1]);
+        assert!(taken(&mut change, 1));
+        change.rollback_to("all").unwrap();
+        assert!(taken(&mut change, 3));
+        change.commit().unwrap();
+        let mut later = engine.begin(DB, Isolation::ReadCommitted);
+        assert_eq!(ids(&later, TICKS, 2), [1, 2, 3]);
+        assert!(taken(&mut later, 1), "a committed row has the key");
+    }
+}
