@@ -57,11 +57,24 @@ impl Pending {
 
     /// What became of it, once it was written.
     pub(crate) fn result(&self) -> Result<Lsn, EngineError> {
-        match self.outcome.lock().take() {
-            Some(outcome) => outcome,
-            None => Err(EngineError::Record(
-                "a transaction was lost on its way to the log".into(),
-            )),
+        self.outcome.lock().take().unwrap_or_else(|| Err(lost()))
+    }
+}
+
+fn lost() -> EngineError {
+    EngineError::Record("a transaction was lost on its way to the log".into())
+}
+
+/// Transactions that are being written. If whoever does so panics, the others are told: each waits
+/// for its own outcome, and nobody else would give it one.
+struct Group(Vec<Arc<Pending>>);
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            for pending in self.0.iter().filter(|pending| !pending.is_finished()) {
+                pending.finish(Err(lost()));
+            }
         }
     }
 }
@@ -140,8 +153,8 @@ impl Engine {
     /// Writes for all who wait, unless somebody has written the one that this is about.
     pub(crate) fn write_waiting(&self, writer: &mut Writer, pending: &Pending) {
         if !pending.is_finished() {
-            let group = std::mem::take(&mut *self.queue.0.lock());
-            self.write(writer, &group);
+            let group = Group(std::mem::take(&mut *self.queue.0.lock()));
+            self.write(writer, &group.0);
         }
     }
 }
@@ -199,5 +212,31 @@ impl Drop for Commit {
             // Its locks are let go next: not before those who come then see what it did.
             None => drop(self.engine.writing()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_is_written_by_one_who_panics_is_told() {
+        let pendings = [Pending::new(Work::default()), Pending::new(Work::default())];
+        let written = pendings.clone();
+        let leader = std::thread::spawn(move || {
+            let group = Group(written.to_vec());
+            for pending in &group.0 {
+                drop(pending.take());
+            }
+            if let Some(first) = group.0.first() {
+                first.finish(Ok(Lsn(7)));
+            }
+            panic!("while it writes");
+        });
+        assert!(leader.join().is_err());
+        let [first, second] = pendings;
+        assert!(matches!(first.result(), Ok(Lsn(7))));
+        assert!(second.is_finished());
+        assert!(matches!(second.result(), Err(EngineError::Record(_))));
     }
 }

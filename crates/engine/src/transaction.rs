@@ -69,6 +69,9 @@ pub enum Isolation {
 /// this one's tasks.
 const BRIEF_ROWS: u64 = 256;
 
+/// Keys of a transaction's rows, by chunk and constraint.
+type OwnKeys = BTreeMap<(Place, u32), HashSet<Key>>;
+
 /// An open transaction. Dropped without [`Transaction::commit`], it leaves no trace.
 #[derive(Debug)]
 pub struct Transaction {
@@ -90,7 +93,7 @@ pub struct Transaction {
     /// `rows` again, to read.
     own: BTreeMap<Place, HotPart>,
     /// Keys of `own`, once they were counted: rows that take others' places do not need it.
-    own_keys: BTreeMap<(Place, u32), HashSet<Key>>,
+    own_keys: OwnKeys,
     counted: bool,
     savepoints: Vec<Savepoint>,
     /// How many of `rows` their stores have got something of, and which stores there were then.

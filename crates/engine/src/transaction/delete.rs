@@ -11,7 +11,7 @@ use chronolith_chunk::{ChunkError, Locator, RowSet};
 use chronolith_types::ChunkId;
 use roaring::RoaringBitmap;
 
-use super::{Isolation, Touched, Transaction};
+use super::{Isolation, OwnKeys, Touched, Transaction};
 use crate::error::EngineError;
 use crate::layout::layout_for;
 use crate::moves::{Deletion, Source};
@@ -223,16 +223,8 @@ impl Transaction {
         }
         self.own_keys.clear();
         for (place, own) in &self.own {
-            let Some(table) = self.state.table(place.table_key()) else {
-                continue;
-            };
-            let layout = layout_for(table);
-            for (constraint, columns) in table.unique_keys() {
-                let encoder = layout.encoder(&columns)?;
-                let known = self.own_keys.entry((*place, constraint.id)).or_default();
-                for batch in own.batches() {
-                    known.extend(encoder.keys(batch)?.iter().flatten().map(Into::into));
-                }
+            if let Some(table) = self.state.table(place.table_key()) {
+                count_keys(&mut self.own_keys, table, *place, own.batches())?;
             }
         }
         Ok(())
@@ -245,13 +237,7 @@ impl Transaction {
         place: Place,
         rows: &RecordBatch,
     ) -> Result<(), EngineError> {
-        let layout = layout_for(table);
-        for (constraint, columns) in table.unique_keys() {
-            let encoder = layout.encoder(&columns)?;
-            let known = self.own_keys.entry((place, constraint.id)).or_default();
-            known.extend(encoder.keys(rows)?.iter().flatten().map(Into::into));
-        }
-        Ok(())
+        count_keys(&mut self.own_keys, table, place, std::slice::from_ref(rows))
     }
 
     /// Deletes what it deletes of committed rows in a state that has its changes.
@@ -295,6 +281,24 @@ impl Transaction {
         }
         Ok(Arc::new(state))
     }
+}
+
+/// Adds the keys of a chunk's rows to those that are known.
+fn count_keys(
+    known: &mut OwnKeys,
+    table: &Arc<Table>,
+    place: Place,
+    batches: &[RecordBatch],
+) -> Result<(), EngineError> {
+    let layout = layout_for(table);
+    for (constraint, columns) in table.unique_keys() {
+        let encoder = layout.encoder(&columns)?;
+        let known = known.entry((place, constraint.id)).or_default();
+        for batch in batches {
+            known.extend(encoder.keys(batch)?.iter().flatten().map(Into::into));
+        }
+    }
+    Ok(())
 }
 
 /// What a view calls a source, as it can be found by later.
