@@ -1,5 +1,7 @@
 //! Text forms of values, and the session's time zone.
 
+use std::sync::atomic::Ordering;
+
 use arrow::datatypes::IntervalMonthDayNano;
 use chronolith_types::{Interval, SqlType, TimeZone, ValueError, array, datetime, packed, text};
 
@@ -196,11 +198,15 @@ pub(super) fn code_of(kept: &str) -> i64 {
 fn special(source: &str, zone: &Zone, vars: &SessionVars) -> Option<i64> {
     let now = vars.transaction_us;
     let days = match source.trim().to_ascii_lowercase().as_str() {
-        "now" => return Some(now),
-        "today" => 0,
-        "yesterday" => -1,
-        "tomorrow" => 1,
+        "now" => None,
+        "today" => Some(0),
+        "yesterday" => Some(-1),
+        "tomorrow" => Some(1),
         _ => return None,
+    };
+    vars.momentary.fetch_add(1, Ordering::Relaxed);
+    let Some(days) = days else {
+        return Some(now);
     };
     let day = 86_400_000_000;
     Some(zone.to_utc((zone.to_local(now).div_euclid(day) + days) * day))

@@ -5,6 +5,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Deref;
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, OnceLock};
 
 use arrow::record_batch::RecordBatch;
@@ -82,6 +83,9 @@ pub struct SessionVars {
     pub effects: Option<Arc<dyn Effects>>,
     /// Its random numbers.
     pub random: Arc<Random>,
+    /// Counts the values that are what they are for the moment alone, as `'now'` is: what was bound
+    /// with one is not bound for later.
+    pub momentary: Arc<AtomicU64>,
 }
 
 impl Default for SessionVars {
@@ -100,6 +104,7 @@ impl Default for SessionVars {
             settings: Arc::default(),
             effects: None,
             random: Arc::default(),
+            momentary: Arc::default(),
         }
     }
 }

@@ -349,6 +349,7 @@ impl Session {
                 given: types.clone(),
                 ready,
                 bound_to: self.bound_to(),
+                lasts: false,
                 renewed: parking_lot::Mutex::default(),
                 point: std::sync::OnceLock::new(),
                 normal: std::sync::OnceLock::new(),

@@ -15,6 +15,7 @@ use super::block::Block;
 use super::handle::Session;
 use super::limits::Progress;
 use super::names::SessionNames;
+use super::recent::Recent;
 use super::run;
 use super::shared::Shared;
 use crate::bind::{Bound, bind_arguments};
@@ -330,6 +331,7 @@ impl Session {
             simple: false,
             prepared: BTreeMap::new(),
             savepoints: Vec::new(),
+            recent: Recent::default(),
             progress: Progress::Run,
             binary_rows: false,
             watched: false,

@@ -18,6 +18,7 @@ use super::for_update::{self, Locking};
 use super::handle::{BoundTo, Prepared, Session, Statement};
 use super::names::SessionNames;
 use super::present;
+use super::recent::repeats;
 use super::run;
 use super::shared::{Shared, State};
 use crate::arrivals;
@@ -146,7 +147,7 @@ impl Session {
                 if !idle && self.block != Block::Failed && !ends_block(tree) {
                     self.enter_for(tree)?;
                 }
-                self.bind_statement(statement, types)
+                self.bind_or_find(statement, types)
             });
         prepared.map_err(|error| self.failed(statement.placed(error)))
     }
@@ -174,6 +175,7 @@ impl Session {
         types: &[Option<SqlType>],
     ) -> Result<Arc<Prepared>, Error> {
         let tree = &statement.parsed.statement;
+        let momentary = self.momentary();
         let ready = match many(&self.shared, names, tree, types) {
             Some(ready) => ready,
             None => ready(&self.shared, names, tree, types)?,
@@ -202,6 +204,7 @@ impl Session {
             columns,
             statement: statement.clone(),
             given: types.to_vec(),
+            lasts: repeats(&ready) && self.momentary() == momentary,
             ready,
             bound_to: self.bound_to(),
             renewed: Mutex::default(),
@@ -218,6 +221,9 @@ impl Session {
             time_zone: self
                 .shared
                 .with(|state| state.settings.get("timezone").unwrap_or("UTC").to_owned()),
+            row_security: self
+                .shared
+                .with(|state| state.settings.get("row_security") != Some("off")),
         }
     }
 
@@ -386,7 +392,11 @@ impl Session {
         self.binary_rows = false;
         self.begin_watch(true)?;
         self.refuse_in_failed(tree)?;
-        let now = self.shared.instance.engine.clock().wall_us();
+        let now = match self.simple {
+            // All statements of a message are of the time at which it came.
+            true => self.shared.with(|state| state.statement_us),
+            false => self.shared.instance.engine.clock().wall_us(),
+        };
         self.shared.with(|state| state.statement_us = now);
         self.shared.instance.update(self.shared.pid, |activity| {
             activity.state = "active";

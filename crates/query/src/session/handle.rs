@@ -16,6 +16,7 @@ use super::between::Between;
 use super::block::{Block, Savepoint};
 use super::execute::Ready;
 use super::limits::Progress;
+use super::recent::Recent;
 use super::shared::Shared;
 use crate::audit::masked;
 use crate::cancel::Cancel;
@@ -93,6 +94,8 @@ pub struct Prepared {
     pub(crate) ready: Ready,
     /// What it was bound against: bound anew when that has changed.
     pub(crate) bound_to: BoundTo,
+    /// Whether it means the same whenever it is run, as long as that has not changed.
+    pub(crate) lasts: bool,
     /// The same statement as it was last bound anew.
     pub(crate) renewed: Mutex<Option<Arc<Prepared>>>,
     /// How it finds its one row without a plan, if it can; known once it has run.
@@ -108,6 +111,7 @@ pub(crate) struct BoundTo {
     pub(crate) user: String,
     pub(crate) search_path: Arc<[String]>,
     pub(crate) time_zone: String,
+    pub(crate) row_security: bool,
 }
 
 impl Prepared {
@@ -141,6 +145,8 @@ pub struct Session {
     pub(super) prepared: BTreeMap<String, Option<Arc<Prepared>>>,
     /// The open transaction's savepoints, outermost first.
     pub(super) savepoints: Vec<Savepoint>,
+    /// Statements that came more than once, by their texts.
+    pub(super) recent: Recent,
     pub(super) progress: Progress,
     /// The last statement's rows are those of a BINARY cursor.
     pub(super) binary_rows: bool,
@@ -271,6 +277,7 @@ impl Session {
             simple: false,
             prepared: BTreeMap::new(),
             savepoints: Vec::new(),
+            recent: Recent::default(),
             progress: Progress::Idle,
             binary_rows: false,
             watched: false,
@@ -288,12 +295,21 @@ impl Session {
     pub fn parse(&mut self, sql: &str) -> Result<Vec<Statement>, Error> {
         self.begin_watch(false)?;
         let now = self.shared.instance.engine.clock().wall_us();
-        self.shared.with(|state| state.statement_us = now);
+        self.shared.with(|state| {
+            state.statement_us = now;
+            if state.transaction.is_none() {
+                // A transaction begins with the statement: `'now'` in it is that time.
+                state.transaction_us = now;
+            }
+        });
         self.shared.instance.update(self.shared.pid, |activity| {
             activity.state = "active";
             masked(sql).as_ref().clone_into(&mut activity.query);
             activity.statement_us = Some(now);
         });
+        if let Some(statement) = self.recent.statement(sql) {
+            return Ok(vec![statement.clone()]);
+        }
         let parsed = chronolith_sql::parse(sql).map_err(|error| {
             let failed = self.block == Block::Open;
             if failed {
@@ -301,7 +317,7 @@ impl Session {
             }
             Error::from(error)
         })?;
-        Ok(parsed
+        let statements: Vec<Statement> = parsed
             .into_iter()
             .map(|parsed| Statement {
                 text: sql.get(parsed.range.clone()).unwrap_or(sql).into(),
@@ -310,7 +326,11 @@ impl Session {
                     .and_then(|before| u32::try_from(before.chars().count()).ok()),
                 parsed: Arc::new(parsed),
             })
-            .collect())
+            .collect();
+        if let [statement] = statements.as_slice() {
+            self.recent.offer(sql, statement);
+        }
+        Ok(statements)
     }
 
     /// Values for a statement's parameters as they came over the wire, each binary or not.

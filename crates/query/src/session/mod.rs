@@ -33,6 +33,7 @@ mod portal;
 mod prepared;
 mod present;
 mod read_only;
+mod recent;
 mod run;
 mod shared;
 mod snapshots;

@@ -84,6 +84,9 @@ impl Session {
             None => ("", &[][..]),
         };
         self.show_prepared(name, text, params, false);
+        if let Some(prepared) = statement {
+            self.recent.give(prepared);
+        }
         self.prepared.insert(name.to_owned(), statement.cloned());
         Ok(())
     }
@@ -106,7 +109,12 @@ impl Session {
     pub fn forget(&mut self, name: &str) -> bool {
         let shown = |known: &PreparedStatement| known.name != name;
         self.shared.with(|state| state.prepared.retain(shown));
-        self.prepared.remove(name).is_some()
+        let found = self.prepared.remove(name);
+        if let Some(Some(prepared)) = &found {
+            // Who makes up a name for each run comes back with another.
+            self.recent.keep(prepared);
+        }
+        found.is_some()
     }
 
     pub(super) fn deallocate(&mut self, name: Option<&str>) -> Result<(), Error> {
@@ -119,7 +127,9 @@ impl Session {
     }
 
     pub(super) fn forget_prepared(&mut self) {
-        self.prepared.clear();
+        for prepared in std::mem::take(&mut self.prepared).into_values().flatten() {
+            self.recent.keep(&prepared);
+        }
         self.shared.with(|state| state.prepared.clear());
     }
 

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use chronolith_catalog::{Catalog, Change, Database, Rights, Table, View};
 use chronolith_engine::{Isolation, Locker, TableView, Transaction};
@@ -81,6 +82,8 @@ pub(crate) struct State {
     pub(crate) session_user: String,
     /// Its random numbers, which `setseed` begins anew.
     pub(crate) random: Arc<Random>,
+    /// How much of what was bound was true of the moment alone.
+    pub(crate) momentary: Arc<AtomicU64>,
     /// Who has logged in.
     pub(crate) login: String,
     /// What both are after the open transaction: when it is rolled back, and when it is committed.
@@ -241,6 +244,7 @@ impl Shared {
             named: Mutex::default(),
             state: Mutex::new(State {
                 random: Arc::default(),
+                momentary: Arc::default(),
                 user: user.to_owned(),
                 session_user: user.to_owned(),
                 login: user.to_owned(),
@@ -489,6 +493,7 @@ impl Shared {
             settings: state.settings.all_shown(),
             effects: Some(Arc::new(effects)),
             random: Arc::clone(&state.random),
+            momentary: Arc::clone(&state.momentary),
         })
     }
 

@@ -110,7 +110,10 @@ impl Session {
             self.shared
                 .with(|state| state.sequences = SessionSequences::default());
         }
-        // Plans are bound anew where what they read has changed.
+        if what == Discard::Plans {
+            // Those under a name are bound anew where what they read has changed.
+            self.recent.clear();
+        }
         Ok(())
     }
 
