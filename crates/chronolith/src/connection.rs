@@ -92,7 +92,7 @@ impl Connection {
     pub fn run(&mut self, sql: &str) -> Result<Vec<Rows>, Error> {
         let session = &mut self.session;
         self.db.wait(async move {
-            let statements = session.parse(sql)?;
+            let statements = session.parse_message(sql)?;
             let mut results = Vec::with_capacity(statements.len());
             session.simple_begin(statements.len()).await?;
             for statement in &statements {

@@ -266,6 +266,10 @@ pub enum Failed<'a> {
 pub trait Session: Send {
     /// Splits a text into its statements, each still to be prepared.
     fn parse(&mut self, sql: &str) -> Result<Vec<Plan>, Failure>;
+    /// The same of a message of the simple protocol.
+    fn parse_message(&mut self, sql: &str) -> Result<Vec<Plan>, Failure> {
+        self.parse(sql)
+    }
     /// The type of an oid that a client names; none when there is none.
     fn type_of_oid(&self, oid: u32) -> Option<SqlType> {
         SqlType::from_oid(oid)

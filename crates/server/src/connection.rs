@@ -319,7 +319,7 @@ impl Connection {
     }
 
     async fn simple(&mut self, sql: &str) -> Result<(), Stop> {
-        let statements = self.session.parse(sql)?;
+        let statements = self.session.parse_message(sql)?;
         if statements.is_empty() {
             out::bare(&mut self.wire.out, b'I');
             return Ok(());

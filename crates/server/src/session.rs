@@ -165,11 +165,11 @@ fn foreign() -> Failure {
 #[async_trait]
 impl Session for Open {
     fn parse(&mut self, sql: &str) -> Result<Vec<Plan>, Failure> {
-        let statements = self.session.parse(sql)?;
-        Ok(statements
-            .into_iter()
-            .map(|statement| Plan(Arc::new(statement)))
-            .collect())
+        Ok(plans(self.session.parse(sql)?))
+    }
+
+    fn parse_message(&mut self, sql: &str) -> Result<Vec<Plan>, Failure> {
+        Ok(plans(self.session.parse_message(sql)?))
     }
 
     fn type_of_oid(&self, oid: u32) -> Option<SqlType> {
@@ -448,6 +448,11 @@ impl News for Letters {
     fn end(&self) -> Option<Failure> {
         self.0.check().err().map(Failure::from)
     }
+}
+
+fn plans(statements: Vec<Statement>) -> Vec<Plan> {
+    let plans = statements.into_iter();
+    plans.map(|statement| Plan(Arc::new(statement))).collect()
 }
 
 fn described(prepared: Bound) -> Described {

@@ -13,6 +13,7 @@
 mod alike;
 mod alter;
 mod changes;
+mod constants;
 mod copy;
 mod create;
 mod cursor;
@@ -22,6 +23,7 @@ mod error;
 mod forms;
 mod grant;
 mod joins;
+mod lexemes;
 mod literals;
 mod lock;
 mod normal;
@@ -48,6 +50,7 @@ pub use changes::{
     ConflictTarget, DEFAULT_VALUES, DO_NOTHING, OVERRIDING_SYSTEM, OVERRIDING_USER,
     conflict_target, current_of,
 };
+pub use constants::{Constants, constants_apart};
 pub use cursor::{expression, query};
 pub use error::SqlError;
 pub use forms::{Cycle, Exclusion, ROWS_FROM, Recursion, Search, exclusion};

@@ -311,6 +311,8 @@ impl Session {
             let statement = Statement {
                 text: text.into(),
                 skipped: None,
+                constants: None,
+                filled: None,
                 parsed: Arc::new(parsed),
             };
             let names = SessionNames::of_routine(&self.shared, routine)?;

@@ -14,6 +14,7 @@ use parking_lot::Mutex;
 
 use super::block::Block;
 use super::call::Procedure;
+use super::filled::Filled;
 use super::for_update::{self, Locking};
 use super::handle::{BoundTo, Prepared, Session, Statement};
 use super::names::SessionNames;
@@ -58,6 +59,8 @@ pub(crate) enum Ready {
     DeclarePlaced(Box<Locking>),
     /// CALL of what runs statements.
     Procedure(Box<Procedure>),
+    /// One of a kind that is bound, with its values.
+    Filled(Arc<Filled>),
     /// Everything that is done at once.
     Utility,
 }
@@ -75,7 +78,7 @@ impl Ready {
             Self::Change(dml) => dml.program.params.clone(),
             Self::Explain(inner) | Self::CopyRows(inner) => inner.params(),
             Self::Procedure(procedure) => procedure.args.params.clone(),
-            Self::Utility => Vec::new(),
+            Self::Filled(_) | Self::Utility => Vec::new(),
         }
     }
 }
@@ -92,6 +95,7 @@ impl Ready {
                 let returns = last.is_some_and(|change| change.returning.is_some());
                 returns.then(|| types_of(&dml.program.columns))
             }
+            Self::Filled(filled) => filled.of.ready.columns(),
             _ => None,
         }
     }
@@ -112,6 +116,7 @@ impl Ready {
             Self::Change(dml) => dml.check(shared),
             Self::Explain(inner) | Self::CopyRows(inner) => inner.check(shared),
             Self::Procedure(procedure) => shared.check_uses(&procedure.args.uses),
+            Self::Filled(filled) => filled.of.ready.check(shared),
             Self::Utility => Ok(()),
         }
     }
@@ -252,7 +257,11 @@ impl Session {
         let normal = prepared.normal.get_or_init(|| {
             let rows = matches!(
                 prepared.ready,
-                Ready::Query(_) | Ready::Insert(_) | Ready::Change(_) | Ready::Lock(_)
+                Ready::Query(_)
+                    | Ready::Insert(_)
+                    | Ready::Change(_)
+                    | Ready::Lock(_)
+                    | Ready::Filled(_)
             );
             Arc::new(normalised(&masked(prepared.statement.text()), !rows))
         });
@@ -384,7 +393,10 @@ impl Session {
             return Ok(outcome);
         }
         self.enter_for(tree)?;
-        self.rerun(prepared, params).await
+        match &prepared.ready {
+            Ready::Filled(filled) => self.run_filled(prepared, filled).await,
+            _ => self.rerun(prepared, params).await,
+        }
     }
 
     /// A statement's run begins, in whatever transaction.
@@ -528,6 +540,7 @@ impl Session {
             Ready::Declare(_) | Ready::DeclarePlaced(_) => {
                 Err(Error::internal("a cursor of nothing"))
             }
+            Ready::Filled(_) => Err(Error::internal("a kind of statement in its own place")),
             Ready::Explain(inner) => {
                 let Tree::Explain(of) = tree else {
                     return Err(Error::internal("an explanation of nothing"));

@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 
 use arrow::array::{ArrayRef, new_null_array};
 use chronolith_catalog::{Privilege, Rights};
-use chronolith_sql::{Normalised, Parsed};
+use chronolith_sql::{Constants, Normalised, Parsed};
 use chronolith_types::{SqlState, SqlType, TimeZone};
 use datafusion::logical_expr::LogicalPlan;
 use parking_lot::Mutex;
@@ -15,6 +15,7 @@ use super::base::base_of;
 use super::between::Between;
 use super::block::{Block, Savepoint};
 use super::execute::Ready;
+use super::filled::Filled;
 use super::limits::Progress;
 use super::recent::Recent;
 use super::shared::Shared;
@@ -58,6 +59,10 @@ pub struct Statement {
     pub(crate) text: Arc<str>,
     /// How many characters stand before that where places are counted from; None where nobody knows.
     pub(crate) skipped: Option<u32>,
+    /// Its constants, where it could be one of a kind.
+    pub(crate) constants: Option<Arc<Constants>>,
+    /// The kind that it is one of, if that is bound: then the tree is the kind's.
+    pub(crate) filled: Option<Arc<Filled>>,
 }
 
 impl Statement {
@@ -75,9 +80,10 @@ impl Statement {
 
     /// An error of it that points at the operator it is about.
     pub(crate) fn placed(&self, error: Error) -> Error {
-        match self.skipped {
-            Some(skipped) => error.placed(&self.text, skipped),
-            None => error,
+        match (self.skipped, &self.filled) {
+            (Some(skipped), Some(filled)) => filled.placed(error, &self.text, skipped),
+            (Some(skipped), None) => error.placed(&self.text, skipped),
+            (None, _) => error,
         }
     }
 }
@@ -293,6 +299,19 @@ impl Session {
     /// # Errors
     /// 42601 for the first that is none.
     pub fn parse(&mut self, sql: &str) -> Result<Vec<Statement>, Error> {
+        self.arrives(sql)?;
+        if let Some(statements) = self.recent.statements(sql) {
+            return Ok(statements.to_vec());
+        }
+        let statements = self.read(sql)?;
+        if self.recent.comes_again(sql) {
+            self.recent.add(sql, &statements);
+        }
+        Ok(statements)
+    }
+
+    /// A text comes: its time begins, and it is shown as what the session does.
+    pub(super) fn arrives(&mut self, sql: &str) -> Result<(), Error> {
         self.begin_watch(false)?;
         let now = self.shared.instance.engine.clock().wall_us();
         self.shared.with(|state| {
@@ -307,17 +326,18 @@ impl Session {
             masked(sql).as_ref().clone_into(&mut activity.query);
             activity.statement_us = Some(now);
         });
-        if let Some(statement) = self.recent.statement(sql) {
-            return Ok(vec![statement.clone()]);
-        }
+        Ok(())
+    }
+
+    /// The statements of a text; one that is none fails an open block.
+    pub(super) fn read(&mut self, sql: &str) -> Result<Vec<Statement>, Error> {
         let parsed = chronolith_sql::parse(sql).map_err(|error| {
-            let failed = self.block == Block::Open;
-            if failed {
+            if self.block == Block::Open {
                 self.fail_block();
             }
             Error::from(error)
         })?;
-        let statements: Vec<Statement> = parsed
+        Ok(parsed
             .into_iter()
             .map(|parsed| Statement {
                 text: sql.get(parsed.range.clone()).unwrap_or(sql).into(),
@@ -325,12 +345,10 @@ impl Session {
                     .get(..parsed.range.start)
                     .and_then(|before| u32::try_from(before.chars().count()).ok()),
                 parsed: Arc::new(parsed),
+                constants: None,
+                filled: None,
             })
-            .collect();
-        if let [statement] = statements.as_slice() {
-            self.recent.offer(sql, statement);
-        }
-        Ok(statements)
+            .collect())
     }
 
     /// Values for a statement's parameters as they came over the wire, each binary or not.

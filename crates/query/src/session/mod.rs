@@ -19,6 +19,7 @@ mod current;
 mod cursor;
 mod declare;
 mod execute;
+mod filled;
 mod for_update;
 mod handle;
 mod limits;

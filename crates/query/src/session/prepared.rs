@@ -38,6 +38,8 @@ impl Session {
             }),
             text: text.into(),
             skipped: None,
+            constants: None,
+            filled: None,
         };
         let given = types.iter().map(|ty| match ty {
             SqlType::Unknown => Ok(None),

@@ -11,21 +11,21 @@ use std::sync::atomic::Ordering;
 use chronolith_types::SqlType;
 
 use super::execute::Ready;
-use super::handle::{BoundTo, Prepared, Session, Statement};
+use super::handle::{Prepared, Session, Statement};
 
-/// How many statements are kept: what one connection of a program repeats.
-const KEPT_MAX: usize = 32;
+/// How many texts are kept: what one connection of a program repeats.
+const KEPT_MAX: usize = 64;
 /// The longest text that is kept, bytes: longer ones hold their rows, and come once.
 const TEXT_BYTES_MAX: usize = 4096;
 /// How many texts are remembered by their hashes, to know one that comes again.
-const SEEN: usize = 64;
+const SEEN: usize = 128;
 
-/// A statement that came more than once.
+/// A text that came more than once.
 struct Kept {
     text: Box<str>,
-    statement: Statement,
-    /// As it was bound last, where nobody has it under a name.
-    bound: Option<Arc<Prepared>>,
+    statements: Vec<Statement>,
+    /// Each as it was bound last, where nobody has it under a name.
+    bound: Vec<Option<Arc<Prepared>>>,
     /// When it was asked for last: the count of all askings then.
     used: u64,
 }
@@ -33,7 +33,7 @@ struct Kept {
 /// A session's repeated statements.
 pub(super) struct Recent {
     kept: Vec<Kept>,
-    seen: [u64; SEEN],
+    seen: Vec<u64>,
     hasher: std::hash::RandomState,
     asked: u64,
 }
@@ -42,7 +42,7 @@ impl Default for Recent {
     fn default() -> Self {
         Self {
             kept: Vec::new(),
-            seen: [0; SEEN],
+            seen: Vec::new(),
             hasher: std::hash::RandomState::new(),
             asked: 0,
         }
@@ -50,68 +50,76 @@ impl Default for Recent {
 }
 
 impl Recent {
-    /// The statement of a text that is kept.
-    pub(super) fn statement(&mut self, text: &str) -> Option<&Statement> {
+    fn find(&mut self, text: &str) -> Option<&mut Kept> {
         self.asked += 1;
         let kept = self.kept.iter_mut().find(|kept| *kept.text == *text)?;
         kept.used = self.asked;
-        Some(&kept.statement)
+        Some(kept)
     }
 
-    /// Keeps a text's only statement, if the text has come before.
-    pub(super) fn offer(&mut self, text: &str, statement: &Statement) {
+    /// The statements of a text that is kept.
+    pub(super) fn statements(&mut self, text: &str) -> Option<&[Statement]> {
+        Some(&self.find(text)?.statements)
+    }
+
+    /// The only statement of a text that is kept, as it was bound last.
+    pub(super) fn bound_as(&mut self, text: &str) -> Option<&Arc<Prepared>> {
+        self.find(text)?.bound.first()?.as_ref()
+    }
+
+    /// Whether a text is kept as one that has no statement.
+    pub(super) fn is_refused(&mut self, text: &str) -> bool {
+        self.find(text)
+            .is_some_and(|kept| kept.statements.is_empty())
+    }
+
+    /// Whether a text is to be kept: it is short, and has come before.
+    pub(super) fn comes_again(&mut self, text: &str) -> bool {
         if text.len() > TEXT_BYTES_MAX {
-            return;
+            return false;
         }
         let hash = self.hasher.hash_one(text);
+        self.seen.resize(SEEN, 0);
         let place = usize::try_from(hash % SEEN as u64).unwrap_or(0);
-        let Some(seen) = self.seen.get_mut(place) else {
-            return;
-        };
-        if *seen != hash {
-            *seen = hash;
-            return;
-        }
+        let seen = self.seen.get_mut(place);
+        seen.is_some_and(|seen| std::mem::replace(seen, hash) == hash)
+    }
+
+    /// Keeps a text's statements, instead of those that it had.
+    pub(super) fn add(&mut self, text: &str, statements: &[Statement]) {
+        self.kept.retain(|kept| *kept.text != *text);
         if self.kept.len() == KEPT_MAX {
             let oldest = (0..KEPT_MAX).min_by_key(|at| self.kept.get(*at).map(|kept| kept.used));
             self.kept.swap_remove(oldest.unwrap_or(0));
         }
         self.kept.push(Kept {
             text: text.into(),
-            statement: statement.clone(),
-            bound: None,
+            statements: statements.to_vec(),
+            bound: vec![None; statements.len()],
             used: self.asked,
         });
     }
 
-    fn of(&mut self, statement: &Statement) -> Option<&mut Kept> {
-        let same = |kept: &&mut Kept| Arc::ptr_eq(&kept.statement.parsed, &statement.parsed);
-        self.kept.iter_mut().find(same)
-    }
-
-    /// A statement as it was bound before, if that was with these types and its names meant the same.
-    fn bound(
-        &mut self,
-        statement: &Statement,
-        types: &[Option<SqlType>],
-        now: &BoundTo,
-    ) -> Option<Arc<Prepared>> {
-        let bound = self.of(statement)?.bound.as_ref()?;
-        (bound.given == types && bound.bound_to == *now).then(|| Arc::clone(bound))
+    /// Where a statement is kept, bound or not.
+    fn of(&mut self, statement: &Statement) -> Option<&mut Option<Arc<Prepared>>> {
+        self.kept.iter_mut().find_map(|kept| {
+            let mut pairs = kept.statements.iter().zip(&mut kept.bound);
+            let same = |known: &Statement| Arc::ptr_eq(&known.parsed, &statement.parsed);
+            pairs.find_map(|(known, bound)| same(known).then_some(bound))
+        })
     }
 
     /// Keeps a statement as it is bound now, where it means the same the next time.
     pub(super) fn keep(&mut self, prepared: &Arc<Prepared>) {
-        let kept = self.of(&prepared.statement);
-        if let Some(kept) = kept.filter(|_| prepared.lasts) {
-            kept.bound = Some(Arc::clone(prepared));
+        if let Some(bound) = self.of(&prepared.statement).filter(|_| prepared.lasts) {
+            *bound = Some(Arc::clone(prepared));
         }
     }
 
     /// A name has it now: it is kept there.
     pub(super) fn give(&mut self, prepared: &Arc<Prepared>) {
-        if let Some(kept) = self.of(&prepared.statement) {
-            kept.bound.take_if(|bound| Arc::ptr_eq(bound, prepared));
+        if let Some(bound) = self.of(&prepared.statement) {
+            bound.take_if(|bound| Arc::ptr_eq(bound, prepared));
         }
     }
 
@@ -128,11 +136,18 @@ impl Session {
         statement: &Statement,
         types: &[Option<SqlType>],
     ) -> Result<Arc<Prepared>, crate::error::Error> {
-        if self.recent.of(statement).is_none() || self.has_own_catalog() {
-            return self.bind_statement(statement, types);
+        if let Some(filled) = &statement.filled {
+            return Ok(filled.prepared(statement));
         }
-        let now = self.bound_to();
-        if let Some(bound) = self.recent.bound(statement, types, &now) {
+        let known = self.recent.of(statement).map(|bound| bound.clone());
+        let Some(bound) = known.filter(|_| !self.has_own_catalog()) else {
+            let prepared = self.bind_statement(statement, types)?;
+            self.learn(&prepared);
+            return Ok(prepared);
+        };
+        if let Some(bound) = bound.filter(|bound| bound.given == types)
+            && bound.bound_to == self.bound_to()
+        {
             return Ok(bound);
         }
         let prepared = self.bind_statement(statement, types)?;
@@ -148,7 +163,7 @@ impl Session {
 
     /// Whether the open transaction sees another catalog than who comes next: it changed its own,
     /// or looks at an older one. Versions alone do not tell these apart.
-    fn has_own_catalog(&self) -> bool {
+    pub(super) fn has_own_catalog(&self) -> bool {
         let committed = self.shared.instance.engine.catalog();
         !Arc::ptr_eq(&self.shared.catalog(), &committed)
     }
@@ -166,6 +181,7 @@ pub(super) fn repeats(ready: &Ready) -> bool {
         | Ready::Declare(_)
         | Ready::DeclarePlaced(_)
         | Ready::Procedure(_)
+        | Ready::Filled(_)
         | Ready::Utility => false,
     }
 }

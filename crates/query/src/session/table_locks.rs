@@ -61,6 +61,7 @@ impl Shared {
             }
             Ready::Explain(inner) | Ready::CopyRows(inner) => self.lock_tables(inner),
             Ready::Procedure(procedure) => self.lock_uses(&procedure.args.uses),
+            Ready::Filled(filled) => self.lock_tables(&filled.of.ready),
             Ready::Utility => Ok(false),
         }
     }

@@ -422,6 +422,8 @@ impl Machine<'_> {
                 let statement = Statement {
                     text: text.into(),
                     skipped: None,
+                    constants: None,
+                    filled: None,
                     parsed: Arc::clone(parsed),
                 };
                 let prepared = self.session.bind_among(&names, &statement, &types);
@@ -467,6 +469,8 @@ impl Machine<'_> {
         let statement = Statement {
             text: text.into(),
             skipped: Some(0),
+            constants: None,
+            filled: None,
             parsed,
         };
         let prepared = self.session.bind_among(&names, &statement, &types)?;
