@@ -23,6 +23,10 @@ pub struct Constants {
     pub shape: String,
     /// What each is by its form; None for a text in quotes, which is of the type that is wanted there.
     pub types: Vec<Option<SqlType>>,
+    /// How large each number is, as far as columns differ in it; 0 for a text. PostgreSQL refuses a
+    /// constant that does not fit the column that it is given to even where there is no row to
+    /// change: where one number fits, those of its size do.
+    pub sizes: Vec<usize>,
     /// Each as it would come over the wire.
     pub values: Vec<String>,
     /// Where each stands, in the shape and in the text: bytes.
@@ -120,6 +124,7 @@ pub fn constants_apart(text: &str) -> Option<Constants> {
     let mut taken = Constants {
         shape: String::with_capacity(text.len()),
         types: Vec::new(),
+        sizes: Vec::new(),
         values: Vec::new(),
         places: Vec::new(),
     };
@@ -135,6 +140,7 @@ pub fn constants_apart(text: &str) -> Option<Constants> {
         taken.shape.push_str(text.get(from..start)?);
         let place = taken.shape.len();
         taken.types.push(ty);
+        taken.sizes.push(size(&value, taken.types.last()?.as_ref()));
         taken.values.push(value);
         // Blanks, for a word may follow without one.
         taken.shape.push_str(&format!(" ${} ", taken.types.len()));
@@ -236,9 +242,8 @@ fn constant(
         value.insert(0, '-');
     }
     let before = pieces.get(first.checked_sub(1)?)?;
-    if !before.any(&BEFORE) && !(in_row && before.any(&["(", ","])) {
-        return None;
-    }
+    let begins = before.any(&BEFORE) || in_row && before.any(&["(", ","]);
+    begins.then_some(())?;
     let mut next = at + 1;
     if pieces.get(next).is_some_and(|sign| sign.is("::")) {
         // `-5::int` is not `(-5)::int`.
@@ -259,13 +264,28 @@ fn number(text: &str) -> Option<(SqlType, String)> {
             Err(_) => SqlType::Numeric(None),
         }
     } else {
-        let decimal = |byte: u8| byte.is_ascii_digit() || b".eE+-".contains(&byte);
+        let decimal = |byte: u8| byte.is_ascii_digit() || byte == b'.';
         if !text.bytes().all(decimal) || text.bytes().filter(|byte| *byte == b'.').count() > 1 {
             return None;
         }
         SqlType::Numeric(None)
     };
     Some((ty, text.to_owned()))
+}
+
+/// The size of a number of some type: an integer's is the bytes that hold it, a numeric's is beyond
+/// these by the digits before its point.
+fn size(value: &str, ty: Option<&SqlType>) -> usize {
+    match ty {
+        None => 0,
+        Some(SqlType::Int4) if value.parse::<i16>().is_ok() => 2,
+        Some(SqlType::Int4) => 4,
+        Some(SqlType::Int8) => 8,
+        Some(_) => {
+            let digits = value.trim_start_matches('-').split('.').next();
+            16 + digits.unwrap_or_default().trim_start_matches('0').len()
+        }
+    }
 }
 
 /// What a text in plain quotes holds.
@@ -281,6 +301,8 @@ fn quoted(text: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
     use super::*;
 
     fn shape(text: &str) -> Option<(String, Vec<String>)> {
@@ -335,7 +357,7 @@ mod tests {
     #[test]
     fn numbers_have_the_types_of_their_forms() {
         let taken = constants_apart(
-            "INSERT INTO t VALUES (2147483647, 2147483648, 9223372036854775808, 1e3, .5)",
+            "INSERT INTO t VALUES (2147483647, 2147483648, 9223372036854775808, 100.25, .5, 1e3, 7)",
         )
         .unwrap();
         let types = [
@@ -344,8 +366,10 @@ mod tests {
             SqlType::Numeric(None),
             SqlType::Numeric(None),
             SqlType::Numeric(None),
+            SqlType::Int4,
         ];
         assert_eq!(taken.types, types.map(Some));
+        assert_eq!(taken.sizes, [4, 8, 35, 19, 16, 2]);
     }
 
     #[test]

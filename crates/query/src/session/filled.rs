@@ -163,15 +163,13 @@ impl Session {
     }
 }
 
-/// What a kind is kept by: its text, and the types of its constants.
+/// What a kind is kept by: its text, and the types and sizes of its constants.
 fn kind(constants: &Constants) -> String {
     let mut text = constants.shape.clone();
-    for ty in &constants.types {
-        // No text of a statement has it: it would end there.
+    for size in &constants.sizes {
+        // No text of a statement has it: it would end there. Sizes of different types differ.
         text.push('\0');
-        if let Some(ty) = ty {
-            text.push_str(&ty.name());
-        }
+        text.push_str(&size.to_string());
     }
     text
 }
