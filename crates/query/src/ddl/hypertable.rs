@@ -85,7 +85,7 @@ pub(crate) fn make(shared: &Arc<Shared>, plan: &Plan) -> Result<(HypertableId, b
         }
     }
     for (_, index) in table.exclusions() {
-        if !index.keys.iter().any(|key| *key == column.name) {
+        if !index.keys.contains(&column.name) {
             return Err(key_without(&column.name));
         }
     }
