@@ -63,7 +63,7 @@ impl Container {
         db: &Database,
         runtime: &Runtime,
         scripts: &Path,
-        served: bool,
+        (served, plaintext): (bool, bool),
     ) -> Result<()> {
         let mut connection = db.connect()?;
         if self.user != "postgres" {
@@ -82,7 +82,7 @@ impl Container {
             connection.run(&format!("CREATE DATABASE {name} OWNER {owner}"))?;
         }
         drop(connection);
-        self.write_rules(db, scripts)?;
+        self.write_rules(db, scripts, plaintext)?;
         self.run_scripts(db, runtime, scripts, served)?;
         // What they wrote into files of settings and rules holds from the first client on.
         db.reload();
@@ -91,7 +91,7 @@ impl Container {
 
     /// Scripts append to `pg_hba.conf`, and where there was none their lines would be all of it. So
     /// they find the rules that hold without a file.
-    fn write_rules(&self, db: &Database, scripts: &Path) -> Result<()> {
+    fn write_rules(&self, db: &Database, scripts: &Path, plaintext: bool) -> Result<()> {
         let path = db.path().join("pg_hba.conf");
         let shell = |name: &std::ffi::OsStr| name.to_string_lossy().ends_with(".sh");
         let found = fs::read_dir(scripts).into_iter().flatten().flatten();
@@ -103,13 +103,17 @@ impl Container {
             Some(_) => "scram-sha-256",
             None => "trust",
         };
+        let network = match plaintext {
+            true => "host   ",
+            false => "hostssl",
+        };
         let far = self.method.as_deref().unwrap_or("scram-sha-256");
         let text = format!(
             "# TYPE  DATABASE  USER  ADDRESS       METHOD\n\
              local   all       all                 {near}\n\
              host    all       all   127.0.0.1/32  {near}\n\
              host    all       all   ::1/128       {near}\n\
-             host    all       all   all           {far}\n"
+             {network} all       all   all           {far}\n"
         );
         fs::write(&path, text).with_context(|| format!("could not write {}", path.display()))
     }

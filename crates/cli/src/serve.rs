@@ -44,7 +44,12 @@ pub(crate) fn run(args: &ServeArgs) -> Result<ExitCode> {
         .open(&data_dir)?;
     tracing::info!(directory = %data_dir.display(), "database open");
     if new {
-        container.initialise(&db, &runtime, &args.init_dir, args.init_server)?;
+        container.initialise(
+            &db,
+            &runtime,
+            &args.init_dir,
+            (args.init_server, args.plaintext),
+        )?;
         tracing::info!("PostgreSQL init process complete; ready for start up.");
     } else {
         tracing::info!("the data directory holds a database: scripts of an empty one are skipped");

@@ -221,6 +221,7 @@ async fn greet(
                 .tls
                 .as_ref()
                 .is_some_and(|tls| tls.authorities.is_some()),
+            plaintext: shared.config.plaintext,
         },
         binding: hello.binding,
         long_keys: hello.long_keys,

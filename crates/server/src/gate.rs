@@ -56,6 +56,24 @@ pub(crate) struct Ends {
     pub(crate) certificate: Option<Option<String>>,
     /// Whether clients are asked for certificates.
     pub(crate) asks: bool,
+    /// Whether clients of other machines may come in unencrypted where no rules say who may.
+    pub(crate) plaintext: bool,
+}
+
+impl Ends {
+    /// The client as a refusal names it.
+    fn who(&self, startup: &Startup) -> String {
+        let encryption = match self.encrypted {
+            true => "SSL encryption",
+            false => "no encryption",
+        };
+        let peer = self.peer.ip();
+        let peer = peer.map_or_else(|| "[local]".to_owned(), |peer| peer.to_string());
+        format!(
+            "host \"{peer}\", user \"{}\", database \"{}\", {encryption}",
+            startup.user, startup.database
+        )
+    }
 }
 
 /// What a client owes, all told.
@@ -79,6 +97,10 @@ fn refused(message: String) -> Failure {
     Failure::new(SqlState::INVALID_AUTHORIZATION_SPECIFICATION, message)
 }
 
+fn no_entry(startup: &Startup, ends: &Ends) -> Failure {
+    refused(format!("no pg_hba.conf entry for {}", ends.who(startup)))
+}
+
 /// What a client owes.
 ///
 /// # Errors
@@ -91,17 +113,22 @@ pub(crate) async fn proof(
 ) -> Result<Owed, Failure> {
     match backend.rules() {
         Some(rules) => by_rules(&rules, startup, role, ends).await,
-        None => without_rules(backend, startup, role, ends.peer.is_near()).map(Owed::from),
+        None => without_rules(backend, startup, role, ends).map(Owed::from),
     }
 }
 
-/// A password, but for the superuser of a machine where nobody has set one.
+/// A password, but for the superuser of a machine where nobody has set one; and TLS of those who
+/// are elsewhere. Neither it nor what they ask is to be read on the way.
 fn without_rules(
     backend: &dyn Backend,
     startup: &Startup,
     role: Option<&RoleAuth>,
-    local: bool,
+    ends: &Ends,
 ) -> Result<Proof, Failure> {
+    let local = ends.peer.is_near();
+    if !local && !ends.encrypted && !ends.plaintext {
+        return Err(no_entry(startup, ends));
+    }
     // Where nobody has a password, an unknown role's name is no secret worth a mock exchange.
     if role.is_none() && local && !backend.has_password() {
         return Err(refused(format!("role \"{}\" does not exist", startup.user)));
@@ -142,21 +169,10 @@ async fn by_rules(
         networks: &networks,
         names: &names,
     };
-    let who = || {
-        let encryption = match ends.encrypted {
-            true => "SSL encryption",
-            false => "no encryption",
-        };
-        let peer = ends.peer.ip();
-        let peer = peer.map_or_else(|| "[local]".to_owned(), |peer| peer.to_string());
-        format!(
-            "host \"{peer}\", user \"{}\", database \"{}\", {encryption}",
-            startup.user, startup.database
-        )
-    };
     let Some(rule) = rules.find(&visitor) else {
-        return Err(refused(format!("no pg_hba.conf entry for {}", who())));
+        return Err(no_entry(startup, ends));
     };
+    let who = || ends.who(startup);
     let misnamed = certificate(rule, startup, ends)?;
     let proof = match rule.method {
         Method::Trust if ends.peer.is_near() => Ok(Proof::None),

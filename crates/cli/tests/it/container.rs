@@ -31,6 +31,13 @@ async fn a_script_that_cannot_be_run_by_itself_is_one_of_bash() {
         .find(|line| line.starts_with("local"))
         .unwrap();
     assert!(local.ends_with("trust"), "{rules}");
+    assert!(rules.contains("\nhostssl all "), "{rules}");
+    // An image starts the server so: clients of its network come in the clear.
+    let plain = dir.path().join("plain");
+    let more = ["--plaintext", "--init-dir", scripts.to_str().unwrap()];
+    drop(Serving::start(&plain, &more));
+    let rules = fs::read_to_string(plain.join("pg_hba.conf")).unwrap();
+    assert!(!rules.contains("hostssl"), "{rules}");
 }
 
 #[tokio::test]

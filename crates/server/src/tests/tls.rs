@@ -14,8 +14,10 @@ use tokio_postgres::tls::{self, TlsConnect};
 use tokio_postgres::{Client, Config};
 
 use super::fake::{Fake, serve};
+use super::hostile::{says, startup};
 use super::protocol::pencil;
-use crate::{Server, ServerConfig, ServerError, TlsFiles};
+use crate::gate::{self, Ends, Peer, Proof};
+use crate::{Server, ServerConfig, ServerError, Startup, TlsFiles};
 
 /// A certificate of its own in a directory of its own.
 pub(super) struct Certificate {
@@ -228,6 +230,93 @@ async fn other_addresses_need_tls_and_a_password() {
             .await
             .is_ok()
     );
+}
+
+/// What a client owes that comes from an address, where no file says who may come in.
+async fn owed(from: &str, encrypted: bool, plaintext: bool) -> Result<Proof, String> {
+    let ends = Ends {
+        peer: Peer::Address(from.parse().unwrap()),
+        local: None,
+        encrypted,
+        certificate: None,
+        asks: false,
+        plaintext,
+    };
+    let fake = guarded();
+    let role = crate::Backend::role(&fake, "postgres");
+    let hello = Startup {
+        user: "postgres".to_owned(),
+        database: "postgres".to_owned(),
+        ..Startup::default()
+    };
+    let owed = gate::proof(&fake, &hello, role.as_ref(), &ends).await;
+    owed.map(|owed| owed.proof)
+        .map_err(|failure| format!("{} {}", failure.code, failure.message))
+}
+
+#[tokio::test]
+async fn clients_of_other_machines_owe_tls_unless_plaintext_was_asked_for() {
+    for far in ["10.0.0.9:7", "[2001:db8::9]:7", "[::ffff:10.0.0.9]:7"] {
+        let host = match far.contains("2001") {
+            true => "2001:db8::9",
+            false => "10.0.0.9",
+        };
+        let refused = format!(
+            "28000 no pg_hba.conf entry for host \"{host}\", user \"postgres\", database \"postgres\", no encryption"
+        );
+        assert_eq!(owed(far, false, false).await, Err(refused));
+        assert_eq!(owed(far, true, false).await, Ok(Proof::Scram));
+        assert_eq!(owed(far, false, true).await, Ok(Proof::Scram));
+    }
+    for near in ["127.0.0.1:7", "[::1]:7", "[::ffff:127.0.0.2]:7"] {
+        assert_eq!(owed(near, false, false).await, Ok(Proof::Scram), "{near}");
+    }
+}
+
+/// An address of this machine that is not its loopback, where it has one.
+fn own_address() -> Option<std::net::IpAddr> {
+    // Nothing is sent: the kernel just says where it would be sent from.
+    let socket = std::net::UdpSocket::bind("0.0.0.0:0").ok()?;
+    socket.connect("192.0.2.254:9").ok()?;
+    let own = socket.local_addr().ok()?.ip();
+    (!own.is_loopback() && !own.is_unspecified()).then_some(own)
+}
+
+#[tokio::test]
+async fn a_client_in_the_clear_from_elsewhere_is_refused_before_it_is_asked_for_anything() {
+    let Some(own) = own_address() else {
+        return;
+    };
+    let certificate = Certificate::new();
+    for plaintext in [false, true] {
+        let config = ServerConfig {
+            listen: vec![([0, 0, 0, 0], 0).into()],
+            plaintext,
+            ..certificate.config()
+        };
+        let server = Server::bind(Arc::new(guarded()), config).await.unwrap();
+        let port = server.addresses()[0].port();
+        tokio::spawn(server.run(std::future::pending()));
+        let mut socket = TcpStream::connect((own, port)).await.unwrap();
+        socket.write_all(&startup()).await.unwrap();
+        let mut first = vec![0; 512];
+        let count = socket.read(&mut first).await.unwrap();
+        first.truncate(count);
+        match plaintext {
+            true => assert_eq!(first[0], b'R'),
+            false => {
+                let message = format!("no pg_hba.conf entry for host \"{own}\"");
+                assert_eq!(first[0], b'E');
+                assert!(says(&first, &message), "{first:?}");
+            }
+        }
+        let socket = TcpStream::connect((own, port)).await.unwrap();
+        let mut socket = Trust::of(&certificate).shake(socket).await;
+        socket.write_all(&startup()).await.unwrap();
+        let mut first = [0];
+        socket.read_exact(&mut first).await.unwrap();
+        assert_eq!(first, *b"R", "over TLS");
+    }
 }
 
 #[tokio::test]
