@@ -95,6 +95,12 @@ impl Streams {
         if let Some(known) = known.find(|known| Arc::ptr_eq(&known.schema, schema)) {
             return known.stream(batches);
         }
+        // A table's schema is made anew when its parts change: the same columns as ever.
+        let mut known = self.known.iter_mut();
+        if let Some(known) = known.find(|known| known.schema == *schema) {
+            known.schema = Arc::clone(schema);
+            return known.stream(batches);
+        }
         let Some(mut fresh) = Known::of(schema)? else {
             let mut writer = begun(schema)?;
             for batch in batches {
@@ -132,14 +138,14 @@ mod tests {
     #[test]
     fn streams_are_those_of_a_writer_of_their_own() {
         use arrow::datatypes::Field;
-        let schema = || {
+        let schema = |number| {
             Arc::new(Schema::new(vec![
-                Field::new("n", DataType::Int64, false),
+                Field::new(format!("n{number}"), DataType::Int64, false),
                 Field::new("t", DataType::Utf8View, true),
             ]))
         };
         let mut streams = Streams::default();
-        let schemas: Vec<SchemaRef> = (0..KNOWN_MAX + 3).map(|_| schema()).collect();
+        let schemas: Vec<SchemaRef> = (0..KNOWN_MAX + 3).map(schema).collect();
         for round in 0..3 {
             for schema in &schemas {
                 let batches = [rows(schema, round, 1), rows(schema, 7, round + 2)];
@@ -155,5 +161,11 @@ mod tests {
             }
         }
         assert_eq!(streams.known.len(), KNOWN_MAX);
+        // One of the same columns is known.
+        let known = streams.known.last().unwrap().begin.as_ptr();
+        let again = schema(KNOWN_MAX + 2);
+        streams.stream(&[rows(&again, 1, 1)]).unwrap();
+        assert_eq!(streams.known.last().unwrap().begin.as_ptr(), known);
+        assert!(Arc::ptr_eq(&streams.known.last().unwrap().schema, &again));
     }
 }

@@ -178,6 +178,13 @@ impl Transaction {
         self.database
     }
 
+    /// Whether its own changes made another catalog, for plans, than any that is committed: then its
+    /// version may be that of one that others commit.
+    #[must_use]
+    pub fn has_own_catalog(&self) -> bool {
+        self.state.catalog.version != self.snapshot.catalog.version
+    }
+
     /// What exists, with the transaction's own changes.
     #[must_use]
     pub fn catalog(&self) -> Arc<Catalog> {

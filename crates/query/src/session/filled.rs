@@ -8,12 +8,13 @@
 use std::sync::{Arc, OnceLock};
 
 use arrow::array::ArrayRef;
-use chronolith_sql::{Constants, constants_apart};
+use chronolith_sql::{Constants, constants_apart, normalised};
 use parking_lot::Mutex;
 
 use super::execute::Ready;
 use super::handle::{Prepared, Session, Statement};
 use super::names::SessionNames;
+use crate::audit::masked;
 use crate::error::Error;
 use crate::outcome::Outcome;
 
@@ -29,11 +30,12 @@ pub(crate) struct Filled {
 impl Filled {
     /// It as a bound statement without parameters.
     pub(super) fn prepared(self: &Arc<Self>, statement: &Statement) -> Arc<Prepared> {
-        let normal = OnceLock::new();
-        if let Some(known) = self.of.normal.get() {
-            // A new lock takes what it is given.
-            let _ = normal.set(Arc::clone(known));
-        }
+        // All of a kind are one statement to those who count them.
+        let normal = self.of.normal.get_or_init(|| {
+            let text = masked(&statement.text);
+            Arc::new(normalised(&text, false))
+        });
+        let normal = OnceLock::from(Arc::clone(normal));
         Arc::new(Prepared {
             params: Vec::new(),
             columns: self.of.columns.clone(),

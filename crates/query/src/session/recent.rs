@@ -8,6 +8,7 @@ use std::hash::BuildHasher;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use chronolith_engine::Transaction;
 use chronolith_types::SqlType;
 
 use super::execute::Ready;
@@ -161,11 +162,12 @@ impl Session {
             .with(|state| state.momentary.load(Ordering::Relaxed))
     }
 
-    /// Whether the open transaction sees another catalog than who comes next: it changed its own,
-    /// or looks at an older one. Versions alone do not tell these apart.
+    /// Whether the open transaction has changed what names mean: what is bound in it is bound for it.
     pub(super) fn has_own_catalog(&self) -> bool {
-        let committed = self.shared.instance.engine.catalog();
-        !Arc::ptr_eq(&self.shared.catalog(), &committed)
+        self.shared.with(|state| {
+            let transaction = state.transaction.as_ref();
+            transaction.is_some_and(Transaction::has_own_catalog)
+        })
     }
 }
 
