@@ -5,8 +5,6 @@
 //! with, what SET gives it, and what a row of VALUES holds. A constant anywhere else may decide what
 //! the statement is (`LIMIT 1`, `ORDER BY 1`, `interval '1 day'`), and stays a part of the text.
 
-use std::ops::Range;
-
 use chronolith_types::SqlType;
 
 use crate::lexemes::{Kind, Scan};
@@ -29,31 +27,6 @@ pub struct Constants {
     pub sizes: Vec<usize>,
     /// Each as it would come over the wire.
     pub values: Vec<String>,
-    /// Where each stands, in the shape and in the text: bytes.
-    places: Vec<(Range<usize>, Range<usize>)>,
-}
-
-impl Constants {
-    /// The place in the text that a place of the shape is; both count characters from 1 on.
-    #[must_use]
-    pub fn place(&self, text: &str, position: u32) -> u32 {
-        let ahead = usize::try_from(position).unwrap_or(1).saturating_sub(1);
-        let at = self.shape.char_indices().nth(ahead);
-        let at = at.map_or(self.shape.len(), |(at, _)| at);
-        let mut place = at;
-        for (shape, own) in self.places.iter().rev() {
-            if shape.end <= at {
-                place = own.end + (at - shape.end);
-                break;
-            }
-            if shape.start <= at {
-                place = own.start;
-                break;
-            }
-        }
-        let characters = text.get(..place).map_or(0, |text| text.chars().count());
-        u32::try_from(characters + 1).unwrap_or(position)
-    }
 }
 
 /// Words and signs, operators in one piece.
@@ -126,7 +99,6 @@ pub fn constants_apart(text: &str) -> Option<Constants> {
         types: Vec::new(),
         sizes: Vec::new(),
         values: Vec::new(),
-        places: Vec::new(),
     };
     let mut from = 0;
     let mut row = Row::None;
@@ -138,15 +110,11 @@ pub fn constants_apart(text: &str) -> Option<Constants> {
         };
         let start = pieces.get(first)?.start;
         taken.shape.push_str(text.get(from..start)?);
-        let place = taken.shape.len();
         taken.types.push(ty);
         taken.sizes.push(size(&value, taken.types.last()?.as_ref()));
         taken.values.push(value);
         // Blanks, for a word may follow without one.
         taken.shape.push_str(&format!(" ${} ", taken.types.len()));
-        taken
-            .places
-            .push((place..taken.shape.len(), start..piece.end));
         from = piece.end;
     }
     taken.shape.push_str(text.get(from..)?);
@@ -370,16 +338,5 @@ mod tests {
         ];
         assert_eq!(taken.types, types.map(Some));
         assert_eq!(taken.sizes, [4, 8, 35, 19, 16, 2]);
-    }
-
-    #[test]
-    fn places_of_the_shape_are_told_as_places_of_the_text() {
-        let text = "SELECT a FROM t WHERE é = 'longer than a parameter' AND b = 5 AND 1 / c > d";
-        let taken = constants_apart(text).unwrap();
-        let at = |text: &str| {
-            let (before, _) = text.split_once('/').unwrap();
-            u32::try_from(before.chars().count() + 1).unwrap()
-        };
-        assert_eq!(taken.place(text, at(&taken.shape)), at(text));
     }
 }

@@ -24,7 +24,6 @@ pub(crate) struct Filled {
     /// The kind's own, with parameters.
     pub(super) of: Arc<Prepared>,
     pub(super) values: Vec<ArrayRef>,
-    constants: Arc<Constants>,
 }
 
 impl Filled {
@@ -49,14 +48,6 @@ impl Filled {
             normal,
         })
     }
-
-    /// An error of it, whose place is one of the kind's text, as one that points into its own.
-    pub(super) fn placed(&self, error: Error, text: &str, skipped: u32) -> Error {
-        let mut error = error.placed(&self.constants.shape, 0);
-        let place = |position| self.constants.place(text, position) + skipped;
-        error.position = error.position.map(place);
-        error
-    }
 }
 
 impl Session {
@@ -70,7 +61,7 @@ impl Session {
             Some(_) => None,
             None => constants_apart(sql),
         };
-        let Some(constants) = constants.map(Arc::new) else {
+        let Some(constants) = constants else {
             return self.parse(sql);
         };
         self.arrives(sql)?;
@@ -79,13 +70,13 @@ impl Session {
         }
         let mut statements = self.read(sql)?;
         if let [statement] = statements.as_mut_slice() {
-            statement.constants = Some(constants);
+            statement.constants = Some(Arc::new(constants));
         }
         Ok(statements)
     }
 
     /// A statement of a kind that is bound.
-    fn filled(&mut self, sql: &str, constants: &Arc<Constants>) -> Option<Statement> {
+    fn filled(&mut self, sql: &str, constants: &Constants) -> Option<Statement> {
         let of = Arc::clone(self.recent.bound_as(&kind(constants))?);
         if of.bound_to != self.bound_to() || self.has_own_catalog() {
             return None;
@@ -96,13 +87,9 @@ impl Session {
         Some(Statement {
             parsed: Arc::clone(&of.statement.parsed),
             text: sql.into(),
-            skipped: Some(0),
+            skipped: None,
             constants: None,
-            filled: Some(Arc::new(Filled {
-                of,
-                values,
-                constants: Arc::clone(constants),
-            })),
+            filled: Some(Arc::new(Filled { of, values })),
         })
     }
 
@@ -160,7 +147,8 @@ impl Session {
         let statements = self.read(&text)?;
         let statement = statements.first();
         let statement = statement.ok_or_else(|| Error::internal("a statement of nothing"))?;
-        let again = self.bind_statement(statement, &[])?;
+        let again = self.bind_statement(statement, &[]);
+        let again = again.map_err(|error| statement.placed(error))?;
         self.rerun(&again, &[]).await
     }
 }

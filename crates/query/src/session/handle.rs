@@ -80,10 +80,9 @@ impl Statement {
 
     /// An error of it that points at the operator it is about.
     pub(crate) fn placed(&self, error: Error) -> Error {
-        match (self.skipped, &self.filled) {
-            (Some(skipped), Some(filled)) => filled.placed(error, &self.text, skipped),
-            (Some(skipped), None) => error.placed(&self.text, skipped),
-            (None, _) => error,
+        match self.skipped {
+            Some(skipped) => error.placed(&self.text, skipped),
+            None => error,
         }
     }
 }
