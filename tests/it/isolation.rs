@@ -534,8 +534,11 @@ fn rows_that_must_not_meet_never_do_however_many_write() {
                     };
                     match connection.execute(&sql) {
                         Ok(rows) => came += rows,
+                        // Who updates a row that another waits to see may have to wait for that one: as in
+                        // PostgreSQL, one of the two is given up.
                         Err(error) => {
-                            assert_eq!(error.code.to_string(), "23P01", "{error}");
+                            let code = error.code.to_string();
+                            assert!(["23P01", "40P01"].contains(&code.as_str()), "{error}");
                             refused += 1;
                         }
                     }
