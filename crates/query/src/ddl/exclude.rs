@@ -6,7 +6,7 @@ use chronolith_catalog::{Constraint, ConstraintKind, ConstraintMarks, Index, Key
 use chronolith_sql::{Constraint as Declared, Exclude, IndexKey};
 use chronolith_types::{IndexId, SqlState, SqlType};
 
-use super::index::{is_immutable, not_immutable, word_for};
+use super::index::{is_immutable, key_of, not_immutable, word_for};
 use super::table::{free_name, included, names_of};
 use super::{hypertable, index_classes, told_apart, word_of};
 use crate::bind::bind_over;
@@ -40,22 +40,8 @@ pub(super) fn constraint_of(
     let mut marks = Vec::with_capacity(exclude.keys.len());
     let mut plain = Vec::new();
     for (key, operator) in &exclude.keys {
-        let (text, ty) = match &key.column {
-            Some(column) => {
-                let Some((_, found)) = table.column_named(&column.value) else {
-                    return Err(not_in_key(&column.value));
-                };
-                plain.push(column.value.clone());
-                (column.value.clone(), found.ty.clone())
-            }
-            None => {
-                let bound = bind_over(&names, &key.expr.expr, &table.name, &columns)?;
-                if !is_immutable(&bound.expr)? {
-                    return Err(not_immutable("expression"));
-                }
-                (format!("({})", key.expr.text), bound.ty)
-            }
-        };
+        plain.extend(key.column.as_ref().map(|column| column.value.clone()));
+        let (text, ty) = key_of(&names, table, &columns, key, not_in_key)?;
         let mark = index_classes::marks(key, &exclude.method, &ty)?;
         let order = fitting(shared, &names, exclude, (key, operator), &mark, &ty)?;
         marks.push(mark);

@@ -5,9 +5,12 @@
 
 use std::sync::Arc;
 
-use chronolith_catalog::{Change, Constraint, ConstraintKind, ConstraintMarks, Index, KeyMarks};
-use chronolith_sql::{CreateIndex, ast};
-use chronolith_types::{IndexId, SqlState};
+use arrow::datatypes::DataType;
+use chronolith_catalog::{
+    Change, Constraint, ConstraintKind, ConstraintMarks, Index, KeyMarks, Table,
+};
+use chronolith_sql::{CreateIndex, IndexKey, ast};
+use chronolith_types::{IndexId, SqlState, SqlType};
 use datafusion::common::tree_node::TreeNode;
 use datafusion::logical_expr::{Expr, Volatility};
 
@@ -67,6 +70,30 @@ pub(super) fn is_immutable(expr: &Expr) -> Result<bool, Error> {
         _ => false,
     };
     Ok(!expr.exists(|node| Ok(changes(node)))?)
+}
+
+/// What a key of an index is called, or its expression in parentheses, and its type; `absent` says
+/// that there is no such column.
+///
+/// # Errors
+/// 42703, what the expression is refused for, and 42P17 when its value may change.
+pub(super) fn key_of(
+    names: &SessionNames,
+    table: &Table,
+    columns: &[(String, SqlType, DataType)],
+    key: &IndexKey,
+    absent: impl Fn(&str) -> Error,
+) -> Result<(String, SqlType), Error> {
+    if let Some(column) = &key.column {
+        let found = table.column_named(&column.value);
+        let (_, found) = found.ok_or_else(|| absent(&column.value))?;
+        return Ok((column.value.clone(), found.ty.clone()));
+    }
+    let bound = bind_over(names, &key.expr.expr, &table.name, columns)?;
+    if !is_immutable(&bound.expr)? {
+        return Err(not_immutable("expression"));
+    }
+    Ok((format!("({})", key.expr.text), bound.ty))
 }
 
 fn no_column(name: &str) -> Error {
@@ -141,22 +168,8 @@ pub(super) fn create(shared: &Arc<Shared>, create: &CreateIndex) -> Result<(), E
     let mut plain = Vec::new();
     let mut marks = Vec::with_capacity(create.keys.len());
     for key in &create.keys {
-        let (text, ty) = match &key.column {
-            Some(column) => {
-                let Some((_, found)) = table.column_named(&column.value) else {
-                    return Err(no_column(&column.value));
-                };
-                plain.push(column.value.clone());
-                (column.value.clone(), found.ty.clone())
-            }
-            None => {
-                let bound = bind_over(&names, &key.expr.expr, &table.name, &columns)?;
-                if !is_immutable(&bound.expr)? {
-                    return Err(not_immutable("expression"));
-                }
-                (format!("({})", key.expr.text), bound.ty)
-            }
-        };
+        plain.extend(key.column.as_ref().map(|column| column.value.clone()));
+        let (text, ty) = key_of(&names, &table, &columns, key, no_column)?;
         marks.push(index_classes::marks(key, &create.method, &ty)?);
         let order = match (key.desc, key.nulls_first) {
             (false, false) => "",
