@@ -31,6 +31,7 @@ pub mod plpgsql;
 mod policy;
 mod publication;
 mod reader;
+mod refused;
 mod rename;
 mod routine;
 mod sequence;

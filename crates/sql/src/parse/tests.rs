@@ -655,7 +655,7 @@ fn query_forms_of_postgresql_are_read() {
         "select * from t for update",
         "select * from t tablesample system (10)",
         "select -a, +b, ~c, @ d, not e, |/ 4 from t",
-        "select 'a' 'b'",
+        "select 'a'\n'b'",
         "select 2 ^ 3, 5 % 2, 1 << 2, 7 & 3, 7 | 8, 7 # 2",
         "select a.b from t as a where a.interval = '1d'",
         "select date '2024-01-01' + 1, timestamptz '2024-01-01 00:00+00', '2024-01-01'::date",
