@@ -441,3 +441,114 @@ fn who_changes_a_table_waits_for_its_readers_and_they_for_it() {
         all(&mut watcher, &["ROLLBACK", "BEGIN", busy, "ROLLBACK"]);
     });
 }
+
+/// Rooms that nobody shares.
+const STAYS: [&str; 2] = [
+    "CREATE EXTENSION btree_gist",
+    "CREATE TABLE stay (room int, during int4range, \
+     EXCLUDE USING gist (room WITH =, during WITH &&))",
+];
+
+#[test]
+fn who_adds_a_row_that_meets_another_waits_for_that() {
+    for level in [COMMITTED, REPEATABLE] {
+        let (_dir, db) = open();
+        let mut one = db.connect().unwrap();
+        let mut other = db.connect().unwrap();
+        let mut watcher = db.connect().unwrap();
+        all(&mut one, &STAYS);
+        let late = "INSERT INTO stay VALUES (1, '[4,9)')";
+        for (end, taken) in [("ROLLBACK", false), ("COMMIT", true)] {
+            all(&mut one, &["BEGIN", "INSERT INTO stay VALUES (1, '[1,5)')"]);
+            other.execute(level).unwrap();
+            assert_eq!(number(&mut other, "SELECT count(*) FROM stay"), 0);
+            // Another room is nobody's business.
+            other
+                .execute("INSERT INTO stay VALUES (2, '[1,5)')")
+                .unwrap();
+            let waiter = waiting(other, &mut watcher, late);
+            one.execute(end).unwrap();
+            let (back, done) = waiter.join().unwrap();
+            other = back;
+            match taken {
+                true => assert_eq!(code(done), "23P01"),
+                false => assert_eq!(done.unwrap(), 1),
+            }
+            other.execute("ROLLBACK").unwrap();
+        }
+        // A place that somebody gives up.
+        for (end, taken) in [("ROLLBACK", true), ("COMMIT", false)] {
+            all(&mut one, &["BEGIN", "DELETE FROM stay"]);
+            let waiter = waiting(other, &mut watcher, late);
+            one.execute(end).unwrap();
+            let (back, done) = waiter.join().unwrap();
+            other = back;
+            match taken {
+                true => assert_eq!(code(done), "23P01"),
+                false => assert_eq!(done.unwrap(), 1),
+            }
+        }
+        all(
+            &mut one,
+            &["BEGIN", "INSERT INTO stay VALUES (1, '[20,25)')"],
+        );
+        let nothing = "INSERT INTO stay VALUES (1, '[21,22)') ON CONFLICT DO NOTHING";
+        let waiter = waiting(other, &mut watcher, nothing);
+        one.execute("COMMIT").unwrap();
+        let (_, done) = waiter.join().unwrap();
+        assert_eq!(done.unwrap(), 0);
+    }
+}
+
+#[test]
+fn rows_that_must_not_meet_never_do_however_many_write() {
+    const WRITERS: u64 = 4;
+    let (_dir, db) = open();
+    let mut reader = db.connect().unwrap();
+    all(&mut reader, &STAYS);
+    let writers: Vec<_> = (0..WRITERS)
+        .map(|writer| {
+            let mut connection = db.connect().unwrap();
+            thread::spawn(move || {
+                let mut state = writer + 1;
+                let mut random = |below: u64| {
+                    state = state
+                        .wrapping_mul(6_364_136_223_846_793_005)
+                        .wrapping_add(1);
+                    (state >> 33) % below
+                };
+                let (mut came, mut refused) = (0, 0);
+                for round in 0..60 {
+                    let (room, from) = (random(2), random(100));
+                    let to = from + 1 + random(6);
+                    let sql = match round % 3 {
+                        0 => format!("INSERT INTO stay VALUES ({room}, '[{from},{to})')"),
+                        1 => format!(
+                            "INSERT INTO stay VALUES ({room}, '[{from},{to})') \
+                             ON CONFLICT DO NOTHING"
+                        ),
+                        _ => format!(
+                            "UPDATE stay SET during = '[{from},{to})' WHERE (room, during) IN \
+                             (SELECT room, during FROM stay WHERE room = {room} LIMIT 1)"
+                        ),
+                    };
+                    match connection.execute(&sql) {
+                        Ok(rows) => came += rows,
+                        Err(error) => {
+                            assert_eq!(error.code.to_string(), "23P01", "{error}");
+                            refused += 1;
+                        }
+                    }
+                }
+                (came, refused)
+            })
+        })
+        .collect();
+    let done: Vec<(u64, u64)> = writers.into_iter().map(|of| of.join().unwrap()).collect();
+    assert!(done.iter().all(|(came, refused)| *came > 0 && *refused > 0));
+    let meeting = "SELECT count(*) FROM stay a JOIN stay b \
+                   ON a.room = b.room AND a.during && b.during AND a.during < b.during";
+    assert_eq!(number(&mut reader, meeting), 0);
+    let twice = "SELECT count(*) - count(DISTINCT (room, during)) FROM stay";
+    assert_eq!(number(&mut reader, twice), 0);
+}

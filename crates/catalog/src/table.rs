@@ -164,6 +164,12 @@ pub enum ConstraintKind {
     },
     /// Rows of another table, or of the same, have these columns' values as their key.
     ForeignKey(Box<Reference>),
+    /// No two rows of whose keys all operators say yes. The keys, and which rows are asked, are those
+    /// of the index of its name.
+    Exclude {
+        /// An operator for each key.
+        operators: Vec<String>,
+    },
 }
 
 /// What a foreign key refers to.
@@ -221,7 +227,16 @@ impl ConstraintKind {
     pub fn unique_columns(&self) -> Option<&[ColumnId]> {
         match self {
             Self::PrimaryKey { columns } | Self::Unique { columns } => Some(columns),
-            Self::Check { .. } | Self::ForeignKey(_) => None,
+            Self::Check { .. } | Self::ForeignKey(_) | Self::Exclude { .. } => None,
+        }
+    }
+
+    /// The operators of EXCLUDE.
+    #[must_use]
+    pub fn operators(&self) -> Option<&[String]> {
+        match self {
+            Self::Exclude { operators } => Some(operators),
+            _ => None,
         }
     }
 
@@ -540,6 +555,16 @@ impl Table {
                 ))
             })
             .collect()
+    }
+
+    /// The constraints that EXCLUDE made, each with the index that says of what.
+    pub fn exclusions(&self) -> impl Iterator<Item = (&Constraint, &Index)> {
+        let of = self.constraints.iter();
+        let of = of.filter(|constraint| constraint.kind.operators().is_some());
+        of.filter_map(|constraint| {
+            let mut indexes = self.indexes.iter();
+            Some((constraint, indexes.find(|of| of.name == constraint.name)?))
+        })
     }
 
     /// The chunk whose range holds a time.

@@ -247,7 +247,9 @@ impl Appender {
 fn needs_sql(constraint: &chronolith_catalog::Constraint) -> bool {
     use chronolith_catalog::ConstraintKind;
     match constraint.kind {
-        ConstraintKind::Check { .. } | ConstraintKind::ForeignKey(_) => true,
+        ConstraintKind::Check { .. }
+        | ConstraintKind::ForeignKey(_)
+        | ConstraintKind::Exclude { .. } => true,
         ConstraintKind::PrimaryKey { .. } | ConstraintKind::Unique { .. } => false,
     }
 }

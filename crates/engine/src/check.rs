@@ -57,7 +57,10 @@ impl Rule {
                 // Whoever declares such a one holds it.
                 ConstraintKind::Unique { .. } if constraint.marks.nulls_alike => Vec::new(),
                 ConstraintKind::Unique { .. } => vec![Self::Unique(constraint.clone())],
-                ConstraintKind::Check { .. } | ConstraintKind::ForeignKey(_) => Vec::new(),
+                // So does whoever declares one of these.
+                ConstraintKind::Check { .. }
+                | ConstraintKind::ForeignKey(_)
+                | ConstraintKind::Exclude { .. } => Vec::new(),
             },
             _ => Vec::new(),
         }

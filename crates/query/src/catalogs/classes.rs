@@ -215,6 +215,18 @@ pub(super) fn is_primary(table: &Table, index: &Index) -> bool {
         })
 }
 
+/// Whether an index belongs to EXCLUDE.
+fn excludes(table: &Table, index: &Index) -> bool {
+    let mut exclusions = table.exclusions();
+    exclusions.any(|(_, own)| own.id == index.id)
+}
+
+/// Whether what an index promises may be broken until the transaction ends.
+fn waits(table: &Table, index: &Index) -> bool {
+    let mut constraints = table.constraints.iter().filter(|_| index.constraint);
+    constraints.any(|constraint| constraint.name == index.name && constraint.marks.deferrable)
+}
+
 fn indexes<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
     for relation in objects::user_relations(context.home()?) {
         let Relation::Index(table, index) = relation else {
@@ -266,8 +278,8 @@ fn indexes<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
             index.unique,
             index.nulls_alike,
             is_primary(table, index),
-            false,
-            true,
+            excludes(table, index),
+            !waits(table, index),
             false,
             true,
             false,

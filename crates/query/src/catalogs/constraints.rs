@@ -7,6 +7,7 @@ use chronolith_catalog::{
 use super::context::Context;
 use super::describe;
 use super::objects::{self, Relation, chunk_check};
+use super::operators::operator_between;
 use super::relation::{self, Fill};
 use super::rows::{NULL, Rows, row};
 use super::{triggers, user_types};
@@ -80,6 +81,7 @@ impl<'a> Shown<'a> {
                 ConstraintKind::Unique { .. } => 'u',
                 ConstraintKind::Check { .. } => 'c',
                 ConstraintKind::ForeignKey(_) => 'f',
+                ConstraintKind::Exclude { .. } => 'x',
             },
             Self::Range(..) => 'c',
         }
@@ -119,6 +121,13 @@ impl<'a> Shown<'a> {
                 ConstraintKind::Check { expression } => columns_named(table, expression),
                 ConstraintKind::ForeignKey(reference) => {
                     reference.columns.iter().map(|column| column.0).collect()
+                }
+                ConstraintKind::Exclude { .. } => {
+                    let mut indexes = table.indexes.iter();
+                    let index = indexes.find(|index| index.name == constraint.name);
+                    let keys = index.map(|index| objects::index_keys(table, index));
+                    let keys = keys.into_iter().flatten();
+                    keys.map(|key| key.attribute).collect()
                 }
             },
             Self::Range(table, _) => table
@@ -225,6 +234,7 @@ fn constraints<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Erro
         });
         let columns: Vec<i64> = shown.columns().into_iter().map(i64::from).collect();
         let expression = describe::check_text(context, shown, false);
+        let operators = operators(context, shown);
         rows.push(row![
             shown.oid(),
             shown.name(),
@@ -250,12 +260,29 @@ fn constraints<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Erro
             NULL,
             NULL,
             NULL,
-            NULL,
+            operators,
             expression,
         ]);
     }
     triggers::constraints(context, rows)?;
     user_types::checks(context, rows)
+}
+
+/// The operators of EXCLUDE, a key's each.
+fn operators(context: &Context, shown: Shown<'_>) -> Option<Vec<i64>> {
+    let Shown::Declared(table, constraint) = shown else {
+        return None;
+    };
+    let operators = constraint.kind.operators()?;
+    let index = table.indexes.iter();
+    let index = index.clone().find(|index| index.name == constraint.name)?;
+    let keys = objects::index_keys(table, index);
+    let each = keys.iter().zip(operators).map(|(key, operator)| {
+        let ty = objects::key_type(context, table, key);
+        let found = ty.and_then(|ty| operator_between(operator, &ty));
+        found.map_or(0, |found| i64::from(found.oid))
+    });
+    Some(each.collect())
 }
 
 /// The oid of a relation of `pg_catalog`.

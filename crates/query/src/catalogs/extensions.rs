@@ -48,6 +48,16 @@ pub(crate) const STAT_STATEMENTS: (&str, &str, &str) = (
     "track planning and execution statistics of all SQL statements executed",
 );
 
+/// The same of the extension by which EXCLUDE USING gist compares numbers, texts and times.
+pub(crate) const BTREE_GIST: (&str, &str, &str) = (
+    "btree_gist",
+    "1.7",
+    "support for indexing common datatypes in GiST",
+);
+
+/// Those that a database has where it is told to.
+pub(crate) const OFFERED: [(&str, &str, &str); 2] = [BTREE_GIST, STAT_STATEMENTS];
+
 /// The version of an extension that a database has.
 pub(crate) fn extension_version(home: &Database, name: &str) -> Option<String> {
     let built_in = BUILT_IN.iter().find(|known| known.name == name);
@@ -107,9 +117,10 @@ fn available<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error>
             known.comment
         ]);
     }
-    let (name, version, comment) = STAT_STATEMENTS;
-    let installed = extension_version(context.home()?, name);
-    rows.push(row![name, version, installed, comment]);
+    for (name, version, comment) in OFFERED {
+        let installed = extension_version(context.home()?, name);
+        rows.push(row![name, version, installed, comment]);
+    }
     Ok(())
 }
 
@@ -128,10 +139,13 @@ fn versions<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> 
             known.comment
         ]);
     }
-    let (name, version, comment) = STAT_STATEMENTS;
-    let installed = extension_version(context.home()?, name).is_some();
-    rows.push(row![
-        name, version, installed, true, false, true, NULL, NULL, comment
-    ]);
+    for (name, version, comment) in OFFERED {
+        let installed = extension_version(context.home()?, name).is_some();
+        // Who may create objects may have what only helps indexes.
+        let trusted = name == BTREE_GIST.0;
+        rows.push(row![
+            name, version, installed, true, trusted, true, NULL, NULL, comment
+        ]);
+    }
     Ok(())
 }

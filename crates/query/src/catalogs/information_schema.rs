@@ -390,6 +390,8 @@ fn table_constraints<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<()
             'p' => ("PRIMARY KEY", None),
             'u' => ("UNIQUE", Some("YES")),
             'f' => ("FOREIGN KEY", None),
+            // The standard has none such.
+            'x' => continue,
             _ => ("CHECK", None),
         };
         rows.push(row![

@@ -24,6 +24,7 @@ mod information_schema;
 mod jobs;
 mod locks;
 mod objects;
+mod operators;
 mod policies;
 mod privileges;
 mod publications;
@@ -47,8 +48,9 @@ pub(crate) use context::{
     ViewWrites,
 };
 pub(crate) use describe::quoted;
-pub(crate) use extensions::{STAT_STATEMENTS, extension_version};
+pub(crate) use extensions::{BTREE_GIST, OFFERED, STAT_STATEMENTS, extension_version};
 pub(crate) use objects::{chunk_of, key_of_index, relation_of_row, row_types_of, shown};
+pub(crate) use operators::{btree_gist_family, family_of, is_member, operator_between};
 pub(crate) use relation::{find, is_system_schema, of_function};
 pub(crate) use routines::{class_named, collation_named, language};
 pub(crate) use sequences::sequence_row;

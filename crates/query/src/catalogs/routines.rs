@@ -165,12 +165,13 @@ pub(super) fn operator_class(method: u32, ty: &SqlType) -> u32 {
 }
 
 /// Types that have another's order.
-fn stand_in(ty: &SqlType) -> SqlType {
+pub(super) fn stand_in(ty: &SqlType) -> SqlType {
     match ty {
         SqlType::Varchar(_) => SqlType::Text,
         SqlType::Reg(_) => SqlType::Oid,
         SqlType::Array(_) => SqlType::AnyArray,
         SqlType::Range(_) => SqlType::AnyRange,
+        SqlType::User(of) if of.labels().is_some() => SqlType::AnyEnum,
         other => other.without_typmod(),
     }
 }

@@ -14,6 +14,7 @@ use super::columnstore;
 use super::constraint;
 use super::dependents::{self, Dependents};
 use super::drop;
+use super::exclude;
 use super::hypertable;
 use super::materialized;
 use super::options::{Reset, TableOptions};
@@ -494,7 +495,12 @@ pub(super) fn drop_column(
             direct.extend(dependents::references(shared, &home, table, key, &shown));
         }
     }
-    for index in table.indexes.iter().filter(|index| {
+    let excludes = |index: &chronolith_catalog::Index| {
+        let mut exclusions = table.exclusions();
+        exclusions.any(|(_, own)| own.id == index.id)
+    };
+    let own = table.indexes.iter().filter(|index| !excludes(index));
+    for index in own.filter(|index| {
         index.include.contains(&column.name)
             || index.keys.iter().any(|key| {
                 let word = |c: char| !(c.is_alphanumeric() || c == '_');
@@ -507,7 +513,16 @@ pub(super) fn drop_column(
             id: index.id,
         })?;
     }
-    // A check goes with any of its columns.
+    // A check goes with any of its columns, and so does an exclusion.
+    for (constraint, index) in table.exclusions() {
+        if exclude::names_column(index, &column.name)? {
+            shared.change(Change::DropConstraint {
+                database: shared.database,
+                table: table.id,
+                name: constraint.name.clone(),
+            })?;
+        }
+    }
     for constraint in &table.constraints {
         if let ConstraintKind::Check { expression } = &constraint.kind
             && chronolith_sql::names_column(expression, &column.name)?

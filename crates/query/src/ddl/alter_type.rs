@@ -21,7 +21,7 @@ use super::table::check_default;
 use super::view::readers;
 use crate::bind::{Names, Target, bind_assigned, bind_scalar};
 use crate::error::Error;
-use crate::insert::Checks;
+use crate::insert::{Checks, hold_exclusions};
 use crate::session::{SessionNames, Shared, blocking};
 
 pub(super) fn run(
@@ -287,6 +287,7 @@ pub(super) fn rewrite(
         shared.transact(|transaction| intake.finish(transaction).map_err(|(_, error)| error))
     })
     .map_err(duplicated)?;
+    hold_exclusions(shared, &changed, None)?;
     keep_compressed(shared, id, &compressed)
 }
 

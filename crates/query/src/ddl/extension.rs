@@ -1,7 +1,8 @@
 //! CREATE, ALTER and DROP EXTENSION.
 //!
 //! What extensions add is built in. Those that every database has are there before anybody asks;
-//! `pg_stat_statements` shows its views only where it was asked for, as tools look for them.
+//! `pg_stat_statements` shows its views, and EXCLUDE USING gist takes the types of `btree_gist`, only
+//! where that was asked for.
 
 use std::sync::Arc;
 
@@ -11,7 +12,7 @@ use chronolith_types::SqlState;
 
 use super::drop::drop_view;
 use super::run::owner;
-use super::{comment, grant, view};
+use super::{comment, drop, exclude, grant, view};
 use crate::catalogs::{self, quoted};
 use crate::error::Error;
 use crate::outcome::Severity;
@@ -26,15 +27,26 @@ struct Offer {
     views: &'static [(&'static str, &'static str)],
 }
 
-const STATEMENTS: Offer = Offer {
-    name: catalogs::STAT_STATEMENTS.0,
-    version: catalogs::STAT_STATEMENTS.1,
-    comment: catalogs::STAT_STATEMENTS.2,
-    views: &[
-        ("pg_stat_statements", "pg_stat_statements(true)"),
-        ("pg_stat_statements_info", "pg_stat_statements_info()"),
-    ],
-};
+/// The views of `pg_stat_statements`; other extensions have none.
+const STATEMENTS: &[(&str, &str)] = &[
+    ("pg_stat_statements", "pg_stat_statements(true)"),
+    ("pg_stat_statements_info", "pg_stat_statements_info()"),
+];
+
+fn offer(name: &str) -> Option<Offer> {
+    let mut offered = catalogs::OFFERED.into_iter();
+    let (name, version, comment) = offered.find(|(known, ..)| *known == name)?;
+    let views = match name == catalogs::STAT_STATEMENTS.0 {
+        true => STATEMENTS,
+        false => &[],
+    };
+    Some(Offer {
+        name,
+        version,
+        comment,
+        views,
+    })
+}
 
 /// CREATE EXTENSION.
 ///
@@ -57,17 +69,17 @@ pub(super) fn create(
         shared.notice(Severity::Notice, notice);
         return Ok(());
     }
-    if name != STATEMENTS.name {
+    let Some(offer) = offer(name) else {
         return Err(Error::new(
             SqlState::FEATURE_NOT_SUPPORTED,
             format!("extension \"{name}\" is not available"),
         ));
-    }
+    };
     let option = |wanted: &str| {
         let mut options = options.iter();
         options.find(|option| option.name == wanted)?.value.clone()
     };
-    if let Some(version) = option("version").filter(|version| version != STATEMENTS.version) {
+    if let Some(version) = option("version").filter(|version| version != offer.version) {
         return Err(Error::new(
             SqlState::INVALID_PARAMETER_VALUE,
             format!(
@@ -79,7 +91,7 @@ pub(super) fn create(
     let id = shared.transact(|transaction| Ok::<_, Error>(transaction.allocate_oid()))?;
     let place = home.schemas.get(&schema).map(|schema| quoted(&schema.name));
     let place = place.unwrap_or_default();
-    for (view, rows) in STATEMENTS.views {
+    for (view, rows) in offer.views {
         let text =
             format!("CREATE VIEW {place}.{view} AS SELECT * FROM pg_catalog.{rows} AS {view}");
         view::create(shared, &*view_of(&text)?)?;
@@ -89,7 +101,7 @@ pub(super) fn create(
         }
     }
     let home = shared.home()?;
-    let views = STATEMENTS.views.iter();
+    let views = offer.views.iter();
     let views = views
         .filter_map(|(view, _)| Some(home.view_named(schema, view)?.id))
         .collect();
@@ -97,14 +109,14 @@ pub(super) fn create(
         database: shared.database,
         extension: Box::new(Extension {
             id,
-            name: name.to_owned(),
+            name: offer.name.to_owned(),
             owner: owner(shared)?,
             schema,
-            version: STATEMENTS.version.to_owned(),
+            version: offer.version.to_owned(),
             views,
         }),
     })?;
-    let text = format!("COMMENT ON EXTENSION {name} IS '{}'", STATEMENTS.comment);
+    let text = format!("COMMENT ON EXTENSION {name} IS '{}'", offer.comment);
     match one(&text)? {
         Statement::Comment {
             kind, name, text, ..
@@ -174,10 +186,49 @@ pub(super) fn drop(shared: &Arc<Shared>, name: &Name, cascade: bool) -> Result<(
             drop_view(shared, view, cascade)?;
         }
     }
+    if name == catalogs::BTREE_GIST.0 {
+        drop_exclusions(shared, &home, cascade)?;
+    }
     shared.change(Change::DropExtension {
         database: shared.database,
         id: known.id,
     })
+}
+
+/// Exclusions that need `btree_gist` go with it, or keep it.
+fn drop_exclusions(shared: &Arc<Shared>, home: &Database, cascade: bool) -> Result<(), Error> {
+    let mut needing = Vec::new();
+    for table in home.tables.values() {
+        for (constraint, index) in table.exclusions() {
+            if let Some(class) = exclude::class_of_extension(shared, table, index)? {
+                let on = drop::label(shared, "table", &table.name, table.id.0);
+                let shown = format!("constraint {} on {on}", constraint.name);
+                needing.push((table.id, constraint, shown, class));
+            }
+        }
+    }
+    if !cascade && !needing.is_empty() {
+        let of = needing.iter();
+        let of = of.map(|(_, _, shown, class)| {
+            format!("{shown} depends on operator class {class} for access method gist")
+        });
+        return Err(Error::new(
+            SqlState::DEPENDENT_OBJECTS_STILL_EXIST,
+            "cannot drop extension btree_gist because other objects depend on it",
+        )
+        .detail(of.collect::<Vec<_>>().join("\n"))
+        .hint("Use DROP ... CASCADE to drop the dependent objects too."));
+    }
+    let shown = needing.iter().map(|(_, _, shown, _)| shown.clone());
+    drop::tell_dropped(shared, shown.collect());
+    for (table, constraint, ..) in needing {
+        shared.change(Change::DropConstraint {
+            database: shared.database,
+            table,
+            name: constraint.name.clone(),
+        })?;
+    }
+    Ok(())
 }
 
 /// 2BP01 for a view that goes with an extension alone.

@@ -84,6 +84,11 @@ pub(crate) fn make(shared: &Arc<Shared>, plan: &Plan) -> Result<(HypertableId, b
             return Err(key_without(&column.name));
         }
     }
+    for (_, index) in table.exclusions() {
+        if !index.keys.contains(&column.name) {
+            return Err(key_without(&column.name));
+        }
+    }
     let unique_without = table.indexes.iter().find(|index| {
         index.unique && !index.constraint && !index.keys.iter().any(|key| names(key, &column.name))
     });

@@ -34,7 +34,7 @@ pub(crate) fn word_of(key: &str) -> String {
     }
 }
 
-fn word_for(key: &ast::Expr) -> String {
+pub(super) fn word_for(key: &ast::Expr) -> String {
     match name_of(key) {
         nothing if nothing == "?column?" => "expr".to_owned(),
         name => name,
@@ -57,7 +57,7 @@ pub(crate) fn told_apart(words: impl IntoIterator<Item = String>) -> Vec<String>
 }
 
 /// Whether an expression gives the same value for ever. What a domain's checks call does not matter.
-fn is_immutable(expr: &Expr) -> Result<bool, Error> {
+pub(super) fn is_immutable(expr: &Expr) -> Result<bool, Error> {
     let changes = |node: &Expr| match node {
         Expr::ScalarFunction(call) => {
             call.func.signature().volatility != Volatility::Immutable
@@ -76,7 +76,7 @@ fn no_column(name: &str) -> Error {
     )
 }
 
-fn not_immutable(part: &str) -> Error {
+pub(super) fn not_immutable(part: &str) -> Error {
     Error::new(
         SqlState::INVALID_OBJECT_DEFINITION,
         format!("functions in index {part} must be marked IMMUTABLE"),

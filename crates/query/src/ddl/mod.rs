@@ -13,6 +13,7 @@ mod declared;
 mod dependents;
 mod drop;
 mod drop_schema;
+mod exclude;
 mod extension;
 mod grant;
 pub(crate) mod hypertable;

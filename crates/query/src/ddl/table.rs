@@ -12,6 +12,7 @@ use chronolith_sql::{
 };
 use chronolith_types::{ColumnId, IndexId, SchemaId, SqlState, SqlType, TableId};
 
+use super::exclude;
 use super::hypertable;
 use super::index::{told_apart, word_of};
 use super::materialized::table_or_rows;
@@ -230,6 +231,15 @@ fn copy_columns(shared: &Arc<Shared>, table: &mut Table, like: &Like) -> Result<
                 continue;
             }
             ConstraintKind::ForeignKey(_) => continue,
+            ConstraintKind::Exclude { .. } => {
+                let index = source.indexes.iter().find(|i| i.name == constraint.name);
+                if let Some(index) = index.filter(|_| including("indexes")) {
+                    let (constraint, index) = exclude::like(shared, table, constraint, index)?;
+                    table.constraints.push(constraint);
+                    table.indexes.push(index);
+                }
+                continue;
+            }
             ConstraintKind::PrimaryKey { columns } | ConstraintKind::Unique { columns } => {
                 (including("indexes"), columns)
             }
@@ -547,6 +557,10 @@ pub(super) fn constraint_of(
         deferred: declared.timing.deferred,
         no_inherit: declared.timing.no_inherit,
     };
+    if let DeclaredKind::Exclude(of) = &declared.kind {
+        let (constraint, index) = exclude::constraint_of(shared, table, declared, of)?;
+        return Ok((constraint, Some(index)));
+    }
     let (kind, columns, suffix) = match &declared.kind {
         DeclaredKind::PrimaryKey(columns) => {
             let primary = |c: &Constraint| matches!(c.kind, ConstraintKind::PrimaryKey { .. });
@@ -595,7 +609,7 @@ pub(super) fn constraint_of(
             let words = "cannot use an existing index in CREATE TABLE";
             return Err(Error::new(SqlState::FEATURE_NOT_SUPPORTED, words).at(at));
         }
-        DeclaredKind::Exclude => return Err(Error::unsupported("EXCLUDE").at(at)),
+        DeclaredKind::Exclude(_) => return Err(Error::internal("EXCLUDE as a key")),
     };
     let taken = |name: &str| -> bool {
         let here = table.constraints.iter().any(|c| c.name == name)
@@ -668,7 +682,7 @@ pub(super) fn constraint_of(
 }
 
 /// INCLUDE: columns that are there.
-fn included(table: &Table, declared: &Declared) -> Result<Vec<String>, Error> {
+pub(super) fn included(table: &Table, declared: &Declared) -> Result<Vec<String>, Error> {
     for column in &declared.include {
         if table.column_named(&column.value).is_none() {
             return Err(Error::new(
@@ -691,7 +705,7 @@ fn refuse_marks(declared: &Declared) -> Result<(), Error> {
         DeclaredKind::Unique { .. } | DeclaredKind::UsingIndex { .. } => "UNIQUE",
         DeclaredKind::Check(_) => "CHECK",
         DeclaredKind::ForeignKey { .. } => "FOREIGN KEY",
-        DeclaredKind::Exclude => "EXCLUDE",
+        DeclaredKind::Exclude(_) => "EXCLUDE",
     };
     let key = !matches!(kind, "CHECK" | "FOREIGN KEY");
     let word = match kind {

@@ -1,6 +1,6 @@
 //! INSERT … ON CONFLICT: rows are held against the table's keys a batch at a time.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use ahash::RandomState;
@@ -17,7 +17,7 @@ use super::rows::{columns, locators, of_table};
 use super::run::{Changing, Run, count_of, note_changed, twice};
 use crate::bind::{Conflict, Subject};
 use crate::error::Error;
-use crate::insert::Unique;
+use crate::insert::{Exclusion, Unique};
 use crate::outcome::RowStream;
 use crate::routines::{Event, left};
 use crate::session::blocking_for;
@@ -42,6 +42,15 @@ enum Key {
     },
     /// An index that is computed.
     Computed(Arc<Unique>),
+    /// What EXCLUDE compares, and the rows that the statement adds.
+    Excluded(Arc<Exclusion>, Vec<RecordBatch>),
+}
+
+/// What of a batch's rows a key says: whether one meets a row that the statement has added, or which
+/// of the batch it meets.
+enum Told {
+    Keys(Vec<Option<(u64, u64)>>),
+    Pairs(HashSet<usize>, HashMap<usize, Vec<usize>>),
 }
 
 impl Arbiter {
@@ -51,6 +60,25 @@ impl Arbiter {
             added: HashSet::new(),
             hashes: (RandomState::new(), RandomState::new()),
         }
+    }
+
+    /// What it says of a batch's rows.
+    fn told(&self, batch: &RecordBatch) -> Result<Told, Error> {
+        let Key::Excluded(exclusion, added) = &self.key else {
+            return self.keys(batch).map(Told::Keys);
+        };
+        let mut met = HashSet::new();
+        for added in added {
+            let pairs = exclusion.meeting(batch, added)?;
+            met.extend(pairs.into_iter().map(|(row, _)| row));
+        }
+        let mut before: HashMap<usize, Vec<usize>> = HashMap::new();
+        for (row, other) in exclusion.meeting(batch, batch)? {
+            if other < row {
+                before.entry(row).or_default().push(other);
+            }
+        }
+        Ok(Told::Pairs(met, before))
     }
 
     /// The hash of each row's key; None for one that nothing equals.
@@ -65,6 +93,7 @@ impl Arbiter {
                 let keys = unique.keys(batch)?;
                 return Ok(keys.iter().map(|key| key.as_deref().map(hashed)).collect());
             }
+            Key::Excluded(..) => return Ok(vec![None; batch.num_rows()]),
         };
         let columns: Vec<ArrayRef> = places
             .iter()
@@ -159,6 +188,9 @@ impl Run<'_> {
                 Key::Computed(unique) => blocking_for(new.num_rows(), || {
                     unique.find(&changing.view, &unique.keys(new)?)
                 })?,
+                Key::Excluded(exclusion, _) => {
+                    blocking_for(usize::MAX, || exclusion.find(&changing.view, new))?
+                }
             };
             for (met, found) in met.iter_mut().zip(found) {
                 *met = met.or(found);
@@ -221,6 +253,7 @@ impl Run<'_> {
                         transaction.claim(changing.table.id, *constraint, added)
                     }
                     Key::Computed(unique) => unique.claim(transaction, &unique.keys(added)?),
+                    Key::Excluded(exclusion, _) => exclusion.claim(transaction, added),
                 })?;
             if claimed == Claimed::Again {
                 return Ok(false);
@@ -270,7 +303,7 @@ impl Run<'_> {
         let made = update.make(self, given, found.len()).await?;
         // A row that WHERE refused is not changed, so that it may be met again.
         let mut from = Vec::with_capacity(made.num_rows());
-        let origin: std::collections::HashMap<i128, u32> =
+        let origin: HashMap<i128, u32> =
             rows.iter().map(|(row, locator)| (*locator, *row)).collect();
         for locator in locators(&made)?.iter().flatten() {
             if !changing.rows.insert(locator) {
@@ -292,8 +325,7 @@ impl Run<'_> {
             return Ok(Some((rows, from)));
         }
         // The old rows in the order of those that are made of them.
-        let places: std::collections::HashMap<i128, u32> =
-            found.iter().copied().zip(0_u32..).collect();
+        let places: HashMap<i128, u32> = found.iter().copied().zip(0_u32..).collect();
         let order = locators(&made)?;
         let order = order.iter().flatten();
         let order = order.filter_map(|locator| places.get(&locator).copied());
@@ -345,10 +377,17 @@ fn arbiters(changing: &Changing<'_>, conflict: &Conflict) -> Result<Vec<Arbiter>
             places,
         }));
     }
-    let uniques = changing.proposed.uniques().into_iter();
-    for unique in uniques.flat_map(|uniques| uniques.arbiters()) {
-        if named.is_none_or(|named| named.indexes.contains(&unique.index())) {
+    let uniques = changing.proposed.uniques();
+    let asked = |index| named.is_none_or(|named| named.indexes.contains(&index));
+    for unique in uniques.into_iter().flat_map(|uniques| uniques.arbiters()) {
+        if asked(unique.index()) {
             arbiters.push(Arbiter::new(Key::Computed(Arc::clone(unique))));
+        }
+    }
+    for exclusion in uniques.into_iter().flat_map(|uniques| uniques.excluders()) {
+        if asked(exclusion.index()) {
+            let key = Key::Excluded(Arc::clone(exclusion), Vec::new());
+            arbiters.push(Arbiter::new(key));
         }
     }
     Ok(arbiters)
@@ -361,9 +400,10 @@ fn fresh(
     met: &[Option<i128>],
     update: bool,
 ) -> Result<UInt32Array, Error> {
-    let keys = arbiters.iter().map(|arbiter| arbiter.keys(new));
-    let keys = keys.collect::<Result<Vec<_>, _>>()?;
+    let told = arbiters.iter().map(|arbiter| arbiter.told(new));
+    let told = told.collect::<Result<Vec<_>, _>>()?;
     let mut fresh = Vec::with_capacity(new.num_rows());
+    let mut taken = vec![false; new.num_rows()];
     for (at, (row, met)) in (0_u32..).zip(met).enumerate() {
         if met.is_some() {
             continue;
@@ -371,18 +411,37 @@ fn fresh(
         let of = |keys: &[Option<(u64, u64)>]| keys.get(at).copied().flatten();
         let known = arbiters
             .iter()
-            .zip(&keys)
-            .any(|(arbiter, keys)| of(keys).is_some_and(|key| arbiter.added.contains(&key)));
+            .zip(&told)
+            .any(|(arbiter, told)| match told {
+                Told::Keys(keys) => of(keys).is_some_and(|key| arbiter.added.contains(&key)),
+                Told::Pairs(met, before) => {
+                    let mut others = before.get(&at).into_iter().flatten();
+                    met.contains(&at) || others.any(|other| taken.get(*other) == Some(&true))
+                }
+            });
         if known {
             if update {
                 return Err(twice("ON CONFLICT DO UPDATE", HINT));
             }
             continue;
         }
-        for (arbiter, keys) in arbiters.iter_mut().zip(&keys) {
-            arbiter.added.extend(of(keys));
+        for (arbiter, told) in arbiters.iter_mut().zip(&told) {
+            if let Told::Keys(keys) = told {
+                arbiter.added.extend(of(keys));
+            }
+        }
+        if let Some(taken) = taken.get_mut(at) {
+            *taken = true;
         }
         fresh.push(row);
     }
-    Ok(UInt32Array::from(fresh))
+    let fresh = UInt32Array::from(fresh);
+    for arbiter in arbiters {
+        if let Key::Excluded(_, added) = &mut arbiter.key
+            && !fresh.is_empty()
+        {
+            added.push(take_record_batch(new, &fresh)?);
+        }
+    }
+    Ok(fresh)
 }

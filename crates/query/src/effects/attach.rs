@@ -152,7 +152,7 @@ fn alone(
         if own {
             continue;
         }
-        let key = of.kind.unique_columns().is_some();
+        let key = of.kind.unique_columns().is_some() || of.kind.operators().is_some();
         plain.constraints.push(Constraint {
             id: oid()?,
             name: match key || of.kind.reference().is_some() {
@@ -508,7 +508,9 @@ fn hold_rules(shared: &Arc<Shared>, parent: &Table, child: &Table) -> Result<(),
                 asked.constraints.push(own.clone());
                 hold_all(shared, &Arc::new(asked), &own)?;
             }
-            ConstraintKind::PrimaryKey { .. } | ConstraintKind::Unique { .. } => {}
+            ConstraintKind::PrimaryKey { .. }
+            | ConstraintKind::Unique { .. }
+            | ConstraintKind::Exclude { .. } => {}
         }
     }
     Ok(())

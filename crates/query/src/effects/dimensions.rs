@@ -158,6 +158,11 @@ pub(super) fn add(
     {
         return Err(key_without(&column.name));
     }
+    for (_, index) in table.exclusions() {
+        if !index.keys.contains(&column.name) {
+            return Err(key_without(&column.name));
+        }
+    }
     if matches!(kind, DimensionKind::Range { .. }) && !column.not_null {
         not_null(shared, &table, column)?;
     }

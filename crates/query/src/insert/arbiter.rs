@@ -25,7 +25,7 @@ impl Unique {
     /// What an expression meets.
     pub(crate) fn keys(&self, rows: &RecordBatch) -> Result<Keys, EngineError> {
         let mut keys = vec![None; rows.num_rows()];
-        let of = rows.project(&self.places);
+        let of = rows.project(&self.keyed.places);
         self.each(
             &of.map_err(chronolith_chunk::ChunkError::from)?,
             |row, key, _| {
@@ -74,7 +74,7 @@ impl Unique {
         keys: &Keys,
     ) -> Result<Claimed, EngineError> {
         let hashes = keys.iter().flatten().map(|key| hash(key)).collect();
-        transaction.claim_computed(self.table.id, self.index, hashes, |view| {
+        transaction.claim_computed(self.keyed.table.id, self.index, hashes, |view| {
             Ok(self.find(view, keys)?.iter().any(Option::is_some))
         })
     }

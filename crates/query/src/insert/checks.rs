@@ -211,6 +211,7 @@ impl Checks {
     pub(crate) fn of_set(mut self, sets: &[usize]) -> Self {
         let outgoing = self.outgoing.take();
         self.outgoing = outgoing.and_then(|of| of.of_set(&self.table, sets));
+        self.uniques = self.uniques.take().map(|of| of.of_set(sets));
         self
     }
 

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use arrow::record_batch::{RecordBatch, RecordBatchOptions};
+use arrow::record_batch::RecordBatch;
 use chronolith_chunk::{
     ChunkError, ChunkView, ColdPart, HotPart, Locator, RowSet, ScanRequest, hash,
 };
@@ -13,6 +13,7 @@ use chronolith_types::PartId;
 use hashbrown::HashTable;
 use parking_lot::Mutex;
 
+use super::keyed::locators;
 use super::unique::Unique;
 
 /// Hashes of keys, by what the keys are of.
@@ -143,7 +144,9 @@ impl HotKeys {
             if next > self.covered {
                 let skip = self.covered.saturating_sub(first);
                 let fresh = batch.slice(skip, batch.num_rows() - skip);
-                let fresh = fresh.project(&unique.places).map_err(ChunkError::from)?;
+                let fresh = fresh
+                    .project(&unique.keyed.places)
+                    .map_err(ChunkError::from)?;
                 let rows = &mut self.rows;
                 unique.each(&fresh, |row, key, _| {
                     if let Ok(row) = u32::try_from(first + skip + row) {
@@ -174,13 +177,13 @@ fn keys_of(
         hot: Vec::new(),
         cold: vec![Arc::new(part.with_deleted(&Arc::default()))],
     };
-    let mut request = ScanRequest::all(unique.places.clone());
+    let mut request = ScanRequest::all(unique.keyed.places.clone());
     request.locators = true;
     let mut keys = Vec::new();
     for batch in chunk.scan(&view.layout, &request) {
         let batch = batch?;
         let locators = locators(&batch);
-        let batch = bare(unique, view, &batch)?;
+        let batch = unique.keyed.bare(view, &batch)?;
         unique.each(&batch, |row, key, _| {
             if let Some(place) = locators.get(row) {
                 keys.push((short(key), Locator::from(*place).row));
@@ -192,33 +195,10 @@ fn keys_of(
     Ok(keys)
 }
 
-/// The locators in a batch's last column.
-fn locators(batch: &RecordBatch) -> Vec<i128> {
-    use arrow::array::AsArray;
-    use arrow::datatypes::Decimal128Type;
-    let last = batch.columns().last();
-    let known = last.and_then(|column| column.as_primitive_opt::<Decimal128Type>());
-    known.map_or_else(Vec::new, |known| known.values().to_vec())
-}
-
 fn insert(candidates: &mut RowSet, chunk: u32, source: u32, rows: &[u32]) {
     for row in rows.iter().copied() {
         candidates.insert(Locator { chunk, source, row }.into());
     }
-}
-
-/// A batch's columns under the names of those that a key is computed from.
-fn bare(
-    unique: &Unique,
-    view: &TableView,
-    batch: &RecordBatch,
-) -> Result<RecordBatch, EngineError> {
-    let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
-    let schema = view.layout.projected(&unique.places);
-    let columns = batch.columns().iter().take(unique.places.len());
-    let columns = columns.cloned().collect();
-    let batch = RecordBatch::try_new_with_options(schema, columns, &options);
-    Ok(batch.map_err(ChunkError::from)?)
 }
 
 impl Unique {
@@ -232,7 +212,7 @@ impl Unique {
     ) -> Result<(), EngineError> {
         let rows = view.rows();
         if rows < ROWS_MIN || (noted().len() as u64).saturating_mul(4) > rows {
-            let mut request = ScanRequest::all(self.places.clone());
+            let mut request = ScanRequest::all(self.keyed.places.clone());
             request.locators = true;
             for (_, chunk) in view.chunks.iter() {
                 for batch in chunk.scan(&view.layout, &request) {
@@ -272,7 +252,7 @@ impl Unique {
         if candidates.is_empty() {
             return Ok(());
         }
-        for batch in view.rows_of(&self.places, &candidates)? {
+        for batch in view.rows_of(&self.keyed.places, &candidates)? {
             if !self.located(view, &batch, &mut take)? {
                 return Ok(());
             }
@@ -288,7 +268,7 @@ impl Unique {
         take: &mut impl FnMut(i128, &[u8]) -> bool,
     ) -> Result<bool, EngineError> {
         let places = locators(batch);
-        self.each(&bare(self, view, batch)?, |row, key, _| {
+        self.each(&self.keyed.bare(view, batch)?, |row, key, _| {
             places.get(row).is_none_or(|place| take(*place, key))
         })
     }

@@ -8,31 +8,27 @@ use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, AsArray, BooleanArray};
-use arrow::compute::filter_record_batch;
-use arrow::record_batch::{RecordBatch, RecordBatchOptions};
+use arrow::record_batch::RecordBatch;
 use arrow::row::{RowConverter, SortField};
 use chronolith_catalog::{ConstraintMarks, Index, Table};
-use chronolith_chunk::{ChunkError, KeyEncoder, RowSet, ScanRequest, hash};
+use chronolith_chunk::{ChunkError, KeyEncoder, RowSet, hash};
 use chronolith_engine::{EngineError, Met, Refused, TableView, Transaction};
-use chronolith_types::{IndexId, SqlState, SqlType, TimeZone};
-use datafusion::common::{DFSchema, DataFusionError};
-use datafusion::logical_expr::Expr;
-use datafusion::physical_expr::PhysicalExpr;
+use chronolith_types::{IndexId, SqlState};
 use parking_lot::Mutex;
 
-use super::checks::{columns_of, props_of};
+use super::exclude::{Excluding, Exclusion};
+use super::keyed::Keyed;
 use super::sought::KnownKeys;
-use crate::bind::bind_over;
 use crate::error::Error;
-use crate::evaluate::computable;
 use crate::routines::{hold_later, is_deferred};
-use crate::session::{SessionNames, Shared};
-use crate::value::write_text;
+use crate::session::Shared;
 
-/// The keys of a table that its chunks do not keep by themselves.
+/// The keys of a table that its chunks do not keep by themselves, and what it excludes.
 #[derive(Debug)]
-pub(crate) struct Uniques(Vec<Noting>);
+pub(crate) struct Uniques {
+    keys: Vec<Noting>,
+    exclusions: Vec<Excluding>,
+}
 
 /// One of them in a statement.
 #[derive(Debug)]
@@ -48,17 +44,9 @@ struct Noting {
 pub(crate) struct Unique {
     pub(super) index: IndexId,
     name: String,
-    pub(super) table: Arc<Table>,
-    schema: String,
     /// The constraint that it is, and when that is held.
     constraint: Option<(u32, ConstraintMarks)>,
-    /// The key as it was declared, and its types.
-    texts: Vec<String>,
-    types: Vec<SqlType>,
-    /// Places of the columns that it is computed from.
-    pub(super) places: Vec<usize>,
-    exprs: Vec<Arc<dyn PhysicalExpr>>,
-    predicate: Option<Arc<dyn PhysicalExpr>>,
+    pub(super) keyed: Keyed,
     encoder: Encoder,
     /// What it is known by where its rows' keys are kept.
     pub(super) print: u64,
@@ -70,6 +58,7 @@ pub(crate) struct BoundUniques {
     version: u64,
     search_path: Arc<[String]>,
     all: Vec<Arc<Unique>>,
+    exclusions: Vec<Arc<Exclusion>>,
 }
 
 enum Encoder {
@@ -109,30 +98,29 @@ impl Uniques {
     /// # Errors
     /// When an expression does not bind any more.
     pub(crate) fn of(shared: &Arc<Shared>, table: &Table) -> Result<Option<Self>, Error> {
-        let mut kept = table
-            .indexes
-            .iter()
-            .filter(|index| is_kept(table, index))
-            .peekable();
-        if kept.peek().is_none() {
+        let kept = |index: &&Index| is_kept(table, index);
+        if !table.indexes.iter().any(|index| kept(&index)) && table.exclusions().next().is_none() {
             return Ok(None);
         }
         let (version, search_path) = (shared.catalog().version, shared.search_path());
         let bound = shared.with(|state| {
             let bound = state.uniques.get(&table.id)?;
             let same = bound.version == version && bound.search_path == search_path;
-            same.then(|| bound.all.clone())
+            same.then(|| (bound.all.clone(), bound.exclusions.clone()))
         });
-        let all = match bound {
-            Some(all) => all,
+        let (all, exclusions) = match bound {
+            Some(bound) => bound,
             None => {
-                let table = Arc::new(table.clone());
-                let all = kept.map(|index| Ok(Arc::new(Unique::of(shared, &table, index)?)));
+                let own = Arc::new(table.clone());
+                let all = table.indexes.iter().filter(kept);
+                let all = all.map(|index| Ok(Arc::new(Unique::of(shared, &own, index)?)));
                 let all = all.collect::<Result<Vec<_>, Error>>()?;
+                let exclusions = exclusions_of(shared, &own)?;
                 let bound = BoundUniques {
                     version,
                     search_path,
                     all: all.clone(),
+                    exclusions: exclusions.clone(),
                 };
                 shared.with(|state| {
                     const TABLES_MAX: usize = 64;
@@ -141,11 +129,15 @@ impl Uniques {
                     }
                     state.uniques.insert(table.id, bound);
                 });
-                all
+                (all, exclusions)
             }
         };
-        let noting = all.into_iter().map(|unique| Noting::new(shared, unique));
-        Ok(Some(Self(noting.collect())))
+        let keys = all.into_iter().map(|unique| Noting::new(shared, unique));
+        let exclusions = exclusions.into_iter();
+        Ok(Some(Self {
+            keys: keys.collect(),
+            exclusions: exclusions.map(|of| Excluding::new(shared, of)).collect(),
+        }))
     }
 
     /// The one of a new index.
@@ -159,28 +151,43 @@ impl Uniques {
     ) -> Result<Self, Error> {
         let table = Arc::new(table.clone());
         let unique = Arc::new(Unique::of(shared, &table, index)?);
-        Ok(Self(vec![Noting::new(shared, unique)]))
+        Ok(Self {
+            keys: vec![Noting::new(shared, unique)],
+            exclusions: Vec::new(),
+        })
+    }
+
+    /// Those of rows of which some columns are set.
+    pub(crate) fn of_set(mut self, sets: &[usize]) -> Self {
+        self.exclusions.retain(|excluding| excluding.is_of(sets));
+        self
     }
 
     /// Those that say which rows conflict: keys of chunks do so by themselves.
     pub(crate) fn arbiters(&self) -> impl Iterator<Item = &Arc<Unique>> {
-        let all = self.0.iter().map(|noting| &noting.unique);
+        let all = self.keys.iter().map(|noting| &noting.unique);
         all.filter(|unique| match &unique.constraint {
             Some((_, marks)) => marks.nulls_alike && !marks.deferrable,
             None => true,
         })
     }
 
+    /// The exclusions that say so.
+    pub(crate) fn excluders(&self) -> impl Iterator<Item = &Arc<Exclusion>> {
+        let all = self.exclusions.iter().map(|of| &of.exclusion);
+        all.filter(|exclusion| exclusion.is_arbiter())
+    }
+
     /// Takes note of new rows.
     ///
     /// # Errors
-    /// 23505 for keys that are there twice.
+    /// 23505 for keys that are there twice; what an expression meets.
     pub(crate) fn note(&self, batch: &RecordBatch) -> Result<(), Error> {
-        for noting in &self.0 {
+        for noting in &self.keys {
             let unique = &noting.unique;
             let mut noted = noting.noted.lock();
             let mut twice = None;
-            unique.each(&batch.project(&unique.places)?, |_, key, shown| {
+            unique.each(&batch.project(&unique.keyed.places)?, |_, key, shown| {
                 if noted.insert(key.to_vec(), shown()).is_some() && twice.is_none() {
                     twice = Some(shown());
                 }
@@ -190,15 +197,18 @@ impl Uniques {
                 return Err(unique.refused(&shown).into());
             }
         }
+        for excluding in &self.exclusions {
+            excluding.note(batch)?;
+        }
         Ok(())
     }
 
     /// All rows are in: looks for others with the same keys, now or when the transaction ends.
     ///
     /// # Errors
-    /// 23505
+    /// 23505, 23P01
     pub(crate) fn settle(&self, shared: &Shared) -> Result<(), Error> {
-        for noting in &self.0 {
+        for noting in &self.keys {
             let noted = Arc::new(std::mem::take(&mut *noting.noted.lock()));
             if noted.is_empty() {
                 continue;
@@ -213,6 +223,9 @@ impl Uniques {
                 _ => shared.away(usize::MAX, hold)?,
             }
         }
+        for excluding in &self.exclusions {
+            excluding.settle(shared)?;
+        }
         Ok(())
     }
 
@@ -221,9 +234,9 @@ impl Uniques {
     /// # Errors
     /// 23505
     pub(crate) fn hold_all(&self, shared: &Shared) -> Result<(), Error> {
-        for noting in &self.0 {
+        for noting in &self.keys {
             let unique = &noting.unique;
-            let id = unique.table.id;
+            let id = unique.keyed.table.id;
             let view = shared.transact(|transaction| Ok::<_, Error>(transaction.table(id)))?;
             if let Some(view) = view {
                 unique.look_all(&view)?;
@@ -235,8 +248,36 @@ impl Uniques {
                 Ok::<_, Error>(())
             })?;
         }
+        for excluding in &self.exclusions {
+            excluding.exclusion.hold_all(shared)?;
+        }
         Ok(())
     }
+}
+
+/// What a table excludes.
+fn exclusions_of(shared: &Arc<Shared>, table: &Arc<Table>) -> Result<Vec<Arc<Exclusion>>, Error> {
+    let all = table.exclusions();
+    all.map(|(of, index)| Ok(Arc::new(Exclusion::of(shared, table, of, index)?)))
+        .collect()
+}
+
+/// Holds an exclusion of a table against all rows that it has; all of them without a name.
+///
+/// # Errors
+/// 23P01
+pub(crate) fn hold_exclusions(
+    shared: &Arc<Shared>,
+    table: &Table,
+    name: Option<&str>,
+) -> Result<(), Error> {
+    let table = Arc::new(table.clone());
+    for (of, index) in table.exclusions() {
+        if name.is_none_or(|name| name == of.name) {
+            Exclusion::of(shared, &table, of, index)?.hold_all(shared)?;
+        }
+    }
+    Ok(())
 }
 
 impl Noting {
@@ -258,7 +299,7 @@ impl Unique {
         transaction: &mut Transaction,
         noted: &Arc<HashMap<Vec<u8>, String>>,
     ) -> Result<(), EngineError> {
-        let id = self.table.id;
+        let id = self.keyed.table.id;
         let hashes = noted.keys().map(|key| hash(key)).collect();
         transaction.lock_computed(id, self.index, hashes)?;
         let shown = RefCell::new(None);
@@ -290,70 +331,20 @@ impl Unique {
     }
 
     fn of(shared: &Arc<Shared>, table: &Arc<Table>, index: &Index) -> Result<Self, Error> {
-        let names = SessionNames::new(shared)?;
-        let columns = columns_of(table);
-        let mut texts = Vec::new();
-        let mut typed = Vec::new();
         let constraint = table.constraints.iter().find(|of| of.name == index.name);
-        let own = constraint.and_then(|of| of.kind.unique_columns());
-        let keys: Vec<String> = match own {
-            // An index may have been made before a column of it was renamed.
-            Some(columns) => columns
-                .iter()
-                .filter_map(|id| table.column(*id))
-                .map(|column| chronolith_sql::quoted(&column.name))
-                .collect(),
-            None => {
-                let keys = index.keys.iter();
-                keys.map(|key| crate::catalogs::key_of_index(table, key))
-                    .collect()
-            }
-        };
-        for text in keys {
-            let tree = chronolith_sql::expression(&text)?;
-            typed.push(bind_over(&names, &tree, &table.name, &columns)?);
-            let bare = text
-                .strip_prefix('(')
-                .and_then(|text| text.strip_suffix(')'));
-            texts.push(bare.map_or(text.clone(), str::to_owned));
-        }
-        let predicate = match &index.predicate {
-            Some(text) => {
-                let tree = chronolith_sql::expression(text)?;
-                Some(bind_over(&names, &tree, &table.name, &columns)?.expr)
-            }
-            None => None,
-        };
-        let mut places: Vec<usize> = Vec::new();
-        let all = typed.iter().map(|typed| &typed.expr).chain(&predicate);
-        for name in all.flat_map(|expr| expr.column_refs()) {
-            if let Some((place, _)) = table.column_named(&name.name)
-                && !places.contains(&place)
-            {
-                places.push(place);
-            }
-        }
-        places.sort_unstable();
-        let layout = chronolith_engine::layout_for(table);
-        let schema = DFSchema::try_from(layout.projected(&places).as_ref().clone())?;
-        let props = props_of(shared.vars());
-        let physical = |expr: &Expr| computable(expr, &schema, &props);
-        let exprs = typed.iter().map(|typed| physical(&typed.expr));
-        let exprs = exprs.collect::<Result<Vec<_>, DataFusionError>>()?;
-        let forms: Vec<_> = typed.iter().map(|typed| typed.arrow.clone()).collect();
-        let home = shared.home()?;
+        let keyed = Keyed::of(shared, table, index)?;
         let encoder = match index.nulls_alike {
             true => {
-                let fields = forms.into_iter().map(SortField::new).collect();
+                let fields = keyed.forms.iter().cloned().map(SortField::new).collect();
                 Encoder::Alike(RowConverter::new(fields)?)
             }
-            false => Encoder::Apart(KeyEncoder::of_types(&forms)?),
+            false => Encoder::Apart(KeyEncoder::of_types(&keyed.forms)?),
         };
-        let found = home.schemas.get(&table.schema);
         let print = {
             let mut hasher = DefaultHasher::new();
             (shared.database.0, table.id.0, index.nulls_alike).hash(&mut hasher);
-            format!("{:?} {exprs:?} {predicate:?} {places:?}", index.predicate).hash(&mut hasher);
+            (&index.predicate, keyed.print()).hash(&mut hasher);
+            let layout = chronolith_engine::layout_for(table);
             layout.schema().hash(&mut hasher);
             hasher.finish()
         };
@@ -363,13 +354,7 @@ impl Unique {
             known: Arc::clone(&shared.instance.known_keys),
             index: index.id,
             name: index.name.clone(),
-            table: Arc::clone(table),
-            schema: found.map_or_else(String::new, |schema| schema.name.clone()),
-            texts,
-            types: typed.iter().map(|typed| typed.ty.clone()).collect(),
-            predicate: predicate.as_ref().map(physical).transpose()?,
-            places,
-            exprs,
+            keyed,
             encoder,
         })
     }
@@ -380,49 +365,14 @@ impl Unique {
         batch: &RecordBatch,
         mut take: impl FnMut(usize, &[u8], &dyn Fn() -> String) -> bool,
     ) -> Result<bool, EngineError> {
-        let lift = |error: DataFusionError| {
-            let error = Error::from(error);
-            EngineError::Refused(Box::new(Refused {
-                sqlstate: error.code,
-                message: error.message,
-                detail: error.detail,
-                ..Refused::default()
-            }))
-        };
-        let mut places: Option<Vec<usize>> = None;
-        let chosen = match &self.predicate {
-            None => batch.clone(),
-            Some(predicate) => {
-                let rows = batch.num_rows();
-                let answer = predicate.evaluate(batch).and_then(|of| of.into_array(rows));
-                let answer = answer.map_err(lift)?;
-                let keep = answer.as_boolean_opt().cloned();
-                let keep = keep.unwrap_or_else(|| BooleanArray::from(vec![true; rows]));
-                let kept = keep.iter().enumerate();
-                places = Some(
-                    kept.filter(|(_, keep)| *keep == Some(true))
-                        .map(|(row, _)| row)
-                        .collect(),
-                );
-                filter_record_batch(batch, &keep).map_err(ChunkError::from)?
-            }
-        };
-        let rows = chosen.num_rows();
-        let place = |row: usize| match &places {
-            None => row,
-            Some(places) => places.get(row).copied().unwrap_or(row),
-        };
-        let values = self
-            .exprs
-            .iter()
-            .map(|expr| expr.evaluate(&chosen)?.into_array(rows));
-        let values = values.collect::<Result<Vec<ArrayRef>, _>>().map_err(lift)?;
+        let values = self.keyed.values(batch)?;
+        let shown = |row: usize| self.keyed.shown(&values.columns, row);
         match &self.encoder {
             Encoder::Apart(encoder) => {
-                let keys = encoder.keys_of(&values)?;
+                let keys = encoder.keys_of(&values.columns)?;
                 for row in 0..keys.len() {
                     if let Some(key) = keys.get(row)
-                        && !take(place(row), key, &|| self.shown(&values, row))
+                        && !take(values.row(row), key, &|| shown(row))
                     {
                         return Ok(false);
                     }
@@ -430,12 +380,10 @@ impl Unique {
             }
             Encoder::Alike(converter) => {
                 let keys = converter
-                    .convert_columns(&values)
+                    .convert_columns(&values.columns)
                     .map_err(ChunkError::from)?;
                 for row in 0..keys.num_rows() {
-                    if !take(place(row), keys.row(row).data(), &|| {
-                        self.shown(&values, row)
-                    }) {
+                    if !take(values.row(row), keys.row(row).data(), &|| shown(row)) {
                         return Ok(false);
                     }
                 }
@@ -444,43 +392,13 @@ impl Unique {
         Ok(true)
     }
 
-    /// `(lower(a), b)=(x, 1)`
-    fn shown(&self, values: &[ArrayRef], row: usize) -> String {
-        let mut texts = Vec::with_capacity(values.len());
-        for (array, ty) in values.iter().zip(&self.types) {
-            let mut text = Vec::new();
-            if crate::value::is_null(array, row) {
-                texts.push("null".to_owned());
-                continue;
-            }
-            let written = write_text(array, row, ty, &TimeZone::default(), &mut text);
-            texts.push(match written {
-                Ok(()) => String::from_utf8_lossy(&text).into_owned(),
-                Err(_) => "?".to_owned(),
-            });
-        }
-        format!("({})=({})", self.texts.join(", "), texts.join(", "))
-    }
-
-    pub(super) fn scan(
+    fn scan(
         &self,
         view: &TableView,
         mut take: impl FnMut(usize, &[u8], &dyn Fn() -> String) -> bool,
     ) -> Result<(), EngineError> {
-        let request = ScanRequest::all(self.places.clone());
-        for (_, chunk) in view.chunks.iter() {
-            for batch in chunk.scan(&view.layout, &request) {
-                let batch = batch?;
-                let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
-                let schema = view.layout.projected(&self.places);
-                let batch =
-                    RecordBatch::try_new_with_options(schema, batch.columns().to_vec(), &options);
-                if !self.each(&batch.map_err(ChunkError::from)?, &mut take)? {
-                    return Ok(());
-                }
-            }
-        }
-        Ok(())
+        self.keyed
+            .scan(view, |batch, _| self.each(batch, &mut take))
     }
 
     /// 23505 for a key of the statement that more than one row has.
@@ -545,8 +463,8 @@ impl Unique {
     fn fields(&self) -> Refused {
         Refused {
             sqlstate: SqlState::UNIQUE_VIOLATION,
-            schema: Some(self.schema.clone()),
-            table: Some(self.table.name.clone()),
+            schema: Some(self.keyed.schema.clone()),
+            table: Some(self.keyed.table.name.clone()),
             constraint: Some(self.name.clone()),
             ..Refused::default()
         }

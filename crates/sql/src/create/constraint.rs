@@ -3,9 +3,10 @@
 use chronolith_types::SqlState;
 use sqlparser::tokenizer::Token;
 
-use super::index::index_tail;
+use super::index::{index_key, index_tail};
+use super::tablespace;
 use crate::cursor::Cursor;
-use crate::{Constraint, ConstraintKind, ReferenceAction, Spelled, SqlError, Timing};
+use crate::{Constraint, ConstraintKind, Exclude, ReferenceAction, Spelled, SqlError, Timing};
 
 /// NULLS NOT DISTINCT.
 pub(super) fn nulls_alike(c: &mut Cursor<'_>) -> bool {
@@ -143,18 +144,7 @@ pub(crate) fn constraint(c: &mut Cursor<'_>) -> Result<Option<Constraint>, SqlEr
         c.expect(&["references"])?;
         references(c, columns)?
     } else if c.accept(&["exclude"]) {
-        let mut open = 0_usize;
-        while c.peek().token != Token::EOF {
-            match c.peek().token {
-                Token::LParen => open += 1,
-                Token::RParen if open == 0 => break,
-                Token::RParen => open -= 1,
-                Token::Comma if open == 0 => break,
-                _ => {}
-            }
-            c.next();
-        }
-        ConstraintKind::Exclude
+        exclude(c, &mut include)?
     } else if name.is_some() {
         return Err(c.unexpected());
     } else {
@@ -168,6 +158,72 @@ pub(crate) fn constraint(c: &mut Cursor<'_>) -> Result<Option<Constraint>, SqlEr
         include,
         position,
     }))
+}
+
+/// What follows EXCLUDE.
+fn exclude(c: &mut Cursor<'_>, include: &mut Vec<Spelled>) -> Result<ConstraintKind, SqlError> {
+    let method = match c.accept(&["using"]) {
+        true => c.ident()?.value,
+        false => "btree".to_owned(),
+    };
+    c.need(&Token::LParen)?;
+    let keys = c.list(|c| {
+        let key = index_key(c)?;
+        c.expect(&["with"])?;
+        Ok((key, operator(c)?))
+    })?;
+    c.need(&Token::RParen)?;
+    if c.accept(&["include"]) {
+        *include = c.columns()?;
+    }
+    let mut options = Vec::new();
+    if c.sees(&["with"]) && c.nth(1) == Token::LParen {
+        c.next();
+        options = c.options()?;
+    }
+    if c.accept(&["using", "index", "tablespace"]) {
+        tablespace(c)?;
+    }
+    let mut predicate = None;
+    if c.accept(&["where"]) {
+        c.need(&Token::LParen)?;
+        predicate = Some(c.sql()?);
+        c.need(&Token::RParen)?;
+    }
+    Ok(ConstraintKind::Exclude(Box::new(Exclude {
+        method,
+        keys,
+        options,
+        predicate,
+    })))
+}
+
+/// An operator up to the end of its key.
+fn operator(c: &mut Cursor<'_>) -> Result<String, SqlError> {
+    let qualified = c.sees(&["operator"]) && c.nth(1) == Token::LParen;
+    if qualified {
+        c.next();
+        c.next();
+        if c.nth(1) == Token::Period {
+            c.ident()?;
+            c.next();
+        }
+    }
+    let start = c.position();
+    let ends = |token: &Token| matches!(token, Token::Comma | Token::RParen | Token::EOF);
+    let mut text = String::new();
+    while !ends(&c.nth(0)) {
+        c.next();
+        text = c.since(start);
+    }
+    let sign = |sign: char| "+-*/<>=~!@#%^&|`?".contains(sign);
+    if text.is_empty() || !text.chars().all(sign) {
+        return Err(c.unexpected());
+    }
+    if qualified {
+        c.need(&Token::RParen)?;
+    }
+    Ok(text)
 }
 
 pub(super) fn key(

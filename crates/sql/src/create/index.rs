@@ -106,7 +106,8 @@ pub(super) fn index_key(c: &mut Cursor<'_>) -> Result<IndexKey, SqlError> {
         collation = Some(c.name()?);
     }
     let class = match c.word().as_deref() {
-        None | Some("asc" | "desc" | "nulls") => None,
+        // Behind WITH stands the operator of EXCLUDE.
+        None | Some("asc" | "desc" | "nulls" | "with") => None,
         Some(_) => Some(c.name()?),
     };
     let desc = c.accept_any(&["asc", "desc"]) == Some("desc");

@@ -113,7 +113,20 @@ pub enum ConstraintKind {
         index: Spelled,
     },
     /// EXCLUDE.
-    Exclude,
+    Exclude(Box<Exclude>),
+}
+
+/// EXCLUDE: no two rows of whose keys all operators say yes.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Exclude {
+    /// USING; `btree` when not said.
+    pub method: String,
+    /// The keys, each with the operator behind WITH.
+    pub keys: Vec<(IndexKey, String)>,
+    /// WITH (…).
+    pub options: Vec<Opt>,
+    /// WHERE.
+    pub predicate: Option<SqlText>,
 }
 
 /// CREATE TABLE.

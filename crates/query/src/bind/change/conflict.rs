@@ -83,6 +83,14 @@ impl Binder<'_> {
         let mut steps = own.steps;
         steps.extend(proposed.steps);
         let update = self.over_row(&input, &steps, filter, exprs)?;
+        let named = arbiters.iter().flat_map(|arbiters| &arbiters.indexes);
+        let mut exclusions = into.catalog.exclusions();
+        if exclusions.any(|(_, index)| named.clone().any(|id| *id == index.id)) {
+            return Err(Error::new(
+                SqlState::WRONG_OBJECT_TYPE,
+                "ON CONFLICT DO UPDATE not supported with exclusion constraints",
+            ));
+        }
         Ok(Conflict {
             arbiters,
             keyed,
@@ -121,8 +129,9 @@ impl Binder<'_> {
         let catalog = given.table;
         let inferred = match target {
             None => {
-                let mut keys = catalog.all_keys().into_iter();
-                return match keys.any(|(key, _)| key.marks.deferrable) {
+                let keys = catalog.all_keys().into_iter().map(|(key, _)| key);
+                let mut all = keys.chain(catalog.exclusions().map(|(of, _)| of));
+                return match all.any(|key| key.marks.deferrable) {
                     true => Err(deferrable_arbiter()),
                     false => Ok(None),
                 };
@@ -163,7 +172,9 @@ fn constraint(given: &Given<'_>, name: &str) -> Result<Arbiters> {
     let catalog = given.table;
     let found = catalog.constraints.iter().find(|constraint| {
         // A view has none.
-        given.row.is_none() && constraint.name == name && constraint.kind.unique_columns().is_some()
+        let kind = &constraint.kind;
+        let asked = kind.unique_columns().is_some() || kind.operators().is_some();
+        given.row.is_none() && constraint.name == name && asked
     });
     let found = found.ok_or_else(|| {
         Error::new(
@@ -178,7 +189,7 @@ fn constraint(given: &Given<'_>, name: &str) -> Result<Arbiters> {
         return Err(deferrable_arbiter());
     }
     let mut arbiters = Arbiters::default();
-    match found.is_kept_by_chunks() {
+    match found.is_kept_by_chunks() && found.kind.operators().is_none() {
         true => arbiters.constraints.push(found.id),
         false => {
             let mut indexes = catalog.indexes.iter();

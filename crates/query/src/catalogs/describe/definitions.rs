@@ -14,7 +14,7 @@ use crate::functions::{Imp, ProcKind, Volatile};
 use crate::references;
 
 /// Whether an expression in parentheses is a call, which an index shows without them.
-fn is_call(expression: &str) -> bool {
+pub(crate) fn is_call(expression: &str) -> bool {
     let name = expression.split('(').next().unwrap_or_default();
     let plain = !name.is_empty()
         && name
@@ -76,17 +76,8 @@ pub(in crate::catalogs) fn index_text(
     let keys: Vec<String> = index_keys(table, index)
         .iter()
         .map(|key| {
-            let order = match (key.descending, key.nulls_first) {
-                (false, false) => "",
-                (false, true) => " NULLS FIRST",
-                (true, true) => " DESC",
-                (true, false) => " DESC NULLS LAST",
-            };
-            let marks = key.marks.map_or_else(String::new, marks_text);
-            format!(
-                "{}{marks}{order}",
-                key_text(context, table, key, !qualified)
-            )
+            let text = key_text(context, table, key, !qualified);
+            format!("{text}{}", behind_key(key))
         })
         .collect();
     let relation = Relation::Table(table);
@@ -108,15 +99,7 @@ pub(in crate::catalogs) fn index_text(
         true => String::new(),
         false => format!(" INCLUDE ({})", include.join(", ")),
     };
-    let options: Vec<_> = index
-        .options
-        .iter()
-        .map(|(name, value)| format!("{name}='{value}'"))
-        .collect();
-    let options = match options.is_empty() {
-        true => String::new(),
-        false => format!(" WITH ({})", options.join(", ")),
-    };
+    let options = options_text(index);
     let nulls = match index.nulls_alike {
         true => " NULLS NOT DISTINCT",
         false => "",
@@ -127,6 +110,29 @@ pub(in crate::catalogs) fn index_text(
         index.method,
         keys.join(", ")
     )
+}
+
+/// What is said of a key of an index behind it: how it is compared, and its order.
+fn behind_key(key: &IndexKey<'_>) -> String {
+    let order = match (key.descending, key.nulls_first) {
+        (false, false) => "",
+        (false, true) => " NULLS FIRST",
+        (true, true) => " DESC",
+        (true, false) => " DESC NULLS LAST",
+    };
+    let marks = key.marks.map_or_else(String::new, marks_text);
+    format!("{marks}{order}")
+}
+
+/// WITH of an index.
+fn options_text(index: &Index) -> String {
+    let options = index.options.iter();
+    let options = options.map(|(name, value)| format!("{name}='{value}'"));
+    let options: Vec<_> = options.collect();
+    match options.is_empty() {
+        true => String::new(),
+        false => format!(" WITH ({})", options.join(", ")),
+    }
 }
 
 /// `pg_get_indexdef(oid, column, pretty)`; column 0 is the whole definition.
@@ -232,9 +238,43 @@ pub(crate) fn constraintdef(
                 }
                 ConstraintKind::Check { .. } => check(shown),
                 ConstraintKind::ForeignKey(reference) => foreign_key(context, table, reference),
+                ConstraintKind::Exclude { operators } => {
+                    exclusion(context, table, (constraint, operators), pretty)
+                }
             },
         ),
     }))
+}
+
+/// EXCLUDE by its index.
+fn exclusion(
+    context: &Context,
+    table: &Table,
+    (constraint, operators): (&Constraint, &[String]),
+    pretty: bool,
+) -> String {
+    let mut indexes = table.indexes.iter();
+    let Some(index) = indexes.find(|index| index.name == constraint.name) else {
+        return String::new();
+    };
+    let keys = index_keys(table, index);
+    let keys = keys.iter().zip(operators).map(|(key, operator)| {
+        let text = key_text(context, table, key, pretty);
+        format!("{text}{} WITH {operator}", behind_key(key))
+    });
+    let keys: Vec<_> = keys.collect();
+    let predicate = index.predicate.as_ref().map(|predicate| {
+        let shown = (context.expression)(table, predicate, None, pretty);
+        format!(" WHERE ({shown})")
+    });
+    format!(
+        "EXCLUDE USING {} ({}){}{}{}",
+        index.method,
+        keys.join(", "),
+        included(table, constraint),
+        options_text(index),
+        predicate.unwrap_or_default()
+    )
 }
 
 /// INCLUDE of the index that a key brings.

@@ -13,7 +13,9 @@ pub(crate) use comments::{
 };
 pub(in crate::catalogs) use comments::{recorded_comments, said, said_of_shared};
 pub(in crate::catalogs) use definitions::{check_text, index_text, key_expressions, view_text};
-pub(crate) use definitions::{constraintdef, expression, indexdef, ruledef, updatable, viewdef};
+pub(crate) use definitions::{
+    constraintdef, expression, indexdef, is_call, ruledef, updatable, viewdef,
+};
 pub(crate) use names::{
     procedure_of, quoted, regclass_in, regclass_out, regnamespace_in, regnamespace_out, regproc_in,
     regproc_out, regprocedure_in, regprocedure_out, regrole_in, regrole_out, regtype_in,

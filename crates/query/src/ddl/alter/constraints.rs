@@ -10,7 +10,7 @@ use super::super::table::constraint_of;
 use super::super::{constraint, drop, hypertable};
 use super::change_column;
 use crate::error::Error;
-use crate::insert::{Checks, Uniques};
+use crate::insert::{Checks, Uniques, hold_exclusions};
 use crate::references;
 use crate::session::Shared;
 
@@ -64,6 +64,9 @@ pub(super) fn hold_all(shared: &Arc<Shared>, id: TableId, name: &str) -> Result<
         Some((found, ConstraintKind::ForeignKey(_))) => {
             return references::hold_all(shared, &table, found);
         }
+        Some((_, ConstraintKind::Exclude { .. })) => {
+            return hold_exclusions(shared, &table, Some(name));
+        }
         _ => return Ok(()),
     }
     let checks = Checks::of(shared, &table)?;
@@ -95,7 +98,9 @@ pub(super) fn validate(shared: &Arc<Shared>, table: &Table, name: &Spelled) -> R
     };
     if matches!(
         found.kind,
-        ConstraintKind::PrimaryKey { .. } | ConstraintKind::Unique { .. }
+        ConstraintKind::PrimaryKey { .. }
+            | ConstraintKind::Unique { .. }
+            | ConstraintKind::Exclude { .. }
     ) {
         return Err(Error::new(
             SqlState::WRONG_OBJECT_TYPE,

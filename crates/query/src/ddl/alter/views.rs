@@ -69,8 +69,16 @@ pub(in crate::ddl) fn rename_kept_column(
             },
         })?;
     }
-    for index in table.indexes.iter().filter(|index| !index.constraint) {
-        let renamed = |text: &String| chronolith_sql::rename_column(text, &from.value, to);
+    let excludes = |index: &chronolith_catalog::Index| {
+        let mut exclusions = table.exclusions();
+        exclusions.any(|(_, own)| own.id == index.id)
+    };
+    let own = table.indexes.iter();
+    for index in own.filter(|index| !index.constraint || excludes(index)) {
+        let renamed = |text: &String| match *text == from.value {
+            true => Ok(to.to_owned()),
+            false => chronolith_sql::rename_column(text, &from.value, to),
+        };
         let keys = index
             .keys
             .iter()
