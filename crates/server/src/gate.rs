@@ -174,7 +174,7 @@ async fn by_rules(
         return Err(no_entry(startup, ends));
     };
     let who = || ends.who(startup);
-    let misnamed = certificate(&rules, rule, startup, ends)?;
+    let misnamed = certificate(rules, rule, startup, ends)?;
     let proof = match rule.method {
         Method::Trust if ends.peer.is_near() => Ok(Proof::None),
         Method::Trust => Err(refused(format!(
@@ -186,7 +186,7 @@ async fn by_rules(
             "pg_hba.conf rejects connection for {}",
             who()
         ))),
-        Method::Peer => by_peer(&rules, rule, startup, ends.peer),
+        Method::Peer => by_peer(rules, rule, startup, ends.peer),
         // The certificate is all of it.
         Method::Cert => Ok(Proof::None),
         Method::Scram | Method::Md5 => Ok(Proof::Scram),

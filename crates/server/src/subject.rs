@@ -117,7 +117,7 @@ fn escaped(text: &str) -> String {
         let special = matches!(byte, b',' | b'+' | b'"' | b'\\' | b'<' | b'>' | b';')
             || at == 0 && matches!(byte, b'#' | b' ')
             || at == last && byte == b' ';
-        if byte < 0x20 || byte >= 0x7f {
+        if !(0x20..0x7f).contains(&byte) {
             let _infallible = write!(out, "\\{byte:02X}");
             continue;
         }

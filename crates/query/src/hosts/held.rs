@@ -103,10 +103,13 @@ pub(crate) fn idents(
     lines_of(outside, (named, IDENT_FILE), &ident::read)
 }
 
+/// Reads the files that a file names.
+type Including<'a> = &'a dyn Fn(&str) -> Result<String, String>;
+
 fn lines_of<T>(
     outside: &dyn Outside,
     (named, usual): (&str, &str),
-    read: &dyn Fn(&str, &dyn Fn(&str) -> Result<String, String>) -> Vec<T>,
+    read: &dyn Fn(&str, Including<'_>) -> Vec<T>,
 ) -> Result<Option<(String, Vec<T>)>, Error> {
     let file = if named.is_empty() { usual } else { named };
     let path = outside.path(file);

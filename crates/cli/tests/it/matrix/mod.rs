@@ -35,7 +35,10 @@ async fn differing(door: &mut Door, paths: &[paths::Path]) -> (Vec<String>, usiz
                     }
                     let sql = statement.sql.replace("{o}", &door.name_of(*object));
                     let answer = door.run(role, *path, statement, &sql).await;
-                    let expected = match allowed(role, *object, statement, *path) {
+                    // What another role has prepared is bound anew for who runs it, where PostgreSQL
+                    // keeps the names that were found.
+                    let found = door.is_postgres() && *path == paths::Path::Handed;
+                    let expected = match allowed(role, *object, statement, found) {
                         true => "ok",
                         false => "42501",
                     };

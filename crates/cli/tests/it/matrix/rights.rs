@@ -1,6 +1,5 @@
 //! Roles, objects, and what each role has been granted of each.
 
-use super::paths::Path;
 use super::statements::{Need, Right, Statement};
 
 /// What statements are about.
@@ -274,10 +273,10 @@ fn meets(role: &str, object: Object, need: &Need) -> bool {
 }
 
 /// Whether a role may run a statement.
-pub(crate) fn allowed(role: &str, object: Object, statement: &Statement, path: Path) -> bool {
+pub(crate) fn allowed(role: &str, object: Object, statement: &Statement, found: bool) -> bool {
     // Names of a schema that one may not use are not found at all, but for the superuser. Chunks lie
-    // in a schema that everybody may use, and what somebody else has prepared has its names found.
-    if role == "outside" && object != Object::Chunk && path != Path::Handed {
+    // in a schema that everybody may use. `found` is whether somebody else has found the names already.
+    if role == "outside" && object != Object::Chunk && !found {
         return false;
     }
     let meets_all = |object| statement.needs.iter().all(|need| meets(role, object, need));
