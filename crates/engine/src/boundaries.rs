@@ -198,6 +198,13 @@ impl Engine {
                 other => return other.map(|_| ()),
             }
         }
+        // While nobody else writes nobody comes first.
+        let mut writing = self.writing();
+        if let Some(work) = self.cut(&self.state(), place, at)? {
+            let pending = Pending::new(work);
+            self.write(&mut writing, &[Arc::clone(&pending)]);
+            pending.result()?;
+        }
         Ok(())
     }
 

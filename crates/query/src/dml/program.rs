@@ -176,6 +176,7 @@ async fn once(
         many,
         touched: HashMap::new(),
         currents: Vec::new(),
+        fires: Vec::new(),
     };
     for (slot, locking) in &dml.program.locks {
         match locking.once(shared, &run.sight, params).boxed().await? {
@@ -199,6 +200,15 @@ async fn once(
         match (change.slot, done.returned) {
             (Some(slot), Some(returned)) => run.sight.slots.put(slot, returned.into_batches()),
             (_, returned) => last = Some((done.rows, returned)),
+        }
+    }
+    let fires = std::mem::take(&mut run.fires);
+    match behind {
+        Some(behind) => behind.fire(fires),
+        None => {
+            for fires in fires {
+                fires.fire().await?;
+            }
         }
     }
     if let Some(main) = &dml.program.main {

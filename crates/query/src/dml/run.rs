@@ -28,7 +28,7 @@ use crate::functions::SessionVars;
 use crate::insert::Checks;
 use crate::outcome::RowStream;
 use crate::references::{Behind, Incoming};
-use crate::routines::{Event, Triggers, left};
+use crate::routines::{Event, Fires, Triggers, left};
 use crate::session::{Shared, blocking_for, physical, stream};
 use crate::statistics::{Operation, Rows};
 
@@ -64,6 +64,9 @@ pub(super) struct Run<'a> {
     pub(super) currents: Vec<Current>,
     /// Where it leaves who refers to its rows, when a reference runs it.
     pub(super) behind: Option<&'a Behind>,
+    /// What fires when all parts have run: after each of them, and then after what references did
+    /// for it.
+    pub(super) fires: Vec<Fires>,
 }
 
 /// A change while it runs.
@@ -190,6 +193,7 @@ impl Run<'_> {
         }
         let triggers = changing.triggers.take();
         let view = changing.view.clone();
+        let before = self.fires.len();
         let step = self.write(changing).await?;
         if let (Step::Done(done), Some(current)) = (&step, &change.current) {
             let current = self.currents.iter().find(|of| of.slot() == current.slot);
@@ -198,11 +202,8 @@ impl Run<'_> {
                 current.done(self.shared, &view, deleted);
             }
         }
-        if let (Some(mut triggers), Step::Done(_)) = (triggers, &step) {
-            triggers.after().boxed().await?;
-            for event in events.iter().rev() {
-                triggers.statement(*event, false).boxed().await?;
-            }
+        if let (Some(triggers), Step::Done(_)) = (triggers, &step) {
+            self.fires.insert(before, Fires::new(triggers, events));
         }
         Ok(step)
     }
@@ -604,7 +605,10 @@ impl Run<'_> {
         if let Some(incoming) = incoming.filter(|_| !rows.is_empty()) {
             match self.behind {
                 Some(behind) => behind.push(incoming),
-                None => incoming.settle(self.shared).boxed().await?,
+                None => {
+                    let fires = incoming.settle(self.shared).boxed().await?;
+                    self.fires.extend(fires);
+                }
             }
         }
         let changed = rows.len();

@@ -19,7 +19,7 @@ use super::define::referring;
 use super::keys::{KeySet, Link, columns_at, project, shown};
 use crate::dml;
 use crate::error::Error;
-use crate::routines::{hold_later, is_deferred};
+use crate::routines::{Fires, hold_later, is_deferred};
 use crate::session::{Shared, blocking_for};
 
 /// Who refers to the rows that a statement takes away or changes.
@@ -37,11 +37,19 @@ pub(crate) struct Incoming {
 /// Who refers to rows that statements of references have taken away or changed, in the order in which
 /// they are told: a chain of rows is as long as it likes, and nothing gets deeper with it.
 #[derive(Debug, Default)]
-pub(crate) struct Behind(Mutex<VecDeque<Incoming>>);
+pub(crate) struct Behind {
+    told: Mutex<VecDeque<Incoming>>,
+    /// What fires after such statements: when all that is to happen to rows has happened.
+    fires: Mutex<Vec<Fires>>,
+}
 
 impl Behind {
     pub(crate) fn push(&self, incoming: Incoming) {
-        self.0.lock().push_back(incoming);
+        self.told.lock().push_back(incoming);
+    }
+
+    pub(crate) fn fire(&self, fires: Vec<Fires>) {
+        self.fires.lock().extend(fires);
     }
 }
 
@@ -96,19 +104,19 @@ impl Incoming {
     }
 
     /// The rows are gone or changed: tells those who refer to them, and those who refer to the rows
-    /// that go or change with them.
+    /// that go or change with them. Gives what fires after these.
     ///
     /// # Errors
     /// 23503 where they keep them, and whatever their own changes meet.
-    pub(crate) async fn settle(self, shared: &Arc<Shared>) -> Result<(), Error> {
+    pub(crate) async fn settle(self, shared: &Arc<Shared>) -> Result<Vec<Fires>, Error> {
         let behind = Behind::default();
         let mut next = Some(self);
         while let Some(incoming) = next {
             shared.cancel.check()?;
             incoming.tell(shared, &behind).await?;
-            next = behind.0.lock().pop_front();
+            next = behind.told.lock().pop_front();
         }
-        Ok(())
+        Ok(behind.fires.into_inner())
     }
 
     async fn tell(self, shared: &Arc<Shared>, behind: &Behind) -> Result<(), Error> {

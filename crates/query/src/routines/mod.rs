@@ -18,4 +18,4 @@ pub(crate) use deferred::{Deferred, hold_later, is_deferred, settle as settle_de
 pub(crate) use plpgsql::{Compiled, Locals};
 pub(crate) use run::{DEPTH_MAX, run};
 pub(crate) use transitions::Transitions;
-pub(crate) use triggers::{Event, Triggers, has_triggers, left, timing};
+pub(crate) use triggers::{Event, Fires, Triggers, has_triggers, left, timing};

@@ -18,6 +18,7 @@ use crate::catalogs::quoted;
 use crate::dml::Held;
 use crate::error::Error;
 use crate::session::{Session, Shared};
+use futures::future::BoxFuture;
 
 /// What happens to rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -67,6 +68,34 @@ impl std::fmt::Debug for Triggers {
         f.debug_struct("Triggers")
             .field("table", &self.table.name)
             .finish_non_exhaustive()
+    }
+}
+
+/// What fires after a statement that has run.
+#[derive(Debug)]
+pub(crate) struct Fires {
+    triggers: Triggers,
+    /// What it does to rows, in the order of what fired before it.
+    events: Vec<Event>,
+}
+
+impl Fires {
+    pub(crate) fn new(triggers: Triggers, events: Vec<Event>) -> Self {
+        Self { triggers, events }
+    }
+
+    /// Row by row, and then for the statement. Boxed by its type: what they call may have others fire.
+    ///
+    /// # Errors
+    /// Those of what they call.
+    pub(crate) fn fire(mut self) -> BoxFuture<'static, Result<(), Error>> {
+        Box::pin(async move {
+            self.triggers.after().await?;
+            for event in self.events.iter().rev() {
+                self.triggers.statement(*event, false).await?;
+            }
+            Ok(())
+        })
     }
 }
 
