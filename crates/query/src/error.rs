@@ -89,11 +89,11 @@ impl Error {
         Self::new(SqlState::INTERNAL_ERROR, message)
     }
 
-    /// 08P01: a parameter, counted from 1, has no value.
+    /// 42P02: a parameter, counted from 1, has no value.
     pub(crate) fn no_parameter(number: usize) -> Self {
         Self::new(
-            SqlState::PROTOCOL_VIOLATION,
-            format!("there is no value for parameter ${number}"),
+            SqlState::UNDEFINED_PARAMETER,
+            format!("there is no parameter ${number}"),
         )
     }
 

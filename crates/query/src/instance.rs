@@ -262,20 +262,30 @@ impl Instance {
             return Ok(());
         };
         let (named, ssl) = self.hosts_settings();
-        self.hosts.load(&*outside, &named, ssl)
+        let ident_file = self.ident_file();
+        self.hosts.load(&*outside, (&named, &ident_file), ssl)
     }
 
     /// `hba_file`, and whether clients can come in encrypted.
     pub(crate) fn hosts_settings(&self) -> (String, bool) {
+        (
+            self.file_setting("hba_file"),
+            self.file_setting("ssl") == "on",
+        )
+    }
+
+    /// `ident_file`.
+    pub(crate) fn ident_file(&self) -> String {
+        self.file_setting("ident_file")
+    }
+
+    fn file_setting(&self, name: &str) -> String {
         let (settings, conf) = (self.settings.read(), self.conf());
-        let of = |name: &str| {
-            let given = settings.get(name).map(String::as_str);
-            given
-                .or_else(|| conf.value(name))
-                .unwrap_or_default()
-                .to_owned()
-        };
-        (of("hba_file"), of("ssl") == "on")
+        let given = settings.get(name).map(String::as_str);
+        given
+            .or_else(|| conf.value(name))
+            .unwrap_or_default()
+            .to_owned()
     }
 
     /// Ends what works behind the sessions; whoever closes the engine does so first.

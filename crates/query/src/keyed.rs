@@ -73,7 +73,7 @@ impl Key {
     /// Where the row lies in a view of its table; None where there is none.
     ///
     /// # Errors
-    /// What an expression of the key meets, 08P01 for a parameter without a value, and what the disk
+    /// What an expression of the key meets, 42P02 for a parameter without a value, and what the disk
     /// gives.
     pub(crate) fn find(
         &self,

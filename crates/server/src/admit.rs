@@ -18,7 +18,7 @@ use crate::out;
 use crate::scram::{self, Verifier};
 use crate::server::{Caller, Shared};
 use crate::startup::{self, First};
-use crate::tls::common_name;
+use crate::subject::Subject;
 use crate::wire::{CancelSlot, End, Socket, Wire};
 
 /// A session that can be cancelled.
@@ -215,7 +215,7 @@ async fn greet(
             peer,
             local,
             encrypted: !matches!(hello.binding, scram::Binding::Plain),
-            certificate: hello.certificate.as_deref().map(common_name),
+            certificate: hello.certificate.as_deref().map(Subject::of),
             asks: shared
                 .config
                 .tls

@@ -10,6 +10,7 @@ use crate::backend::{Backend, RoleAuth, Startup};
 use crate::failure::Failure;
 use crate::local::user_name;
 use crate::startup::wrong_password;
+use crate::subject::Subject;
 
 /// What a client has to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,8 +53,8 @@ pub(crate) struct Ends {
     pub(crate) peer: Peer,
     pub(crate) local: Option<SocketAddr>,
     pub(crate) encrypted: bool,
-    /// The common name of the certificate that the client has shown; None inside for one without.
-    pub(crate) certificate: Option<Option<String>>,
+    /// Whom the certificate names that the client has shown.
+    pub(crate) certificate: Option<Subject>,
     /// Whether clients are asked for certificates.
     pub(crate) asks: bool,
     /// Whether clients of other machines may come in unencrypted where no rules say who may.
@@ -173,7 +174,7 @@ async fn by_rules(
         return Err(no_entry(startup, ends));
     };
     let who = || ends.who(startup);
-    let misnamed = certificate(rule, startup, ends)?;
+    let misnamed = certificate(rules, rule, startup, ends)?;
     let proof = match rule.method {
         Method::Trust if ends.peer.is_near() => Ok(Proof::None),
         Method::Trust => Err(refused(format!(
@@ -185,7 +186,7 @@ async fn by_rules(
             "pg_hba.conf rejects connection for {}",
             who()
         ))),
-        Method::Peer => by_peer(startup, ends.peer),
+        Method::Peer => by_peer(rules, rule, startup, ends.peer),
         // The certificate is all of it.
         Method::Cert => Ok(Proof::None),
         Method::Scram | Method::Md5 => Ok(Proof::Scram),
@@ -206,15 +207,23 @@ async fn by_rules(
 }
 
 /// The operating system's word for who is at the other end.
-fn by_peer(startup: &Startup, peer: Peer) -> Result<Proof, Failure> {
+fn by_peer(rules: &Rules, rule: &Rule, startup: &Startup, peer: Peer) -> Result<Proof, Failure> {
     let name = match peer {
         Peer::Local(Some(uid)) => user_name(uid),
         _ => None,
     };
-    if name.as_deref() == Some(startup.user.as_str()) {
+    if name
+        .as_ref()
+        .is_some_and(|name| rules.lets(rule, name, &startup.user))
+    {
         return Ok(Proof::None);
     }
     match &name {
+        Some(name) if rule.map.is_some() => tracing::info!(
+            "no match in usermap \"{}\" for user \"{}\" authenticated as \"{name}\"",
+            rule.map.as_deref().unwrap_or_default(),
+            startup.user
+        ),
         Some(name) => tracing::info!(
             "provided user name ({}) and authenticated user name ({name}) do not match",
             startup.user
@@ -228,7 +237,12 @@ fn by_peer(startup: &Startup, peer: Peer) -> Result<Proof, Failure> {
 }
 
 /// Holds a client's certificate against a rule: why it is refused once it has proved the rest.
-fn certificate(rule: &Rule, startup: &Startup, ends: &Ends) -> Result<Option<Failure>, Failure> {
+fn certificate(
+    rules: &Rules,
+    rule: &Rule,
+    startup: &Startup,
+    ends: &Ends,
+) -> Result<Option<Failure>, Failure> {
     if rule.certificate == ClientCert::Any {
         return Ok(None);
     }
@@ -238,18 +252,23 @@ fn certificate(rule: &Rule, startup: &Startup, ends: &Ends) -> Result<Option<Fai
             "client certificates can only be checked if a root certificate store is available",
         ));
     }
-    let Some(name) = &ends.certificate else {
+    let Some(subject) = &ends.certificate else {
         return Err(refused(
             "connection requires a valid client certificate".to_owned(),
         ));
     };
     let user = &startup.user;
-    if rule.certificate == ClientCert::Signed || name.as_ref() == Some(user) {
+    let name = match rule.whole_name {
+        true => Some(&subject.whole).filter(|name| !name.is_empty()),
+        false => subject.common.as_ref(),
+    };
+    let lets = |name: &&String| rules.lets(rule, name, user);
+    if rule.certificate == ClientCert::Signed || name.is_some_and(|name| lets(&name)) {
         return Ok(None);
     }
     tracing::info!(
         "certificate validation failed for user \"{user}\": the certificate names {}",
-        name.as_deref().unwrap_or("nobody")
+        name.map_or("nobody", String::as_str)
     );
     Ok(Some(match rule.method {
         Method::Cert => refused(format!(

@@ -25,6 +25,7 @@ mod scram;
 mod server;
 mod session;
 mod startup;
+mod subject;
 mod tls;
 mod wire;
 

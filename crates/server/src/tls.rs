@@ -90,37 +90,6 @@ fn clients(
         .map_err(|e| problem(path, e))
 }
 
-/// The common name in a certificate's subject; None without one, and for one with a zero byte, which
-/// others would read as its end.
-pub(crate) fn common_name(certificate: &[u8]) -> Option<String> {
-    const COMMON_NAME: &[u8] = &[0x55, 0x04, 0x03];
-    let (body, _) = element(certificate, 0x30)?;
-    let (mut fields, _) = element(body, 0x30)?;
-    // Version (where it is told), serial number, algorithm, issuer, validity, subject.
-    if let Some((_, rest)) = element(fields, 0xa0) {
-        fields = rest;
-    }
-    for tag in [0x02, 0x30, 0x30, 0x30] {
-        (_, fields) = element(fields, tag)?;
-    }
-    let (mut names, _) = element(fields, 0x30)?;
-    while !names.is_empty() {
-        let (set, rest) = element(names, 0x31)?;
-        names = rest;
-        let (pair, _) = element(set, 0x30)?;
-        let (oid, value) = element(pair, 0x06)?;
-        if oid != COMMON_NAME {
-            continue;
-        }
-        // UTF8String, PrintableString, TeletexString, IA5String.
-        let text = [0x0c, 0x13, 0x14, 0x16];
-        let (text, _) = text.iter().find_map(|tag| element(value, *tag))?;
-        let text = std::str::from_utf8(text).ok()?;
-        return (!text.contains('\0')).then(|| text.to_owned());
-    }
-    None
-}
-
 /// A key that others can read is refused, as PostgreSQL does.
 fn check_mode(path: &Path) -> Result<(), ServerError> {
     #[cfg(unix)]
@@ -172,7 +141,7 @@ fn end_point(certificate: &[u8]) -> Option<Vec<u8>> {
 }
 
 /// A DER element's content, and what follows it.
-fn element(bytes: &[u8], tag: u8) -> Option<(&[u8], &[u8])> {
+pub(crate) fn element(bytes: &[u8], tag: u8) -> Option<(&[u8], &[u8])> {
     let (&[found, first], rest) = bytes.split_first_chunk::<2>()?;
     if found != tag {
         return None;

@@ -369,7 +369,7 @@ fn view(c: &mut Cursor<'_>, verb: ViewVerb) -> Result<Statement, SqlError> {
         method,
         options,
         query,
-        text,
+        text: crate::tokens::spelled_out(&text),
         with_data,
     })))
 }

@@ -33,6 +33,7 @@ pub mod plpgsql;
 mod policy;
 mod publication;
 mod reader;
+mod refused;
 mod rename;
 mod routine;
 mod sequence;

@@ -8,7 +8,7 @@ use sqlparser::tokenizer::{Token, TokenWithSpan};
 use crate::alike::AlikeRows;
 use crate::cursor::Cursor;
 use crate::literals::Literals;
-use crate::tokens::{character, tokenize};
+use crate::tokens::{character, readable, scan};
 use crate::{AsSource, CreateTableAs, Granted, Name, SqlError, Statement};
 
 /// A statement with its place in the text.
@@ -92,8 +92,19 @@ fn parse_here(text: &str) -> Result<Vec<Parsed>, SqlError> {
             text.get(..nul).unwrap_or("").chars().count() + 1,
         ));
     }
+    let tokens = scan(text)?;
+    let refused = crate::refused::first(text, &tokens);
+    match (statements(text, tokens), refused) {
+        // Whichever stands first.
+        (Err(wrong), Some((from, _))) if wrong.position.is_some_and(|at| at < from) => Err(wrong),
+        (_, Some((_, refused))) => Err(refused),
+        (read, None) => read,
+    }
+}
+
+fn statements(text: &str, tokens: Vec<TokenWithSpan>) -> Result<Vec<Parsed>, SqlError> {
     let mut found = Vec::new();
-    let mut tokens = tokenize(text)?.into_iter();
+    let mut tokens = readable(text, tokens).into_iter();
     loop {
         let mut ended = true;
         let mut atomic = Atomic::default();
@@ -419,14 +430,14 @@ fn maintain(c: &mut Cursor<'_>) -> Result<Statement, SqlError> {
     if c.peek().token == Token::LParen {
         c.options()?;
     }
-    if tag == "REINDEX"
-        && c.accept_any(&["index", "table", "schema", "database", "system"])
-            .is_none()
-    {
+    let kind = c.accept_any(&["index", "table", "schema", "database", "system"]);
+    if (tag == "REINDEX") != kind.is_some() {
         return Err(c.unexpected());
     }
     c.accept_any(&["concurrently", "verbose"]);
     let name = if c.at_end() { None } else { Some(c.name()?) };
+    // Only tables are looked for.
+    let name = name.filter(|_| matches!(kind, None | Some("table")));
     let index = match name.is_some() && c.accept(&["using"]) {
         true => Some(c.ident()?),
         false => None,

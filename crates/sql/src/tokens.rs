@@ -1,6 +1,7 @@
 //! Text to tokens whose places are characters of the text.
 
 use crate::dialect::Postgres;
+use chronolith_types::SqlState;
 use sqlparser::keywords::Keyword;
 use sqlparser::tokenizer::{Location, Span, Token, TokenWithSpan, Tokenizer};
 
@@ -11,8 +12,13 @@ const NAME_BYTES_MAX: usize = 63;
 
 pub(crate) static DIALECT: Postgres = Postgres;
 
-/// The tokens of a text without blanks and comments; words are folded.
+/// The tokens of a text in the parser's forms, without blanks and comments; words are folded.
 pub(crate) fn tokenize(text: &str) -> Result<Vec<TokenWithSpan>, SqlError> {
+    Ok(readable(text, scan(text)?))
+}
+
+/// The tokens of a text as they are written.
+pub(crate) fn scan(text: &str) -> Result<Vec<TokenWithSpan>, SqlError> {
     let place = whole_places(text);
     let mut tokens = Vec::new();
     Tokenizer::new(&DIALECT, text)
@@ -31,7 +37,13 @@ pub(crate) fn tokenize(text: &str) -> Result<Vec<TokenWithSpan>, SqlError> {
         }
         true
     });
+    Ok(tokens)
+}
+
+/// Tokens in forms that the parser knows.
+pub(crate) fn readable(text: &str, mut tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
     soften(&mut tokens);
+    empty_lists(&mut tokens);
     rows(&mut tokens);
     all_fields(&mut tokens);
     let tokens = crate::joins::nested(crate::forms::known(plain_operators(tokens)));
@@ -41,8 +53,60 @@ pub(crate) fn tokenize(text: &str) -> Result<Vec<TokenWithSpan>, SqlError> {
     let tokens = crate::changes::readable(text, tokens);
     let tokens = crate::sequence::overriding(tokens);
     let tokens = lock_strengths(locks_last(tokens));
-    Ok(trims(variadic(whole_tables(tokens))))
+    trims(variadic(whole_tables(tokens)))
 }
+
+/// `SELECT` of no columns and no table, of whom the parser knows those with a table alone.
+fn empty_lists(tokens: &mut Vec<TokenWithSpan>) {
+    let word = |at: Option<usize>| match at.and_then(|at| tokens.get(at)).map(|of| &of.token) {
+        Some(Token::Word(word)) if word.quote_style.is_none() => Some(word.value.as_str()),
+        _ => None,
+    };
+    let is_empty = |at: &usize| {
+        let before = at.checked_sub(1);
+        let begins = match before.and_then(|at| tokens.get(at)).map(|of| &of.token) {
+            None | Some(Token::SemiColon | Token::LParen | Token::RParen) => true,
+            _ => matches!(
+                word(before),
+                Some("union" | "all" | "distinct" | "intersect" | "except" | "as")
+            ),
+        };
+        let ends = match tokens.get(at + 1).map(|token| &token.token) {
+            None | Some(Token::SemiColon | Token::RParen) => true,
+            _ => matches!(
+                word(Some(at + 1)),
+                Some("where" | "having" | "union" | "intersect" | "except" | "limit" | "offset")
+            ),
+        };
+        begins && ends && word(Some(*at)) == Some("select")
+    };
+    let found: Vec<usize> = (0..tokens.len()).filter(is_empty).collect();
+    for at in found.into_iter().rev() {
+        let Some(span) = tokens.get(at).map(|token| token.span) else {
+            continue;
+        };
+        let keyword = |word: &str| {
+            let mut made = Token::make_keyword(word);
+            if let Token::Word(made) = &mut made {
+                made.value.make_ascii_lowercase();
+            }
+            made
+        };
+        let one_row = [
+            keyword("FROM"),
+            Token::LParen,
+            keyword("SELECT"),
+            Token::Number("1".to_owned(), false),
+            Token::RParen,
+            Token::make_word(NO_TABLE, Some('"')),
+        ];
+        let one_row = one_row.map(|token| TokenWithSpan::new(token, span));
+        tokens.splice(at + 1..at + 1, one_row);
+    }
+}
+
+/// What a SELECT of no columns takes its one row from where it names no table.
+const NO_TABLE: &str = "\0no table";
 
 /// `TRIM(BOTH FROM x)`, whose FROM the parser wants something before, as `TRIM(BOTH x)`.
 fn trims(mut tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
@@ -286,7 +350,63 @@ fn truncate(name: &mut String) {
     }
 }
 
+/// Where a dollar-quoted string begins that has no end.
+fn open_dollar(text: &str) -> Option<usize> {
+    let tag = |at: usize| {
+        let rest = text.get(at..)?;
+        let end = rest.get(1..)?.find('$')? + 2;
+        let tag = rest.get(..end)?;
+        let named = tag.trim_matches('$');
+        let fits = named.chars().all(|c| c.is_alphanumeric() || c == '_');
+        let open = fits && !rest.get(end..)?.contains(tag);
+        open.then_some(at)
+    };
+    let mut dollars = text.match_indices('$');
+    let at = dollars.find_map(|(at, _)| tag(at))?;
+    Some(text.get(..at)?.chars().count() + 1)
+}
+
+/// `E'\u12'`: an escape with too few digits, which the tokenizer takes for a string without an end.
+fn wrong_escape(text: &str, position: usize) -> Option<SqlError> {
+    let string = slice(text, position, usize::MAX);
+    let inner = string.strip_prefix(['e', 'E'])?.strip_prefix('\'')?;
+    let mut characters = inner.char_indices().peekable();
+    while let Some((at, character)) = characters.next() {
+        match character {
+            '\'' if characters.next_if(|(_, next)| *next == '\'').is_none() => return None,
+            '\\' => {
+                let digits = match characters.next()?.1 {
+                    'u' => 4,
+                    'U' => 8,
+                    _ => continue,
+                };
+                let found = (0..digits).all(|_| {
+                    let digit = characters.next_if(|(_, next)| next.is_ascii_hexdigit());
+                    digit.is_some()
+                });
+                if !found {
+                    let place = position + 2 + inner.get(..at)?.chars().count();
+                    return Some(SqlError {
+                        hint: Some("Unicode escapes must be \\uXXXX or \\UXXXXXXXX.".into()),
+                        ..SqlError::new(SqlState::new(b"22025"), "invalid Unicode escape", place)
+                    });
+                }
+            }
+            _ => {}
+        }
+    }
+    None
+}
+
 fn lexical(text: &str, message: &str, position: usize) -> SqlError {
+    if let Some(escape) = wrong_escape(text, position) {
+        return escape;
+    }
+    // The tokenizer tells where such a string ends, PostgreSQL where it begins.
+    let position = match message.contains("dollar") {
+        true => open_dollar(text).unwrap_or(position),
+        false => position,
+    };
     let rest = slice(text, position, usize::MAX);
     let what = if message.contains("dollar") {
         "unterminated dollar-quoted string"
@@ -335,8 +455,27 @@ fn plain_operators(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
     kept.collect()
 }
 
-/// `TABLE t` where a query stands is `SELECT * FROM t`.
-fn whole_tables(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
+/// A query's text with `SELECT * FROM t` for its `TABLE t`: what is noted of a star at its place in a
+/// text needs one there.
+pub(crate) fn spelled_out(text: &str) -> String {
+    let Ok(tokens) = scan(text) else {
+        return text.to_owned();
+    };
+    let places = whole_table_places(&tokens);
+    let edits: Vec<_> = places
+        .into_iter()
+        .filter_map(|at| tokens.get(at))
+        .map(|token| (character(token.span.start), character(token.span.end)))
+        .map(|(start, end)| (start, end, "SELECT * FROM".to_owned()))
+        .collect();
+    match edits.is_empty() {
+        true => text.to_owned(),
+        false => crate::rename::edited(text, &edits),
+    }
+}
+
+/// Where `TABLE t` is a query.
+fn whole_table_places(tokens: &[TokenWithSpan]) -> Vec<usize> {
     let unquoted = |token: Option<&TokenWithSpan>| match token.map(|token| &token.token) {
         Some(Token::Word(word)) if word.quote_style.is_none() => Some(word.value.clone()),
         _ => None,
@@ -359,9 +498,12 @@ fn whole_tables(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
         let query = query || unquoted(into).as_deref() == Some("into");
         query && named && unquoted(tokens.get(at)).as_deref() == Some("table")
     };
-    let places = (0..tokens.len())
-        .filter(|at| starts(*at))
-        .collect::<Vec<_>>();
+    (0..tokens.len()).filter(|at| starts(*at)).collect()
+}
+
+/// `TABLE t` where a query stands is `SELECT * FROM t`.
+fn whole_tables(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
+    let places = whole_table_places(&tokens);
     if places.is_empty() {
         return tokens;
     }

@@ -330,13 +330,13 @@ pub fn parse_bytea(text: &[u8]) -> Result<Vec<u8>, ValueError> {
                 format!("invalid hexadecimal digit: \"{}\"", char::from(byte)),
             )
         };
+        let high = nibble(high).ok_or_else(|| bad(high))?;
         let low = digits.next().ok_or_else(|| {
             ValueError::new(
                 SqlState::INVALID_PARAMETER_VALUE,
                 "invalid hexadecimal data: odd number of digits",
             )
         })?;
-        let high = nibble(high).ok_or_else(|| bad(high))?;
         out.push(high << 4 | nibble(low).ok_or_else(|| bad(low))?);
     }
     Ok(out)

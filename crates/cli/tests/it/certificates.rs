@@ -60,9 +60,17 @@ fn certificates_of_clients_are_asked_for_and_held_against_the_rules() {
     let data = dir.path().display().to_string();
     let made = run(&["sql", "--data-dir", &data, "-c", "CREATE ROLE anna LOGIN"]);
     assert!(made.status.success(), "{}", stderr(&made));
+    let made = run(&["sql", "--data-dir", &data, "-c", "CREATE DATABASE mapped"]);
+    assert!(made.status.success(), "{}", stderr(&made));
+    fs::write(
+        dir.path().join("pg_ident.conf"),
+        "desk  \"CN=postgres,O=Desk\"  anna\n",
+    )
+    .unwrap();
     fs::write(
         dir.path().join("pg_hba.conf"),
-        "hostssl template1 all all trust clientcert=verify-ca\n\
+        "hostssl mapped all all cert map=desk clientname=DN\n\
+         hostssl template1 all all trust clientcert=verify-ca\n\
          hostssl all all all cert\n\
          hostnossl all all all trust\n",
     )
@@ -125,6 +133,13 @@ fn certificates_of_clients_are_asked_for_and_held_against_the_rules() {
     }
     // Signed by those whom the server trusts, whoever it names.
     assert_eq!(come("anna", "template1", Some(&postgres)), "anna");
+    // By a map its whole name is another role's, and no more its own.
+    assert_eq!(come("anna", "mapped", Some(&postgres)), "anna");
+    for (user, with) in [("postgres", &postgres), ("anna", &anna)] {
+        let said = come(user, "mapped", Some(with));
+        let answer = format!("FATAL:  certificate authentication failed for user \"{user}\"");
+        assert!(said.contains(&answer), "{user}: {said}");
+    }
     // Another's signature ends the handshake.
     let said = come("postgres", "postgres", Some(&stranger));
     assert!(

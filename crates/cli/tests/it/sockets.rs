@@ -131,13 +131,15 @@ async fn rules_of_local_clients_trust_ask_and_look_who_they_are() {
     let client = first.connect().await;
     client
         .batch_execute(&format!(
-            "CREATE ROLE \"{own}\" LOGIN; CREATE ROLE other LOGIN; CREATE ROLE far LOGIN"
+            "CREATE ROLE \"{own}\" LOGIN; CREATE ROLE other LOGIN; CREATE ROLE far LOGIN; CREATE ROLE mapped LOGIN"
         ))
         .await
         .unwrap();
     drop(client);
     assert_eq!(first.terminate(), Some(0));
-    let rules = "local all far reject\nlocal all postgres trust\nlocal all all peer\nhost all far samehost trust\n";
+    let maps = format!("m \"{own}\" mapped\nm\n");
+    fs::write(dir.path().join("pg_ident.conf"), maps).unwrap();
+    let rules = "local template1 all peer map=m\nlocal all far reject\nlocal all postgres trust\nlocal all all peer\nhost all far samehost trust\n";
     fs::write(dir.path().join("pg_hba.conf"), rules).unwrap();
     let serving = Serving::start(dir.path(), &["-c", &named]);
     let port = serving.port;
@@ -159,6 +161,28 @@ async fn rules_of_local_clients_trust_ask_and_look_who_they_are() {
                 .to_owned()
         )
     );
+    // A map says whom its names may come in as, and nobody else.
+    let by_map = async |user: &str| {
+        let text = format!(
+            "host={} port={port} user={user} dbname=template1",
+            sockets.path().display()
+        );
+        let (client, connection) = tokio_postgres::connect(&text, tokio_postgres::NoTls).await?;
+        tokio::spawn(connection);
+        let row = client.query_one("SELECT current_user::text", &[]).await?;
+        Ok::<String, tokio_postgres::Error>(row.get(0))
+    };
+    assert_eq!(by_map("mapped").await.unwrap(), "mapped");
+    let error = by_map(&own).await.err().unwrap();
+    let message = format!("Peer authentication failed for user \"{own}\"");
+    assert_eq!(told(&error), ("28000".to_owned(), message));
+    let client = enter(sockets.path(), port, "postgres").await.unwrap();
+    let sql =
+        "SELECT line_number, map_name, sys_name, pg_username, error FROM pg_ident_file_mappings";
+    let rows = client.query(sql, &[]).await.unwrap();
+    assert_eq!(rows.len(), 2);
+    assert_eq!(rows[0].get::<_, String>(3), "mapped");
+    assert_eq!(rows[1].get::<_, String>(4), "missing entry at end of line");
     // Rules of the file system are about nobody else, and the other way round.
     assert!(serving.connect_as("far").await.is_ok());
     let error = serving.connect_as("postgres").await.err().unwrap();

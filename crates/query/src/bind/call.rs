@@ -327,14 +327,7 @@ impl Binder<'_> {
     /// A function that returns rows, in a select list.
     fn set_call(&mut self, place: Place<'_>, call: Resolved, at: Option<u32>) -> Result<Typed> {
         if !matches!(place.clause, Clause::Select | Clause::OrderBy) {
-            return Err(Error::new(
-                SqlState::FEATURE_NOT_SUPPORTED,
-                format!(
-                    "set-returning functions are not allowed in {}",
-                    place.clause.words()
-                ),
-            )
-            .at(at));
+            return Err(no_set(place.clause).at(at));
         }
         let result = call.result.clone();
         let list = call
@@ -479,6 +472,21 @@ pub(super) fn function_name(function: &ast::Function) -> Result<String> {
         _ => Err(Error::new(
             SqlState::UNDEFINED_FUNCTION,
             format!("function {}() does not exist", parts.join(".")),
+        )),
+    }
+}
+
+/// 0A000 for a function that returns rows where there is one value.
+pub(super) fn no_set(clause: Clause) -> Error {
+    let refused = |message: String| Error::new(SqlState::FEATURE_NOT_SUPPORTED, message);
+    match clause {
+        Clause::Aggregate => refused(
+            "aggregate function calls cannot contain set-returning function calls".to_owned(),
+        )
+        .hint("You might be able to move the set-returning function into a LATERAL FROM item."),
+        other => refused(format!(
+            "set-returning functions are not allowed in {}",
+            other.words()
         )),
     }
 }

@@ -50,8 +50,13 @@ impl Binder<'_> {
         let around = std::mem::replace(&mut self.documents, documents);
         let value = self.expr(place, inner);
         self.documents = around;
+        let of_text = matches!(inner, ast::Expr::Value(value) if text_of(&value.value).is_some());
         self.coerce(value?, &to, CastContext::Explicit)
-            .map_err(|error| error.at(at))
+            .map_err(|error| match of_text || error.code.class() == "42" {
+                true => error.at(at),
+                // What a value turns out to be is found when the statement runs.
+                false => error,
+            })
     }
 
     /// The type that a declaration names; no domain.

@@ -39,7 +39,9 @@ impl Binder<'_> {
                     .at(at)),
                 }
             }
-            other => Err(super::state::unsupported(format!("the literal {other}")).at(at)),
+            other => Err(bits(other)
+                .unwrap_or_else(|| super::state::unsupported(format!("the literal {other}")))
+                .at(at)),
         }
     }
 
@@ -138,4 +140,16 @@ fn fixed(digits: &str) -> Option<ScalarValue> {
         u8::try_from(precision).ok()?,
         i8::try_from(fraction.len()).ok()?,
     ))
+}
+
+/// 22P02 for a literal of bits that has other digits.
+fn bits(value: &Value) -> Option<Error> {
+    let (digits, base, of) = match value {
+        Value::HexStringLiteral(digits) => (digits, 16, "hexadecimal"),
+        Value::SingleQuotedByteStringLiteral(digits) => (digits, 2, "binary"),
+        _ => return None,
+    };
+    let wrong = digits.chars().find(|digit| !digit.is_digit(base))?;
+    let message = format!("\"{wrong}\" is not a valid {of} digit");
+    Some(Error::new(SqlState::INVALID_TEXT_REPRESENTATION, message))
 }

@@ -115,7 +115,7 @@ pub(crate) fn number_of(expr: &Expr) -> Option<usize> {
 /// The plan with its parameters' values in it, subqueries included.
 ///
 /// # Errors
-/// `08P01` when there are too few.
+/// `42P02` when there are too few.
 pub fn set_parameters(plan: &LogicalPlan, values: &[ScalarValue]) -> Result<LogicalPlan> {
     let bound = plan
         .clone()
@@ -135,7 +135,7 @@ pub fn set_parameters(plan: &LogicalPlan, values: &[ScalarValue]) -> Result<Logi
 /// An expression without queries with its parameters' values in it.
 ///
 /// # Errors
-/// `08P01` when there are too few.
+/// `42P02` when there are too few.
 pub(crate) fn set_parameters_in(expr: Expr, values: &[ScalarValue]) -> Result<Expr> {
     Ok(replaced(expr, values).map_err(lift)?.data)
 }

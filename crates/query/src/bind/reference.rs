@@ -269,6 +269,14 @@ impl Binder<'_> {
                 alias.name
             ))
             .at(at),
+            None if scope.relations.iter().any(|alias| alias.name == table) => Error::new(
+                SqlState::UNDEFINED_TABLE,
+                format!("invalid reference to FROM-clause entry for table \"{table}\""),
+            )
+            .hint(format!(
+                "There is an entry for table \"{table}\", but it cannot be referenced from this part of the query."
+            ))
+            .at(at),
             None => Error::new(
                 SqlState::UNDEFINED_TABLE,
                 format!("missing FROM-clause entry for table \"{spelled}\""),

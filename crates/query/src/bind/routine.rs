@@ -15,6 +15,7 @@ use datafusion::logical_expr::expr::Case;
 use datafusion::logical_expr::{Expr, LogicalPlan, when};
 
 use super::call::Arg;
+use super::call::no_set;
 use super::dependent::normalised;
 use super::from::Rows;
 use super::function_parts::FunctionParts;
@@ -390,14 +391,7 @@ impl Binder<'_> {
             };
         }
         if !matches!(place.clause, Clause::Select | Clause::OrderBy) {
-            return Err(Error::new(
-                SqlState::FEATURE_NOT_SUPPORTED,
-                format!(
-                    "set-returning functions are not allowed in {}",
-                    place.clause.words()
-                ),
-            )
-            .at(at));
+            return Err(no_set(place.clause).at(at));
         }
         let list = self.own_list(place, call, at)?;
         let name = self.fresh();

@@ -31,6 +31,13 @@ impl Binder<'_> {
                 )
                 .at(at));
             }
+            Clause::Aggregate => {
+                return Err(Error::new(
+                    SqlState::GROUPING_ERROR,
+                    "aggregate function calls cannot contain window function calls",
+                )
+                .at(at));
+            }
             other => {
                 return Err(Error::new(
                     SqlState::new(b"42P20"),

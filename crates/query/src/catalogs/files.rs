@@ -11,6 +11,7 @@ pub(super) fn fill(name: &str) -> Option<Fill> {
     Some(match name {
         "pg_hba_file_rules" => rules,
         "pg_file_settings" => settings,
+        "pg_ident_file_mappings" => mappings,
         _ => return None,
     })
 }
@@ -50,6 +51,22 @@ fn settings<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> 
 fn list<'a>(words: &[Word]) -> Cell<'a> {
     let texts: Vec<String> = words.iter().map(|word| word.text.clone()).collect();
     texts.into()
+}
+
+fn mappings<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {
+    context.superuser_only("view", "pg_ident_file_mappings")?;
+    let Some(outside) = context.instance.outside() else {
+        return Ok(());
+    };
+    let found = hosts::idents(&*outside, &context.instance.ident_file())?;
+    for (line, entry) in found.map(|(_, entries)| entries).unwrap_or_default() {
+        let line = i64::from(line);
+        match entry {
+            Ok(of) => rows.push(row![line, of.map, of.name, of.role, NULL]),
+            Err(error) => rows.push(row![line, NULL, NULL, NULL, error]),
+        }
+    }
+    Ok(())
 }
 
 fn rules<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<(), Error> {

@@ -307,6 +307,7 @@ pub(crate) fn of_function(name: &str) -> Option<&'static SystemRelation> {
         "pg_stat_statements_info" => return STATEMENTS_INFO.as_ref(),
         "pg_cursor" => "pg_cursors",
         "pg_hba_file_rules" => "pg_hba_file_rules",
+        "pg_ident_file_mappings" => "pg_ident_file_mappings",
         "pg_show_all_file_settings" => "pg_file_settings",
         "pg_lock_status" => "pg_locks",
         "pg_prepared_statement" => "pg_prepared_statements",

@@ -50,9 +50,9 @@ pub(super) fn run(
     if using.is_none() && made.ty == column.ty && made.domain == column.domain {
         return Ok(());
     }
-    refuse_dependents(shared, table, column)?;
     let keeps = using.is_none() && made.domain.is_none() && stays(&column.ty, &made.ty);
     if keeps {
+        refuse_dependents(shared, table, column)?;
         check_old_default(shared, column, &made.ty)?;
         shared.change(Change::ChangeColumn {
             database: shared.database,
@@ -81,6 +81,7 @@ pub(super) fn run(
     };
     let bound = bind_assigned(&names, &expr, &table.name, &columns, &target);
     let value = bound.map_err(|error| cannot_cast(error, using.is_some(), column, &made.ty))?;
+    refuse_dependents(shared, table, column)?;
     check_old_default(shared, column, &made.ty)?;
     let planner = shared.planner(names.vars().clone());
     let layout = chronolith_engine::layout_of(table);

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use chronolith_catalog::{Change, Comment};
+use chronolith_catalog::{Change, Comment, Rights};
 use chronolith_sql::{Name, ObjectKind};
 use chronolith_types::{ColumnId, SqlState, SqlType};
 
@@ -124,6 +124,10 @@ fn find(
         ObjectKind::Sequence => relation(&['S'], "a sequence")?,
         ObjectKind::Column => {
             let (schema, table) = split(name)?;
+            // Who may not use a schema is not told which columns its relations have.
+            if let Some(schema) = schema.and_then(|schema| home.schema_named(schema)) {
+                shared.check_schema(schema.id, Rights::USAGE)?;
+            }
             let (oid, found) = describe::relation_named(context, schema, table)?;
             if !matches!(found, 'r' | 'p' | 'v' | 'm' | 'c' | 'f') {
                 return Err(Error::new(

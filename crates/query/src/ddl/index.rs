@@ -186,6 +186,15 @@ pub(super) fn create(shared: &Arc<Shared>, create: &CreateIndex) -> Result<(), E
     }
     if let Some(predicate) = &create.predicate {
         let bound = bind_over(&names, &predicate.expr, &table.name, &columns)?;
+        if !matches!(bound.ty, SqlType::Bool | SqlType::Unknown) {
+            return Err(Error::new(
+                SqlState::DATATYPE_MISMATCH,
+                format!(
+                    "argument of WHERE must be type boolean, not type {}",
+                    bound.ty.without_typmod()
+                ),
+            ));
+        }
         if !is_immutable(&bound.expr)? {
             return Err(not_immutable("predicate"));
         }

@@ -405,6 +405,20 @@ fn replaceable(known: &Routine, new: &Routine) -> Result<(), Error> {
             )),
         );
     }
+    let lost = known
+        .args
+        .iter()
+        .zip(&new.args)
+        .any(|(old, new)| old.default.is_some() && new.default.is_none());
+    if lost {
+        return Err(
+            wrong("cannot remove parameter defaults from existing function").hint(format!(
+                "Use DROP {} {} first.",
+                kind_of(known).to_uppercase(),
+                signature(known)
+            )),
+        );
+    }
     Ok(())
 }
 

@@ -574,7 +574,7 @@ pub(super) fn constraint_of(
                 )
                 .at(at));
             }
-            let ids = key_columns(table, columns)?;
+            let ids = key_columns(table, columns, "primary key")?;
             (
                 ConstraintKind::PrimaryKey { columns: ids },
                 names_of(columns),
@@ -582,7 +582,7 @@ pub(super) fn constraint_of(
             )
         }
         DeclaredKind::Unique { columns, .. } => {
-            let ids = key_columns(table, columns)?;
+            let ids = key_columns(table, columns, "unique")?;
             (
                 ConstraintKind::Unique { columns: ids },
                 names_of(columns),
@@ -619,7 +619,17 @@ pub(super) fn constraint_of(
                 .home()
                 .is_ok_and(|home| home.relation_exists(table.schema, name)))
     };
+    // The index of a key is a relation, and is made before the constraint.
+    let is_relation = |name: &str| {
+        let home = shared.home();
+        table.indexes.iter().any(|index| index.name == name)
+            || home.is_ok_and(|home| home.relation_exists(table.schema, name))
+    };
     let name = match &declared.name {
+        Some(name) if !matches!(suffix, "check" | "fkey") && is_relation(&name.value) => {
+            let message = format!("relation \"{}\" already exists", name.value);
+            return Err(Error::new(SqlState::DUPLICATE_TABLE, message));
+        }
         Some(name) if taken(&name.value) => {
             return Err(Error::new(
                 SqlState::DUPLICATE_OBJECT,
@@ -744,7 +754,7 @@ pub(super) fn default_text(
     stored(&shared.catalog_context(), &default.text).map(Some)
 }
 
-fn key_columns(table: &Table, columns: &[Spelled]) -> Result<Vec<ColumnId>, Error> {
+fn key_columns(table: &Table, columns: &[Spelled], kind: &str) -> Result<Vec<ColumnId>, Error> {
     let mut ids = Vec::with_capacity(columns.len());
     for column in columns {
         let at = u32::try_from(column.position).ok();
@@ -759,7 +769,7 @@ fn key_columns(table: &Table, columns: &[Spelled]) -> Result<Vec<ColumnId>, Erro
             return Err(Error::new(
                 SqlState::DUPLICATE_COLUMN,
                 format!(
-                    "column \"{}\" appears twice in primary key constraint",
+                    "column \"{}\" appears twice in {kind} constraint",
                     column.value
                 ),
             )

@@ -414,6 +414,8 @@ pub(super) fn enable(
     enabled: char,
     name: Option<&Spelled>,
 ) -> Result<(), Error> {
+    // Also where there is no trigger, and so nothing to change.
+    shared.check_owner(table.id)?;
     let home = shared.home()?;
     let mut triggers = of(&home, table);
     let mut any = name.is_none();

@@ -60,6 +60,12 @@ pub(crate) fn create(shared: &Arc<Shared>, create: &CreateView) -> Result<(), Er
             view.id
         }
         _ => {
+            if create.or_replace && home.relation_exists(schema, name) {
+                return Err(Error::new(
+                    SqlState::WRONG_OBJECT_TYPE,
+                    format!("\"{name}\" is not a view"),
+                ));
+            }
             if home.relation_exists(schema, name) {
                 let message = format!("relation \"{name}\" already exists");
                 if create.if_not_exists {

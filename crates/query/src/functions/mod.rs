@@ -70,6 +70,7 @@ pub use frames::{Bounds, Edge, Frame, Units, framed};
 pub(crate) use gapfill::{GapCall, GapKind, gap_argument, gap_buckets};
 pub use json::row_as_json;
 pub(crate) use json::{PART as SET_PART, json_part, json_with_part};
+pub(crate) use patterns::regular_expression;
 pub use random::Random;
 pub(crate) use series::{SERIES, Series, SeriesBlock};
 pub(crate) use subscripts::{OMITTED, constant_items, item, of_lists, slice, stack};

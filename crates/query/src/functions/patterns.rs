@@ -187,6 +187,23 @@ fn in_words_of_postgresql(reason: &str) -> &str {
     }
 }
 
+/// A regular expression of a file of the administrator.
+///
+/// # Errors
+/// PostgreSQL's words for what is wrong with it.
+pub(crate) fn regular_expression(pattern: &str) -> Result<Regex, String> {
+    let told = |reason: &str| {
+        let reason = reason.trim_start_matches("invalid regular expression: ");
+        format!("invalid regular expression \"{pattern}\": {reason}")
+    };
+    let source = translated(pattern).map_err(|error| told(&error.message))?;
+    Regex::new(&source).map_err(|error| {
+        let reason = error.to_string();
+        let reason = reason.lines().last().unwrap_or_default().trim();
+        told(in_words_of_postgresql(reason.trim_start_matches("error: ")))
+    })
+}
+
 /// The pattern of a jsonpath's like_regex.
 pub(super) fn of_path(pattern: &str, flags: &str) -> Result<Regex, FunctionError> {
     let source = if flags.contains('q') {

@@ -5,13 +5,15 @@ use std::sync::Arc;
 use chronolith_types::SqlState;
 use parking_lot::RwLock;
 
+use super::ident::{self, IdentEntry, Idents};
 use super::read::{Entry, read};
 use super::rules::Rules;
 use crate::error::Error;
 use crate::outside::Outside;
 
-/// The file's name in a data directory.
+/// The files' names in a data directory.
 const FILE: &str = "pg_hba.conf";
+const IDENT_FILE: &str = "pg_ident.conf";
 
 /// The rules in force. None without a file, and the server then has its own.
 #[derive(Debug, Default)]
@@ -30,7 +32,12 @@ impl Hosts {
     ///
     /// # Errors
     /// F0000 for a line that is no rule, which is named, and for a file without rules.
-    pub fn load(&self, outside: &dyn Outside, named: &str, ssl: bool) -> Result<(), Error> {
+    pub fn load(
+        &self,
+        outside: &dyn Outside,
+        (named, ident_file): (&str, &str),
+        ssl: bool,
+    ) -> Result<(), Error> {
         let Some((path, entries)) = entries(outside, named, ssl)? else {
             *self.rules.write() = None;
             return Ok(());
@@ -52,7 +59,21 @@ impl Hosts {
                 "configuration file \"{path}\" contains no entries"
             )));
         };
-        *self.rules.write() = Some(Arc::new(rules));
+        // As in PostgreSQL, what is wrong there shuts out those alone whom it would have let in.
+        let maps = match idents(outside, ident_file) {
+            Ok(found) => found,
+            Err(error) => {
+                tracing::info!("{}", error.message);
+                None
+            }
+        };
+        let (path, entries) = maps.unwrap_or_default();
+        for (line, entry) in &entries {
+            if let Err(error) = entry {
+                tracing::info!("{error}: line {line} of configuration file \"{path}\"");
+            }
+        }
+        *self.rules.write() = Some(Arc::new(rules.with_idents(Idents::of(entries))));
         Ok(())
     }
 }
@@ -66,7 +87,31 @@ pub(crate) fn entries(
     named: &str,
     ssl: bool,
 ) -> Result<Option<(String, Vec<Entry>)>, Error> {
-    let file = if named.is_empty() { FILE } else { named };
+    let read =
+        |text: &str, include: &dyn Fn(&str) -> Result<String, String>| read(text, ssl, include);
+    lines_of(outside, (named, FILE), &read)
+}
+
+/// The lines of `pg_ident.conf` as they are now, likewise.
+///
+/// # Errors
+/// When it cannot be read.
+pub(crate) fn idents(
+    outside: &dyn Outside,
+    named: &str,
+) -> Result<Option<(String, Vec<IdentEntry>)>, Error> {
+    lines_of(outside, (named, IDENT_FILE), &ident::read)
+}
+
+/// Reads the files that a file names.
+type Including<'a> = &'a dyn Fn(&str) -> Result<String, String>;
+
+fn lines_of<T>(
+    outside: &dyn Outside,
+    (named, usual): (&str, &str),
+    read: &dyn Fn(&str, Including<'_>) -> Vec<T>,
+) -> Result<Option<(String, Vec<T>)>, Error> {
+    let file = if named.is_empty() { usual } else { named };
     let path = outside.path(file);
     match outside.read(file) {
         Ok(text) => {
@@ -79,7 +124,7 @@ pub(crate) fn entries(
                 let problem = |error| format!("\"{}\": {}", outside.path(&beside), reason(&error));
                 outside.read(&beside).map_err(problem)
             };
-            Ok(Some((path, read(&text, ssl, &include))))
+            Ok(Some((path, read(&text, &include))))
         }
         Err(error) if named.is_empty() && error.kind() == std::io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(Error::new(

@@ -113,6 +113,7 @@ fn rule(line: Line) -> Result<Rule, String> {
     };
     let mut options = Vec::new();
     let mut certificate = ClientCert::Any;
+    let (mut map, mut whole_name) = (None, false);
     for word in fields.flatten() {
         let text = option(method, kind, word.text)?;
         certificate = match text.as_str() {
@@ -120,6 +121,11 @@ fn rule(line: Line) -> Result<Rule, String> {
             "clientcert=verify-full" => ClientCert::Named,
             _ => certificate,
         };
+        match text.split_once('=') {
+            Some(("map", name)) => map = Some(name.to_owned()),
+            Some(("clientname", name)) => whole_name = name == "DN",
+            _ => {}
+        }
         options.push(text);
     }
     if method == Method::Cert && certificate == ClientCert::Any {
@@ -136,6 +142,8 @@ fn rule(line: Line) -> Result<Rule, String> {
         method,
         options,
         certificate,
+        map,
+        whole_name,
     })
 }
 
@@ -157,10 +165,7 @@ fn option(method: Method, kind: Kind, text: String) -> Result<String, String> {
         ));
     };
     match name {
-        "map" if matches!(method, Method::Peer | Method::Cert) => Err(
-            "authentication option \"map\" is not supported by this build: users are not mapped"
-                .to_owned(),
-        ),
+        "map" if matches!(method, Method::Peer | Method::Cert) => Ok(text),
         "map" => Err("authentication option \"map\" is only valid for authentication methods ident, peer, gssapi, sspi, and cert".to_owned()),
         "clientcert" | "clientname" if kind != Kind::HostSsl => {
             Err(format!("{name} can only be configured for \"hostssl\" rows"))
@@ -175,8 +180,7 @@ fn option(method: Method, kind: Kind, text: String) -> Result<String, String> {
             _ => Err(format!("invalid value for clientcert: \"{value}\"")),
         },
         "clientname" => match value {
-            "CN" => Ok(text),
-            "DN" => Err("clientname=DN is not supported by this build".to_owned()),
+            "CN" | "DN" => Ok(text),
             _ => Err(format!("invalid value for clientname: \"{value}\"")),
         },
         _ => Err(format!("unrecognized authentication option name: \"{name}\"")),

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use super::address::{Address, Network};
+use super::ident::Idents;
 use super::read::Entry;
 
 /// One word of a line.
@@ -143,6 +144,10 @@ pub struct Rule {
     pub options: Vec<String>,
     /// What it asks of their certificates.
     pub certificate: ClientCert,
+    /// The map that names of elsewhere are looked up in.
+    pub map: Option<String>,
+    /// A certificate's whole name counts, and not its common name alone.
+    pub whole_name: bool,
 }
 
 /// A client before it is let in.
@@ -167,9 +172,10 @@ pub struct Visitor<'a> {
 }
 
 /// Rules in their order.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default)]
 pub struct Rules {
     rules: Vec<Rule>,
+    idents: Idents,
 }
 
 impl Rules {
@@ -177,7 +183,22 @@ impl Rules {
     #[must_use]
     pub fn of(entries: Vec<Entry>) -> Option<Self> {
         let rules: Option<Vec<Rule>> = entries.into_iter().map(|entry| entry.rule).collect();
-        Some(Self { rules: rules? })
+        Some(Self {
+            rules: rules?,
+            idents: Idents::default(),
+        })
+    }
+
+    /// The same with maps of names.
+    #[must_use]
+    pub fn with_idents(self, idents: Idents) -> Self {
+        Self { idents, ..self }
+    }
+
+    /// Whether a rule lets a name of elsewhere in as a role.
+    #[must_use]
+    pub fn lets(&self, rule: &Rule, name: &str, role: &str) -> bool {
+        self.idents.lets(rule.map.as_deref(), name, role)
     }
 
     /// Whether there are none.

@@ -476,7 +476,15 @@ pub(crate) fn generated_expr(
         ty: column.ty.clone(),
         default: None,
     };
-    let typed = bind_assigned(names, &tree, &table.name, &others, &target)?;
+    let typed = bind_assigned(names, &tree, &table.name, &others, &target);
+    // PostgreSQL asks what the expression may be before it asks whether it fits the column.
+    if typed.is_err()
+        && let Ok(bare) = crate::bind::bind_over(names, &tree, &table.name, &others)
+        && !super::values::fixed(&bare.expr)?
+    {
+        return Err(not_fixed());
+    }
+    let typed = typed?;
     for name in typed.expr.column_refs() {
         let of = table.column_named(&name.name).map(|(_, column)| column);
         if of.is_some_and(|of| of.generated.is_some() || of.id == column.id) {
@@ -491,12 +499,16 @@ pub(crate) fn generated_expr(
         }
     }
     if !super::values::fixed(&typed.expr)? {
-        return Err(Error::new(
-            SqlState::INVALID_OBJECT_DEFINITION,
-            "generation expression is not immutable",
-        ));
+        return Err(not_fixed());
     }
     Ok(typed.expr)
+}
+
+fn not_fixed() -> Error {
+    Error::new(
+        SqlState::INVALID_OBJECT_DEFINITION,
+        "generation expression is not immutable",
+    )
 }
 
 pub(crate) fn columns_of(table: &Table) -> Vec<(String, SqlType, arrow::datatypes::DataType)> {

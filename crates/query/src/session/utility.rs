@@ -45,7 +45,9 @@ impl Session {
             Tree::Deallocate(name) => self.deallocate(name.as_deref())?,
             Tree::Discard(what) => self.discard(*what)?,
             // Statistics and dead rows are kept in order by themselves.
-            Tree::Vacuum { .. } | Tree::Analyze { .. } => {}
+            Tree::Vacuum { tables, .. } | Tree::Analyze { tables } => {
+                self.shared.check_there(tables)?;
+            }
             Tree::Maintain {
                 tag: what,
                 name,
@@ -56,7 +58,9 @@ impl Session {
                     super::shared::blocking(|| engine.checkpoint())?;
                 }
                 // What is indexed here is part of the chunks, and never in disorder.
-                "REINDEX" => {}
+                "REINDEX" => {
+                    self.shared.check_reindex(name.as_ref())?;
+                }
                 // Parts are sorted whenever they are packed, by their own order.
                 "CLUSTER" => self.shared.check_cluster(name.as_ref(), index.as_ref())?,
                 other => return Err(Error::unsupported(other)),

@@ -276,7 +276,12 @@ fn materialized_views_are_read_with_all_they_say() {
                 panic!("{text}")
             };
             assert_eq!(view.with_data, with_data, "{text}");
-            assert_eq!(view.text, end);
+            // Kept so that its columns can be written where the star stands.
+            let kept = match end {
+                "table t" => "SELECT * FROM t",
+                other => other,
+            };
+            assert_eq!(view.text, kept, "{text}");
             assert!(matches!(
                 one(&format!("create table v as {end} {data}")),
                 Statement::CreateTableAs(table) if table.with_data == with_data
@@ -655,7 +660,7 @@ fn query_forms_of_postgresql_are_read() {
         "select * from t for update",
         "select * from t tablesample system (10)",
         "select -a, +b, ~c, @ d, not e, |/ 4 from t",
-        "select 'a' 'b'",
+        "select 'a'\n'b'",
         "select 2 ^ 3, 5 % 2, 1 << 2, 7 & 3, 7 | 8, 7 # 2",
         "select a.b from t as a where a.interval = '1d'",
         "select date '2024-01-01' + 1, timestamptz '2024-01-01 00:00+00', '2024-01-01'::date",

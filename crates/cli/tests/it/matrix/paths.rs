@@ -26,9 +26,22 @@ pub(crate) enum Path {
     Body,
     /// A superuser's session that is the role for a while.
     SetRole,
+    /// What a superuser has prepared, run by the role.
+    Handed,
+    /// EXPLAIN, which asks for what the statement asks for.
+    Explained,
+    /// The query of a CREATE TABLE AS.
+    Made,
+    /// A view of the role's own.
+    OwnView,
+    /// A statement of a function of the role's own, in SQL.
+    OwnFunction,
     /// A program's own connection.
     Embedded,
 }
+
+/// How many of the paths, from the first, send a statement by itself.
+pub(crate) const PLAIN: usize = 6;
 
 pub(crate) const PATHS: &[Path] = &[
     Path::Simple,
@@ -37,6 +50,11 @@ pub(crate) const PATHS: &[Path] = &[
     Path::Cursor,
     Path::Body,
     Path::SetRole,
+    Path::Handed,
+    Path::Explained,
+    Path::Made,
+    Path::OwnView,
+    Path::OwnFunction,
     Path::Embedded,
 ];
 
@@ -44,13 +62,30 @@ impl Path {
     /// Whether a statement of this shape goes this way at all.
     pub(crate) fn takes(self, statement: &Statement) -> bool {
         let shape = statement.shape;
+        // Refused there (0A000) whoever asks.
+        let locks = statement.sql.contains(" FOR UPDATE") || statement.sql.contains(" FOR SHARE");
         match self {
             Self::Extended => true,
             Self::Simple | Self::Body | Self::SetRole | Self::Embedded => {
                 !matches!(shape, Shape::CopyIn | Shape::CopyOut)
             }
-            Self::Prepared => matches!(shape, Shape::Rows | Shape::Changes),
+            Self::Prepared | Self::OwnFunction => matches!(shape, Shape::Rows | Shape::Changes),
+            // What a function's body names is looked for by whoever was the first to run it.
+            Self::Handed => {
+                matches!(shape, Shape::Rows | Shape::Changes)
+                    && !statement.on.iter().any(|on| on.is_function())
+            }
+            // It runs nothing: what a function does within is not asked for.
+            Self::Explained => {
+                matches!(shape, Shape::Rows | Shape::Changes)
+                    && !locks
+                    && !statement
+                        .on
+                        .iter()
+                        .any(|on| on.is_function() || *on == Object::Sequence)
+            }
             Self::Cursor => shape == Shape::Rows,
+            Self::Made | Self::OwnView => shape == Shape::Rows && !locks,
         }
     }
 
@@ -60,6 +95,13 @@ impl Path {
             Self::Prepared => format!("PREPARE p AS {sql}; EXECUTE p"),
             Self::Cursor => format!("DECLARE q CURSOR FOR {sql}; FETCH ALL FROM q"),
             Self::Body => format!("DO $body$ BEGIN EXECUTE $text${sql}$text$; END $body$"),
+            Self::Handed => "EXECUTE p".to_owned(),
+            Self::Explained => format!("EXPLAIN {sql}"),
+            Self::Made => format!("CREATE TEMP TABLE made (a) AS {sql}"),
+            Self::OwnView => format!("CREATE TEMP VIEW seen AS {sql}; SELECT * FROM seen"),
+            Self::OwnFunction => format!(
+                "CREATE FUNCTION own.f() RETURNS void LANGUAGE sql AS $text${sql}$text$; SELECT own.f()"
+            ),
             _ => sql.to_owned(),
         }
     }
@@ -145,7 +187,7 @@ impl Door {
     pub(crate) async fn drop_all(&self) {
         let admin = self.boss.as_ref().unwrap();
         let roles = ROLES.join(", ");
-        let drop = format!("DROP SCHEMA m CASCADE; DROP ROLE {roles}");
+        let drop = format!("DROP SCHEMA m, own CASCADE; DROP ROLE {roles}");
         admin.batch_execute(&drop).await.unwrap();
     }
 
@@ -182,6 +224,10 @@ impl Door {
                 let begin = format!("BEGIN; SET LOCAL ROLE {role}");
                 (self.boss.as_ref().unwrap(), begin)
             }
+            Path::Handed => {
+                let begin = format!("PREPARE p AS {sql}; BEGIN; SET LOCAL ROLE {role}");
+                (self.boss.as_ref().unwrap(), begin)
+            }
             _ => (&self.clients[role], "BEGIN".to_owned()),
         };
         // The client library loses count of messages when the server refuses the data.
@@ -198,7 +244,7 @@ impl Door {
             _ => client.simple_query(&text).await.map(|_| ()),
         };
         let after = match path {
-            Path::Prepared => "ROLLBACK; DEALLOCATE ALL",
+            Path::Prepared | Path::Handed => "ROLLBACK; DEALLOCATE ALL",
             _ => "ROLLBACK",
         };
         if fresh.is_none() {

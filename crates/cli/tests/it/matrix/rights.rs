@@ -17,6 +17,10 @@ pub(crate) enum Object {
     Invoker,
     /// A continuous aggregate over the hypertable.
     Aggregate,
+    /// A materialized view of the table.
+    Kept,
+    /// A sequence.
+    Sequence,
     /// A function that reads the table with the rights of who calls it.
     ReadsAsCaller,
     /// A function that reads the table with the rights of its owner.
@@ -34,6 +38,8 @@ pub(crate) const OBJECTS: &[Object] = &[
     Object::View,
     Object::Invoker,
     Object::Aggregate,
+    Object::Kept,
+    Object::Sequence,
     Object::ReadsAsCaller,
     Object::ReadsAsOwner,
     Object::WritesAsCaller,
@@ -54,6 +60,8 @@ impl Object {
             Self::View => "m.v",
             Self::Invoker => "m.i",
             Self::Aggregate => "m.c",
+            Self::Kept => "m.k",
+            Self::Sequence => "m.s",
             Self::ReadsAsCaller => "m.reads_as_caller",
             Self::ReadsAsOwner => "m.reads_as_owner",
             Self::WritesAsCaller => "m.writes_as_caller",
@@ -99,6 +107,8 @@ const RELATIONS: &[Object] = &[
     Object::View,
     Object::Invoker,
     Object::Aggregate,
+    Object::Kept,
+    Object::Sequence,
 ];
 const TABLES: &[Object] = &[Object::Table, Object::Hyper];
 const FUNCTIONS: &[Object] = &[
@@ -149,6 +159,24 @@ const GRANTS: &[Grant] = &[
         columns: NONE,
     },
     Grant {
+        role: "writer",
+        rights: &[Right::Update],
+        on: &[Object::Sequence],
+        columns: NONE,
+    },
+    Grant {
+        role: "trader",
+        rights: &[Right::Usage],
+        on: &[Object::Sequence],
+        columns: NONE,
+    },
+    Grant {
+        role: "trader",
+        rights: &[Right::Trigger, Right::References],
+        on: TABLES,
+        columns: NONE,
+    },
+    Grant {
         role: "columns",
         rights: &[Right::Select],
         on: TABLES,
@@ -169,7 +197,12 @@ const GRANTS: &[Grant] = &[
     Grant {
         role: "viewer",
         rights: &[Right::Select],
-        on: &[Object::View, Object::Invoker, Object::Aggregate],
+        on: &[
+            Object::View,
+            Object::Invoker,
+            Object::Aggregate,
+            Object::Kept,
+        ],
         columns: NONE,
     },
     Grant {
@@ -187,7 +220,7 @@ const GRANTS: &[Grant] = &[
     Grant {
         role: "outside",
         rights: &[Right::Select],
-        on: &[Object::Aggregate],
+        on: &[Object::Aggregate, Object::Kept, Object::Sequence],
         columns: NONE,
     },
     Grant {
@@ -240,14 +273,18 @@ fn meets(role: &str, object: Object, need: &Need) -> bool {
 }
 
 /// Whether a role may run a statement.
-pub(crate) fn allowed(role: &str, object: Object, statement: &Statement) -> bool {
+pub(crate) fn allowed(role: &str, object: Object, statement: &Statement, found: bool) -> bool {
     // Names of a schema that one may not use are not found at all, but for the superuser. Chunks lie
-    // in a schema that everybody may use.
-    if role == "outside" && object != Object::Chunk {
+    // in a schema that everybody may use. `found` is whether somebody else has found the names already.
+    if role == "outside" && object != Object::Chunk && !found {
         return false;
     }
     let meets_all = |object| statement.needs.iter().all(|need| meets(role, object, need));
     let called = || holds(role, object, Right::Execute, None);
+    // What is done to a thing itself is its owner's, whatever it reads.
+    if statement.needs.iter().any(|need| matches!(need, Need::Own)) {
+        return meets(role, object, &Need::Own);
+    }
     match object {
         // Both the view and what is beneath it are asked for.
         Object::Invoker => meets_all(Object::Invoker) && meets_all(Object::Table),
@@ -277,6 +314,8 @@ pub(crate) fn setup(hypertables: bool) -> Vec<String> {
         all.push(format!("GRANT trader TO {member}"));
     }
     all.push("CREATE SCHEMA m AUTHORIZATION holder".to_owned());
+    // Where everybody may make functions.
+    all.push("CREATE SCHEMA own; GRANT ALL ON SCHEMA own TO PUBLIC".to_owned());
     for role in ROLES.iter().filter(|role| **role != "outside") {
         all.push(format!("GRANT USAGE ON SCHEMA m TO {role}"));
     }
@@ -295,6 +334,12 @@ pub(crate) fn setup(hypertables: bool) -> Vec<String> {
         all.push("ALTER TABLE m.h SET (timescaledb.compress)".to_owned());
         all.push("CREATE MATERIALIZED VIEW m.c WITH (timescaledb.continuous) AS SELECT time_bucket('1 day', at) AS k, count(*) AS at, max(v) AS v FROM m.h GROUP BY 1".to_owned());
     }
+    all.push("CREATE MATERIALIZED VIEW m.k AS SELECT k, at, v FROM m.t".to_owned());
+    all.push("CREATE SEQUENCE m.s".to_owned());
+    all.push(
+        "CREATE FUNCTION m.tells() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END'"
+            .to_owned(),
+    );
     all.push("CREATE VIEW m.v AS SELECT k, at, v FROM m.t".to_owned());
     all.push(
         "CREATE VIEW m.i WITH (security_invoker = true) AS SELECT k, at, v FROM m.t".to_owned(),
@@ -329,9 +374,10 @@ pub(crate) fn setup(hypertables: bool) -> Vec<String> {
                 .iter()
                 .map(|right| format!("{}{columns}", right.name()))
                 .collect();
-            let name = match object.is_function() {
-                true => format!("FUNCTION {}()", object.name()),
-                false => object.name().to_owned(),
+            let name = match object {
+                Object::Sequence => format!("SEQUENCE {}", object.name()),
+                object if object.is_function() => format!("FUNCTION {}()", object.name()),
+                object => object.name().to_owned(),
             };
             all.push(format!(
                 "GRANT {} ON {name} TO {}",

@@ -9,6 +9,9 @@ pub(crate) enum Right {
     Update,
     Delete,
     Truncate,
+    Trigger,
+    References,
+    Usage,
     Execute,
 }
 
@@ -20,6 +23,9 @@ impl Right {
             Self::Update => "UPDATE",
             Self::Delete => "DELETE",
             Self::Truncate => "TRUNCATE",
+            Self::Trigger => "TRIGGER",
+            Self::References => "REFERENCES",
+            Self::Usage => "USAGE",
             Self::Execute => "EXECUTE",
         }
     }
@@ -61,11 +67,18 @@ pub(crate) struct Statement {
 
 use Need::{AnyColumn, AnyOf, Columns, Own, Whole};
 use Object as O;
-use Right::{Delete, Insert, Select, Truncate, Update};
+use Right::{Delete, Insert, Select, Trigger, Truncate, Update, Usage};
 
 const TABLES: &[Object] = &[O::Table, O::Hyper];
 /// What rows are read from.
-const READ: &[Object] = &[O::Table, O::Hyper, O::View, O::Invoker, O::Aggregate];
+const READ: &[Object] = &[
+    O::Table,
+    O::Hyper,
+    O::View,
+    O::Invoker,
+    O::Aggregate,
+    O::Kept,
+];
 /// What rows are written to.
 const WRITTEN: &[Object] = &[O::Table, O::Hyper, O::View, O::Invoker];
 const FUNCTIONS: &[Object] = &[
@@ -233,6 +246,94 @@ pub(crate) const STATEMENTS: &[Statement] = &[
     utility("CREATE POLICY p ON {o} USING (true)", TABLES, &[Own]),
     utility("COMMENT ON TABLE {o} IS 'x'", TABLES, &[Own]),
     utility("DROP TABLE {o} CASCADE", TABLES, &[Own]),
+    utility("ALTER TABLE {o} DROP COLUMN v CASCADE", TABLES, &[Own]),
+    utility(
+        "ALTER TABLE {o} ADD CONSTRAINT c CHECK (v > 0)",
+        TABLES,
+        &[Own],
+    ),
+    utility("ALTER TABLE {o} ALTER v SET DEFAULT 1", TABLES, &[Own]),
+    utility("ALTER TABLE {o} ALTER v SET NOT NULL", TABLES, &[Own]),
+    utility("ALTER TABLE {o} RENAME TO z", TABLES, &[Own]),
+    utility("ALTER TABLE {o} OWNER TO CURRENT_USER", TABLES, &[Own]),
+    utility("ALTER TABLE {o} DISABLE TRIGGER ALL", TABLES, &[Own]),
+    utility("COMMENT ON COLUMN {o}.v IS 'x'", READ, &[Own]),
+    utility("REINDEX TABLE {o}", TABLES, &[Own]),
+    utility(
+        "CREATE TRIGGER x BEFORE INSERT ON {o} FOR EACH ROW EXECUTE FUNCTION m.tells()",
+        TABLES,
+        &[Whole(Trigger)],
+    ),
+    rows("TABLE {o}", READ, &[Columns(Select, ALL)]),
+    rows(
+        "SELECT a.k FROM {o} a JOIN {o} b USING (k)",
+        READ,
+        &[Columns(Select, &["k"])],
+    ),
+    rows(
+        "SELECT 1 WHERE EXISTS (SELECT FROM {o} WHERE v = 1)",
+        READ,
+        &[Columns(Select, &["v"])],
+    ),
+    rows(
+        "SELECT k FROM {o} ORDER BY at DESC LIMIT 1",
+        READ,
+        &[Columns(Select, &["k", "at"])],
+    ),
+    rows(
+        "SELECT v FROM {o} WHERE k = 1 AND at = '2025-01-01 00:00+00'",
+        TABLES,
+        &[Columns(Select, ALL)],
+    ),
+    rows("SELECT a::text FROM {o} a", READ, &[Columns(Select, ALL)]),
+    rows(
+        "SELECT time_bucket('1 day', at), max(v) FROM {o} GROUP BY 1",
+        &[O::Hyper],
+        &[Columns(Select, &["at", "v"])],
+    ),
+    rows(
+        "SELECT k FROM {o} FOR SHARE",
+        TABLES,
+        &[Columns(Select, &["k"]), AnyColumn(Update)],
+    ),
+    changes(
+        "UPDATE {o} SET v = 3 WHERE k = 1 AND at = '2025-01-01 00:00+00'",
+        TABLES,
+        &[Columns(Update, &["v"]), Columns(Select, &["k", "at"])],
+    ),
+    changes(
+        "WITH d AS (DELETE FROM {o} RETURNING v) SELECT count(*) FROM d",
+        WRITTEN,
+        &[Whole(Delete), Columns(Select, &["v"])],
+    ),
+    utility("DROP MATERIALIZED VIEW {o}", &[O::Kept], &[Own]),
+    utility("REFRESH MATERIALIZED VIEW {o}", &[O::Kept], &[Own]),
+    utility(
+        "ALTER MATERIALIZED VIEW {o} RENAME TO z",
+        &[O::Kept],
+        &[Own],
+    ),
+    utility("CREATE INDEX ON {o} (k)", &[O::Kept], &[Own]),
+    utility("ALTER VIEW {o} RENAME TO z", &[O::View, O::Invoker], &[Own]),
+    utility("COMMENT ON VIEW {o} IS 'x'", &[O::View, O::Invoker], &[Own]),
+    rows(
+        "SELECT nextval('{o}')",
+        &[O::Sequence],
+        &[AnyOf(&[Usage, Update])],
+    ),
+    rows("SELECT setval('{o}', 5)", &[O::Sequence], &[Whole(Update)]),
+    rows(
+        "SELECT last_value FROM {o}",
+        &[O::Sequence],
+        &[Whole(Select)],
+    ),
+    utility("ALTER SEQUENCE {o} RESTART", &[O::Sequence], &[Own]),
+    utility("DROP SEQUENCE {o}", &[O::Sequence], &[Own]),
+    utility("COMMENT ON SEQUENCE {o} IS 'x'", &[O::Sequence], &[Own]),
+    utility("DROP FUNCTION {o}()", FUNCTIONS, &[Own]),
+    utility("ALTER FUNCTION {o}() STABLE", FUNCTIONS, &[Own]),
+    utility("ALTER FUNCTION {o}() RENAME TO z", FUNCTIONS, &[Own]),
+    utility("COMMENT ON FUNCTION {o}() IS 'x'", FUNCTIONS, &[Own]),
     utility("DROP VIEW {o}", &[O::View, O::Invoker], &[Own]),
     utility(
         "CREATE OR REPLACE VIEW {o} AS SELECT k, at, v FROM m.t",
@@ -271,6 +372,42 @@ pub(crate) const STATEMENTS: &[Statement] = &[
     },
     rows("SELECT {o}()", FUNCTIONS, &[]),
     utility("SELECT compress_chunk('{o}')", &[O::Chunk], &[Own]),
+    utility("SELECT decompress_chunk('{o}', true)", &[O::Chunk], &[Own]),
+    utility(
+        "SELECT create_hypertable('{o}', 'at', if_not_exists => true)",
+        &[O::Hyper],
+        &[Own],
+    ),
+    utility(
+        "SELECT remove_retention_policy('{o}', if_exists => true)",
+        &[O::Hyper, O::Aggregate],
+        &[Own],
+    ),
+    utility(
+        "SELECT remove_compression_policy('{o}', if_exists => true)",
+        &[O::Hyper],
+        &[Own],
+    ),
+    utility(
+        "SELECT remove_continuous_aggregate_policy('{o}', if_exists => true)",
+        &[O::Aggregate],
+        &[Own],
+    ),
+    utility(
+        "ALTER TABLE {o} SET (timescaledb.compress_segmentby = 'k')",
+        &[O::Hyper],
+        &[Own],
+    ),
+    utility(
+        "ALTER MATERIALIZED VIEW {o} SET (timescaledb.materialized_only = true)",
+        &[O::Aggregate],
+        &[Own],
+    ),
+    utility(
+        "ALTER MATERIALIZED VIEW {o} RENAME TO z",
+        &[O::Aggregate],
+        &[Own],
+    ),
     utility(
         "SELECT drop_chunks('{o}', older_than => '2030-01-01'::timestamptz)",
         &[O::Hyper],

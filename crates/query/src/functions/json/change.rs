@@ -99,11 +99,9 @@ enum Change<'a> {
     Insert { value: &'a Json, after: bool },
 }
 
-fn existing(step: &Value) -> FunctionError {
-    FunctionError::invalid_parameter("cannot replace existing key").with_hint(format!(
-        "Try using the function jsonb_set to replace key value \"{}\".",
-        step.as_str()
-    ))
+fn existing() -> FunctionError {
+    FunctionError::invalid_parameter("cannot replace existing key")
+        .with_hint("Try using the function jsonb_set to replace key value.")
 }
 
 fn change(
@@ -139,7 +137,7 @@ fn change(
                     fields.insert(key, value.clone());
                 }
                 Change::Set { .. } => {}
-                Change::Insert { .. } if known => return Err(existing(step)),
+                Change::Insert { .. } if known => return Err(existing()),
                 Change::Insert { value, .. } => {
                     fields.insert(key, value.clone());
                 }

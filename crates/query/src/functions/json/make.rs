@@ -168,15 +168,16 @@ pub(in super::super) fn key_of(
 }
 
 pub(super) fn build_object(context: &Context<'_>, args: &[Value]) -> Result<Value, FunctionError> {
+    let jsonb = *context.result == SqlType::Jsonb;
     if !args.len().is_multiple_of(2) {
         return Err(FunctionError::invalid_parameter(
             "argument list must have even number of elements",
         )
-        .with_hint(
-            "The arguments of json_build_object() must consist of alternating keys and values.",
-        ));
+        .with_hint(format!(
+            "The arguments of {}_build_object() must consist of alternating keys and values.",
+            if jsonb { "jsonb" } else { "json" }
+        )));
     }
-    let jsonb = *context.result == SqlType::Jsonb;
     let mut fields = Vec::new();
     for (pair, types) in args.chunks(2).zip(context.args.chunks(2)) {
         let ([key, value], [key_ty, value_ty]) = (pair, types) else {
@@ -184,12 +185,13 @@ pub(super) fn build_object(context: &Context<'_>, args: &[Value]) -> Result<Valu
         };
         if key.is_null() {
             let number = fields.len() * 2 + 1;
-            return Err(FunctionError::invalid_parameter(if jsonb {
-                format!("argument {number}: key must not be null")
+            return Err(if jsonb {
+                let message = format!("argument {number}: key must not be null");
+                FunctionError::invalid_parameter(message)
             } else {
-                format!("argument {number} cannot be null")
-            })
-            .with_hint("Object keys should be text."));
+                FunctionError::invalid_parameter(format!("argument {number} cannot be null"))
+                    .with_hint("Object keys should be text.")
+            });
         }
         fields.push((
             key_of(context, key, key_ty)?,
