@@ -559,6 +559,7 @@ impl ColdPart {
             input: Arc::clone(&self.input),
             of: self.pages.clone(),
             numbers: numbers.into(),
+            keep: wanted.rows.as_ref().is_some_and(|rows| are_few(rows)),
         };
         let levels = self.levels_of(&roots)?;
         // The reader makes room for a batch at once.
@@ -708,7 +709,7 @@ impl ColdPart {
         let column = rows.column(leaf);
         let (offset, length) = column.byte_range();
         self.input.check(offset..offset + length)?;
-        let Some(pages) = self.pages.pages(&self.input, group, leaf)? else {
+        let Some(pages) = self.pages.pages(&self.input, group, leaf, false)? else {
             return Ok(None);
         };
         Ok(NumberReader::new(schema.column(leaf), Box::new(pages)))
@@ -722,6 +723,12 @@ impl ColdPart {
             .iter()
             .position(|field| field.metadata().get(PARQUET_FIELD_ID_META_KEY) == Some(&id))
     }
+}
+
+/// Whether so few rows are read that they are likely to lie in a page each.
+fn are_few(rows: &[Range<u64>]) -> bool {
+    const FEW: u64 = 16;
+    rows.iter().map(|of| of.end - of.start).sum::<u64>() <= FEW
 }
 
 /// The reader wraps what our checks said; take it out again.

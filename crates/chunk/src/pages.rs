@@ -3,11 +3,14 @@
 //! a page.
 //!
 //! The library is told that columns packed with zstd are not packed at all, so that its pages come as
-//! they lie in the file; here they are unpacked.
+//! they lie in the file; here they are unpacked. A thread keeps the pages that it unpacked last for a
+//! few rows: who looks up a row by its key compares the key, and then reads the row.
 
 use std::cell::RefCell;
+use std::collections::VecDeque;
 use std::io::Cursor;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use parquet::arrow::arrow_reader::RowGroups;
@@ -27,6 +30,8 @@ pub(crate) struct Unpacking {
     metadata: Arc<ParquetMetaData>,
     /// Of each column of each row group, one group after another.
     packed: Arc<[bool]>,
+    /// Of this file alone, as long as the process lives.
+    file: u64,
 }
 
 impl Unpacking {
@@ -53,9 +58,11 @@ impl Unpacking {
             let group = group.into_builder().set_column_metadata(columns);
             groups.push(group.build()?);
         }
+        static FILES: AtomicU64 = AtomicU64::new(0);
         Ok(Self {
             metadata: Arc::new(builder.set_row_groups(groups).build()),
             packed: packed.into(),
+            file: FILES.fetch_add(1, Ordering::Relaxed),
         })
     }
 
@@ -64,7 +71,8 @@ impl Unpacking {
         &self.metadata
     }
 
-    /// The pages of a column in a row group; None where there is none.
+    /// The pages of a column in a row group, which the thread is to keep or not; None where there is
+    /// none.
     ///
     /// # Errors
     /// What the library finds wrong with the metadata.
@@ -73,6 +81,7 @@ impl Unpacking {
         input: &Arc<R>,
         group: usize,
         leaf: usize,
+        keep: bool,
     ) -> Result<Option<Pages<R>>> {
         let Some(rows) = self.metadata.row_groups().get(group) else {
             return Ok(None);
@@ -92,6 +101,12 @@ impl Unpacking {
         Ok(Some(Pages {
             inner: SerializedPageReader::new(Arc::clone(input), column, count, locations)?,
             packed: self.packed.get(at).copied().unwrap_or(false),
+            keep,
+            next: PageOf {
+                file: self.file,
+                column: at,
+                number: 0,
+            },
         }))
     }
 }
@@ -101,6 +116,8 @@ pub(crate) struct Groups<R> {
     pub(crate) input: Arc<R>,
     pub(crate) of: Unpacking,
     pub(crate) numbers: Arc<[usize]>,
+    /// A few of their rows are read, perhaps not for the last time.
+    pub(crate) keep: bool,
 }
 
 impl<R: ChunkReader + 'static> RowGroups for Groups<R> {
@@ -116,6 +133,7 @@ impl<R: ChunkReader + 'static> RowGroups for Groups<R> {
             numbers: Arc::clone(&self.numbers),
             next: 0,
             leaf,
+            keep: self.keep,
         }))
     }
 
@@ -136,6 +154,7 @@ struct Chunks<R> {
     numbers: Arc<[usize]>,
     next: usize,
     leaf: usize,
+    keep: bool,
 }
 
 impl<R: ChunkReader + 'static> Iterator for Chunks<R> {
@@ -144,17 +163,30 @@ impl<R: ChunkReader + 'static> Iterator for Chunks<R> {
     fn next(&mut self) -> Option<Self::Item> {
         let group = *self.numbers.get(self.next)?;
         self.next += 1;
-        let pages = self.of.pages(&self.input, group, self.leaf).transpose()?;
+        let pages = self.of.pages(&self.input, group, self.leaf, self.keep);
+        let pages = pages.transpose()?;
         Some(pages.map(|pages| Box::new(pages) as Box<dyn PageReader>))
     }
 }
 
 impl<R: ChunkReader + 'static> PageIterator for Chunks<R> {}
 
+/// Which page of which file it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct PageOf {
+    file: u64,
+    /// Counted through all row groups.
+    column: usize,
+    /// In the order in which they lie in the file, a dictionary first.
+    number: usize,
+}
+
 /// Pages of a column in a row group.
 pub(crate) struct Pages<R: ChunkReader> {
     inner: SerializedPageReader<R>,
     packed: bool,
+    keep: bool,
+    next: PageOf,
 }
 
 impl<R: ChunkReader> Iterator for Pages<R> {
@@ -167,8 +199,10 @@ impl<R: ChunkReader> Iterator for Pages<R> {
 
 impl<R: ChunkReader> PageReader for Pages<R> {
     fn get_next_page(&mut self) -> Result<Option<Page>> {
+        let page = self.next;
+        self.next.number += 1;
         match self.inner.get_next_page()? {
-            Some(page) if self.packed => unpacked(page).map(Some),
+            Some(packed) if self.packed => unpacked(packed, self.keep.then_some(page)).map(Some),
             page => Ok(page),
         }
     }
@@ -178,6 +212,7 @@ impl<R: ChunkReader> PageReader for Pages<R> {
     }
 
     fn skip_next_page(&mut self) -> Result<()> {
+        self.next.number += 1;
         self.inner.skip_next_page()
     }
 
@@ -186,7 +221,7 @@ impl<R: ChunkReader> PageReader for Pages<R> {
     }
 }
 
-fn unpacked(page: Page) -> Result<Page> {
+fn unpacked(page: Page, of: Option<PageOf>) -> Result<Page> {
     Ok(match page {
         Page::DataPage {
             buf,
@@ -196,7 +231,7 @@ fn unpacked(page: Page) -> Result<Page> {
             rep_level_encoding,
             statistics,
         } => Page::DataPage {
-            buf: unpack(&buf, 0)?,
+            buf: kept(of, &buf, 0)?,
             num_values,
             encoding,
             def_level_encoding,
@@ -217,7 +252,7 @@ fn unpacked(page: Page) -> Result<Page> {
             // The levels lie before the values, and are not packed.
             let levels = u64::from(def_levels_byte_len) + u64::from(rep_levels_byte_len);
             Page::DataPageV2 {
-                buf: unpack(&buf, usize::try_from(levels)?)?,
+                buf: kept(of, &buf, usize::try_from(levels)?)?,
                 num_values,
                 encoding,
                 num_nulls,
@@ -234,7 +269,7 @@ fn unpacked(page: Page) -> Result<Page> {
             encoding,
             is_sorted,
         } => Page::DictionaryPage {
-            buf: unpack(&buf, 0)?,
+            buf: kept(of, &buf, 0)?,
             num_values,
             encoding,
             is_sorted,
@@ -243,8 +278,57 @@ fn unpacked(page: Page) -> Result<Page> {
     })
 }
 
+/// What a thread keeps of pages that it unpacked, bytes; a page that takes more than a part of that
+/// is not kept.
+const KEPT_BYTES_MAX: usize = 1 << 20;
+const KEPT_PAGE_BYTES_MAX: usize = KEPT_BYTES_MAX / 4;
+/// How many: they are searched one by one.
+const KEPT_MAX: usize = 16;
+
+/// The pages that a thread unpacked last, the newest first.
+#[derive(Default)]
+struct Kept {
+    pages: VecDeque<(PageOf, Bytes)>,
+    bytes: usize,
+}
+
+impl Kept {
+    fn find(&self, of: PageOf) -> Option<Bytes> {
+        let found = self.pages.iter().find(|(page, _)| *page == of);
+        found.map(|(_, bytes)| bytes.clone())
+    }
+
+    fn keep(&mut self, of: PageOf, bytes: &Bytes) {
+        if bytes.len() > KEPT_PAGE_BYTES_MAX {
+            return;
+        }
+        self.pages.push_front((of, bytes.clone()));
+        self.bytes += bytes.len();
+        while self.pages.len() > KEPT_MAX || self.bytes > KEPT_BYTES_MAX {
+            let Some((_, oldest)) = self.pages.pop_back() else {
+                return;
+            };
+            self.bytes -= oldest.len();
+        }
+    }
+}
+
 thread_local! {
     static CONTEXT: RefCell<Option<Decompressor<'static>>> = const { RefCell::new(None) };
+    static KEPT: RefCell<Kept> = RefCell::default();
+}
+
+/// A page unpacked, now or, if it is to be kept, a moment ago.
+fn kept(of: Option<PageOf>, bytes: &Bytes, from: usize) -> Result<Bytes> {
+    let Some(of) = of else {
+        return unpack(bytes, from);
+    };
+    if let Some(found) = KEPT.with_borrow(|kept| kept.find(of)) {
+        return Ok(found);
+    }
+    let unpacked = unpack(bytes, from)?;
+    KEPT.with_borrow_mut(|kept| kept.keep(of, &unpacked));
+    Ok(unpacked)
 }
 
 /// Bytes behind an offset unpacked, and those before it as they are.
@@ -299,6 +383,49 @@ mod tests {
         assert_eq!(unpack(&Bytes::new(), 0).unwrap(), Bytes::new());
         let nothing = zstd::bulk::compress(&[], 3).unwrap();
         assert!(unpack(&nothing.into(), 0).unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_page_is_unpacked_once_while_it_is_among_the_last() {
+        let page = |number| PageOf {
+            file: u64::MAX,
+            column: 3,
+            number,
+        };
+        let packed = |byte: u8| Bytes::from(zstd::bulk::compress(&[byte; 5000], 3).unwrap());
+        let kept = |of, packed: &Bytes| kept(Some(of), packed, 0);
+        let first = kept(page(0), &packed(7)).unwrap();
+        // Had it been unpacked again, it would be other bytes.
+        let again = kept(page(0), &packed(8)).unwrap();
+        assert_eq!((first.as_ptr(), again[0]), (again.as_ptr(), 7));
+        for other in [
+            PageOf { file: 0, ..page(0) },
+            PageOf {
+                column: 4,
+                ..page(0)
+            },
+            page(1),
+        ] {
+            assert_eq!(kept(other, &packed(9)).unwrap()[0], 9);
+        }
+        for number in 2..=KEPT_MAX {
+            kept(page(number), &packed(1)).unwrap();
+        }
+        assert_eq!(kept(page(0), &packed(8)).unwrap()[0], 8);
+        // However large they are, no more is kept than is allowed.
+        let large = vec![5; KEPT_PAGE_BYTES_MAX];
+        for number in 100..110 {
+            let large = Bytes::from(zstd::bulk::compress(&large, 3).unwrap());
+            kept(page(number), &large).unwrap();
+        }
+        KEPT.with_borrow(|kept| {
+            let bytes: usize = kept.pages.iter().map(|(_, page)| page.len()).sum();
+            assert_eq!((kept.bytes, kept.bytes <= KEPT_BYTES_MAX), (bytes, true));
+        });
+        let larger = vec![6; KEPT_PAGE_BYTES_MAX + 1];
+        let larger = Bytes::from(zstd::bulk::compress(&larger, 3).unwrap());
+        kept(page(200), &larger).unwrap();
+        assert!(KEPT.with_borrow(|kept| kept.find(page(200))).is_none());
     }
 
     #[test]

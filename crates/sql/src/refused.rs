@@ -176,7 +176,12 @@ impl Here<'_> {
         if matches!(self.before(), Some(Token::Period)) || before == Some("as") {
             return None;
         }
-        let begins = first || self.before() == Some(&Token::LParen);
+        // A statement, or one in WITH; a column may be called so.
+        let opened = self.at.checked_sub(2).and_then(|at| self.tokens.get(at));
+        let within = opened.and_then(|opened| unquoted(&opened.token));
+        let begins = first
+            || self.before() == Some(&Token::LParen)
+                && matches!(within, Some("as" | "materialized"));
         match word {
             "insert" if begins && next != Some("into") => return self.error(self.at + 1),
             "delete" if begins && next != Some("from") => return self.error(self.at + 1),
@@ -194,15 +199,16 @@ impl Here<'_> {
         if !ends {
             return None;
         }
-        let second = self.at.checked_sub(2).and_then(|at| self.tokens.get(at));
-        let named = second.is_some_and(|token| {
+        let named = opened.is_some_and(|token| {
             token.token == Token::Period || unquoted(&token.token) == Some("as")
         });
         let wanting = match self.before()? {
             Token::Comma => !matches!(word, "into"),
             Token::Word(of) if of.quote_style.is_none() && !named => match of.value.as_str() {
                 "from" => word != "end",
-                "where" | "having" | "by" | "join" => true,
+                "where" | "having" | "join" => true,
+                // A column may be called so.
+                "by" => matches!(within, Some("order" | "group" | "partition")),
                 "and" | "or" => word != "on",
                 "when" | "case" => matches!(word, "then" | "end"),
                 "then" | "else" => matches!(word, "end" | "else" | "when"),

@@ -337,6 +337,54 @@ fn a_flipped_bit_is_an_error_and_never_a_wrong_row() {
 }
 
 #[test]
+fn rows_read_alone_are_those_of_the_whole_part() {
+    let layout = layout();
+    let disk = SimDisk::new(6);
+    let random = SimRandom::new(6);
+    // Two parts whose pages have the same places, and more pages than a thread keeps.
+    const ROWS: usize = 60_000;
+    let parts = [0, 1_000_000].map(|first| {
+        let batch = rows(&layout, &random, first, ROWS);
+        part(&disk, &layout, &format!("p{first}"), &[batch])
+    });
+    let all: Vec<usize> = (0..layout.columns.len()).collect();
+    let view = ChunkView {
+        chunk: 0,
+        range: 0..50,
+        hot: Vec::new(),
+        cold: parts.to_vec(),
+    };
+    let read = |source: u32, projection: &[usize], rows: RoaringBitmap| {
+        let source = Locator::COLD + source;
+        let read = view.rows_at(&layout, projection, source, &rows).unwrap();
+        concat_batches(&read[0].schema(), &read).unwrap()
+    };
+    let whole = [0, 1].map(|source| {
+        read(
+            source,
+            &all,
+            RoaringBitmap::from_sorted_iter(0..60_000).unwrap(),
+        )
+    });
+    for _ in 0..400 {
+        let (source, row) = (random.below(2), random.below(ROWS as u64));
+        let rows = [row, row + random.below(20_000)].map(|row| row.min(ROWS as u64 - 1));
+        let rows: RoaringBitmap = rows
+            .iter()
+            .map(|row| u32::try_from(*row).unwrap())
+            .collect();
+        let projection: Vec<usize> = all.iter().copied().filter(|_| random.one_in(2)).collect();
+        let alone = read(u32::try_from(source).unwrap(), &projection, rows.clone());
+        let mut kept = projection.clone();
+        kept.push(all.len());
+        let whole = &whole[usize::try_from(source).unwrap()];
+        let places: UInt32Array = rows.iter().collect();
+        let expected = take_record_batch(&whole.project(&kept).unwrap(), &places).unwrap();
+        assert_eq!(alone.columns(), expected.columns());
+    }
+}
+
+#[test]
 fn columns_are_known_by_their_number_whatever_their_name() {
     let old = layout();
     let disk = SimDisk::new(4);
