@@ -21,9 +21,9 @@ pub struct Constants {
     pub shape: String,
     /// What each is by its form; None for a text in quotes, which is of the type that is wanted there.
     pub types: Vec<Option<SqlType>>,
-    /// How large each number is, as far as columns differ in it; 0 for a text. PostgreSQL refuses a
-    /// constant that does not fit the column that it is given to even where there is no row to
-    /// change: where one number fits, those of its size do.
+    /// What else tells kinds apart: of a number its type, and of what SET gives a column how large or
+    /// long it is. PostgreSQL refuses a constant that does not fit its column even where there is no
+    /// row to change: where one fits, those of its size do.
     pub sizes: Vec<usize>,
     /// Each as it would come over the wire.
     pub values: Vec<String>,
@@ -102,16 +102,24 @@ pub fn constants_apart(text: &str) -> Option<Constants> {
     };
     let mut from = 0;
     let mut row = Row::None;
+    let mut set = Set::default();
     for (at, piece) in pieces.iter().enumerate() {
         let in_row = matches!(row, Row::Within(1));
         row = row.after(piece);
+        set.go_on(piece);
         let Some((first, ty, value)) = constant(&pieces, at, in_row) else {
+            continue;
+        };
+        let Some(size) = (match set.within() {
+            true => size(&value, ty.as_ref()),
+            false => Some(of_type(ty.as_ref())),
+        }) else {
             continue;
         };
         let start = pieces.get(first)?.start;
         taken.shape.push_str(text.get(from..start)?);
+        taken.sizes.push(size);
         taken.types.push(ty);
-        taken.sizes.push(size(&value, taken.types.last()?.as_ref()));
         taken.values.push(value);
         // Blanks, for a word may follow without one.
         taken.shape.push_str(&format!(" ${} ", taken.types.len()));
@@ -186,6 +194,32 @@ impl Row {
     }
 }
 
+/// Whether what is read stands in a SET list.
+#[derive(Default)]
+struct Set {
+    depth: usize,
+    /// How deep in parentheses the list stands.
+    since: Option<usize>,
+}
+
+impl Set {
+    fn go_on(&mut self, piece: &Piece<'_>) {
+        if piece.is("(") {
+            self.depth += 1;
+        } else if piece.is(")") {
+            self.depth = self.depth.saturating_sub(1);
+        } else if piece.is("set") {
+            self.since = Some(self.depth);
+        } else if piece.any(&["where", "from", "returning"]) && self.since == Some(self.depth) {
+            self.since = None;
+        }
+    }
+
+    fn within(&self) -> bool {
+        self.since.is_some()
+    }
+}
+
 /// The constant that ends with a piece, if one is to be taken: the piece it begins with, which is its
 /// sign where it has one, its type and its value.
 fn constant(
@@ -241,19 +275,43 @@ fn number(text: &str) -> Option<(SqlType, String)> {
     Some((ty, text.to_owned()))
 }
 
-/// The size of a number of some type: an integer's is the bytes that hold it, a numeric's is beyond
-/// these by the digits before its point.
-fn size(value: &str, ty: Option<&SqlType>) -> usize {
+/// What kinds of constants of some type begin at: all below the next are of that type.
+fn of_type(ty: Option<&SqlType>) -> usize {
     match ty {
         None => 0,
+        Some(SqlType::Int4) => 1 << 16,
+        Some(SqlType::Int8) => 2 << 16,
+        Some(_) => 3 << 16,
+    }
+}
+
+/// The size of what a column is given: of an integer the bytes that hold it, of a numeric the digits
+/// before its point, of a text its length, and those digits where it may be read as a number. None
+/// for a text that is as long as few others, or means no number of any size.
+fn size(value: &str, ty: Option<&SqlType>) -> Option<usize> {
+    const LENGTH_MAX: usize = 40;
+    let digits = || {
+        let digits = value
+            .trim_start_matches(['-', '+', ' '])
+            .trim_start_matches('0');
+        let end = digits.find(|other: char| !other.is_ascii_digit());
+        end.unwrap_or(digits.len())
+    };
+    let size = match ty {
+        None => {
+            let length = value.chars().count();
+            let lower = value.to_ascii_lowercase();
+            if length > LENGTH_MAX || lower.contains("inf") || lower.contains("nan") {
+                return None;
+            }
+            length << 8 | digits()
+        }
         Some(SqlType::Int4) if value.parse::<i16>().is_ok() => 2,
         Some(SqlType::Int4) => 4,
         Some(SqlType::Int8) => 8,
-        Some(_) => {
-            let digits = value.trim_start_matches('-').split('.').next();
-            16 + digits.unwrap_or_default().trim_start_matches('0').len()
-        }
-    }
+        Some(_) => digits(),
+    };
+    Some(of_type(ty) + size)
 }
 
 /// What a text in plain quotes holds.
@@ -323,6 +381,42 @@ mod tests {
     }
 
     #[test]
+    fn what_columns_are_given_is_told_apart_by_its_size() {
+        let sizes = |given: &str, compared: &str| {
+            let text = format!("UPDATE t SET a = {given} WHERE b = {compared}");
+            constants_apart(&text).map(|taken| taken.sizes).unwrap()
+        };
+        let same = [
+            ("5", "-300"),
+            ("'abc'", "'xyz'"),
+            ("12.5", "99.125"),
+            ("70000", "-70000"),
+        ];
+        for (one, other) in same {
+            assert_eq!(sizes(one, "1"), sizes(other, "40000"));
+        }
+        let differing = [
+            ("5", "40000"),
+            ("'abc'", "'abcd'"),
+            ("12.5", "112.5"),
+            ("'12.5'", "'1.25'"),
+        ];
+        for (one, other) in differing {
+            assert_ne!(sizes(one, "'x'"), sizes(other, "'x'"));
+        }
+        assert_eq!(sizes("5", "'x'").first(), sizes("5", "'longer'").first());
+        assert_eq!(sizes("5", "'x'").last(), sizes("5", "'longer'").last());
+        // These stay.
+        for given in [
+            "'NaN'",
+            "'-Infinity'",
+            "'a text that is longer than most of the texts are'",
+        ] {
+            assert_eq!(sizes(given, "1").len(), 1);
+        }
+    }
+
+    #[test]
     fn numbers_have_the_types_of_their_forms() {
         let taken = constants_apart(
             "INSERT INTO t VALUES (2147483647, 2147483648, 9223372036854775808, 100.25, .5, 1e3, 7)",
@@ -337,6 +431,7 @@ mod tests {
             SqlType::Int4,
         ];
         assert_eq!(taken.types, types.map(Some));
-        assert_eq!(taken.sizes, [4, 8, 35, 19, 16, 2]);
+        let sizes = [1, 2, 3, 3, 3, 1];
+        assert_eq!(taken.sizes, sizes.map(|size| size << 16));
     }
 }
