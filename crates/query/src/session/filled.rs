@@ -61,6 +61,8 @@ impl Session {
             Some(_) => None,
             None => constants_apart(sql),
         };
+        // A kind that cannot be bound may have texts that come again as they stand.
+        let constants = constants.filter(|of| !self.recent.is_refused(&kind(of)));
         let Some(constants) = constants else {
             return self.parse(sql);
         };
