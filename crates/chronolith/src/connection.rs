@@ -175,7 +175,7 @@ impl Connection {
         let session = &mut self.session;
         let rows = self.db.wait(async move {
             let one = async {
-                let outcome = session.execute(&statement.prepared, &values).await?;
+                let outcome = session.execute_last(&statement.prepared, &values).await?;
                 gather(outcome, session.time_zone()).await
             };
             let done = one.await;

@@ -389,6 +389,20 @@ impl HotPart {
         })
     }
 
+    /// A row, by its place in [`HotPart::all_batches`], deleted or not.
+    #[must_use]
+    pub fn row(&self, row: u32) -> Option<RecordBatch> {
+        let mut first = 0;
+        for batch in self.batches.iter() {
+            let end = first + number(batch.num_rows());
+            if row < end {
+                return Some(batch.slice(usize::try_from(row - first).ok()?, 1));
+            }
+            first = end;
+        }
+        None
+    }
+
     /// What is in it now; free of cost, and never changed by what is appended later.
     #[must_use]
     pub fn snapshot(&self) -> HotSnapshot {

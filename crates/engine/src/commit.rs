@@ -11,6 +11,7 @@ use chronolith_types::{ChunkId, Lsn, PartId};
 use chronolith_wal::{Log, WalError};
 use roaring::RoaringBitmap;
 
+use crate::amend::Amendment;
 use crate::check::{Checked, Rule};
 use crate::clash::LoadClaim;
 use crate::dependants::Kept;
@@ -60,6 +61,8 @@ pub(crate) struct Work {
     pub(crate) own: BTreeMap<Place, HotPart>,
     /// Committed rows that it deletes.
     pub(crate) deletions: Vec<Arc<Deletion>>,
+    /// One row that is changed, and nothing else.
+    pub(crate) amendment: Option<Arc<Amendment>>,
 }
 
 /// Rows that have been packed, and must be the ones that are there when their part takes their
@@ -79,7 +82,7 @@ pub(crate) struct Packed {
 
 /// A group that is being written.
 #[derive(Debug, Default)]
-struct Group {
+pub(crate) struct Group {
     /// Parts that its records name for the first time.
     named: Vec<Arc<OpenPart>>,
     /// Parts that its records name no more.
@@ -87,8 +90,15 @@ struct Group {
     /// Rows that its records move.
     moved: Vec<(Place, Arc<Moved>)>,
     /// Rows that its records delete.
-    deleted: Vec<Arc<Deletion>>,
+    pub(crate) deleted: Vec<Arc<Deletion>>,
     bytes: u64,
+}
+
+impl Group {
+    /// Whether its records move rows.
+    pub(crate) fn moves_rows(&self) -> bool {
+        !self.moved.is_empty()
+    }
 }
 
 impl Engine {
@@ -121,7 +131,14 @@ impl Engine {
             let Some(work) = pending.take() else {
                 continue;
             };
-            match self.prepare(writer, &mut state, work, &mut group) {
+            let put = match &work.amendment {
+                // Where nothing is to be done, what says so may not be safe yet: it waits as well.
+                Some(amendment) => self
+                    .amend(writer, &mut state, amendment, &mut group)
+                    .map(|lsn| lsn.unwrap_or(Lsn(self.durable.load(Ordering::Acquire)))),
+                None => self.prepare(writer, &mut state, work, &mut group),
+            };
+            match put {
                 Ok(lsn) => written.push((pending, lsn)),
                 Err(error) => pending.finish(Err(error)),
             }
@@ -241,6 +258,35 @@ impl Engine {
         for load in &work.loads {
             load.check(&next)?;
         }
+        let lsn = self.put(writer, state, next, record, group)?;
+        if work
+            .kept
+            .as_ref()
+            .is_some_and(|kept| !kept.stores.is_empty())
+        {
+            self.note_crowded(state, record);
+        }
+        let moved = work
+            .packed
+            .into_iter()
+            .filter_map(|packed| Some((packed.place, packed.moved?)));
+        group.moved.extend(moved);
+        group.deleted.append(&mut work.deletions);
+        group.named.extend(work.loaded.into_values());
+        group.dropped.append(&mut dropped);
+        Ok(lsn)
+    }
+
+    /// Puts a record into the group, and makes its state the one that comes after it: `next`, with the
+    /// record's rows.
+    pub(crate) fn put(
+        &self,
+        writer: &mut Writer,
+        state: &mut State,
+        next: State,
+        record: &Record,
+        group: &mut Group,
+    ) -> Result<Lsn, EngineError> {
         let pieces = record.encode(&mut writer.streams)?;
         let pieces: Vec<&[u8]> = pieces.iter().map(Vec::as_slice).collect();
         let length: u64 = pieces.iter().map(|piece| piece.len() as u64).sum();
@@ -252,22 +298,7 @@ impl Engine {
         // A log that says more than the state would, replayed, give other rows.
         assert!(applied.is_ok(), "rows that were checked do not fit");
         self.note_worn(state, record);
-        if work
-            .kept
-            .as_ref()
-            .is_some_and(|kept| !kept.stores.is_empty())
-        {
-            self.note_crowded(state, record);
-        }
         group.bytes += length;
-        let moved = work
-            .packed
-            .into_iter()
-            .filter_map(|packed| Some((packed.place, packed.moved?)));
-        group.moved.extend(moved);
-        group.deleted.append(&mut work.deletions);
-        group.named.extend(work.loaded.into_values());
-        group.dropped.append(&mut dropped);
         Ok(lsn)
     }
 

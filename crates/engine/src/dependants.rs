@@ -80,6 +80,12 @@ impl State {
         database.map_or_else(Stores::default, |known| Arc::clone(&known.stores))
     }
 
+    /// Whether anything is computed from a table.
+    pub(crate) fn has_stores(&self, database: DatabaseId, table: TableId) -> bool {
+        let database = self.catalog.databases.get(&database);
+        database.is_some_and(|known| known.stores.contains_key(&table))
+    }
+
     /// What makes a table a store.
     pub(crate) fn rollup(&self, key: TableKey) -> Option<&Rollup> {
         self.table(key)?.rollup.as_ref()

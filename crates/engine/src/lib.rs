@@ -9,6 +9,7 @@
 //! - What a reader holds never changes: files go only when nobody reads them.
 //! - After a failed sync nothing more is written until the engine is opened anew.
 
+mod amend;
 mod audit;
 mod background;
 mod boundaries;
@@ -43,6 +44,7 @@ mod transaction;
 mod view;
 mod watch;
 
+pub use amend::{Amended, Amending, MakeNext, Next};
 pub use audit::{AuditKind, AuditLog, AuditProblem, AuditRecord, AuditReport};
 pub use config::EngineConfig;
 pub use engine::Engine;

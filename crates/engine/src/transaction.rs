@@ -210,7 +210,16 @@ impl Transaction {
         self.engine.allocate_oid()
     }
 
-    fn found(&self, table: TableId) -> Result<Arc<Table>, EngineError> {
+    pub(crate) fn engine(&self) -> &Arc<Engine> {
+        &self.engine
+    }
+
+    /// Whether it has done nothing at all that would have to be undone, or kept for others.
+    pub(crate) fn is_untouched(&self) -> bool {
+        !self.writes() && self.savepoints.is_empty() && self.watches.is_empty()
+    }
+
+    pub(crate) fn found(&self, table: TableId) -> Result<Arc<Table>, EngineError> {
         let found = self.state.catalog.table(self.database, table).cloned();
         found.ok_or_else(|| CatalogError::NoRelation(table.to_string()).into())
     }
@@ -333,6 +342,7 @@ impl Transaction {
             },
             watches: self.watches,
             deletions: self.deletions,
+            amendment: None,
         };
         Ok(Some(Leaving {
             pending: Pending::new(work),

@@ -6,6 +6,7 @@ use arrow::array::new_null_array;
 use arrow::datatypes::{DataType, Schema};
 use arrow::record_batch::RecordBatch;
 use chronolith_catalog::Table;
+use chronolith_chunk::Layout;
 use chronolith_engine::TableView;
 use datafusion::common::tree_node::TreeNode;
 use datafusion::common::{DFSchema, ScalarValue};
@@ -70,6 +71,11 @@ impl Key {
         })
     }
 
+    /// The constraint whose key it is.
+    pub(crate) fn constraint(&self) -> u32 {
+        self.constraint
+    }
+
     /// Where the row lies in a view of its table; None where there is none.
     ///
     /// # Errors
@@ -82,7 +88,27 @@ impl Key {
         params: &[ScalarValue],
         view: &TableView,
     ) -> Result<Option<i128>, Error> {
-        let table = &view.table;
+        let row = self.row(shared, vars, params, &view.table, &view.layout)?;
+        let Some(row) = row else {
+            return Ok(None);
+        };
+        let found = shared.transact(|transaction| transaction.find(view, self.constraint, &row))?;
+        Ok(found.into_iter().flatten().next())
+    }
+
+    /// One row of the table's columns that has the key, NULL elsewhere; None where nothing can have it,
+    /// a value of it being NULL.
+    ///
+    /// # Errors
+    /// What an expression of the key meets, 42P02 for a parameter without a value.
+    pub(crate) fn row(
+        &self,
+        shared: &Arc<Shared>,
+        vars: impl Fn() -> Arc<SessionVars>,
+        params: &[ScalarValue],
+        table: &Table,
+        layout: &Layout,
+    ) -> Result<Option<RecordBatch>, Error> {
         let mut row = Vec::with_capacity(table.columns.len());
         for (place, column) in table.columns.iter().enumerate() {
             let value = self.values.iter().find(|(known, _)| *known == place);
@@ -107,9 +133,8 @@ impl Key {
                 None => new_null_array(&column.ty.arrow(), 1),
             });
         }
-        let row = RecordBatch::try_new(Arc::clone(view.layout.schema()), row)?;
-        let found = shared.transact(|transaction| transaction.find(view, self.constraint, &row))?;
-        Ok(found.into_iter().flatten().next())
+        let row = RecordBatch::try_new(Arc::clone(layout.schema()), row)?;
+        Ok(Some(row))
     }
 }
 

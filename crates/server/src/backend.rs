@@ -286,11 +286,13 @@ pub trait Session: Send {
         statement: &Described,
         given: &[Parameter],
     ) -> Result<Vec<ArrayRef>, Failure>;
-    /// Runs it. Rows and COPY go on after this returns, until `finish` is called.
+    /// Runs it. Rows and COPY go on after this returns, until `finish` is called. Behind the `last`
+    /// nothing else comes in its transaction, unless a block is open.
     async fn execute(
         &mut self,
         statement: &Described,
         params: &[ArrayRef],
+        last: bool,
     ) -> Result<Outcome, Failure>;
     /// Whether several runs of a statement, one after the other, may be made in one go.
     fn repeats(&self, _statement: &Described) -> bool {

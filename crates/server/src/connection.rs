@@ -357,7 +357,7 @@ impl Connection {
             .wire
             .watched(async {
                 let described = session.prepare(statement, &[]).await?;
-                session.execute(&described, &[]).await
+                session.execute(&described, &[], false).await
             })
             .await??;
         match outcome {

@@ -87,6 +87,13 @@ pub(crate) enum Incoming {
     NoText(u8, Failure),
 }
 
+impl Incoming {
+    /// Whether it is a Sync.
+    pub(crate) fn is_sync(&self) -> bool {
+        matches!(self, Self::Message(PgWireFrontendMessage::Sync(_)))
+    }
+}
+
 /// What is wrong with a message.
 enum Fault {
     /// Text that is not UTF-8.

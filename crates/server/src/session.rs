@@ -292,9 +292,13 @@ impl Session for Open {
         &mut self,
         statement: &Described,
         params: &[ArrayRef],
+        last: bool,
     ) -> Result<Outcome, Failure> {
         let bound: &Bound = statement.plan.0.downcast_ref().ok_or_else(foreign)?;
-        let outcome = self.session.execute(bound, params).await?;
+        let outcome = match last {
+            true => self.session.execute_last(bound, params).await?,
+            false => self.session.execute(bound, params).await?,
+        };
         Ok(Outcome::from(outcome))
     }
 

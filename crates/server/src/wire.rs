@@ -186,6 +186,15 @@ impl Wire {
         }
     }
 
+    /// Whether the next message is here already, and a Sync.
+    pub(crate) fn syncs_next(&self) -> bool {
+        const SYNC: &[u8] = &[b'S', 0, 0, 0, 4];
+        match self.again.front() {
+            Some(message) => message.is_sync(),
+            None => self.input.starts_with(SYNC),
+        }
+    }
+
     /// Messages come again, before all others.
     pub(crate) fn unread(&mut self, messages: Vec<Incoming>) {
         for message in messages.into_iter().rev() {

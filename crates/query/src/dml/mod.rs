@@ -8,6 +8,7 @@
 //! - A row is changed once, however often a plan names it.
 //! - Nothing is written before all is read and every row is locked.
 
+mod alone;
 mod conflict;
 mod current;
 mod fired;
@@ -22,6 +23,7 @@ mod run;
 mod sight;
 mod within;
 
+pub(crate) use alone::{computes, run_alone};
 pub(crate) use over::{nullable, value_of};
 pub(crate) use plan::{Dml, Given, bind, bind_literals, bind_query};
 pub(crate) use program::{Ran, run};

@@ -31,6 +31,14 @@ pub(crate) enum Ran {
     Query(RowStream),
 }
 
+impl Ran {
+    /// Of rows that were changed, and of which nothing is returned.
+    pub(crate) fn of(rows: u64) -> Self {
+        let returned = None;
+        Self::Changed { rows, returned }
+    }
+}
+
 /// Where a statement of several parts goes back to.
 const POINT: &str = "\0statement";
 

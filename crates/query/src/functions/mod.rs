@@ -79,7 +79,7 @@ pub use table::{
     all_casts, all_operators, all_procs, apply_cast, canonical_form, cast, literal_from_text,
     operators, procs,
 };
-pub(crate) use udf::arg_types;
+pub(crate) use udf::{arg_types, only_computes};
 pub use udf::can_fail;
 pub use vars::{Effects, SessionVars};
 

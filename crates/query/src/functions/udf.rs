@@ -242,6 +242,12 @@ pub(crate) fn arg_types(udf: &ScalarUDF) -> Option<&[SqlType]> {
     Some(&bound.args)
 }
 
+/// Whether a call computes its value of its arguments and of what the session is, and asks nobody.
+pub(crate) fn only_computes(udf: &ScalarUDF) -> bool {
+    let bound = udf.inner().downcast_ref::<Bound>();
+    bound.is_some_and(|bound| !matches!(bound.body, Body::Effect))
+}
+
 /// Whether a call may fail for some of its rows.
 pub fn can_fail(udf: &ScalarUDF) -> bool {
     udf.inner().downcast_ref::<Bound>().is_some_and(|bound| {

@@ -17,6 +17,7 @@ use super::bind::target_of;
 use super::domains::Domains;
 use super::unique::Uniques;
 use crate::bind::{Names, bind_assigned, bind_over, bind_scalar};
+use crate::dml::computes;
 use crate::error::Error;
 use crate::evaluate::computable;
 use crate::functions::SessionVars;
@@ -38,6 +39,8 @@ pub(crate) struct Rules {
     generated: Vec<(usize, Expr)>,
     /// Of the columns that have one, identity columns too.
     defaults: Vec<(usize, Expr)>,
+    /// Whether checks and generated columns compute, and ask nobody.
+    computes: bool,
 }
 
 impl Rules {
@@ -68,6 +71,9 @@ impl Rules {
                 rules.defaults.push((place, expr));
             }
         }
+        let checks = rules.checks.iter().map(|(_, expr)| expr);
+        let mut exprs = checks.chain(rules.generated.iter().map(|(_, expr)| expr));
+        rules.computes = exprs.all(computes);
         Ok(rules)
     }
 
@@ -121,6 +127,7 @@ impl Rules {
             checks: Vec::new(),
             generated: Vec::new(),
             defaults: Vec::new(),
+            computes: true,
         }
     }
 }
@@ -142,6 +149,8 @@ pub(crate) struct Checks {
     uniques: Option<Uniques>,
     domains: Domains,
     zone: TimeZone,
+    /// Whether its expressions compute, and ask nobody.
+    computes: bool,
 }
 
 impl Checks {
@@ -169,6 +178,7 @@ impl Checks {
             uniques: Uniques::of(shared, table)?,
             domains: Domains::of(shared, table)?,
             zone: shared.time_zone(),
+            computes: rules.computes,
         };
         let wanted = |place: &usize| missing.contains(place);
         if rules.checks.is_empty()
@@ -213,6 +223,14 @@ impl Checks {
         self.outgoing = outgoing.and_then(|of| of.of_set(&self.table, sets));
         self.uniques = self.uniques.take().map(|of| of.of_set(sets));
         self
+    }
+
+    /// Whether all that is asked of rows is computed of each by itself, and nobody is asked.
+    pub(crate) fn only_compute(&self) -> bool {
+        self.computes
+            && self.outgoing.is_none()
+            && self.uniques.is_none()
+            && self.domains.is_empty()
     }
 
     /// Keys that its chunks do not keep by themselves.

@@ -25,6 +25,11 @@ struct Demand {
 }
 
 impl Domains {
+    /// Whether no column's type asks anything of its values.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     pub(super) fn of(shared: &Arc<Shared>, table: &Table) -> Result<Self, Error> {
         let mut demands = Vec::new();
         if table.columns.iter().all(|column| column.domain.is_none()) {

@@ -329,6 +329,7 @@ impl Session {
             block: Block::Implicit,
             several: true,
             simple: false,
+            last: false,
             prepared: BTreeMap::new(),
             savepoints: Vec::new(),
             recent: Recent::default(),

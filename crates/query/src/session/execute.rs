@@ -251,6 +251,27 @@ impl Session {
         }
     }
 
+    /// The same of a statement behind which nothing else comes in its transaction, unless a block is
+    /// open: its caller ends the transaction next.
+    ///
+    /// # Errors
+    /// Those of [`Session::execute`].
+    pub async fn execute_last(
+        &mut self,
+        prepared: &Arc<Prepared>,
+        params: &[ArrayRef],
+    ) -> Result<Outcome, Error> {
+        self.last = true;
+        let outcome = self.execute(prepared, params).await;
+        self.last = false;
+        outcome
+    }
+
+    /// Whether the transaction ends with the statement at hand.
+    fn ends_with_this(&self) -> bool {
+        (self.simple || self.last) && !self.nested && self.outside_block()
+    }
+
     /// The statement's run begins.
     pub(super) fn timed(&self, prepared: &Prepared, params: &[ArrayRef]) -> Timed {
         let shared = &self.shared;
@@ -510,6 +531,11 @@ impl Session {
                 Ok(command(format!("INSERT 0 {rows}")))
             }
             Ready::Change(dml) => {
+                if self.ends_with_this()
+                    && let Some(rows) = dml::run_alone(&shared, dml, &values).boxed().await?
+                {
+                    return Ok(changed(&shared, prepared, dml, Ran::of(rows)));
+                }
                 let ran = dml::run(&shared, dml, &values, None).await?;
                 Ok(changed(&shared, prepared, dml, ran))
             }

@@ -146,6 +146,8 @@ pub struct Session {
     pub(super) several: bool,
     /// The message is one of the simple protocol.
     pub(super) simple: bool,
+    /// The statement at hand is the last of its message, or of what is to be synced.
+    pub(super) last: bool,
     /// Statements by their names.
     pub(super) prepared: BTreeMap<String, Option<Arc<Prepared>>>,
     /// The open transaction's savepoints, outermost first.
@@ -280,6 +282,7 @@ impl Session {
             block: Block::Implicit,
             several: false,
             simple: false,
+            last: false,
             prepared: BTreeMap::new(),
             savepoints: Vec::new(),
             recent: Recent::default(),

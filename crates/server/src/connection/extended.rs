@@ -253,7 +253,8 @@ impl Connection {
             params: portal.params.clone(),
         };
         if matches!(portal.state, PortalState::Ready) {
-            let work = self.session.execute(&statement, &portal.params);
+            let last = self.wire.syncs_next();
+            let work = self.session.execute(&statement, &portal.params, last);
             let outcome = self.wire.watched(work).await??;
             portal.state = match outcome {
                 Outcome::Rows {

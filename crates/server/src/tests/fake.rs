@@ -194,6 +194,7 @@ impl Session for FakeSession {
         &mut self,
         statement: &Described,
         params: &[ArrayRef],
+        _last: bool,
     ) -> Result<Outcome, Failure> {
         let sql = statement.plan.0.downcast_ref::<String>().unwrap().clone();
         let columns = statement.columns.clone();

@@ -1,6 +1,6 @@
 //! Changes of the one row that has a key: no plan is needed to find it.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use arrow::datatypes::{Field, Schema};
 use chronolith_catalog as catalog;
@@ -52,6 +52,11 @@ impl Binder<'_> {
         fields.extend(own.columns.iter().map(|c| field(&c.column, &c.arrow)));
         let input = Arc::new(Schema::new(fields));
         let over = self.over(input, rest, exprs.to_vec())?;
-        Ok(Some(ByKey { key, over }))
+        let computes = OnceLock::new();
+        Ok(Some(ByKey {
+            key,
+            over,
+            computes,
+        }))
     }
 }

@@ -20,7 +20,7 @@ mod through;
 mod update;
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use arrow::datatypes::SchemaRef;
 use chronolith_catalog::{Rights, Table};
@@ -148,6 +148,8 @@ pub(crate) struct ByKey {
     pub(crate) key: Key,
     /// Over locator and columns; its rows are those of the plan.
     pub(crate) over: Over,
+    /// Whether what is made of the row is computed of it alone, once somebody asked.
+    pub(crate) computes: OnceLock<bool>,
 }
 
 /// What is done to rows.
