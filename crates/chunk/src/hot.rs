@@ -392,13 +392,19 @@ impl HotPart {
     /// A row, by its place in [`HotPart::all_batches`], deleted or not.
     #[must_use]
     pub fn row(&self, row: u32) -> Option<RecordBatch> {
-        let mut first = 0;
+        let (batch, within) = self.batch_of(row)?;
+        Some(batch.slice(within, 1))
+    }
+
+    /// The batch that has a row, by its place in [`HotPart::all_batches`], and its place in that.
+    #[must_use]
+    pub fn batch_of(&self, row: u32) -> Option<(&RecordBatch, usize)> {
+        let mut within = usize::try_from(row).ok()?;
         for batch in self.batches.iter() {
-            let end = first + number(batch.num_rows());
-            if row < end {
-                return Some(batch.slice(usize::try_from(row - first).ok()?, 1));
+            if within < batch.num_rows() {
+                return Some((batch, within));
             }
-            first = end;
+            within -= batch.num_rows();
         }
         None
     }

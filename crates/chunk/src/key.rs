@@ -127,6 +127,42 @@ impl KeyEncoder {
         self.keys_of(&columns.collect::<Vec<_>>())
     }
 
+    /// One row's key, put behind what `key` has; false where a column of it is NULL.
+    ///
+    /// # Errors
+    /// When the batch has not all columns of the layout, or not this row.
+    pub fn put_key(
+        &self,
+        batch: &RecordBatch,
+        row: usize,
+        key: &mut Vec<u8>,
+    ) -> Result<bool, ChunkError> {
+        if row >= batch.num_rows() {
+            return Err(behind("the key of a row"));
+        }
+        let before = key.len();
+        for at in &self.columns {
+            let column = batch.columns().get(*at);
+            let column = column.ok_or_else(|| behind("a column of a key"))?;
+            if column.is_null(row) {
+                key.truncate(before);
+                return Ok(false);
+            }
+            match Values::of(column) {
+                Some(values) if self.converter.is_none() && *column.data_type() != NUMERIC_ANY => {
+                    values.put(row, key);
+                }
+                _ => {
+                    key.truncate(before);
+                    let keys = self.keys_from(&batch.slice(row, 1), 0)?;
+                    key.extend_from_slice(keys.get(0).unwrap_or_default());
+                    return Ok(true);
+                }
+            }
+        }
+        Ok(true)
+    }
+
     /// The key's columns; without a batch of them, whose schema would cost more than a key.
     fn columns_of(&self, batch: &RecordBatch) -> Result<Vec<ArrayRef>, ChunkError> {
         let missing = || behind("a column of a key");
@@ -301,6 +337,44 @@ mod tests {
     use arrow::datatypes::Int32Type;
 
     use super::*;
+
+    #[test]
+    fn a_row_by_itself_has_the_key_that_it_has_among_others() {
+        let numbers: Int64Array = [Some(7), None, Some(9)].into_iter().collect();
+        let texts: StringViewArray = ["a", "b", "a text that is long"]
+            .into_iter()
+            .map(Some)
+            .collect();
+        let anys = Decimal256Array::from_iter_values([1.into(), 2.into(), 3.into()]);
+        let lists = ListArray::from_iter_primitive::<Int32Type, _, _>([
+            Some(vec![Some(1)]),
+            Some(vec![None]),
+            Some(vec![Some(1), Some(2)]),
+        ]);
+        let columns: Vec<ArrayRef> = vec![
+            Arc::new(numbers),
+            Arc::new(texts),
+            Arc::new(anys.with_data_type(NUMERIC_ANY)),
+            Arc::new(lists),
+        ];
+        for few in [&columns[..2], &columns[..3], &columns[..]] {
+            let fields = few.iter().zip(0..).map(|(column, at)| {
+                arrow::datatypes::Field::new(format!("c{at}"), column.data_type().clone(), true)
+            });
+            let schema = arrow::datatypes::Schema::new(fields.collect::<Vec<_>>());
+            let batch = RecordBatch::try_new(Arc::new(schema), few.to_vec()).unwrap();
+            let types: Vec<DataType> = few.iter().map(|c| c.data_type().clone()).collect();
+            let encoder = KeyEncoder::of_types(&types).unwrap();
+            let keys = encoder.keys(&batch).unwrap();
+            for row in 0..3 {
+                let mut key = vec![1, 2];
+                let known = encoder.put_key(&batch, row, &mut key).unwrap();
+                assert_eq!(known.then(|| &key[2..]), keys.get(row));
+                assert!(known || key == [1, 2]);
+            }
+            assert!(encoder.put_key(&batch, 3, &mut Vec::new()).is_err());
+        }
+    }
 
     fn keys(columns: &[ArrayRef]) -> Keys {
         let types: Vec<DataType> = columns.iter().map(|c| c.data_type().clone()).collect();

@@ -21,7 +21,7 @@ use crate::commit::{Group, Work, Writer};
 use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::layout::{layout_for, same_shape};
-use crate::locks::{Locker, LockMode, LockTarget, RowMode, Wait};
+use crate::locks::{LockMode, LockTarget, Locker, RowMode, Wait};
 use crate::moves::{Deletion, Source, lock_space, locked_as};
 use crate::queue::{Commit, Pending};
 use crate::record::{Place, Record, TableKey};
@@ -141,14 +141,9 @@ impl Amendment {
     fn find(&self, engine: &Engine, state: &State, chunk: &Chunk) -> Result<Found, Missing> {
         let hot = state.hot(self.place);
         if let (Some(hot), Some(key)) = (hot, self.key.get(0)) {
-            let known = engine.keys.lock().rows(
-                self.place,
-                self.constraint,
-                hot,
-                &self.encoder,
-                std::iter::once(key),
-            )?;
-            if let Some(row) = known.into_iter().flatten().next() {
+            let mut keys = engine.keys.lock();
+            let known = keys.row(self.place, self.constraint, hot, &self.encoder, key)?;
+            if let Some(row) = known {
                 let values = hot.row(row).ok_or(Missing::Unknown)?;
                 let source = Source::of_hot(hot);
                 return Ok(Found {

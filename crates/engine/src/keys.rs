@@ -59,7 +59,16 @@ impl KeySet {
         let mut first = 0;
         for batch in hot.all_batches() {
             let next = first + batch.num_rows();
-            if next > self.covered {
+            if next == self.covered + 1 && next == hot.all_rows() {
+                // The last commit's only row: mostly the next version of one.
+                let mut key = Vec::new();
+                let known = encoder.put_key(batch, batch.num_rows() - 1, &mut key)?;
+                let row = u32::try_from(self.covered);
+                if let (true, Ok(row)) = (known, row) {
+                    self.put_one(hot, encoder, &key, row)?;
+                }
+                self.covered = next;
+            } else if next > self.covered {
                 let skip = self.covered.saturating_sub(first);
                 let keys = encoder.keys_from(batch, skip)?;
                 self.put(hot, encoder, &keys, first + skip)?;
@@ -72,6 +81,62 @@ impl KeySet {
 }
 
 impl KeySet {
+    /// Adds a row's key, in the place of a deleted row of that key where there is one.
+    fn put_one(
+        &mut self,
+        hot: &HotPart,
+        encoder: &KeyEncoder,
+        key: &[u8],
+        row: u32,
+    ) -> Result<(), EngineError> {
+        let short = short(key);
+        let place = spread(short);
+        let before = self.with_key(hot, encoder, short, key, |row| {
+            Some(row).filter(|row| hot.is_deleted(*row))
+        })?;
+        let known = before.and_then(|before| {
+            let known = self.rows.find_mut(place, |known| *known == (short, before));
+            Some((before, known?))
+        });
+        match known {
+            Some((before, known)) => {
+                self.older.insert(row, before);
+                known.1 = row;
+            }
+            None => {
+                self.rows
+                    .insert_unique(place, (short, row), |(short, _)| spread(*short));
+            }
+        }
+        Ok(())
+    }
+
+    /// A row that has a key, among those that `wanted` makes of rows whose keys have the same half of
+    /// a hash.
+    fn with_key(
+        &self,
+        hot: &HotPart,
+        encoder: &KeyEncoder,
+        short: u32,
+        key: &[u8],
+        wanted: impl Fn(u32) -> Option<u32>,
+    ) -> Result<Option<u32>, EngineError> {
+        let mut known = Vec::new();
+        for (of, row) in self.rows.iter_hash(spread(short)) {
+            let Some(row) = wanted(*row).filter(|_| *of == short) else {
+                continue;
+            };
+            let Some((batch, within)) = hot.batch_of(row) else {
+                continue;
+            };
+            known.clear();
+            if encoder.put_key(batch, within, &mut known)? && known == key {
+                return Ok(Some(row));
+            }
+        }
+        Ok(None)
+    }
+
     /// Adds the keys of rows, the first of which has a number; each in the place of a deleted row of
     /// its key where there is one: a key that is updated over and over has one entry.
     fn put(
@@ -181,6 +246,28 @@ impl KeyCache {
         Ok(found.iter().position(Option::is_some))
     }
 
+    /// The row of a hot part that has a key and is not deleted.
+    pub(crate) fn row(
+        &mut self,
+        place: Place,
+        constraint: u32,
+        hot: &HotPart,
+        encoder: &KeyEncoder,
+        key: &[u8],
+    ) -> Result<Option<u32>, EngineError> {
+        let set = self.sets.entry((place, constraint)).or_default();
+        let before = set.bytes();
+        set.catch_up(hot, encoder)?;
+        self.bytes = (self.bytes + set.bytes()).saturating_sub(before);
+        let rows = hot.all_rows();
+        // A set may know rows that a reader's older part has not.
+        let live = |newest| {
+            let row = set.version(newest, rows)?;
+            (!hot.is_deleted(row)).then_some(row)
+        };
+        set.with_key(hot, encoder, short(key), key, live)
+    }
+
     /// The row of a hot part that has each of some keys and is not deleted.
     pub(crate) fn rows<'a>(
         &mut self,
@@ -190,12 +277,15 @@ impl KeyCache {
         encoder: &KeyEncoder,
         keys: impl Iterator<Item = &'a [u8]>,
     ) -> Result<Vec<Option<u32>>, EngineError> {
+        let keys: Vec<&[u8]> = keys.collect();
+        if let [key] = keys.as_slice() {
+            return Ok(vec![self.row(place, constraint, hot, encoder, key)?]);
+        }
         let set = self.sets.entry((place, constraint)).or_default();
         let before = set.bytes();
         set.catch_up(hot, encoder)?;
         self.bytes = (self.bytes + set.bytes()).saturating_sub(before);
         let rows = hot.all_rows();
-        let keys: Vec<&[u8]> = keys.collect();
         // Rows whose keys have the same half of a hash: nearly always the only one.
         let mut alike = Vec::new();
         for (at, key) in keys.iter().enumerate() {

@@ -1,10 +1,12 @@
 //! Rows as Arrow IPC streams, as records of the log have them.
 //!
 //! What a stream says of its columns costs more than a row of them, and is the same for every
-//! stream of a table: it is written once, and copied.
+//! stream of a table: it is written once, and copied. So is what it says of a batch of one row: that is
+//! the same for every row of the same shape.
 
 use std::sync::Arc;
 
+use arrow::array::{Array, ArrayRef, AsArray, downcast_primitive_array};
 use arrow::datatypes::{DataType, Schema, SchemaRef};
 use arrow::error::ArrowError;
 use arrow::ipc::MetadataVersion;
@@ -34,6 +36,8 @@ struct Known {
     /// What each of them begins with, and ends with.
     begin: Vec<u8>,
     end: [u8; END_BYTES],
+    /// The shape of the row that was written last, and what is said of a batch of such a row.
+    last: Option<(Vec<usize>, Vec<u8>)>,
 }
 
 impl std::fmt::Debug for Streams {
@@ -67,10 +71,45 @@ impl Known {
             writer: begun(schema)?,
             begin,
             end,
+            last: None,
         }))
     }
 
+    /// A stream of one row, if its columns are of the simpler kinds.
+    fn row(&mut self, batch: &RecordBatch) -> Result<Option<Vec<u8>>, ArrowError> {
+        let (mut shape, mut body) = (Vec::new(), Vec::new());
+        for column in batch.columns() {
+            if !put_value(column, &mut shape, &mut body) {
+                return Ok(None);
+            }
+        }
+        if let Some((known, said)) = &self.last
+            && *known == shape
+        {
+            let parts = [&self.begin, said.as_slice(), &body, &self.end];
+            return Ok(Some(parts.concat()));
+        }
+        let stream = self.written(std::slice::from_ref(batch))?;
+        // A mark, the length of what is said, and that.
+        let said = stream.get(self.begin.len()..).and_then(|said| {
+            let (head, _) = said.get(4..)?.split_first_chunk::<4>()?;
+            said.get(..8 + usize::try_from(u32::from_le_bytes(*head)).ok()?)
+        });
+        self.last = said.map(|said| (shape, said.to_vec()));
+        Ok(Some(stream))
+    }
+
     fn stream(&mut self, batches: &[RecordBatch]) -> Result<Vec<u8>, ArrowError> {
+        if let [batch] = batches
+            && batch.num_rows() == 1
+            && let Some(stream) = self.row(batch)?
+        {
+            return Ok(stream);
+        }
+        self.written(batches)
+    }
+
+    fn written(&mut self, batches: &[RecordBatch]) -> Result<Vec<u8>, ArrowError> {
         *self.writer.get_mut() = self.begin.clone();
         for batch in batches {
             self.writer.write(batch)?;
@@ -79,6 +118,38 @@ impl Known {
         stream.extend_from_slice(&self.end);
         Ok(stream)
     }
+}
+
+/// Puts the buffers of a column of one value behind a batch's body, as the library does, and into its
+/// shape all that what is said of the batch depends on; false for a column of another kind.
+fn put_value(column: &ArrayRef, shape: &mut Vec<usize>, body: &mut Vec<u8>) -> bool {
+    let mut put = |bytes: &[u8]| {
+        shape.push(bytes.len());
+        body.extend_from_slice(bytes);
+        body.resize(body.len().next_multiple_of(ALIGNMENT), 0);
+    };
+    put(&[if column.is_null(0) { 0 } else { u8::MAX }]);
+    match column.data_type() {
+        DataType::Utf8View => {
+            let texts = column.as_string_view();
+            put(texts.views().inner());
+            texts.data_buffers().iter().for_each(|buffer| put(buffer));
+        }
+        DataType::BinaryView => {
+            let bytes = column.as_binary_view();
+            put(bytes.views().inner());
+            bytes.data_buffers().iter().for_each(|buffer| put(buffer));
+        }
+        _ => {
+            let value = downcast_primitive_array!(
+                column => column.values().inner(),
+                _ => return false,
+            );
+            put(value);
+        }
+    }
+    shape.push(usize::from(column.is_null(0)));
+    true
 }
 
 impl Streams {
@@ -121,7 +192,11 @@ impl Streams {
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-    use arrow::array::{ArrayRef, Int64Array, StringViewArray};
+    use arrow::array::{
+        BooleanArray, Date32Array, Decimal256Array, Int64Array, StringViewArray,
+        TimestampMicrosecondArray,
+    };
+    use arrow::datatypes::Field;
     use arrow::ipc::reader::StreamReader;
 
     use super::*;
@@ -137,7 +212,6 @@ mod tests {
 
     #[test]
     fn streams_are_those_of_a_writer_of_their_own() {
-        use arrow::datatypes::Field;
         let schema = |number| {
             Arc::new(Schema::new(vec![
                 Field::new(format!("n{number}"), DataType::Int64, false),
@@ -167,5 +241,71 @@ mod tests {
         streams.stream(&[rows(&again, 1, 1)]).unwrap();
         assert_eq!(streams.known.last().unwrap().begin.as_ptr(), known);
         assert!(Arc::ptr_eq(&streams.known.last().unwrap().schema, &again));
+    }
+
+    #[test]
+    fn a_row_by_itself_is_written_as_the_library_writes_it() {
+        let fields = vec![
+            Field::new(
+                "t",
+                DataType::Timestamp(arrow::datatypes::TimeUnit::Microsecond, None),
+                true,
+            ),
+            Field::new("s", DataType::Utf8View, true),
+            Field::new("n", DataType::Decimal256(76, 20), true),
+            Field::new("d", DataType::Date32, true),
+        ];
+        let schema = Arc::new(Schema::new(fields));
+        let times: TimestampMicrosecondArray = (0..40).map(|n| (n % 5 > 0).then_some(n)).collect();
+        let texts: StringViewArray = (0..40)
+            .map(|n| match n % 4 {
+                0 => None,
+                1 => Some("short".to_owned()),
+                // Of other lengths, so that rows have other shapes.
+                _ => Some("a text that has a buffer of its own ".repeat(n % 3 + 1)),
+            })
+            .collect();
+        let numbers: Decimal256Array = (0..40).map(|n| (n % 7 > 0).then(|| n.into())).collect();
+        let numbers = numbers.with_precision_and_scale(76, 20).unwrap();
+        let days: Date32Array = (0..40).map(Some).collect();
+        let columns: Vec<ArrayRef> = vec![
+            Arc::new(times),
+            Arc::new(texts),
+            Arc::new(numbers),
+            Arc::new(days),
+        ];
+        let all = RecordBatch::try_new(Arc::clone(&schema), columns).unwrap();
+        let mut streams = Streams::default();
+        for row in (0..40).chain(0..40) {
+            let mut batch = all.slice(row, 1);
+            if row % 2 == 0 {
+                let texts = batch.column(1).as_string_view().gc();
+                let mut columns = batch.columns().to_vec();
+                columns[1] = Arc::new(texts);
+                batch = RecordBatch::try_new(Arc::clone(&schema), columns).unwrap();
+            }
+            let stream = streams.stream(std::slice::from_ref(&batch)).unwrap();
+            let mut alone = begun(&schema).unwrap();
+            alone.write(&batch).unwrap();
+            let alone = alone.into_inner().unwrap();
+            assert_eq!(stream.len(), alone.len(), "{row}");
+            if batch
+                .columns()
+                .iter()
+                .all(|column| column.null_count() == 0)
+            {
+                assert_eq!(stream, alone, "{row}");
+            }
+            let read = StreamReader::try_new(stream.as_slice(), None).unwrap();
+            let read: Vec<RecordBatch> = read.map(Result::unwrap).collect();
+            assert_eq!(read, [batch]);
+        }
+        // Others are left to the library.
+        let schema = Arc::new(Schema::new(vec![Field::new("b", DataType::Boolean, true)]));
+        let flags: ArrayRef = Arc::new(BooleanArray::from(vec![true]));
+        let batch = RecordBatch::try_new(schema, vec![flags]).unwrap();
+        let stream = streams.stream(std::slice::from_ref(&batch)).unwrap();
+        let mut read = StreamReader::try_new(stream.as_slice(), None).unwrap();
+        assert_eq!(read.next().unwrap().unwrap(), batch);
     }
 }

@@ -91,9 +91,8 @@ pub(crate) async fn run_alone(
             Next::Refused
         }
     });
-    let amending = shared.transact(|transaction| {
-        transaction.amend(table.id, by_key.key.constraint(), &key, make)
-    })?;
+    let amending = shared
+        .transact(|transaction| transaction.amend(table.id, by_key.key.constraint(), &key, make))?;
     let Some(amending) = amending else {
         return Ok(None);
     };

@@ -79,8 +79,8 @@ pub use table::{
     all_casts, all_operators, all_procs, apply_cast, canonical_form, cast, literal_from_text,
     operators, procs,
 };
-pub(crate) use udf::{arg_types, only_computes};
 pub use udf::can_fail;
+pub(crate) use udf::{arg_types, only_computes};
 pub use vars::{Effects, SessionVars};
 
 #[cfg(test)]

@@ -91,7 +91,10 @@ impl Session {
             state.transaction_us = state.statement_us;
             state.settings.begin();
             state.begin_roles();
-            modes.show(&mut state.settings);
+            let often = state.often();
+            if !(often.shown && often.modes == modes) {
+                modes.show(&mut state.settings);
+            }
             state.modes = modes;
             state.deferred = Deferred::default();
             state.queried = false;

@@ -223,12 +223,8 @@ impl Session {
             version: self.shared.catalog().version,
             user: self.shared.with(|state| state.user.clone()),
             search_path: self.shared.search_path(),
-            time_zone: self
-                .shared
-                .with(|state| state.settings.get("timezone").unwrap_or("UTC").to_owned()),
-            row_security: self
-                .shared
-                .with(|state| state.settings.get("row_security") != Some("off")),
+            time_zone: self.shared.with(|state| state.often().time_zone.clone()),
+            row_security: self.shared.with(|state| state.often().row_security),
         }
     }
 

@@ -30,6 +30,7 @@ mod many;
 mod modes;
 mod names;
 mod notify;
+mod often;
 mod portal;
 mod prepared;
 mod present;

@@ -44,14 +44,33 @@ impl Modes {
         isolation_of(&self.level)
     }
 
-    /// Lets SHOW say so.
-    pub(super) fn show(&self, settings: &mut Settings) {
-        let shown = [
+    /// Those that settings give to a transaction that says nothing of it.
+    pub(super) fn of(settings: &Settings) -> Self {
+        let level = settings.get("default_transaction_isolation");
+        Self {
+            level: level.unwrap_or("read committed").to_lowercase(),
+            read_only: settings.on("default_transaction_read_only"),
+            deferrable: settings.on("default_transaction_deferrable"),
+        }
+    }
+
+    fn as_shown(&self) -> [(&'static str, &str); 3] {
+        [
             (ISOLATION, self.level.as_str()),
             (READ_ONLY, on_off(self.read_only)),
             (DEFERRABLE, on_off(self.deferrable)),
-        ];
-        for (name, value) in shown {
+        ]
+    }
+
+    /// Whether SHOW says so.
+    pub(super) fn are_shown(&self, settings: &Settings) -> bool {
+        let mut shown = self.as_shown().into_iter();
+        shown.all(|(name, value)| settings.get(name) == Some(value))
+    }
+
+    /// Lets SHOW say so.
+    pub(super) fn show(&self, settings: &mut Settings) {
+        for (name, value) in self.as_shown() {
             // Seldom: most transactions have the modes that are shown without a word.
             if settings.get(name) != Some(value)
                 && let Err(error) = settings.set(name, value, Scope::Local)
@@ -80,15 +99,7 @@ fn too_late(what: &str) -> Error {
 impl Session {
     /// The modes of a new transaction.
     pub(super) fn default_modes(&self) -> Result<Modes, Error> {
-        let modes = self.shared.with(|state| {
-            let set = &state.settings;
-            let level = set.get("default_transaction_isolation");
-            Modes {
-                level: level.unwrap_or("read committed").to_lowercase(),
-                read_only: set.on("default_transaction_read_only"),
-                deferrable: set.on("default_transaction_deferrable"),
-            }
-        });
+        let modes = self.shared.with(|state| state.often().modes.clone());
         checked_level(&modes.level, modes.read_only)?;
         Ok(modes)
     }

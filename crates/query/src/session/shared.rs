@@ -19,6 +19,7 @@ use super::cursor::Cursor;
 use super::limits::Limits;
 use super::modes::Modes;
 use super::notify::Said;
+use super::often::Often;
 use super::portal::Portal;
 use crate::audit::Logging;
 use crate::cancel::Cancel;
@@ -133,6 +134,7 @@ pub(crate) struct State {
     pub(crate) listens: BTreeSet<String>,
     /// Limits of times, and the settings' revision that they are of.
     pub(crate) limits: (u64, Limits),
+    pub(crate) often: Often,
     /// When the files of settings were read whose values it has.
     pub(crate) conf_revision: u64,
     /// What is logged of statements, and the settings' revision that it is of.
@@ -272,6 +274,7 @@ impl Shared {
                 said: Said::default(),
                 listens: BTreeSet::new(),
                 limits: (u64::MAX, Limits::default()),
+                often: Often::default(),
                 logging: (u64::MAX, Logging::default()),
                 conf_revision: instance.conf_revision(),
                 temporary: false,
@@ -404,9 +407,7 @@ impl Shared {
     }
 
     pub(crate) fn time_zone(&self) -> TimeZone {
-        let name = self.with(|state| state.settings.get("timezone").map(str::to_owned));
-        name.and_then(|name| TimeZone::parse(&name))
-            .unwrap_or_default()
+        self.with(|state| state.often().zone.clone())
     }
 
     /// The schemas of the search path that exist, in order; that of the session's temporary tables
@@ -480,7 +481,7 @@ impl Shared {
         let depth = self.with(|state| state.depth);
         let effects = SessionEffects::new(Arc::downgrade(self), depth);
         self.with(|state| SessionVars {
-            time_zone: state.settings.get("timezone").unwrap_or("UTC").to_owned(),
+            time_zone: state.often().time_zone.clone(),
             user: state.user.clone(),
             session_user: state.session_user.clone(),
             database: self.database_name.clone(),
