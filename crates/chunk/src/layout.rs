@@ -1,8 +1,8 @@
 //! What a chunk must know of its table.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
-use arrow::array::ArrayRef;
+use arrow::array::{ArrayRef, new_null_array};
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use chronolith_types::{ColumnId, SqlType};
 use parking_lot::Mutex;
@@ -29,6 +29,7 @@ pub struct Layout {
     /// The Arrow schema of a batch with all columns.
     schema: SchemaRef,
     encoders: Encoders,
+    nothing: OnceLock<Vec<ArrayRef>>,
 }
 
 /// Encoders of a layout's keys, each made when it is first asked for: to make one costs more than to
@@ -84,7 +85,19 @@ impl Layout {
             lightly: false,
             schema,
             encoders: Encoders::default(),
+            nothing: OnceLock::new(),
         }
+    }
+
+    /// A row of NULLs.
+    #[must_use]
+    pub fn nothing(&self) -> &[ArrayRef] {
+        self.nothing.get_or_init(|| {
+            let fields = self.schema.fields().iter();
+            fields
+                .map(|field| new_null_array(field.data_type(), 1))
+                .collect()
+        })
     }
 
     /// What makes keys of the columns at some places.

@@ -1,5 +1,7 @@
 //! Expressions that are computed over columns without a plan around them.
 
+mod steps;
+
 use std::sync::{Arc, OnceLock};
 
 use arrow::array::{ArrayRef, AsArray};
@@ -7,7 +9,7 @@ use arrow::compute::filter_record_batch;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use datafusion::common::tree_node::{Transformed, TreeNode};
-use datafusion::common::{Column, DFSchema, DataFusionError, ScalarValue};
+use datafusion::common::{Column, DFSchema, DataFusionError, Result as DfResult, ScalarValue};
 use datafusion::logical_expr::execution_props::ExecutionProps;
 use datafusion::logical_expr::expr::InList;
 use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
@@ -16,6 +18,7 @@ use datafusion::physical_expr::{PhysicalExpr, create_physical_expr};
 
 use crate::error::Error;
 use crate::functions::SessionVars;
+use steps::Step;
 
 /// An expression over columns as it can be computed. What the optimiser of plans would have to do
 /// for it is done here.
@@ -72,7 +75,7 @@ pub(crate) fn chosen(expr: Expr) -> Transformed<Expr> {
 #[derive(Debug)]
 pub(crate) struct Formula {
     filter: Option<Arc<dyn PhysicalExpr>>,
-    exprs: Vec<Arc<dyn PhysicalExpr>>,
+    exprs: Vec<Step>,
     /// The columns, then the parameters that are named.
     schema: SchemaRef,
     /// Those parameters, counted from 0, with their forms.
@@ -158,12 +161,14 @@ impl Formula {
         let schema = Arc::new(Schema::new(fields));
         let columns = DFSchema::try_from(schema.as_ref().clone())?;
         let mut props = ExecutionProps::new();
-        props.config_options = Some(SessionVars::late());
+        let options = SessionVars::late();
+        props.config_options = Some(Arc::clone(&options));
         let physical = |expr: &Expr| computable(expr, &columns, &props);
+        let step = |expr: &Expr| Ok(Step::of(&physical(expr)?, &schema, &options));
         Ok(Some(Self {
             filter: filter.as_ref().map(physical).transpose()?,
-            exprs: exprs.iter().map(physical).collect::<Result<_, _>>()?,
-            schema,
+            exprs: exprs.iter().map(step).collect::<DfResult<_>>()?,
+            schema: Arc::clone(&schema),
             params,
         }))
     }
@@ -193,10 +198,7 @@ impl Formula {
                 Some(filter) => kept(filter.as_ref(), &batch)?,
             };
             let rows = batch.num_rows();
-            let columns = self.exprs.iter().map(|expr| {
-                let made = expr.evaluate(&batch)?;
-                Ok(made.into_array(rows)?)
-            });
+            let columns = self.exprs.iter().map(|expr| Ok(expr.array(&batch)?));
             Ok((columns.collect::<Result<Vec<_>, Error>>()?, rows))
         })
     }

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use arrow::array::new_null_array;
 use arrow::datatypes::{DataType, Schema};
 use arrow::record_batch::RecordBatch;
 use chronolith_catalog::Table;
@@ -88,7 +87,7 @@ impl Key {
         params: &[ScalarValue],
         view: &TableView,
     ) -> Result<Option<i128>, Error> {
-        let row = self.row(shared, vars, params, &view.table, &view.layout)?;
+        let row = self.row(shared, vars, params, &view.layout)?;
         let Some(row) = row else {
             return Ok(None);
         };
@@ -106,11 +105,10 @@ impl Key {
         shared: &Arc<Shared>,
         vars: impl Fn() -> Arc<SessionVars>,
         params: &[ScalarValue],
-        table: &Table,
         layout: &Layout,
     ) -> Result<Option<RecordBatch>, Error> {
-        let mut row = Vec::with_capacity(table.columns.len());
-        for (place, column) in table.columns.iter().enumerate() {
+        let mut row = Vec::with_capacity(layout.nothing().len());
+        for (place, column) in layout.nothing().iter().enumerate() {
             let value = self.values.iter().find(|(known, _)| *known == place);
             let made;
             let value = match value.map(|(_, value)| value) {
@@ -130,7 +128,7 @@ impl Key {
                 // Nothing equals it.
                 Some(value) if value.is_null() => return Ok(None),
                 Some(value) => value.to_array()?,
-                None => new_null_array(&column.ty.arrow(), 1),
+                None => Arc::clone(column),
             });
         }
         let row = RecordBatch::try_new(Arc::clone(layout.schema()), row)?;

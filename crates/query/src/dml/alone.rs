@@ -70,7 +70,7 @@ pub(crate) async fn run_alone(
     let layout = chronolith_engine::layout_for(&table);
     let key = by_key
         .key
-        .row(shared, || Arc::clone(&vars), params, &table, &layout)?;
+        .row(shared, || Arc::clone(&vars), params, &layout)?;
     let Some(key) = key else {
         return Ok(Some(0));
     };
