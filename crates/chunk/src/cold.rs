@@ -406,6 +406,19 @@ impl ColdPart {
         }
     }
 
+    /// The same with all rows of its file.
+    pub(crate) fn undeleted(&self) -> Self {
+        Self {
+            deleted: None,
+            ..self.clone()
+        }
+    }
+
+    /// Its file's number, of this file alone as long as the process lives.
+    pub(crate) fn file(&self) -> u64 {
+        self.pages.file()
+    }
+
     /// Which of its rows are deleted, where any are.
     #[must_use]
     pub fn deleted(&self) -> Option<&Arc<RoaringBitmap>> {

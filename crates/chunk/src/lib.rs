@@ -12,6 +12,7 @@
 //! Bytes: `docs/formats/chunk.md`.
 
 mod aggregate;
+mod blocks;
 pub mod cold;
 mod constant;
 mod directory;

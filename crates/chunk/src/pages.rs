@@ -31,7 +31,17 @@ pub(crate) struct Unpacking {
     /// Of each column of each row group, one group after another.
     packed: Arc<[bool]>,
     /// Of this file alone, as long as the process lives.
-    file: u64,
+    file: Arc<FileNumber>,
+}
+
+/// A file's number. What is kept of the file goes with it.
+#[derive(Debug)]
+struct FileNumber(u64);
+
+impl Drop for FileNumber {
+    fn drop(&mut self) {
+        crate::blocks::forget(self.0);
+    }
 }
 
 impl Unpacking {
@@ -62,8 +72,13 @@ impl Unpacking {
         Ok(Self {
             metadata: Arc::new(builder.set_row_groups(groups).build()),
             packed: packed.into(),
-            file: FILES.fetch_add(1, Ordering::Relaxed),
+            file: Arc::new(FileNumber(FILES.fetch_add(1, Ordering::Relaxed))),
         })
+    }
+
+    /// The file's number.
+    pub(crate) fn file(&self) -> u64 {
+        self.file.0
     }
 
     /// What the library is told.
@@ -103,7 +118,7 @@ impl Unpacking {
             packed: self.packed.get(at).copied().unwrap_or(false),
             keep,
             next: PageOf {
-                file: self.file,
+                file: self.file.0,
                 column: at,
                 number: 0,
             },

@@ -8,6 +8,7 @@ use arrow::compute::{filter_record_batch, take, take_record_batch};
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use roaring::RoaringBitmap;
 
+use crate::blocks;
 use crate::cold::{ColdPart, Wanted, time_array, with_locators};
 use crate::error::ChunkError;
 use crate::hot::HotSnapshot;
@@ -280,6 +281,16 @@ impl ChunkView {
     ) -> Result<Vec<RecordBatch>, ChunkError> {
         let at = |first: u32| usize::try_from(source.checked_sub(first)?).ok();
         if let Some(part) = at(Locator::COLD).and_then(|at| self.cold.get(at)) {
+            if let (1, Some(row)) = (rows.len(), rows.min())
+                && let Some(read) = blocks::row(part, layout, projection, u64::from(row))?
+            {
+                if part.deleted().is_some_and(|gone| gone.contains(row)) {
+                    return Ok(Vec::new());
+                }
+                let chunk = self.chunk;
+                let locator = Locator { chunk, source, row };
+                return Ok(vec![with_locators(&read, std::iter::once(locator.into()))?]);
+            }
             let mut ranges: Vec<Range<u64>> = Vec::new();
             for row in rows.iter().map(u64::from) {
                 match ranges.last_mut() {

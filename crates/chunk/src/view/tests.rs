@@ -5,7 +5,7 @@ use arrow::array::{
     StringViewArray, TimestampMicrosecondArray,
 };
 use arrow::compute::concat_batches;
-use arrow::datatypes::{IntervalMonthDayNanoType, i256};
+use arrow::datatypes::{DataType, IntervalMonthDayNanoType, i256};
 use chronolith_platform::sim::SimDisk;
 use chronolith_platform::{Disk, RelPath, SimRandom};
 use chronolith_types::{ColumnId, NUMERIC_ANY, Numeric, SqlType};
@@ -382,6 +382,82 @@ fn rows_read_alone_are_those_of_the_whole_part() {
         let expected = take_record_batch(&whole.project(&kept).unwrap(), &places).unwrap();
         assert_eq!(alone.columns(), expected.columns());
     }
+}
+
+#[test]
+fn rows_read_one_by_one_are_those_of_the_whole_part() {
+    let layout = layout();
+    let disk = SimDisk::new(9);
+    let random = SimRandom::new(9);
+    const ROWS: u32 = 40_000;
+    let batch = rows(&layout, &random, 0, ROWS as usize);
+    let first = part(&disk, &layout, "p", &[batch]);
+    let gone: RoaringBitmap = (0..ROWS).filter(|row| row % 7 == 3).collect();
+    let second = Arc::new(first.with_deleted(&Arc::new(gone.clone())));
+    let all: Vec<usize> = (0..layout.columns.len()).collect();
+    let view = ChunkView {
+        chunk: 0,
+        range: 0..50,
+        hot: Vec::new(),
+        cold: vec![Arc::clone(&first), second],
+    };
+    let whole = RoaringBitmap::from_sorted_iter(0..ROWS).unwrap();
+    let whole = view.rows_at(&layout, &all, Locator::COLD, &whole).unwrap();
+    let whole = concat_batches(&whole[0].schema(), &whole).unwrap();
+    // Few blocks, so that most are asked for again, and too many bytes for all to be kept.
+    for _ in 0..600 {
+        let row = u32::try_from(random.below(u64::from(ROWS))).unwrap();
+        let projection: Vec<usize> = all.iter().copied().filter(|_| random.one_in(2)).collect();
+        let mut kept = projection.clone();
+        kept.push(all.len());
+        let expected = whole.project(&kept).unwrap().slice(row as usize, 1);
+        let alone = RoaringBitmap::from_iter([row]);
+        let read = view.rows_at(&layout, &projection, Locator::COLD, &alone);
+        assert_eq!(read.unwrap()[0].columns(), expected.columns());
+        let live = view
+            .rows_at(&layout, &projection, Locator::COLD + 1, &alone)
+            .unwrap();
+        let count: usize = live.iter().map(RecordBatch::num_rows).sum();
+        assert_eq!(count, usize::from(!gone.contains(row)));
+    }
+    let file = first.file();
+    assert!(blocks::bytes_of(file) > 100_000);
+    assert!(blocks::bytes_of(file) <= 2 << 20);
+    drop((view, first));
+    assert_eq!(blocks::bytes_of(file), 0);
+}
+
+#[test]
+fn a_column_read_as_another_type_is_not_taken_for_the_one_that_it_was() {
+    let old = layout();
+    let disk = SimDisk::new(10);
+    let batch = rows(&old, &SimRandom::new(10), 0, 500);
+    let cold = part(&disk, &old, "p", &[batch]);
+    let place = 2;
+    let mut columns = old.columns.clone();
+    columns[place].ty = SqlType::Numeric(Some((30, 10)));
+    let new = Layout::new(
+        columns,
+        old.time,
+        old.segment_by.clone(),
+        old.order_by.clone(),
+    );
+    let view = ChunkView {
+        chunk: 0,
+        range: 0..50,
+        hot: Vec::new(),
+        cold: vec![cold],
+    };
+    let row = RoaringBitmap::from_iter([17]);
+    let forms = [&old, &new, &old, &new, &old, &new].map(|layout| {
+        let read = view.rows_at(layout, &[place], Locator::COLD, &row).unwrap();
+        read[0].column(0).data_type().clone()
+    });
+    let (before, after) = (&DataType::Decimal128(20, 8), &DataType::Decimal128(30, 10));
+    assert_eq!(
+        forms.each_ref(),
+        [before, after, before, after, before, after]
+    );
 }
 
 #[test]
