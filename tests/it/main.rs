@@ -5,6 +5,7 @@ mod isolation;
 mod jobs;
 mod many;
 mod mistakes;
+mod one_row;
 mod queue;
 mod references;
 mod rollups;

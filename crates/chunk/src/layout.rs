@@ -1,9 +1,10 @@
 //! What a chunk must know of its table.
 
-use std::sync::{Arc, OnceLock};
+use std::collections::HashMap;
+use std::sync::{Arc, LazyLock, OnceLock};
 
 use arrow::array::{ArrayRef, new_null_array};
-use arrow::datatypes::{Field, Schema, SchemaRef};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use chronolith_types::{ColumnId, SqlType};
 use parking_lot::Mutex;
 
@@ -65,6 +66,19 @@ pub struct SortColumn {
     pub nulls_first: bool,
 }
 
+/// A NULL of a type, as a column: made once for all layouts, as those are made anew whenever their
+/// tables change.
+fn null_of(form: &DataType) -> ArrayRef {
+    static NULLS: LazyLock<Mutex<HashMap<DataType, ArrayRef>>> = LazyLock::new(Mutex::default);
+    let mut nulls = NULLS.lock();
+    if let Some(null) = nulls.get(form) {
+        return Arc::clone(null);
+    }
+    let null = new_null_array(form, 1);
+    nulls.insert(form.clone(), Arc::clone(&null));
+    null
+}
+
 impl Layout {
     /// A layout.
     #[must_use]
@@ -94,9 +108,7 @@ impl Layout {
     pub fn nothing(&self) -> &[ArrayRef] {
         self.nothing.get_or_init(|| {
             let fields = self.schema.fields().iter();
-            fields
-                .map(|field| new_null_array(field.data_type(), 1))
-                .collect()
+            fields.map(|field| null_of(field.data_type())).collect()
         })
     }
 

@@ -5,6 +5,7 @@
 //! room for it.
 
 use std::collections::{HashMap, VecDeque};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -162,12 +163,12 @@ impl Engine {
 impl Sought<'_> {
     /// Equal ones are of columns of equal types.
     fn print(&self) -> u64 {
+        let mut print = DefaultHasher::new();
         let columns = self.columns.iter();
-        let columns = columns.filter_map(|place| self.layout.columns.get(*place));
-        let types: Vec<String> = columns
-            .map(|column| format!("{}:{:?}", column.id, column.ty.arrow()))
-            .collect();
-        hash(types.join(",").as_bytes())
+        for column in columns.filter_map(|place| self.layout.columns.get(*place)) {
+            (column.id, column.ty.arrow()).hash(&mut print);
+        }
+        print.finish()
     }
 
     /// The times that the rows of the keys have, where the key has the time.

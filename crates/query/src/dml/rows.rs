@@ -63,7 +63,8 @@ pub(crate) fn compact(batch: RecordBatch) -> Result<RecordBatch, Error> {
 fn compacted(array: &ArrayRef) -> ArrayRef {
     /// Less than that is not worth a copy.
     const BYTES_MIN: usize = 1024;
-    let wasteful = |held: usize, used: usize| held > BYTES_MIN + 2 * used;
+    let wasteful =
+        |held: usize, used: usize| held > BYTES_MIN + 2 * used || (held > 0 && used == 0);
     if let Some(texts) = array.as_string_view_opt() {
         let held = texts.data_buffers().iter().map(|buffer| buffer.len()).sum();
         if wasteful(held, texts.total_buffer_bytes_used()) {
@@ -109,5 +110,13 @@ mod tests {
         let small = compact(one.clone()).unwrap();
         assert_eq!(small, one);
         assert!(small.get_array_memory_size() < 10_000);
+        // Of what lies in its view alone nothing is held.
+        let texts: StringViewArray = [Some("short"), Some("a text that is kept beside it")]
+            .into_iter()
+            .collect();
+        let short = compacted(&(Arc::new(texts.slice(0, 1)) as ArrayRef));
+        assert_eq!(short.as_string_view().data_buffers().len(), 0);
+        let long = compacted(&(Arc::new(texts.slice(1, 1)) as ArrayRef));
+        assert_eq!(long.as_string_view().data_buffers().len(), 1);
     }
 }
