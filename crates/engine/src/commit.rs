@@ -60,6 +60,9 @@ pub(crate) struct Work {
     pub(crate) own: BTreeMap<Place, HotPart>,
     /// Committed rows that it deletes.
     pub(crate) deletions: Vec<Arc<Deletion>>,
+    /// Whose locks end with it: whoever writes it gives them back at once, so that nobody who waits
+    /// for one waits for its session as well.
+    pub(crate) locker: Option<Arc<Locker>>,
 }
 
 /// Rows that have been packed, and must be the ones that are there when their part takes their
@@ -88,6 +91,8 @@ struct Group {
     moved: Vec<(Place, Arc<Moved>)>,
     /// Rows that its records delete.
     deleted: Vec<Arc<Deletion>>,
+    /// Whose locks end with it.
+    lockers: Vec<Arc<Locker>>,
     bytes: u64,
 }
 
@@ -138,6 +143,9 @@ impl Engine {
                     part.set_named(true);
                 }
                 self.publish(state, std::mem::take(&mut group.moved), &group.deleted);
+                for locker in &group.lockers {
+                    locker.end_transaction();
+                }
                 for part in &group.dropped {
                     self.cold_keys.lock().forget(part.id);
                     // The record that drops it is safe: the files go with their last reader.
@@ -266,6 +274,7 @@ impl Engine {
             .filter_map(|packed| Some((packed.place, packed.moved?)));
         group.moved.extend(moved);
         group.deleted.append(&mut work.deletions);
+        group.lockers.extend(work.locker);
         group.named.extend(work.loaded.into_values());
         group.dropped.append(&mut dropped);
         Ok(lsn)
