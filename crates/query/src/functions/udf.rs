@@ -244,6 +244,9 @@ pub(crate) fn arg_types(udf: &ScalarUDF) -> Option<&[SqlType]> {
 
 /// Whether a call may fail for some of its rows.
 pub fn can_fail(udf: &ScalarUDF) -> bool {
+    if super::within::is_gate(udf) {
+        return true;
+    }
     udf.inner().downcast_ref::<Bound>().is_some_and(|bound| {
         !matches!(
             bound.name.as_str(),
