@@ -13,13 +13,15 @@ psycopg 3.
 """
 
 import argparse
+import concurrent.futures
 import random
 import sys
 from decimal import Decimal
 
 import psycopg
 
-LOCK_TIMEOUT = "120ms"
+# How long a statement runs before somebody looks whether it waits.
+LOOK_AFTER_S = 0.03
 # What takes longer hangs, and is told by its statement.
 STATEMENT_TIMEOUT = "60s"
 COLUMNS = {
@@ -365,20 +367,57 @@ def run(connection, text):
         return (error.sqlstate, error.diag.constraint_name, None, None)
 
 
+class Waits:
+    """Tells which statements wait for another session's transaction, and ends those: nobody else goes
+    on meanwhile. A lock_timeout would end those as well that a busy machine is slow with, or that wait
+    for a server's own work."""
+
+    def __init__(self, args):
+        self.watchers = [
+            psycopg.connect(dsn, autocommit=True) for dsn in (args.postgres, args.chronolith)
+        ]
+        self.pool = concurrent.futures.ThreadPoolExecutor(2)
+
+    def blocked(self, place, pid, others):
+        row = self.watchers[place].execute("SELECT pg_blocking_pids(%s)", (pid,)).fetchone()
+        return any(other in others for other in row[0])
+
+    def run(self, place, connection, text, others):
+        """What a statement answers; 55P03 where it waits for one of some sessions."""
+        answer = self.pool.submit(run, connection, text)
+        pid, ended = connection.info.backend_pid, False
+        while not concurrent.futures.wait([answer], LOOK_AFTER_S).done:
+            if not ended and self.blocked(place, pid, others):
+                ended = True
+                connection.cancel()
+        found = answer.result()
+        return ("55P03", None, None, None) if ended and found[0] == "57014" else found
+
+    def close(self):
+        self.pool.shutdown()
+        for watcher in self.watchers:
+            watcher.close()
+
+
 class Pair:
     """One session on both servers."""
 
-    def __init__(self, args):
+    def __init__(self, args, waits):
+        self.waits = waits
         self.both = [psycopg.connect(dsn, autocommit=True) for dsn in (args.postgres, args.chronolith)]
         for connection in self.both:
-            connection.execute(f"SET lock_timeout = '{LOCK_TIMEOUT}'")
             connection.execute(f"SET statement_timeout = '{STATEMENT_TIMEOUT}'")
             connection.execute("SET timezone = 'UTC'")
             connection.execute("SET client_min_messages = error")
         self.inside = False
 
-    def run(self, text):
-        return [run(connection, text) for connection in self.both]
+    def run(self, text, others=()):
+        """What both servers answer; other sessions may be in its way."""
+        answers = []
+        for place, connection in enumerate(self.both):
+            pids = {other.both[place].info.backend_pid for other in others if other is not self}
+            answers.append(self.waits.run(place, connection, text, pids))
+        return answers
 
     def close(self):
         for connection in self.both:
@@ -389,7 +428,8 @@ def history(args, seed):
     """Runs a history; how many statements it had, and where it differs first."""
     maker = Maker(seed, args.without)
     rnd = maker.rnd
-    pairs = [Pair(args), Pair(args)]
+    waits = Waits(args)
+    pairs = [Pair(args, waits), Pair(args, waits)]
     log = []
     try:
         for connection in pairs[0].both:
@@ -415,7 +455,7 @@ def history(args, seed):
             else:
                 text = maker.statement()
             log.append((f"session {which}", text))
-            answers = pair.run(text)
+            answers = pair.run(text, pairs)
             count += 1
             if differs(*answers):
                 return count, (log, answers)
@@ -430,7 +470,7 @@ def history(args, seed):
             if rnd.random() < 0.1:
                 for table in maker.tables:
                     text = f"SELECT * FROM {table.name}"
-                    answers = pair.run(text)
+                    answers = pair.run(text, pairs)
                     if answers[0] != answers[1]:
                         log.append((f"session {which}", text))
                         return count, (log, answers)
@@ -438,6 +478,7 @@ def history(args, seed):
     finally:
         for pair in pairs:
             pair.close()
+        waits.close()
 
 
 def move(rnd, maker, pairs):
@@ -445,17 +486,14 @@ def move(rnd, maker, pairs):
     free = [pair for pair in pairs if not pair.inside]
     if not free:
         return None
-    connection = free[0].both[1]
+    pids = {pair.both[1].info.backend_pid for pair in pairs if pair is not free[0]}
     times = [table for table in maker.tables if table.time]
     if times and rnd.random() < 0.6:
         text = f"SELECT compress_chunk(c, true) FROM show_chunks('{rnd.choice(times).name}') c"
     else:
         text = "CHECKPOINT"
-    try:
-        connection.execute(text)
-    except psycopg.Error as error:
-        text += f" -- {error.sqlstate}"
-    return text
+    answer = free[0].waits.run(1, free[0].both[1], text, pids)
+    return text if answer[0] == "00000" else f"{text} -- {answer[0]}"
 
 
 def main():

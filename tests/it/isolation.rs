@@ -181,6 +181,54 @@ fn no_update_is_lost() {
 }
 
 #[test]
+fn who_waits_for_a_row_gets_it_in_the_order_of_arrival() {
+    const WAITERS: usize = 6;
+    for layout in LAYOUTS {
+        let (_dir, db) = open();
+        let mut one = db.connect().unwrap();
+        let mut watcher = db.connect().unwrap();
+        for sql in [
+            "CREATE TABLE a (at timestamptz PRIMARY KEY, way text)",
+            "SELECT create_hypertable('a', 'at', chunk_time_interval => interval '1 day')",
+            "ALTER TABLE a SET (timescaledb.compress)",
+            "INSERT INTO a VALUES ('2026-01-01', ''), ('2026-01-01 01:00', '')",
+        ] {
+            one.execute(sql).unwrap();
+        }
+        match layout {
+            "flushed" => drop(one.execute("CHECKPOINT").unwrap()),
+            "compressed" => {
+                let packed = one.query("SELECT compress_chunk(c) FROM show_chunks('a') c");
+                assert_eq!(packed.unwrap().len(), 1);
+            }
+            _ => {}
+        }
+        let row = "WHERE at = '2026-01-01'";
+        let all = format!("UPDATE a SET way = way || 'x' {row}");
+        one.execute("BEGIN").unwrap();
+        one.execute(&all).unwrap();
+        let waiters: Vec<_> = (0..WAITERS)
+            .map(|number| {
+                // By key, and by what a plan finds.
+                let sql = match number % 2 {
+                    0 => format!("UPDATE a SET way = way || '{number}' {row}"),
+                    _ => format!(
+                        "UPDATE a SET way = way || '{number}' WHERE at < '2026-01-01 00:30'"
+                    ),
+                };
+                waiting(db.connect().unwrap(), &mut watcher, &sql)
+            })
+            .collect();
+        one.execute("COMMIT").unwrap();
+        for waiter in waiters {
+            assert_eq!(waiter.join().unwrap().1.unwrap(), 1);
+        }
+        let way = one.query(&format!("SELECT way FROM a {row}")).unwrap();
+        assert_eq!(way.single::<String>().unwrap(), "x012345", "{layout}");
+    }
+}
+
+#[test]
 fn write_skew_is_left_to_row_locks() {
     on_all(|[mut one, mut other, mut watcher], _| {
         // Two rows, each changed for what the other one is: snapshots do not notice.

@@ -77,12 +77,21 @@ impl Type {
     /// The type of expressions: a domain's values are those of its base.
     #[must_use]
     pub fn sql_type(&self) -> SqlType {
+        match &self.body {
+            TypeBody::Domain(domain) => domain.base.clone(),
+            _ => self.item_type(),
+        }
+    }
+
+    /// The type of what arrays hold and of fields of rows: a domain is one of its own there.
+    #[must_use]
+    pub fn item_type(&self) -> SqlType {
         let kind = match &self.body {
             TypeBody::Enum { labels } => {
                 UserKind::Enum(labels.iter().map(|label| label.name.clone()).collect())
             }
             TypeBody::Composite { fields, .. } => UserKind::Composite(fields.clone()),
-            TypeBody::Domain(domain) => return domain.base.clone(),
+            TypeBody::Domain(domain) => UserKind::Domain(domain.base.clone()),
         };
         SqlType::User(Arc::new(UserType {
             oid: self.id.0,

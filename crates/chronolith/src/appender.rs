@@ -89,6 +89,14 @@ impl Appender {
             ))
             .hint("Use INSERT or COPY."));
         }
+        let asks =
+            |column: &chronolith_catalog::Column| column.domain.is_some() || column.ty.demands();
+        if table.columns.iter().any(asks) {
+            return Err(Error::unsupported(format!(
+                "appending to table \"{table_name}\", which has columns of domains,"
+            ))
+            .hint("Use INSERT or COPY."));
+        }
         let by_columns = |index: &chronolith_catalog::Index| {
             let mut constraints = table.constraints.iter();
             !index.unique || constraints.any(|of| of.name == index.name)
@@ -251,5 +259,33 @@ fn needs_sql(constraint: &chronolith_catalog::Constraint) -> bool {
         | ConstraintKind::ForeignKey(_)
         | ConstraintKind::Exclude { .. } => true,
         ConstraintKind::PrimaryKey { .. } | ConstraintKind::Unique { .. } => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+    use super::*;
+
+    #[test]
+    fn an_appender_refuses_columns_of_domains() {
+        let dir = tempfile::tempdir().unwrap();
+        let db = Database::open(dir.path()).unwrap();
+        let mut connection = db.connect().unwrap();
+        for statement in [
+            "CREATE DOMAIN positive AS int CHECK (VALUE > 0)",
+            "CREATE TYPE pair AS (x positive)",
+            "CREATE TABLE whole (v positive)",
+            "CREATE TABLE items (v positive[])",
+            "CREATE TABLE fields (v pair)",
+            "CREATE TABLE plain (v int[])",
+        ] {
+            connection.execute(statement).unwrap();
+        }
+        for table in ["whole", "items", "fields"] {
+            let refused = db.appender(table).unwrap_err();
+            assert_eq!(refused.code, SqlState::FEATURE_NOT_SUPPORTED, "{table}");
+        }
+        assert!(db.appender("plain").is_ok());
     }
 }

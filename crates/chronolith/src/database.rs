@@ -181,8 +181,12 @@ impl Builder {
 fn own_runtime(threads: usize) -> Result<Runtime, Error> {
     // Binding and planning recurse with the statement, so that these threads want a deep stack.
     const STACK_BYTES: usize = 8 * 1024 * 1024;
+    // Who waits for a lock keeps its thread, and another takes up the work: with fewer than there are
+    // sessions, those who wait could keep the one for whom they wait from ending. Made when needed.
+    const WAITING_MAX: usize = 1 << 16;
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(threads)
+        .max_blocking_threads(WAITING_MAX)
         .thread_name("chronolith")
         .thread_stack_size(STACK_BYTES)
         .enable_all()

@@ -97,7 +97,7 @@ pub fn constant(value: &str, ty: &SqlType) -> Result<ArrayRef, ValueError> {
             let column = FixedSizeBinaryArray::try_from_iter([value].into_iter());
             Arc::new(column.map_err(|_| ValueError::syntax("uuid", bytes))?)
         }
-        SqlType::Array(element) => list(bytes, element)?,
+        SqlType::Array(element) => list(bytes, element.base())?,
         // All that is left is kept as its text.
         _ if ty.arrow() == DataType::Utf8View => {
             Arc::new(StringViewArray::from_iter_values([value]))

@@ -231,6 +231,7 @@ impl Engine {
             source,
             rows,
         }));
+        group.lockers.push(Arc::clone(&amendment.locker));
         Ok(Some(lsn))
     }
 

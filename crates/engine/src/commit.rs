@@ -63,6 +63,9 @@ pub(crate) struct Work {
     pub(crate) deletions: Vec<Arc<Deletion>>,
     /// One row that is changed, and nothing else.
     pub(crate) amendment: Option<Arc<Amendment>>,
+    /// Whose locks end with it: whoever writes it gives them back at once, so that nobody who waits
+    /// for one waits for its session as well.
+    pub(crate) locker: Option<Arc<Locker>>,
 }
 
 /// Rows that have been packed, and must be the ones that are there when their part takes their
@@ -91,6 +94,8 @@ pub(crate) struct Group {
     moved: Vec<(Place, Arc<Moved>)>,
     /// Rows that its records delete.
     pub(crate) deleted: Vec<Arc<Deletion>>,
+    /// Whose locks end with it.
+    pub(crate) lockers: Vec<Arc<Locker>>,
     bytes: u64,
 }
 
@@ -155,6 +160,9 @@ impl Engine {
                     part.set_named(true);
                 }
                 self.publish(state, std::mem::take(&mut group.moved), &group.deleted);
+                for locker in &group.lockers {
+                    locker.end_transaction();
+                }
                 for part in &group.dropped {
                     self.cold_keys.lock().forget(part.id);
                     // The record that drops it is safe: the files go with their last reader.
@@ -272,6 +280,7 @@ impl Engine {
             .filter_map(|packed| Some((packed.place, packed.moved?)));
         group.moved.extend(moved);
         group.deleted.append(&mut work.deletions);
+        group.lockers.extend(work.locker);
         group.named.extend(work.loaded.into_values());
         group.dropped.append(&mut dropped);
         Ok(lsn)

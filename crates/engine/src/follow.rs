@@ -1,5 +1,6 @@
 //! Locks on keys follow rows that are updated: the next version of a row has its key, and whoever
-//! refers to that key keeps others from taking it away.
+//! refers to that key keeps others from taking it away. So do those who wait for the row: it is the
+//! next version that they will change.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -19,13 +20,13 @@ use crate::transaction::{OwnCaches, called, source_of};
 use crate::view::TableView;
 
 impl Engine {
-    /// Rows are deleted in a state that is about to be read; locks on their keys go to the rows of
-    /// those keys that it has instead. Who holds the moves lets nobody lock rows meanwhile.
+    /// Rows are deleted in a state that is about to be read; locks on their keys, and those who wait
+    /// for them, go to the rows of those keys that it has instead. Who holds the moves lets nobody lock rows meanwhile.
     ///
     /// A lock that finds no such row, since its table has no key or the disk fails, stays on a row
     /// that is gone: what asked for it looks again when it commits.
     pub(crate) fn follow_keys(&self, moves: &Moves, next: &State, deletions: &[Arc<Deletion>]) {
-        if deletions.is_empty() || !self.locks.has_shared() {
+        if deletions.is_empty() || !self.locks.has_followers() {
             return;
         }
         let before = self.state();
@@ -56,12 +57,12 @@ impl Engine {
         for deletion in deletions {
             for (place, source, rows) in deletion.locate(moves, before)? {
                 let space = lock_space(place, source);
-                let shared = self.locks.shared(space, &locked_as(source, &rows));
+                let wanted = self.locks.followed(space, &locked_as(source, &rows));
                 if let Ok(chunk) = u32::try_from(place.chunk.0)
                     && let Some(called) = called(&before_view, place, source)
-                    && !shared.is_empty()
+                    && !wanted.is_empty()
                 {
-                    left.insert_rows(chunk, called, &unlocked(source, &shared));
+                    left.insert_rows(chunk, called, &unlocked(source, &wanted));
                 }
             }
         }

@@ -22,6 +22,7 @@
 //!   the statement that failed goes back to its mark.
 
 mod held;
+mod line;
 mod list;
 mod modes;
 mod shared;
@@ -44,8 +45,8 @@ pub use list::{Locked, LockedThing};
 pub use modes::{KeySpace, LockMode, LockTarget, RowMode, RowSpace};
 use weak::{Notes, Strong};
 
-/// How long one waits before it looks whether it was told to stop.
-const LOOK_EVERY: Duration = Duration::from_millis(20);
+/// How long one waits before it looks whether it was told to stop, where nobody wakes it for that.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
 
 /// What to do where a lock is not free.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -194,19 +195,24 @@ impl LockManager {
         self.locks.lock().move_rows(from, place);
     }
 
-    /// Whether anybody has locked the key of a row.
-    pub(crate) fn has_shared(&self) -> bool {
-        self.locks.lock().has_shared()
+    /// Whether anybody has locked the key of a row, or waits for a row.
+    pub(crate) fn has_followers(&self) -> bool {
+        let mut locks = self.locks.lock();
+        locks.has_shared() || locks.has_line()
     }
 
-    /// Which of some rows have keys that somebody has locked.
-    pub(crate) fn shared(&self, space: RowSpace, rows: &RoaringBitmap) -> RoaringBitmap {
-        self.locks.lock().shared(space, rows)
+    /// Which of some rows have keys that somebody has locked, or are waited for.
+    pub(crate) fn followed(&self, space: RowSpace, rows: &RoaringBitmap) -> RoaringBitmap {
+        let locks = self.locks.lock();
+        locks.shared(space, rows) | locks.wanted(space, rows)
     }
 
-    /// A row has a next version, of the same key: whoever has locked its key keeps that.
+    /// A row has a next version, of the same key: whoever has locked its key keeps that, and whoever
+    /// waits for the row waits for that version.
     pub(crate) fn follow(&self, from: (RowSpace, u32), to: (RowSpace, u32)) {
-        self.locks.lock().follow(from, to);
+        let mut locks = self.locks.lock();
+        locks.follow(from, to);
+        locks.follow_line(from, to);
     }
 
     /// Whether anybody has rows of a place locked, or waits for some.
@@ -356,6 +362,7 @@ impl Locker {
         };
         match wait {
             Wait::Block => {
+                locks.let_go(self.id);
                 self.wait_for(&mut locks, left)?;
                 Ok(Had::Late)
             }
@@ -422,6 +429,7 @@ impl Locker {
         };
         match (wait, left) {
             (Wait::Block, left) => {
+                locks.let_go(self.id);
                 self.wait_for(&mut locks, left)?;
                 Ok(Gained {
                     waited: true,
@@ -525,6 +533,25 @@ impl Locker {
         let mut locks = self.manager.locks.lock();
         locks.release_notes(self.id, mark.noted);
         locks.release_to(self.id, mark.taken);
+    }
+
+    /// The same for who is about to look again at what it waited for: the rows of its last wait stay
+    /// locked until it locks them again, waits for something else, or lets them go
+    /// ([`Locker::let_go`]).
+    pub fn look_again(&self, mark: LockMark) {
+        let mut locks = self.manager.locks.lock();
+        locks.release_notes(self.id, mark.noted);
+        locks.look_again(self.id, mark.taken);
+    }
+
+    /// It has looked again: what it kept of the rows of its last wait, and did not lock, is free.
+    pub fn let_go(&self) {
+        self.manager.locks.lock().let_go(self.id);
+    }
+
+    /// If it waits it looks whether it was told to stop.
+    pub fn wake(&self) {
+        self.manager.locks.lock().wake(self.id);
     }
 
     /// Gives back all but the session's own. After the commit is visible, or all is undone.

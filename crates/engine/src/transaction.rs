@@ -265,7 +265,8 @@ impl Transaction {
             return self.commit();
         }
         let engine = Arc::clone(&self.engine);
-        let Some(leaving) = self.leave()? else {
+        let ends = self.locker.clone();
+        let Some(leaving) = self.leave(ends)? else {
             return Ok(Lsn(engine.durable.load(Ordering::Acquire)));
         };
         let commit = Commit::new(Arc::clone(&engine), Arc::clone(&leaving.pending));
@@ -276,7 +277,7 @@ impl Transaction {
 
     fn commit_here(self) -> Result<Lsn, EngineError> {
         let engine = Arc::clone(&self.engine);
-        let Some(leaving) = self.leave()? else {
+        let Some(leaving) = self.leave(None)? else {
             return Ok(Lsn(engine.durable.load(Ordering::Acquire)));
         };
         let lsn = engine.commit(&leaving.pending, leaving.locker.as_deref())?;
@@ -284,8 +285,8 @@ impl Transaction {
         Ok(lsn)
     }
 
-    /// What it wants to be committed; None when that is nothing.
-    fn leave(mut self) -> Result<Option<Leaving>, EngineError> {
+    /// What it wants to be committed, and whose locks end with it; None when that is nothing.
+    fn leave(mut self, locker: Option<Arc<Locker>>) -> Result<Option<Leaving>, EngineError> {
         self.derive()?;
         self.tell_sequences();
         if self.changes.is_empty() && self.rows.is_empty() && self.deletions.is_empty() {
@@ -343,6 +344,7 @@ impl Transaction {
             watches: self.watches,
             deletions: self.deletions,
             amendment: None,
+            locker,
         };
         Ok(Some(Leaving {
             pending: Pending::new(work),

@@ -1,9 +1,10 @@
 //! Stopping a statement that runs.
 
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
+use chronolith_engine::Locker;
 use chronolith_platform::Clock;
 use chronolith_types::SqlState;
 use parking_lot::{Condvar, Mutex};
@@ -29,6 +30,8 @@ pub struct Cancel {
     /// When it stops by itself, by the monotonic clock.
     end_ns: AtomicU64,
     notify: Notify,
+    /// Who may wait for a lock meanwhile.
+    locker: OnceLock<Weak<Locker>>,
 }
 
 impl Default for Cancel {
@@ -37,6 +40,7 @@ impl Default for Cancel {
             reason: AtomicU8::new(NOT_ASKED),
             end_ns: AtomicU64::new(NEVER_NS),
             notify: Notify::new(),
+            locker: OnceLock::new(),
         }
     }
 }
@@ -50,6 +54,14 @@ impl Cancel {
             .reason
             .fetch_update(Ordering::AcqRel, Ordering::Acquire, stronger);
         self.notify.notify_waiters();
+        if let Some(locker) = self.locker.get().and_then(Weak::upgrade) {
+            locker.wake();
+        }
+    }
+
+    /// Whose waits it ends.
+    pub(crate) fn ends_waits_of(&self, locker: &Arc<Locker>) {
+        let _first = self.locker.set(Arc::downgrade(locker));
     }
 
     /// Ask the running statement to stop.

@@ -8,6 +8,7 @@ use arrow::array::{ArrayRef, AsArray};
 use arrow::compute::filter_record_batch;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
+use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{Column, DFSchema, DataFusionError, Result as DfResult, ScalarValue};
 use datafusion::logical_expr::execution_props::ExecutionProps;
@@ -32,6 +33,15 @@ pub(crate) fn computable(
 ) -> Result<Arc<dyn PhysicalExpr>, DataFusionError> {
     let expr = expr.clone().transform_up(|node| Ok(chosen(node)))?.data;
     create_physical_expr(&expr, columns, props, &PhysicalPlanningContext::default())
+}
+
+/// What expressions that are evaluated without a plan see of the session.
+pub(crate) fn props_of(vars: SessionVars) -> ExecutionProps {
+    let mut options = ConfigOptions::new();
+    options.extensions.insert(vars);
+    let mut props = ExecutionProps::new();
+    props.config_options = Some(Arc::new(options));
+    props
 }
 
 /// COALESCE as the CASE that it stands for: as a function it is never called. IN of what is computed

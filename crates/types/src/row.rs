@@ -104,7 +104,7 @@ pub fn rewritten(
     write_in: &TimeZone,
 ) -> Result<Vec<u8>, ValueError> {
     let mut out = Vec::new();
-    match ty {
+    match ty.base() {
         SqlType::Bool => out.push(if text::parse_bool(value)? { b't' } else { b'f' }),
         SqlType::Int2 => {
             let value = text::parse_integer(value, "smallint", i16::MIN.into(), i16::MAX.into())?;
@@ -223,7 +223,7 @@ fn shortened<'v>(
 /// None for a value that is kept; those of the type's input for another.
 pub fn to_binary(value: &[u8], ty: &SqlType, out: &mut Vec<u8>) -> Result<(), ValueError> {
     let integer = |name, min, max| text::parse_integer(value, name, min, max);
-    match ty {
+    match ty.base() {
         SqlType::Bool => out.push(u8::from(text::parse_bool(value)?)),
         SqlType::Int2 => {
             let value = integer("smallint", i16::MIN.into(), i16::MAX.into())?;
@@ -301,7 +301,7 @@ fn put(value: Option<&[u8]>, ty: &SqlType, out: &mut Vec<u8>) -> Result<(), Valu
 /// 22P03, 08P01 for bytes of another form, 42804 for a row of other types.
 pub fn from_binary(value: &[u8], ty: &SqlType) -> Result<Vec<u8>, ValueError> {
     let mut out = Vec::new();
-    match ty {
+    match ty.base() {
         SqlType::Bool => out.push(if binary::read_bool(value)? {
             b't'
         } else {

@@ -502,6 +502,7 @@ impl SqlType {
         match self {
             Self::Array(_) => -1,
             Self::User(user) if user.labels().is_some() => 4,
+            Self::User(user) if user.domain_base().is_some() => self.base().typlen(),
             other => other.entry().map_or(-1, |entry| entry.4),
         }
     }
@@ -511,8 +512,11 @@ impl SqlType {
     pub fn category(&self) -> char {
         match self {
             Self::Array(_) => 'A',
-            Self::User(user) if user.labels().is_some() => 'E',
-            Self::User(_) => 'C',
+            Self::User(user) => match &user.kind {
+                UserKind::Enum(_) => 'E',
+                UserKind::Composite(_) => 'C',
+                UserKind::Domain(base) => base.category(),
+            },
             other => other.entry().map_or('U', |entry| entry.5),
         }
     }
@@ -655,12 +659,54 @@ impl SqlType {
         Self::Array(Box::new(self))
     }
 
-    /// An array's element type.
+    /// The type of an array's items, of a domain that of its values.
     #[must_use]
     pub fn element(&self) -> Option<&Self> {
         match self {
-            Self::Array(element) => Some(element),
+            Self::Array(element) => Some(element.base()),
             _ => None,
+        }
+    }
+
+    /// The type of a domain's values, or the type itself.
+    #[must_use]
+    pub fn base(&self) -> &Self {
+        match self {
+            Self::User(user) => user.domain_base().unwrap_or(self),
+            _ => self,
+        }
+    }
+
+    /// The type that has the same values without asking anything of them: arrays of a domain
+    /// become those of its base. Rows keep their type, which has fields of its own.
+    #[must_use]
+    pub fn plain(&self) -> Self {
+        match self.base() {
+            Self::Array(element) => element.plain().array_of(),
+            other => other.clone(),
+        }
+    }
+
+    /// Whether it is a domain or an array of one: whether [`Self::plain`] is another type.
+    #[must_use]
+    pub fn is_restricted(&self) -> bool {
+        match self {
+            Self::Array(element) => element.is_restricted(),
+            Self::User(user) => user.domain_base().is_some(),
+            _ => false,
+        }
+    }
+
+    /// Whether a domain asks something of its values, or of what is within them.
+    #[must_use]
+    pub fn demands(&self) -> bool {
+        match self {
+            Self::Array(element) => element.demands(),
+            Self::User(user) => {
+                let fields = user.fields().unwrap_or_default();
+                user.domain_base().is_some() || fields.iter().any(|(_, field)| field.demands())
+            }
+            _ => false,
         }
     }
 
@@ -671,7 +717,9 @@ impl SqlType {
             Self::Array(element) => element.mentions(oid),
             Self::User(user) => {
                 let fields = user.fields().unwrap_or_default();
-                user.oid == oid || fields.iter().any(|(_, field)| field.mentions(oid))
+                user.oid == oid
+                    || user.domain_base().is_some_and(|base| base.mentions(oid))
+                    || fields.iter().any(|(_, field)| field.mentions(oid))
             }
             _ => false,
         }
@@ -685,10 +733,14 @@ impl SqlType {
             Self::User(known) if known.oid == user.oid => Self::User(Arc::clone(user)),
             Self::User(known) if self.mentions(user.oid) => {
                 let mut known = UserType::clone(known);
-                if let UserKind::Composite(fields) = &mut known.kind {
-                    for (_, field) in fields {
-                        *field = field.renewed(user);
+                match &mut known.kind {
+                    UserKind::Composite(fields) => {
+                        for (_, field) in fields {
+                            *field = field.renewed(user);
+                        }
                     }
+                    UserKind::Domain(base) => *base = base.renewed(user),
+                    UserKind::Enum(_) => {}
                 }
                 Self::User(Arc::new(known))
             }
@@ -699,7 +751,7 @@ impl SqlType {
     /// The labels of an enum, the least first.
     #[must_use]
     pub fn labels(&self) -> Option<&[String]> {
-        match self {
+        match self.base() {
             Self::User(user) => user.labels(),
             _ => None,
         }
@@ -708,7 +760,7 @@ impl SqlType {
     /// The fields of a composite type.
     #[must_use]
     pub fn fields(&self) -> Option<&[(String, SqlType)]> {
-        match self {
+        match self.base() {
             Self::User(user) => user.fields(),
             _ => None,
         }
@@ -718,7 +770,7 @@ impl SqlType {
     #[must_use]
     pub fn is_text(&self) -> bool {
         matches!(
-            self,
+            self.base(),
             Self::Text | Self::Varchar(_) | Self::Char(_) | Self::Name | Self::Unknown
         )
     }
@@ -735,7 +787,7 @@ impl SqlType {
     /// [`NUMERIC_ANY_SCALE`] fraction digits, so that values order as integers.
     #[must_use]
     pub fn arrow(&self) -> DataType {
-        match self {
+        match self.base() {
             Self::Bool => DataType::Boolean,
             Self::Int2 => DataType::Int16,
             Self::Int4 => DataType::Int32,

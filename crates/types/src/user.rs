@@ -30,6 +30,9 @@ pub enum UserKind {
     Enum(Vec<String>),
     /// Fields with names.
     Composite(Vec<(String, SqlType)>),
+    /// Those of another type that a domain lets in. Only what arrays hold and fields of rows are
+    /// of one: a value by itself is of the base type.
+    Domain(SqlType),
 }
 
 impl UserType {
@@ -38,7 +41,7 @@ impl UserType {
     pub fn labels(&self) -> Option<&[String]> {
         match &self.kind {
             UserKind::Enum(labels) => Some(labels),
-            UserKind::Composite(_) => None,
+            UserKind::Composite(_) | UserKind::Domain(_) => None,
         }
     }
 
@@ -47,7 +50,16 @@ impl UserType {
     pub fn fields(&self) -> Option<&[(String, SqlType)]> {
         match &self.kind {
             UserKind::Composite(fields) => Some(fields),
-            UserKind::Enum(_) => None,
+            UserKind::Enum(_) | UserKind::Domain(_) => None,
+        }
+    }
+
+    /// The type of its values, if it is a domain.
+    #[must_use]
+    pub fn domain_base(&self) -> Option<&SqlType> {
+        match &self.kind {
+            UserKind::Domain(base) => Some(base),
+            UserKind::Enum(_) | UserKind::Composite(_) => None,
         }
     }
 

@@ -36,7 +36,7 @@ impl Catalog {
                 let before = known.owner;
                 *known = Arc::new(Type::clone(ty));
                 database.change_owner(ty.id.0, before, ty.owner);
-                if let SqlType::User(user) = ty.sql_type() {
+                if let SqlType::User(user) = ty.item_type() {
                     database.renew(&user);
                 }
                 Ok(())
@@ -110,9 +110,12 @@ impl Database {
                     for (_, field) in fields {
                         *field = field.renewed(user);
                     }
-                    changed.push(ty.sql_type());
+                    changed.push(ty.item_type());
                 }
-                TypeBody::Domain(domain) => domain.base = domain.base.renewed(user),
+                TypeBody::Domain(domain) => {
+                    domain.base = domain.base.renewed(user);
+                    changed.push(ty.item_type());
+                }
                 TypeBody::Enum { .. } => {}
             }
         }

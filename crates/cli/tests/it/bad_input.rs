@@ -409,6 +409,47 @@ async fn connections_past_the_limit_are_refused_and_others_go_on() {
 }
 
 #[tokio::test]
+async fn however_many_wait_for_a_row_others_go_on() {
+    // More than a runtime has threads for what blocks, unless it is told otherwise.
+    const WAITERS: usize = 560;
+    let dir = tempfile::tempdir().unwrap();
+    let serving = Serving::start(dir.path(), &["-c", "max_connections=600"]);
+    let (holder, other) = (serving.connect().await, serving.connect().await);
+    for text in [
+        "CREATE TABLE t (id int PRIMARY KEY, n int); INSERT INTO t VALUES (1, 0), (2, 0)",
+        "BEGIN; UPDATE t SET n = n + 1 WHERE id = 1",
+    ] {
+        holder.batch_execute(text).await.unwrap();
+    }
+    let mut waiting = Vec::new();
+    for _ in 0..WAITERS {
+        let client = serving.connect().await;
+        waiting.push(tokio::spawn(async move {
+            let update = "UPDATE t SET n = n + 1 WHERE id = 1";
+            client.batch_execute(update).await
+        }));
+    }
+    let waits = "SELECT count(*) FROM pg_locks WHERE NOT granted";
+    let others = async {
+        while other.query_one(waits, &[]).await.unwrap().get::<_, i64>(0) < WAITERS as i64 {
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+        let update = "UPDATE t SET n = n + 1 WHERE id = 2";
+        assert_eq!(other.execute(update, &[]).await.unwrap(), 1);
+        holder.batch_execute("COMMIT").await.unwrap();
+        for waiter in waiting {
+            waiter.await.unwrap().unwrap();
+        }
+    };
+    let soon = std::time::Duration::from_secs(120);
+    tokio::time::timeout(soon, others)
+        .await
+        .expect("some wait for those who wait for them");
+    let sum = other.query_one("SELECT n FROM t WHERE id = 1", &[]).await;
+    assert_eq!(sum.unwrap().get::<_, i32>(0), 561);
+}
+
+#[tokio::test]
 async fn sigterm_during_a_load_keeps_what_was_acknowledged() {
     let dir = tempfile::tempdir().unwrap();
     let serving = Serving::start(dir.path(), &[]);

@@ -14,6 +14,9 @@ use super::weak::{AllNotes, Note, Strong};
 /// Rows of several places: a flush may scatter those of one.
 pub(super) type RowSet = BTreeMap<RowSpace, RoaringBitmap>;
 
+/// Rows that were waited for, and how they are locked.
+pub(super) type Won = (RowMode, RowSet);
+
 /// Something wanted.
 #[derive(Debug, Clone)]
 pub(super) enum What {
@@ -50,7 +53,7 @@ pub(super) struct Wish {
     pub(super) since_us: i64,
     /// It need not stand behind those who came before: that would close a circle.
     impatient: bool,
-    woken: Arc<Condvar>,
+    pub(super) woken: Arc<Condvar>,
 }
 
 #[derive(Debug, Default)]
@@ -64,6 +67,10 @@ pub(super) struct Owner {
     /// How often the session has locked what.
     session: HashMap<(LockTarget, LockMode), u32>,
     pub(super) wish: Option<Wish>,
+    /// What its last wait for rows has given it.
+    pub(super) won: Option<Won>,
+    /// The same, kept until it has looked again: of no part of the transaction yet.
+    pub(super) kept: Option<Won>,
 }
 
 /// What one owner holds of an object: bits of modes.
@@ -103,7 +110,7 @@ pub(super) struct Locks {
     pub(super) notes: AllNotes,
     arrivals: u64,
     /// Who waits.
-    waiting: Vec<u64>,
+    pub(super) waiting: Vec<u64>,
 }
 
 impl What {
@@ -117,6 +124,14 @@ impl What {
             },
             Self::Rows { table, .. } => format!("row in relation {table}"),
             Self::Keys { space, .. } => format!("relation {}", space.table),
+        }
+    }
+
+    /// The rows, of which some are waited for.
+    fn won(&self) -> Option<Won> {
+        match self {
+            Self::Rows { mode, rows, .. } => Some((*mode, rows.clone())),
+            Self::Object { .. } | Self::Keys { .. } => None,
         }
     }
 
@@ -134,9 +149,9 @@ impl What {
 
 /// Where locks were given back.
 #[derive(Debug, Default)]
-struct Touched {
+pub(super) struct Touched {
     objects: HashSet<LockTarget>,
-    rows: HashSet<RowSpace>,
+    pub(super) rows: HashSet<RowSpace>,
     keys: HashSet<KeySpace>,
 }
 
@@ -289,8 +304,15 @@ impl Locks {
         }
     }
 
-    fn grant_rows(&mut self, owner: u64, space: RowSpace, mode: RowMode, mut rows: RoaringBitmap) {
+    pub(super) fn grant_rows(
+        &mut self,
+        owner: u64,
+        space: RowSpace,
+        mode: RowMode,
+        mut rows: RoaringBitmap,
+    ) {
         self.has_shared |= mode == RowMode::KeyShare;
+        let kept = self.take_kept(owner, space, mode, &rows);
         let grants = self.rows.entry(space).or_default();
         let place = grants
             .iter()
@@ -308,6 +330,7 @@ impl Locks {
         if grants.is_empty() {
             self.rows.remove(&space);
         }
+        rows |= kept;
         let Some(known) = self.owners.get_mut(&owner).filter(|_| !rows.is_empty()) else {
             return;
         };
@@ -397,7 +420,7 @@ impl Locks {
         found
     }
 
-    fn wishes(&self) -> impl Iterator<Item = (u64, &Wish)> {
+    pub(super) fn wishes(&self) -> impl Iterator<Item = (u64, &Wish)> {
         self.waiting
             .iter()
             .filter_map(|owner| Some((*owner, self.owners.get(owner)?.wish.as_ref()?)))
@@ -440,7 +463,7 @@ impl Locks {
     }
 
     /// Grants what has become free to those who wait, in their order.
-    fn settle(&mut self, touched: &Touched) {
+    pub(super) fn settle(&mut self, touched: &Touched) {
         if self.waiting.is_empty() {
             return;
         }
@@ -459,9 +482,13 @@ impl Locks {
                 impatient,
                 woken,
             } = wish;
+            let wanted = what.won();
             match self.take_free(owner, what, number, impatient) {
                 None => {
                     self.waiting.retain(|waiting| *waiting != owner);
+                    if let Some(known) = self.owners.get_mut(&owner) {
+                        known.won = wanted;
+                    }
                     woken.notify_one();
                 }
                 Some(what) => {
@@ -580,6 +607,12 @@ impl Locks {
 
     /// Gives back what the transaction has taken since it had so much.
     pub(super) fn release_to(&mut self, owner: u64, count: usize) {
+        self.let_go(owner);
+        self.release_taken(owner, count);
+    }
+
+    /// The same but for what it keeps.
+    pub(super) fn release_taken(&mut self, owner: u64, count: usize) {
         let Some(known) = self.owners.get_mut(&owner) else {
             return;
         };
@@ -671,6 +704,7 @@ impl Locks {
             known.taken.is_empty()
                 && known.session.is_empty()
                 && known.wish.is_none()
+                && known.kept.is_none()
                 && known.moved == 0
         }) {
             self.owners.remove(&owner);
@@ -698,7 +732,13 @@ impl Locks {
         }
     }
 
-    fn drop_rows(&mut self, owner: u64, space: RowSpace, mode: RowMode, rows: &RoaringBitmap) {
+    pub(super) fn drop_rows(
+        &mut self,
+        owner: u64,
+        space: RowSpace,
+        mode: RowMode,
+        rows: &RoaringBitmap,
+    ) {
         let Some(grants) = self.rows.get_mut(&space) else {
             return;
         };
@@ -817,6 +857,9 @@ impl Locks {
                     scatter(rows);
                 }
             }
+            for (_, rows) in known.won.iter_mut().chain(&mut known.kept) {
+                scatter(rows);
+            }
             if let Some(wish) = &mut known.wish
                 && let What::Rows { rows, .. } = &mut wish.what
                 && rows.contains_key(&from)
@@ -846,7 +889,7 @@ impl Owner {
     /// Whether the transaction has rows or keys.
     pub(super) fn has_sets(&self) -> bool {
         let object = |taken: &Taken| matches!(taken, Taken::Object(..));
-        !self.taken.iter().all(object)
+        self.kept.is_some() || !self.taken.iter().all(object)
     }
 }
 

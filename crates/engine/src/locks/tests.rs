@@ -414,6 +414,83 @@ fn locks_follow_rows_that_move() {
 
 /// Transfers between accounts in random order, each under two locks: money stays, and whoever
 /// fails fails for a deadlock alone.
+/// Locks a row on a thread of its own, once it waits; sends its locker when it has it.
+fn waiter(manager: &Arc<LockManager>, pid: i32, row: u32) -> thread::JoinHandle<Arc<Locker>> {
+    let locker = manager.locker(pid);
+    let thread = thread::spawn(move || {
+        let mark = locker.mark();
+        let wanted = rows([row]);
+        locker
+            .lock_rows(place(None), &wanted, RowMode::Changed, Wait::Block)
+            .unwrap();
+        locker.look_again(mark);
+        locker
+    });
+    until_waits(manager, pid);
+    thread
+}
+
+#[test]
+fn a_line_goes_on_to_the_next_version_and_nobody_is_passed_by() {
+    let manager = manager();
+    let (one, late) = (manager.locker(1), manager.locker(9));
+    let free = |row: u32| {
+        let wanted = rows([row]);
+        let gained = late.lock_rows(place(Some(4)), &wanted, RowMode::Changed, Wait::Skip);
+        let free = gained.unwrap().skipped.is_empty();
+        late.end_transaction();
+        free
+    };
+    one.lock_rows(place(None), &rows([1, 2]), RowMode::Changed, Wait::Block)
+        .unwrap();
+    let second = waiter(&manager, 2, 1);
+    let third = waiter(&manager, 3, 1);
+    manager.follow((place(None), 1), (place(Some(4)), 7));
+    assert!(!free(7), "who changes a row has its next version");
+    one.end_transaction();
+    let second = second.join().unwrap();
+    assert!(
+        !free(7),
+        "what was waited for is kept until it was looked at"
+    );
+    assert!(!third.is_finished());
+    let gained = second.lock_rows(place(Some(4)), &rows([7]), RowMode::Changed, Wait::Block);
+    assert!(!gained.unwrap().waited);
+    second.let_go();
+    assert!(!free(7) && !third.is_finished(), "it was locked again");
+    second.end_transaction();
+    let third = third.join().unwrap();
+    assert!(!free(7));
+    third.let_go();
+    assert!(free(7), "what was not locked again is free");
+}
+
+#[test]
+fn who_waits_for_something_else_keeps_nothing() {
+    let manager = manager();
+    let (one, other) = (manager.locker(1), manager.locker(4));
+    one.lock_rows(place(None), &rows([1]), RowMode::Changed, Wait::Block)
+        .unwrap();
+    other
+        .lock_rows(place(None), &rows([2]), RowMode::Changed, Wait::Block)
+        .unwrap();
+    let second = waiter(&manager, 2, 1);
+    one.end_transaction();
+    let second = second.join().unwrap();
+    let waits = thread::spawn(move || {
+        second
+            .lock_rows(place(None), &rows([2]), RowMode::Changed, Wait::Block)
+            .map(|_| ())
+    });
+    until_waits(&manager, 2);
+    // Kept, this would be a circle.
+    other
+        .lock_rows(place(None), &rows([1]), RowMode::Changed, Wait::Block)
+        .unwrap();
+    other.end_transaction();
+    waits.join().unwrap().unwrap();
+}
+
 #[test]
 fn many_at_once_keep_each_other_out() {
     let manager = manager();

@@ -280,7 +280,7 @@ impl Binder<'_> {
             list
         };
         let element = match &list.ty {
-            SqlType::Array(element) => element.as_ref().clone(),
+            SqlType::Array(element) => element.base().clone(),
             SqlType::Int2Vector => SqlType::Int2,
             SqlType::OidVector => SqlType::Oid,
             _ => {

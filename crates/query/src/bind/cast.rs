@@ -37,7 +37,11 @@ impl Binder<'_> {
         if let ast::Expr::Array(array) = inner
             && let SqlType::Array(element) = &to
         {
-            return self.array_of(place, &array.elem, element, at);
+            let made = self.array_of(place, &array.elem, element.base(), at)?;
+            return match to.demands() {
+                true => self.restricted(made, &to),
+                false => Ok(made),
+            };
         }
         // A number written out may have more digits than numeric keeps, but not than a float does.
         if matches!(to, SqlType::Float4 | SqlType::Float8)
@@ -114,10 +118,13 @@ impl Binder<'_> {
     fn own_type(&mut self, ty: &SqlType) -> Result<Option<(SqlType, Vec<Arc<Type>>)>> {
         match ty {
             SqlType::Array(element) => match self.own_type(element)? {
-                Some((element, domains)) if domains.is_empty() => {
-                    Ok(Some((element.array_of(), domains)))
+                Some((element, domains)) => {
+                    let element = domains.last().map_or(element, |last| last.item_type());
+                    match element.base() {
+                        SqlType::Array(_) => Err(unsupported("an array of a domain over arrays")),
+                        _ => Ok(Some((element.array_of(), Vec::new()))),
+                    }
                 }
-                Some(_) => Err(unsupported("an array of a domain")),
                 None => Ok(None),
             },
             SqlType::Named(name) => {

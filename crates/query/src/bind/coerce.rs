@@ -6,8 +6,12 @@ use datafusion::logical_expr::Expr;
 
 use super::params::number_of;
 use super::state::{Binder, Result, told};
+use super::within::asked_within;
 use crate::error::Error;
-use crate::functions::{CastContext, Typed, apply_cast, canonical_form, cast, literal_from_text};
+use crate::evaluate::props_of;
+use crate::functions::{
+    CastContext, Typed, apply_cast, canonical_form, cast, is_composite, literal_from_text,
+};
 
 /// Whether a value of a type may become another in a context, without making it.
 pub(crate) fn castable(from: &SqlType, to: &SqlType, context: CastContext) -> bool {
@@ -52,13 +56,24 @@ pub(super) fn accepts(to: &SqlType, from: &SqlType) -> bool {
 }
 
 impl Binder<'_> {
-    /// The value as a type, if the context allows it.
+    /// The value as a type, if the context allows it and domains let in what is within it.
     pub(super) fn coerce(
         &mut self,
         value: Typed,
         to: &SqlType,
         context: CastContext,
     ) -> Result<Typed> {
+        if to.demands() && value.ty == SqlType::Unknown {
+            return self.settle(value, to);
+        }
+        if to.demands() && value.ty != *to {
+            let made = self.coerce_bare(value, &to.plain(), context)?;
+            return self.restricted(made, to);
+        }
+        self.coerce_bare(value, to, context)
+    }
+
+    fn coerce_bare(&mut self, value: Typed, to: &SqlType, context: CastContext) -> Result<Typed> {
         if value.ty == SqlType::Unknown {
             // A cast cuts a text to its length where an assignment refuses it.
             if context == CastContext::Explicit
@@ -69,7 +84,7 @@ impl Binder<'_> {
                 let settled = self.settle(value, &to.without_typmod())?;
                 return apply_cast(settled, to, true).map_err(told);
             }
-            return self.settle(value, to);
+            return self.settle_bare(value, to);
         }
         if matches!(
             to,
@@ -99,6 +114,36 @@ impl Binder<'_> {
 
     /// An untyped literal or parameter, now that its type is known.
     pub(super) fn settle(&mut self, value: Typed, to: &SqlType) -> Result<Typed> {
+        if !to.demands() {
+            return self.settle_bare(value, to);
+        }
+        let at = match value.as_literal() {
+            Some(ScalarValue::Utf8View(Some(text))) => self.literals.get(text).copied(),
+            _ => None,
+        };
+        if let Some(number) = number_of(&value.expr) {
+            let typed = self.params.decide(number, to)?;
+            return self.restricted(typed, to);
+        }
+        let made = self.settle_bare(value, &to.plain())?;
+        match made.as_literal() {
+            // Whoever reads a literal asks what its type asks.
+            Some(literal) if is_composite(to) || to.element().is_some() => {
+                let values = literal.to_array().map_err(super::state::lift)?;
+                let props = props_of(self.names.vars().clone());
+                if let Some(within) = asked_within(self.names, to)? {
+                    within
+                        .hold(&values, &props)
+                        .map_err(|error| told(error).at(at))?;
+                }
+                let ty = to.base().clone();
+                Ok(Typed { ty, ..made })
+            }
+            _ => self.restricted(made, to),
+        }
+    }
+
+    fn settle_bare(&mut self, value: Typed, to: &SqlType) -> Result<Typed> {
         let to = match to {
             SqlType::Any
             | SqlType::AnyElement

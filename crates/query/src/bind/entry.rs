@@ -454,7 +454,8 @@ pub(super) fn output_columns(scope: &Scope) -> Vec<OutputColumn> {
         let (table_oid, attribute) = found.origin.unwrap_or((0, 0));
         OutputColumn {
             name: found.name.clone(),
-            ty: found.ty.clone(),
+            // A domain's value by itself is of its base type, for clients too.
+            ty: found.ty.base().clone(),
             table_oid,
             attribute,
         }

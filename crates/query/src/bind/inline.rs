@@ -256,7 +256,7 @@ impl Binder<'_> {
             let value = self.coerce(typed(found), ty, CastContext::Assignment)?;
             let value = apply_cast(value, ty, false).map_err(told)?;
             let mut value = canonical_form(value).map_err(told)?;
-            value.ty = ty.clone();
+            value.ty = ty.base().clone();
             items.push((value, unnamed(name)));
         }
         Ok(Some(self.project(rel.plan, items)?))

@@ -193,9 +193,13 @@ impl Binder<'_> {
         } else {
             value
         };
+        let asked = target.ty.demands() && value.ty.without_typmod() != target.ty.without_typmod();
         // What a value of the type is refused for is met as it is stored, and points nowhere.
         let value = apply_cast(value, &target.ty, false).map_err(told)?;
-        canonical_form(value).map_err(told)
+        match asked {
+            true => self.restricted(value, &target.ty),
+            false => canonical_form(value).map_err(told),
+        }
     }
 }
 

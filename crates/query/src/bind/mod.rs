@@ -66,6 +66,7 @@ mod system;
 mod uses;
 mod values;
 mod window;
+mod within;
 
 pub(crate) use change::{
     Action, Broken, ByKey, Change, Conflict, CurrentOf, Over, Program, Subject, What, Writes,
@@ -93,3 +94,4 @@ pub(crate) use params::set_parameters_in;
 pub(crate) use select::name_of;
 pub use state::Use;
 pub(crate) use state::name_position;
+pub(crate) use within::asked_within;

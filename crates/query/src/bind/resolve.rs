@@ -22,7 +22,7 @@ pub(super) enum Choice<T> {
 pub(super) fn choose<T: Clone>(candidates: Vec<Candidate<T>>, given: &[SqlType]) -> Choice<T> {
     let given = given
         .iter()
-        .map(SqlType::without_typmod)
+        .map(|ty| ty.plain().without_typmod())
         .collect::<Vec<_>>();
     let given = given.as_slice();
     if let Some(exact) = candidates.iter().find(|candidate| {
@@ -66,7 +66,7 @@ pub(super) fn choose_operator<T: Clone>(
 ) -> Choice<T> {
     if let [left, right] = given {
         let assumed = match (left, right) {
-            (SqlType::Unknown, known) | (known, SqlType::Unknown) => known.without_typmod(),
+            (SqlType::Unknown, known) | (known, SqlType::Unknown) => known.plain().without_typmod(),
             _ => SqlType::Unknown,
         };
         let array = matches!(assumed, SqlType::Array(_));
@@ -206,7 +206,7 @@ impl Poly {
     pub(super) fn of(declared: &[SqlType], given: &[SqlType]) -> Result<Self, String> {
         let mut poly = Self::default();
         for (to, from) in declared.iter().zip(given) {
-            let from = from.without_typmod();
+            let from = from.plain().without_typmod();
             if from == SqlType::Unknown {
                 continue;
             }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use chronolith_catalog::{ArgMode, Routine, Volatility};
 use chronolith_sql::ast::{self, TableAlias};
 use chronolith_sql::quoted;
-use chronolith_types::{SqlState, SqlType, UserKind, UserType};
+use chronolith_types::{SqlState, SqlType};
 use datafusion::common::ScalarValue;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::logical_expr::expr::Case;
@@ -235,14 +235,8 @@ impl Binder<'_> {
             SqlType::User(user) => crate::catalogs::relation_of_row(user.oid),
             _ => None,
         };
-        match (&ty, relation.and_then(|of| self.names.row_of(of))) {
-            (SqlType::User(user), Some(fields)) => {
-                let mut user = UserType::clone(user);
-                user.kind = UserKind::Composite(fields);
-                SqlType::User(Arc::new(user))
-            }
-            _ => ty,
-        }
+        let now = relation.and_then(|of| self.names.row_type(of));
+        now.unwrap_or(ty)
     }
 
     fn default_argument(&mut self, default: &str, ty: &SqlType) -> Result<Typed> {
@@ -352,7 +346,12 @@ impl Binder<'_> {
     /// `$n`.
     pub(super) fn numbered_argument(&mut self, number: usize, at: Option<u32>) -> Result<Typed> {
         let Some(frame) = self.frames.last() else {
-            return Ok(self.params.expr(number));
+            let value = self.params.expr(number);
+            let ty = value.ty.clone();
+            return match ty.demands() {
+                true => self.restricted(value, &ty),
+                false => Ok(value),
+            };
         };
         let found = frame.args.get(number.saturating_sub(1)).cloned();
         found.ok_or_else(|| {

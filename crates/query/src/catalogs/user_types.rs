@@ -193,7 +193,7 @@ pub(super) fn checks<'a>(context: &'a Context, rows: &mut Rows<'a>) -> Result<()
                 'c',
                 false,
                 false,
-                true,
+                !check.marks.not_valid,
                 0,
                 ty.id.0,
                 0,
@@ -230,7 +230,14 @@ pub(crate) fn domain_check(
         checks.iter().map(move |check| (ty, check))
     });
     let found = checks.find(|(_, check)| check.id == oid);
-    Ok(found.map(|(ty, check)| format!("CHECK ({})", check_text(context, ty, check, pretty))))
+    Ok(found.map(|(ty, check)| {
+        let valid = if check.marks.not_valid {
+            " NOT VALID"
+        } else {
+            ""
+        };
+        format!("CHECK ({}){valid}", check_text(context, ty, check, pretty))
+    }))
 }
 
 /// A check of a domain, as an expression over a table of one column, which VALUE is.

@@ -641,7 +641,7 @@ impl Sink {
     fn hold(&self, batch: &RecordBatch) -> Result<(), (usize, Error)> {
         let held = |from: usize, rows: usize| -> Result<(), Error> {
             let rows = batch.slice(from, rows);
-            self.checks.hold(&rows)
+            self.checks.hold_read(&rows)
         };
         let Err(mut error) = held(0, batch.num_rows()) else {
             return Ok(());

@@ -43,20 +43,14 @@ pub(super) fn body(
 }
 
 fn field_type(shared: &Arc<Shared>, name: &Spelled, ty: &SqlType) -> Result<SqlType, Error> {
-    let declared = shared.declared(ty)?;
-    if declared.domain.is_some() {
-        return Err(Error::unsupported(format!(
-            "a domain as the type of field \"{}\"",
-            name.value
-        )));
-    }
-    if declared.ty.is_pseudo() {
+    let declared = shared.item_type(ty)?;
+    if declared.is_pseudo() {
         return Err(Error::new(
             SqlState::INVALID_TABLE_DEFINITION,
-            format!("column \"{}\" has pseudo-type {}", name.value, declared.ty),
+            format!("column \"{}\" has pseudo-type {declared}", name.value),
         ));
     }
-    Ok(declared.ty)
+    Ok(declared)
 }
 
 fn fields_mut(ty: &mut Type) -> Result<&mut Vec<(String, SqlType)>, Error> {

@@ -105,7 +105,13 @@ pub(crate) fn row_type(
         return Ok(found.sql_type());
     }
     let gone = || Error::internal("the rows of a relation that is gone");
-    let fields = row_of(shared, home, relation).ok_or_else(gone)?;
+    let mut fields = row_of(shared, home, relation).ok_or_else(gone)?;
+    let columns = home.tables.get(&relation).map_or(&[][..], |of| &of.columns);
+    for ((_, field), column) in fields.iter_mut().zip(columns) {
+        if let Some(domain) = column.domain.and_then(|domain| home.types.get(&domain)) {
+            *field = domain.item_type();
+        }
+    }
     let table = home.tables.get(&relation).map(|table| table.name.clone());
     let view = || home.views.get(&relation).map(|view| view.name.clone());
     let (oid, array) = crate::catalogs::row_types_of(relation.0);

@@ -10,10 +10,10 @@ use chronolith_types::{ColumnId, RoutineId, SchemaId, SqlState, SqlType, TableId
 use super::alter::drop_column;
 use super::attributes;
 use super::drop::{label, tell_dropped};
+use super::drop_type::drop_type;
 use super::policy;
 use super::routine::{kind_of as routine_kind, signature};
 use super::sequence;
-use super::user_types::drop_type;
 use super::view::{kind_of, readers};
 use crate::catalogs::row_types_of;
 use crate::error::Error;

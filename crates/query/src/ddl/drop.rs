@@ -73,7 +73,7 @@ fn one(shared: &Arc<Shared>, of: &Drop, place: usize) -> Result<(), Error> {
         }
         ObjectKind::Aggregate => Err(missing("aggregate", name, SqlState::UNDEFINED_FUNCTION)),
         ObjectKind::Type | ObjectKind::Domain => {
-            super::user_types::drop(shared, of.kind, name, of.cascade)
+            super::drop_type::drop(shared, of.kind, name, of.cascade)
         }
         _ => Err(Error::unsupported("this form of DROP")),
     };

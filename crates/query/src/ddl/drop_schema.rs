@@ -7,7 +7,7 @@ use chronolith_catalog::{Change, Database};
 use chronolith_types::{SchemaId, SqlState};
 
 use super::drop::{drop_table, drop_view, label, tell_dropped};
-use super::user_types::drop_type;
+use super::drop_type::drop_type;
 use super::view::kind_of;
 use super::{routine, sequence};
 use crate::catalogs::quoted;

@@ -12,7 +12,7 @@ use chronolith_types::{RoleId, SchemaId, SqlState, TableId};
 
 use super::alter::role_of;
 use super::drop::{drop_table, drop_view, label};
-use super::user_types::drop_type;
+use super::drop_type::drop_type;
 use super::view::kind_of;
 use super::{routine, sequence};
 use crate::error::Error;

@@ -260,6 +260,7 @@ fn reshaped(
 
 /// The text of a value with the fields of a type in it in other places.
 fn moved(value: &[u8], ty: &SqlType, oid: u32, places: &[Option<usize>]) -> Result<Vec<u8>, Error> {
+    let ty = ty.base();
     match ty {
         SqlType::Array(element) if element.mentions(oid) => {
             let mut out = Vec::new();

@@ -1,29 +1,28 @@
-//! Types of users: CREATE, ALTER and DROP of enums, domains and composite types.
+//! Types of users: CREATE and ALTER of enums, domains and composite types.
 
 use std::sync::Arc;
 
 use arrow::record_batch::RecordBatch;
 use chronolith_catalog::{
-    Change, Column, Constraint, ConstraintKind, ConstraintMarks, Database, Domain, Label,
-    RoutineArg, Table, Type, TypeBody,
+    Change, Column, Constraint, ConstraintKind, ConstraintMarks, Database, Domain, Label, Table,
+    Type, TypeBody,
 };
 use chronolith_sql::{
-    AlterType, AttributeAction, CreateDomain, CreateType, DeclaredType, DomainCheck, Name,
-    ObjectKind, Spelled, TypeAction,
+    AlterType, CreateDomain, CreateType, DeclaredType, DomainCheck, Name, TypeAction,
 };
-use chronolith_types::{SchemaId, SqlState, SqlType, TableId, TypeId};
+use chronolith_types::{SchemaId, SqlState, TypeId};
 
-use super::alter::{drop_column, role_of};
+use super::alter::role_of;
 use super::alter_type::{relabel, rewrite};
 use super::attributes;
+use super::drop_type::missing;
+use super::held::{hold_all, refuse_within};
 use super::hypertable::table_of;
-use super::routine::{kind_of as routine_kind, signature};
 use super::run::owner;
 use super::table::{check_default, check_name, default_text, free_name};
-use super::view::{kind_of as view_kind, readers};
+use super::view::readers;
 use crate::bind::bind_value;
 use crate::error::Error;
-use crate::insert::Checks;
 use crate::outcome::Severity;
 use crate::session::{SessionNames, Shared};
 
@@ -242,9 +241,10 @@ pub(super) fn alter(shared: &Arc<Shared>, of: &AlterType) -> Result<(), Error> {
             };
         }
         TypeAction::SetNotNull(not_null) => domain_mut(&mut ty)?.1.not_null = *not_null,
-        TypeAction::AddCheck { check, .. } => {
+        TypeAction::AddCheck { check, valid } => {
             let (name, domain) = domain_mut(&mut ty)?;
-            let check = check_of(shared, &name, domain, check)?;
+            let mut check = check_of(shared, &name, domain, check)?;
+            check.marks.not_valid = !valid;
             domain.checks.push(check);
         }
         TypeAction::DropCheck { name, if_exists } => {
@@ -280,14 +280,15 @@ pub(super) fn alter(shared: &Arc<Shared>, of: &AlterType) -> Result<(), Error> {
             let check = check.ok_or_else(|| no_check(&from.value, &of))?;
             check.name.clone_from(&to.value);
         }
-        // Every check has been held against all rows.
         TypeAction::Validate(name) => {
             let of = ty.name.clone();
             let (_, domain) = domain_mut(&mut ty)?;
-            let known = domain.checks.iter().any(|check| check.name == name.value);
-            return known
-                .then_some(())
-                .ok_or_else(|| no_check(&name.value, &of));
+            let mut checks = domain.checks.iter_mut();
+            let check = checks.find(|check| check.name == name.value);
+            let check = check.ok_or_else(|| no_check(&name.value, &of))?;
+            if !std::mem::take(&mut check.marks.not_valid) {
+                return Ok(());
+            }
         }
         TypeAction::RenameAttribute { from, to } => {
             attributes::rename(&mut ty, &from.value, &to.value)?;
@@ -299,9 +300,14 @@ pub(super) fn alter(shared: &Arc<Shared>, of: &AlterType) -> Result<(), Error> {
     }
     let stricter = matches!(
         of.action,
-        TypeAction::SetNotNull(true) | TypeAction::AddCheck { .. }
+        TypeAction::SetNotNull(true)
+            | TypeAction::AddCheck { valid: true, .. }
+            | TypeAction::Validate(_)
     );
     let id = ty.id;
+    if stricter {
+        refuse_within(shared, id)?;
+    }
     shared.change(Change::ChangeType {
         database: shared.database,
         ty: Box::new(ty),
@@ -505,217 +511,4 @@ pub(super) fn columns_of(home: &Database, id: TypeId) -> Vec<(Arc<Table>, Column
         found
     };
     home.tables.values().flat_map(columns).collect()
-}
-
-/// What a domain asks now is held against the rows that are there.
-fn hold_all(shared: &Arc<Shared>, id: TypeId, action: &TypeAction) -> Result<(), Error> {
-    let home = shared.home()?;
-    let mut domains = vec![id];
-    let mut at = 0;
-    while let Some(one) = domains.get(at).copied() {
-        let over = |ty: &&Arc<Type>| ty.domain().is_some_and(|domain| domain.over == Some(one));
-        domains.extend(home.types.values().filter(over).map(|ty| ty.id));
-        at += 1;
-    }
-    for id in domains {
-        for (table, column) in columns_of(&home, id) {
-            let what = match action {
-                TypeAction::SetNotNull(_) => "contains null values",
-                _ => "contains values that violate the new constraint",
-            };
-            let refused = |error: Error| {
-                let message = format!(
-                    "column \"{}\" of table \"{}\" {what}",
-                    column.name, table.name
-                );
-                let mut refused = Error::new(error.code, message);
-                refused.table = Some(table.name.clone());
-                refused.column = Some(column.name.clone());
-                refused
-            };
-            Checks::of(shared, &table)?
-                .hold_all(shared)
-                .map_err(refused)?;
-        }
-    }
-    Ok(())
-}
-
-// ---------------------------------------------------------------------------------------- DROP
-
-fn missing(name: &Name) -> Error {
-    Error::new(
-        SqlState::UNDEFINED_OBJECT,
-        format!("type \"{name}\" does not exist"),
-    )
-}
-
-/// Something that goes with a type.
-enum Dependent {
-    Column(Arc<Table>, Column),
-    Routine(Arc<chronolith_catalog::Routine>),
-    View(Arc<chronolith_catalog::View>),
-    Type(Arc<Type>),
-    /// A field of a composite type.
-    Field(Arc<Type>, Spelled, SqlType),
-}
-
-impl Dependent {
-    fn shown(&self) -> String {
-        match self {
-            Self::Column(table, column) => {
-                format!("column {} of table {}", column.name, table.name)
-            }
-            Self::Routine(routine) => format!("{} {}", routine_kind(routine), signature(routine)),
-            Self::View(view) => format!("{} {}", view_kind(view), view.name),
-            Self::Type(ty) => format!("type {}", ty.name),
-            Self::Field(ty, field, _) => {
-                format!("column {} of composite type {}", field.value, ty.name)
-            }
-        }
-    }
-}
-
-impl Dependent {
-    /// What of the type it depends on: it, or its array.
-    fn of(&self, ty: &Type) -> String {
-        match self {
-            Self::Column(_, Column { ty: of, .. }) | Self::Field(_, _, of)
-                if matches!(of, SqlType::Array(_)) =>
-            {
-                format!("{}[]", ty.name)
-            }
-            _ => ty.name.clone(),
-        }
-    }
-}
-
-pub(super) fn drop(
-    shared: &Arc<Shared>,
-    kind: ObjectKind,
-    name: &Name,
-    cascade: bool,
-) -> Result<(), Error> {
-    let found = shared.find_type(name.schema(), name.name())?;
-    let found = found.ok_or_else(|| missing(name))?;
-    if kind == ObjectKind::Domain && found.domain().is_none() {
-        return Err(Error::new(
-            SqlState::WRONG_OBJECT_TYPE,
-            format!("\"{name}\" is not a domain"),
-        ));
-    }
-    drop_type(shared, &found, cascade)
-}
-
-pub(super) fn drop_type(shared: &Arc<Shared>, ty: &Type, cascade: bool) -> Result<(), Error> {
-    let home = shared.home()?;
-    let dependents = dependents(&home, ty);
-    if !cascade && !dependents.is_empty() {
-        let lines = dependents
-            .iter()
-            .map(|found| format!("{} depends on type {}", found.shown(), found.of(ty)));
-        return Err(Error::new(
-            SqlState::DEPENDENT_OBJECTS_STILL_EXIST,
-            format!(
-                "cannot drop type {} because other objects depend on it",
-                ty.name
-            ),
-        )
-        .detail(lines.collect::<Vec<_>>().join("\n"))
-        .hint("Use DROP ... CASCADE to drop the dependent objects too."));
-    }
-    let gone: Vec<String> = dependents
-        .iter()
-        .map(|found| format!("drop cascades to {}", found.shown()))
-        .collect();
-    let notice = |message: String| Error::new(SqlState::SUCCESSFUL_COMPLETION, message);
-    match gone.as_slice() {
-        [] => {}
-        [one] => shared.notice(Severity::Notice, notice(one.clone())),
-        several => shared.notice(
-            Severity::Notice,
-            notice(format!("drop cascades to {} other objects", several.len()))
-                .detail(several.join("\n")),
-        ),
-    }
-    // The type is there as long as anything is declared with it.
-    for found in &dependents {
-        let home = shared.home()?;
-        match found {
-            Dependent::View(view) if home.views.contains_key(&view.id) => {
-                shared.change_unguarded(Change::DropView {
-                    database: shared.database,
-                    id: view.id,
-                })?;
-            }
-            Dependent::Routine(routine) => shared.change_unguarded(Change::DropRoutine {
-                database: shared.database,
-                id: routine.id,
-            })?,
-            Dependent::Column(table, column) => {
-                let Some(table) = home.tables.get(&table.id) else {
-                    continue;
-                };
-                let name = Spelled {
-                    value: column.name.clone(),
-                    position: 0,
-                };
-                drop_column(shared, table, &name, true, true)?;
-            }
-            Dependent::Type(ty) => drop_type(shared, ty, true)?,
-            Dependent::Field(ty, field, _) => {
-                let Some(ty) = home.types.get(&ty.id) else {
-                    continue;
-                };
-                let gone = AttributeAction::Drop {
-                    name: field.clone(),
-                    if_exists: true,
-                };
-                attributes::change(shared, Type::clone(ty), &[gone])?;
-            }
-            Dependent::View(_) => {}
-        }
-    }
-    shared.change(Change::DropType {
-        database: shared.database,
-        id: ty.id,
-    })
-}
-
-fn dependents(home: &Database, ty: &Type) -> Vec<Dependent> {
-    let named = |other: &SqlType| other.element().unwrap_or(other).oid() == ty.id.0;
-    let views = readers(home, ty.schema, &ty.name).map(|view| Dependent::View(Arc::clone(view)));
-    let routines = home.routines.values().filter(|routine| {
-        let result = routine.result.as_ref();
-        let rows = |relation: TableId| ty.relation() == Some(relation.0);
-        let is = |domain: Option<TypeId>| domain == Some(ty.id);
-        let arg = |arg: &RoutineArg| named(&arg.ty) || is(arg.domain);
-        routine.args.iter().any(arg)
-            || result.is_some_and(|result| {
-                named(&result.ty) || is(result.domain) || result.relation.is_some_and(rows)
-            })
-    });
-    let routines = routines.map(|routine| Dependent::Routine(Arc::clone(routine)));
-    let types = home.types.values().filter(|other| match &other.body {
-        TypeBody::Domain(domain) => domain.over == Some(ty.id) || named(&domain.base),
-        TypeBody::Composite { .. } | TypeBody::Enum { .. } => false,
-    });
-    let types = types.map(|other| Dependent::Type(Arc::clone(other)));
-    let fields = home.types.values().flat_map(|other| {
-        let fields = other.fields().iter().filter(|(_, field)| named(field));
-        fields.map(|(name, field)| {
-            let name = Spelled {
-                value: name.clone(),
-                position: 0,
-            };
-            Dependent::Field(Arc::clone(other), name, field.clone())
-        })
-    });
-    // The youngest first, as PostgreSQL finds them.
-    let columns = columns_of(home, ty.id).into_iter().rev();
-    // A column of rows that have the type in them stays: they lose that field.
-    let columns = columns.filter(|(_, column)| column.domain == Some(ty.id) || named(&column.ty));
-    let columns = columns.map(|(table, column)| Dependent::Column(table, column));
-    let all = columns.chain(fields).chain(routines);
-    all.chain(views).chain(types).collect()
 }

@@ -75,6 +75,7 @@ pub(super) async fn run_among(
         shared.lock_table(table.id, &table.name, LockMode::RowExclusive, Wait::Block)?;
     }
     let mut attempts = Attempts::default();
+    let mut looked_again = false;
     loop {
         let (seen, locker) = shared.transact(|transaction| {
             transaction.begin_change()?;
@@ -89,8 +90,9 @@ pub(super) async fn run_among(
         let ran = once(shared, dml, params, many, behind).await?;
         if ran.is_none() {
             // Who is about to look again needs nothing of what the attempt took, and others may
-            // wait for a part of it while it waits for theirs.
-            locker.release_to(mark);
+            // wait for a part of it while it waits for theirs; but what it waited for is its turn.
+            locker.look_again(mark);
+            looked_again = true;
             if let Some(deferred) = deferred {
                 shared.with(|state| state.deferred = deferred);
             }
@@ -104,7 +106,12 @@ pub(super) async fn run_among(
             })?;
         }
         match ran {
-            Some(ran) => return Ok(ran),
+            Some(ran) => {
+                if looked_again {
+                    locker.let_go();
+                }
+                return Ok(ran);
+            }
             None if shared.cancel.asked() => return Err(shared.cancel.error()),
             None => {}
         }

@@ -116,6 +116,7 @@ pub(super) fn from_record(
     };
     let mut fields = Vec::with_capacity(wanted.len());
     for (place, (form, (_, to))) in forms.iter().zip(wanted).enumerate() {
+        let to = to.base();
         let given = written.as_ref().and_then(|written| written.get(place));
         let field = Typed {
             expr: match given {
@@ -287,6 +288,7 @@ fn field_value(text: Option<&[u8]>, ty: &SqlType) -> Result<Value, FunctionError
     let Some(text) = text else {
         return Ok(Value::Null);
     };
+    let ty = ty.base();
     let text = String::from_utf8_lossy(text);
     if let SqlType::Char(_) = ty {
         return Ok(Value::text(text.trim_end_matches(' ')));
@@ -304,10 +306,10 @@ pub(super) fn opened<'t>(
 ) -> Result<Vec<(&'t str, &'t SqlType, Value)>, FunctionError> {
     let fields = fields_of(ty);
     let texts = row::split(text.as_bytes(), fields.len())?;
-    let opened = fields
-        .iter()
-        .zip(texts)
-        .map(|((name, ty), text)| Ok((name.as_str(), ty, field_value(text.as_deref(), ty)?)));
+    let opened = fields.iter().zip(texts).map(|((name, ty), text)| {
+        let ty = ty.base();
+        Ok((name.as_str(), ty, field_value(text.as_deref(), ty)?))
+    });
     opened.collect()
 }
 
@@ -335,7 +337,7 @@ pub fn field(value: Typed, place: usize) -> Result<Option<Typed>, FunctionError>
     let Some((_, ty)) = fields_of(&value.ty).get(place) else {
         return Ok(None);
     };
-    let ty = ty.clone();
+    let ty = ty.base().clone();
     let function: RowFn = |context, args| {
         let ([row, place], [ty, _]) = (args, context.args) else {
             return Ok(Value::Null);
@@ -380,7 +382,7 @@ pub(super) fn shown(text: &str, ty: &SqlType, zone: &TimeZone) -> Result<String,
 
 /// Whether reading or showing a value depends on the session.
 pub(super) fn sessional(ty: &SqlType) -> bool {
-    match ty {
+    match ty.base() {
         SqlType::Timestamptz(_) | SqlType::Timestamp(_) | SqlType::Date | SqlType::Time(_) => true,
         SqlType::Array(element) => sessional(element),
         SqlType::Range(kind) => sessional(&kind.element()),
@@ -409,7 +411,7 @@ pub(super) fn key(value: Typed) -> Result<Typed, FunctionError> {
 }
 
 fn check_order(ty: &SqlType) -> Result<(), FunctionError> {
-    match ty {
+    match ty.base() {
         SqlType::Json | SqlType::Jsonpath => Err(FunctionError::new(
             SqlState::UNDEFINED_FUNCTION,
             format!("could not identify a comparison function for type {ty}"),

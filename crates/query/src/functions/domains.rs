@@ -1,11 +1,10 @@
 //! Values held against domains.
 
-use chronolith_types::SqlState;
-
-use super::error::{FunctionError, OfDomain};
+use super::error::FunctionError;
 use super::table::{Typed, Volatile};
 use super::udf::{self, Context, Row};
 use super::value::Value;
+use super::within::refused;
 
 /// What holds a value against the checks of its domains.
 pub const DOMAIN_CHECK: &str = "domain_value";
@@ -40,24 +39,7 @@ fn check(_: &mut Context<'_>, args: &[Value]) -> Result<Value, FunctionError> {
             continue;
         };
         let of = |text: &Value| Some(text.as_str().to_owned()).filter(|text| !text.is_empty());
-        let named = Some(Box::new(OfDomain {
-            schema: of(schema),
-            name: domain.as_str().to_owned(),
-            check: of(check),
-        }));
-        let domain = domain.as_str();
-        let mut error = match check.as_str() {
-            "" => FunctionError::new(
-                SqlState::NOT_NULL_VIOLATION,
-                format!("domain {domain} does not allow null values"),
-            ),
-            check => FunctionError::new(
-                SqlState::CHECK_VIOLATION,
-                format!("value for domain {domain} violates check constraint \"{check}\""),
-            ),
-        };
-        error.domain = named;
-        return Err(error);
+        return Err(refused(of(schema), domain.as_str(), of(check)));
     }
     Ok(args.first().cloned().unwrap_or(Value::Null))
 }

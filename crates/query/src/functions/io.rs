@@ -80,6 +80,7 @@ pub(super) fn read(
     let integer = |name: &str, min: i64, max: i64| -> Result<Value, FunctionError> {
         Ok(Value::Int(text::parse_integer(bytes, name, min, max)?))
     };
+    let ty = ty.base();
     let value = match ty {
         SqlType::Bool => Value::Bool(text::parse_bool(bytes)?),
         SqlType::Int2 => integer("smallint", i16::MIN.into(), i16::MAX.into())?,
@@ -215,6 +216,7 @@ fn special(source: &str, zone: &Zone, vars: &SessionVars) -> Option<i64> {
 /// The text of a value, as the type's output writes it.
 pub(super) fn write(value: &Value, ty: &SqlType, zone: &Zone) -> Result<String, FunctionError> {
     let mut out = Vec::new();
+    let ty = ty.base();
     match value {
         Value::Null => {}
         Value::Bool(value) => out.push(if *value { b't' } else { b'f' }),

@@ -51,6 +51,7 @@ mod uuids;
 mod value;
 mod vars;
 mod windows;
+mod within;
 
 pub use aggregates::{Parts, StateColumn, aggregate_name, parts_of, stored_type};
 pub(crate) use assigned::{
@@ -82,6 +83,7 @@ pub use table::{
 pub use udf::can_fail;
 pub(crate) use udf::{arg_types, only_computes};
 pub use vars::{Effects, SessionVars};
+pub use within::{Asked, VALUE, Within, held_within};
 
 #[cfg(test)]
 mod tests;

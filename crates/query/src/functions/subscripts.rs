@@ -20,7 +20,7 @@ pub(crate) const OMITTED: i64 = i64::MIN;
 pub(crate) fn item(list: Typed, subscripts: Vec<Typed>) -> Typed {
     let vector = !matches!(list.ty, SqlType::Array(_));
     let ty = match &list.ty {
-        SqlType::Array(element) => element.as_ref().clone(),
+        SqlType::Array(element) => element.base().clone(),
         SqlType::Int2Vector => SqlType::Int2,
         _ => SqlType::Oid,
     };

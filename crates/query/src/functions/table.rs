@@ -410,7 +410,10 @@ pub fn all_casts() -> impl Iterator<Item = &'static Cast> {
 
 /// The way from one type to another, modifiers aside; none when there is none.
 pub fn cast(source: &SqlType, target: &SqlType) -> Option<Cast> {
-    let (source, target) = (source.without_typmod(), target.without_typmod());
+    let (source, target) = (
+        source.plain().without_typmod(),
+        target.plain().without_typmod(),
+    );
     let found = |context| {
         Some(Cast {
             source: source.clone(),

@@ -250,6 +250,9 @@ pub(crate) fn only_computes(udf: &ScalarUDF) -> bool {
 
 /// Whether a call may fail for some of its rows.
 pub fn can_fail(udf: &ScalarUDF) -> bool {
+    if super::within::is_gate(udf) {
+        return true;
+    }
     udf.inner().downcast_ref::<Bound>().is_some_and(|bound| {
         !matches!(
             bound.name.as_str(),

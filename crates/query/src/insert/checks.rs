@@ -8,9 +8,7 @@ use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use chronolith_catalog::{Column, Constraint, ConstraintKind, Table};
 use chronolith_types::{SqlState, SqlType, TimeZone};
 use datafusion::common::DFSchema;
-use datafusion::common::config::ConfigOptions;
 use datafusion::logical_expr::Expr;
-use datafusion::logical_expr::execution_props::ExecutionProps;
 use datafusion::physical_expr::PhysicalExpr;
 
 use super::bind::target_of;
@@ -19,8 +17,7 @@ use super::unique::Uniques;
 use crate::bind::{Names, bind_assigned, bind_over, bind_scalar};
 use crate::dml::computes;
 use crate::error::Error;
-use crate::evaluate::computable;
-use crate::functions::SessionVars;
+use crate::evaluate::{computable, props_of};
 use crate::references::Outgoing;
 use crate::session::{SessionNames, Shared};
 use crate::value::{is_null, write_text};
@@ -320,6 +317,15 @@ impl Checks {
         )?)
     }
 
+    /// The same of rows that were read as they are, of whose values nobody has asked anything.
+    ///
+    /// # Errors
+    /// As [`Self::hold`].
+    pub(crate) fn hold_read(&self, batch: &RecordBatch) -> Result<(), Error> {
+        self.domains.hold_within(batch)?;
+        self.hold(batch)
+    }
+
     /// 23502 for NULL where there may be none, 23514 for a row that a check refuses; NULL is not
     /// refused by a check. The first row at fault is told of, and of that what is asked first.
     ///
@@ -447,15 +453,6 @@ fn put(columns: &mut [ArrayRef], place: usize, values: ArrayRef) {
     if let Some(column) = columns.get_mut(place) {
         *column = values;
     }
-}
-
-/// What expressions that are evaluated without a plan see of the session.
-pub(super) fn props_of(vars: SessionVars) -> ExecutionProps {
-    let mut options = ConfigOptions::new();
-    options.extensions.insert(vars);
-    let mut props = ExecutionProps::new();
-    props.config_options = Some(Arc::new(options));
-    props
 }
 
 /// A check over its table's columns.

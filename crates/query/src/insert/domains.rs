@@ -4,17 +4,25 @@ use std::sync::Arc;
 
 use arrow::array::{Array, AsArray};
 use arrow::record_batch::RecordBatch;
-use chronolith_catalog::{ConstraintKind, Database, Table, Type};
+use chronolith_catalog::{Column, ConstraintKind, Database, Table, Type};
 use chronolith_types::{SqlState, TypeId};
 use datafusion::common::DFSchema;
+use datafusion::logical_expr::execution_props::ExecutionProps;
 use datafusion::physical_expr::PhysicalExpr;
 
-use crate::bind::{Names, bind_value};
+use crate::bind::{Names, asked_within, bind_value};
 use crate::error::Error;
+use crate::evaluate::props_of;
+use crate::functions::Within;
 use crate::session::{SessionNames, Shared};
 
 /// What the domains of a table's columns ask, ready to be held against rows.
-pub(super) struct Domains(Vec<Demand>);
+pub(super) struct Domains {
+    demands: Vec<Demand>,
+    /// What is asked of the items and fields of columns, by their places.
+    within: Vec<(usize, Within)>,
+    props: ExecutionProps,
+}
 
 struct Demand {
     schema: Option<String>,
@@ -27,14 +35,20 @@ struct Demand {
 impl Domains {
     /// Whether no column's type asks anything of its values.
     pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.demands.is_empty() && self.within.is_empty()
     }
 
     pub(super) fn of(shared: &Arc<Shared>, table: &Table) -> Result<Self, Error> {
-        let mut demands = Vec::new();
-        if table.columns.iter().all(|column| column.domain.is_none()) {
-            return Ok(Self(demands));
+        let mut asked = Self {
+            demands: Vec::new(),
+            within: Vec::new(),
+            props: ExecutionProps::new(),
+        };
+        let asks = |column: &Column| column.domain.is_some() || column.ty.demands();
+        if !table.columns.iter().any(asks) {
+            return Ok(asked);
         }
+        asked.props = props_of(shared.vars());
         let home = shared.home()?;
         let names = SessionNames::new(shared)?;
         let planner = shared.planner(names.vars().clone());
@@ -56,7 +70,7 @@ impl Domains {
                     check,
                 };
                 if domain.not_null {
-                    demands.push(demand(None));
+                    asked.demands.push(demand(None));
                 }
                 for check in &domain.checks {
                     let ConstraintKind::Check { expression } = &check.kind else {
@@ -64,16 +78,30 @@ impl Domains {
                     };
                     let expr = bind_value(&names, expression, &column.name, &column.ty)?;
                     let expr = planner.create_physical_expr(expr, &schema)?;
-                    demands.push(demand(Some((check.name.clone(), expr))));
+                    let check = Some((check.name.clone(), expr));
+                    asked.demands.push(demand(check));
                 }
             }
+            let within = asked_within(&names, &column.ty)?;
+            asked.within.extend(within.map(|within| (place, within)));
         }
-        Ok(Self(demands))
+        Ok(asked)
+    }
+
+    /// 23502 or 23514 for the first column that has within a value what a domain refuses. Whoever
+    /// makes a value asks so: this is for rows that come as they are.
+    pub(super) fn hold_within(&self, batch: &RecordBatch) -> Result<(), Error> {
+        for (place, within) in &self.within {
+            if let Some(values) = batch.columns().get(*place) {
+                within.hold(values, &self.props)?;
+            }
+        }
+        Ok(())
     }
 
     /// 23502 or 23514 for the first column with a value that its domain refuses.
     pub(super) fn hold(&self, batch: &RecordBatch) -> Result<(), Error> {
-        for demand in &self.0 {
+        for demand in &self.demands {
             let Some((name, check)) = &demand.check else {
                 let values = batch.columns().get(demand.column);
                 if values.is_some_and(|values| values.null_count() > 0) {

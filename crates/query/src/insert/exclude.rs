@@ -23,11 +23,10 @@ use datafusion::logical_expr::Expr;
 use datafusion::physical_expr::PhysicalExpr;
 use parking_lot::Mutex;
 
-use super::checks::props_of;
 use super::keyed::{Keyed, Values, lift};
 use crate::bind::bind_over;
 use crate::error::Error;
-use crate::evaluate::computable;
+use crate::evaluate::{computable, props_of};
 use crate::routines::{hold_later, is_deferred};
 use crate::session::{SessionNames, Shared};
 

@@ -14,11 +14,11 @@ use datafusion::common::{DFSchema, DataFusionError};
 use datafusion::logical_expr::Expr;
 use datafusion::physical_expr::PhysicalExpr;
 
-use super::checks::{columns_of, props_of};
+use super::checks::columns_of;
 use crate::bind::{bind_over, deparse};
 use crate::catalogs::describe::is_call;
 use crate::error::Error;
-use crate::evaluate::computable;
+use crate::evaluate::{computable, props_of};
 use crate::session::{SessionNames, Shared};
 use crate::value::write_text;
 

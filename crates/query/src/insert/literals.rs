@@ -128,6 +128,7 @@ enum Cell<'a> {
 fn text_of<'a>(literals: &'a Literals, cell: &'a Literal, ty: &SqlType) -> Option<Cell<'a>> {
     let text = match cell {
         Literal::Null => return Some(Cell::Null),
+        _ if ty.demands() => return None,
         Literal::Bool(value) => {
             let text = if *value { "true" } else { "false" };
             return (*ty == SqlType::Bool).then_some(Cell::Text(text));

@@ -17,9 +17,8 @@ use datafusion::logical_expr::expr::ScalarFunction;
 use datafusion::logical_expr::{Expr, LogicalPlan, Volatility};
 use datafusion::physical_expr::PhysicalExpr;
 
-use super::checks::props_of;
 use crate::error::Error;
-use crate::evaluate::{computable, has_query};
+use crate::evaluate::{computable, has_query, props_of};
 use crate::routines::is_routine;
 use crate::session::Shared;
 

@@ -43,7 +43,7 @@ pub(super) fn rows(shared: &Arc<Shared>, columns: &[OutputColumn], rows: RowStre
         for (array, ty) in batch.columns().iter().zip(&types) {
             let array: ArrayRef = match ty {
                 SqlType::Reg(kind) => names(&shared, *kind, array)?,
-                SqlType::Array(item) => match item.as_ref() {
+                SqlType::Array(item) => match item.base() {
                     SqlType::Reg(kind) => lists(&shared, *kind, array)?,
                     _ => Arc::clone(array),
                 },

@@ -235,6 +235,7 @@ impl Shared {
         let locker = instance.engine.locks().locker(pid);
         let asked = Arc::clone(&cancel);
         locker.set_interrupted(Arc::new(move || asked.asked()));
+        cancel.ends_waits_of(&locker);
         locker.set_blocking(Arc::new(|wait: &mut dyn FnMut()| blocking(wait)));
         Self {
             pid,

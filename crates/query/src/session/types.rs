@@ -66,12 +66,12 @@ impl Shared {
                 })
             }
             SqlType::Array(element) => {
-                let element = self.declared(element)?;
-                if element.domain.is_some() {
-                    return Err(Error::unsupported("an array of a domain"));
+                let element = self.item_type(element)?;
+                if let SqlType::Array(_) = element.base() {
+                    return Err(Error::unsupported("an array of a domain over arrays"));
                 }
                 Ok(Declared {
-                    ty: element.ty.array_of(),
+                    ty: element.array_of(),
                     domain: None,
                 })
             }
@@ -80,6 +80,17 @@ impl Shared {
                 domain: None,
             }),
         }
+    }
+
+    /// The type of what an array holds, or of a field of a row: of a domain its own.
+    ///
+    /// # Errors
+    /// 42704 for a type that does not exist.
+    pub(crate) fn item_type(self: &Arc<Self>, ty: &SqlType) -> Result<SqlType, Error> {
+        let declared = self.declared(ty)?;
+        let home = self.home()?;
+        let domain = declared.domain.and_then(|domain| home.types.get(&domain));
+        Ok(domain.map_or(declared.ty, |domain| domain.item_type()))
     }
 
     /// The type of a table's or a view's rows.
@@ -121,7 +132,7 @@ impl Shared {
             return Some(found.sql_type());
         }
         let found = home.types.values().find(|found| found.array == oid)?;
-        Some(found.sql_type().array_of())
+        Some(found.item_type().array_of())
     }
 }
 

@@ -191,7 +191,7 @@ fn write_list(
             continue;
         }
         value.clear();
-        write_binary(items, row, item, &mut value)?;
+        write_binary(items, row, item.base(), &mut value)?;
         let length = i32::try_from(value.len()).unwrap_or(i32::MAX);
         put(out, length.to_be_bytes());
         out.extend_from_slice(&value);

@@ -435,7 +435,11 @@ impl ColumnBuilder {
                 valid,
             } => {
                 let (oid, shape, items) = binary::read_array(from)?;
-                if oid != item.ty.oid() && oid != 0 {
+                let expected = match &self.ty {
+                    SqlType::Array(item) => item.oid(),
+                    _ => item.ty.oid(),
+                };
+                if oid != expected && oid != 0 {
                     return Err(Error::new(
                         SqlState::DATATYPE_MISMATCH,
                         "wrong element type",
@@ -625,7 +629,7 @@ pub fn value_from_text(ty: &SqlType, from: Option<&str>) -> Result<ArrayRef, Err
 
 fn item_of(ty: &SqlType) -> SqlType {
     match ty {
-        SqlType::Array(item) => item.as_ref().clone(),
+        SqlType::Array(item) => item.base().clone(),
         SqlType::Int2Vector => SqlType::Int2,
         _ => SqlType::Oid,
     }

@@ -114,7 +114,7 @@ pub fn write_text(
         DataType::List(_) => {
             let items = array.as_list::<i32>().value(row);
             let item_ty = match ty {
-                SqlType::Array(item) => item.as_ref(),
+                SqlType::Array(item) => item.base(),
                 other => other,
             };
             // The catalogs' vectors are written without braces.

@@ -112,7 +112,8 @@ impl<'a> Cells<'a> {
                 element: match ty {
                     SqlType::Int2Vector => SqlType::Int2,
                     SqlType::OidVector => SqlType::Oid,
-                    other => other.element().cloned().unwrap_or(SqlType::Text),
+                    SqlType::Array(element) => element.as_ref().clone(),
+                    _ => SqlType::Text,
                 },
             },
             other => {
@@ -200,7 +201,7 @@ impl<'a> Cells<'a> {
             }
             Kind::List { list, element } => {
                 let items = list.value(row);
-                let cells = Cells::new(&items, element)?;
+                let cells = Cells::new(&items, element.base())?;
                 let vector = matches!(self.ty, SqlType::Int2Vector | SqlType::OidVector);
                 let mut item = Vec::new();
                 let mut write_item = |index: usize, out: &mut Vec<u8>| {
@@ -297,7 +298,7 @@ impl<'a> Cells<'a> {
             }
             Kind::List { list, element } => {
                 let items = list.value(row);
-                let cells = Cells::new(&items, element)?;
+                let cells = Cells::new(&items, element.base())?;
                 let vector = matches!(self.ty, SqlType::Int2Vector | SqlType::OidVector);
                 let shape = shape_of(&items);
                 let count = shape.count();

@@ -101,6 +101,8 @@ impl Reader<'_, '_> {
                 Some(Shown::Constant(text, to.clone()))
             }
             shown if from.without_typmod() == *to => Some(shown),
+            // Functions of arrays take those of a domain as they are.
+            shown if from.plain().without_typmod() == *to => Some(shown),
             shown => Some(cast(shown, from, to)),
         }
     }

@@ -154,7 +154,7 @@ impl Machine<'_> {
             .filter_map(|place| match self.frame.data.get(place.datum) {
                 Some(Datum::Row(row)) => {
                     let field = row.fields.as_ref()?.get(place.field?)?;
-                    Some((*place, field.name.clone(), field.ty.clone()))
+                    Some((*place, field.name.clone(), field.ty.base().clone()))
                 }
                 _ => None,
             })

@@ -14,8 +14,9 @@ use chronolith_types::{SqlState, SqlType};
 use datafusion::common::ScalarValue;
 
 use super::bind::Ran;
+use super::fields::fields_of;
 use super::frame::{Datum, Names, Row, Slot};
-use super::machine::{Machine, fields_of};
+use super::machine::Machine;
 use crate::ddl::{declared, domain_of};
 use crate::error::Error;
 use crate::outcome::OutputColumn;

@@ -258,7 +258,7 @@ impl Machine<'_> {
             ));
         };
         let (given, item) = match slice {
-            0 => (items(Some(&array))?, element.as_ref().clone()),
+            0 => (items(Some(&array))?, element.base().clone()),
             slice => (self.slices(&array, &ty, slice)?, ty.clone()),
         };
         if let [only] = targets

@@ -7,17 +7,18 @@ use arrow::datatypes::{Field as ArrowField, Schema};
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use chronolith_catalog::{Routine, Volatility};
 use chronolith_sql::plpgsql::{Block, Target};
-use chronolith_types::{SqlState, SqlType, type_of_form};
+use chronolith_types::{SqlState, SqlType};
 use datafusion::common::ScalarValue;
 
 pub(crate) use super::bind::Compiled;
 use super::bind::Moment;
 use super::exec::Flow;
+use super::fields::{fields_of, read_row};
 use super::frame::{
     Datum, Field, Found, Frame, Names, Place, Row, Slot, no_field, null, unassigned,
 };
 use crate::error::Error;
-use crate::functions::{constant_items, row_values};
+use crate::functions::constant_items;
 use crate::session::Session;
 
 /// What a routine's rows are made of.
@@ -379,6 +380,8 @@ impl<'s> Machine<'s> {
                 "cannot subscript a variable that is no array",
             ));
         };
+        // What a domain asks of an item is asked of the whole.
+        let element = element.base().clone();
         let (index, _) = self.value(index, Some(&SqlType::Int4)).await?;
         let ScalarValue::Int32(Some(index)) = index else {
             return Err(Error::new(
@@ -399,7 +402,7 @@ impl<'s> Machine<'s> {
             *item = value;
         }
         let list = ScalarValue::new_list_nullable(&items, &element.arrow());
-        let array = SqlType::Array(element);
+        let array = element.array_of();
         self.put(place, ScalarValue::List(list), &array)
     }
 
@@ -468,7 +471,14 @@ impl<'s> Machine<'s> {
             }
             return Ok(());
         }
-        match fields_of(&value, ty)? {
+        let fields = match fields_of(&value, ty)? {
+            None => match self.frame.data.get(datum) {
+                Some(Datum::Row(row)) if row.fixed => read_row(row, &value, ty)?,
+                _ => None,
+            },
+            fields => fields,
+        };
+        match fields {
             Some(fields) => self.put_fields(datum, fields),
             None => Err(Error::new(
                 SqlState::DATATYPE_MISMATCH,
@@ -580,28 +590,4 @@ pub(super) fn items(value: Option<&ScalarValue>) -> Result<Vec<ScalarValue>, Err
     (0..count)
         .map(|at| Ok(ScalarValue::try_from_array(&values, at)?))
         .collect()
-}
-
-/// The columns of a row that is a value.
-pub(super) fn fields_of(value: &ScalarValue, ty: &SqlType) -> Result<Option<Vec<Field>>, Error> {
-    if let (ScalarValue::Utf8View(Some(row)), Some(_)) = (value, ty.fields()) {
-        let fields = row_values(row, ty).map_err(Error::from)?.into_iter();
-        let fields = fields.map(|(name, ty, value)| Field { name, ty, value });
-        return Ok(Some(fields.collect()));
-    }
-    let ScalarValue::Struct(row) = value else {
-        return Ok(None);
-    };
-    let fields = row
-        .fields()
-        .iter()
-        .zip(row.columns())
-        .map(|(field, column)| {
-            Ok(Field {
-                name: field.name().clone(),
-                ty: type_of_form(field.data_type()),
-                value: ScalarValue::try_from_array(column, 0)?,
-            })
-        });
-    fields.collect::<Result<Vec<_>, Error>>().map(Some)
 }

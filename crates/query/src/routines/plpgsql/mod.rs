@@ -7,6 +7,7 @@ mod bind;
 mod cursors;
 mod diagnose;
 mod exec;
+mod fields;
 mod frame;
 mod loops;
 mod machine;
