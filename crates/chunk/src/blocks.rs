@@ -9,7 +9,7 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::ops::Range;
 use std::sync::{Arc, LazyLock};
 
-use arrow::array::{Array, ArrayRef};
+use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::compute::concat;
 use arrow::record_batch::RecordBatch;
 use chronolith_types::{ColumnId, SqlType};
@@ -40,6 +40,7 @@ struct BlockOf {
 struct Kept {
     /// As which type it was read: a column's may change.
     ty: SqlType,
+    /// One alone where all rows have the same, as those of a series have its names.
     values: ArrayRef,
     bytes: usize,
     /// Whether it was asked for since it was last passed over.
@@ -82,6 +83,7 @@ impl Blocks {
     }
 
     fn keep(&mut self, of: BlockOf, ty: &SqlType, values: &ArrayRef) {
+        let values = &alike(values);
         let bytes = values.get_array_memory_size();
         if bytes > KEPT_BYTES_MAX / 8 {
             return;
@@ -198,13 +200,32 @@ pub(crate) fn row(
     let Ok(within) = usize::try_from(row % BLOCK_ROWS) else {
         return Ok(None);
     };
-    let there = |values: &ArrayRef| (within < values.len()).then(|| values.slice(within, 1));
+    let there = |values: &ArrayRef| match values.len() {
+        1 => Some(Arc::clone(values)),
+        rows => (within < rows).then(|| values.slice(within, 1)),
+    };
     let columns = found.iter().map(|values| values.as_ref().and_then(there));
     let Some(columns) = columns.collect::<Option<Vec<_>>>() else {
         return Ok(None);
     };
     let schema = layout.projected(projection);
     Ok(Some(RecordBatch::try_new(schema, columns)?))
+}
+
+/// One of a column's texts where all are alike, and short enough to lie in their views; else the column.
+fn alike(values: &ArrayRef) -> ArrayRef {
+    let Some(texts) = values.as_string_view_opt() else {
+        return Arc::clone(values);
+    };
+    let short = |view: &u128| view & 0xffff_ffff <= 12;
+    match texts.views().split_first() {
+        Some((first, rest))
+            if short(first) && texts.null_count() == 0 && rest.iter().all(|view| view == first) =>
+        {
+            Arc::new(texts.slice(0, 1).gc())
+        }
+        _ => Arc::clone(values),
+    }
 }
 
 /// Columns of all rows of a range, deleted ones too.
@@ -231,4 +252,34 @@ fn whole(
         Ok(concat(&pieces)?)
     });
     columns.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+    use arrow::array::{Int64Array, StringViewArray};
+
+    use super::*;
+
+    #[test]
+    fn of_texts_that_are_alike_one_is_kept() {
+        let texts =
+            |texts: Vec<Option<&str>>| -> ArrayRef { Arc::new(StringViewArray::from(texts)) };
+        let kept = alike(&texts(vec![Some("BTC"); 100]));
+        assert_eq!((kept.len(), kept.as_string_view().value(0)), (1, "BTC"));
+        assert_eq!(alike(&texts(vec![Some(""); 3])).len(), 1);
+        let long = "a text that does not lie in its view";
+        for others in [
+            vec![Some("BTC"), Some("BTC"), Some("ETH")],
+            vec![Some("BTC"), None, Some("BTC")],
+            vec![None, None],
+            vec![Some(long), Some(long)],
+        ] {
+            let others = texts(others);
+            assert_eq!(&alike(&others), &others);
+        }
+        let numbers: ArrayRef = Arc::new(Int64Array::from(vec![7, 7]));
+        assert_eq!(alike(&numbers).len(), 2);
+    }
 }
