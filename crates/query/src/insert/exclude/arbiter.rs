@@ -26,7 +26,7 @@ impl Exclusion {
             return Ok(found);
         }
         let mut met: HashMap<u32, i128> = HashMap::new();
-        self.scan(view, &lookup.asked, |batch, locators| {
+        self.scan(view, &lookup, |batch, locators| {
             let others = self.asked(batch)?;
             let mut hits = Vec::new();
             self.pairs(

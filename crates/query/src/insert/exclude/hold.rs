@@ -107,7 +107,7 @@ impl Exclusion {
         let mut alike: HashMap<u32, Vec<i128>> = HashMap::new();
         // Another row that each meets: its first number in the statement, its key and its place.
         let mut hits: HashMap<u32, (Option<u32>, String, i128)> = HashMap::new();
-        self.scan(view, &lookup.asked, |batch, locators| {
+        self.scan(view, lookup, |batch, locators| {
             let others = self.asked(batch)?;
             let at = |other: u32| {
                 let row = others.values.row(other as usize);

@@ -2,16 +2,17 @@
 
 use std::collections::BTreeSet;
 
-use arrow::array::{ArrayRef, AsArray};
+use arrow::array::{ArrayRef, AsArray, UInt32Array};
+use arrow::compute::take_record_batch;
 use arrow::datatypes::TimestampMicrosecondType;
 use arrow::record_batch::RecordBatch;
-use chronolith_chunk::ScanRequest;
+use chronolith_chunk::{ChunkError, ScanRequest};
 use chronolith_engine::{EngineError, TableView};
 use chronolith_types::SqlType;
 
 use super::super::keyed::Keyed;
 use super::bound::Exclusion;
-use super::lookup::Asked;
+use super::lookup::Lookup;
 
 /// More values are not looked for one by one.
 const VALUES_MAX: usize = 1000;
@@ -34,17 +35,45 @@ impl Exclusion {
     pub(super) fn scan(
         &self,
         view: &TableView,
-        others: &Asked,
-        take: impl FnMut(&RecordBatch, &[i128]) -> Result<bool, EngineError>,
+        others: &Lookup,
+        mut take: impl FnMut(&RecordBatch, &[i128]) -> Result<bool, EngineError>,
     ) -> Result<(), EngineError> {
         let mut request = ScanRequest::all(self.keyed.places.clone());
         narrow(
             &mut request,
             view.layout.time,
             &self.plain,
-            &others.values.columns,
+            &others.asked.values.columns,
         );
-        self.keyed.scan_asked(view, request, take)
+        self.keyed.scan_asked(view, request, |batch, locators| {
+            let Some(rows) = self.alike(batch, others)? else {
+                return take(batch, locators);
+            };
+            let some = take_record_batch(batch, &rows).map_err(ChunkError::from)?;
+            let places = rows.values().iter();
+            let locators = places.filter_map(|row| locators.get(*row as usize).copied());
+            take(&some, &locators.collect::<Vec<_>>())
+        })
+    }
+
+    /// The rows of a batch that `=` finds alike to some of a lookup; None where nothing is compared
+    /// by it. What more is asked of rows costs more.
+    fn alike(
+        &self,
+        batch: &RecordBatch,
+        others: &Lookup,
+    ) -> Result<Option<UInt32Array>, EngineError> {
+        let Some((places, encoder)) = &self.equal else {
+            return Ok(None);
+        };
+        let values = self.keyed.values(batch)?;
+        let compared = places.iter().filter_map(|place| values.columns.get(*place));
+        let compared: Vec<ArrayRef> = compared.cloned().collect();
+        let keys = encoder.keys_of(&compared)?;
+        let known = |key: Option<&[u8]>| key.is_some_and(|key| others.groups.contains_key(key));
+        let alike = keys.iter().enumerate().filter(|(_, key)| known(*key));
+        let rows = alike.filter_map(|(place, _)| u32::try_from(values.row(place)).ok());
+        Ok(Some(UInt32Array::from_iter_values(rows)))
     }
 }
 
