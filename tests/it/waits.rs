@@ -161,6 +161,61 @@ fn rows_are_locked_through_the_views_that_show_them() {
 }
 
 #[test]
+fn a_view_of_several_tables_locks_the_rows_of_all() {
+    for layout in ["hot", "compressed"] {
+        let (_dir, db) = open();
+        let mut one = db.connect().unwrap();
+        let mut other = db.connect().unwrap();
+        let mut watcher = db.connect().unwrap();
+        for sql in [
+            "CREATE TABLE h (ts timestamptz, k int, v int, PRIMARY KEY (ts, k))",
+            "SELECT create_hypertable('h', 'ts')",
+            "ALTER TABLE h SET (timescaledb.compress)",
+            "INSERT INTO h SELECT '2026-01-05', g, 0 FROM generate_series(1, 4) g",
+            "CREATE TABLE r (k int PRIMARY KEY, name text)",
+            "INSERT INTO r SELECT g, 'n' || g FROM generate_series(1, 4) g",
+            "CREATE VIEW b AS SELECT h.ts, h.k AS key, h.v, r.name FROM h JOIN r ON r.k = h.k",
+            "CREATE VIEW c AS SELECT b.name, b.v, x.name AS again FROM b, r x WHERE x.k = b.key + 1",
+        ] {
+            one.query(sql).unwrap();
+        }
+        if layout == "compressed" {
+            one.query("SELECT compress_chunk(c) FROM show_chunks('h') c")
+                .unwrap();
+        }
+        one.execute("BEGIN").unwrap();
+        let rows = one.query("SELECT v FROM c WHERE name = 'n1' FOR UPDATE");
+        assert_eq!(rows.unwrap().len(), 1);
+        for (sql, free) in [
+            ("SELECT FROM h WHERE k = 1 FOR SHARE NOWAIT", false),
+            ("SELECT FROM r WHERE k = 1 FOR SHARE NOWAIT", false),
+            ("SELECT FROM r WHERE k = 2 FOR SHARE NOWAIT", false),
+            ("SELECT FROM b WHERE key = 2 FOR SHARE NOWAIT", false),
+            ("SELECT FROM h WHERE k = 2 FOR SHARE NOWAIT", true),
+            ("SELECT FROM b WHERE key = 3 FOR SHARE NOWAIT", true),
+        ] {
+            let found = other.query(sql);
+            match free {
+                true => assert_eq!(found.unwrap().len(), 1, "{layout}: {sql}"),
+                false => assert_eq!(code(found), "55P03", "{layout}: {sql}"),
+            }
+        }
+        let skipped = other.query("SELECT name FROM b ORDER BY key FOR UPDATE SKIP LOCKED");
+        assert_eq!(skipped.unwrap().len(), 2);
+        // Who waits sees what was committed meanwhile, in whichever of the tables.
+        let number = pid(&mut other);
+        let waiter = thread::spawn(move || {
+            let rows = other.query("SELECT name || v FROM b WHERE key = 1 FOR UPDATE");
+            rows.unwrap().single::<String>().unwrap()
+        });
+        until_waits(&mut watcher, number);
+        one.execute("UPDATE h SET v = 7 WHERE k = 1; UPDATE r SET name = 'z' WHERE k = 1; COMMIT")
+            .unwrap();
+        assert_eq!(waiter.join().unwrap(), "z7", "{layout}");
+    }
+}
+
+#[test]
 fn chunks_are_rewritten_under_readers_and_writers() {
     let (_dir, db) = open();
     let mut owner = db.connect().unwrap();

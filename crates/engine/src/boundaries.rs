@@ -11,7 +11,7 @@ use arrow::array::BooleanArray;
 use arrow::compute::filter_record_batch;
 use arrow::record_batch::RecordBatch;
 use chronolith_catalog::{Change, Part, Table};
-use chronolith_chunk::{ChunkError, ChunkView, HotPart, ScanRequest, cold};
+use chronolith_chunk::{ChunkError, ChunkView, HotPart, Layout, ScanRequest, cold};
 use chronolith_types::ChunkId;
 
 use crate::commit::{Packed, Work};
@@ -20,7 +20,10 @@ use crate::error::EngineError;
 use crate::layout::layout_of;
 use crate::queue::Pending;
 use crate::record::{Place, Record, TableKey};
-use crate::state::{Loaded, State};
+use crate::state::{Loaded, OpenPart, State};
+
+/// A part that no record names yet.
+pub(crate) type LoadedPart = (Part, Arc<OpenPart>);
 
 /// How often a chunk is cut anew because another transaction changed it meanwhile.
 const ATTEMPTS: usize = 4;
@@ -208,6 +211,37 @@ impl Engine {
         Ok(())
     }
 
+    /// The rows of some parts before a time, and those from there on: each a part where there are any.
+    pub(crate) fn halve(
+        &self,
+        layout: &Arc<Layout>,
+        view: &ChunkView,
+        time: usize,
+        at: i64,
+    ) -> Result<[Option<LoadedPart>; 2], EngineError> {
+        let all = ScanRequest::all((0..layout.columns.len()).collect());
+        let mut sides = [Vec::new(), Vec::new()];
+        for batch in view.scan(layout, &all) {
+            let (before, behind) = halves(&batch?, time, at)?;
+            let [early, late] = &mut sides;
+            early.push(before);
+            late.push(behind);
+        }
+        let mut rows = 0;
+        let mut made = [None, None];
+        for (side, made) in sides.into_iter().zip(&mut made) {
+            let count: usize = side.iter().map(RecordBatch::num_rows).sum();
+            if count > 0 {
+                rows += count as u64;
+                let (part, open, _) = self.pack_part(layout, side)?;
+                *made = Some((part, open));
+            }
+        }
+        // A row lost or doubled here would be lost or doubled for ever.
+        assert_eq!(rows, view.rows(), "rows that were cut at {at}");
+        Ok(made)
+    }
+
     fn cut(&self, state: &State, place: Place, at: i64) -> Result<Option<Work>, EngineError> {
         let Some(table) = state.table(place.table_key()) else {
             return Ok(None);
@@ -241,26 +275,10 @@ impl Engine {
                 hot: Vec::new(),
                 cold: vec![cold],
             };
-            let all = ScanRequest::all((0..layout.columns.len()).collect());
-            let (mut early, mut late) = (Vec::new(), Vec::new());
-            for batch in view.scan(&layout, &all) {
-                let (before, behind) = halves(&batch?, time, at)?;
-                early.push(before);
-                late.push(behind);
-            }
-            let mut rows = 0;
-            for side in [early, late] {
-                let count: usize = side.iter().map(RecordBatch::num_rows).sum();
-                if count == 0 {
-                    continue;
-                }
-                rows += count as u64;
-                let (part, open, _) = self.pack_part(&layout, side)?;
+            for (part, open) in self.halve(&layout, &view, time, at)?.into_iter().flatten() {
                 loaded.insert(part.id, open);
                 added.push(Arc::new(part));
             }
-            // A row lost or doubled here would be lost or doubled for ever.
-            assert_eq!(rows, view.rows(), "rows of part {}", part.id);
         }
         let removed: Vec<_> = removed.iter().map(|part| part.id).collect();
         Ok(Some(Work {

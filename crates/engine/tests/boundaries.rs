@@ -9,9 +9,9 @@ use arrow::array::AsArray;
 use arrow::datatypes::TimestampMicrosecondType;
 use chronolith_catalog::Chunk;
 use chronolith_chunk::ScanRequest;
-use chronolith_engine::{Engine, EngineError, Isolation, Transaction};
-use chronolith_platform::SimRandom;
+use chronolith_engine::{BulkLoader, Engine, EngineConfig, EngineError, Isolation, Transaction};
 use chronolith_platform::sim::{Fault, SimDisk};
+use chronolith_platform::{Disk, Platform, RelPath, SimRandom};
 use chronolith_types::{ChunkId, SqlState};
 
 mod shared;
@@ -44,11 +44,10 @@ fn insert(engine: &Arc<Engine>, n: i64) -> Result<(), EngineError> {
     Ok(())
 }
 
-/// Every chunk's rows lie within its range, and all of them are those of whole transactions.
-fn check(engine: &Arc<Engine>) -> Vec<i64> {
-    let transaction = engine.begin(DB, Isolation::RepeatableRead);
+/// Every chunk's rows lie within its range.
+fn lie_within(transaction: &Transaction) {
     let Some(view) = transaction.table(TICKS) else {
-        return Vec::new();
+        return;
     };
     let mut end = i64::MIN;
     for (_, chunk) in view.chunks.iter() {
@@ -61,6 +60,15 @@ fn check(engine: &Arc<Engine>) -> Vec<i64> {
             assert!(within, "{:?} has {:?}", chunk.range, times.values());
         }
     }
+}
+
+/// Every chunk's rows lie within its range, and all of them are those of whole transactions.
+fn check(engine: &Arc<Engine>) -> Vec<i64> {
+    let transaction = engine.begin(DB, Isolation::RepeatableRead);
+    if transaction.table(TICKS).is_none() {
+        return Vec::new();
+    }
+    lie_within(&transaction);
     let committed = ids(&transaction, TOTALS, 0);
     let mut expected: Vec<i64> = committed.iter().flat_map(|n| ids_of(*n)).collect();
     expected.sort_unstable();
@@ -300,6 +308,81 @@ fn rows_on_their_way_into_a_chunk_that_changed_are_refused() {
     assert_eq!(second.commit().unwrap_err().sqlstate(), refused);
     writers.pop().unwrap().commit().unwrap();
     assert!(ids(&begin(&engine), TICKS, 2).contains(&stays));
+}
+
+#[test]
+fn a_load_goes_to_the_chunks_that_others_make_of_its_own() {
+    for there in [true, false] {
+        let disk = SimDisk::new(11);
+        let config = EngineConfig {
+            hot_bytes_max: 64 << 10,
+            ..shared::config()
+        };
+        let open = |disk: &SimDisk| {
+            Engine::open(Platform::simulated(disk.clone(), 11), config.clone()).unwrap()
+        };
+        let engine = open(&disk);
+        create(&engine).unwrap();
+        let add = |numbers: &[i64]| {
+            let mut transaction = begin(&engine);
+            transaction.insert(TICKS, &ticks(numbers)).unwrap();
+            transaction.commit().unwrap();
+        };
+        let few: Vec<i64> = (0..40).collect();
+        if there {
+            add(&few);
+        }
+        let mut transaction = begin(&engine);
+        let mut loader = transaction.loader(TICKS).unwrap();
+        let push = |loader: &mut BulkLoader, numbers: std::ops::Range<i64>| {
+            let numbers: Vec<i64> = numbers.collect();
+            for numbers in numbers.chunks(100) {
+                loader.push(&ticks(numbers)).unwrap();
+            }
+        };
+        push(&mut loader, 1000..3000);
+        if !there {
+            add(&few);
+            engine.flush().unwrap();
+        }
+        let chunk = |at: i64| {
+            let catalog = engine.catalog();
+            Arc::clone(catalog.table(DB, TICKS).unwrap().chunk_at(at).unwrap())
+        };
+        // One into three, and another into two.
+        for at in [4, 7, 25] {
+            let mut splitter = begin(&engine);
+            splitter.split_chunk(TICKS, chunk(at).id, at).unwrap();
+            splitter.commit().unwrap();
+        }
+        push(&mut loader, 3000..5000);
+        assert_eq!(loader.finish(&mut transaction).unwrap(), 4000);
+        let mut old = engine.begin(DB, Isolation::RepeatableRead);
+        assert_eq!(ids(&old, TICKS, 2), few, "for others");
+        transaction.commit().unwrap();
+        let all = [few, (1000..5000).collect()].concat();
+        let found = |engine: &Arc<Engine>| {
+            let transaction = begin(engine);
+            lie_within(&transaction);
+            ids(&transaction, TICKS, 2)
+        };
+        assert_eq!(found(&engine), all);
+        assert_eq!(chunks(&engine).len(), 7);
+        assert!(engine.verify().is_empty());
+        // Who may not see them split does not write to them.
+        let mut loader = old.loader(TICKS).unwrap();
+        push(&mut loader, 6000..8000);
+        let mut splitter = begin(&engine);
+        splitter.split_chunk(TICKS, chunk(15).id, 15).unwrap();
+        splitter.commit().unwrap();
+        let refused = loader.finish(&mut old).unwrap_err();
+        assert_eq!(refused.sqlstate(), SqlState::SERIALIZATION_FAILURE);
+        drop(old);
+        let there = disk.list(&RelPath::new("parts").unwrap()).unwrap().len();
+        assert_eq!(there, 2 * engine.catalog().parts().count(), "files");
+        drop(engine);
+        assert_eq!(found(&open(&disk.crash())), all);
+    }
 }
 
 #[test]

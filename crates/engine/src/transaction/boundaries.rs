@@ -1,18 +1,33 @@
 //! Chunks merged and split by a transaction.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 use std::sync::Arc;
 
-use chronolith_catalog::{CatalogError, Change};
+use chronolith_catalog::{CatalogError, Change, Table};
 use chronolith_types::{ChunkId, TableId};
 
 use super::Transaction;
+use crate::boundaries::LoadedPart;
 use crate::error::EngineError;
+use crate::layout::layout_for;
 use crate::record::{Place, TableKey};
 use crate::state::State;
+use crate::view::TableView;
 
 /// How often a chunk is cut anew because another transaction changed it meanwhile.
 const ATTEMPTS: usize = 4;
+
+/// Parts of a load, and a range of one chunk that all of them lie in.
+type Piece = (Range<i64>, Vec<LoadedPart>);
+
+/// Where the chunks of a table begin or end within a range.
+pub(super) fn cuts(table: &Table, range: &Range<i64>) -> BTreeSet<i64> {
+    let chunks = table.chunks.values();
+    let ends = chunks.flat_map(|chunk| [chunk.range.start, chunk.range.end]);
+    ends.filter(|at| range.start < *at && *at < range.end)
+        .collect()
+}
 
 impl Transaction {
     /// Makes one chunk of several whose ranges follow upon each other; the first that is named
@@ -66,6 +81,44 @@ impl Transaction {
         Err(EngineError::Overtaken(
             table.map(|table| table.name.clone()).unwrap_or_default(),
         ))
+    }
+
+    /// Parts that were packed for a range, by the ranges that the chunks of a table have of it: others
+    /// may have split the chunk meanwhile, or made several of other widths.
+    pub(super) fn recut(
+        &self,
+        table: &Arc<Table>,
+        range: &Range<i64>,
+        parts: Vec<LoadedPart>,
+    ) -> Result<Vec<Piece>, EngineError> {
+        let layout = layout_for(table);
+        let cuts = match layout.time {
+            Some(time) => cuts(table, range).into_iter().map(move |at| (time, at)),
+            None => return Ok(vec![(range.clone(), parts)]),
+        };
+        let (mut done, mut from, mut left) = (Vec::new(), range.start, parts);
+        for (time, at) in cuts {
+            let (mut early, mut late) = (Vec::new(), Vec::new());
+            for (part, open) in left {
+                match part.times {
+                    Some((first, last)) if first < at && last >= at => {
+                        let view = TableView::of_part(table, &layout, &open);
+                        for (_, view) in view.chunks.iter() {
+                            let [before, behind] = self.engine.halve(&layout, view, time, at)?;
+                            early.extend(before);
+                            late.extend(behind);
+                        }
+                    }
+                    Some((first, _)) if first >= at => late.push((part, open)),
+                    _ => early.push((part, open)),
+                }
+            }
+            done.push((from..at, early));
+            (from, left) = (at, late);
+        }
+        done.push((from..range.end, left));
+        done.retain(|(_, parts)| !parts.is_empty());
+        Ok(done)
     }
 
     fn refuse_own(&self, table: TableId, chunks: &[ChunkId]) -> Result<(), EngineError> {

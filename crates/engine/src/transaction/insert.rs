@@ -5,10 +5,12 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use arrow::record_batch::RecordBatch;
-use chronolith_catalog::{Change, Part, Table};
+use chronolith_catalog::{Change, Table};
 use chronolith_types::{ChunkId, PartId, TableId};
 
+use super::boundaries::cuts;
 use super::{Touched, Transaction};
+use crate::boundaries::LoadedPart;
 use crate::clash::{Clash, LoadClaim};
 use crate::error::EngineError;
 use crate::intake::Intake;
@@ -82,34 +84,55 @@ impl Transaction {
         Ok(Intake::new(engine, self.database, catalog, table))
     }
 
-    /// Adds parts to the chunk of a range; they were packed for `made_for`, and are all there is
-    /// of a load for that chunk.
+    /// Adds parts to the chunk of a range, or to those that others have cut it into; they were packed
+    /// for `made_for`, and are all there is of a load for that chunk.
     pub(crate) fn add_parts(
         &mut self,
         made_for: &Arc<Table>,
         range: &Range<i64>,
-        parts: Vec<(Part, Arc<OpenPart>)>,
+        parts: Vec<LoadedPart>,
     ) -> Result<(), EngineError> {
-        let overtaken = || EngineError::Overtaken(made_for.name.clone());
         let mut table = self.found(made_for.id)?;
-        while !self.keep_chunks(&table, std::iter::once(range.start))? {
+        loop {
+            let starts = std::iter::once(range.start).chain(cuts(&table, range));
+            let kept = self.keep_chunks(&table, starts)?;
+            // Chunks that it does not see yet may be narrower than the one that it would make.
+            let key = TableKey::new(self.database, table.id);
+            let cuts_in = |state: &State| state.table(key).map(|table| cuts(table, range));
+            let (seen, now) = (cuts_in(&self.snapshot), cuts_in(&self.engine.state()));
+            let seen = seen.unwrap_or_default();
+            if kept && now.is_none_or(|now| now.is_subset(&seen)) {
+                break;
+            }
             self.go_on(&table)?;
             table = self.found(made_for.id)?;
         }
         if !same_shape(&table, made_for) {
-            return Err(overtaken());
+            return Err(EngineError::Overtaken(made_for.name.clone()));
         }
-        let place = self.place(&table, range.clone())?;
+        for (range, parts) in self.recut(&table, range, parts)? {
+            self.add_parts_to(&table, &range, parts)?;
+        }
+        Ok(())
+    }
+
+    /// The same of parts that lie in one chunk, which is there or to be made.
+    fn add_parts_to(
+        &mut self,
+        table: &Arc<Table>,
+        range: &Range<i64>,
+        parts: Vec<LoadedPart>,
+    ) -> Result<(), EngineError> {
+        let place = self.place(table, range.clone())?;
         let table = self.found(table.id)?;
         let chunk = table.chunks.get(&place.chunk);
         if chunk.is_none_or(|at| at.range.start > range.start || at.range.end < range.end) {
-            // Cut by another width meanwhile: not all rows lie within it.
-            return Err(overtaken());
+            return Err(EngineError::Overtaken(table.name.clone()));
         }
         // Rows that are there already arrived before these, and are to be read before them.
         self.engine.flush_hot(place)?;
         let own = self.own_part(&table, place)?;
-        let parts: Vec<(Part, Arc<OpenPart>)> = own.into_iter().chain(parts).collect();
+        let parts: Vec<LoadedPart> = own.into_iter().chain(parts).collect();
         let fresh: Vec<Arc<OpenPart>> = parts.iter().map(|(_, open)| Arc::clone(open)).collect();
         let claim = self.hold_load(&table, place, range, fresh)?;
         let mut added = Vec::with_capacity(parts.len());

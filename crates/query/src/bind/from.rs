@@ -458,8 +458,7 @@ impl Binder<'_> {
                 .scope
                 .columns
                 .iter()
-                // Where rows lie is no column that tables have in common.
-                .filter(|column| column.visible && !column.name.starts_with('\u{1}'))
+                .filter(|column| column.visible && !column.is_place())
                 .filter(|column| !matches!(right.scope.by_name(&column.name), Found::None))
                 .map(|column| (column.name.clone(), None))
                 .collect(),

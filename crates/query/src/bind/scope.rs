@@ -39,6 +39,14 @@ pub(super) struct Alias {
     pub hides: Option<String>,
 }
 
+impl ScopeColumn {
+    /// Whether it says where rows lie, under a name that no client can write: no column that tables
+    /// have in common, and none of `*`.
+    pub(super) fn is_place(&self) -> bool {
+        self.name.starts_with('\u{1}')
+    }
+}
+
 /// What a name was found to be.
 pub(super) enum Found<'s> {
     None,

@@ -253,7 +253,8 @@ impl Binder<'_> {
                         )
                         .at(u32::try_from(options.wildcard_token.0.span.start.column).ok()));
                     }
-                    let visible = scope.columns.iter().filter(|column| column.visible);
+                    let columns = scope.columns.iter();
+                    let visible = columns.filter(|column| column.visible && !column.is_place());
                     let place = star_place(options);
                     self.written_out(place, place, visible.clone());
                     self.touch_all(visible.clone());
@@ -289,7 +290,8 @@ impl Binder<'_> {
                         return Err(self.missing_from(scope, schema, &table.value, at));
                     }
                     let start = super::state::Placed::place(name);
-                    let columns = scope.of_table(schema, &table.value).collect::<Vec<_>>();
+                    let columns = scope.of_table(schema, &table.value);
+                    let columns: Vec<_> = columns.filter(|column| !column.is_place()).collect();
                     self.written_out(start, star_place(options), columns.iter().copied());
                     self.touch_all(columns.iter().copied());
                     items.extend(columns.into_iter().map(star));

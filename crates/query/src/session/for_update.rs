@@ -139,10 +139,10 @@ fn bind_by(
     let mut query = query.clone();
     let with = query.with.iter().flat_map(|with| &with.cte_tables);
     let with: Vec<String> = with.map(|cte| cte.alias.name.value.clone()).collect();
-    let found = From::of(&mut query, &with)?;
+    let found = From::of(names, &mut query, &with)?;
     let (named, known): (Vec<_>, Vec<_>) = found
         .into_iter()
-        .partition(|table| !table.qualified && with.contains(&table.table));
+        .partition(|table| table.schema.is_none() && with.contains(&table.table));
     let mut all: Vec<(&Named, RowMode, Wait)> = Vec::new();
     for lock in &query.locks {
         let (verb, mode) = said(lock);
@@ -235,7 +235,8 @@ fn bind_named(
         .iter()
         .zip(first..)
         .filter_map(|((named, mode, wait), place)| {
-            let (table, views) = locators.found(&named.table)?;
+            let mut found = locators.found(&named.table).into_iter();
+            let (table, views) = found.nth(named.number)?;
             Some(Target {
                 table,
                 views,

@@ -1,18 +1,20 @@
-//! Names under which tables also say where their rows lie, and views that show the rows of one table
-//! where those of the table do.
+//! Names under which tables also say where their rows lie, and views that show the rows of tables
+//! where those of the tables do.
 
 use std::collections::HashMap;
+use std::fmt::Write as _;
 use std::sync::Arc;
 
 use chronolith_catalog::{PolicyCommand, Routine, Type};
 use chronolith_sql::ast;
 use chronolith_sql::plpgsql::Conflict;
-use chronolith_types::{ChunkId, SqlType, TableId, TypeId};
+use chronolith_types::{ChunkId, SqlState, SqlType, TableId, TypeId};
 use datafusion::logical_expr::TableSource;
 use parking_lot::Mutex;
 
+use super::lockable::{Named, unfit};
 use super::names::SessionNames;
-use crate::bind::{Names, OwnType, Relation, TableColumn, Variable, unwritable};
+use crate::bind::{Names, OwnType, Relation, TableColumn, Variable};
 use crate::error::Error;
 use crate::functions::SessionVars;
 use crate::rights::RowPolicies;
@@ -26,8 +28,8 @@ enum Meant {
     /// Nobody has asked yet.
     Unknown,
     Table(TableId),
-    /// A view, which shows the rows of what has this name.
-    View(TableId, String),
+    /// A view, which shows the rows of what has these names: of each, all that it shows itself.
+    View(TableId, Vec<String>),
 }
 
 /// Names under which tables also say where their rows lie.
@@ -53,27 +55,29 @@ impl<'n> Locators<'n> {
         }
     }
 
-    /// The table whose rows a name showed, and the views through which, the outermost first.
-    pub(super) fn found(&self, name: &str) -> Option<(TableId, Vec<TableId>)> {
+    /// The tables whose rows a name showed, each with the views through which, the outermost first.
+    pub(super) fn found(&self, name: &str) -> Vec<(TableId, Vec<TableId>)> {
+        let mut found = Vec::new();
         let wanted = self.wanted.lock();
-        let mut views = Vec::new();
-        let mut name = name;
-        loop {
-            match wanted.get(name)? {
-                Meant::Unknown => return None,
-                Meant::Table(table) => return Some((*table, views)),
-                Meant::View(view, _) if views.contains(view) => return None,
-                Meant::View(view, below) => {
-                    views.push(*view);
-                    name = below;
+        // The names that are still to be followed, the next one last.
+        let mut left = vec![(name, Vec::new())];
+        while let Some((name, views)) = left.pop() {
+            match wanted.get(name) {
+                None | Some(Meant::Unknown) => {}
+                Some(Meant::Table(table)) => found.push((*table, views)),
+                Some(Meant::View(view, _)) if views.contains(view) => {}
+                Some(Meant::View(view, below)) => {
+                    let views: Vec<TableId> = views.into_iter().chain([*view]).collect();
+                    let below = below.iter().rev();
+                    left.extend(below.map(|name| (name.as_str(), views.clone())));
                 }
             }
         }
+        found
     }
 
-    /// A view that shows the rows of one table, with where they lie before its columns.
+    /// A view that shows the rows of tables, with where they lie before its columns.
     fn placed(&self, view: Relation, called: &str) -> Result<Relation, Error> {
-        let refused = || Error::unsupported(format!("{} of this view", self.verb));
         let Relation::View {
             oid,
             schema,
@@ -85,22 +89,9 @@ impl<'n> Locators<'n> {
             return Ok(view);
         };
         let query = chronolith_sql::query(&sql)?;
-        if !query.locks.is_empty() || unwritable(self.names, &query, false)?.is_some() {
-            return Err(refused());
-        }
-        let ast::SetExpr::Select(select) = query.body.as_ref() else {
-            return Err(refused());
-        };
-        let Some(ast::TableFactor::Table {
-            name: base, alias, ..
-        }) = select.from.first().map(|from| &from.relation)
-        else {
-            return Err(refused());
-        };
-        let last = base.0.last().and_then(|part| part.as_ident());
-        let base = last.ok_or_else(refused)?.value.clone();
-        let alias = alias.as_ref().map_or(&base, |alias| &alias.name.value);
+        let shown = shown(self.names, &query, self.verb)?;
         // Behind the SELECT that it begins with stand its columns.
+        let refused = || unlockable(self.verb);
         let text = sql.trim_start();
         let rest = text
             .get(..6)
@@ -111,13 +102,33 @@ impl<'n> Locators<'n> {
             return Err(refused());
         }
         let quoted = |name: &str| format!("\"{}\"", name.replace('"', "\"\""));
-        let sql = format!("SELECT {}.{}, {rest}", quoted(alias), quoted(LOCATOR));
-        if !columns.is_empty() {
-            columns.insert(0, LOCATOR.to_owned());
+        let mut all: Vec<(&str, usize, usize)> = Vec::new();
+        for of in &shown {
+            all.extend((1..=of.count).map(|number| (of.alias.as_str(), number, of.count)));
         }
+        let mut items = String::new();
+        let mut own = Vec::new();
+        for (at, (alias, number, count)) in (1..).zip(&all) {
+            let (below, column) = (column(*number, *count), column(at, all.len()));
+            let _ = write!(
+                items,
+                "{}.{} AS {}, ",
+                quoted(alias),
+                quoted(&below),
+                quoted(&column)
+            );
+            own.push(column);
+        }
+        let sql = format!("SELECT {items}{rest}");
+        if !columns.is_empty() {
+            columns = own.into_iter().chain(columns).collect();
+        }
+        let bases: Vec<String> = shown.into_iter().map(|shown| shown.table).collect();
         let mut wanted = self.wanted.lock();
-        wanted.insert(called.to_owned(), Meant::View(TableId(oid), base.clone()));
-        wanted.entry(base).or_insert(Meant::Unknown);
+        for base in &bases {
+            wanted.entry(base.clone()).or_insert(Meant::Unknown);
+        }
+        wanted.insert(called.to_owned(), Meant::View(TableId(oid), bases));
         Ok(Relation::View {
             oid,
             schema,
@@ -126,6 +137,90 @@ impl<'n> Locators<'n> {
             sql,
         })
     }
+}
+
+/// A relation of a view's FROM: by what the view calls it, and how many tables' rows it shows.
+struct Shown {
+    table: String,
+    alias: String,
+    count: usize,
+}
+
+/// What a relation calls the column that says where the rows of one of its tables lie.
+pub(super) fn column(number: usize, count: usize) -> String {
+    match count {
+        1 => LOCATOR.to_owned(),
+        _ => format!("{LOCATOR}{number}"),
+    }
+}
+
+/// How many tables' rows a name shows: one of a table, and of a view as many as those below it.
+///
+/// # Errors
+/// 0A000 for a view whose rows cannot be locked.
+pub(super) fn tables_of(
+    names: &SessionNames,
+    schema: Option<&str>,
+    name: &str,
+    verb: &'static str,
+) -> Result<usize, Error> {
+    match names.relation(schema, name)? {
+        Some(Relation::View { sql, .. }) => {
+            let query = chronolith_sql::query(&sql)?;
+            let shown = shown(names, &query, verb)?;
+            Ok(shown.iter().map(|shown| shown.count).sum())
+        }
+        _ => Ok(1),
+    }
+}
+
+fn unlockable(verb: &str) -> Error {
+    Error::unsupported(format!("{verb} of this view"))
+}
+
+/// What a view shows rows of, in the order of its FROM.
+fn shown(
+    names: &SessionNames,
+    query: &ast::Query,
+    verb: &'static str,
+) -> Result<Vec<Shown>, Error> {
+    let words = |why: &str| Error::new(SqlState::FEATURE_NOT_SUPPORTED, format!("{verb} {why}"));
+    if let Some(what) = unfit(query) {
+        return Err(words(&format!("is not allowed with {what}")));
+    }
+    let ast::SetExpr::Select(select) = query.body.as_ref() else {
+        return Err(unlockable(verb));
+    };
+    let cut = query.limit_clause.is_some() || query.fetch.is_some();
+    if cut || query.with.is_some() || !query.locks.is_empty() {
+        return Err(unlockable(verb));
+    }
+    let over = |item: &ast::SelectItem| item.to_string().to_lowercase().contains(" over ");
+    if select.projection.iter().any(over) {
+        return Err(words("is not allowed with window functions"));
+    }
+    let mut named = Vec::new();
+    for from in &select.from {
+        named.extend(Named::of_joins(from).ok_or_else(|| unlockable(verb))?);
+    }
+    if named.is_empty() {
+        return Err(unlockable(verb));
+    }
+    let mut found = Vec::new();
+    for named in named {
+        if named.nullable {
+            return Err(words(
+                "cannot be applied to the nullable side of an outer join",
+            ));
+        }
+        let count = tables_of(names, named.schema.as_deref(), &named.table, verb)?;
+        found.push(Shown {
+            table: named.table,
+            alias: named.alias,
+            count,
+        });
+    }
+    Ok(found)
 }
 
 impl Names for Locators<'_> {

@@ -3,7 +3,8 @@
 use chronolith_sql::ast;
 use chronolith_types::SqlState;
 
-use super::locators::LOCATOR;
+use super::locators::{LOCATOR, column, tables_of};
+use super::names::SessionNames;
 use crate::error::Error;
 
 /// A table of FROM: its own name, and by what the query finds where its rows lie.
@@ -14,8 +15,10 @@ pub(super) struct Named {
     pub(super) alias: String,
     /// The column of that.
     pub(super) column: String,
-    /// Whether its schema is said.
-    pub(super) qualified: bool,
+    /// Of a view, which of the tables that it shows rows of.
+    pub(super) number: usize,
+    /// Its schema, where that is said.
+    pub(super) schema: Option<String>,
     /// Whether a join may leave it without a row.
     pub(super) nullable: bool,
 }
@@ -38,9 +41,46 @@ impl Named {
             table: table.value.clone(),
             alias: alias.value.clone(),
             column: LOCATOR.to_owned(),
-            qualified: name.0.len() > 1,
+            number: 0,
+            schema: match name.0.as_slice() {
+                [.., schema, _] => Some(schema.as_ident()?.value.clone()),
+                _ => None,
+            },
             nullable: false,
         })
+    }
+
+    /// The tables that are joined; None where something else is.
+    pub(super) fn of_joins(from: &ast::TableWithJoins) -> Option<Vec<Self>> {
+        let of = |factor: &ast::TableFactor| match factor {
+            ast::TableFactor::NestedJoin {
+                table_with_joins,
+                alias: None,
+            } => Self::of_joins(table_with_joins),
+            factor => Self::of(factor).map(|table| vec![table]),
+        };
+        let mut found = of(&from.relation)?;
+        for join in &from.joins {
+            let (left, right) = nullable(&join.join_operator);
+            for before in &mut found {
+                before.nullable |= left;
+            }
+            found.extend(of(&join.relation)?.into_iter().map(|table| Self {
+                nullable: table.nullable || right,
+                ..table
+            }));
+        }
+        Some(found)
+    }
+}
+
+/// Whether a join may leave the tables before it without a row, and the one that it adds.
+fn nullable(join: &ast::JoinOperator) -> (bool, bool) {
+    match join {
+        ast::JoinOperator::Left(_) | ast::JoinOperator::LeftOuter(_) => (false, true),
+        ast::JoinOperator::Right(_) | ast::JoinOperator::RightOuter(_) => (true, false),
+        ast::JoinOperator::FullOuter(_) => (true, true),
+        _ => (false, false),
     }
 }
 
@@ -64,6 +104,7 @@ pub(super) fn unfit(query: &ast::Query) -> Option<&'static str> {
 /// The tables of a query's FROM, with those of the subqueries in it, which are made to say where
 /// their rows lie.
 pub(super) struct From<'w> {
+    names: &'w SessionNames,
     /// Queries of WITH: they have no rows to lock.
     with: &'w [String],
     /// How many columns subqueries got.
@@ -78,13 +119,18 @@ impl<'w> From<'w> {
     ///
     /// # Errors
     /// 0A000 for a subquery that is meant and whose rows cannot be locked.
-    pub(super) fn of(query: &mut ast::Query, with: &'w [String]) -> Result<Vec<Named>, Error> {
+    pub(super) fn of(
+        names: &'w SessionNames,
+        query: &mut ast::Query,
+        with: &'w [String],
+    ) -> Result<Vec<Named>, Error> {
         let clauses = query.locks.iter().map(super::for_update::clause);
         let wanted: Option<Vec<String>> = clauses
             .map(|(wanted, _)| wanted.map(str::to_owned))
             .collect();
         let verb = query.locks.first().map(super::for_update::said);
         let mut own = Self {
+            names,
             with,
             shown: 0,
             wanted,
@@ -107,12 +153,7 @@ impl<'w> From<'w> {
     fn of_joins(&mut self, from: &mut ast::TableWithJoins) -> Result<Vec<Named>, Error> {
         let mut found = self.of_factor(&mut from.relation)?;
         for join in &mut from.joins {
-            let (left, right) = match join.join_operator {
-                ast::JoinOperator::Left(_) | ast::JoinOperator::LeftOuter(_) => (false, true),
-                ast::JoinOperator::Right(_) | ast::JoinOperator::RightOuter(_) => (true, false),
-                ast::JoinOperator::FullOuter(_) => (true, true),
-                _ => (false, false),
-            };
+            let (left, right) = nullable(&join.join_operator);
             for before in &mut found {
                 before.nullable |= left;
             }
@@ -136,8 +177,26 @@ impl<'w> From<'w> {
                 alias: Some(alias),
                 ..
             } if self.means(&alias.name.value) => self.of_subquery(subquery, alias),
-            factor => Ok(Named::of(factor).into_iter().collect()),
+            factor => match Named::of(factor) {
+                Some(table) => self.of_relation(table),
+                None => Ok(Vec::new()),
+            },
         }
+    }
+
+    /// The tables that a relation shows rows of.
+    fn of_relation(&self, table: Named) -> Result<Vec<Named>, Error> {
+        let is_query = table.schema.is_none() && self.with.contains(&table.table);
+        if is_query || !self.means(&table.alias) {
+            return Ok(vec![table]);
+        }
+        let count = tables_of(self.names, table.schema.as_deref(), &table.table, self.verb)?;
+        let of = |number: usize| Named {
+            column: column(number + 1, count),
+            number,
+            ..table.clone()
+        };
+        Ok((0..count).map(of).collect())
     }
 
     fn means(&self, alias: &str) -> bool {
@@ -177,7 +236,7 @@ impl<'w> From<'w> {
         self.wanted = wanted;
         let mut shown = Vec::new();
         for table in found? {
-            let hidden = |of: &[String]| !table.qualified && of.contains(&table.table);
+            let hidden = |of: &[String]| table.schema.is_none() && of.contains(&table.table);
             if hidden(self.with) || hidden(&with) {
                 continue;
             }
