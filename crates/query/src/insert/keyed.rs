@@ -13,6 +13,7 @@ use chronolith_types::{SqlType, TimeZone};
 use datafusion::common::{DFSchema, DataFusionError};
 use datafusion::logical_expr::Expr;
 use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_expr::expressions::Column;
 
 use super::checks::columns_of;
 use crate::bind::{bind_over, deparse};
@@ -200,13 +201,28 @@ impl Keyed {
         format!("({})=({})", self.texts.join(", "), texts.join(", "))
     }
 
+    /// The column that a key is, as it is.
+    pub(super) fn column_of(&self, key: usize) -> Option<usize> {
+        let column = self.exprs.get(key)?.downcast_ref::<Column>()?;
+        self.places.get(column.index()).copied()
+    }
+
     /// Calls `take` with the rows of a view and their locators, a batch at a time.
     pub(super) fn scan(
         &self,
         view: &TableView,
+        take: impl FnMut(&RecordBatch, &[i128]) -> Result<bool, EngineError>,
+    ) -> Result<(), EngineError> {
+        self.scan_asked(view, ScanRequest::all(self.places.clone()), take)
+    }
+
+    /// The same of those rows alone that are asked for, and maybe others.
+    pub(super) fn scan_asked(
+        &self,
+        view: &TableView,
+        mut request: ScanRequest,
         mut take: impl FnMut(&RecordBatch, &[i128]) -> Result<bool, EngineError>,
     ) -> Result<(), EngineError> {
-        let mut request = ScanRequest::all(self.places.clone());
         request.locators = true;
         for (_, chunk) in view.chunks.iter() {
             for batch in chunk.scan(&view.layout, &request) {
