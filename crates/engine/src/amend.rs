@@ -113,6 +113,15 @@ impl Amending {
             amendment,
         }
     }
+
+    /// What it comes to, for who waits for it on a thread of its own.
+    ///
+    /// # Errors
+    /// 53100, 58030, and what the disk gives.
+    pub fn wait(self) -> Result<Amended, EngineError> {
+        let written = self.commit.wait();
+        self.amendment.told(&self.engine, written)
+    }
 }
 
 impl Future for Amending {
@@ -120,12 +129,7 @@ impl Future for Amending {
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let written = std::task::ready!(Pin::new(&mut self.commit).poll(context));
-        let outcome = self.amendment.outcome.get().copied();
-        let outcome = outcome.unwrap_or(Amended::Otherwise);
-        if written.is_ok() && outcome == Amended::Changed {
-            self.engine.tidy_after(Some(&self.amendment.locker));
-        }
-        Poll::Ready(written.map(|_| outcome))
+        Poll::Ready(self.amendment.told(&self.engine, written))
     }
 }
 
@@ -137,6 +141,20 @@ struct Found {
 }
 
 impl Amendment {
+    /// What came of it, once it was written or refused.
+    fn told(
+        &self,
+        engine: &Engine,
+        written: Result<Lsn, EngineError>,
+    ) -> Result<Amended, EngineError> {
+        written?;
+        let outcome = self.outcome.get().copied().unwrap_or(Amended::Otherwise);
+        if outcome == Amended::Changed {
+            engine.tidy_after(Some(&self.locker));
+        }
+        Ok(outcome)
+    }
+
     /// The row as it is in a state; the error where there is none.
     fn find(&self, engine: &Engine, state: &State, chunk: &Chunk) -> Result<Found, Missing> {
         let hot = state.hot(self.place);

@@ -160,6 +160,44 @@ impl Engine {
     }
 }
 
+/// Rows by halves of their keys' hashes, those of one in the order of the rows, in which they come: by
+/// their digits, which takes a part of what comparisons take.
+fn sorted(mut index: Vec<(u32, u32)>) -> Vec<(u32, u32)> {
+    const BITS: u32 = 11;
+    const DIGITS: usize = 1 << BITS;
+    /// So few are compared sooner.
+    const FEW: usize = 4 * DIGITS;
+    if index.len() < FEW {
+        index.sort_unstable();
+        return index;
+    }
+    let mut from = index;
+    let mut to = vec![(0, 0); from.len()];
+    for shift in [0, BITS, 2 * BITS] {
+        let digit = |short: u32| (short >> shift) as usize % DIGITS;
+        let mut places = vec![0_usize; DIGITS];
+        for (short, _) in &from {
+            if let Some(count) = places.get_mut(digit(*short)) {
+                *count += 1;
+            }
+        }
+        let mut first = 0;
+        for place in &mut places {
+            (*place, first) = (first, first + *place);
+        }
+        for entry in &from {
+            if let Some(place) = places.get_mut(digit(entry.0)) {
+                if let Some(slot) = to.get_mut(*place) {
+                    *slot = *entry;
+                }
+                *place += 1;
+            }
+        }
+        std::mem::swap(&mut from, &mut to);
+    }
+    from
+}
+
 impl Sought<'_> {
     /// Equal ones are of columns of equal types.
     fn print(&self) -> u64 {
@@ -242,8 +280,7 @@ impl Sought<'_> {
                 row += 1;
             }
         }
-        index.sort_unstable();
-        Ok(index)
+        Ok(sorted(index))
     }
 
     fn by_index(
@@ -279,5 +316,24 @@ impl Sought<'_> {
             self.matches(&batch, &wanted, &mut found)?;
         }
         Ok(found)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_are_sorted_by_digits_as_by_comparison() {
+        for count in [0_u32, 1, 100, 8_191, 8_192, 50_000] {
+            let short = |row: u32| match row % 5 {
+                0 => u32::MAX - row % 3,
+                _ => row.wrapping_mul(0x9e37_79b9) >> (row % 20),
+            };
+            let index: Vec<(u32, u32)> = (0..count).map(|row| (short(row), row)).collect();
+            let mut compared = index.clone();
+            compared.sort_unstable();
+            assert_eq!(sorted(index), compared);
+        }
     }
 }

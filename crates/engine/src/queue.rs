@@ -177,6 +177,17 @@ impl Commit {
             done: false,
         }
     }
+
+    /// What it comes to, for who waits for it on a thread of its own.
+    pub(crate) fn wait(mut self) -> Result<Lsn, EngineError> {
+        let engine = Arc::clone(&self.engine);
+        let mut writer = engine.writing();
+        // Whoever had the log before may have written this one with its own.
+        engine.write_waiting(&mut writer, &self.pending);
+        drop(writer);
+        self.done = true;
+        self.pending.result()
+    }
 }
 
 impl Future for Commit {

@@ -21,7 +21,7 @@ use crate::functions::{SessionVars, only_computes};
 use crate::insert::Checks;
 use crate::references::Incoming;
 use crate::routines::has_triggers;
-use crate::session::Shared;
+use crate::session::{Shared, blocking, others_work};
 use crate::statistics::{Operation, Rows};
 
 /// Runs a statement that ends its transaction; how many rows it changed. None where it is to be run as
@@ -96,7 +96,11 @@ pub(crate) async fn run_alone(
     let Some(amending) = amending else {
         return Ok(None);
     };
-    let updated = match amending.await? {
+    let amended = match others_work() {
+        true => amending.await?,
+        false => blocking(|| amending.wait())?,
+    };
+    let updated = match amended {
         Amended::Changed => 1,
         Amended::Nothing => 0,
         Amended::Refused => {

@@ -59,7 +59,9 @@ pub(crate) use execute::{Ready, ready};
 pub(crate) use for_update::Locking;
 pub(crate) use names::{SessionNames, relation_in, row_of, table_of};
 pub(crate) use run::{collect, collect_now, evaluate, expanded, physical, run, stream, wait_for};
-pub(crate) use shared::{Shared, State, blocking, blocking_for, changes_chunk, no_schema};
+pub(crate) use shared::{
+    Shared, State, blocking, blocking_for, changes_chunk, no_schema, others_work,
+};
 pub(crate) use stand_in::{as_table as view_as_table, taken};
 pub(crate) use undo::Before;
 
