@@ -408,7 +408,7 @@ impl Shared {
     }
 
     pub(crate) fn time_zone(&self) -> TimeZone {
-        self.with(|state| state.often().zone.clone())
+        self.with(|state| state.often().zone)
     }
 
     /// The schemas of the search path that exist, in order; that of the session's temporary tables
