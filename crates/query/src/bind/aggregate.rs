@@ -91,8 +91,12 @@ impl Binder<'_> {
             .proc
             .aggregate(&call.args, &call.result)
             .map_err(|error| told(error).at(at))?;
+        let udf = match params.distinct {
+            true => crate::functions::counting_distinct(built.udf),
+            false => built.udf,
+        };
         let expr = Expr::AggregateFunction(AggregateFunction::new_udf(
-            built.udf,
+            udf,
             built.args,
             params.distinct,
             params.filter.map(Box::new),

@@ -10,6 +10,7 @@ use datafusion::logical_expr::AggregateUDF;
 use super::error::FunctionError;
 use super::table::{AggregateUse, Typed};
 
+mod distinct;
 mod ends;
 mod exact;
 mod floats;
@@ -19,6 +20,7 @@ mod rows;
 mod simple;
 mod staged;
 
+pub(crate) use distinct::counting_distinct;
 pub use partial::{Parts, StateColumn, parts_of, stored_type};
 pub use rows::aggregate_name;
 

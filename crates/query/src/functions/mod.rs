@@ -53,6 +53,7 @@ mod vars;
 mod windows;
 mod within;
 
+pub(crate) use aggregates::counting_distinct;
 pub use aggregates::{Parts, StateColumn, aggregate_name, parts_of, stored_type};
 pub(crate) use assigned::{
     BYTE as SET_BYTE, ITEM as SET_ITEM, SLICE as SET_SLICE, byte, with_byte, with_item, with_slice,
