@@ -1,11 +1,13 @@
 //! A hot part: rows in memory, in the order of their commits.
 
+mod marked;
+
 use std::ops::Range;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
 
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, UInt32Array};
-use arrow::compute::{concat_batches, filter_record_batch};
+use arrow::compute::concat_batches;
 use arrow::datatypes::DataType;
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 
@@ -14,23 +16,21 @@ use roaring::RoaringBitmap;
 use crate::error::ChunkError;
 use crate::facts::{Facts, Lazy, rows_among};
 use crate::layout::Layout;
+use marked::{Gone, Marked};
 
 /// Small batches are joined until they have this many rows.
 const JOINED_ROWS_MAX: usize = 32_768;
-
-/// So few rows are marked one by one.
-const FEW: u64 = 64;
 
 /// Rows that wait in memory to be packed. Grows only at its end; rows that are deleted stay where
 /// they are, marked, until they would be packed.
 #[derive(Debug, Clone)]
 pub struct HotPart {
-    batches: Arc<Vec<RecordBatch>>,
-    /// What is known of each batch, once somebody asked: of its deleted rows too.
-    facts: Arc<Vec<Lazy>>,
-    /// None as long as no row is deleted.
-    gone: Option<Arc<Gone>>,
+    /// Shared by its versions, of which there is one a commit: what a commit does not touch is copied
+    /// by nobody.
+    pieces: Arc<Vec<Arc<Piece>>>,
     rows: usize,
+    /// How many of them are deleted.
+    gone: usize,
     bytes: usize,
     /// Another for each part whose first rows are others.
     generation: u64,
@@ -39,31 +39,50 @@ pub struct HotPart {
     left: u64,
 }
 
-/// Deleted rows of a hot part.
-#[derive(Debug, Default)]
-struct Gone {
-    /// Of each batch.
-    of: Vec<Option<Arc<Marked>>>,
-    count: usize,
-    /// All batches without them.
-    live: OnceLock<Vec<RecordBatch>>,
+/// Rows that lie together.
+#[derive(Debug, Clone)]
+struct Piece {
+    batch: RecordBatch,
+    /// What is known of the batch, once somebody asked: of its deleted rows too.
+    facts: Lazy,
+    /// None as long as no row is deleted.
+    marked: Option<Marked>,
 }
 
-/// A batch's deleted rows.
-#[derive(Debug)]
-struct Marked {
-    rows: RoaringBitmap,
-    /// The batch without them, once somebody asked.
-    live: OnceLock<RecordBatch>,
+impl Piece {
+    /// A batch, some of whose rows are deleted.
+    fn new(batch: RecordBatch, gone: Gone) -> Arc<Self> {
+        Arc::new(Self {
+            batch,
+            facts: Lazy::default(),
+            marked: Marked::of(gone),
+        })
+    }
+
+    fn gone(&self) -> Option<&Gone> {
+        self.marked.as_ref().map(Marked::rows)
+    }
+
+    fn gone_rows(&self) -> usize {
+        let gone = self.gone().map_or(0, Gone::len);
+        usize::try_from(gone).unwrap_or(usize::MAX)
+    }
+
+    /// The batch without deleted rows.
+    fn live(&self) -> &RecordBatch {
+        match &self.marked {
+            Some(marked) => marked.live(&self.batch),
+            None => &self.batch,
+        }
+    }
 }
 
 impl Default for HotPart {
     fn default() -> Self {
         Self {
-            batches: Arc::default(),
-            facts: Arc::default(),
-            gone: None,
+            pieces: Arc::default(),
             rows: 0,
+            gone: 0,
             bytes: 0,
             generation: next_generation(),
             origin: next_generation(),
@@ -72,43 +91,8 @@ impl Default for HotPart {
     }
 }
 
-impl Marked {
-    fn new(rows: RoaringBitmap) -> Option<Arc<Self>> {
-        (!rows.is_empty()).then(|| {
-            Arc::new(Self {
-                rows,
-                live: OnceLock::new(),
-            })
-        })
-    }
-
-    /// A batch without these rows of it.
-    fn live(&self, batch: &RecordBatch) -> RecordBatch {
-        let filtered = self.live.get_or_init(|| {
-            let kept = kept(&self.rows, batch.num_rows());
-            // A mask of the batch's own length fits every batch.
-            filter_record_batch(batch, &kept).unwrap_or_else(|_| batch.slice(0, 0))
-        });
-        filtered.clone()
-    }
-}
-
-impl Gone {
-    fn of(marks: Vec<Option<Arc<Marked>>>) -> Option<Arc<Self>> {
-        let count = marks.iter().flatten().map(|marked| marked.rows.len());
-        let count = usize::try_from(count.sum::<u64>()).unwrap_or(usize::MAX);
-        (count > 0).then(|| {
-            Arc::new(Self {
-                of: marks,
-                count,
-                live: OnceLock::new(),
-            })
-        })
-    }
-}
-
 /// A mask of a batch's rows that are not deleted.
-pub(crate) fn kept(gone: &RoaringBitmap, rows: usize) -> BooleanArray {
+fn kept(gone: impl Iterator<Item = u32>, rows: usize) -> BooleanArray {
     let mut kept = vec![true; rows];
     for row in gone {
         if let Some(kept) = usize::try_from(row).ok().and_then(|row| kept.get_mut(row)) {
@@ -116,11 +100,6 @@ pub(crate) fn kept(gone: &RoaringBitmap, rows: usize) -> BooleanArray {
         }
     }
     BooleanArray::from(kept)
-}
-
-/// The members of a set between two numbers, counted from the first of these.
-fn between(rows: &RoaringBitmap, from: u32, to: u32) -> RoaringBitmap {
-    rows.range(from..to).map(|row| row - from).collect()
 }
 
 /// Bytes that a batch's rows take, as columns of their own: what they share with others of the
@@ -236,85 +215,77 @@ impl HotPart {
         self.rows += batch.num_rows();
         self.bytes += bytes_of(&batch);
         let batch = tidied(batch)?;
-        let batches = Arc::make_mut(&mut self.batches);
-        let facts = Arc::make_mut(&mut self.facts);
-        let mut marks = self.gone.take().map(|gone| gone.of.clone());
-        let (mut from, mut rows) = (batches.len(), batch.num_rows());
-        while let Some(before) = from.checked_sub(1).and_then(|at| batches.get(at)) {
-            let joined = before.num_rows() + rows;
-            if before.num_rows() > 2 * rows || joined > JOINED_ROWS_MAX {
+        let pieces = Arc::make_mut(&mut self.pieces);
+        let (mut from, mut rows) = (pieces.len(), batch.num_rows());
+        while let Some(before) = from.checked_sub(1).and_then(|at| pieces.get(at)) {
+            let before = before.batch.num_rows();
+            let joined = before + rows;
+            if before > 2 * rows || joined > JOINED_ROWS_MAX {
                 break;
             }
             (from, rows) = (from - 1, joined);
         }
+        if from == pieces.len() {
+            pieces.push(Piece::new(batch, Gone::default()));
+            return Ok(());
+        }
         // All in one go: each row is copied once, however many batches end here.
-        let joined = batches.split_off(from);
-        let known = facts.split_off(from);
-        let mut mark: Option<RoaringBitmap> = None;
-        if let Some(marks) = &mut marks {
-            let mut first = 0;
-            for (marked, batch) in marks.split_off(from).into_iter().zip(&joined) {
-                if let Some(marked) = marked {
-                    let rows = marked.rows.iter().map(|row| row + first);
-                    mark.get_or_insert_default().extend(rows);
-                }
-                first += number(batch.num_rows());
-            }
+        let joined = pieces.split_off(from);
+        let mut gone = Vec::new();
+        let mut first = 0;
+        for piece in &joined {
+            let rows = piece.gone().into_iter().flat_map(Gone::iter);
+            gone.extend(rows.map(|row| row + first));
+            first += number(piece.batch.num_rows());
         }
-        let last = match joined.first() {
-            Some(one) => tidied(concat_batches(
-                &one.schema(),
-                joined.iter().chain([&batch]),
-            )?)?,
-            None => batch,
-        };
-        let added = last.num_rows() - joined.iter().map(RecordBatch::num_rows).sum::<usize>();
-        batches.push(last);
-        facts.push(Lazy::joined(known.iter().zip(&joined), added));
-        if let Some(mut marks) = marks {
-            marks.push(mark.and_then(Marked::new));
-            self.gone = Gone::of(marks);
-        }
+        let known = joined.iter().map(|piece| (&piece.facts, &piece.batch));
+        let facts = Lazy::joined(known, batch.num_rows());
+        let all = joined.iter().map(|piece| &piece.batch).chain([&batch]);
+        pieces.push(Arc::new(Piece {
+            batch: tidied(concat_batches(batch.schema_ref(), all)?)?,
+            facts,
+            marked: Marked::of(gone.into_iter().collect()),
+        }));
         Ok(())
     }
 
     /// Deletes rows, by their places in [`HotPart::all_batches`]; how many were there still.
     pub fn delete(&mut self, rows: &RoaringBitmap) -> u64 {
-        let mut marks = match &self.gone {
-            Some(gone) => gone.of.clone(),
-            None => vec![None; self.batches.len()],
-        };
+        let found = self.pieces_of(rows);
+        let pieces = Arc::make_mut(&mut self.pieces);
         let mut count = 0;
-        for (at, within) in self.batches_of(rows) {
-            let Some(mark) = marks.get_mut(at) else {
+        for (at, within) in found {
+            let Some(piece) = pieces.get_mut(at) else {
                 continue;
             };
-            let mut known = match mark {
-                Some(marked) => marked.rows.clone(),
-                None => RoaringBitmap::new(),
+            let before = piece.gone_rows();
+            let more = rows.range(within.clone()).map(|row| row - within.start);
+            let marked = match &piece.marked {
+                Some(marked) => Some(marked.and(more)),
+                None => Marked::of(more.collect()),
             };
-            let before = known.len();
-            match rows.range_cardinality(within.clone()) <= FEW {
-                true => known.extend(rows.range(within.clone()).map(|row| row - within.start)),
-                false => known |= between(rows, within.start, within.end),
-            }
-            count += known.len() - before;
-            *mark = Marked::new(known);
+            let next = Piece {
+                batch: piece.batch.clone(),
+                facts: piece.facts.clone(),
+                marked,
+            };
+            count += next.gone_rows() - before;
+            *piece = Arc::new(next);
         }
-        self.gone = Gone::of(marks);
-        count
+        self.gone += count;
+        count as u64
     }
 
-    /// The batches that have any of some rows, and which rows are theirs: few rows need not be looked
-    /// for in all batches.
-    fn batches_of(&self, rows: &RoaringBitmap) -> Vec<(usize, Range<u32>)> {
+    /// The pieces that have any of some rows, and which rows are theirs: few rows need not be looked
+    /// for in all of them.
+    fn pieces_of(&self, rows: &RoaringBitmap) -> Vec<(usize, Range<u32>)> {
         let mut found = Vec::new();
         let (mut first, mut next) = (0u32, rows.min());
-        for (at, batch) in self.batches.iter().enumerate() {
+        for (at, piece) in self.pieces.iter().enumerate() {
             let Some(row) = next else {
                 break;
             };
-            let end = first.saturating_add(number(batch.num_rows()));
+            let end = first.saturating_add(number(piece.batch.num_rows()));
             if row < end {
                 found.push((at, first..end));
                 next = rows.range(end..).next();
@@ -324,36 +295,40 @@ impl HotPart {
         found
     }
 
+    /// The piece that has a row, by its place in [`HotPart::all_batches`], and its place in that.
+    fn piece_of(&self, row: u32) -> Option<(&Piece, u32)> {
+        let mut within = row;
+        for piece in self.pieces.iter() {
+            let rows = number(piece.batch.num_rows());
+            if within < rows {
+                return Some((piece, within));
+            }
+            within -= rows;
+        }
+        None
+    }
+
     /// Whether a row is deleted, by its place in [`HotPart::all_batches`].
     #[must_use]
     pub fn is_deleted(&self, row: u32) -> bool {
-        let Some(gone) = &self.gone else {
+        if self.gone == 0 {
             return false;
-        };
-        let mut first = 0;
-        for (batch, mark) in self.batches.iter().zip(&gone.of) {
-            let end = first + number(batch.num_rows());
-            if row < end {
-                return mark
-                    .as_ref()
-                    .is_some_and(|marked| marked.rows.contains(row - first));
-            }
-            first = end;
         }
-        false
+        let gone = |(piece, within): (&Piece, u32)| piece.gone()?.contains(within).then_some(());
+        self.piece_of(row).and_then(gone).is_some()
     }
 
     /// Which of some rows are deleted, by their places.
     #[must_use]
     pub fn deleted_among(&self, rows: &RoaringBitmap) -> RoaringBitmap {
         let mut found = RoaringBitmap::new();
-        let Some(gone) = &self.gone else {
+        if self.gone == 0 {
             return found;
-        };
-        for (at, within) in self.batches_of(rows) {
-            if let Some(Some(marked)) = gone.of.get(at) {
+        }
+        for (at, within) in self.pieces_of(rows) {
+            if let Some(gone) = self.pieces.get(at).and_then(|piece| piece.gone()) {
                 let asked = rows.range(within.clone());
-                found.extend(asked.filter(|row| marked.rows.contains(row - within.start)));
+                found.extend(asked.filter(|row| gone.contains(row - within.start)));
             }
         }
         found
@@ -363,15 +338,11 @@ impl HotPart {
     #[must_use]
     pub fn deleted(&self) -> RoaringBitmap {
         let mut all = RoaringBitmap::new();
-        let Some(gone) = &self.gone else {
-            return all;
-        };
         let mut first = 0;
-        for (batch, mark) in self.batches.iter().zip(&gone.of) {
-            if let Some(marked) = mark {
-                all.extend(marked.rows.iter().map(|row| row + first));
-            }
-            first += number(batch.num_rows());
+        for piece in self.pieces.iter() {
+            let gone = piece.gone().into_iter().flat_map(Gone::iter);
+            all.extend(gone.map(|row| row + first));
+            first += number(piece.batch.num_rows());
         }
         all
     }
@@ -381,11 +352,11 @@ impl HotPart {
     pub(crate) fn marked_among(
         &self,
         rows: &RoaringBitmap,
-    ) -> impl Iterator<Item = (&RecordBatch, Option<&RoaringBitmap>, Range<u32>)> {
-        let batches = self.batches_of(rows).into_iter();
-        batches.filter_map(|(at, within)| {
-            let deleted = self.mark(at).map(|marked| &marked.rows);
-            Some((self.batches.get(at)?, deleted, within))
+    ) -> impl Iterator<Item = (&RecordBatch, Option<&Gone>, Range<u32>)> {
+        let pieces = self.pieces_of(rows).into_iter();
+        pieces.filter_map(|(at, within)| {
+            let piece = self.pieces.get(at)?;
+            Some((&piece.batch, piece.gone(), within))
         })
     }
 
@@ -399,14 +370,8 @@ impl HotPart {
     /// The batch that has a row, by its place in [`HotPart::all_batches`], and its place in that.
     #[must_use]
     pub fn batch_of(&self, row: u32) -> Option<(&RecordBatch, usize)> {
-        let mut within = usize::try_from(row).ok()?;
-        for batch in self.batches.iter() {
-            if within < batch.num_rows() {
-                return Some((batch, within));
-            }
-            within -= batch.num_rows();
-        }
-        None
+        let (piece, within) = self.piece_of(row)?;
+        Some((&piece.batch, usize::try_from(within).ok()?))
     }
 
     /// What is in it now; free of cost, and never changed by what is appended later.
@@ -416,25 +381,13 @@ impl HotPart {
     }
 
     /// Its rows, oldest first, without deleted ones.
-    #[must_use]
-    pub fn batches(&self) -> &[RecordBatch] {
-        let Some(gone) = &self.gone else {
-            return &self.batches;
-        };
-        gone.live.get_or_init(|| {
-            let batches = self.batches.iter().zip(&gone.of);
-            let live = batches.map(|(batch, mark)| match mark {
-                Some(marked) => marked.live(batch),
-                None => batch.clone(),
-            });
-            live.collect()
-        })
+    pub fn batches(&self) -> impl ExactSizeIterator<Item = &RecordBatch> + Clone {
+        self.pieces.iter().map(|piece| piece.live())
     }
 
     /// Its rows, oldest first, deleted ones too.
-    #[must_use]
-    pub fn all_batches(&self) -> &[RecordBatch] {
-        &self.batches
+    pub fn all_batches(&self) -> impl ExactSizeIterator<Item = &RecordBatch> + Clone {
+        self.pieces.iter().map(|piece| &piece.batch)
     }
 
     /// Its batches, without deleted rows, and of each the rows among which are all that have some
@@ -444,15 +397,13 @@ impl HotPart {
         layout: &Layout,
         equals: &[(usize, Vec<String>)],
     ) -> Vec<(RecordBatch, Option<UInt32Array>)> {
-        let known = self.batches.iter().zip(self.facts.iter()).enumerate();
-        let asked = known.map(|(at, (batch, lazy))| {
-            let marked = self.mark(at);
-            match (rows_among(layout, equals, batch, lazy), marked) {
-                (None, None) => (batch.clone(), None),
-                (None, Some(marked)) => (marked.live(batch), None),
-                (Some(mut rows), marked) => {
-                    rows.retain(|row| marked.is_none_or(|marked| !marked.rows.contains(*row)));
-                    (batch.clone(), Some(UInt32Array::from(rows)))
+        let asked = self.pieces.iter().map(|piece| {
+            match rows_among(layout, equals, &piece.batch, &piece.facts) {
+                None => (piece.live().clone(), None),
+                Some(mut rows) => {
+                    let gone = piece.gone();
+                    rows.retain(|row| gone.is_none_or(|gone| !gone.contains(*row)));
+                    (piece.batch.clone(), Some(UInt32Array::from(rows)))
                 }
             }
         });
@@ -466,34 +417,28 @@ impl HotPart {
         layout: &Layout,
         equals: &[(usize, Vec<String>)],
     ) -> impl Iterator<Item = (&RecordBatch, Option<Vec<u32>>)> {
-        let known = self.batches.iter().zip(self.facts.iter()).enumerate();
-        known.map(move |(at, (batch, lazy))| {
-            let gone = self.mark(at).map(|marked| &marked.rows);
-            let rows = match (rows_among(layout, equals, batch, lazy), gone) {
+        self.pieces.iter().map(move |piece| {
+            let among = rows_among(layout, equals, &piece.batch, &piece.facts);
+            let rows = match (among, piece.gone()) {
                 (Some(mut rows), Some(gone)) => {
                     rows.retain(|row| !gone.contains(*row));
                     Some(rows)
                 }
                 (None, Some(gone)) => {
-                    let kept = kept(gone, batch.num_rows());
+                    let kept = kept(gone.iter(), piece.batch.num_rows());
                     Some(kept.values().set_indices_u32().collect())
                 }
                 (rows, None) => rows,
             };
-            (batch, rows)
+            (&piece.batch, rows)
         })
-    }
-
-    /// The deleted rows of a batch.
-    fn mark(&self, at: usize) -> Option<&Arc<Marked>> {
-        self.gone.as_ref()?.of.get(at)?.as_ref()
     }
 
     /// What is known of each batch, found out when it is first asked for.
     pub(crate) fn facts(&self, layout: &Layout) -> Vec<Arc<Facts>> {
-        let known = self.batches.iter().zip(self.facts.iter());
+        let known = self.pieces.iter();
         known
-            .map(|(batch, lazy)| Arc::clone(lazy.of(layout, batch)))
+            .map(|piece| Arc::clone(piece.facts.of(layout, &piece.batch)))
             .collect()
     }
 
@@ -513,7 +458,7 @@ impl HotPart {
     /// How many rows it has that are not deleted.
     #[must_use]
     pub fn rows(&self) -> usize {
-        self.rows - self.gone.as_ref().map_or(0, |gone| gone.count)
+        self.rows - self.gone
     }
 
     /// How many rows it has, deleted ones too.
@@ -549,15 +494,16 @@ impl HotPart {
         &self,
         make: impl Fn(&RecordBatch) -> Result<RecordBatch, E>,
     ) -> Result<Self, E> {
-        let batches: Vec<RecordBatch> = self.batches.iter().map(make).collect::<Result<_, E>>()?;
-        let marks = self.gone.iter().flat_map(|gone| &gone.of);
-        let marks = marks.map(|mark| Marked::new(mark.as_ref()?.rows.clone()));
+        let pieces = self.pieces.iter().map(|piece| {
+            let gone = piece.gone().cloned();
+            Ok(Piece::new(make(&piece.batch)?, gone.unwrap_or_default()))
+        });
+        let pieces: Vec<_> = pieces.collect::<Result<_, E>>()?;
         Ok(Self {
             rows: self.rows,
-            bytes: batches.iter().map(bytes_of).sum(),
-            facts: Arc::new(batches.iter().map(|_| Lazy::default()).collect()),
-            gone: Gone::of(marks.collect()),
-            batches: Arc::new(batches),
+            gone: self.gone,
+            bytes: pieces.iter().map(|piece| bytes_of(&piece.batch)).sum(),
+            pieces: Arc::new(pieces),
             generation: next_generation(),
             origin: self.origin,
             left: self.left,
@@ -573,27 +519,25 @@ impl HotPart {
         // A flush that took rows which are not there would have written rows twice.
         assert!(rows <= self.rows, "{rows} of {} rows flushed", self.rows);
         let mut skip = rows;
-        let (mut kept, mut marks) = (Vec::new(), Vec::new());
-        for (at, batch) in self.batches.iter().enumerate() {
-            if skip >= batch.num_rows() {
-                skip -= batch.num_rows();
+        let mut left = Vec::new();
+        for piece in self.pieces.iter() {
+            let all = piece.batch.num_rows();
+            if skip >= all {
+                skip -= all;
                 continue;
             }
-            marks.push(match (self.mark(at), skip) {
-                (Some(marked), 0) => Some(Arc::clone(marked)),
-                (Some(marked), _) => Marked::new(between(&marked.rows, number(skip), u32::MAX)),
-                (None, _) => None,
-            });
-            kept.push(batch.slice(skip, batch.num_rows() - skip));
+            let first = number(skip);
+            let gone = piece.gone().into_iter();
+            let gone = gone.flat_map(|gone| gone.range(first..u32::MAX));
+            let gone = gone.map(|row| row - first).collect();
+            left.push(Piece::new(piece.batch.slice(skip, all - skip), gone));
             skip = 0;
         }
-        let bytes = kept.iter().map(bytes_of).sum();
         Self {
             rows: self.rows - rows,
-            bytes,
-            facts: Arc::new(kept.iter().map(|_| Lazy::default()).collect()),
-            batches: Arc::new(kept),
-            gone: Gone::of(marks),
+            gone: left.iter().map(|piece| piece.gone_rows()).sum(),
+            bytes: left.iter().map(|piece| bytes_of(&piece.batch)).sum(),
+            pieces: Arc::new(left),
             generation: next_generation(),
             origin: self.origin,
             left: self.left + rows as u64,
@@ -631,7 +575,7 @@ mod tests {
         }
         let views = |batch: &RecordBatch| batch.column(0).as_string_view().clone();
         let buffers = |of: &StringViewArray| of.data_buffers().len();
-        let all: Vec<StringViewArray> = hot.batches().iter().map(views).collect();
+        let all: Vec<StringViewArray> = hot.batches().map(views).collect();
         assert!(all.iter().all(|batch| buffers(batch) <= 1));
         let known = all.iter().flat_map(|batch| batch.iter().flatten());
         assert!(known.eq(texts.iter().map(String::as_str)));

@@ -316,7 +316,7 @@ impl Query<'_> {
         pool: &mut Pool,
     ) -> Result<(), ChunkError> {
         let facts = hot.facts(self.layout);
-        let mut batches: Vec<_> = hot.batches().iter().zip(&facts).collect();
+        let mut batches: Vec<_> = hot.batches().zip(&facts).collect();
         let best = |times: Option<(i64, i64)>| times.map_or(i64::MIN, |times| self.best(times));
         batches.sort_by_key(|(_, facts)| std::cmp::Reverse(best(facts.times)));
         for (batch, facts) in batches {

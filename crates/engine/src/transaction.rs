@@ -307,8 +307,8 @@ impl Transaction {
             }
         }
         for place in thinned {
-            let live = self.own.get(&place).map_or(&[][..], HotPart::batches);
-            let live = live.iter().filter(|batch| batch.num_rows() > 0);
+            let live = self.own.get(&place).into_iter().flat_map(HotPart::batches);
+            let live = live.filter(|batch| batch.num_rows() > 0);
             let live: Vec<RecordBatch> = live.cloned().collect();
             if !live.is_empty() {
                 rows.insert(place, live);

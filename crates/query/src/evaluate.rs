@@ -7,7 +7,7 @@ use std::sync::{Arc, OnceLock};
 use arrow::array::{ArrayRef, AsArray};
 use arrow::compute::filter_record_batch;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
-use arrow::record_batch::{RecordBatch, RecordBatchOptions};
+use arrow::record_batch::RecordBatch;
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{Column, DFSchema, DataFusionError, Result as DfResult, ScalarValue};
@@ -19,7 +19,7 @@ use datafusion::physical_expr::{PhysicalExpr, create_physical_expr};
 
 use crate::error::Error;
 use crate::functions::SessionVars;
-use steps::Step;
+use steps::{Rows, Step};
 
 /// An expression over columns as it can be computed. What the optimiser of plans would have to do
 /// for it is done here.
@@ -199,17 +199,19 @@ impl Formula {
             let value = value.ok_or_else(|| Error::internal("a parameter without a value"))?;
             columns.push(value.to_array_of_size(rows)?);
         }
-        let options = RecordBatchOptions::new().with_row_count(Some(rows));
-        let schema = Arc::clone(&self.schema);
-        let batch = RecordBatch::try_new_with_options(schema, columns, &options)?;
         vars.calling(|| {
-            let batch = match &self.filter {
-                None => batch,
-                Some(filter) => kept(filter.as_ref(), &batch)?,
+            let all = Rows::new(&self.schema, &columns, rows);
+            let some = match &self.filter {
+                Some(filter) => Some(kept(filter.as_ref(), all.batch()?)?),
+                None => None,
             };
-            let rows = batch.num_rows();
-            let columns = self.exprs.iter().map(|expr| Ok(expr.array(&batch)?));
-            Ok((columns.collect::<Result<Vec<_>, Error>>()?, rows))
+            let given = match &some {
+                Some(some) => Rows::new(&self.schema, some.columns(), some.num_rows()),
+                None => all,
+            };
+            let columns = self.exprs.iter().map(|expr| Ok(expr.array(&given)?));
+            let columns = columns.collect::<Result<Vec<_>, Error>>()?;
+            Ok((columns, some.map_or(rows, |some| some.num_rows())))
         })
     }
 }

@@ -509,7 +509,6 @@ fn one_row_commits_leave_few_batches_and_a_snapshot_stays() {
     let rest = hot.without_first(500);
     let ids = |part: &HotPart| -> Vec<i64> {
         part.batches()
-            .iter()
             .flat_map(|batch| time_array(batch.column(4)).unwrap())
             .collect()
     };
@@ -530,7 +529,7 @@ fn what_was_known_of_batches_is_known_of_what_they_are_joined_to() {
             id += i64::try_from(count).unwrap();
             if random.below(3) == 0 {
                 let found = hot.facts(&layout);
-                for (facts, batch) in found.iter().zip(hot.batches().iter()) {
+                for (facts, batch) in found.iter().zip(hot.batches()) {
                     assert_eq!(**facts, Facts::of(&layout, batch), "seed {seed}");
                 }
             }

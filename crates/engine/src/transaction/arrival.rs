@@ -54,8 +54,8 @@ impl Transaction {
             return Ok(None);
         }
         // Without those that it deleted again.
-        let batches = self.own.get(&place).map_or(&[][..], HotPart::batches);
-        let batches: Vec<RecordBatch> = batches.to_vec();
+        let own = self.own.get(&place).into_iter();
+        let batches: Vec<RecordBatch> = own.flat_map(HotPart::batches).cloned().collect();
         let unpacked: usize = batches.iter().map(bytes_of).sum();
         let layout = Arc::new(layout_of(table));
         let keys = table.unique_keys();

@@ -237,7 +237,7 @@ impl Transaction {
         place: Place,
         rows: &RecordBatch,
     ) -> Result<(), EngineError> {
-        count_keys(&mut self.own_keys, table, place, std::slice::from_ref(rows))
+        count_keys(&mut self.own_keys, table, place, std::iter::once(rows))
     }
 
     /// Deletes what it deletes of committed rows in a state that has its changes.
@@ -284,17 +284,17 @@ impl Transaction {
 }
 
 /// Adds the keys of a chunk's rows to those that are known.
-fn count_keys(
+fn count_keys<'r>(
     known: &mut OwnKeys,
     table: &Arc<Table>,
     place: Place,
-    batches: &[RecordBatch],
+    batches: impl Iterator<Item = &'r RecordBatch> + Clone,
 ) -> Result<(), EngineError> {
     let layout = layout_for(table);
     for (constraint, columns) in table.unique_keys() {
         let encoder = layout.encoder(&columns)?;
         let known = known.entry((place, constraint.id)).or_default();
-        for batch in batches {
+        for batch in batches.clone() {
             known.extend(encoder.keys(batch)?.iter().flatten().map(Into::into));
         }
     }

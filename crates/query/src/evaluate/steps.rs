@@ -1,13 +1,14 @@
 //! Expressions as they are computed over a few rows: what the library looks up anew with each call is
 //! looked up once.
 
+use std::cell::OnceCell;
 use std::sync::Arc;
 
 use arrow::array::ArrayRef;
-use arrow::datatypes::{FieldRef, Schema};
-use arrow::record_batch::RecordBatch;
+use arrow::datatypes::{FieldRef, Schema, SchemaRef};
+use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use datafusion::common::config::ConfigOptions;
-use datafusion::common::{Result as DfResult, ScalarValue};
+use datafusion::common::{DataFusionError, Result as DfResult, ScalarValue};
 use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDF};
 use datafusion::physical_expr::expressions::{Column, Literal};
 use datafusion::physical_expr::{PhysicalExpr, ScalarFunctionExpr};
@@ -30,6 +31,43 @@ pub(super) struct Call {
     fields: Vec<FieldRef>,
     result: FieldRef,
     options: Arc<ConfigOptions>,
+}
+
+/// Some rows, by their columns. What the library computes needs them as a batch, whose columns are
+/// looked at one by one when it is made: most steps do without.
+pub(super) struct Rows<'r> {
+    columns: &'r [ArrayRef],
+    rows: usize,
+    schema: &'r SchemaRef,
+    batch: OnceCell<RecordBatch>,
+}
+
+impl<'r> Rows<'r> {
+    pub(super) fn new(schema: &'r SchemaRef, columns: &'r [ArrayRef], rows: usize) -> Self {
+        Self {
+            columns,
+            rows,
+            schema,
+            batch: OnceCell::new(),
+        }
+    }
+
+    /// # Errors
+    /// When the columns are not those of the schema.
+    pub(super) fn batch(&self) -> DfResult<&RecordBatch> {
+        if let Some(batch) = self.batch.get() {
+            return Ok(batch);
+        }
+        let options = RecordBatchOptions::new().with_row_count(Some(self.rows));
+        let (schema, columns) = (Arc::clone(self.schema), self.columns.to_vec());
+        let batch = RecordBatch::try_new_with_options(schema, columns, &options)?;
+        Ok(self.batch.get_or_init(|| batch))
+    }
+
+    fn column(&self, at: usize) -> DfResult<&ArrayRef> {
+        let column = self.columns.get(at);
+        column.ok_or_else(|| DataFusionError::Internal("a column that is not there".into()))
+    }
 }
 
 impl Step {
@@ -65,28 +103,31 @@ impl Step {
         }
     }
 
-    /// Its values over the rows of a batch.
+    /// Its values over some rows.
     ///
     /// # Errors
     /// What a function meets.
-    pub(super) fn array(&self, batch: &RecordBatch) -> DfResult<ArrayRef> {
-        self.evaluate(batch)?.into_array(batch.num_rows())
+    pub(super) fn array(&self, rows: &Rows<'_>) -> DfResult<ArrayRef> {
+        match self {
+            Self::Column(at) => rows.column(*at).cloned(),
+            _ => self.evaluate(rows)?.into_array(rows.rows),
+        }
     }
 
-    fn evaluate(&self, batch: &RecordBatch) -> DfResult<ColumnarValue> {
+    fn evaluate(&self, rows: &Rows<'_>) -> DfResult<ColumnarValue> {
         match self {
-            Self::Column(at) => Ok(ColumnarValue::Array(Arc::clone(batch.column(*at)))),
+            Self::Column(at) => Ok(ColumnarValue::Array(Arc::clone(rows.column(*at)?))),
             Self::Value(value) => Ok(ColumnarValue::Scalar(value.clone())),
-            Self::Other(expr) => expr.evaluate(batch),
+            Self::Other(expr) => expr.evaluate(rows.batch()?),
             Self::Call(call) => {
-                let args = call.args.iter().map(|arg| arg.evaluate(batch));
+                let args = call.args.iter().map(|arg| arg.evaluate(rows));
                 let args = args.collect::<DfResult<Vec<_>>>()?;
                 let constant = |arg: &ColumnarValue| matches!(arg, ColumnarValue::Scalar(_));
                 let constant = args.iter().all(constant);
                 let made = call.function.invoke_with_args(ScalarFunctionArgs {
                     args,
                     arg_fields: call.fields.clone(),
-                    number_rows: batch.num_rows(),
+                    number_rows: rows.rows,
                     return_field: Arc::clone(&call.result),
                     config_options: Arc::clone(&call.options),
                 })?;
@@ -125,13 +166,17 @@ mod tests {
         let mut props = ExecutionProps::new();
         props.config_options = Some(Arc::clone(&options));
         let columns = DFSchema::try_from(schema.clone()).unwrap();
+        let array = |step: &Step, batch: &RecordBatch| {
+            let schema = batch.schema();
+            step.array(&Rows::new(&schema, batch.columns(), batch.num_rows()))
+        };
         let step = |expr: Expr| {
             let expr = computable(&expr, &columns, &props).unwrap();
             let step = Step::of(&expr, &schema, &options);
             for rows in [0, 1, 3] {
                 let some = batch.slice(0, rows);
                 let alone = expr.evaluate(&some).unwrap().into_array(rows).unwrap();
-                assert_eq!(&step.array(&some).unwrap(), &alone);
+                assert_eq!(&array(&step, &some).unwrap(), &alone);
             }
             step
         };
@@ -142,7 +187,7 @@ mod tests {
         assert!(matches!(values, Step::Call(_)));
         assert!(matches!(step(col("a").is_null()), Step::Other(_)));
         let both = step(gcd(abs(col("a")), lit(6_i64)));
-        let both = both.array(&batch).unwrap();
+        let both = array(&both, &batch).unwrap();
         assert_eq!(both.as_primitive::<Int64Type>().value(0), 3);
     }
 }
