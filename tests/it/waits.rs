@@ -216,6 +216,55 @@ fn a_view_of_several_tables_locks_the_rows_of_all() {
 }
 
 #[test]
+fn a_view_of_subqueries_locks_the_rows_that_it_gives() {
+    let (_dir, db) = open();
+    let mut one = db.connect().unwrap();
+    let mut other = db.connect().unwrap();
+    let mut watcher = db.connect().unwrap();
+    for sql in [
+        "CREATE TABLE t (a int PRIMARY KEY, b int)",
+        "INSERT INTO t SELECT g, g FROM generate_series(1, 6) g",
+        "CREATE TABLE u (a int PRIMARY KEY, name text)",
+        "INSERT INTO u SELECT g, 'n' || g FROM generate_series(1, 6) g",
+        "CREATE VIEW top AS SELECT a, b FROM t ORDER BY b DESC LIMIT 2",
+        "CREATE VIEW w AS WITH some AS (SELECT 2 AS one FROM u) SELECT s.a, s.b, u.name
+         FROM (SELECT a, b FROM t WHERE b > 0) s JOIN u USING (a) WHERE a = (SELECT min(one) FROM some)",
+    ] {
+        one.query(sql).unwrap();
+    }
+    one.execute("BEGIN").unwrap();
+    assert_eq!(one.query("SELECT * FROM top FOR UPDATE").unwrap().len(), 2);
+    assert_eq!(one.query("SELECT * FROM w FOR UPDATE").unwrap().len(), 1);
+    for (sql, free) in [
+        ("SELECT FROM t WHERE a = 6 FOR SHARE NOWAIT", false),
+        ("SELECT FROM t WHERE a = 5 FOR SHARE NOWAIT", false),
+        ("SELECT FROM t WHERE a = 4 FOR SHARE NOWAIT", true),
+        ("SELECT FROM t WHERE a = 2 FOR SHARE NOWAIT", false),
+        ("SELECT FROM u WHERE a = 2 FOR SHARE NOWAIT", false),
+        ("SELECT FROM u WHERE a = 6 FOR SHARE NOWAIT", true),
+    ] {
+        let found = other.query(sql);
+        match free {
+            true => assert_eq!(found.unwrap().len(), 1, "{sql}"),
+            false => assert_eq!(code(found), "55P03", "{sql}"),
+        }
+    }
+    // What is locked makes room for what is not, below the LIMIT of the view.
+    let free = other.query("SELECT a FROM top LIMIT 1 FOR UPDATE SKIP LOCKED");
+    assert_eq!(free.unwrap().single::<i32>().unwrap(), 4);
+    // Who waits sees what was committed meanwhile.
+    let number = pid(&mut other);
+    let waiter = thread::spawn(move || {
+        let rows = other.query("SELECT name || b FROM w FOR NO KEY UPDATE");
+        rows.unwrap().single::<String>().unwrap()
+    });
+    until_waits(&mut watcher, number);
+    one.execute("UPDATE t SET b = 7 WHERE a = 2; UPDATE u SET name = 'z' WHERE a = 2; COMMIT")
+        .unwrap();
+    assert_eq!(waiter.join().unwrap(), "z7");
+}
+
+#[test]
 fn chunks_are_rewritten_under_readers_and_writers() {
     let (_dir, db) = open();
     let mut owner = db.connect().unwrap();

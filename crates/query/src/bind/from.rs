@@ -14,7 +14,7 @@ use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, lit};
 
 use super::array::item_of;
 use super::function_parts::{FunctionParts, function_parts};
-use super::names::{Relation, Table};
+use super::names::{Relation, Table, ViewQuery};
 use super::scope::{Alias, Found, Scope, ScopeColumn};
 use super::select::passed;
 use super::state::{
@@ -255,11 +255,11 @@ impl Binder<'_> {
                 schema,
                 name,
                 columns,
-                sql,
+                query,
             }) => {
                 self.uses_of(oid);
                 let around = self.view.replace(oid);
-                let view = self.view(&schema, &name, &columns, &sql);
+                let view = self.view(&schema, &name, &columns, query);
                 self.view = around;
                 let mut view = view?;
                 self.shown.insert(oid);
@@ -345,7 +345,7 @@ impl Binder<'_> {
         schema: &str,
         name: &str,
         columns: &[String],
-        sql: &str,
+        query: ViewQuery,
     ) -> Result<Rel> {
         const VIEWS_MAX: usize = 50;
         if self.views >= VIEWS_MAX {
@@ -354,7 +354,8 @@ impl Binder<'_> {
                 format!("infinite recursion detected in rules for relation \"{name}\""),
             ));
         }
-        let query = chronolith_sql::query(sql)
+        let query = query
+            .tree()
             .map_err(|error| Error::internal(format!("view \"{name}\" cannot be read: {error}")))?;
         // A view sees neither WITH nor the columns around it.
         let outer = std::mem::take(&mut self.outer);

@@ -87,7 +87,7 @@ pub(crate) use gapfill::{End, limit_of};
 pub(crate) use insert::bind_returned;
 pub use insert::{Target, bind_insert_source};
 pub(crate) use locked::locks_within;
-pub use names::{Names, OwnType, Relation, Table, TableColumn, Variable};
+pub use names::{Names, OwnType, Relation, Table, TableColumn, Variable, ViewQuery};
 pub(crate) use params::number_of;
 pub use params::set_parameters;
 pub(crate) use params::set_parameters_in;

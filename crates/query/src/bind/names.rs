@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use chronolith_catalog::{PolicyCommand, Routine, Type};
-use chronolith_sql::ast;
 use chronolith_sql::plpgsql::Conflict;
+use chronolith_sql::{SqlError, ast};
 use chronolith_types::{ChunkId, SqlType, TableId, TypeId};
 use datafusion::logical_expr::TableSource;
 
@@ -230,8 +230,30 @@ pub enum Relation {
         /// The names of its columns.
         columns: Vec<String>,
         /// The query.
-        sql: String,
+        query: ViewQuery,
     },
+}
+
+/// What a view shows.
+#[derive(Debug, Clone)]
+pub enum ViewQuery {
+    /// As it is kept.
+    Text(String),
+    /// As it was read, with what was put in.
+    Tree(Box<ast::Query>),
+}
+
+impl ViewQuery {
+    /// Its tree.
+    ///
+    /// # Errors
+    /// When the text cannot be read.
+    pub fn tree(self) -> Result<Box<ast::Query>, SqlError> {
+        match self {
+            Self::Text(sql) => chronolith_sql::query(&sql),
+            Self::Tree(query) => Ok(query),
+        }
+    }
 }
 
 impl Relation {

@@ -37,6 +37,12 @@ impl Binder<'_> {
             SetOperator::Intersect => "INTERSECT",
             SetOperator::Except | SetOperator::Minus => "EXCEPT",
         };
+        for side in [left, right] {
+            if let Some(verb) = locks(side) {
+                let words = format!("{verb} is not allowed with UNION/INTERSECT/EXCEPT");
+                return Err(Error::new(SqlState::FEATURE_NOT_SUPPORTED, words));
+            }
+        }
         let mut a = self.body(left, &[], None)?;
         let mut b = self.body(right, &[], None)?;
         if a.scope.columns.len() != b.scope.columns.len() {
@@ -164,6 +170,17 @@ impl Binder<'_> {
             plan: project(plan, outputs)?,
             scope,
         })
+    }
+}
+
+/// What the clause is called by which one side, in its parentheses, locks its rows.
+fn locks(side: &SetExpr) -> Option<&'static str> {
+    match side {
+        SetExpr::Query(query) => match query.locks.first() {
+            Some(lock) => Some(crate::session::said(lock).0),
+            None => locks(&query.body),
+        },
+        _ => None,
     }
 }
 

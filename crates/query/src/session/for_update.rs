@@ -18,7 +18,7 @@ use datafusion::logical_expr::{Expr, LogicalPlan};
 use futures::StreamExt;
 
 use super::locators::{LOCATOR, Locators};
-use super::lockable::{From, Named, unfit};
+use super::lockable::{Bare, From, Named, open, over, unfit};
 use super::names::SessionNames;
 use super::run;
 use super::shared::Shared;
@@ -133,14 +133,19 @@ fn bind_by(
         let words = "SKIP LOCKED and WITH TIES options cannot be used together";
         return Err(Error::new(SqlState::SYNTAX_ERROR, words));
     }
-    if let Some(what) = unfit(query) {
+    let mut query = query.clone();
+    open(&mut query);
+    if matches!(query.body.as_ref(), ast::SetExpr::Values(_)) {
+        return refused_of(verb, "VALUES");
+    }
+    if let Some(what) = unfit(&query) {
         return refused(what);
     }
-    let mut query = query.clone();
     let with = query.with.iter().flat_map(|with| &with.cte_tables);
     let with: Vec<String> = with.map(|cte| cte.alias.name.value.clone()).collect();
     let found = From::of(names, &mut query, &with)?;
     let (named, known): (Vec<_>, Vec<_>) = found
+        .tables
         .into_iter()
         .partition(|table| table.schema.is_none() && with.contains(&table.table));
     let mut all: Vec<(&Named, RowMode, Wait)> = Vec::new();
@@ -158,12 +163,21 @@ fn bind_by(
         }
         let meant: Vec<&Named> = known.iter().filter(meant).collect();
         if let (Some(wanted), []) = (wanted, meant.as_slice()) {
+            match found.bare.iter().find(|bare| bare.alias == wanted) {
+                Some(Bare {
+                    what: Some(what), ..
+                }) => return refused_of(verb, what),
+                Some(bare) if !bare.nullable => continue,
+                Some(_) => return refused_of(verb, NULLABLE),
+                None => {}
+            }
             let words = format!("relation \"{wanted}\" in {verb} clause not found in FROM clause");
             return Err(Error::new(SqlState::UNDEFINED_TABLE, words));
         }
-        if meant.iter().any(|table| table.nullable) {
-            let words = format!("{verb} cannot be applied to the nullable side of an outer join");
-            return Err(Error::new(SqlState::FEATURE_NOT_SUPPORTED, words));
+        let bare = found.bare.iter();
+        let mut bare = bare.filter(|bare| wanted.is_none() && bare.what.is_none());
+        if meant.iter().any(|table| table.nullable) || bare.any(|bare| bare.nullable) {
+            return refused_of(verb, NULLABLE);
         }
         for table in meant {
             // Of several clauses for one table the strongest counts, and none waits if one does not.
@@ -262,14 +276,8 @@ fn bind_named(
     })
 }
 
-/// Whether what a query shows may have window functions.
-fn over(query: &ast::Query) -> bool {
-    let ast::SetExpr::Select(select) = query.body.as_ref() else {
-        return false;
-    };
-    let mut items = select.projection.iter();
-    items.any(|item| item.to_string().to_lowercase().contains(" over "))
-}
+/// What an outer join may leave without a row.
+const NULLABLE: &str = "the nullable side of an outer join";
 
 fn refused_of(verb: &str, what: &str) -> Result<Option<Locking>, Error> {
     let words = format!("{verb} cannot be applied to {what}");
@@ -277,7 +285,7 @@ fn refused_of(verb: &str, what: &str) -> Result<Option<Locking>, Error> {
 }
 
 /// What a clause is called, and how strong it is.
-pub(super) fn said(lock: &ast::LockClause) -> (&'static str, RowMode) {
+pub(crate) fn said(lock: &ast::LockClause) -> (&'static str, RowMode) {
     let (_, weaker) = clause(lock);
     match (lock.lock_type, weaker) {
         (ast::LockType::Update, false) => ("FOR UPDATE", RowMode::Update),
@@ -287,7 +295,7 @@ pub(super) fn said(lock: &ast::LockClause) -> (&'static str, RowMode) {
     }
 }
 
-/// A plan without the LIMIT and OFFSET at its end, and these.
+/// A plan without the LIMIT and OFFSET at its end, and of subqueries that are all of it; and these.
 fn unlimited(
     shared: &Arc<Shared>,
     plan: LogicalPlan,
@@ -317,17 +325,16 @@ fn unlimited(
     match &plan {
         LogicalPlan::Limit(limit) => {
             let (skip, fetch) = cut(limit)?;
-            Ok((LogicalPlan::clone(&limit.input), skip, fetch))
+            // Of a subquery's some rows, some: those that are left of its own.
+            let (input, before, left) = unlimited(shared, LogicalPlan::clone(&limit.input))?;
+            let fetch = fetch.min(left.saturating_sub(skip));
+            Ok((input, before.saturating_add(skip), fetch))
         }
-        LogicalPlan::Projection(over) => match over.input.as_ref() {
-            LogicalPlan::Limit(limit) => {
-                let (skip, fetch) = cut(limit)?;
-                let input = LogicalPlan::clone(&limit.input);
-                let plan = plan.with_new_exprs(plan.expressions(), vec![input])?;
-                Ok((plan, skip, fetch))
-            }
-            _ => Ok((plan, 0, usize::MAX)),
-        },
+        LogicalPlan::Projection(over) => {
+            let (input, skip, fetch) = unlimited(shared, LogicalPlan::clone(&over.input))?;
+            let plan = plan.with_new_exprs(plan.expressions(), vec![input])?;
+            Ok((plan, skip, fetch))
+        }
         _ => Ok((plan, 0, usize::MAX)),
     }
 }

@@ -2,19 +2,17 @@
 //! where those of the tables do.
 
 use std::collections::HashMap;
-use std::fmt::Write as _;
 use std::sync::Arc;
 
 use chronolith_catalog::{PolicyCommand, Routine, Type};
-use chronolith_sql::ast;
 use chronolith_sql::plpgsql::Conflict;
-use chronolith_types::{ChunkId, SqlState, SqlType, TableId, TypeId};
+use chronolith_types::{ChunkId, SqlType, TableId, TypeId};
 use datafusion::logical_expr::TableSource;
 use parking_lot::Mutex;
 
-use super::lockable::{Named, unfit};
+use super::lockable::From;
 use super::names::SessionNames;
-use crate::bind::{Names, OwnType, Relation, TableColumn, Variable};
+use crate::bind::{Names, OwnType, Relation, TableColumn, Variable, ViewQuery};
 use crate::error::Error;
 use crate::functions::SessionVars;
 use crate::rights::RowPolicies;
@@ -76,54 +74,23 @@ impl<'n> Locators<'n> {
         found
     }
 
-    /// A view that shows the rows of tables, with where they lie before its columns.
+    /// A view that shows the rows of tables, with where they lie behind its columns.
     fn placed(&self, view: Relation, called: &str) -> Result<Relation, Error> {
         let Relation::View {
             oid,
             schema,
             name,
-            mut columns,
-            sql,
+            columns,
+            query,
         } = view
         else {
             return Ok(view);
         };
-        let query = chronolith_sql::query(&sql)?;
-        let shown = shown(self.names, &query, self.verb)?;
-        // Behind the SELECT that it begins with stand its columns.
-        let refused = || unlockable(self.verb);
-        let text = sql.trim_start();
-        let rest = text
-            .get(..6)
-            .filter(|word| word.eq_ignore_ascii_case("select"));
-        let rest = rest.and(text.get(6..)).ok_or_else(refused)?;
-        let next = rest.trim_start().get(..4).unwrap_or_default();
-        if next.trim_end().eq_ignore_ascii_case("all") {
-            return Err(refused());
-        }
-        let quoted = |name: &str| format!("\"{}\"", name.replace('"', "\"\""));
-        let mut all: Vec<(&str, usize, usize)> = Vec::new();
-        for of in &shown {
-            all.extend((1..=of.count).map(|number| (of.alias.as_str(), number, of.count)));
-        }
-        let mut items = String::new();
-        let mut own = Vec::new();
-        for (at, (alias, number, count)) in (1..).zip(&all) {
-            let (below, column) = (column(*number, *count), column(at, all.len()));
-            let _ = write!(
-                items,
-                "{}.{} AS {}, ",
-                quoted(alias),
-                quoted(&below),
-                quoted(&column)
-            );
-            own.push(column);
-        }
-        let sql = format!("SELECT {items}{rest}");
-        if !columns.is_empty() {
-            columns = own.into_iter().chain(columns).collect();
-        }
-        let bases: Vec<String> = shown.into_iter().map(|shown| shown.table).collect();
+        let mut query = query.tree()?;
+        let shown = From::of_view(self.names, &mut query, self.verb)?;
+        // A view below shows rows of several tables, under one name.
+        let bases = shown.into_iter().filter(|shown| shown.number == 0);
+        let bases: Vec<String> = bases.map(|shown| shown.table).collect();
         let mut wanted = self.wanted.lock();
         for base in &bases {
             wanted.entry(base.clone()).or_insert(Meant::Unknown);
@@ -134,16 +101,9 @@ impl<'n> Locators<'n> {
             schema,
             name,
             columns,
-            sql,
+            query: ViewQuery::Tree(query),
         })
     }
-}
-
-/// A relation of a view's FROM: by what the view calls it, and how many tables' rows it shows.
-struct Shown {
-    table: String,
-    alias: String,
-    count: usize,
 }
 
 /// What a relation calls the column that says where the rows of one of its tables lie.
@@ -165,62 +125,12 @@ pub(super) fn tables_of(
     verb: &'static str,
 ) -> Result<usize, Error> {
     match names.relation(schema, name)? {
-        Some(Relation::View { sql, .. }) => {
-            let query = chronolith_sql::query(&sql)?;
-            let shown = shown(names, &query, verb)?;
-            Ok(shown.iter().map(|shown| shown.count).sum())
+        Some(Relation::View { query, .. }) => {
+            let mut query = query.tree()?;
+            Ok(From::of_view(names, &mut query, verb)?.len())
         }
         _ => Ok(1),
     }
-}
-
-fn unlockable(verb: &str) -> Error {
-    Error::unsupported(format!("{verb} of this view"))
-}
-
-/// What a view shows rows of, in the order of its FROM.
-fn shown(
-    names: &SessionNames,
-    query: &ast::Query,
-    verb: &'static str,
-) -> Result<Vec<Shown>, Error> {
-    let words = |why: &str| Error::new(SqlState::FEATURE_NOT_SUPPORTED, format!("{verb} {why}"));
-    if let Some(what) = unfit(query) {
-        return Err(words(&format!("is not allowed with {what}")));
-    }
-    let ast::SetExpr::Select(select) = query.body.as_ref() else {
-        return Err(unlockable(verb));
-    };
-    let cut = query.limit_clause.is_some() || query.fetch.is_some();
-    if cut || query.with.is_some() || !query.locks.is_empty() {
-        return Err(unlockable(verb));
-    }
-    let over = |item: &ast::SelectItem| item.to_string().to_lowercase().contains(" over ");
-    if select.projection.iter().any(over) {
-        return Err(words("is not allowed with window functions"));
-    }
-    let mut named = Vec::new();
-    for from in &select.from {
-        named.extend(Named::of_joins(from).ok_or_else(|| unlockable(verb))?);
-    }
-    if named.is_empty() {
-        return Err(unlockable(verb));
-    }
-    let mut found = Vec::new();
-    for named in named {
-        if named.nullable {
-            return Err(words(
-                "cannot be applied to the nullable side of an outer join",
-            ));
-        }
-        let count = tables_of(names, named.schema.as_deref(), &named.table, verb)?;
-        found.push(Shown {
-            table: named.table,
-            alias: named.alias,
-            count,
-        });
-    }
-    Ok(found)
 }
 
 impl Names for Locators<'_> {

@@ -56,7 +56,7 @@ pub(crate) use cluster::clustered;
 pub(crate) use current::CursorRow;
 pub(crate) use cursor::Cursor;
 pub(crate) use execute::{Ready, ready};
-pub(crate) use for_update::Locking;
+pub(crate) use for_update::{Locking, said};
 pub(crate) use names::{SessionNames, relation_in, row_of, table_of};
 pub(crate) use run::{collect, collect_now, evaluate, expanded, physical, run, stream, wait_for};
 pub(crate) use shared::{

@@ -17,7 +17,7 @@ use super::for_update::Locking;
 use super::shared::{Shared, no_schema};
 use super::stand_in;
 use crate::bind::{
-    ChangeTarget, Names, OwnType, Relation, Table, TableColumn, Variable, WrittenView,
+    ChangeTarget, Names, OwnType, Relation, Table, TableColumn, Variable, ViewQuery, WrittenView,
 };
 use crate::catalogs;
 use crate::ddl::row_type;
@@ -237,7 +237,7 @@ pub(crate) fn relation_in(
         schema: schema.name.clone(),
         name: view.name.clone(),
         columns: view.columns.clone(),
-        sql: view.query.clone(),
+        query: ViewQuery::Text(view.query.clone()),
     }))
 }
 

@@ -47,13 +47,13 @@ impl Binder<'_> {
             schema,
             name,
             columns,
-            sql,
+            query,
         }) = found
         else {
             return Err(Error::internal("a view is gone"));
         };
         let around = self.view.replace(oid);
-        let rel = self.view(&schema, &name, &columns, &sql);
+        let rel = self.view(&schema, &name, &columns, query);
         self.view = around;
         let rel = rel?;
         let mut exprs = Vec::with_capacity(rel.scope.columns.len());
