@@ -54,6 +54,21 @@ fn known_mistakes_get_a_hint() {
             "Enable columnstore",
         ),
         (
+            "INSERT INTO price_data SELECT price_data.time, status FROM reports",
+            "42P01",
+            "There is an entry for table \"price_data\", but it cannot be referenced from this part of the query.",
+        ),
+        (
+            "INSERT INTO price_data VALUES (now(), symbol)",
+            "42703",
+            "There is a column named \"symbol\" in table \"price_data\", but it cannot be referenced from this part of the query.",
+        ),
+        (
+            "SELECT * FROM price_data p, (SELECT price_data.symbol) s",
+            "42P01",
+            "Perhaps you meant to reference the table alias \"p\".",
+        ),
+        (
             "INSERT INTO price_data VALUES (now(), 'a') ON CONFLICT (symbol, time) DO NOTHING",
             "42P10",
             "unique index",

@@ -5,7 +5,7 @@
 use std::thread;
 use std::time::Duration;
 
-use chronolith::{Connection, Database, Error};
+use chronolith::{Config, Connection, Database, Error};
 
 const SOON: Duration = Duration::from_secs(10);
 
@@ -34,6 +34,39 @@ pub(crate) fn until_waits(watcher: &mut Connection, pid: i32) {
 
 pub(crate) fn code<T: std::fmt::Debug>(result: Result<T, Error>) -> String {
     result.unwrap_err().code.to_string()
+}
+
+#[test]
+fn a_database_that_is_dropped_leaves_its_directory_at_once() {
+    for _ in 0..2 {
+        let dir = tempfile::tempdir().unwrap();
+        let mut config = Config::default();
+        config.set("hot_memory", "16MB").unwrap();
+        let db = Database::builder().config(config).open(dir.path()).unwrap();
+        let mut connection = db.connect().unwrap();
+        connection
+            .execute("CREATE TABLE t (a int, b text)")
+            .unwrap();
+        let parts = dir.path().join("parts");
+        let begun = || std::fs::read_dir(&parts).is_ok_and(|mut files| files.next().is_some());
+        let mut rows = 0_i64;
+        // No statement of these is a load: a thread flushes behind them.
+        while !begun() {
+            assert!(rows < 2_000_000, "nothing is flushed");
+            let some =
+                "INSERT INTO t SELECT g, 'a longer text: ' || g FROM generate_series(1, 15000) g";
+            connection.execute(some).unwrap();
+            rows += 15_000;
+        }
+        drop(connection);
+        drop(db);
+        // Nobody holds its lock, and nobody writes to it.
+        let db = Database::open(dir.path()).unwrap();
+        let count = db.connect().unwrap().query("SELECT count(*) FROM t");
+        assert_eq!(count.unwrap().single::<i64>().unwrap(), rows);
+        drop(db);
+        dir.close().unwrap();
+    }
 }
 
 #[test]

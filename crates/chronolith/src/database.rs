@@ -62,7 +62,11 @@ enum Runner {
 
 impl Drop for Inner {
     fn drop(&mut self) {
-        // What works behind holds the engine, and with it the lock of the directory.
+        // What works behind holds the engine, and with it the lock of the directory. A caller's threads
+        // may be this one: jobs there are told to stop, and not waited for.
+        if let (Some(scheduler), Runner::Own(_)) = (&self.scheduler, &self.runtime) {
+            scheduler.stop();
+        }
         self.instance.stop();
     }
 }

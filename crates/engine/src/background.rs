@@ -48,10 +48,12 @@ impl Background {
         })
     }
 
-    /// There is something to do.
-    pub(crate) fn wake(&self) {
-        self.signal.wanted.lock().work = true;
+    /// There is something to do; false when it was stopped, and nobody does it.
+    pub(crate) fn wake(&self) -> bool {
+        let mut wanted = self.signal.wanted.lock();
+        wanted.work = true;
         self.signal.wake.notify_one();
+        !wanted.stop
     }
 
     /// Wakes it and waits for a round to be done; false when that one failed, or none comes.
@@ -64,6 +66,11 @@ impl Background {
             self.signal.done.wait(&mut wanted);
         }
         !wanted.stop && !wanted.failed
+    }
+
+    /// Whether it was stopped.
+    pub(crate) fn has_stopped(&self) -> bool {
+        self.signal.wanted.lock().stop
     }
 
     /// Ends the thread, and waits for it to end what it is at.

@@ -125,6 +125,7 @@ fn no_nulls(view: &TableView, column: ColumnId) -> Result<(), EngineError> {
                 return Err(EngineError::NullsThere {
                     column: column.map(|column| column.name.clone()).unwrap_or_default(),
                     table: view.table.name.clone(),
+                    schema: view.table.schema,
                 });
             }
         }
@@ -150,6 +151,7 @@ fn no_duplicates(view: &TableView, name: &str, places: &[usize]) -> Result<(), E
             return Err(EngineError::Duplicates {
                 constraint: name.to_owned(),
                 table: view.table.name.clone(),
+                schema: view.table.schema,
                 detail: format!("{} is duplicated.", describe(&names, &columns, &batch, row)),
             });
         }

@@ -83,9 +83,7 @@ impl fmt::Debug for Engine {
 
 impl Drop for Engine {
     fn drop(&mut self) {
-        if let Some(background) = self.background.get() {
-            background.stop();
-        }
+        self.rest();
     }
 }
 

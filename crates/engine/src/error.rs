@@ -88,6 +88,8 @@ pub enum EngineError {
         column: String,
         /// Its table.
         table: String,
+        /// That table's schema.
+        schema: SchemaId,
     },
     /// Rows that are there are alike in columns that are to be unique.
     #[error("could not create unique index \"{constraint}\"")]
@@ -96,6 +98,8 @@ pub enum EngineError {
         constraint: String,
         /// Its table.
         table: String,
+        /// That table's schema.
+        schema: SchemaId,
         /// "Key (a, b)=(1, 2) is duplicated."
         detail: String,
     },

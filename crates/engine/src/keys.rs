@@ -90,10 +90,17 @@ impl KeySet {
         row: u32,
     ) -> Result<(), EngineError> {
         let short = short(key);
-        let place = spread(short);
         let before = self.with_key(hot, encoder, short, key, |row| {
             Some(row).filter(|row| hot.is_deleted(*row))
         })?;
+        self.enter(short, row, before);
+        Ok(())
+    }
+
+    /// Adds a row, in the place of the row before it that had its key.
+    #[inline]
+    fn enter(&mut self, short: u32, row: u32, before: Option<u32>) {
+        let place = spread(short);
         let known = before.and_then(|before| {
             let known = self.rows.find_mut(place, |known| *known == (short, before));
             Some((before, known?))
@@ -108,7 +115,6 @@ impl KeySet {
                     .insert_unique(place, (short, row), |(short, _)| spread(*short));
             }
         }
-        Ok(())
     }
 
     /// A row that has a key, among those that `wanted` makes of rows whose keys have the same half of
@@ -163,22 +169,7 @@ impl KeySet {
             let (Some(key), Ok(row)) = (key, u32::try_from(first + at)) else {
                 continue;
             };
-            let short = short(key);
-            let place = spread(short);
-            let known = before.and_then(|before| {
-                let known = self.rows.find_mut(place, |known| *known == (short, before));
-                Some((before, known?))
-            });
-            match known {
-                Some((before, known)) => {
-                    self.older.insert(row, before);
-                    known.1 = row;
-                }
-                None => {
-                    self.rows
-                        .insert_unique(place, (short, row), |(short, _)| spread(*short));
-                }
-            }
+            self.enter(short(key), row, before);
         }
         Ok(())
     }

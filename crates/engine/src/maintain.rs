@@ -70,17 +70,21 @@ impl Engine {
         let Some(background) = self.background.get() else {
             return self.tidy();
         };
-        if self.hot_bytes() > self.hot_bytes_hard() {
+        let works = if self.hot_bytes() > self.hot_bytes_hard() {
             // A failure is told by the thread; the next commit tries again.
             let wait = || while background.wait() && self.hot_bytes() > self.hot_bytes_hard() {};
             match locker {
                 Some(locker) => locker.aside(wait),
                 None => wait(),
             }
-        } else if self.is_untidy() {
-            background.wake();
+            !background.has_stopped()
+        } else {
+            !self.is_untidy() || background.wake()
+        };
+        match works {
+            true => Ok(()),
+            false => self.tidy(),
         }
-        Ok(())
     }
 
     pub(crate) fn is_untidy(&self) -> bool {
@@ -531,15 +535,21 @@ impl Engine {
         Ok(())
     }
 
+    /// Ends the thread that works behind, and waits for it to end what it is at: it holds the engine
+    /// meanwhile, and with it the directory. Who still commits does its work.
+    pub fn rest(&self) {
+        if let Some(background) = self.background.get() {
+            background.stop();
+        }
+    }
+
     /// Flushes, checkpoints and lets go. Dropping the engine instead loses nothing; the next start
     /// then replays the log.
     ///
     /// # Errors
     /// As the disk gives them.
     pub fn close(&self) -> Result<(), EngineError> {
-        if let Some(background) = self.background.get() {
-            background.stop();
-        }
+        self.rest();
         self.settle_sequences()?;
         self.checkpoint()
     }

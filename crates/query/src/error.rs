@@ -199,7 +199,8 @@ impl From<EngineError> for Error {
     fn from(error: EngineError) -> Self {
         let mut told = Self::new(error.sqlstate(), error.to_string());
         match &error {
-            EngineError::NotNull { column, table, .. } => {
+            EngineError::NotNull { column, table, .. }
+            | EngineError::NullsThere { column, table, .. } => {
                 told.column = Some(column.clone());
                 told.table = Some(table.clone());
             }
@@ -210,6 +211,12 @@ impl From<EngineError> for Error {
                 told.constraint.clone_from(&refused.constraint);
             }
             EngineError::Unique {
+                constraint,
+                table,
+                detail,
+                ..
+            }
+            | EngineError::Duplicates {
                 constraint,
                 table,
                 detail,

@@ -291,6 +291,7 @@ impl Instance {
     /// Ends what works behind the sessions; whoever closes the engine does so first.
     pub fn stop(&self) {
         self.filler.stop();
+        self.engine.rest();
     }
 
     /// What a setting holds for who connects: by the command line, or by the files.

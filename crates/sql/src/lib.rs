@@ -26,6 +26,7 @@ mod joins;
 mod lexemes;
 mod literals;
 mod lock;
+mod misplaced;
 mod normal;
 mod operators;
 mod parse;

@@ -12,15 +12,24 @@ use crate::tokens::{character, slice};
 /// With it goes the position from which on the parser's word counts for nothing.
 pub(crate) fn first(text: &str, tokens: &[TokenWithSpan]) -> Option<(usize, SqlError)> {
     let mut open: Vec<Open> = vec![Open::default()];
+    let mut begins = 0;
     for at in 0..tokens.len() {
         let here = Here { text, tokens, at };
         let found = here.spelling().or_else(|| here.missing());
+        let found =
+            found.or_else(|| crate::misplaced::found(text, tokens, at, open.len() - 1, begins));
         let found = found.or_else(|| here.unjoined(&mut open));
         if let Some(found) = found {
             let from = tokens
                 .get(at)
                 .map_or(1, |token| character(token.span.start));
             return Some((from, found));
+        }
+        if tokens
+            .get(at)
+            .is_some_and(|token| token.token == Token::SemiColon)
+        {
+            begins = at + 1;
         }
     }
     let unjoined = open.last().is_some_and(|open| open.joins > 0);
@@ -71,7 +80,7 @@ const ENDS: [&str; 21] = [
     "where",
 ];
 
-fn near(text: &str, tokens: &[TokenWithSpan], at: usize) -> SqlError {
+pub(crate) fn near(text: &str, tokens: &[TokenWithSpan], at: usize) -> SqlError {
     match tokens.get(at) {
         Some(token) if token.token != Token::SemiColon || at + 1 < tokens.len() => {
             let (start, end) = (character(token.span.start), character(token.span.end));
@@ -300,7 +309,7 @@ impl Here<'_> {
     }
 }
 
-fn unquoted(token: &Token) -> Option<&str> {
+pub(crate) fn unquoted(token: &Token) -> Option<&str> {
     match token {
         Token::Word(word) if word.quote_style.is_none() => Some(&word.value),
         _ => None,

@@ -22,7 +22,7 @@ impl Binder<'_> {
     ) -> Result<Typed> {
         if !matches!(
             place.clause,
-            Clause::Select | Clause::Having | Clause::OrderBy | Clause::Window
+            Clause::Select | Clause::Having | Clause::OrderBy | Clause::Window | Clause::WindowCall
         ) {
             return Err(Error::new(
                 SqlState::GROUPING_ERROR,
@@ -64,7 +64,11 @@ impl Binder<'_> {
         at: Option<u32>,
     ) -> Result<Typed> {
         match place.clause {
-            Clause::Select | Clause::Having | Clause::OrderBy | Clause::Window => {}
+            Clause::Select
+            | Clause::Having
+            | Clause::OrderBy
+            | Clause::Window
+            | Clause::WindowCall => {}
             Clause::Aggregate => {
                 return Err(Error::new(
                     SqlState::GROUPING_ERROR,
@@ -142,7 +146,7 @@ impl Binder<'_> {
         let inner = Place {
             scope: place.scope,
             clause: if function.over.is_some() {
-                Clause::Window
+                Clause::WindowCall
             } else {
                 Clause::Aggregate
             },
@@ -183,6 +187,17 @@ impl Binder<'_> {
             return Err(Error::new(
                 SqlState::WRONG_OBJECT_TYPE,
                 format!("{name} is no aggregate of these arguments"),
+            )
+            .at(at));
+        }
+        if call.proc.kind == ProcKind::Aggregate
+            && list.args.is_empty()
+            && within.is_empty()
+            && !call.proc.ordered_set
+        {
+            return Err(Error::new(
+                SqlState::WRONG_OBJECT_TYPE,
+                format!("{name}(*) must be used to call a parameterless aggregate function"),
             )
             .at(at));
         }

@@ -179,11 +179,13 @@ impl Binder<'_> {
             return self.hypothetical(place, name, function, list, at);
         }
         if window {
-            return Err(Error::new(
-                SqlState::WRONG_OBJECT_TYPE,
-                format!("window function {name} requires an OVER clause"),
-            )
-            .at(at));
+            // `rank` and its kin are aggregates too, of whatever stands in their parentheses.
+            let hypothetical = matches!(name, "rank" | "dense_rank" | "percent_rank" | "cume_dist");
+            let message = match hypothetical && !list.args.is_empty() {
+                true => format!("WITHIN GROUP is required for ordered-set aggregate {name}"),
+                false => format!("window function {name} requires an OVER clause"),
+            };
+            return Err(Error::new(SqlState::WRONG_OBJECT_TYPE, message).at(at));
         }
         // Whether it is there at all is asked first.
         let known = !found.is_empty() || !self.names.routines(schema, name)?.is_empty();
@@ -213,6 +215,16 @@ impl Binder<'_> {
             true => Vec::new(),
             false => self.arguments(place, &list.args)?,
         };
+        let ordered = |clause: &ast::FunctionArgumentClause| {
+            matches!(clause, ast::FunctionArgumentClause::OrderBy(_))
+        };
+        if known && list.clauses.iter().any(ordered) {
+            return Err(Error::new(
+                SqlState::WRONG_OBJECT_TYPE,
+                format!("ORDER BY specified, but {name} is not an aggregate function"),
+            )
+            .at(at));
+        }
         match self.own_call(schema, name, args, at)? {
             Ok(call) => self.own_value(place, call, at),
             Err(args) => {

@@ -13,7 +13,7 @@ use super::coerce::castable;
 use super::insert::Target;
 use super::names::Names;
 use super::scope::{Scope, ScopeColumn};
-use super::state::{Binder, Clause, Place, Rel, Result, Use, unnamed};
+use super::state::{Alone, Binder, Clause, Place, Rel, Result, Use, unnamed};
 use crate::error::Error;
 use crate::functions::{CastContext, Typed, apply_cast, canonical_form};
 use crate::outcome::OutputColumn;
@@ -177,9 +177,10 @@ pub fn bind_assigned(
     relation: &str,
     columns: &[(String, SqlType, DataType)],
     target: &Target,
+    kind: Alone,
 ) -> Result<Typed> {
     let mut binder = Binder::new(names, &[]);
-    let value = over(&mut binder, expr, relation, columns)?;
+    let value = over(&mut binder, expr, relation, columns, kind)?;
     binder.assign(value, target, super::state::position(expr))
 }
 
@@ -194,8 +195,22 @@ pub fn bind_over(
     relation: &str,
     columns: &[(String, SqlType, DataType)],
 ) -> Result<Typed> {
+    bind_alone(names, expr, relation, columns, Alone::Check)
+}
+
+/// The same, which messages call what it is for.
+///
+/// # Errors
+/// As [`bind_over`].
+pub fn bind_alone(
+    names: &dyn Names,
+    expr: &ast::Expr,
+    relation: &str,
+    columns: &[(String, SqlType, DataType)],
+    kind: Alone,
+) -> Result<Typed> {
     let mut binder = Binder::new(names, &[]);
-    let value = over(&mut binder, expr, relation, columns)?;
+    let value = over(&mut binder, expr, relation, columns, kind)?;
     binder.settled(value)
 }
 
@@ -226,14 +241,15 @@ fn over(
     expr: &ast::Expr,
     relation: &str,
     columns: &[(String, SqlType, DataType)],
+    kind: Alone,
 ) -> Result<Typed> {
     let scope = scope_of(relation, columns);
     let place = Place {
         scope: &scope,
-        clause: Clause::Check,
+        clause: Clause::Alone(kind),
     };
     let value = binder.expr(place, expr)?;
-    refuse_queries(binder, &value, expr, "check constraint")?;
+    refuse_queries(binder, &value, expr, kind.word())?;
     Ok(value)
 }
 

@@ -55,7 +55,8 @@ impl Binder<'_> {
                     relation: table.relation.clone(),
                     joins: table.joins.clone(),
                 };
-                let right = self.joined(&nested, None)?;
+                let right =
+                    self.out_of_reach(&left.scope, |binder| binder.joined(&nested, None))?;
                 return self.combine(left, right, JoinType::Inner, &JoinConstraint::None);
             }
         };
@@ -83,6 +84,9 @@ impl Binder<'_> {
                 continue;
             }
             let right = self.lateral_factor(&rel, &join.relation)?;
+            if matches!(kind, JoinType::Right | JoinType::Full) {
+                refuse_outer(&rel.scope, &right.plan)?;
+            }
             rel = self.combine(rel, right, kind, constraint)?;
         }
         Ok(rel)
@@ -90,8 +94,12 @@ impl Binder<'_> {
 
     /// A relation that may name columns of those before it.
     fn lateral_factor(&mut self, left: &Rel, factor: &TableFactor) -> Result<Rel> {
-        if !is_lateral(factor) {
-            return self.factor(factor);
+        match factor {
+            TableFactor::Derived { lateral: false, .. } => {
+                return self.out_of_reach(&left.scope, |binder| binder.factor(factor));
+            }
+            _ if !is_lateral(factor) => return self.factor(factor),
+            _ => {}
         }
         self.outer.push(left.scope.clone());
         let right = self.factor(factor);
@@ -199,6 +207,7 @@ impl Binder<'_> {
 
     fn relation(&mut self, name: &ast::ObjectName) -> Result<Rel> {
         let at = position(name);
+        super::names::of_this_database(self.names, name).map_err(|error| error.at(at))?;
         let parts = name
             .0
             .iter()
@@ -475,7 +484,13 @@ impl Binder<'_> {
             .extend(right.scope.relations.iter().cloned());
         let mut conditions = Vec::new();
         let mut merged = Vec::new();
-        for (name, at) in &names {
+        for (place, (name, at)) in names.iter().enumerate() {
+            if names.iter().take(place).any(|(before, _)| before == name) {
+                return Err(Error::new(
+                    SqlState::DUPLICATE_COLUMN,
+                    format!("column name \"{name}\" appears more than once in USING clause"),
+                ));
+            }
             let a = self.using(&left.scope, name, "left")?;
             let b = self.using(&right.scope, name, "right")?;
             self.touch_all([&a, &b]);
@@ -866,4 +881,24 @@ fn is_lateral(factor: &TableFactor) -> bool {
         TableFactor::Derived { lateral, .. } => *lateral,
         other => function_parts(other).is_some(),
     }
+}
+
+/// 42P10 for a side of a RIGHT or FULL JOIN that is found for each row of the other.
+fn refuse_outer(left: &Scope, right: &LogicalPlan) -> Result<()> {
+    let references = match right {
+        LogicalPlan::Subquery(subquery) => &subquery.outer_ref_columns,
+        _ => return Ok(()),
+    };
+    let found = references.iter().find_map(|expr| match expr {
+        Expr::OuterReferenceColumn(_, column) => left.internal(&column.name),
+        _ => None,
+    });
+    let Some(table) = found.and_then(|column| column.table.as_deref()) else {
+        return Ok(());
+    };
+    Err(Error::new(
+        SqlState::INVALID_COLUMN_REFERENCE,
+        format!("invalid reference to FROM-clause entry for table \"{table}\""),
+    )
+    .detail("The combining JOIN type must be INNER or LEFT for a LATERAL reference."))
 }

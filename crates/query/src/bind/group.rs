@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use chronolith_sql::ast::{self, GroupByExpr};
-use chronolith_types::{NUMERIC_ANY, SqlState};
+use chronolith_types::{NUMERIC_ANY, SqlState, SqlType};
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::logical_expr::expr::{AggregateFunction, GroupingSet};
 use datafusion::logical_expr::logical_plan::Aggregate;
@@ -223,26 +223,39 @@ impl Binder<'_> {
         };
         let mut tree = expr;
         let mut found = None;
+        if let Some(number) = super::query::number_of(expr) {
+            let number = number
+                .parse::<i64>()
+                .map_err(|_| super::query::non_integer("GROUP BY", expr))?;
+            let item = usize::try_from(number)
+                .ok()
+                .and_then(|number| number.checked_sub(1))
+                .and_then(|at| items.get(at));
+            found = Some(item.ok_or_else(|| {
+                Error::new(
+                    SqlState::INVALID_COLUMN_REFERENCE,
+                    format!("GROUP BY position {number} is not in select list"),
+                )
+                .at(at)
+            })?);
+        }
         match expr {
             ast::Expr::Value(value) => match &value.value {
-                ast::Value::Number(digits, _) => {
-                    let number = digits
-                        .parse::<usize>()
-                        .map_err(|_| super::query::non_integer("GROUP BY", expr))?;
-                    let item = number.checked_sub(1).and_then(|at| items.get(at));
-                    found = Some(item.ok_or_else(|| {
-                        Error::new(
-                            SqlState::INVALID_COLUMN_REFERENCE,
-                            format!("GROUP BY position {number} is not in select list"),
-                        )
-                        .at(at)
-                    })?);
-                }
-                ast::Value::Placeholder(_) | ast::Value::Null => {}
+                ast::Value::Number(..) | ast::Value::Placeholder(_) | ast::Value::Null => {}
                 _ => return Err(super::query::non_integer("GROUP BY", expr)),
             },
             ast::Expr::Identifier(ident) if matches!(scope.by_name(&ident.value), Found::None) => {
-                found = items.iter().find(|item| item.column.name == ident.value);
+                let mut named = items.iter().filter(|item| item.column.name == ident.value);
+                found = named.next();
+                if let Some(first) = found
+                    && named.any(|other| other.value.expr != first.value.expr)
+                {
+                    return Err(Error::new(
+                        SqlState::AMBIGUOUS_COLUMN,
+                        format!("GROUP BY \"{}\" is ambiguous", ident.value),
+                    )
+                    .at(at));
+                }
             }
             _ => {}
         }
@@ -259,6 +272,15 @@ impl Binder<'_> {
 
     /// A value whose equality is that of its physical form.
     pub(super) fn groupable(&mut self, value: Typed) -> Result<Typed> {
+        if has_no_equality(&value.ty) {
+            return Err(Error::new(
+                SqlState::UNDEFINED_FUNCTION,
+                format!(
+                    "could not identify an equality operator for type {}",
+                    value.ty
+                ),
+            ));
+        }
         if value.arrow == NUMERIC_ANY {
             return self.call_plain("trim_scale", vec![value], None);
         }
@@ -435,5 +457,14 @@ impl Grouped {
             )
         };
         Err(Error::new(SqlState::GROUPING_ERROR, message).at(places.get(&stray).copied()))
+    }
+}
+
+/// Whether values of a type are not compared with each other.
+pub(super) fn has_no_equality(ty: &SqlType) -> bool {
+    match ty {
+        SqlType::Json | SqlType::Jsonpath => true,
+        SqlType::Array(item) => has_no_equality(item),
+        _ => false,
     }
 }

@@ -1,5 +1,6 @@
 //! Where the rows of INSERT come from.
 
+use chronolith_catalog as catalog;
 use chronolith_sql::ast::{self, SetExpr};
 use chronolith_types::{SqlState, SqlType};
 
@@ -7,7 +8,7 @@ use super::coerce::{castable, read_as};
 use super::entry::Bound;
 use super::literal::null;
 use super::names::Names;
-use super::scope::Scope;
+use super::scope::{Alias, Scope, ScopeColumn};
 use super::state::{Binder, Clause, Place, Result, position, told, typed, unnamed};
 use crate::error::Error;
 use crate::functions::{CastContext, Typed, apply_cast, canonical_form};
@@ -39,6 +40,53 @@ pub fn bind_insert_source(
         let rel = binder.insert_source(source, targets)?;
         super::entry::finish(binder, rel)
     })
+}
+
+/// The same into a table, which goes by an alias or its name: who names it, or a column of it, is told
+/// that the source sees neither.
+///
+/// # Errors
+/// As [`bind_insert_source`].
+pub(crate) fn bind_inserted(
+    names: &dyn Names,
+    source: &ast::Query,
+    targets: &[Target],
+    params: &[Option<SqlType>],
+    into: (&catalog::Table, Option<&str>),
+) -> Result<Bound> {
+    match bind_insert_source(names, source, targets, params) {
+        Err(error)
+            if matches!(
+                error.code,
+                SqlState::UNDEFINED_TABLE | SqlState::UNDEFINED_COLUMN
+            ) =>
+        {
+            let target = target_scope(into.0, into.1);
+            super::entry::twice(names, params, |binder| {
+                let rel =
+                    binder.out_of_reach(&target, |binder| binder.insert_source(source, targets))?;
+                super::entry::finish(binder, rel)
+            })
+        }
+        bound => bound,
+    }
+}
+
+/// A table's columns as messages tell of them.
+fn target_scope(table: &catalog::Table, alias: Option<&str>) -> Scope {
+    let name = alias.unwrap_or(&table.name);
+    let columns = table.columns.iter().map(|column| ScopeColumn {
+        table: Some(name.to_owned()),
+        ..unnamed(&column.name)
+    });
+    Scope {
+        columns: columns.collect(),
+        relations: vec![Alias {
+            name: name.to_owned(),
+            schema: None,
+            hides: alias.map(|_| table.name.clone()),
+        }],
+    }
 }
 
 /// The rows that the last query of a routine's body gives, as values of some types; a query of one

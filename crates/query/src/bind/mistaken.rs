@@ -45,22 +45,31 @@ const MISTAKEN: [(&str, &[&str], &str); 4] = [
     ),
 ];
 
-/// A sentence for who names a column that none of some relations has; `table` is the relation that was
-/// named with it.
-pub(super) fn hint(scope: &Scope, table: Option<&str>, column: &str) -> Option<String> {
-    let elsewhere = elsewhere(scope, column).map(str::to_owned);
-    elsewhere.or_else(|| spelled(scope, table, column))
+/// A sentence for who names a column that none of some relations has, those of the nearest scope first;
+/// `table` is the relation that was named with it.
+pub(super) fn hint<'s>(
+    scopes: impl Iterator<Item = &'s Scope>,
+    table: Option<&str>,
+    column: &str,
+) -> Option<String> {
+    let scopes: Vec<&Scope> = scopes.collect();
+    let elsewhere = scopes.iter().find_map(|scope| elsewhere(scope, column));
+    elsewhere
+        .map(str::to_owned)
+        .or_else(|| spelled(&scopes, table, column))
 }
 
 /// So many letters may be others.
 const LETTERS_MAX: usize = 3;
 
 /// The one or two columns whose names are nearest, when they are near enough: less than half of the name
-/// is another. A relation's name that is another counts too.
-fn spelled(scope: &Scope, table: Option<&str>, column: &str) -> Option<String> {
+/// is another. A relation's name that is another counts too. One that is just the one named is out of
+/// reach.
+fn spelled(scopes: &[&Scope], table: Option<&str>, column: &str) -> Option<String> {
     let mut nearest: Vec<(&str, &str)> = Vec::new();
     let mut least = LETTERS_MAX + 1;
-    for known in &scope.columns {
+    let columns = scopes.iter().flat_map(|scope| &scope.columns);
+    for known in columns.filter(|known| !known.is_place()) {
         let Some(of) = known.table.as_deref() else {
             continue;
         };
@@ -69,6 +78,11 @@ fn spelled(scope: &Scope, table: Option<&str>, column: &str) -> Option<String> {
             continue;
         }
         let apart = letters + table.map_or(0, |table| levenshtein(table, of));
+        if apart == 0 {
+            return Some(format!(
+                "There is a column named \"{column}\" in table \"{of}\", but it cannot be referenced from this part of the query."
+            ));
+        }
         if apart < least {
             least = apart;
             nearest.clear();

@@ -78,20 +78,22 @@ pub(crate) use coerce::castable;
 pub use deparse::{deparse, deparse_condition, deparse_query};
 pub(crate) use embedded::{Embedded, with_leftover};
 pub use entry::{
-    Bound, bind_among_variables, bind_arguments, bind_assigned, bind_call, bind_cast, bind_kept,
-    bind_over, bind_query, bind_scalar, bind_value,
+    Bound, bind_alone, bind_among_variables, bind_arguments, bind_assigned, bind_call, bind_cast,
+    bind_kept, bind_over, bind_query, bind_scalar, bind_value,
 };
 pub(crate) use entry::{bind_held, bind_part, bind_policy};
 pub(crate) use following::named_in;
 pub(crate) use gapfill::{End, limit_of};
+pub(crate) use insert::bind_inserted;
 pub(crate) use insert::bind_returned;
 pub use insert::{Target, bind_insert_source};
 pub(crate) use locked::locks_within;
 pub use names::{Names, OwnType, Relation, Table, TableColumn, Variable, ViewQuery};
+pub(crate) use names::{no_target, of_this_database};
 pub(crate) use params::number_of;
 pub use params::set_parameters;
 pub(crate) use params::set_parameters_in;
 pub(crate) use select::name_of;
-pub use state::Use;
 pub(crate) use state::name_position;
+pub use state::{Alone, Use};
 pub(crate) use within::asked_within;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use chronolith_catalog::{PolicyCommand, Routine, Type};
 use chronolith_sql::plpgsql::Conflict;
 use chronolith_sql::{SqlError, ast};
-use chronolith_types::{ChunkId, SqlType, TableId, TypeId};
+use chronolith_types::{ChunkId, SqlState, SqlType, TableId, TypeId};
 use datafusion::logical_expr::TableSource;
 
 use super::change::{ChangeTarget, WrittenView};
@@ -313,4 +313,47 @@ pub struct TableColumn {
     pub ty: SqlType,
     /// Its number in `pg_attribute`.
     pub attribute: i16,
+}
+
+/// Refuses a name of three parts that says another database than this.
+pub(crate) fn of_this_database(names: &dyn Names, name: &ast::ObjectName) -> Result<(), Error> {
+    let parts: Vec<&str> = name
+        .0
+        .iter()
+        .filter_map(|part| part.as_ident())
+        .map(|ident| ident.value.as_str())
+        .collect();
+    match parts.as_slice() {
+        [database, _, _] if *database != names.vars().database => Err(Error::new(
+            SqlState::FEATURE_NOT_SUPPORTED,
+            format!(
+                "cross-database references are not implemented: \"{}\"",
+                parts.join(".")
+            ),
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// What is said of a relation whose rows cannot be changed: no table of that name was found.
+pub(crate) fn no_target(
+    names: &dyn Names,
+    schema: Option<&str>,
+    table: &str,
+    error: Error,
+) -> Error {
+    if !matches!(
+        error.code,
+        SqlState::UNDEFINED_TABLE | SqlState::INVALID_SCHEMA_NAME
+    ) {
+        return error;
+    }
+    match names.relation(schema, table) {
+        Ok(Some(_)) => Error::new(
+            SqlState::INSUFFICIENT_PRIVILEGE,
+            format!("permission denied: \"{table}\" is a system catalog"),
+        ),
+        // Where rows are to go, a schema that is not there has no table.
+        _ => crate::insert::undefined_table(schema, table),
+    }
 }

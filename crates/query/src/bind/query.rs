@@ -94,7 +94,7 @@ impl Binder<'_> {
         }
         let mut sorts = Vec::with_capacity(keys.len());
         for key in keys {
-            let found = match self.output_key(&rel.scope.columns, &key.expr)? {
+            let found = match self.output_key(&rel.scope.columns, &key.expr, "ORDER BY")? {
                 Some(at) => rel.scope.columns.get(at),
                 None => None,
             };
@@ -135,20 +135,28 @@ impl Binder<'_> {
         &self,
         columns: &[ScopeColumn],
         key: &ast::Expr,
+        clause: &str,
     ) -> Result<Option<usize>> {
+        if let Some(number) = number_of(key) {
+            let place = number
+                .parse::<i64>()
+                .map_err(|_| non_integer(clause, key))?;
+            let found = usize::try_from(place)
+                .ok()
+                .and_then(|number| number.checked_sub(1))
+                .filter(|at| *at < columns.len());
+            return found.map(Some).ok_or_else(|| {
+                Error::new(
+                    SqlState::INVALID_COLUMN_REFERENCE,
+                    format!("{clause} position {place} is not in select list"),
+                )
+                .at(position(key))
+            });
+        }
         match key {
             ast::Expr::Value(value) => match &value.value {
-                ast::Value::Number(digits, _) => match digits.parse::<usize>() {
-                    Ok(number) if (1..=columns.len()).contains(&number) => Ok(Some(number - 1)),
-                    Ok(number) => Err(Error::new(
-                        SqlState::INVALID_COLUMN_REFERENCE,
-                        format!("ORDER BY position {number} is not in select list"),
-                    )
-                    .at(position(key))),
-                    Err(_) => Err(non_integer("ORDER BY", key)),
-                },
                 ast::Value::Placeholder(_) | ast::Value::Null => Ok(None),
-                _ => Err(non_integer("ORDER BY", key)),
+                _ => Err(non_integer(clause, key)),
             },
             ast::Expr::Identifier(ident) => {
                 let mut found = columns
@@ -164,7 +172,7 @@ impl Binder<'_> {
                         }
                         Err(Error::new(
                             SqlState::AMBIGUOUS_COLUMN,
-                            format!("ORDER BY \"{}\" is ambiguous", ident.value),
+                            format!("{clause} \"{}\" is ambiguous", ident.value),
                         )
                         .at(position(key)))
                     }
@@ -295,13 +303,14 @@ impl Binder<'_> {
         };
         let at = position(count);
         let value = self.expr(place, count)?;
+        let given = value.ty.clone();
         let value = self
             .coerce(value, &SqlType::Int8, CastContext::Assignment)
             .map_err(|error| {
                 if error.code == SqlState::CANNOT_COERCE {
                     Error::new(
                         SqlState::DATATYPE_MISMATCH,
-                        format!("argument of {clause} must be type bigint"),
+                        format!("argument of {clause} must be type bigint, not type {given}"),
                     )
                 } else {
                     error
@@ -319,6 +328,27 @@ impl Binder<'_> {
             return Err(Error::new(code, format!("{clause} must not be negative")));
         }
         Ok(value.expr)
+    }
+}
+
+/// The digits of a number, which may have a sign.
+pub(super) fn number_of(key: &ast::Expr) -> Option<String> {
+    match key {
+        ast::Expr::Value(value) => match &value.value {
+            ast::Value::Number(digits, _) => Some(digits.clone()),
+            _ => None,
+        },
+        ast::Expr::UnaryOp {
+            op: ast::UnaryOperator::Minus,
+            expr,
+        } => match expr.as_ref() {
+            ast::Expr::Value(value) => match &value.value {
+                ast::Value::Number(digits, _) => Some(format!("-{digits}")),
+                _ => None,
+            },
+            _ => None,
+        },
+        _ => None,
     }
 }
 

@@ -10,7 +10,7 @@ use datafusion::logical_expr::expr::Case;
 
 use super::call::Arg;
 use super::mistaken;
-use super::scope::{Found, Scope, ScopeColumn};
+use super::scope::{Alias, Found, Scope, ScopeColumn};
 use super::state::{
     Binder, Clause, Place, Result, field, ident_position, lift, position, told, typed,
 };
@@ -55,6 +55,10 @@ impl Binder<'_> {
         if let Some(found) = self.argument(None, name)? {
             return Ok(found);
         }
+        if super::insert::is_default(&ast::Expr::Identifier(ident.clone())) {
+            let message = "DEFAULT is not allowed in this context";
+            return Err(Error::new(SqlState::SYNTAX_ERROR, message).at(at));
+        }
         if place.clause == Clause::Default {
             return Err(Error::new(
                 SqlState::FEATURE_NOT_SUPPORTED,
@@ -66,10 +70,12 @@ impl Binder<'_> {
             SqlState::UNDEFINED_COLUMN,
             format!("column \"{name}\" does not exist"),
         );
-        Err(match mistaken::hint(place.scope, None, name) {
-            Some(hint) => error.hint(hint).at(at),
-            None => error.at(at),
-        })
+        Err(
+            match mistaken::hint(self.in_text(place.scope), None, name) {
+                Some(hint) => error.hint(hint).at(at),
+                None => error.at(at),
+            },
+        )
     }
 
     /// A table's row as a value, or the one value that a function's rows are.
@@ -207,17 +213,19 @@ impl Binder<'_> {
                 SqlState::UNDEFINED_COLUMN,
                 format!("column {spelled} does not exist"),
             );
-            return Err(match mistaken::hint(place.scope, Some(table), name) {
-                Some(hint) => error.hint(hint).at(at),
-                None => error.at(at),
-            });
+            return Err(
+                match mistaken::hint(self.in_text(place.scope), Some(table), name) {
+                    Some(hint) => error.hint(hint).at(at),
+                    None => error.at(at),
+                },
+            );
         }
         if schema.is_none()
             && let Some(found) = self.argument(Some(table), name)?
         {
             return Ok(found);
         }
-        Err(self.missing_from(place.scope, schema, table, at))
+        Err(self.missing_from(place.scope, table, at))
     }
 
     /// `row.f`: what a function makes of a table's row.
@@ -244,45 +252,39 @@ impl Binder<'_> {
     }
 
     /// 42P01 for a relation that FROM does not name.
-    pub(super) fn missing_from(
-        &self,
-        scope: &Scope,
-        schema: Option<&str>,
-        table: &str,
-        at: Option<u32>,
-    ) -> Error {
-        let hidden = scope
-            .relations
-            .iter()
-            .find(|alias| alias.hides.as_deref() == Some(table));
-        let spelled = match schema {
-            Some(schema) => format!("{schema}.{table}"),
-            None => table.to_owned(),
+    pub(super) fn missing_from(&self, scope: &Scope, table: &str, at: Option<u32>) -> Error {
+        let named = |alias: &&Alias| {
+            let of = |name: &str| name == table;
+            alias.hides.as_deref().is_some_and(of) || of(&alias.name)
         };
-        match hidden {
-            Some(alias) => Error::new(
+        let mut relations = self.in_text(scope).flat_map(|scope| &scope.relations);
+        let Some(found) = relations.find(named) else {
+            return Error::new(
                 SqlState::UNDEFINED_TABLE,
-                format!("invalid reference to FROM-clause entry for table \"{table}\""),
+                format!("missing FROM-clause entry for table \"{table}\""),
             )
-            .hint(format!(
+            .at(at);
+        };
+        let error = Error::new(
+            SqlState::UNDEFINED_TABLE,
+            format!("invalid reference to FROM-clause entry for table \"{table}\""),
+        );
+        let hint = match found.name == table {
+            false => format!(
                 "Perhaps you meant to reference the table alias \"{}\".",
-                alias.name
-            ))
-            .at(at),
-            None if scope.relations.iter().any(|alias| alias.name == table) => Error::new(
-                SqlState::UNDEFINED_TABLE,
-                format!("invalid reference to FROM-clause entry for table \"{table}\""),
-            )
-            .hint(format!(
+                found.name
+            ),
+            true => format!(
                 "There is an entry for table \"{table}\", but it cannot be referenced from this part of the query."
-            ))
-            .at(at),
-            None => Error::new(
-                SqlState::UNDEFINED_TABLE,
-                format!("missing FROM-clause entry for table \"{spelled}\""),
-            )
-            .at(at),
-        }
+            ),
+        };
+        error.hint(hint).at(at)
+    }
+
+    /// The scopes that the text has here, the nearest first, with those that cannot be named.
+    fn in_text<'s>(&'s self, scope: &'s Scope) -> impl Iterator<Item = &'s Scope> {
+        let near = std::iter::once(scope).chain(self.barred.iter().rev());
+        near.chain(self.outer.iter().rev())
     }
 
     /// Looks in the scope and then in those around.

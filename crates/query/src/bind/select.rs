@@ -73,6 +73,17 @@ impl Binder<'_> {
         expected: Option<&[SqlType]>,
     ) -> Result<Rel> {
         refuse(select)?;
+        for (place, window) in select.named_window.iter().enumerate() {
+            let name = &window.0;
+            let mut before = select.named_window.iter().take(place);
+            if before.any(|other| other.0.value == name.value) {
+                return Err(Error::new(
+                    SqlState::new(b"42P20"),
+                    format!("window \"{}\" is already defined", name.value),
+                )
+                .at(ident_position(name)));
+            }
+        }
         self.calls.push(Calls::default());
         self.named_windows.push(select.named_window.clone());
         let documents = self.documents;
@@ -119,7 +130,10 @@ impl Binder<'_> {
         };
         let mut order = Vec::with_capacity(keys.len());
         for key in keys {
-            order.push((self.order_key(&rel.scope, &items, &key.expr)?, key));
+            order.push((
+                self.order_key(&rel.scope, &items, &key.expr, "ORDER BY")?,
+                key,
+            ));
         }
         let mut on = self.distinct_on(&rel.scope, &items, select.distinct.as_ref())?;
         let grouping = self.grouping(&rel.scope, &items, &select.group_by)?;
@@ -287,7 +301,7 @@ impl Binder<'_> {
                     }
                     if !scope.has_table(schema, &table.value) {
                         let at = parts.first().and_then(|ident| ident_position(ident));
-                        return Err(self.missing_from(scope, schema, &table.value, at));
+                        return Err(self.missing_from(scope, &table.value, at));
                     }
                     let start = super::state::Placed::place(name);
                     let columns = scope.of_table(schema, &table.value);
@@ -365,12 +379,18 @@ impl Binder<'_> {
 
     // ----------------------------------------------------- ORDER BY and DISTINCT
 
-    fn order_key(&mut self, scope: &Scope, items: &[Item<'_>], key: &ast::Expr) -> Result<Key> {
+    fn order_key(
+        &mut self,
+        scope: &Scope,
+        items: &[Item<'_>],
+        key: &ast::Expr,
+        clause: &str,
+    ) -> Result<Key> {
         let columns = items
             .iter()
             .map(|item| item.column.clone())
             .collect::<Vec<_>>();
-        let found = match self.output_key(&columns, key) {
+        let found = match self.output_key(&columns, key, clause) {
             // Two columns of one name are the same when their expressions are.
             Err(error) if error.code == SqlState::AMBIGUOUS_COLUMN => {
                 let ast::Expr::Identifier(ident) = key else {
@@ -425,7 +445,7 @@ impl Binder<'_> {
                 ast::Expr::Nested(inner) => inner,
                 other => other,
             };
-            match self.order_key(scope, items, key)? {
+            match self.order_key(scope, items, key, "DISTINCT ON")? {
                 Key::Output(at) => on.extend(items.get(at).map(|item| item.value.clone())),
                 Key::Input(value) => on.push(value),
             }

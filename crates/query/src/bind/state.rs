@@ -36,6 +36,8 @@ pub(super) struct Binder<'a> {
     pub params: Params,
     /// Scopes of the queries around, the outermost first.
     pub outer: Vec<Scope>,
+    /// Scopes that the text has and that cannot be named from here, the nearest last: messages tell.
+    pub barred: Vec<Scope>,
     /// Names of WITH, the innermost last.
     pub ctes: Vec<(String, Rc<Cte>)>,
     /// The queries of those that neither change rows nor name themselves.
@@ -125,6 +127,8 @@ pub(super) enum Clause {
     Having,
     OrderBy,
     Window,
+    /// Arguments of a window function.
+    WindowCall,
     Filter,
     /// Arguments of an aggregate.
     Aggregate,
@@ -133,6 +137,8 @@ pub(super) enum Clause {
     From,
     Default,
     Check,
+    /// Another expression that stands alone.
+    Alone(Alone),
     /// SET of UPDATE.
     Update,
     Returning,
@@ -148,7 +154,7 @@ impl Clause {
             Self::GroupBy => "GROUP BY",
             Self::Having => "HAVING",
             Self::OrderBy => "ORDER BY",
-            Self::Window => "window definitions",
+            Self::Window | Self::WindowCall => "window definitions",
             Self::Filter => "FILTER",
             Self::Aggregate => "aggregate function calls",
             Self::Limit => "LIMIT",
@@ -156,9 +162,57 @@ impl Clause {
             Self::From => "functions in FROM",
             Self::Default => "DEFAULT expressions",
             Self::Check => "check constraints",
+            Self::Alone(kind) => kind.words(),
             Self::Update => "UPDATE",
             Self::Returning => "RETURNING",
             Self::MergeWhen => "MERGE WHEN conditions",
+        }
+    }
+}
+
+/// What an expression over the columns of one relation is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Alone {
+    /// A CHECK constraint.
+    Check,
+    /// The value of a generated column.
+    Generated,
+    /// A key of an index.
+    IndexKey,
+    /// Which rows an index has.
+    IndexPredicate,
+    /// WHEN of a trigger.
+    TriggerWhen,
+    /// WHERE of COPY FROM.
+    CopyWhere,
+    /// USING of a change of type.
+    Transform,
+}
+
+impl Alone {
+    /// Several of them.
+    fn words(self) -> &'static str {
+        match self {
+            Self::Check => "check constraints",
+            Self::Generated => "column generation expressions",
+            Self::IndexKey => "index expressions",
+            Self::IndexPredicate => "index predicates",
+            Self::TriggerWhen => "trigger WHEN conditions",
+            Self::CopyWhere => "COPY FROM WHERE conditions",
+            Self::Transform => "transform expressions",
+        }
+    }
+
+    /// One of them.
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Self::Check => "check constraint",
+            Self::Generated => "column generation expression",
+            Self::IndexKey => "index expression",
+            Self::IndexPredicate => "index predicate",
+            Self::TriggerWhen => "trigger WHEN condition",
+            Self::CopyWhere => "COPY FROM WHERE condition",
+            Self::Transform => "transform expression",
         }
     }
 }
@@ -183,6 +237,7 @@ impl<'a> Binder<'a> {
             names,
             params: Params::new(params),
             outer: Vec::new(),
+            barred: Vec::new(),
             ctes: Vec::new(),
             cte_trees: Vec::new(),
             calls: Vec::new(),
@@ -209,6 +264,18 @@ impl<'a> Binder<'a> {
             depth: 0,
             next: 0,
         }
+    }
+
+    /// Binds what stands beside a scope that it cannot name.
+    pub(super) fn out_of_reach<T>(
+        &mut self,
+        scope: &Scope,
+        bind: impl FnOnce(&mut Self) -> Result<T>,
+    ) -> Result<T> {
+        self.barred.push(scope.clone());
+        let bound = bind(self);
+        self.barred.pop();
+        bound
     }
 
     /// A name that no column has yet.

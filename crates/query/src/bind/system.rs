@@ -114,10 +114,7 @@ impl Binder<'_> {
         name: &str,
         at: Option<u32>,
     ) -> Result<Option<Typed>> {
-        if !matches!(
-            name,
-            "ctid" | "tableoid" | "xmin" | "xmax" | "cmin" | "cmax"
-        ) {
+        if !is_system(name) {
             return Ok(None);
         }
         let mut around: Vec<Scope> = self.outer.clone();
@@ -243,4 +240,12 @@ impl Binder<'_> {
             false => typed(&column),
         }))
     }
+}
+
+/// Whether every table has a column of that name beside its own.
+pub(super) fn is_system(name: &str) -> bool {
+    matches!(
+        name,
+        "ctid" | "tableoid" | "xmin" | "xmax" | "cmin" | "cmax"
+    )
 }

@@ -10,7 +10,7 @@ use datafusion::logical_expr::{Cast, Expr, WindowFrame, WindowFrameBound, Window
 use super::frame::Framing;
 use super::state::{Binder, Clause, Place, Result, column, ident_position, told, unsupported};
 use crate::error::Error;
-use crate::functions::{Typed, framed as framed_call};
+use crate::functions::{ProcKind, Typed, framed as framed_call};
 
 impl Binder<'_> {
     pub(super) fn window_call(
@@ -24,7 +24,7 @@ impl Binder<'_> {
     ) -> Result<Typed> {
         match place.clause {
             Clause::Select | Clause::OrderBy => {}
-            Clause::Window => {
+            Clause::WindowCall => {
                 return Err(Error::new(
                     SqlState::new(b"42P20"),
                     "window function calls cannot be nested",
@@ -51,8 +51,13 @@ impl Binder<'_> {
             let message = "DISTINCT is not implemented for window functions";
             return Err(Error::new(SqlState::FEATURE_NOT_SUPPORTED, message).at(at));
         }
+        if parts.filter.is_some() && call.proc.kind == ProcKind::Window {
+            let message = "FILTER is not implemented for non-aggregate window functions";
+            return Err(Error::new(SqlState::FEATURE_NOT_SUPPORTED, message).at(at));
+        }
         if !parts.order_by.is_empty() {
-            return Err(unsupported("ORDER BY within a window function's arguments").at(at));
+            let message = "aggregate ORDER BY is not implemented for window functions";
+            return Err(Error::new(SqlState::FEATURE_NOT_SUPPORTED, message).at(at));
         }
         let labels = call.by_rank().map_err(|error| error.at(at))?;
         let built = call
@@ -227,6 +232,16 @@ impl Binder<'_> {
 
     /// A sort key.
     pub(super) fn sort_of(&mut self, value: Typed, options: &ast::OrderByOptions) -> Result<Sort> {
+        if super::group::has_no_equality(&value.ty) {
+            return Err(Error::new(
+                SqlState::UNDEFINED_FUNCTION,
+                format!(
+                    "could not identify an ordering operator for type {}",
+                    value.ty
+                ),
+            )
+            .hint("Use an explicit ordering operator or modify the query."));
+        }
         let value = crate::functions::sort_key(self.settled(value)?).map_err(told)?;
         let ascending = options.asc.unwrap_or(true);
         let nulls_first = options.nulls_first.unwrap_or(!ascending);

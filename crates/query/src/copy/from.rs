@@ -21,7 +21,7 @@ use super::lines::{Fields, LineError, Splitter, parse_block};
 use super::options::CopyOptions;
 use super::parse_options;
 use crate::arrivals::{self, Told};
-use crate::bind::{Names, Target, bind_over, bind_scalar};
+use crate::bind::{Alone, Names, Target, bind_alone, bind_scalar};
 use crate::error::Error;
 use crate::insert::{Checks, find_target, target_of, undefined_column};
 use crate::outcome::{CopyFormat, Outcome};
@@ -559,7 +559,8 @@ impl Sink {
                     .iter()
                     .map(|column| (column.name.clone(), column.ty.clone(), column.ty.arrow()))
                     .collect();
-                let typed = bind_over(&names, tree, &table.name, &columns)?;
+                let kind = Alone::CopyWhere;
+                let typed = bind_alone(&names, tree, &table.name, &columns, kind)?;
                 if typed.ty != SqlType::Bool {
                     return Err(Error::new(
                         SqlState::DATATYPE_MISMATCH,

@@ -79,7 +79,14 @@ pub(super) fn run(
         ty: made.ty.clone(),
         default: None,
     };
-    let bound = bind_assigned(&names, &expr, &table.name, &columns, &target);
+    let bound = bind_assigned(
+        &names,
+        &expr,
+        &table.name,
+        &columns,
+        &target,
+        crate::bind::Alone::Transform,
+    );
     let value = bound.map_err(|error| cannot_cast(error, using.is_some(), column, &made.ty))?;
     refuse_dependents(shared, table, column)?;
     check_old_default(shared, column, &made.ty)?;

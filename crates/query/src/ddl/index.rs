@@ -18,7 +18,7 @@ use super::materialized::table_or_rows;
 use super::options;
 use super::table::{check_name, free_name, names_of};
 use super::{hypertable, index_classes};
-use crate::bind::{bind_over, name_of};
+use crate::bind::{Alone, bind_alone, name_of};
 use crate::error::Error;
 use crate::functions::DOMAIN_CHECK;
 use crate::insert::{Uniques, names_object, undefined_table};
@@ -89,7 +89,8 @@ pub(super) fn key_of(
         let (_, found) = found.ok_or_else(|| absent(&column.value))?;
         return Ok((column.value.clone(), found.ty.clone()));
     }
-    let bound = bind_over(names, &key.expr.expr, &table.name, columns)?;
+    let kind = Alone::IndexKey;
+    let bound = bind_alone(names, &key.expr.expr, &table.name, columns, kind)?;
     if !is_immutable(&bound.expr)? {
         return Err(not_immutable("expression"));
     }
@@ -185,7 +186,8 @@ pub(super) fn create(shared: &Arc<Shared>, create: &CreateIndex) -> Result<(), E
         }
     }
     if let Some(predicate) = &create.predicate {
-        let bound = bind_over(&names, &predicate.expr, &table.name, &columns)?;
+        let kind = Alone::IndexPredicate;
+        let bound = bind_alone(&names, &predicate.expr, &table.name, &columns, kind)?;
         if !matches!(bound.ty, SqlType::Bool | SqlType::Unknown) {
             return Err(Error::new(
                 SqlState::DATATYPE_MISMATCH,

@@ -23,6 +23,12 @@ pub(super) fn create(
 ) -> Result<(), Error> {
     demand(shared, Privilege::CreateRole, "create role")?;
     check_name(name)?;
+    if matches!(name, "public" | "none") {
+        return Err(Error::new(
+            SqlState::RESERVED_NAME,
+            format!("role name \"{name}\" is reserved"),
+        ));
+    }
     if name.starts_with("pg_") {
         return Err(Error::new(
             SqlState::RESERVED_NAME,

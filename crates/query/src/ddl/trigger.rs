@@ -8,7 +8,7 @@ use chronolith_types::{RoutineId, SqlState, SqlType};
 
 use super::named::named;
 use super::table::check_name;
-use crate::bind::bind_over;
+use crate::bind::{Alone, bind_alone};
 use crate::error::Error;
 use crate::insert::{undefined_column, undefined_table};
 use crate::outcome::Severity;
@@ -278,7 +278,7 @@ fn check_statement_condition(
         ));
     }
     let names = SessionNames::new(shared)?;
-    let bound = bind_over(&names, &condition.expr, "new", &[])?;
+    let bound = bind_alone(&names, &condition.expr, "new", &[], Alone::TriggerWhen)?;
     boolean(&bound.ty)
 }
 
@@ -327,7 +327,7 @@ fn check_condition(
         .map(|column| (column.name.clone(), column.ty.clone(), column.ty.arrow()))
         .collect();
     let row = if uses("old") { "old" } else { "new" };
-    let bound = bind_over(&names, &condition.expr, row, &columns)?;
+    let bound = bind_alone(&names, &condition.expr, row, &columns, Alone::TriggerWhen)?;
     boolean(&bound.ty)
 }
 

@@ -11,7 +11,9 @@ use datafusion::common::ScalarValue;
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
 
 use super::values::Cells;
-use crate::bind::{Names, Target, Use, bind_insert_source, bind_scalar};
+use crate::bind::{
+    Names, Target, Use, bind_inserted, bind_scalar, name_position, no_target, of_this_database,
+};
 use crate::error::Error;
 use crate::session::{SessionNames, Shared, taken, view_as_table};
 
@@ -78,8 +80,10 @@ pub(crate) fn bind(
     let ast::TableObject::TableName(name) = &insert.table else {
         return Err(Error::unsupported("INSERT into a function"));
     };
+    of_this_database(names, name).map_err(|error| error.at(name_position(name)))?;
     let (schema, name, at) = split_name(name)?;
-    let table = find_target(shared, schema.as_deref(), &name).map_err(|error| error.at(at))?;
+    let table = find_target(shared, schema.as_deref(), &name)
+        .map_err(|error| no_target(names, schema.as_deref(), &name, error).at(at))?;
     let places = places_of(&table, &insert.columns)?;
     let targets = places
         .iter()
@@ -88,7 +92,9 @@ pub(crate) fn bind(
         .collect::<Result<Vec<_>, Error>>()?;
     let (plan, params, given, uses) = match &insert.source {
         Some(source) => {
-            let bound = bind_insert_source(names, source, &targets, types)?;
+            let alias = insert.table_alias.as_ref();
+            let alias = alias.map(|alias| alias.alias.value.as_str());
+            let bound = bind_inserted(names, source, &targets, types, (&table, alias))?;
             let given = bound.columns.len();
             (bound.plan, bound.params, given, bound.uses)
         }

@@ -491,7 +491,14 @@ pub(crate) fn generated_expr(
         ty: column.ty.clone(),
         default: None,
     };
-    let typed = bind_assigned(names, &tree, &table.name, &others, &target);
+    let typed = bind_assigned(
+        names,
+        &tree,
+        &table.name,
+        &others,
+        &target,
+        crate::bind::Alone::Generated,
+    );
     // PostgreSQL asks what the expression may be before it asks whether it fits the column.
     if typed.is_err()
         && let Ok(bare) = crate::bind::bind_over(names, &tree, &table.name, &others)

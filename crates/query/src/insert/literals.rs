@@ -20,13 +20,14 @@ use crate::value::ColumnBuilder;
 /// Binds an INSERT of literals; None when it must be bound the full way.
 ///
 /// # Errors
-/// When its schema does not exist.
+/// What PostgreSQL says of its values.
 pub(crate) fn bind_literals(
     shared: &Arc<Shared>,
     literals: &Literals,
 ) -> Result<Option<InsertPlan>, Error> {
-    let table = shared.find_table(literals.schema.as_deref(), &literals.table)?;
-    let Some(table) = table else {
+    let table = shared.find_table(literals.schema.as_deref(), &literals.table);
+    // The full way also says what is wrong with a schema.
+    let Ok(Some(table)) = table else {
         return Ok(None);
     };
     // What may be made of rows is for the full way to say.

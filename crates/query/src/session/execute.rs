@@ -348,8 +348,12 @@ impl Session {
     /// Says the schema of the table that an error of the engine is about: it knows only its number.
     pub(crate) fn name_schema(&self, error: &mut Error) {
         let source = error.source.as_deref();
-        let Some(EngineError::Unique { schema, .. } | EngineError::NotNull { schema, .. }) =
-            source.and_then(|source| source.downcast_ref::<EngineError>())
+        let Some(
+            EngineError::Unique { schema, .. }
+            | EngineError::NotNull { schema, .. }
+            | EngineError::NullsThere { schema, .. }
+            | EngineError::Duplicates { schema, .. },
+        ) = source.and_then(|source| source.downcast_ref::<EngineError>())
         else {
             return;
         };

@@ -302,6 +302,13 @@ impl<'a> Given<'a> {
             return Err(Error::new(SqlState::SYNTAX_ERROR, "a name is missing"));
         };
         let at = self.place(&first.value).ok_or_else(|| {
+            if super::super::system::is_system(&first.value) {
+                return Error::new(
+                    SqlState::FEATURE_NOT_SUPPORTED,
+                    format!("cannot assign to system column \"{}\"", first.value),
+                )
+                .at(ident_position(first));
+            }
             Error::new(
                 SqlState::UNDEFINED_COLUMN,
                 format!(

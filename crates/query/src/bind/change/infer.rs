@@ -17,7 +17,7 @@ use super::super::state::{Binder, Clause, Place, Result, lift, position};
 use super::Arbiters;
 use super::assign::Given;
 use super::conflict::{deferrable_arbiter, no_arbiter};
-use crate::bind::bind_over;
+use crate::bind::{Alone, bind_over};
 
 /// What a target says, over the table's columns by their names.
 #[derive(Debug, Default)]
@@ -40,7 +40,7 @@ impl Binder<'_> {
         let scope = given.shown.unwrap_or(&nothing);
         let place = Place {
             scope,
-            clause: Clause::Check,
+            clause: Clause::Alone(Alone::IndexKey),
         };
         let mut inferred = Inferred::default();
         for key in &target.keys {

@@ -60,7 +60,8 @@ impl Binder<'_> {
         }
         let (mut plan, mut given) = match &insert.source {
             Some(source) => {
-                let rel = self.insert_source(source, &targets)?;
+                let rel =
+                    self.out_of_reach(&row.scope, |binder| binder.insert_source(source, &targets))?;
                 (rel.plan, rel.scope.columns.len())
             }
             // DEFAULT VALUES
@@ -150,7 +151,18 @@ impl Binder<'_> {
                 {
                     self.upserted();
                 }
-                let bound = self.returning(items, &row, &[]);
+                let excluded = Alias {
+                    name: "excluded".to_owned(),
+                    schema: None,
+                    hides: None,
+                };
+                let met = conflict.as_ref().filter(|found| found.update.is_some());
+                let proposed = Scope {
+                    columns: Vec::new(),
+                    relations: met.map(|_| excluded).into_iter().collect(),
+                };
+                let bound =
+                    self.out_of_reach(&proposed, |binder| binder.returning(items, &row, &[]));
                 self.system.upserted = None;
                 let (returning, more) = bound?;
                 if let Some(conflict) = conflict.as_mut().filter(|_| !more.is_empty()) {

@@ -138,6 +138,25 @@ impl Binder<'_> {
                 ));
             }
         };
+        if !matched {
+            self.barred.push(own.clone());
+        }
+        let when = self.when_clause(clause, table, all, own, sources, matched);
+        if !matched {
+            self.barred.pop();
+        }
+        when
+    }
+
+    fn when_clause(
+        &mut self,
+        clause: &MergeClause,
+        table: &chronolith_catalog::Table,
+        all: &Rel,
+        own: &Scope,
+        sources: &Scope,
+        matched: bool,
+    ) -> Result<When> {
         let scope = if matched { &all.scope } else { sources };
         let condition = match &clause.predicate {
             None => None,

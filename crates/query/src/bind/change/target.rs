@@ -9,7 +9,7 @@ use chronolith_types::{SqlState, SqlType};
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::logical_expr::Expr;
 
-use super::super::names::{Table, TableColumn, Variable};
+use super::super::names::{Table, TableColumn, Variable, no_target, of_this_database};
 use super::super::scope::Scope;
 use super::super::state::{Binder, Rel, Result, field, position, unsupported};
 use super::super::uses::attribute;
@@ -89,14 +89,21 @@ impl Binder<'_> {
                 error.at(at)
             });
         }
+        of_this_database(self.names, name).map_err(|error| error.at(at))?;
         if let Some(schema) = schema {
             self.names.enter(schema).map_err(|error| error.at(at))?;
         }
-        let (views, base) = self
-            .chain(schema, table, verb, true)
-            .map_err(|error| placed(error, at))?;
+        let chain = self.chain(schema, table, verb, true);
+        let (views, base) =
+            chain.map_err(|error| placed(no_target(self.names, schema, table, error), at))?;
         let found = self.names.target(base.0.as_deref(), &base.1, verb);
-        let found = found.map_err(|error| placed(error, at))?;
+        let found = found.map_err(|error| {
+            let error = match views.is_empty() {
+                true => no_target(self.names, schema, table, error),
+                false => error,
+            };
+            placed(error, at)
+        })?;
         Ok(ChangeTarget { views, ..found })
     }
 

@@ -227,7 +227,7 @@ impl Reader<'_, '_> {
     ) -> Result<Vec<Sorted>> {
         let mut order = Vec::with_capacity(keys.len());
         for key in keys {
-            let found = self.binder.output_key(columns, &key.expr)?;
+            let found = self.binder.output_key(columns, &key.expr, "ORDER BY")?;
             let found = found.ok_or_else(|| unsupported("showing this ORDER BY"))?;
             order.push(Sorted {
                 key: Shown::Word((found + 1).to_string()),
