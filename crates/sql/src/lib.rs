@@ -64,8 +64,8 @@ pub use parse::{Parsed, parse};
 pub use policy::PolicyStatement;
 pub use publication::{AlterPublication, CreatePublication, PublicationAction, PublicationObject};
 pub use rename::{
-    alias_columns, edited, names_column, names_relation, names_word, qualified_names, quoted,
-    reads_column, rename_column, rename_places, rename_relation,
+    alias_columns, calls, edited, names_column, names_relation, names_word, qualified_names,
+    quoted, reads_column, rename_column, rename_places, rename_relation,
 };
 pub use routine::{
     AlterRoutine, CreateRoutine, Returns, RoutineAction, RoutineArg, RoutineMarks, TypeRef,

@@ -45,6 +45,19 @@ pub fn names_word(text: &str, name: &str) -> Result<bool, SqlError> {
     Ok(tokenize(text)?.iter().any(is))
 }
 
+/// Whether a function's name stands before arguments in a text.
+///
+/// # Errors
+/// `42601` for a text that is no SQL.
+pub fn calls(text: &str, name: &str) -> Result<bool, SqlError> {
+    let tokens = tokenize(text)?;
+    let is =
+        |token: &TokenWithSpan| matches!(&token.token, Token::Word(word) if word.value == name);
+    Ok(tokens
+        .windows(2)
+        .any(|two| matches!(two, [word, next] if is(word) && next.token == Token::LParen)))
+}
+
 /// Whether a query names a relation by its schema and name, as the queries of views do.
 ///
 /// # Errors

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use chronolith_catalog::{Change, Column, Database, Table, Type, View};
+use chronolith_catalog::{Change, Column, ConstraintKind, Database, Routine, Table, Type, View};
 use chronolith_sql::{AttributeAction, Spelled};
 use chronolith_types::{ColumnId, RoutineId, SchemaId, SqlState, SqlType, TableId, TypeId};
 
@@ -215,6 +215,61 @@ pub(super) fn callers(
         }
     });
     users.collect()
+}
+
+/// What calls a function by its name: views, and what tables compute of their rows. A view's text
+/// has the schema of what it calls; other texts may have the name alone, which then is nobody else's.
+/// Where a name is that of several functions, nothing is known of which is called.
+pub(super) fn calls(shared: &Arc<Shared>, home: &Database, routine: &Routine) -> Vec<Dependent> {
+    let named = |other: &&Arc<Routine>| other.name == routine.name;
+    if home.routines.values().filter(named).count() > 1 {
+        return Vec::new();
+    }
+    let on = format!("{} {}", routine_kind(routine), signature(routine));
+    let mut found = views(shared, home, (routine.schema, &routine.name), &on);
+    let calls = |text: &Option<String>| {
+        text.as_deref()
+            .is_some_and(|text| chronolith_sql::calls(text, &routine.name).unwrap_or(true))
+    };
+    for table in home.tables.values() {
+        let of = label(shared, "table", &table.name, table.id.0);
+        let mut push = |order: (u32, u32), what: What, shown: String| {
+            found.push(Dependent {
+                order: (2, order.0, order.1),
+                what,
+                shown: format!("{shown} of {of}"),
+                on: on.clone(),
+            });
+        };
+        for (at, column) in (0..).zip(&table.columns) {
+            let order = (table.id.0, at);
+            if calls(&column.generated) {
+                let what = What::Computed(table.id, column.id);
+                push(order, what, format!("column {}", column.name));
+            } else if calls(&column.default) {
+                let what = What::Default(table.id, Box::new(column.clone()));
+                push(
+                    order,
+                    what,
+                    format!("default value for column {}", column.name),
+                );
+            }
+        }
+        for constraint in &table.constraints {
+            let ConstraintKind::Check { expression, .. } = &constraint.kind else {
+                continue;
+            };
+            if calls(&Some(expression.clone())) {
+                found.push(Dependent {
+                    order: (2, constraint.id, 0),
+                    what: What::Reference(table.id, constraint.name.clone()),
+                    shown: format!("constraint {} on {of}", constraint.name),
+                    on: on.clone(),
+                });
+            }
+        }
+    }
+    found
 }
 
 /// Policies of a table that name one of its columns.

@@ -12,6 +12,7 @@ use chronolith_sql::{
 use chronolith_types::{RoutineId, SqlState, SqlType};
 
 use super::declared::{declared, domain_of, row_type, tell_like};
+use super::dependents::{Dependents, calls};
 use super::named::{missing, routine_named};
 use super::run::owner;
 use super::table::check_name;
@@ -550,10 +551,17 @@ pub(super) fn drop(
     }
     match found {
         Some(found) if !readers_of(shared, &found)?.is_empty() => Err(depended(shared, &found)?),
-        Some(found) => shared.change(Change::DropRoutine {
-            database: shared.database,
-            id: found.id,
-        }),
+        Some(found) => {
+            let home = shared.home()?;
+            let callers = Dependents::of(shared, &home, calls(shared, &home, &found));
+            let dropped = format!("{} {}", kind_of(&found), signature(&found));
+            callers.settle(shared, &dropped, cascade)?;
+            callers.drop(shared)?;
+            shared.change(Change::DropRoutine {
+                database: shared.database,
+                id: found.id,
+            })
+        }
         None => Err(missing(kind, name, types)),
     }
 }

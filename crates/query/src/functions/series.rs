@@ -64,6 +64,21 @@ impl Series {
         Self::of(zoned.then(|| Zone::of(vars)), &values)
     }
 
+    /// What a series of numbers may not begin at, end at or step by: what is no number.
+    fn finite(values: &[Value]) -> Result<(), FunctionError> {
+        const PARTS: [&str; 3] = ["start value", "stop value", "step size"];
+        for (value, part) in values.iter().zip(PARTS) {
+            let odd = match value {
+                Value::Numeric(Numeric::NaN) => "NaN",
+                Value::Numeric(Numeric::Infinity | Numeric::NegativeInfinity) => "infinity",
+                _ => continue,
+            };
+            let message = format!("{part} cannot be {odd}");
+            return Err(FunctionError::invalid_parameter(message));
+        }
+        Ok(())
+    }
+
     pub(super) fn of(zone: Option<Zone>, args: &[Value]) -> Result<Option<Self>, FunctionError> {
         let zero = || FunctionError::invalid_parameter("step size cannot equal zero");
         Ok(Some(match args {
@@ -79,6 +94,7 @@ impl Series {
                 }
             }
             [Value::Numeric(first), Value::Numeric(last), rest @ ..] => {
+                Self::finite(args)?;
                 let step = match rest.first() {
                     Some(Value::Numeric(step)) => *step,
                     _ => num::from_i64(1),
