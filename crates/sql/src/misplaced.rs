@@ -109,7 +109,13 @@ impl Around<'_> {
             "limit" | "order" if matches!(self.first(), "update" | "delete") && self.depth == 0 => {
                 here
             }
-            "duplicate" if before == Some("on") && self.first() == "insert" => here,
+            "duplicate"
+                if before == Some("on")
+                    && self.first() == "insert"
+                    && self.word_after(1) == Some("key") =>
+            {
+                here
+            }
             "set" if self.first() == "insert" && self.begins + 3 == self.at => here,
             "with" if self.first() == "select" && self.after(1) == Some(&Token::LParen) => here,
             "all" if before == Some("by") && self.word_before(2) == Some("group") => {
@@ -176,12 +182,19 @@ impl Around<'_> {
                 let begins = match before {
                     None => true,
                     Some(Token::LParen | Token::Comma) => self.depth == 0,
-                    Some(_) => word.is_some_and(|word| word != "array" && is_reserved(word)),
+                    // Behind a point every word is a column.
+                    Some(_) => {
+                        self.before(2) != Some(&Token::Period)
+                            && word.is_some_and(|word| word != "array" && is_reserved(word))
+                    }
                 };
                 begins.then_some(self.at)
             }
             Token::Plus | Token::Mul | Token::Div | Token::StringConcat
-                if self.depth == 1 && self.first() == "create" && self.is_index() =>
+                if self.depth == 1
+                    && self.first() == "create"
+                    && self.is_index()
+                    && !self.is_behind("where") =>
             {
                 Some(self.at)
             }
@@ -246,6 +259,13 @@ impl Around<'_> {
         self.second() == "index"
             || self.second() == "unique"
                 && self.token(self.begins + 2).and_then(unquoted) == Some("index")
+    }
+
+    /// Whether a word stands anywhere before it in its statement.
+    fn is_behind(&self, word: &str) -> bool {
+        let before = self.tokens.get(self.begins..self.at).unwrap_or_default();
+        let is = |token: &TokenWithSpan| unquoted(&token.token) == Some(word);
+        before.iter().any(is)
     }
 
     /// The place behind the name of `TABLE name`.
@@ -401,6 +421,16 @@ mod tests {
             "create table if not exists x (a int)",
             "table t order by 1 limit 1",
             "table s.t union table t",
+            "insert into t select 1 from a join duplicate on duplicate.x = a.x",
+            "select t.end[1], (t).order[2] from t",
+            "create index on t (a) where (a + b > 0)",
+            "create index on t (a) where (a || 'x') = 'yx'",
+            "create index on t ((a * 2), lower(a || b))",
+            "select array[[1, 2], [3, 4]], (array[1])[1]",
+            "select a is distinct from 'x', substring('abc' from 'b') from t",
+            "update t set a = (select 1 order by 1 limit 1)",
+            "with x as (delete from t returning a) select a from x order by a limit 1",
+            "select 1 limit 1 offset 2",
             "grant insert, select on t to u",
             "select distinct on (a) a from t",
             "select * from t left outer join u on true",
