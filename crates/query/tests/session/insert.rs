@@ -145,7 +145,7 @@ fn what_is_wrong_is_told_with_its_place() {
         ("INSERT INTO t (a, a) VALUES (5, 6)", "42701"),
         ("INSERT INTO t (a, z) VALUES (5, 6)", "42703"),
         ("INSERT INTO nope VALUES (5)", "42P01"),
-        ("INSERT INTO nope.t VALUES (5)", "3F000"),
+        ("INSERT INTO nope.t VALUES (5)", "42P01"),
         ("INSERT INTO t VALUES ('five', 'y')", "22P02"),
         ("INSERT INTO t VALUES (5, NULL)", "23502"),
         ("INSERT INTO t VALUES (1, 'y')", "23505"),
