@@ -15,7 +15,7 @@ use super::policy;
 use super::routine::{kind_of as routine_kind, signature};
 use super::sequence;
 use super::view::{kind_of, readers};
-use crate::catalogs::row_types_of;
+use crate::catalogs::{quoted, row_types_of};
 use crate::error::Error;
 use crate::references::referring;
 use crate::session::Shared;
@@ -218,8 +218,9 @@ pub(super) fn callers(
 }
 
 /// What calls a function by its name: views, and what tables compute of their rows. A view's text
-/// has the schema of what it calls; other texts may have the name alone, which then is nobody else's.
-/// Where a name is that of several functions, nothing is known of which is called.
+/// has the schema of what it calls; other texts may have the name alone, and count where it is nobody
+/// else's, no built-in function's and no keyword: what goes by CASCADE takes rows' values along. Where
+/// a name is that of several functions, nothing is known of which is called.
 pub(super) fn calls(shared: &Arc<Shared>, home: &Database, routine: &Routine) -> Vec<Dependent> {
     let named = |other: &&Arc<Routine>| other.name == routine.name;
     if home.routines.values().filter(named).count() > 1 {
@@ -227,9 +228,13 @@ pub(super) fn calls(shared: &Arc<Shared>, home: &Database, routine: &Routine) ->
     }
     let on = format!("{} {}", routine_kind(routine), signature(routine));
     let mut found = views(shared, home, (routine.schema, &routine.name), &on);
+    let name = &routine.name;
+    if !crate::functions::procs(name).is_empty() || quoted(name) != *name {
+        return found;
+    }
     let calls = |text: &Option<String>| {
         text.as_deref()
-            .is_some_and(|text| chronolith_sql::calls(text, &routine.name).unwrap_or(true))
+            .is_some_and(|text| chronolith_sql::calls(text, &routine.name).unwrap_or(false))
     };
     for table in home.tables.values() {
         let of = label(shared, "table", &table.name, table.id.0);

@@ -555,12 +555,13 @@ pub(super) fn drop(
             let home = shared.home()?;
             let callers = Dependents::of(shared, &home, calls(shared, &home, &found));
             let dropped = format!("{} {}", kind_of(&found), signature(&found));
-            callers.settle(shared, &dropped, cascade)?;
-            callers.drop(shared)?;
+            // First: who may not drop it is told so, and not who calls it.
             shared.change(Change::DropRoutine {
                 database: shared.database,
                 id: found.id,
-            })
+            })?;
+            callers.settle(shared, &dropped, cascade)?;
+            callers.drop(shared)
         }
         None => Err(missing(kind, name, types)),
     }
